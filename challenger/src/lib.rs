@@ -1,0 +1,1 @@
+//! Who checks: a pure solver and a thin shell

@@ -1,0 +1,1 @@
+//! Who claims: a pure core that defends, and a thin shell

@@ -1,0 +1,1 @@
+//! Where claims are settled: the Ledger trait and its engines

@@ -1,0 +1,148 @@
+//! Keccak-256 with domain separation: every structure hashes under a leading byte of its own.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use sha3::Digest as _;
+use sha3::Keccak256;
+
+use crate::encoding::Canonical;
+
+/// A Keccak-256 hash.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("0x")?;
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// The leading byte of everything that is hashed. The values are part of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Tag {
+    /// A leaf of any tree.
+    Leaf = 0x00,
+    /// An inner node of any tree.
+    Node = 0x01,
+    /// A tensor: element type, shape and leaf tree.
+    Tensor = 0x02,
+    /// The live values at a layer boundary.
+    State = 0x03,
+    /// The list of states of one run.
+    Trace = 0x04,
+    /// The operator outputs inside one layer.
+    Subtrace = 0x05,
+    /// The operators of a model.
+    Graph = 0x06,
+    /// A model.
+    Model = 0x07,
+    /// A job.
+    Job = 0x08,
+    /// A claim.
+    Claim = 0x09,
+    /// The running accumulators of one element.
+    Accumulators = 0x0a,
+    /// The layer table of a model.
+    Layers = 0x0b,
+    /// The weights of a model.
+    Weights = 0x0c,
+    /// A challenge.
+    Challenge = 0x0d,
+    /// The leaf that stands where a tree has none.
+    Empty = 0x0e,
+    /// A ledger's genesis.
+    Genesis = 0x0f,
+}
+
+/// Keccak-256 of `bytes`, without any tag. For signatures, which have their own separation.
+pub fn keccak(bytes: &[u8]) -> Digest {
+    Digest(Keccak256::digest(bytes).into())
+}
+
+/// Hash of `parts`, one after the other, under `tag`.
+pub fn tagged(tag: Tag, parts: &[&[u8]]) -> Digest {
+    let mut hasher = Keccak256::new();
+    hasher.update([tag as u8]);
+    for part in parts {
+        hasher.update(part);
+    }
+    Digest(hasher.finalize().into())
+}
+
+/// Hash of a value's canonical encoding under `tag`.
+pub fn tagged_value<T: Canonical>(tag: Tag, value: &T) -> Digest {
+    tagged(tag, &[&value.to_canonical()])
+}
+
+/// Hash of a leaf.
+pub fn leaf(bytes: &[u8]) -> Digest {
+    tagged(Tag::Leaf, &[bytes])
+}
+
+/// Hash of an inner node.
+pub fn node(left: &Digest, right: &Digest) -> Digest {
+    tagged(Tag::Node, &[&left.0, &right.0])
+}
+
+/// The hasher we hand to `rs_merkle`: its leaves and its nodes cannot be taken for one another.
+#[derive(Clone, Copy, Debug)]
+pub struct TreeHasher;
+
+impl rs_merkle::Hasher for TreeHasher {
+    type Hash = [u8; 32];
+
+    fn hash(data: &[u8]) -> Self::Hash {
+        leaf(data).0
+    }
+
+    fn concat_and_hash(left: &Self::Hash, right: Option<&Self::Hash>) -> Self::Hash {
+        match right {
+            Some(right) => node(&Digest(*left), &Digest(*right)).0,
+            // Our trees are padded, so no node is ever alone; promoting it keeps this total.
+            None => *left,
+        }
+    }
+}
+
+/// Parses `0x` and 64 hexadecimal digits.
+pub fn parse_digest(text: &str) -> Option<Digest> {
+    let bytes: Vec<u8> = parse_hex(text)?;
+    Some(Digest(bytes.try_into().ok()?))
+}
+
+/// Parses `0x` and an even number of hexadecimal digits.
+pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("0x")?.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    digits
+        .chunks(2)
+        .map(|pair| {
+            let high = char::from(*pair.first()?).to_digit(16)?;
+            let low = char::from(*pair.get(1)?).to_digit(16)?;
+            u8::try_from(high * 16 + low).ok()
+        })
+        .collect()
+}
+
+/// `0x` and the bytes in lower-case hexadecimal.
+pub fn to_hex(bytes: &[u8]) -> String {
+    use core::fmt::Write as _;
+    let mut text = String::from("0x");
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

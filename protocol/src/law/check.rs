@@ -1,0 +1,231 @@
+//! Whether a node is well formed: after this, the law cannot index outside a tensor.
+
+use super::fold::RUN_ELEMENTS;
+use crate::graph::{Fold, MapFunction, Node, OPERANDS_MAX, Operator, Window};
+use crate::tensor::{ElementType, Shape};
+
+/// Most runs behind one element, so that the list of accumulators stays small.
+pub const RUNS_MAX: u64 = 4096;
+/// Largest stride, dilation, pad or kernel side.
+const WINDOW_MAX: u32 = 1 << 16;
+
+/// What is wrong with a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeFault {
+    /// Too many or too few operands.
+    #[error("the operator takes another number of operands")]
+    Operands,
+    /// Element types do not fit the operator.
+    #[error("the element types do not fit the operator")]
+    Elements,
+    /// Shapes do not fit the operator.
+    #[error("the shapes do not fit the operator")]
+    Shapes,
+    /// An attribute is outside its range.
+    #[error("an attribute is outside its range")]
+    Attributes,
+    /// More products or elements behind one output element than the protocol accepts.
+    #[error("an element folds more than {} values", RUNS_MAX * RUN_ELEMENTS)]
+    TooLong,
+}
+
+fn broadcasts(from: &Shape, to: &Shape) -> bool {
+    let Some(skipped) = to.rank().checked_sub(from.rank()) else { return false };
+    from.dimensions()
+        .iter()
+        .zip(&to.dimensions()[skipped..])
+        .all(|(size, target)| size == target || *size == 1)
+}
+
+fn ensure(condition: bool, fault: NodeFault) -> Result<(), NodeFault> {
+    if condition { Ok(()) } else { Err(fault) }
+}
+
+/// Checks operand counts, element types, shapes and attributes.
+///
+/// # Errors
+/// The first fault found. A model with such a node is not a model: nobody can claim on it.
+pub fn check(node: &Node) -> Result<(), NodeFault> {
+    use NodeFault::{Elements, Operands, Shapes};
+    let operands = &node.operands;
+    ensure((1..=OPERANDS_MAX).contains(&operands.len()), Operands)?;
+    let wanted = match &node.operator {
+        Operator::Map { function } => function.operands(),
+        Operator::Contract {} | Operator::Convolve { .. } | Operator::Gather { .. } => 2,
+        Operator::Concat { .. } => operands.len(),
+        _ => 1,
+    };
+    ensure(operands.len() == wanted, Operands)?;
+    let moves = !matches!(node.operator, Operator::Map { .. });
+    if moves {
+        ensure(operands[0].kind.element == node.output.element, Elements)?;
+    }
+    match &node.operator {
+        Operator::Map { function } => {
+            ensure(map_elements_fit(*function, node), Elements)?;
+            let fits = |operand: &crate::graph::Operand| {
+                broadcasts(&operand.kind.shape, &node.output.shape)
+            };
+            ensure(operands.iter().all(fits), Shapes)
+        }
+        Operator::Contract {} => contract(node),
+        Operator::Convolve { window, groups } => convolve(node, window, *groups),
+        Operator::Reduce { fold } => {
+            let shape = &operands[0].kind.shape;
+            ensure(folds(*fold, node.output.element), Elements)?;
+            ensure(shape.rank() >= 1, Shapes)?;
+            let kept = &shape.dimensions()[..shape.rank() - 1];
+            ensure(kept == node.output.shape.dimensions(), Shapes)?;
+            long_enough(shape.columns())
+        }
+        Operator::Pool { fold, window } => {
+            let (shape, output) = (&operands[0].kind.shape, &node.output.shape);
+            ensure(folds(*fold, node.output.element), Elements)?;
+            ensure(shape.rank() == 4 && output.rank() == 4, Shapes)?;
+            let (from, to) = (shape.dimensions(), output.dimensions());
+            ensure(from[0] == to[0] && from[3] == to[3], Shapes)?;
+            window_fits(window)?;
+            long_enough(u64::from(window.kernel.0) * u64::from(window.kernel.1))
+        }
+        _ => movement(node),
+    }
+}
+
+fn folds(_fold: Fold, kind: ElementType) -> bool {
+    kind != ElementType::Bool
+}
+
+fn long_enough(length: u64) -> Result<(), NodeFault> {
+    ensure(length <= RUNS_MAX * RUN_ELEMENTS, NodeFault::TooLong)
+}
+
+fn window_fits(window: &Window) -> Result<(), NodeFault> {
+    let inside = |pair: (u32, u32), least: u32| {
+        (least..=WINDOW_MAX).contains(&pair.0) && (least..=WINDOW_MAX).contains(&pair.1)
+    };
+    let fits = inside(window.kernel, 1)
+        && inside(window.strides, 1)
+        && inside(window.dilations, 1)
+        && inside(window.pads, 0);
+    ensure(fits, NodeFault::Attributes)
+}
+
+fn map_elements_fit(function: MapFunction, node: &Node) -> bool {
+    use ElementType::{Bool, F32};
+    use MapFunction as F;
+    let output = node.output.element;
+    let first = node.operands[0].kind.element;
+    let same = node.operands.iter().all(|operand| operand.kind.element == first);
+    match function {
+        F::Select => {
+            first == Bool && node.operands[1..].iter().all(|part| part.kind.element == output)
+        }
+        F::Cast => true,
+        F::Equal => same && output == Bool,
+        F::Less | F::LessOrEqual => same && output == Bool && first != Bool,
+        F::IsNan => first == F32 && output == Bool,
+        F::And | F::Or | F::ExclusiveOr | F::Not => same && first == Bool && output == Bool,
+        F::Add | F::Subtract | F::Multiply | F::Divide | F::Power | F::Maximum | F::Minimum
+        | F::Negate | F::Absolute | F::Sign => same && first == output && first != Bool,
+        F::SquareRoot | F::Exponential | F::Logarithm | F::Tanh | F::Erf | F::Sigmoid
+        | F::Floor | F::Ceiling | F::Round => first == F32 && output == F32,
+    }
+}
+
+fn contract(node: &Node) -> Result<(), NodeFault> {
+    use NodeFault::{Elements, Shapes};
+    let (left, right) = (&node.operands[0].kind, &node.operands[1].kind);
+    let output = &node.output;
+    ensure([left, right, output].iter().all(|kind| kind.element == ElementType::F32), Elements)?;
+    let ranks = [left, right, output].map(|kind| kind.shape.rank());
+    ensure(ranks.iter().all(|rank| *rank >= 2), Shapes)?;
+    let split = |kind: &crate::tensor::TensorType| {
+        let dimensions = kind.shape.dimensions();
+        let (outer, inner) = dimensions.split_at(dimensions.len() - 2);
+        (Shape::new(outer), inner[0], inner[1])
+    };
+    let ((a, m, k), (b, n, depth), (o, rows, columns)) = (split(left), split(right), split(output));
+    ensure(k == depth && m == rows && n == columns, Shapes)?;
+    let (Some(a), Some(b), Some(o)) = (a, b, o) else { return Err(Shapes) };
+    ensure(broadcasts(&a, &o) && broadcasts(&b, &o), Shapes)?;
+    long_enough(k)
+}
+
+fn convolve(node: &Node, window: &Window, groups: u32) -> Result<(), NodeFault> {
+    use NodeFault::{Attributes, Elements, Shapes};
+    let (input, kernel) = (&node.operands[0].kind, &node.operands[1].kind);
+    let output = &node.output;
+    ensure([input, kernel, output].iter().all(|kind| kind.element == ElementType::F32), Elements)?;
+    ensure([input, kernel, output].iter().all(|kind| kind.shape.rank() == 4), Shapes)?;
+    window_fits(window)?;
+    let groups = u64::from(groups);
+    let (i, w, o) =
+        (input.shape.dimensions(), kernel.shape.dimensions(), output.shape.dimensions());
+    ensure(groups >= 1 && o[3].is_multiple_of(groups), Attributes)?;
+    ensure(w[3].checked_mul(groups) == Some(i[3]), Shapes)?;
+    ensure(i[0] == o[0] && w[0] == o[3], Shapes)?;
+    ensure(w[1] == u64::from(window.kernel.0) && w[2] == u64::from(window.kernel.1), Shapes)?;
+    long_enough(w[1].saturating_mul(w[2]).saturating_mul(w[3]))
+}
+
+fn movement(node: &Node) -> Result<(), NodeFault> {
+    use NodeFault::{Attributes, Elements, Shapes};
+    let (shape, output) = (&node.operands[0].kind.shape, &node.output.shape);
+    let (from, to) = (shape.dimensions(), output.dimensions());
+    match &node.operator {
+        Operator::Reshape {} => ensure(shape.count() == output.count(), Shapes),
+        Operator::Expand {} => ensure(broadcasts(shape, output), Shapes),
+        Operator::Transpose { permutation } => {
+            ensure(permutation.len() == from.len() && to.len() == from.len(), Shapes)?;
+            for (axis, source) in permutation.iter().enumerate() {
+                let source = *source as usize;
+                ensure(from.get(source) == Some(&to[axis]), Shapes)?;
+                ensure(!permutation[..axis].contains(&permutation[axis]), Attributes)?;
+            }
+            Ok(())
+        }
+        Operator::Slice { starts, steps } => {
+            ensure(starts.len() == from.len() && steps.len() == from.len(), Attributes)?;
+            ensure(to.len() == from.len(), Shapes)?;
+            for axis in 0..from.len() {
+                let (start, step) = (i128::from(starts[axis]), i128::from(steps[axis]));
+                let last = start + (i128::from(to[axis]) - 1) * step;
+                let inside = 0..i128::from(from[axis]);
+                ensure(step != 0 && inside.contains(&start) && inside.contains(&last), Attributes)?;
+            }
+            Ok(())
+        }
+        Operator::Concat { axis } => {
+            let axis = *axis as usize;
+            ensure(axis < to.len(), Attributes)?;
+            let mut total = 0u64;
+            for part in &node.operands {
+                ensure(part.kind.element == node.output.element, Elements)?;
+                let dimensions = part.kind.shape.dimensions();
+                ensure(dimensions.len() == to.len(), Shapes)?;
+                let same = (0..to.len()).all(|at| at == axis || dimensions[at] == to[at]);
+                ensure(same, Shapes)?;
+                total = total.saturating_add(dimensions[axis]);
+            }
+            ensure(total == to[axis], Shapes)
+        }
+        Operator::Pad { before, fill } => {
+            ensure(before.len() == from.len() && to.len() == from.len(), Shapes)?;
+            let small = before.iter().all(|pad| pad.unsigned_abs() <= 1 << 31);
+            ensure(small && node.output.element.is_canonical(*fill), Attributes)
+        }
+        Operator::Gather { axis } => {
+            let axis = *axis as usize;
+            let indices = &node.operands[1].kind;
+            let integers = matches!(indices.element, ElementType::I64 | ElementType::I32);
+            ensure(integers, Elements)?;
+            ensure(axis < from.len(), Attributes)?;
+            let wanted = from[..axis]
+                .iter()
+                .chain(indices.shape.dimensions())
+                .chain(&from[axis + 1..]);
+            ensure(wanted.eq(to.iter()), Shapes)
+        }
+        _ => Err(Attributes),
+    }
+}

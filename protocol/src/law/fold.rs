@@ -1,0 +1,267 @@
+//! Operators that fold many products or elements into one: contraction, convolution, reduction,
+//! pooling. They are computed in *runs* of 64, and a run is the largest step a referee recomputes.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{LawError, Operands};
+use crate::graph::{Fold, Node, Operator, Window};
+use crate::numerics::{soft, store};
+use crate::tensor::ElementType;
+
+use super::scalar::{from_integer, to_integer};
+
+/// Products or elements of one run.
+pub const RUN_ELEMENTS: u64 = 64;
+/// Runs of one chunk: a contraction's chain starts again from +0 after each 256 products.
+const CHUNK_RUNS: u64 = 4;
+/// Lanes of a row reduction.
+const LANES: usize = 32;
+
+/// Whether the operator is computed in runs.
+pub fn is_folded(operator: &Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Contract {}
+            | Operator::Convolve { .. }
+            | Operator::Reduce { .. }
+            | Operator::Pool { .. }
+    )
+}
+
+/// Products or elements that go into one output element.
+fn length(node: &Node) -> u64 {
+    let columns = |operand: usize| {
+        node.operands.get(operand).map_or(1, |operand| operand.kind.shape.columns())
+    };
+    match &node.operator {
+        Operator::Contract {} | Operator::Reduce { .. } => columns(0),
+        Operator::Convolve { window, .. } => taps(window) * columns(1),
+        Operator::Pool { window, .. } => taps(window),
+        _ => 1,
+    }
+}
+
+fn taps(window: &Window) -> u64 {
+    u64::from(window.kernel.0) * u64::from(window.kernel.1)
+}
+
+/// Number of runs behind one output element; 1 for operators that do not fold.
+pub fn run_count(node: &Node) -> u64 {
+    length(node).div_ceil(RUN_ELEMENTS)
+}
+
+/// Words of the state that a run takes over and hands on.
+pub fn state_words(node: &Node) -> usize {
+    match node.operator {
+        Operator::Reduce { .. } | Operator::Pool { .. } => LANES,
+        _ => 1,
+    }
+}
+
+/// Multiply-adds (or folded elements) behind one output element.
+pub fn multiply_adds(node: &Node) -> u64 {
+    length(node)
+}
+
+fn neutral(fold: Fold, kind: ElementType) -> u64 {
+    match (fold, kind) {
+        (Fold::Sum, _) => 0,
+        (Fold::Maximum, ElementType::F32) => u64::from(soft::INFINITY | 0x8000_0000),
+        (Fold::Minimum, ElementType::F32) => u64::from(soft::INFINITY),
+        (Fold::Maximum, ElementType::I32) => u64::from(i32::MIN as u32),
+        (Fold::Minimum, ElementType::I32) => u64::from(i32::MAX as u32),
+        (Fold::Maximum, _) => i64::MIN as u64,
+        (Fold::Minimum, _) => i64::MAX as u64,
+    }
+}
+
+fn combine(fold: Fold, kind: ElementType, a: u64, b: u64) -> Option<u64> {
+    if kind == ElementType::F32 {
+        let (a, b) = (a as u32, b as u32);
+        return Some(u64::from(match fold {
+            Fold::Sum => soft::add(a, b),
+            Fold::Maximum => soft::max(a, b),
+            Fold::Minimum => soft::min(a, b),
+        }));
+    }
+    let (a, b) = (to_integer(kind, a), to_integer(kind, b));
+    from_integer(kind, match fold {
+        Fold::Sum => a.checked_add(b)?,
+        Fold::Maximum => a.max(b),
+        Fold::Minimum => a.min(b),
+    })
+}
+
+fn fold_of(operator: &Operator) -> Option<Fold> {
+    match operator {
+        Operator::Reduce { fold } | Operator::Pool { fold, .. } => Some(*fold),
+        _ => None,
+    }
+}
+
+/// The state that run `number` starts from, given the state the run before it ended with.
+pub fn start(node: &Node, number: u64, before: Option<&[u64]>) -> Vec<u64> {
+    match (fold_of(&node.operator), before) {
+        (None, Some(state)) if !number.is_multiple_of(CHUNK_RUNS) => state.to_vec(),
+        (None, _) => vec![0],
+        (Some(_), Some(state)) => state.to_vec(),
+        (Some(fold), None) => vec![neutral(fold, node.output.element); LANES],
+    }
+}
+
+/// Runs `number` of the fold behind output element `index`: state in, state out.
+///
+/// # Errors
+/// As [`super::element`].
+pub fn run<O: Operands>(
+    node: &Node,
+    index: u64,
+    number: u64,
+    state: Vec<u64>,
+    operands: &mut O,
+) -> Result<Vec<u64>, LawError<O::Error>> {
+    let at = node.output.shape.unravel(index);
+    let first = number * RUN_ELEMENTS;
+    let behind = (first + RUN_ELEMENTS).min(length(node));
+    match &node.operator {
+        Operator::Contract {} => contract(node, &at, first..behind, state, operands),
+        Operator::Convolve { window, groups } => {
+            convolve(node, window, *groups, &at, first..behind, state, operands)
+        }
+        Operator::Reduce { fold } => {
+            let row = index * length(node);
+            lanes(node, *fold, first..behind, state, operands, |place| Some(row + place))
+        }
+        Operator::Pool { fold, window } => {
+            let shape = node.operands[0].kind.shape.clone();
+            lanes(node, *fold, first..behind, state, operands, |place| {
+                let (row, column) = tap(window, &at, place, shape.dimensions())?;
+                Some(shape.ravel(&[at[0], row, column, at[3]]))
+            })
+        }
+        _ => Err(LawError::Undefined),
+    }
+}
+
+fn contract<O: Operands>(
+    node: &Node,
+    at: &[u64],
+    range: core::ops::Range<u64>,
+    state: Vec<u64>,
+    operands: &mut O,
+) -> Result<Vec<u64>, LawError<O::Error>> {
+    let depth = length(node);
+    let (batch, cell) = at.split_at(at.len() - 2);
+    let row_start = |operand: usize, row: u64| {
+        let shape = &node.operands[operand].kind.shape;
+        let dimensions = shape.dimensions();
+        let (outer, inner) = dimensions.split_at(dimensions.len() - 2);
+        // The operand's batch axes broadcast against the output's.
+        let skipped = batch.len() - outer.len();
+        let block = outer
+            .iter()
+            .zip(&batch[skipped..])
+            .fold(0, |index, (size, at)| index * size + if *size == 1 { 0 } else { *at });
+        (block * inner[0] + row) * depth
+    };
+    let (left, right) = (row_start(0, cell[0]), row_start(1, cell[1]));
+    let mut accumulator = state.first().copied().unwrap_or(0) as u32;
+    for k in range {
+        let a = operands.element(0, left + k).map_err(LawError::Operand)? as u32;
+        let b = operands.element(1, right + k).map_err(LawError::Operand)? as u32;
+        accumulator = soft::fma(a, b, accumulator);
+    }
+    Ok(vec![u64::from(accumulator)])
+}
+
+/// Row and column of the operand under a tap; `None` outside it.
+fn tap(window: &Window, at: &[u64], place: u64, dimensions: &[u64]) -> Option<(u64, u64)> {
+    let width = u64::from(window.kernel.1);
+    let along = |out: u64, stride: u32, tap: u64, dilation: u32, pad: u32, size: u64| {
+        let position = (out * u64::from(stride) + tap * u64::from(dilation))
+            .checked_sub(u64::from(pad))?;
+        (position < size).then_some(position)
+    };
+    let (strides, dilations, pads) = (window.strides, window.dilations, window.pads);
+    let row = along(at[1], strides.0, place / width, dilations.0, pads.0, dimensions[1])?;
+    let column = along(at[2], strides.1, place % width, dilations.1, pads.1, dimensions[2])?;
+    Some((row, column))
+}
+
+fn convolve<O: Operands>(
+    node: &Node,
+    window: &Window,
+    groups: u32,
+    at: &[u64],
+    range: core::ops::Range<u64>,
+    state: Vec<u64>,
+    operands: &mut O,
+) -> Result<Vec<u64>, LawError<O::Error>> {
+    let input = &node.operands[0].kind.shape;
+    let channels = node.operands[1].kind.shape.columns();
+    let outputs_per_group = node.output.shape.columns() / u64::from(groups);
+    let first_channel = at[3] / outputs_per_group * channels;
+    let kernel_start = at[3] * length(node);
+    let mut accumulator = state.first().copied().unwrap_or(0) as u32;
+    for k in range {
+        let weight = operands.element(1, kernel_start + k).map_err(LawError::Operand)? as u32;
+        let value = match tap(window, at, k / channels, input.dimensions()) {
+            Some((row, column)) => {
+                let from = input.ravel(&[at[0], row, column, first_channel + k % channels]);
+                operands.element(0, from).map_err(LawError::Operand)? as u32
+            }
+            None => 0,
+        };
+        accumulator = soft::fma(value, weight, accumulator);
+    }
+    Ok(vec![u64::from(accumulator)])
+}
+
+fn lanes<O: Operands>(
+    node: &Node,
+    fold: Fold,
+    range: core::ops::Range<u64>,
+    mut state: Vec<u64>,
+    operands: &mut O,
+    position: impl Fn(u64) -> Option<u64>,
+) -> Result<Vec<u64>, LawError<O::Error>> {
+    state.resize(LANES, 0);
+    for place in range {
+        let Some(index) = position(place) else { continue };
+        let value = operands.element(0, index).map_err(LawError::Operand)?;
+        let lane = &mut state[(place % LANES as u64) as usize];
+        *lane = combine(fold, node.output.element, *lane, value).ok_or(LawError::Undefined)?;
+    }
+    Ok(state)
+}
+
+/// The output element, from the states after each run. `None` without states or without a result.
+pub fn finish(node: &Node, states: &[Vec<u64>]) -> Option<u64> {
+    let kind = node.output.element;
+    let Some(fold) = fold_of(&node.operator) else {
+        // The sum of the chunks' chains, in ascending order.
+        let mut ends = states
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| {
+                (*number as u64 + 1).is_multiple_of(CHUNK_RUNS) || number + 1 == states.len()
+            })
+            .map(|(_, state)| state.first().copied().unwrap_or(0) as u32);
+        let first = ends.next()?;
+        return Some(u64::from(store(ends.fold(first, soft::add))));
+    };
+    let mut lanes = states.last()?.clone();
+    lanes.resize(LANES, 0);
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = combine(fold, kind, lanes[lane], lanes[lane + half])?;
+        }
+        half /= 2;
+    }
+    Some(match kind {
+        ElementType::F32 => u64::from(store(lanes[0] as u32)),
+        _ => lanes[0],
+    })
+}

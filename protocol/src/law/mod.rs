@@ -1,0 +1,174 @@
+//! The scalar law: what each element of each operator's output is.
+//!
+//! One function reads operands through [`Operands`], so the same law serves whoever holds whole
+//! tensors, whoever records which leaves a proof must carry, and the referee, who holds only the
+//! leaves that were proven. Call [`check`] first: on a checked node no index can leave its tensor.
+
+mod check;
+mod fold;
+mod scalar;
+
+pub use check::{NodeFault, RUNS_MAX, check};
+pub use fold::{RUN_ELEMENTS, finish, is_folded, multiply_adds, run, run_count, start, state_words};
+pub use scalar::map_scalar;
+
+use alloc::vec::Vec;
+
+use crate::graph::{Node, Operator};
+use crate::tensor::Shape;
+
+/// Gives the law the elements it asks for.
+pub trait Operands {
+    /// Why an element cannot be given.
+    type Error;
+
+    /// Bits of one element of an operand, by flat index.
+    ///
+    /// # Errors
+    /// When the element is not available; the law stops and passes the error on.
+    fn element(&mut self, operand: usize, index: u64) -> Result<u64, Self::Error>;
+}
+
+/// Why an element has no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LawError<E> {
+    /// An operand's element could not be read.
+    #[error("an operand is not available: {0}")]
+    Operand(E),
+    /// The operator gives no result here: integer overflow, division by zero, an index out of range.
+    #[error("the operator has no defined result at this element")]
+    Undefined,
+}
+
+/// One element of a checked node's output, as stored bits.
+///
+/// # Errors
+/// [`LawError::Operand`] passes on what the operands said; [`LawError::Undefined`] where the
+/// operator has no result, so that nobody can claim one.
+pub fn element<O: Operands>(
+    node: &Node,
+    index: u64,
+    operands: &mut O,
+) -> Result<u64, LawError<O::Error>> {
+    if is_folded(&node.operator) {
+        let mut states: Vec<Vec<u64>> = Vec::new();
+        for number in 0..run_count(node) {
+            let before = start(node, number, states.last().map(Vec::as_slice));
+            states.push(run(node, index, number, before, operands)?);
+        }
+        return finish(node, &states).ok_or(LawError::Undefined);
+    }
+    if let Operator::Map { function } = &node.operator {
+        let coordinates = node.output.shape.unravel(index);
+        let mut arguments = [0; 3];
+        for (place, operand) in node.operands.iter().enumerate().take(3) {
+            let at = broadcast_index(&operand.kind.shape, &coordinates);
+            arguments[place] = operands.element(place, at).map_err(LawError::Operand)?;
+        }
+        let from = node.operands.last().map_or(node.output.element, |last| last.kind.element);
+        return map_scalar(*function, from, node.output.element, arguments)
+            .ok_or(LawError::Undefined);
+    }
+    match movement_source(node, index, operands)? {
+        Source::Element { operand, index } => {
+            operands.element(operand, index).map_err(LawError::Operand)
+        }
+        Source::Constant(bits) => Ok(bits),
+    }
+}
+
+/// Where a moved element comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An element of an operand.
+    Element {
+        /// Which operand.
+        operand: usize,
+        /// Which element.
+        index: u64,
+    },
+    /// A constant of the operator.
+    Constant(u64),
+}
+
+/// Flat index in a broadcast operand of the element at these output coordinates.
+pub fn broadcast_index(shape: &Shape, coordinates: &[u64]) -> u64 {
+    let skipped = coordinates.len().saturating_sub(shape.rank());
+    shape
+        .dimensions()
+        .iter()
+        .zip(coordinates.iter().skip(skipped))
+        .fold(0, |index, (size, at)| index * size + if *size == 1 { 0 } else { *at })
+}
+
+/// The source of an element of a movement. Only a gather reads an operand to find it.
+///
+/// # Errors
+/// As [`element`].
+pub fn movement_source<O: Operands>(
+    node: &Node,
+    index: u64,
+    operands: &mut O,
+) -> Result<Source, LawError<O::Error>> {
+    let mut at = node.output.shape.unravel(index);
+    let first = |index| Ok(Source::Element { operand: 0, index });
+    let Some(shape) = node.operands.first().map(|operand| &operand.kind.shape) else {
+        return Err(LawError::Undefined);
+    };
+    match &node.operator {
+        Operator::Reshape {} => first(index),
+        Operator::Expand {} => first(broadcast_index(shape, &at)),
+        Operator::Transpose { permutation } => {
+            let mut from = at.clone();
+            for (axis, source) in permutation.iter().enumerate() {
+                from[*source as usize] = at[axis];
+            }
+            first(shape.ravel(&from))
+        }
+        Operator::Slice { starts, steps } => {
+            for ((position, start), step) in at.iter_mut().zip(starts).zip(steps) {
+                *position = (*start + *position as i64 * *step) as u64;
+            }
+            first(shape.ravel(&at))
+        }
+        Operator::Concat { axis } => {
+            let axis = *axis as usize;
+            for (operand, part) in node.operands.iter().enumerate() {
+                let size = part.kind.shape.dimensions()[axis];
+                if at[axis] < size {
+                    return Ok(Source::Element { operand, index: part.kind.shape.ravel(&at) });
+                }
+                at[axis] -= size;
+            }
+            Err(LawError::Undefined)
+        }
+        Operator::Pad { before, fill } => {
+            for ((position, pad), size) in at.iter_mut().zip(before).zip(shape.dimensions()) {
+                let moved = *position as i64 - *pad;
+                if moved < 0 || moved as u64 >= *size {
+                    return Ok(Source::Constant(*fill));
+                }
+                *position = moved as u64;
+            }
+            first(shape.ravel(&at))
+        }
+        Operator::Gather { axis } => {
+            let axis = *axis as usize;
+            let indices = &node.operands[1].kind;
+            let behind = axis + indices.shape.rank();
+            let looked_up = indices.shape.ravel(&at[axis..behind]);
+            let bits = operands.element(1, looked_up).map_err(LawError::Operand)?;
+            let size = shape.dimensions()[axis] as i64;
+            let found = scalar::to_integer(indices.element, bits);
+            let found = if found < 0 { found.saturating_add(size) } else { found };
+            if !(0..size).contains(&found) {
+                return Err(LawError::Undefined);
+            }
+            let mut from = at[..axis].to_vec();
+            from.push(found as u64);
+            from.extend_from_slice(&at[behind..]);
+            first(shape.ravel(&from))
+        }
+        _ => Err(LawError::Undefined),
+    }
+}

@@ -1,0 +1,286 @@
+//! Merkle trees of fixed shape, their openings and paths.
+//!
+//! A tree is a grid of `rows × columns` leaves, both padded to a power of two with one fixed empty
+//! leaf, so that every index is shifts and masks. A list is a grid of one row. `rs_merkle` builds
+//! trees and proofs; *checking* is our own branch check, because `rs_merkle` 1.5 does not bind the
+//! index to the path nor the number of leaves.
+
+use alloc::vec::Vec;
+
+use crate::hash::{self, Digest, Tag, TreeHasher};
+
+/// Deepest tree the protocol accepts.
+pub const DEPTH_MAX: u32 = 40;
+
+/// The shape of a tree, known from the model and never from the prover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeShape {
+    rows: u64,
+    columns: u64,
+}
+
+fn depth_of(count: u64) -> u32 {
+    count.max(1).next_power_of_two().trailing_zeros()
+}
+
+impl TreeShape {
+    /// A grid of leaves; `None` when it has no leaf or is deeper than [`DEPTH_MAX`].
+    pub fn grid(rows: u64, columns: u64) -> Option<Self> {
+        let limit = 1 << DEPTH_MAX;
+        if rows == 0 || columns == 0 || rows > limit || columns > limit {
+            return None;
+        }
+        let shape = Self { rows, columns };
+        (shape.depth() <= DEPTH_MAX).then_some(shape)
+    }
+
+    /// A list of `count` leaves.
+    pub fn list(count: u64) -> Option<Self> {
+        Self::grid(1, count)
+    }
+
+    /// Levels between the root (0) and the leaves.
+    pub fn depth(&self) -> u32 {
+        depth_of(self.rows) + depth_of(self.columns)
+    }
+
+    /// Number of leaves that are not padding.
+    pub fn leaves(&self) -> u64 {
+        self.rows * self.columns
+    }
+
+    /// Position in the padded tree of a leaf given by row and column.
+    pub fn position(&self, row: u64, column: u64) -> u64 {
+        (row << depth_of(self.columns)) | column
+    }
+
+    /// Whether a node covers nothing but padding. Nodes outside the tree count as padding.
+    pub fn is_padding(&self, depth: u32, index: u64) -> bool {
+        let total = self.depth();
+        if depth > total || index >> depth != 0 {
+            return true;
+        }
+        // A node's first leaf decides: padding stands at the end of each row and after the last row.
+        let first = index << (total - depth);
+        let columns_depth = depth_of(self.columns);
+        let row = first >> columns_depth;
+        let column = first & ((1 << columns_depth) - 1);
+        row >= self.rows || column >= self.columns
+    }
+
+    /// The levels that one opening of a node at `depth` goes down, `arity_log2` at most.
+    pub fn opening_levels(&self, depth: u32, arity_log2: u32) -> u32 {
+        arity_log2.min(self.depth().saturating_sub(depth))
+    }
+
+    /// Indices, at the level an opening reaches, of the real (not padding) descendants of a node.
+    pub fn opened_indices(&self, depth: u32, index: u64, arity_log2: u32) -> Vec<u64> {
+        let levels = self.opening_levels(depth, arity_log2);
+        let reached = depth + levels;
+        ((index << levels)..((index + 1) << levels))
+            .filter(|child| !self.is_padding(reached, *child))
+            .collect()
+    }
+}
+
+/// Hash of a subtree of `height` levels that holds only empty leaves.
+pub fn empty_subtree(height: u32) -> Digest {
+    let mut digest = hash::tagged(Tag::Empty, &[]);
+    for _ in 0..height.min(DEPTH_MAX) {
+        digest = hash::node(&digest, &digest);
+    }
+    digest
+}
+
+/// Folds the opened descendants of a node (padding left out) back to the node's hash.
+///
+/// Returns `None` unless there is exactly one hash for each real descendant.
+pub fn fold_opening(
+    shape: &TreeShape,
+    depth: u32,
+    index: u64,
+    arity_log2: u32,
+    children: &[Digest],
+) -> Option<Digest> {
+    let levels = shape.opening_levels(depth, arity_log2);
+    let reached = depth + levels;
+    let padding = empty_subtree(shape.depth() - reached);
+    let mut given = children.iter();
+    let mut level = Vec::new();
+    for child in (index << levels)..((index + 1) << levels) {
+        level.push(if shape.is_padding(reached, child) { padding } else { *given.next()? });
+    }
+    if given.next().is_some() {
+        return None;
+    }
+    while level.len() > 1 {
+        level = level
+            .chunks(2)
+            .filter_map(|pair| Some(hash::node(pair.first()?, pair.get(1)?)))
+            .collect();
+    }
+    level.first().copied()
+}
+
+/// Climbs from a node at `depth` along `siblings` (lowest first).
+///
+/// Returns the hash, depth and index of the node reached, or `None` when the index does not fit
+/// the depth or the path is longer than the way to the root.
+pub fn climb(
+    depth: u32,
+    index: u64,
+    start: Digest,
+    siblings: &[Digest],
+) -> Option<(Digest, u32, u64)> {
+    let steps = u32::try_from(siblings.len()).ok()?;
+    if depth > DEPTH_MAX || index >> depth != 0 || steps > depth {
+        return None;
+    }
+    let mut digest = start;
+    for (level, sibling) in siblings.iter().enumerate() {
+        digest = match (index >> level) & 1 {
+            0 => hash::node(&digest, sibling),
+            _ => hash::node(sibling, &digest),
+        };
+    }
+    Some((digest, depth - steps, index >> steps))
+}
+
+/// Root of the tree in which `leaf` stands at `index`, given the full path; `None` when the path
+/// has not the tree's depth or the position is padding.
+pub fn root_of_path(
+    shape: &TreeShape,
+    index: u64,
+    leaf: Digest,
+    siblings: &[Digest],
+) -> Option<Digest> {
+    if shape.is_padding(shape.depth(), index) || siblings.len() != shape.depth() as usize {
+        return None;
+    }
+    let (digest, _, _) = climb(shape.depth(), index, leaf, siblings)?;
+    Some(digest)
+}
+
+/// A tree held in memory, for those who prove.
+#[derive(Clone)]
+pub struct Tree {
+    shape: TreeShape,
+    leaves: Vec<[u8; 32]>,
+    inner: rs_merkle::MerkleTree<TreeHasher>,
+}
+
+impl core::fmt::Debug for Tree {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.debug_struct("Tree").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+impl Tree {
+    /// Builds a tree from the hashes of its real leaves, row by row.
+    ///
+    /// Returns `None` unless there is one hash for each leaf of the shape.
+    pub fn new(shape: TreeShape, leaves: &[Digest]) -> Option<Self> {
+        if leaves.len() as u64 != shape.leaves() || shape.depth() > 30 {
+            return None;
+        }
+        let mut given = leaves.iter();
+        let empty = empty_subtree(0);
+        let mut padded = Vec::with_capacity(1 << shape.depth());
+        for index in 0..1u64 << shape.depth() {
+            padded.push(if shape.is_padding(shape.depth(), index) {
+                empty.0
+            } else {
+                given.next()?.0
+            });
+        }
+        let inner = rs_merkle::MerkleTree::from_leaves(&padded);
+        Some(Self { shape, leaves: padded, inner })
+    }
+
+    /// Shape of the tree.
+    pub fn shape(&self) -> &TreeShape {
+        &self.shape
+    }
+
+    /// Root of the tree.
+    pub fn root(&self) -> Digest {
+        Digest(self.inner.root().unwrap_or_default())
+    }
+
+    /// Hash of the node at `depth` and `index`; `None` outside the tree.
+    pub fn node(&self, depth: u32, index: u64) -> Option<Digest> {
+        if depth > self.shape.depth() || index >> depth != 0 {
+            return None;
+        }
+        let below = self.shape.depth() - depth;
+        let first = usize::try_from(index << below).ok()?;
+        let leaves = self.leaves.get(first..first + (1 << below))?;
+        rs_merkle::MerkleTree::<TreeHasher>::from_leaves(leaves).root().map(Digest)
+    }
+
+    /// Hashes an opening of a node shows: its real descendants, one opening further down.
+    pub fn opening(&self, depth: u32, index: u64, arity_log2: u32) -> Option<Vec<Digest>> {
+        let reached = depth + self.shape.opening_levels(depth, arity_log2);
+        self.shape
+            .opened_indices(depth, index, arity_log2)
+            .into_iter()
+            .map(|child| self.node(reached, child))
+            .collect()
+    }
+
+    /// Siblings from leaf `index` up to the root, lowest first.
+    pub fn path(&self, index: u64) -> Option<Vec<Digest>> {
+        let position = usize::try_from(index).ok()?;
+        if position >= self.leaves.len() {
+            return None;
+        }
+        let proof = self.inner.proof(&[position]);
+        Some(proof.proof_hashes().iter().copied().map(Digest).collect())
+    }
+}
+
+/// Root of a committed list: tag, number of leaves, root of the leaf tree.
+pub fn list_root(tag: Tag, count: u32, tree_root: &Digest) -> Digest {
+    hash::tagged(tag, &[&count.to_be_bytes(), &tree_root.0])
+}
+
+/// Checks that `leaf` stands at `index` of the list committed to by `root`.
+pub fn verify_list(
+    tag: Tag,
+    root: &Digest,
+    count: u32,
+    index: u32,
+    leaf: Digest,
+    siblings: &[Digest],
+) -> bool {
+    TreeShape::list(u64::from(count))
+        .and_then(|shape| root_of_path(&shape, u64::from(index), leaf, siblings))
+        .is_some_and(|tree_root| list_root(tag, count, &tree_root) == *root)
+}
+
+/// A list with its tree and its root, for those who prove.
+#[derive(Clone, Debug)]
+pub struct ListTree {
+    tree: Tree,
+    root: Digest,
+}
+
+impl ListTree {
+    /// Commits to leaves given by their hashes. `None` for an empty or an over-long list.
+    pub fn new(tag: Tag, leaves: &[Digest]) -> Option<Self> {
+        let count = u32::try_from(leaves.len()).ok()?;
+        let tree = Tree::new(TreeShape::list(u64::from(count))?, leaves)?;
+        let root = list_root(tag, count, &tree.root());
+        Some(Self { tree, root })
+    }
+
+    /// The committed root.
+    pub fn root(&self) -> Digest {
+        self.root
+    }
+
+    /// The tree below the root.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}

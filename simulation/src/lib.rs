@@ -1,0 +1,1 @@
+//! Who cheats, and what happens then
