@@ -12,9 +12,13 @@ extern crate alloc;
 extern crate std;
 
 pub mod encoding;
+pub mod facts;
 pub mod graph;
 pub mod hash;
 pub mod law;
 pub mod merkle;
 pub mod numerics;
+pub mod referee;
+pub mod settlement;
 pub mod tensor;
+pub mod transaction;

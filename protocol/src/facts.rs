@@ -1,0 +1,633 @@
+//! What is publicly known of a claim: every opened node, leaf and accumulator list.
+//!
+//! Facts follow from the claim's own commitments, so each is true for every challenger and is
+//! opened once for all. They grow in two ways: the executor *reveals* what was demanded, or a
+//! challenger *shows* a path in data that was published.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::encoding::{canonical_enum, canonical_struct};
+use crate::graph::{Layer, LayerProof, ModelHeader, Node, NodeProof, state_leaf};
+use crate::hash::{self, Digest, Tag};
+use crate::law;
+use crate::merkle::{TreeShape, climb, fold_opening, list_root};
+use crate::tensor::{LeafBytes, leaf_element};
+
+/// A tree that belongs to a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TreeId {
+    /// The states of the run.
+    Trace {},
+    /// The live values at a boundary.
+    State {
+        /// 0 before the first layer, then one behind each.
+        boundary: u32,
+    },
+    /// The operator outputs of a layer.
+    Subtrace {
+        /// The layer.
+        layer: u32,
+    },
+    /// The leaves of the output an operator wrote, according to the subtrace.
+    Tensor {
+        /// The operator.
+        operator: u32,
+    },
+}
+canonical_enum!(TreeId {
+    1 => Trace {}, 2 => State { boundary }, 3 => Subtrace { layer }, 4 => Tensor { operator },
+});
+
+/// Something that only the executor can say, and must say when it is demanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request {
+    /// The descendants of a known node, one opening further down.
+    Node {
+        /// Which tree.
+        tree: TreeId,
+        /// Depth of the node; the root is 0.
+        depth: u32,
+        /// Index at that depth.
+        index: u64,
+    },
+    /// A commitment to the operator outputs of a layer, with its first opening.
+    Subtrace {
+        /// The layer.
+        layer: u32,
+    },
+    /// The bytes of a known leaf of an operator's output.
+    Leaf {
+        /// The operator.
+        operator: u32,
+        /// Position in the padded leaf tree.
+        leaf: u64,
+    },
+    /// The state after each run behind one element of a known leaf.
+    Accumulators {
+        /// The operator.
+        operator: u32,
+        /// Flat index of the element.
+        element: u64,
+    },
+}
+canonical_enum!(Request {
+    1 => Node { tree, depth, index }, 2 => Subtrace { layer }, 3 => Leaf { operator, leaf },
+    4 => Accumulators { operator, element },
+});
+
+/// The descendants that an opening shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// Hashes of inner nodes, or of the leaves of a tensor.
+    Hashes {
+        /// Padding left out, in order.
+        hashes: Vec<Digest>,
+    },
+    /// Leaves of the trace (state roots) or of a subtrace (tensor roots).
+    Roots {
+        /// In order.
+        roots: Vec<Digest>,
+    },
+    /// Leaves of a state: value id and tensor root.
+    Values {
+        /// In order.
+        values: Vec<(u32, Digest)>,
+    },
+}
+canonical_enum!(Children {
+    1 => Hashes { hashes }, 2 => Roots { roots }, 3 => Values { values },
+});
+
+/// The executor's answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reveal {
+    /// Answers [`Request::Node`].
+    Node {
+        /// The descendants.
+        children: Children,
+    },
+    /// Answers [`Request::Subtrace`].
+    Subtrace {
+        /// The commitment.
+        root: Digest,
+        /// Its first opening.
+        children: Children,
+    },
+    /// Answers [`Request::Leaf`].
+    Leaf {
+        /// The leaf.
+        bytes: LeafBytes,
+    },
+    /// Answers [`Request::Accumulators`].
+    Accumulators {
+        /// The states after each run, one behind the other.
+        words: Vec<u64>,
+    },
+}
+canonical_enum!(Reveal {
+    1 => Node { children }, 2 => Subtrace { root, children }, 3 => Leaf { bytes },
+    4 => Accumulators { words },
+});
+
+/// Something a challenger proves by itself, from the model or from published data.
+///
+/// A `path` leads from the leaf up to any node that is already known; its length says how far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Showing {
+    /// A layer of the model.
+    Layer {
+        /// The layer and its place.
+        proof: LayerProof,
+    },
+    /// An operator of the model.
+    Operator {
+        /// The node and its place.
+        proof: NodeProof,
+    },
+    /// A state root of the trace.
+    TraceLeaf {
+        /// Which state.
+        boundary: u32,
+        /// Its root.
+        root: Digest,
+        /// Siblings.
+        path: Vec<Digest>,
+    },
+    /// A value of a state.
+    StateLeaf {
+        /// Which state.
+        boundary: u32,
+        /// Position in the state.
+        position: u32,
+        /// The value's id.
+        value: u32,
+        /// Its tensor root.
+        root: Digest,
+        /// Siblings.
+        path: Vec<Digest>,
+    },
+    /// An output root of a subtrace.
+    SubtraceLeaf {
+        /// Which layer.
+        layer: u32,
+        /// Position in the layer.
+        position: u32,
+        /// The tensor root.
+        root: Digest,
+        /// Siblings.
+        path: Vec<Digest>,
+    },
+    /// The bytes of a leaf of an operator's output.
+    TensorLeaf {
+        /// Which operator.
+        operator: u32,
+        /// Position in the padded leaf tree.
+        leaf: u64,
+        /// The leaf.
+        bytes: LeafBytes,
+        /// Siblings.
+        path: Vec<Digest>,
+    },
+}
+canonical_enum!(Showing {
+    1 => Layer { proof }, 2 => Operator { proof }, 3 => TraceLeaf { boundary, root, path },
+    4 => StateLeaf { boundary, position, value, root, path },
+    5 => SubtraceLeaf { layer, position, root, path },
+    6 => TensorLeaf { operator, leaf, bytes, path },
+});
+
+/// Why a request, a reveal or a showing is not accepted. Nothing changes; send another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FactError {
+    /// The tree's root or shape is not known yet.
+    #[error("the tree is not known yet; show the layer or operator and open its parent first")]
+    UnknownTree,
+    /// The node is not known yet.
+    #[error("the node is not known yet; open its parent first")]
+    UnknownNode,
+    /// The index is outside the tree or stands for padding.
+    #[error("the index is outside the tree")]
+    OutOfRange,
+    /// The fact is already known, so that demanding it again would only cost.
+    #[error("this is already open; read it from the claim")]
+    AlreadyOpen,
+    /// The answer is of another kind than the request.
+    #[error("the answer is of another kind than the request")]
+    WrongKind,
+    /// The answer does not hash to the commitment.
+    #[error("the answer does not hash to what was committed")]
+    Mismatch,
+    /// A proof does not lead to the model root.
+    #[error("the proof does not lead to the model root")]
+    NotOfModel,
+    /// The operator's output has no accumulators, or they are not as many as the model says.
+    #[error("the number of accumulators is not what the operator has")]
+    WrongLength,
+    /// The accumulators do not end in the claimed element.
+    #[error("the accumulators do not end in the claimed element")]
+    Disconnected,
+}
+
+/// Everything known of one claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    header: ModelHeader,
+    arity_log2: u32,
+    roots: BTreeMap<TreeId, Digest>,
+    nodes: BTreeMap<(TreeId, u32, u64), Digest>,
+    opened: BTreeSet<(TreeId, u32, u64)>,
+    values: BTreeMap<(u32, u32), (u32, Digest)>,
+    layers: BTreeMap<u32, Layer>,
+    operators: BTreeMap<u32, Node>,
+    leaves: BTreeMap<(u32, u64), LeafBytes>,
+    accumulators: BTreeMap<(u32, u64), Vec<u64>>,
+}
+
+impl Facts {
+    /// What is known when a claim is posted: the trace root and its two bound states.
+    pub fn new(
+        header: ModelHeader,
+        arity_log2: u32,
+        trace_root: Digest,
+        input_root: Digest,
+        output_root: Digest,
+    ) -> Self {
+        let last = header.layer_count;
+        let roots = BTreeMap::from([
+            (TreeId::Trace {}, trace_root),
+            (TreeId::State { boundary: 0 }, input_root),
+            (TreeId::State { boundary: last }, output_root),
+        ]);
+        Self {
+            header,
+            arity_log2,
+            roots,
+            nodes: BTreeMap::new(),
+            opened: BTreeSet::new(),
+            values: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            operators: BTreeMap::new(),
+            leaves: BTreeMap::new(),
+            accumulators: BTreeMap::new(),
+        }
+    }
+
+    /// The model's header.
+    pub fn header(&self) -> &ModelHeader {
+        &self.header
+    }
+
+    /// Levels of one opening.
+    pub fn arity_log2(&self) -> u32 {
+        self.arity_log2
+    }
+
+    /// Committed root of a tree.
+    pub fn root(&self, tree: TreeId) -> Option<Digest> {
+        self.roots.get(&tree).copied()
+    }
+
+    /// Value id and tensor root at a position of a state.
+    pub fn value(&self, boundary: u32, position: u32) -> Option<(u32, Digest)> {
+        self.values.get(&(boundary, position)).copied()
+    }
+
+    /// A layer that was shown.
+    pub fn layer(&self, layer: u32) -> Option<&Layer> {
+        self.layers.get(&layer)
+    }
+
+    /// The shown layer that holds an operator, with its index.
+    pub fn layer_of(&self, operator: u32) -> Option<(u32, &Layer)> {
+        self.layers
+            .iter()
+            .find(|(_, layer)| layer.position(operator).is_some())
+            .map(|(index, layer)| (*index, layer))
+    }
+
+    /// An operator that was shown.
+    pub fn operator(&self, operator: u32) -> Option<&Node> {
+        self.operators.get(&operator)
+    }
+
+    /// Bytes of an opened leaf.
+    pub fn leaf(&self, operator: u32, leaf: u64) -> Option<&LeafBytes> {
+        self.leaves.get(&(operator, leaf))
+    }
+
+    /// Opened accumulators of an element.
+    pub fn accumulators(&self, operator: u32, element: u64) -> Option<&[u64]> {
+        self.accumulators.get(&(operator, element)).map(Vec::as_slice)
+    }
+
+    /// Hash of a known inner node or leaf.
+    pub fn node(&self, tree: TreeId, depth: u32, index: u64) -> Option<Digest> {
+        self.nodes.get(&(tree, depth, index)).copied()
+    }
+
+    /// Number of things that were opened or shown about the claim's run.
+    pub fn openings(&self) -> usize {
+        self.opened.len() + self.leaves.len() + self.accumulators.len()
+    }
+
+    /// Shape of a tree, from the model.
+    pub fn shape(&self, tree: TreeId) -> Option<TreeShape> {
+        match tree {
+            TreeId::Trace {} => TreeShape::list(u64::from(self.header.state_count())),
+            TreeId::State { boundary } => {
+                let before = boundary.checked_sub(1).and_then(|layer| self.layers.get(&layer));
+                let live = match (self.layers.get(&boundary), before) {
+                    (Some(layer), _) => &layer.live_in,
+                    (None, Some(layer)) => &layer.live_out,
+                    (None, None) => return None,
+                };
+                TreeShape::list(live.len() as u64)
+            }
+            TreeId::Subtrace { layer } => {
+                TreeShape::list(u64::from(self.layers.get(&layer)?.operator_count))
+            }
+            TreeId::Tensor { operator } => self.operators.get(&operator)?.output.tree_shape(),
+        }
+    }
+
+    /// Whether a node's hash is what was committed.
+    fn is_committed(&self, tree: TreeId, depth: u32, index: u64, digest: &Digest) -> bool {
+        if depth > 0 {
+            return self.nodes.get(&(tree, depth, index)) == Some(digest);
+        }
+        let Some(shape) = self.shape(tree) else { return false };
+        let count = u32::try_from(shape.leaves()).unwrap_or(u32::MAX);
+        let wrapped = match tree {
+            TreeId::Trace {} => list_root(Tag::Trace, count, digest),
+            TreeId::State { .. } => list_root(Tag::State, count, digest),
+            TreeId::Subtrace { .. } => list_root(Tag::Subtrace, count, digest),
+            TreeId::Tensor { operator } => match self.operators.get(&operator) {
+                Some(node) => node.output.root(digest),
+                None => return false,
+            },
+        };
+        self.roots.get(&tree) == Some(&wrapped)
+    }
+
+    /// Whether the executor can be asked this.
+    ///
+    /// # Errors
+    /// When the parent is not known, the index is outside, or the answer is already known.
+    pub fn check_request(&self, request: &Request) -> Result<(), FactError> {
+        match *request {
+            Request::Node { tree, depth, index } => {
+                let shape = self.shape(tree).ok_or(FactError::UnknownTree)?;
+                self.roots.get(&tree).ok_or(FactError::UnknownTree)?;
+                let at_bottom = depth >= shape.depth() && depth > 0;
+                if shape.is_padding(depth, index) || at_bottom {
+                    return Err(FactError::OutOfRange);
+                }
+                if self.opened.contains(&(tree, depth, index)) {
+                    return Err(FactError::AlreadyOpen);
+                }
+                if depth > 0 && !self.nodes.contains_key(&(tree, depth, index)) {
+                    return Err(FactError::UnknownNode);
+                }
+                Ok(())
+            }
+            Request::Subtrace { layer } => {
+                if !self.layers.contains_key(&layer) {
+                    return Err(FactError::UnknownTree);
+                }
+                match self.roots.contains_key(&TreeId::Subtrace { layer }) {
+                    true => Err(FactError::AlreadyOpen),
+                    false => Ok(()),
+                }
+            }
+            Request::Leaf { operator, leaf } => {
+                let tree = TreeId::Tensor { operator };
+                let shape = self.shape(tree).ok_or(FactError::UnknownTree)?;
+                self.roots.get(&tree).ok_or(FactError::UnknownTree)?;
+                if shape.is_padding(shape.depth(), leaf) {
+                    return Err(FactError::OutOfRange);
+                }
+                if self.leaves.contains_key(&(operator, leaf)) {
+                    return Err(FactError::AlreadyOpen);
+                }
+                let known = self.nodes.contains_key(&(tree, shape.depth(), leaf));
+                if shape.depth() > 0 && !known { Err(FactError::UnknownNode) } else { Ok(()) }
+            }
+            Request::Accumulators { operator, element } => {
+                let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
+                law::check(node).map_err(|_| FactError::NotOfModel)?;
+                if law::run_count(node) < 2 {
+                    return Err(FactError::WrongLength);
+                }
+                self.claimed_element(operator, element)?;
+                match self.accumulators.contains_key(&(operator, element)) {
+                    true => Err(FactError::AlreadyOpen),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The element that the executor claims, once its leaf is open.
+    ///
+    /// # Errors
+    /// When the operator was not shown or the leaf is not open.
+    pub fn claimed_element(&self, operator: u32, element: u64) -> Result<u64, FactError> {
+        let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
+        let (leaf, place) = node.output.locate(element).ok_or(FactError::OutOfRange)?;
+        let bytes = self.leaves.get(&(operator, leaf)).ok_or(FactError::UnknownNode)?;
+        leaf_element(node.output.element, bytes, place).ok_or(FactError::OutOfRange)
+    }
+
+    /// Records the executor's answer.
+    ///
+    /// # Errors
+    /// When the answer does not fit the request or does not hash to the commitment; nothing changes.
+    pub fn reveal(&mut self, request: &Request, reveal: &Reveal) -> Result<(), FactError> {
+        self.check_request(request)?;
+        match (*request, reveal) {
+            (Request::Node { tree, depth, index }, Reveal::Node { children }) => {
+                self.open_node(tree, depth, index, children)
+            }
+            (Request::Subtrace { layer }, Reveal::Subtrace { root, children }) => {
+                let tree = TreeId::Subtrace { layer };
+                self.roots.insert(tree, *root);
+                let opened = self.open_node(tree, 0, 0, children);
+                if opened.is_err() {
+                    self.roots.remove(&tree);
+                }
+                opened
+            }
+            (Request::Leaf { operator, leaf }, Reveal::Leaf { bytes }) => {
+                let tree = TreeId::Tensor { operator };
+                let depth = self.shape(tree).ok_or(FactError::UnknownTree)?.depth();
+                if !self.is_committed(tree, depth, leaf, &hash::leaf(bytes)) {
+                    return Err(FactError::Mismatch);
+                }
+                self.leaves.insert((operator, leaf), *bytes);
+                Ok(())
+            }
+            (Request::Accumulators { operator, element }, Reveal::Accumulators { words }) => {
+                self.open_accumulators(operator, element, words)
+            }
+            _ => Err(FactError::WrongKind),
+        }
+    }
+
+    fn open_node(
+        &mut self,
+        tree: TreeId,
+        depth: u32,
+        index: u64,
+        children: &Children,
+    ) -> Result<(), FactError> {
+        let shape = self.shape(tree).ok_or(FactError::UnknownTree)?;
+        let reached = depth + shape.opening_levels(depth, self.arity_log2);
+        let at_leaves = reached == shape.depth() && !matches!(tree, TreeId::Tensor { .. });
+        let hashes: Vec<Digest> = match (children, tree, at_leaves) {
+            (Children::Hashes { hashes }, _, false) => hashes.clone(),
+            (Children::Roots { roots }, TreeId::Trace {} | TreeId::Subtrace { .. }, true) => {
+                roots.iter().map(|root| hash::leaf(&root.0)).collect()
+            }
+            (Children::Values { values }, TreeId::State { .. }, true) => {
+                values.iter().map(|(value, root)| state_leaf(*value, root)).collect()
+            }
+            _ => return Err(FactError::WrongKind),
+        };
+        let folded = fold_opening(&shape, depth, index, self.arity_log2, &hashes)
+            .ok_or(FactError::WrongLength)?;
+        if !self.is_committed(tree, depth, index, &folded) {
+            return Err(FactError::Mismatch);
+        }
+        self.opened.insert((tree, depth, index));
+        let indices = shape.opened_indices(depth, index, self.arity_log2);
+        for (place, (child, digest)) in indices.iter().zip(hashes).enumerate() {
+            if reached > 0 {
+                self.nodes.insert((tree, reached, *child), digest);
+            }
+            match children {
+                Children::Hashes { .. } => {}
+                Children::Roots { roots } => {
+                    if let Some(root) = roots.get(place) {
+                        self.learn_root(tree, *child as u32, *root);
+                    }
+                }
+                Children::Values { values } => {
+                    if let (TreeId::State { boundary }, Some(entry)) = (tree, values.get(place)) {
+                        self.values.insert((boundary, *child as u32), *entry);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A leaf of the trace or of a subtrace is itself the root of another tree.
+    fn learn_root(&mut self, tree: TreeId, position: u32, root: Digest) {
+        let below = match tree {
+            TreeId::Trace {} => Some(TreeId::State { boundary: position }),
+            TreeId::Subtrace { layer } => self
+                .layers
+                .get(&layer)
+                .map(|layer| TreeId::Tensor { operator: layer.first_operator.saturating_add(position) }),
+            TreeId::State { .. } | TreeId::Tensor { .. } => None,
+        };
+        if let Some(below) = below {
+            self.roots.insert(below, root);
+        }
+    }
+
+    fn open_accumulators(
+        &mut self,
+        operator: u32,
+        element: u64,
+        words: &[u64],
+    ) -> Result<(), FactError> {
+        let claimed = self.claimed_element(operator, element)?;
+        let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
+        let width = law::state_words(node);
+        if words.len() as u64 != law::run_count(node).saturating_mul(width as u64) {
+            return Err(FactError::WrongLength);
+        }
+        let states: Vec<Vec<u64>> = words.chunks(width).map(<[u64]>::to_vec).collect();
+        if law::finish(node, &states) != Some(claimed) {
+            return Err(FactError::Disconnected);
+        }
+        self.accumulators.insert((operator, element), words.to_vec());
+        Ok(())
+    }
+
+    /// Checks a path from a leaf up to a node that is already known.
+    fn check_path(
+        &self,
+        tree: TreeId,
+        index: u64,
+        leaf: Digest,
+        path: &[Digest],
+    ) -> Result<(), FactError> {
+        let shape = self.shape(tree).ok_or(FactError::UnknownTree)?;
+        if shape.is_padding(shape.depth(), index) {
+            return Err(FactError::OutOfRange);
+        }
+        let (digest, depth, index) =
+            climb(shape.depth(), index, leaf, path).ok_or(FactError::OutOfRange)?;
+        match self.is_committed(tree, depth, index, &digest) {
+            true => Ok(()),
+            false => Err(FactError::Mismatch),
+        }
+    }
+
+    /// Records what a challenger shows by itself.
+    ///
+    /// # Errors
+    /// When the path does not lead to something known; nothing changes.
+    pub fn show(&mut self, showing: &Showing) -> Result<(), FactError> {
+        match showing {
+            Showing::Layer { proof } => {
+                if !proof.verify(&self.header) {
+                    return Err(FactError::NotOfModel);
+                }
+                self.layers.insert(proof.index, proof.layer.clone());
+            }
+            Showing::Operator { proof } => {
+                if !proof.verify(&self.header) || law::check(&proof.node).is_err() {
+                    return Err(FactError::NotOfModel);
+                }
+                self.operators.insert(proof.index, proof.node.clone());
+            }
+            Showing::TraceLeaf { boundary, root, path } => {
+                let (tree, index) = (TreeId::Trace {}, u64::from(*boundary));
+                self.check_path(tree, index, hash::leaf(&root.0), path)?;
+                self.learn_root(tree, *boundary, *root);
+            }
+            Showing::StateLeaf { boundary, position, value, root, path } => {
+                let tree = TreeId::State { boundary: *boundary };
+                self.check_path(tree, u64::from(*position), state_leaf(*value, root), path)?;
+                self.values.insert((*boundary, *position), (*value, *root));
+            }
+            Showing::SubtraceLeaf { layer, position, root, path } => {
+                let tree = TreeId::Subtrace { layer: *layer };
+                self.check_path(tree, u64::from(*position), hash::leaf(&root.0), path)?;
+                self.learn_root(tree, *position, *root);
+            }
+            Showing::TensorLeaf { operator, leaf, bytes, path } => {
+                let tree = TreeId::Tensor { operator: *operator };
+                self.check_path(tree, *leaf, hash::leaf(bytes), path)?;
+                self.leaves.insert((*operator, *leaf), *bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A leaf of a tensor with its full path to the tensor's leaf root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeafProof {
+    /// Position in the padded leaf tree.
+    pub position: u64,
+    /// The leaf.
+    pub bytes: LeafBytes,
+    /// Siblings, lowest first.
+    pub path: Vec<Digest>,
+}
+canonical_struct!(LeafProof { position, bytes, path });

@@ -1,0 +1,277 @@
+//! Challenges, demands, reveals, refutations and time.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::objects::{
+    Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn,
+};
+use super::{Rejection, Settlement};
+use crate::facts::{Request, Reveal, Showing};
+use crate::hash::Digest;
+use crate::referee::{Finding, Refutation, judge};
+use crate::transaction::Address;
+
+type Outcome = Result<Vec<Event>, Rejection>;
+
+/// Showings that one transaction may carry.
+pub(super) const SHOWINGS_MAX: usize = 16;
+
+impl Settlement {
+    pub(super) fn open_challenge(
+        &mut self,
+        now_ms: u64,
+        challenger: Address,
+        claim_id: Digest,
+        id: Digest,
+    ) -> Outcome {
+        let claim = self.claims.get(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
+        if claim.status != ClaimStatus::Standing {
+            return Err(Rejection::Over { kind: "claim" });
+        }
+        if now_ms > claim.window_end_ms {
+            return Err(Rejection::TooLate { at_ms: claim.window_end_ms });
+        }
+        let job = self.jobs.get(&claim.terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
+        let bond_wei = job.terms.bond_wei;
+        self.money.lock(&challenger, bond_wei)?;
+        let parameters = &self.genesis.parameters;
+        let challenge = Challenge {
+            claim: claim_id,
+            challenger,
+            opened_ms: now_ms,
+            bond_wei,
+            fees_wei: 0,
+            demands: 0,
+            replies: 0,
+            executor_clock_ms: parameters.executor_clock_ms,
+            challenger_clock_ms: parameters.challenger_clock_ms,
+            status: ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms },
+        };
+        self.challenges.insert(id, challenge);
+        if let Some(claim) = self.claims.get_mut(&claim_id) {
+            claim.challenges.push(id);
+        }
+        Ok(vec![Event::Challenged { challenge: id, claim: claim_id }])
+    }
+
+    /// The challenge, if it is open and its mover has time left.
+    fn live_challenge(&self, now_ms: u64, id: &Digest) -> Result<&Challenge, Rejection> {
+        let challenge =
+            self.challenges.get(id).ok_or(Rejection::Unknown { kind: "challenge" })?;
+        let floor_ms = self.genesis.parameters.move_floor_ms;
+        let at_ms =
+            challenge.deadline_ms(floor_ms).ok_or(Rejection::Over { kind: "challenge" })?;
+        if now_ms > at_ms { Err(Rejection::TooLate { at_ms }) } else { Ok(challenge) }
+    }
+
+    pub(super) fn demand(
+        &mut self,
+        now_ms: u64,
+        sender: Address,
+        id: Digest,
+        showings: &[Showing],
+        request: Request,
+    ) -> Outcome {
+        let challenge = self.live_challenge(now_ms, &id)?;
+        if challenge.challenger != sender {
+            return Err(Rejection::NotAllowed { who: "the challenger" });
+        }
+        let ChallengeStatus::Open { turn: Turn::Challenger, since_ms } = challenge.status else {
+            return Err(Rejection::NotYourMove);
+        };
+        if challenge.demands >= self.genesis.parameters.demands_max {
+            return Err(Rejection::DemandsUsed);
+        }
+        let claim_id = challenge.claim;
+        let facts = self.shown(&claim_id, showings)?;
+        facts.check_request(&request)?;
+        let fee_wei = self.genesis.parameters.demand_fee_wei;
+        self.money.lock(&sender, fee_wei)?;
+        if let Some(claim) = self.claims.get_mut(&claim_id) {
+            claim.facts = facts;
+        }
+        if let Some(challenge) = self.challenges.get_mut(&id) {
+            challenge.fees_wei += fee_wei;
+            challenge.demands += 1;
+            let spent_ms = now_ms.saturating_sub(since_ms);
+            challenge.challenger_clock_ms =
+                challenge.challenger_clock_ms.saturating_sub(spent_ms);
+            challenge.status =
+                ChallengeStatus::Open { turn: Turn::Executor(request), since_ms: now_ms };
+        }
+        Ok(vec![Event::Demanded { challenge: id, request }])
+    }
+
+    /// The claim's facts with a challenger's showings added; the claim itself is not changed.
+    fn shown(
+        &self,
+        claim: &Digest,
+        showings: &[Showing],
+    ) -> Result<crate::facts::Facts, Rejection> {
+        let claim = self.claims.get(claim).ok_or(Rejection::Unknown { kind: "claim" })?;
+        if showings.len() > SHOWINGS_MAX {
+            return Err(Rejection::Terms { name: "showings", bounds: "at most 16" });
+        }
+        let mut facts = claim.facts.clone();
+        for showing in showings {
+            facts.show(showing)?;
+        }
+        Ok(facts)
+    }
+
+    pub(super) fn reveal(
+        &mut self,
+        now_ms: u64,
+        sender: Address,
+        claim_id: Digest,
+        request: Request,
+        reveal: &Reveal,
+    ) -> Outcome {
+        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
+        if claim.executor != sender {
+            return Err(Rejection::NotAllowed { who: "the claim's executor" });
+        }
+        if claim.status != ClaimStatus::Standing {
+            return Err(Rejection::Over { kind: "claim" });
+        }
+        let floor_ms = self.genesis.parameters.move_floor_ms;
+        // One answer serves every challenge that waits for it and is still in time.
+        let waiting: Vec<Digest> = claim
+            .challenges
+            .iter()
+            .filter(|id| {
+                self.challenges.get(*id).is_some_and(|challenge| {
+                    challenge.pending() == Some(&request)
+                        && challenge.deadline_ms(floor_ms).is_some_and(|at_ms| now_ms <= at_ms)
+                })
+            })
+            .copied()
+            .collect();
+        if waiting.is_empty() {
+            return Err(Rejection::NotYourMove);
+        }
+        claim.facts.reveal(&request, reveal)?;
+        claim.reveals = claim.reveals.saturating_add(1);
+        for id in waiting {
+            let Some(challenge) = self.challenges.get_mut(&id) else { continue };
+            if let ChallengeStatus::Open { since_ms, .. } = challenge.status {
+                let spent_ms = now_ms.saturating_sub(since_ms);
+                challenge.executor_clock_ms = challenge.executor_clock_ms.saturating_sub(spent_ms);
+            }
+            challenge.replies = challenge.replies.saturating_add(1);
+            challenge.status =
+                ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
+        }
+        Ok(vec![Event::Revealed { claim: claim_id, request }])
+    }
+
+    pub(super) fn refute(
+        &mut self,
+        now_ms: u64,
+        sender: Address,
+        id: Digest,
+        showings: &[Showing],
+        refutation: &Refutation,
+    ) -> Outcome {
+        let challenge = self.live_challenge(now_ms, &id)?;
+        let (claim_id, challenger) = (challenge.claim, challenge.challenger);
+        let facts = self.shown(&claim_id, showings)?;
+        match judge(&facts, refutation)? {
+            Finding::Fraud(evidence) => {
+                if let Some(claim) = self.claims.get_mut(&claim_id) {
+                    claim.facts = facts;
+                }
+                Ok(self.fall(now_ms, claim_id, id, FallReason::Refuted(evidence)))
+            }
+            // Only the challenger can lose its own case; a stranger's bad proof changes nothing.
+            Finding::Sound if sender == challenger => Ok(self.uphold(now_ms, id)),
+            Finding::Sound => Err(Rejection::NothingRefuted),
+        }
+    }
+
+    pub(super) fn call_time(&mut self, now_ms: u64, id: Digest) -> Outcome {
+        let challenge =
+            self.challenges.get(&id).ok_or(Rejection::Unknown { kind: "challenge" })?;
+        let floor_ms = self.genesis.parameters.move_floor_ms;
+        let at_ms =
+            challenge.deadline_ms(floor_ms).ok_or(Rejection::Over { kind: "challenge" })?;
+        if now_ms <= at_ms {
+            return Err(Rejection::TooEarly { at_ms: at_ms.saturating_add(1) });
+        }
+        Ok(match challenge.pending().copied() {
+            Some(request) => {
+                self.fall(now_ms, challenge.claim, id, FallReason::Silence(request))
+            }
+            None => self.uphold(now_ms, id),
+        })
+    }
+
+    /// The claim is false: bonds and fees go back, the challengers share, at least half burns.
+    fn fall(
+        &mut self,
+        now_ms: u64,
+        claim_id: Digest,
+        by: Digest,
+        reason: FallReason,
+    ) -> Vec<Event> {
+        let Some(claim) = self.claims.get_mut(&claim_id) else { return Vec::new() };
+        let stake_wei = claim.stake_wei;
+        claim.status =
+            ClaimStatus::Fallen { reason: reason.clone(), challenge: by, at_ms: now_ms };
+        let open: Vec<Digest> = claim
+            .challenges
+            .iter()
+            .filter(|id| self.challenges.get(*id).is_some_and(Challenge::is_open))
+            .copied()
+            .collect();
+        let parameters = &self.genesis.parameters;
+        let half_wei = stake_wei / 2;
+        // Costs first, in the order of the bonds, then one equal share of the reward for each.
+        let mut costs_wei = 0;
+        let costs: Vec<u128> = open
+            .iter()
+            .map(|_| {
+                let cost = parameters.challenge_cost_wei.min(half_wei - costs_wei);
+                costs_wei += cost;
+                cost
+            })
+            .collect();
+        // Thousandths of the stake without overflow: a stake may be near the counter's end.
+        let permille = u128::from(parameters.reward_permille);
+        let pool_wei = stake_wei / 1000 * permille + stake_wei % 1000 * permille / 1000;
+        let share_wei = pool_wei.min(half_wei - costs_wei) / (open.len() as u128).max(1);
+        let mut burned_wei = stake_wei;
+        let mut events = Vec::new();
+        for (id, cost_wei) in open.iter().zip(costs) {
+            let Some(challenge) = self.challenges.get_mut(id) else { continue };
+            let reward_wei = cost_wei + share_wei;
+            burned_wei -= reward_wei;
+            challenge.status = ChallengeStatus::Won { reward_wei };
+            let challenger = challenge.challenger;
+            self.money
+                .release(challenger, challenge.bond_wei + challenge.fees_wei + reward_wei);
+            events.push(Event::ChallengeWon { challenge: *id, challenger, reward_wei });
+        }
+        self.money.burn(burned_wei);
+        events.insert(0, Event::ClaimFallen { claim: claim_id, reason, burned_wei });
+        events
+    }
+
+    /// The challenge failed: its fees and the cost of the replies go to the executor.
+    fn uphold(&mut self, now_ms: u64, id: Digest) -> Vec<Event> {
+        let Some(challenge) = self.challenges.get_mut(&id) else { return Vec::new() };
+        let Some(claim) = self.claims.get(&challenge.claim) else { return Vec::new() };
+        let replies = u128::from(challenge.replies);
+        let cost_wei = self.genesis.parameters.reply_cost_wei.saturating_mul(replies);
+        let paid_wei = cost_wei.min(challenge.bond_wei);
+        let burned_wei = challenge.bond_wei - paid_wei;
+        challenge.status = ChallengeStatus::Lost;
+        let (challenger, claim_id) = (challenge.challenger, challenge.claim);
+        self.money.release(claim.executor, challenge.fees_wei + paid_wei);
+        self.money.burn(burned_wei);
+        let mut events = vec![Event::ChallengeLost { challenge: id, challenger, burned_wei }];
+        events.extend(self.release_if_idle(now_ms, claim_id));
+        events
+    }
+}

@@ -1,0 +1,169 @@
+//! The settlement state machine: jobs, claims, challenges, clocks and money.
+//!
+//! A pure transition function over signed transactions: the ledger's engine says what time it is
+//! and stores what was accepted. Replaying the accepted transactions gives the same state again.
+
+mod disputes;
+mod money;
+mod objects;
+mod parameters;
+mod rejection;
+mod transitions;
+
+pub use money::{Money, MoneyError};
+pub use objects::{
+    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Turn,
+};
+pub use parameters::{ETHER, Genesis, ParameterError, Parameters};
+pub use rejection::Rejection;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::graph::ModelHeader;
+use crate::hash::Digest;
+use crate::transaction::{Address, Domain, SignedTransaction};
+
+/// The whole state of a ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    genesis: Genesis,
+    domain: Domain,
+    now_ms: u64,
+    money: Money,
+    nonces: BTreeMap<Address, u64>,
+    models: BTreeMap<Digest, ModelHeader>,
+    jobs: BTreeMap<Digest, Job>,
+    claims: BTreeMap<Digest, Claim>,
+    challenges: BTreeMap<Digest, Challenge>,
+}
+
+impl Settlement {
+    /// An empty ledger.
+    ///
+    /// # Errors
+    /// When a parameter is outside its bounds.
+    pub fn new(genesis: Genesis) -> Result<Self, ParameterError> {
+        genesis.parameters.check()?;
+        let domain = genesis.domain();
+        Ok(Self {
+            genesis,
+            domain,
+            now_ms: 0,
+            money: Money::default(),
+            nonces: BTreeMap::new(),
+            models: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            challenges: BTreeMap::new(),
+        })
+    }
+
+    /// Applies a transaction that arrived at `now_ms`.
+    ///
+    /// # Errors
+    /// [`Rejection`] says what the sender must do; nothing changes then.
+    pub fn apply(
+        &mut self,
+        now_ms: u64,
+        transaction: &SignedTransaction,
+    ) -> Result<Vec<Event>, Rejection> {
+        if now_ms < self.now_ms {
+            return Err(Rejection::TimeWentBack { ledger_ms: self.now_ms });
+        }
+        let action = transaction.decode_action()?;
+        self.domain.verify(transaction)?;
+        let expected = self.nonce(&transaction.sender);
+        if transaction.nonce != expected {
+            return Err(Rejection::Nonce { expected });
+        }
+        let next = expected.checked_add(1).ok_or(Rejection::Nonce { expected })?;
+        let events = self.execute(now_ms, transaction.sender, transaction.nonce, action)?;
+        self.nonces.insert(transaction.sender, next);
+        self.now_ms = now_ms;
+        assert!(self.money.is_conserved(), "money appeared or vanished");
+        Ok(events)
+    }
+
+    /// The ledger's beginning.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The ledger's parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.genesis.parameters
+    }
+
+    /// The EIP-712 domain of the ledger.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Time of the last accepted transaction.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// The money.
+    pub fn money(&self) -> &Money {
+        &self.money
+    }
+
+    /// The nonce that an account's next transaction must carry.
+    pub fn nonce(&self, account: &Address) -> u64 {
+        self.nonces.get(account).copied().unwrap_or(0)
+    }
+
+    /// A registered model.
+    pub fn model(&self, root: &Digest) -> Option<&ModelHeader> {
+        self.models.get(root)
+    }
+
+    /// A job.
+    pub fn job(&self, id: &Digest) -> Option<&Job> {
+        self.jobs.get(id)
+    }
+
+    /// A claim.
+    pub fn claim(&self, id: &Digest) -> Option<&Claim> {
+        self.claims.get(id)
+    }
+
+    /// A challenge.
+    pub fn challenge(&self, id: &Digest) -> Option<&Challenge> {
+        self.challenges.get(id)
+    }
+
+    /// All jobs.
+    pub fn jobs(&self) -> impl Iterator<Item = (&Digest, &Job)> {
+        self.jobs.iter()
+    }
+
+    /// All claims.
+    pub fn claims(&self) -> impl Iterator<Item = (&Digest, &Claim)> {
+        self.claims.iter()
+    }
+
+    /// All challenges.
+    pub fn challenges(&self) -> impl Iterator<Item = (&Digest, &Challenge)> {
+        self.challenges.iter()
+    }
+
+    /// Sum of what jobs, claims and challenges say they hold; equals the money's locked sum.
+    pub fn locked_by_objects_wei(&self) -> u128 {
+        let jobs = self.jobs.values().map(|job| match job.status {
+            JobStatus::Open => job.terms.fee_wei,
+            JobStatus::Done { .. } | JobStatus::Cancelled => 0,
+        });
+        let claims = self.claims.values().map(|claim| match claim.status {
+            ClaimStatus::Standing => claim.stake_wei,
+            _ => 0,
+        });
+        let challenges = self.challenges.values().map(|challenge| match challenge.status {
+            ChallengeStatus::Open { .. } => challenge.bond_wei + challenge.fees_wei,
+            _ => 0,
+        });
+        jobs.chain(claims).chain(challenges).sum()
+    }
+}

@@ -1,0 +1,133 @@
+//! Accounts in wei. Money moves between free, locked and burned, and nowhere else.
+
+use alloc::collections::BTreeMap;
+
+use crate::transaction::Address;
+
+/// Why money cannot move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// The account has less than needed.
+    #[error("the account has {free_wei} wei free and needs {needed_wei}; deposit more")]
+    Insufficient {
+        /// Free money.
+        free_wei: u128,
+        /// Money needed.
+        needed_wei: u128,
+    },
+    /// The amount is larger than the ledger can count.
+    #[error("the amount is larger than the ledger can count")]
+    Overflow,
+}
+
+/// All money on a ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Money {
+    free: BTreeMap<Address, u128>,
+    locked_wei: u128,
+    burned_wei: u128,
+    deposited_wei: u128,
+    withdrawn_wei: u128,
+}
+
+impl Money {
+    /// Free money of an account.
+    pub fn free_wei(&self, account: &Address) -> u128 {
+        self.free.get(account).copied().unwrap_or(0)
+    }
+
+    /// Free money of all accounts.
+    pub fn free_total_wei(&self) -> u128 {
+        self.free.values().sum()
+    }
+
+    /// Money behind jobs, claims and challenges.
+    pub fn locked_wei(&self) -> u128 {
+        self.locked_wei
+    }
+
+    /// Money that is gone.
+    pub fn burned_wei(&self) -> u128 {
+        self.burned_wei
+    }
+
+    /// Money that came in.
+    pub fn deposited_wei(&self) -> u128 {
+        self.deposited_wei
+    }
+
+    /// Money that went out.
+    pub fn withdrawn_wei(&self) -> u128 {
+        self.withdrawn_wei
+    }
+
+    /// The accounts with their free money.
+    pub fn accounts(&self) -> impl Iterator<Item = (&Address, u128)> {
+        self.free.iter().map(|(account, amount)| (account, *amount))
+    }
+
+    /// free + locked + burned = deposited − withdrawn.
+    pub fn is_conserved(&self) -> bool {
+        let inside = self
+            .free_total_wei()
+            .checked_add(self.locked_wei)
+            .and_then(|sum| sum.checked_add(self.burned_wei));
+        inside.is_some() && inside == self.deposited_wei.checked_sub(self.withdrawn_wei)
+    }
+
+    /// Whether an account can pay.
+    pub(super) fn check(&self, account: &Address, needed_wei: u128) -> Result<(), MoneyError> {
+        let free_wei = self.free_wei(account);
+        match free_wei >= needed_wei {
+            true => Ok(()),
+            false => Err(MoneyError::Insufficient { free_wei, needed_wei }),
+        }
+    }
+
+    pub(super) fn deposit(&mut self, account: Address, amount: u128) -> Result<(), MoneyError> {
+        // Every other sum is a part of this one, so that none of them can overflow.
+        self.deposited_wei = self.deposited_wei.checked_add(amount).ok_or(MoneyError::Overflow)?;
+        self.credit(account, amount);
+        Ok(())
+    }
+
+    pub(super) fn withdraw(&mut self, account: &Address, amount: u128) -> Result<(), MoneyError> {
+        self.debit(account, amount)?;
+        self.withdrawn_wei += amount;
+        Ok(())
+    }
+
+    /// Free money becomes locked.
+    pub(super) fn lock(&mut self, account: &Address, amount: u128) -> Result<(), MoneyError> {
+        self.debit(account, amount)?;
+        self.locked_wei += amount;
+        Ok(())
+    }
+
+    /// Locked money becomes free again, for this account.
+    pub(super) fn release(&mut self, account: Address, amount: u128) {
+        // Only what was locked is ever released: the callers take it from a job, claim or challenge.
+        assert!(self.locked_wei >= amount, "released more than was locked");
+        self.locked_wei -= amount;
+        self.credit(account, amount);
+    }
+
+    /// Locked money is gone.
+    pub(super) fn burn(&mut self, amount: u128) {
+        assert!(self.locked_wei >= amount, "burned more than was locked");
+        self.locked_wei -= amount;
+        self.burned_wei += amount;
+    }
+
+    fn debit(&mut self, account: &Address, amount: u128) -> Result<(), MoneyError> {
+        self.check(account, amount)?;
+        if let Some(free) = self.free.get_mut(account) {
+            *free -= amount;
+        }
+        Ok(())
+    }
+
+    fn credit(&mut self, account: Address, amount: u128) {
+        *self.free.entry(account).or_default() += amount;
+    }
+}

@@ -1,0 +1,209 @@
+//! Jobs, claims, challenges and what happens to them.
+
+use alloc::vec::Vec;
+
+use crate::facts::{Facts, Request};
+use crate::hash::Digest;
+use crate::referee::Evidence;
+use crate::transaction::{Address, ClaimTerms, JobTerms};
+
+/// A posted job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Who asked.
+    pub poster: Address,
+    /// For what.
+    pub terms: JobTerms,
+    /// When.
+    pub posted_ms: u64,
+    /// Claims in the order of their posting.
+    pub claims: Vec<Digest>,
+    /// How far it is.
+    pub status: JobStatus,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobStatus {
+    /// Waits for a claim to become final.
+    Open,
+    /// Has its answer.
+    Done {
+        /// The final claim.
+        claim: Digest,
+    },
+    /// Was taken back.
+    Cancelled,
+}
+
+/// A posted claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Who claims.
+    pub executor: Address,
+    /// What.
+    pub terms: ClaimTerms,
+    /// When.
+    pub posted_ms: u64,
+    /// End of the time for challenges.
+    pub window_end_ms: u64,
+    /// The latest possible end of everything about this claim.
+    pub last_finality_ms: u64,
+    /// Money behind it.
+    pub stake_wei: u128,
+    /// What is publicly known of its run.
+    pub facts: Facts,
+    /// Challenges in the order of their bonds.
+    pub challenges: Vec<Digest>,
+    /// Answers the executor gave.
+    pub reveals: u32,
+    /// How far it is.
+    pub status: ClaimStatus,
+}
+
+/// How far a claim is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimStatus {
+    /// Not refuted.
+    Standing,
+    /// Refuted.
+    Fallen {
+        /// How.
+        reason: FallReason,
+        /// The challenge that did it.
+        challenge: Digest,
+        /// When.
+        at_ms: u64,
+    },
+    /// The job's answer.
+    Final {
+        /// When.
+        at_ms: u64,
+    },
+    /// Not refuted, but an earlier claim became the answer.
+    Released {
+        /// When.
+        at_ms: u64,
+    },
+}
+
+/// How a claim fell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FallReason {
+    /// The referee convicted it.
+    Refuted(Evidence),
+    /// The executor did not answer in time.
+    Silence(Request),
+}
+
+/// A bonded challenge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The claim.
+    pub claim: Digest,
+    /// Who challenges.
+    pub challenger: Address,
+    /// When.
+    pub opened_ms: u64,
+    /// Money behind it.
+    pub bond_wei: u128,
+    /// Demand fees paid so far.
+    pub fees_wei: u128,
+    /// Demands so far.
+    pub demands: u32,
+    /// Demands of this challenge that were answered.
+    pub replies: u32,
+    /// What is left of the executor's budget.
+    pub executor_clock_ms: u64,
+    /// What is left of the challenger's budget.
+    pub challenger_clock_ms: u64,
+    /// How far it is.
+    pub status: ChallengeStatus,
+}
+
+/// How far a challenge is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChallengeStatus {
+    /// Under way.
+    Open {
+        /// Whose move it is.
+        turn: Turn,
+        /// Since when.
+        since_ms: u64,
+    },
+    /// The claim fell.
+    Won {
+        /// Paid out beyond bond and fees.
+        reward_wei: u128,
+    },
+    /// The claim was upheld against it.
+    Lost,
+}
+
+/// Whose move it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The challenger must demand or refute.
+    Challenger,
+    /// The executor must answer.
+    Executor(Request),
+}
+
+impl Challenge {
+    /// When the side to move has lost, if it does not; `None` once the challenge is over.
+    pub fn deadline_ms(&self, floor_ms: u64) -> Option<u64> {
+        let ChallengeStatus::Open { turn, since_ms } = &self.status else { return None };
+        let budget_ms = match turn {
+            Turn::Challenger => self.challenger_clock_ms,
+            Turn::Executor(_) => self.executor_clock_ms,
+        };
+        Some(since_ms.saturating_add(budget_ms.max(floor_ms)))
+    }
+
+    /// What the executor was asked and has not answered.
+    pub fn pending(&self) -> Option<&Request> {
+        match &self.status {
+            ChallengeStatus::Open { turn: Turn::Executor(request), .. } => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Whether it is under way.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status, ChallengeStatus::Open { .. })
+    }
+}
+
+/// What a transaction changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are ids and amounts named as everywhere")]
+pub enum Event {
+    /// Money came in.
+    Deposited { account: Address, amount_wei: u128 },
+    /// Money went out.
+    Withdrawn { account: Address, amount_wei: u128 },
+    /// A model is known.
+    ModelRegistered { model_root: Digest },
+    /// A job waits for claims.
+    JobPosted { job: Digest },
+    /// A job was taken back.
+    JobCancelled { job: Digest },
+    /// A claim stands and can be challenged.
+    ClaimPosted { claim: Digest, job: Digest, last_finality_ms: u64 },
+    /// A challenge is open.
+    Challenged { challenge: Digest, claim: Digest },
+    /// The executor must answer.
+    Demanded { challenge: Digest, request: Request },
+    /// Something is now known to all.
+    Revealed { claim: Digest, request: Request },
+    /// A claim fell.
+    ClaimFallen { claim: Digest, reason: FallReason, burned_wei: u128 },
+    /// A challenge ended with the claim's fall.
+    ChallengeWon { challenge: Digest, challenger: Address, reward_wei: u128 },
+    /// A challenge ended with the claim upheld.
+    ChallengeLost { challenge: Digest, challenger: Address, burned_wei: u128 },
+    /// A claim is the job's answer.
+    ClaimFinal { claim: Digest, job: Digest },
+    /// A standing claim's stake went back.
+    StakeReleased { claim: Digest },
+}

@@ -1,0 +1,174 @@
+//! What a ledger fixes for good at its start.
+
+use crate::encoding::canonical_struct;
+use crate::hash::{self, Digest, Tag};
+use crate::transaction::{Address, Domain};
+
+/// Clocks, money and limits of a ledger. Fixed at genesis, so that no live dispute can change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// Least time for challenges after a claim.
+    pub window_ms_min: u64,
+    /// Most time for challenges that a job may name.
+    pub window_ms_max: u64,
+    /// Budget of the executor in each challenge.
+    pub executor_clock_ms: u64,
+    /// Budget of the challenger in each challenge.
+    pub challenger_clock_ms: u64,
+    /// Time that each move has at least, budget or not, so that inclusion delay cannot eat it.
+    pub move_floor_ms: u64,
+    /// Least stake behind a claim.
+    pub stake_wei_min: u128,
+    /// Least bond behind a challenge.
+    pub bond_wei_min: u128,
+    /// Paid by the challenger for each demand; covers the reply.
+    pub demand_fee_wei: u128,
+    /// Paid to the executor out of the bond for each reply, when the claim is upheld.
+    pub reply_cost_wei: u128,
+    /// Paid out of the stake to each challenger of a claim that falls, before any reward.
+    pub challenge_cost_wei: u128,
+    /// Thousandths of the stake that the challengers share; 500 at most.
+    pub reward_permille: u32,
+    /// Levels of one opening: 4 for 16 children.
+    pub arity_log2: u32,
+    /// Demands of one challenge.
+    pub demands_max: u32,
+}
+canonical_struct!(Parameters {
+    window_ms_min, window_ms_max, executor_clock_ms, challenger_clock_ms, move_floor_ms,
+    stake_wei_min, bond_wei_min, demand_fee_wei, reply_cost_wei, challenge_cost_wei,
+    reward_permille, arity_log2, demands_max,
+});
+
+/// One ether, in wei.
+pub const ETHER: u128 = 1_000_000_000_000_000_000;
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            window_ms_min: 60_000,
+            window_ms_max: 30 * 24 * 3_600_000,
+            executor_clock_ms: 60_000,
+            challenger_clock_ms: 60_000,
+            move_floor_ms: 5_000,
+            stake_wei_min: ETHER,
+            bond_wei_min: ETHER / 10,
+            demand_fee_wei: ETHER / 1_000,
+            reply_cost_wei: ETHER / 1_000,
+            challenge_cost_wei: ETHER / 100,
+            reward_permille: 400,
+            arity_log2: 4,
+            demands_max: 64,
+        }
+    }
+}
+
+/// Why a set of parameters is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the parameter {name} is outside its bounds: {bounds}")]
+pub struct ParameterError {
+    /// The parameter.
+    pub name: &'static str,
+    /// What it must satisfy.
+    pub bounds: &'static str,
+}
+
+impl Parameters {
+    /// Checks every bound from which honesty pays.
+    ///
+    /// # Errors
+    /// The first parameter that is outside its bounds.
+    pub fn check(&self) -> Result<(), ParameterError> {
+        const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
+        const MONEY_WEI_MAX: u128 = 1 << 100;
+        let replies = self.reply_cost_wei.saturating_mul(u128::from(self.demands_max));
+        let checks = [
+            (
+                (1..=self.window_ms_max).contains(&self.window_ms_min),
+                "window_ms_min",
+                "1 ≤ window_ms_min ≤ window_ms_max",
+            ),
+            (self.window_ms_max <= DURATION_MS_MAX, "window_ms_max", "at most ten years"),
+            (
+                self.executor_clock_ms <= DURATION_MS_MAX,
+                "executor_clock_ms",
+                "at most ten years",
+            ),
+            (
+                self.challenger_clock_ms <= DURATION_MS_MAX,
+                "challenger_clock_ms",
+                "at most ten years",
+            ),
+            (
+                (1..=DURATION_MS_MAX).contains(&self.move_floor_ms),
+                "move_floor_ms",
+                "1 ≤ move_floor_ms ≤ ten years",
+            ),
+            (
+                (1..=MONEY_WEI_MAX).contains(&self.stake_wei_min),
+                "stake_wei_min",
+                "1 ≤ stake_wei_min ≤ 2^100",
+            ),
+            (
+                (1..=MONEY_WEI_MAX).contains(&self.bond_wei_min),
+                "bond_wei_min",
+                "1 ≤ bond_wei_min ≤ 2^100",
+            ),
+            (
+                self.demand_fee_wei >= self.reply_cost_wei,
+                "demand_fee_wei",
+                "at least reply_cost_wei, so that answering never costs",
+            ),
+            (
+                replies <= self.bond_wei_min,
+                "bond_wei_min",
+                "at least reply_cost_wei × demands_max",
+            ),
+            (self.demand_fee_wei <= MONEY_WEI_MAX, "demand_fee_wei", "at most 2^100"),
+            (self.challenge_cost_wei <= MONEY_WEI_MAX, "challenge_cost_wei", "at most 2^100"),
+            (
+                self.reward_permille <= 500,
+                "reward_permille",
+                "at most 500: half of a stake burns, or challenging oneself would be free",
+            ),
+            ((1..=8).contains(&self.arity_log2), "arity_log2", "1 ≤ arity_log2 ≤ 8"),
+            ((1..=4096).contains(&self.demands_max), "demands_max", "1 ≤ demands_max ≤ 4096"),
+        ];
+        match checks.into_iter().find(|(holds, _, _)| !holds) {
+            Some((_, name, bounds)) => Err(ParameterError { name, bounds }),
+            None => Ok(()),
+        }
+    }
+
+    /// Longest time from the start of a challenge to its end, whatever anybody does.
+    pub fn challenge_ms_max(&self) -> u64 {
+        let moves = u64::from(self.demands_max).saturating_mul(2).saturating_add(2);
+        self.executor_clock_ms
+            .saturating_add(self.challenger_clock_ms)
+            .saturating_add(self.move_floor_ms.saturating_mul(moves))
+    }
+}
+
+/// A ledger's beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// Chain id, part of every signature.
+    pub chain_id: u64,
+    /// The account that may credit deposits.
+    pub bank: Address,
+    /// The ledger's parameters.
+    pub parameters: Parameters,
+}
+canonical_struct!(Genesis { chain_id, bank, parameters });
+
+impl Genesis {
+    /// Hash of the genesis.
+    pub fn root(&self) -> Digest {
+        hash::tagged_value(Tag::Genesis, self)
+    }
+
+    /// The EIP-712 domain of the ledger.
+    pub fn domain(&self) -> Domain {
+        Domain { chain_id: self.chain_id, genesis: self.root() }
+    }
+}

@@ -1,0 +1,239 @@
+//! Money, models, jobs, claims and finality.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::objects::{
+    Challenge, Claim, ClaimStatus, Event, Job, JobStatus,
+};
+use super::{Rejection, Settlement};
+use crate::encoding::Canonical;
+use crate::facts::Facts;
+use crate::graph::ModelHeader;
+use crate::hash::{self, Digest, Tag};
+use crate::merkle::verify_list;
+use crate::transaction::{Action, Address, ClaimTerms, JobTerms};
+
+type Outcome = Result<Vec<Event>, Rejection>;
+
+/// Id of something an account makes: unique by the account's nonce.
+fn id(tag: Tag, maker: Address, nonce: u64, body: &[u8]) -> Digest {
+    hash::tagged(tag, &[&maker.0, &nonce.to_be_bytes(), body])
+}
+
+impl Settlement {
+    pub(super) fn execute(
+        &mut self,
+        now_ms: u64,
+        sender: Address,
+        nonce: u64,
+        action: Action,
+    ) -> Outcome {
+        match action {
+            Action::Deposit { account, amount_wei } => self.deposit(sender, account, amount_wei),
+            Action::Withdraw { amount_wei } => {
+                self.money.withdraw(&sender, amount_wei)?;
+                Ok(vec![Event::Withdrawn { account: sender, amount_wei }])
+            }
+            Action::RegisterModel { header } => self.register_model(header),
+            Action::PostJob { terms } => self.post_job(now_ms, sender, nonce, terms),
+            Action::CancelJob { job } => self.cancel_job(sender, job),
+            Action::PostClaim { terms } => self.post_claim(now_ms, sender, nonce, terms),
+            Action::Challenge { claim } => self.open_challenge(
+                now_ms,
+                sender,
+                claim,
+                id(Tag::Challenge, sender, nonce, &claim.0),
+            ),
+            Action::Demand { challenge, showings, request } => {
+                self.demand(now_ms, sender, challenge, &showings, request)
+            }
+            Action::Reveal { claim, request, reveal } => {
+                self.reveal(now_ms, sender, claim, request, &reveal)
+            }
+            Action::Refute { challenge, showings, refutation } => {
+                self.refute(now_ms, sender, challenge, &showings, &refutation)
+            }
+            Action::CallTime { challenge } => self.call_time(now_ms, challenge),
+            Action::Finalise { job } => self.finalise(now_ms, job),
+        }
+    }
+
+    fn deposit(&mut self, sender: Address, account: Address, amount_wei: u128) -> Outcome {
+        if sender != self.genesis.bank {
+            return Err(Rejection::NotAllowed { who: "the ledger's bank" });
+        }
+        self.money.deposit(account, amount_wei)?;
+        Ok(vec![Event::Deposited { account, amount_wei }])
+    }
+
+    fn register_model(&mut self, header: ModelHeader) -> Outcome {
+        let model_root = header.root();
+        if self.models.contains_key(&model_root) {
+            return Err(Rejection::Exists { kind: "model" });
+        }
+        if !header.is_within_limits() {
+            return Err(Rejection::ModelLimits);
+        }
+        self.models.insert(model_root, header);
+        Ok(vec![Event::ModelRegistered { model_root }])
+    }
+
+    fn post_job(&mut self, now_ms: u64, poster: Address, nonce: u64, terms: JobTerms) -> Outcome {
+        let header =
+            self.models.get(&terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
+        let limits = self.parameters();
+        let bad = |name, bounds| Err(Rejection::Terms { name, bounds });
+        if terms.profile != header.profile {
+            return bad("profile", "the model's");
+        }
+        if terms.window_ms < limits.window_ms_min || terms.window_ms > limits.window_ms_max {
+            return bad("window_ms", "between the ledger's least and most");
+        }
+        if terms.stake_wei < limits.stake_wei_min {
+            return bad("stake_wei", "at least the ledger's");
+        }
+        if terms.bond_wei < limits.bond_wei_min {
+            return bad("bond_wei", "at least the ledger's");
+        }
+        self.money.lock(&poster, terms.fee_wei)?;
+        let job = id(Tag::Job, poster, nonce, &terms.to_canonical());
+        let status = JobStatus::Open;
+        self.jobs.insert(
+            job,
+            Job { poster, terms, posted_ms: now_ms, claims: Vec::new(), status },
+        );
+        Ok(vec![Event::JobPosted { job }])
+    }
+
+    fn cancel_job(&mut self, sender: Address, id: Digest) -> Outcome {
+        let job = self.jobs.get_mut(&id).ok_or(Rejection::Unknown { kind: "job" })?;
+        if job.poster != sender {
+            return Err(Rejection::NotAllowed { who: "the job's poster" });
+        }
+        if job.status != JobStatus::Open {
+            return Err(Rejection::Over { kind: "job" });
+        }
+        let standing = |claim: &Digest| {
+            self.claims.get(claim).is_some_and(|claim| claim.status == ClaimStatus::Standing)
+        };
+        if job.claims.iter().any(standing) {
+            return Err(Rejection::Waiting { what: "a standing claim on the job" });
+        }
+        job.status = JobStatus::Cancelled;
+        self.money.release(job.poster, job.terms.fee_wei);
+        Ok(vec![Event::JobCancelled { job: id }])
+    }
+
+    fn post_claim(
+        &mut self,
+        now_ms: u64,
+        executor: Address,
+        nonce: u64,
+        terms: ClaimTerms,
+    ) -> Outcome {
+        let parameters = self.genesis.parameters.clone();
+        let job = self.jobs.get_mut(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
+        if job.status != JobStatus::Open {
+            return Err(Rejection::Over { kind: "job" });
+        }
+        let header = self
+            .models
+            .get(&job.terms.model_root)
+            .ok_or(Rejection::Unknown { kind: "model" })?;
+        let bound = |index, root: &Digest, path: &[Digest]| {
+            let (trace, count) = (&terms.trace_root, header.state_count());
+            verify_list(Tag::Trace, trace, count, index, hash::leaf(&root.0), path)
+        };
+        if !bound(0, &job.terms.input_root, &terms.input_path)
+            || !bound(header.layer_count, &terms.output_root, &terms.output_path)
+        {
+            return Err(Rejection::NotBound);
+        }
+        self.money.lock(&executor, job.terms.stake_wei)?;
+        let facts = Facts::new(
+            header.clone(),
+            parameters.arity_log2,
+            terms.trace_root,
+            job.terms.input_root,
+            terms.output_root,
+        );
+        let claim = id(Tag::Claim, executor, nonce, &terms.to_canonical());
+        let window_end_ms = now_ms.saturating_add(job.terms.window_ms);
+        let last_finality_ms = window_end_ms.saturating_add(parameters.challenge_ms_max());
+        let job_id = terms.job;
+        job.claims.push(claim);
+        self.claims.insert(
+            claim,
+            Claim {
+                executor,
+                terms,
+                posted_ms: now_ms,
+                window_end_ms,
+                last_finality_ms,
+                stake_wei: job.terms.stake_wei,
+                facts,
+                challenges: Vec::new(),
+                reveals: 0,
+                status: ClaimStatus::Standing,
+            },
+        );
+        Ok(vec![Event::ClaimPosted { claim, job: job_id, last_finality_ms }])
+    }
+
+    /// Whether a challenge of the claim is under way.
+    pub(super) fn is_disputed(&self, claim: &Claim) -> bool {
+        claim.challenges.iter().any(|id| self.challenges.get(id).is_some_and(Challenge::is_open))
+    }
+
+    fn finalise(&mut self, now_ms: u64, job_id: Digest) -> Outcome {
+        let job = self.jobs.get(&job_id).ok_or(Rejection::Unknown { kind: "job" })?;
+        if job.status != JobStatus::Open {
+            return Err(Rejection::Over { kind: "job" });
+        }
+        // The earliest claim that stands decides; later ones wait for it, their windows running.
+        let first = job.claims.iter().find_map(|id| {
+            let claim = self.claims.get(id)?;
+            (claim.status == ClaimStatus::Standing).then_some((*id, claim))
+        });
+        let (id, claim) = first.ok_or(Rejection::Waiting { what: "a claim on the job" })?;
+        if now_ms <= claim.window_end_ms {
+            return Err(Rejection::TooEarly { at_ms: claim.window_end_ms.saturating_add(1) });
+        }
+        if self.is_disputed(claim) {
+            return Err(Rejection::Waiting { what: "a challenge of the claim" });
+        }
+        let (executor, stake_wei, fee_wei) =
+            (claim.executor, claim.stake_wei, job.terms.fee_wei);
+        let others = job.claims.clone();
+        if let Some(job) = self.jobs.get_mut(&job_id) {
+            job.status = JobStatus::Done { claim: id };
+        }
+        if let Some(claim) = self.claims.get_mut(&id) {
+            claim.status = ClaimStatus::Final { at_ms: now_ms };
+        }
+        self.money.release(executor, stake_wei);
+        self.money.release(executor, fee_wei);
+        let mut events = vec![Event::ClaimFinal { claim: id, job: job_id }];
+        for other in others {
+            events.extend(self.release_if_idle(now_ms, other));
+        }
+        Ok(events)
+    }
+
+    /// Gives back the stake of a standing claim whose job is done and that nobody disputes.
+    pub(super) fn release_if_idle(&mut self, now_ms: u64, id: Digest) -> Option<Event> {
+        let claim = self.claims.get(&id)?;
+        let job = self.jobs.get(&claim.terms.job)?;
+        let idle = claim.status == ClaimStatus::Standing
+            && job.status != JobStatus::Open
+            && !self.is_disputed(claim);
+        if !idle {
+            return None;
+        }
+        let (executor, stake_wei) = (claim.executor, claim.stake_wei);
+        self.claims.get_mut(&id)?.status = ClaimStatus::Released { at_ms: now_ms };
+        self.money.release(executor, stake_wei);
+        Some(Event::StakeReleased { claim: id })
+    }
+}

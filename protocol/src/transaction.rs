@@ -1,0 +1,345 @@
+//! Transactions: what parties may do, how they sign it, how it is addressed.
+//!
+//! Signatures are secp256k1 over EIP-712 typed data, so that one key serves on our own ledger and
+//! on a chain. The typed struct is `Transaction(address sender,uint64 nonce,bytes action)`; the
+//! action is the canonical encoding of [`Action`]. The domain carries the ledger's genesis hash as
+//! salt, so that nothing signed for one ledger means anything on another.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
+
+use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum, canonical_struct};
+use crate::facts::{Request, Reveal, Showing};
+use crate::graph::{ModelHeader, Profile};
+use crate::hash::{Digest, keccak, to_hex};
+use crate::referee::Refutation;
+
+/// Largest canonical encoding of an action, in bytes.
+pub const ACTION_BYTES_MAX: usize = 2 << 20;
+
+/// An account: the last 20 bytes of the Keccak-256 of a public key.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(pub [u8; 20]);
+
+impl Canonical for Address {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.array()?))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&to_hex(&self.0))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// What a job asks for, and under which terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobTerms {
+    /// A registered model.
+    pub model_root: Digest,
+    /// Root of the state made of the input.
+    pub input_root: Digest,
+    /// Arithmetic; must be the model's.
+    pub profile: Profile,
+    /// Paid to the executor of the claim that becomes final.
+    pub fee_wei: u128,
+    /// Stake behind each claim; at least the ledger's.
+    pub stake_wei: u128,
+    /// Bond behind each challenge; at least the ledger's.
+    pub bond_wei: u128,
+    /// Time for challenges; between the ledger's least and most.
+    pub window_ms: u64,
+}
+canonical_struct!(JobTerms {
+    model_root, input_root, profile, fee_wei, stake_wei, bond_wei, window_ms,
+});
+
+/// What an executor claims: the whole run, by one root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimTerms {
+    /// The job.
+    pub job: Digest,
+    /// Root of the state made of the output.
+    pub output_root: Digest,
+    /// Root of the trace.
+    pub trace_root: Digest,
+    /// Path of the input state, leaf 0 of the trace.
+    pub input_path: Vec<Digest>,
+    /// Path of the output state, the last leaf of the trace.
+    pub output_path: Vec<Digest>,
+}
+canonical_struct!(ClaimTerms { job, output_root, trace_root, input_path, output_path });
+
+/// Everything a party can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The bank credits an account with money that came in from outside.
+    Deposit {
+        /// The account.
+        account: Address,
+        /// How much.
+        amount_wei: u128,
+    },
+    /// Takes free money out.
+    Withdraw {
+        /// How much.
+        amount_wei: u128,
+    },
+    /// Makes a model known.
+    RegisterModel {
+        /// Its header.
+        header: ModelHeader,
+    },
+    /// Asks for a run.
+    PostJob {
+        /// The terms.
+        terms: JobTerms,
+    },
+    /// Takes back a job on which no claim stands.
+    CancelJob {
+        /// The job.
+        job: Digest,
+    },
+    /// Claims a run, with a stake.
+    PostClaim {
+        /// The claim.
+        terms: ClaimTerms,
+    },
+    /// Challenges a claim, with a bond.
+    Challenge {
+        /// The claim.
+        claim: Digest,
+    },
+    /// Demands an opening of the executor.
+    Demand {
+        /// The challenge.
+        challenge: Digest,
+        /// What the challenger proves first.
+        showings: Vec<Showing>,
+        /// What the executor must open.
+        request: Request,
+    },
+    /// Answers a demand.
+    Reveal {
+        /// The claim.
+        claim: Digest,
+        /// What was demanded.
+        request: Request,
+        /// The answer.
+        reveal: Reveal,
+    },
+    /// Ends a dispute. Anyone may send it; the reward is the challengers'.
+    Refute {
+        /// The challenge.
+        challenge: Digest,
+        /// What is proven first.
+        showings: Vec<Showing>,
+        /// The refutation.
+        refutation: Refutation,
+    },
+    /// Ends a challenge whose clock ran out. Anyone may send it.
+    CallTime {
+        /// The challenge.
+        challenge: Digest,
+    },
+    /// Settles a job whose earliest standing claim outlived its window. Anyone may send it.
+    Finalise {
+        /// The job.
+        job: Digest,
+    },
+}
+canonical_enum!(Action {
+    1 => Deposit { account, amount_wei }, 2 => Withdraw { amount_wei },
+    3 => RegisterModel { header }, 4 => PostJob { terms }, 5 => CancelJob { job },
+    6 => PostClaim { terms }, 7 => Challenge { claim },
+    8 => Demand { challenge, showings, request }, 9 => Reveal { claim, request, reveal },
+    10 => Refute { challenge, showings, refutation }, 11 => CallTime { challenge },
+    12 => Finalise { job },
+});
+
+impl Action {
+    /// Name of the action, as users read it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Deposit { .. } => "deposit",
+            Self::Withdraw { .. } => "withdraw",
+            Self::RegisterModel { .. } => "register-model",
+            Self::PostJob { .. } => "post-job",
+            Self::CancelJob { .. } => "cancel-job",
+            Self::PostClaim { .. } => "post-claim",
+            Self::Challenge { .. } => "challenge",
+            Self::Demand { .. } => "demand",
+            Self::Reveal { .. } => "reveal",
+            Self::Refute { .. } => "refute",
+            Self::CallTime { .. } => "call-time",
+            Self::Finalise { .. } => "finalise",
+        }
+    }
+}
+
+/// An action with its sender, its place in the sender's sequence, and the signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedTransaction {
+    /// Who acts.
+    pub sender: Address,
+    /// Number of the sender's accepted transactions before this one.
+    pub nonce: u64,
+    /// Canonical encoding of the [`Action`].
+    pub action: Vec<u8>,
+    /// r, s and the recovery id (0 or 1).
+    pub signature: [u8; 65],
+}
+canonical_struct!(SignedTransaction { sender, nonce, action, signature });
+
+/// Why a signature does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// Not a signature, or in its malleable form.
+    #[error("the signature is malformed; sign again with a low s and recovery id 0 or 1")]
+    Malformed,
+    /// Signed by another key.
+    #[error("the signature is not the sender's; sign with the sender's key for this ledger")]
+    OtherKey,
+}
+
+const DOMAIN_TYPE: &[u8] = b"EIP712Domain(string name,string version,uint256 chainId,bytes32 salt)";
+const TRANSACTION_TYPE: &[u8] = b"Transaction(address sender,uint64 nonce,bytes action)";
+
+/// The EIP-712 domain of a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Chain id of the ledger.
+    pub chain_id: u64,
+    /// Hash of the ledger's genesis.
+    pub genesis: Digest,
+}
+
+fn word(bytes: &[u8]) -> [u8; 32] {
+    let mut word = [0; 32];
+    let start = 32usize.saturating_sub(bytes.len());
+    word[start..].copy_from_slice(&bytes[bytes.len().saturating_sub(32)..]);
+    word
+}
+
+impl Domain {
+    /// EIP-712 domain separator.
+    pub fn separator(&self) -> Digest {
+        let parts = [
+            keccak(DOMAIN_TYPE).0,
+            keccak(b"Rebut").0,
+            keccak(b"1").0,
+            word(&self.chain_id.to_be_bytes()),
+            self.genesis.0,
+        ];
+        keccak(&parts.concat())
+    }
+
+    /// The digest that a transaction's signature covers.
+    pub fn digest(&self, sender: Address, nonce: u64, action: &[u8]) -> Digest {
+        let parts = [
+            keccak(TRANSACTION_TYPE).0,
+            word(&sender.0),
+            word(&nonce.to_be_bytes()),
+            keccak(action).0,
+        ];
+        let message = keccak(&parts.concat());
+        keccak(&[&[0x19, 0x01][..], &self.separator().0, &message.0].concat())
+    }
+
+    /// Checks that the sender signed the transaction for this ledger.
+    ///
+    /// # Errors
+    /// [`SignatureError`] says which way the signature is wrong.
+    pub fn verify(&self, transaction: &SignedTransaction) -> Result<(), SignatureError> {
+        let digest = self.digest(transaction.sender, transaction.nonce, &transaction.action);
+        let (body, recovery) = transaction.signature.split_at(64);
+        let signature = Signature::from_slice(body).map_err(|_| SignatureError::Malformed)?;
+        let recovery = match recovery {
+            [id @ (0 | 1)] => RecoveryId::new(*id == 1, false),
+            _ => return Err(SignatureError::Malformed),
+        };
+        // One transaction, one signature: the other s of the pair is refused.
+        if signature.normalize_s() != signature {
+            return Err(SignatureError::Malformed);
+        }
+        let key = VerifyingKey::recover_from_prehash(&digest.0, &signature, recovery)
+            .map_err(|_| SignatureError::Malformed)?;
+        match address_of(&key) == transaction.sender {
+            true => Ok(()),
+            false => Err(SignatureError::OtherKey),
+        }
+    }
+}
+
+fn address_of(key: &VerifyingKey) -> Address {
+    let point = key.to_sec1_point(false);
+    let hash = keccak(point.as_bytes().get(1..).unwrap_or_default());
+    let mut address = [0; 20];
+    address.copy_from_slice(&hash.0[12..]);
+    Address(address)
+}
+
+/// A secp256k1 key. Its `Debug` form shows the address only.
+#[derive(Clone)]
+pub struct Key {
+    signing: SigningKey,
+    address: Address,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Key").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    /// The key with these secret bytes; `None` when they are zero or not below the group's order.
+    pub fn from_secret(secret: &[u8; 32]) -> Option<Self> {
+        let signing = SigningKey::from_slice(secret).ok()?;
+        let address = address_of(signing.verifying_key());
+        Some(Self { signing, address })
+    }
+
+    /// The account of the key.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Signs an action.
+    pub fn sign(&self, domain: &Domain, nonce: u64, action: &Action) -> SignedTransaction {
+        let action = action.to_canonical();
+        let digest = domain.digest(self.address, nonce, &action);
+        let (signature, recovery) = self.signing.sign_prehash_recoverable(&digest.0);
+        let mut bytes = [0; 65];
+        bytes[..64].copy_from_slice(&signature.to_bytes());
+        bytes[64] = u8::from(recovery.is_y_odd());
+        SignedTransaction { sender: self.address, nonce, action, signature: bytes }
+    }
+}
+
+impl SignedTransaction {
+    /// Decodes the action.
+    ///
+    /// # Errors
+    /// When the bytes are over the limit or not canonical.
+    pub fn decode_action(&self) -> Result<Action, DecodeError> {
+        let length = self.action.len();
+        if length > ACTION_BYTES_MAX {
+            let (length, limit) = (length as u64, ACTION_BYTES_MAX as u64);
+            return Err(DecodeError::TooLong { kind: "action", length, limit });
+        }
+        Action::from_canonical(&self.action)
+    }
+}
