@@ -1,1 +1,16 @@
-//! The engine of Rebut: ONNX in, canonical graph out, canonical kernels, the trace
+//! The engine of Rebut: ONNX in, canonical graph out, canonical kernels, the trace.
+
+pub mod engine;
+pub mod kernels;
+pub mod layers;
+pub mod model;
+pub mod onnx;
+pub mod tensor;
+pub mod trace;
+
+pub use engine::{Engine, EngineError};
+pub use kernels::Path;
+pub use model::Model;
+pub use onnx::{ImportError, ImportOptions, import_bytes, import_file};
+pub use tensor::Tensor;
+pub use trace::{Conduct, Honest, RunError, Runner, State, Subtrace, Trace};

@@ -318,7 +318,9 @@ impl Facts {
 
     /// Opened accumulators of an element.
     pub fn accumulators(&self, operator: u32, element: u64) -> Option<&[u64]> {
-        self.accumulators.get(&(operator, element)).map(Vec::as_slice)
+        self.accumulators
+            .get(&(operator, element))
+            .map(Vec::as_slice)
     }
 
     /// Hash of a known inner node or leaf.
@@ -336,7 +338,9 @@ impl Facts {
         match tree {
             TreeId::Trace {} => TreeShape::list(u64::from(self.header.state_count())),
             TreeId::State { boundary } => {
-                let before = boundary.checked_sub(1).and_then(|layer| self.layers.get(&layer));
+                let before = boundary
+                    .checked_sub(1)
+                    .and_then(|layer| self.layers.get(&layer));
                 let live = match (self.layers.get(&boundary), before) {
                     (Some(layer), _) => &layer.live_in,
                     (None, Some(layer)) => &layer.live_out,
@@ -356,7 +360,9 @@ impl Facts {
         if depth > 0 {
             return self.nodes.get(&(tree, depth, index)) == Some(digest);
         }
-        let Some(shape) = self.shape(tree) else { return false };
+        let Some(shape) = self.shape(tree) else {
+            return false;
+        };
         let count = u32::try_from(shape.leaves()).unwrap_or(u32::MAX);
         let wrapped = match tree {
             TreeId::Trace {} => list_root(Tag::Trace, count, digest),
@@ -411,10 +417,17 @@ impl Facts {
                     return Err(FactError::AlreadyOpen);
                 }
                 let known = self.nodes.contains_key(&(tree, shape.depth(), leaf));
-                if shape.depth() > 0 && !known { Err(FactError::UnknownNode) } else { Ok(()) }
+                if shape.depth() > 0 && !known {
+                    Err(FactError::UnknownNode)
+                } else {
+                    Ok(())
+                }
             }
             Request::Accumulators { operator, element } => {
-                let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
+                let node = self
+                    .operators
+                    .get(&operator)
+                    .ok_or(FactError::UnknownTree)?;
                 law::check(node).map_err(|_| FactError::NotOfModel)?;
                 if law::run_count(node) < 2 {
                     return Err(FactError::WrongLength);
@@ -433,9 +446,15 @@ impl Facts {
     /// # Errors
     /// When the operator was not shown or the leaf is not open.
     pub fn claimed_element(&self, operator: u32, element: u64) -> Result<u64, FactError> {
-        let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
+        let node = self
+            .operators
+            .get(&operator)
+            .ok_or(FactError::UnknownTree)?;
         let (leaf, place) = node.output.locate(element).ok_or(FactError::OutOfRange)?;
-        let bytes = self.leaves.get(&(operator, leaf)).ok_or(FactError::UnknownNode)?;
+        let bytes = self
+            .leaves
+            .get(&(operator, leaf))
+            .ok_or(FactError::UnknownNode)?;
         leaf_element(node.output.element, bytes, place).ok_or(FactError::OutOfRange)
     }
 
@@ -489,9 +508,10 @@ impl Facts {
             (Children::Roots { roots }, TreeId::Trace {} | TreeId::Subtrace { .. }, true) => {
                 roots.iter().map(|root| hash::leaf(&root.0)).collect()
             }
-            (Children::Values { values }, TreeId::State { .. }, true) => {
-                values.iter().map(|(value, root)| state_leaf(*value, root)).collect()
-            }
+            (Children::Values { values }, TreeId::State { .. }, true) => values
+                .iter()
+                .map(|(value, root)| state_leaf(*value, root))
+                .collect(),
             _ => return Err(FactError::WrongKind),
         };
         let folded = fold_opening(&shape, depth, index, self.arity_log2, &hashes)
@@ -526,10 +546,9 @@ impl Facts {
     fn learn_root(&mut self, tree: TreeId, position: u32, root: Digest) {
         let below = match tree {
             TreeId::Trace {} => Some(TreeId::State { boundary: position }),
-            TreeId::Subtrace { layer } => self
-                .layers
-                .get(&layer)
-                .map(|layer| TreeId::Tensor { operator: layer.first_operator.saturating_add(position) }),
+            TreeId::Subtrace { layer } => self.layers.get(&layer).map(|layer| TreeId::Tensor {
+                operator: layer.first_operator.saturating_add(position),
+            }),
             TreeId::State { .. } | TreeId::Tensor { .. } => None,
         };
         if let Some(below) = below {
@@ -544,7 +563,10 @@ impl Facts {
         words: &[u64],
     ) -> Result<(), FactError> {
         let claimed = self.claimed_element(operator, element)?;
-        let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
+        let node = self
+            .operators
+            .get(&operator)
+            .ok_or(FactError::UnknownTree)?;
         let width = law::state_words(node);
         if words.len() as u64 != law::run_count(node).saturating_mul(width as u64) {
             return Err(FactError::WrongLength);
@@ -553,7 +575,8 @@ impl Facts {
         if law::finish(node, &states) != Some(claimed) {
             return Err(FactError::Disconnected);
         }
-        self.accumulators.insert((operator, element), words.to_vec());
+        self.accumulators
+            .insert((operator, element), words.to_vec());
         Ok(())
     }
 
@@ -595,23 +618,47 @@ impl Facts {
                 }
                 self.operators.insert(proof.index, proof.node.clone());
             }
-            Showing::TraceLeaf { boundary, root, path } => {
+            Showing::TraceLeaf {
+                boundary,
+                root,
+                path,
+            } => {
                 let (tree, index) = (TreeId::Trace {}, u64::from(*boundary));
                 self.check_path(tree, index, hash::leaf(&root.0), path)?;
                 self.learn_root(tree, *boundary, *root);
             }
-            Showing::StateLeaf { boundary, position, value, root, path } => {
-                let tree = TreeId::State { boundary: *boundary };
+            Showing::StateLeaf {
+                boundary,
+                position,
+                value,
+                root,
+                path,
+            } => {
+                let tree = TreeId::State {
+                    boundary: *boundary,
+                };
                 self.check_path(tree, u64::from(*position), state_leaf(*value, root), path)?;
                 self.values.insert((*boundary, *position), (*value, *root));
             }
-            Showing::SubtraceLeaf { layer, position, root, path } => {
+            Showing::SubtraceLeaf {
+                layer,
+                position,
+                root,
+                path,
+            } => {
                 let tree = TreeId::Subtrace { layer: *layer };
                 self.check_path(tree, u64::from(*position), hash::leaf(&root.0), path)?;
                 self.learn_root(tree, *position, *root);
             }
-            Showing::TensorLeaf { operator, leaf, bytes, path } => {
-                let tree = TreeId::Tensor { operator: *operator };
+            Showing::TensorLeaf {
+                operator,
+                leaf,
+                bytes,
+                path,
+            } => {
+                let tree = TreeId::Tensor {
+                    operator: *operator,
+                };
                 self.check_path(tree, *leaf, hash::leaf(bytes), path)?;
                 self.leaves.insert((*operator, *leaf), *bytes);
             }
@@ -630,4 +677,8 @@ pub struct LeafProof {
     /// Siblings, lowest first.
     pub path: Vec<Digest>,
 }
-canonical_struct!(LeafProof { position, bytes, path });
+canonical_struct!(LeafProof {
+    position,
+    bytes,
+    path
+});

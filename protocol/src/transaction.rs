@@ -63,7 +63,13 @@ pub struct JobTerms {
     pub window_ms: u64,
 }
 canonical_struct!(JobTerms {
-    model_root, input_root, profile, fee_wei, stake_wei, bond_wei, window_ms,
+    model_root,
+    input_root,
+    profile,
+    fee_wei,
+    stake_wei,
+    bond_wei,
+    window_ms,
 });
 
 /// What an executor claims: the whole run, by one root.
@@ -80,7 +86,13 @@ pub struct ClaimTerms {
     /// Path of the output state, the last leaf of the trace.
     pub output_path: Vec<Digest>,
 }
-canonical_struct!(ClaimTerms { job, output_root, trace_root, input_path, output_path });
+canonical_struct!(ClaimTerms {
+    job,
+    output_root,
+    trace_root,
+    input_path,
+    output_path
+});
 
 /// Everything a party can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +213,12 @@ pub struct SignedTransaction {
     /// r, s and the recovery id (0 or 1).
     pub signature: [u8; 65],
 }
-canonical_struct!(SignedTransaction { sender, nonce, action, signature });
+canonical_struct!(SignedTransaction {
+    sender,
+    nonce,
+    action,
+    signature
+});
 
 /// Why a signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -300,7 +317,10 @@ pub struct Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Key").field("address", &self.address).finish_non_exhaustive()
+        formatter
+            .debug_struct("Key")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -325,7 +345,12 @@ impl Key {
         let mut bytes = [0; 65];
         bytes[..64].copy_from_slice(&signature.to_bytes());
         bytes[64] = u8::from(recovery.is_y_odd());
-        SignedTransaction { sender: self.address, nonce, action, signature: bytes }
+        SignedTransaction {
+            sender: self.address,
+            nonce,
+            action,
+            signature: bytes,
+        }
     }
 }
 
@@ -338,7 +363,11 @@ impl SignedTransaction {
         let length = self.action.len();
         if length > ACTION_BYTES_MAX {
             let (length, limit) = (length as u64, ACTION_BYTES_MAX as u64);
-            return Err(DecodeError::TooLong { kind: "action", length, limit });
+            return Err(DecodeError::TooLong {
+                kind: "action",
+                length,
+                limit,
+            });
         }
         Action::from_canonical(&self.action)
     }

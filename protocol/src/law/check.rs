@@ -30,7 +30,9 @@ pub enum NodeFault {
 }
 
 fn broadcasts(from: &Shape, to: &Shape) -> bool {
-    let Some(skipped) = to.rank().checked_sub(from.rank()) else { return false };
+    let Some(skipped) = to.rank().checked_sub(from.rank()) else {
+        return false;
+    };
     from.dimensions()
         .iter()
         .zip(&to.dimensions()[skipped..])
@@ -115,20 +117,41 @@ fn map_elements_fit(function: MapFunction, node: &Node) -> bool {
     use MapFunction as F;
     let output = node.output.element;
     let first = node.operands[0].kind.element;
-    let same = node.operands.iter().all(|operand| operand.kind.element == first);
+    let same = node
+        .operands
+        .iter()
+        .all(|operand| operand.kind.element == first);
     match function {
         F::Select => {
-            first == Bool && node.operands[1..].iter().all(|part| part.kind.element == output)
+            first == Bool
+                && node.operands[1..]
+                    .iter()
+                    .all(|part| part.kind.element == output)
         }
         F::Cast => true,
         F::Equal => same && output == Bool,
         F::Less | F::LessOrEqual => same && output == Bool && first != Bool,
         F::IsNan => first == F32 && output == Bool,
         F::And | F::Or | F::ExclusiveOr | F::Not => same && first == Bool && output == Bool,
-        F::Add | F::Subtract | F::Multiply | F::Divide | F::Power | F::Maximum | F::Minimum
-        | F::Negate | F::Absolute | F::Sign => same && first == output && first != Bool,
-        F::SquareRoot | F::Exponential | F::Logarithm | F::Tanh | F::Erf | F::Sigmoid
-        | F::Floor | F::Ceiling | F::Round => first == F32 && output == F32,
+        F::Add
+        | F::Subtract
+        | F::Multiply
+        | F::Divide
+        | F::Power
+        | F::Maximum
+        | F::Minimum
+        | F::Negate
+        | F::Absolute
+        | F::Sign => same && first == output && first != Bool,
+        F::SquareRoot
+        | F::Exponential
+        | F::Logarithm
+        | F::Tanh
+        | F::Erf
+        | F::Sigmoid
+        | F::Floor
+        | F::Ceiling
+        | F::Round => first == F32 && output == F32,
     }
 }
 
@@ -136,7 +159,12 @@ fn contract(node: &Node) -> Result<(), NodeFault> {
     use NodeFault::{Elements, Shapes};
     let (left, right) = (&node.operands[0].kind, &node.operands[1].kind);
     let output = &node.output;
-    ensure([left, right, output].iter().all(|kind| kind.element == ElementType::F32), Elements)?;
+    ensure(
+        [left, right, output]
+            .iter()
+            .all(|kind| kind.element == ElementType::F32),
+        Elements,
+    )?;
     let ranks = [left, right, output].map(|kind| kind.shape.rank());
     ensure(ranks.iter().all(|rank| *rank >= 2), Shapes)?;
     let split = |kind: &crate::tensor::TensorType| {
@@ -146,7 +174,9 @@ fn contract(node: &Node) -> Result<(), NodeFault> {
     };
     let ((a, m, k), (b, n, depth), (o, rows, columns)) = (split(left), split(right), split(output));
     ensure(k == depth && m == rows && n == columns, Shapes)?;
-    let (Some(a), Some(b), Some(o)) = (a, b, o) else { return Err(Shapes) };
+    let (Some(a), Some(b), Some(o)) = (a, b, o) else {
+        return Err(Shapes);
+    };
     ensure(broadcasts(&a, &o) && broadcasts(&b, &o), Shapes)?;
     long_enough(k)
 }
@@ -155,16 +185,32 @@ fn convolve(node: &Node, window: &Window, groups: u32) -> Result<(), NodeFault> 
     use NodeFault::{Attributes, Elements, Shapes};
     let (input, kernel) = (&node.operands[0].kind, &node.operands[1].kind);
     let output = &node.output;
-    ensure([input, kernel, output].iter().all(|kind| kind.element == ElementType::F32), Elements)?;
-    ensure([input, kernel, output].iter().all(|kind| kind.shape.rank() == 4), Shapes)?;
+    ensure(
+        [input, kernel, output]
+            .iter()
+            .all(|kind| kind.element == ElementType::F32),
+        Elements,
+    )?;
+    ensure(
+        [input, kernel, output]
+            .iter()
+            .all(|kind| kind.shape.rank() == 4),
+        Shapes,
+    )?;
     window_fits(window)?;
     let groups = u64::from(groups);
-    let (i, w, o) =
-        (input.shape.dimensions(), kernel.shape.dimensions(), output.shape.dimensions());
+    let (i, w, o) = (
+        input.shape.dimensions(),
+        kernel.shape.dimensions(),
+        output.shape.dimensions(),
+    );
     ensure(groups >= 1 && o[3].is_multiple_of(groups), Attributes)?;
     ensure(w[3].checked_mul(groups) == Some(i[3]), Shapes)?;
     ensure(i[0] == o[0] && w[0] == o[3], Shapes)?;
-    ensure(w[1] == u64::from(window.kernel.0) && w[2] == u64::from(window.kernel.1), Shapes)?;
+    ensure(
+        w[1] == u64::from(window.kernel.0) && w[2] == u64::from(window.kernel.1),
+        Shapes,
+    )?;
     long_enough(w[1].saturating_mul(w[2]).saturating_mul(w[3]))
 }
 
@@ -176,22 +222,34 @@ fn movement(node: &Node) -> Result<(), NodeFault> {
         Operator::Reshape {} => ensure(shape.count() == output.count(), Shapes),
         Operator::Expand {} => ensure(broadcasts(shape, output), Shapes),
         Operator::Transpose { permutation } => {
-            ensure(permutation.len() == from.len() && to.len() == from.len(), Shapes)?;
+            ensure(
+                permutation.len() == from.len() && to.len() == from.len(),
+                Shapes,
+            )?;
             for (axis, source) in permutation.iter().enumerate() {
                 let source = *source as usize;
                 ensure(from.get(source) == Some(&to[axis]), Shapes)?;
-                ensure(!permutation[..axis].contains(&permutation[axis]), Attributes)?;
+                ensure(
+                    !permutation[..axis].contains(&permutation[axis]),
+                    Attributes,
+                )?;
             }
             Ok(())
         }
         Operator::Slice { starts, steps } => {
-            ensure(starts.len() == from.len() && steps.len() == from.len(), Attributes)?;
+            ensure(
+                starts.len() == from.len() && steps.len() == from.len(),
+                Attributes,
+            )?;
             ensure(to.len() == from.len(), Shapes)?;
             for axis in 0..from.len() {
                 let (start, step) = (i128::from(starts[axis]), i128::from(steps[axis]));
                 let last = start + (i128::from(to[axis]) - 1) * step;
                 let inside = 0..i128::from(from[axis]);
-                ensure(step != 0 && inside.contains(&start) && inside.contains(&last), Attributes)?;
+                ensure(
+                    step != 0 && inside.contains(&start) && inside.contains(&last),
+                    Attributes,
+                )?;
             }
             Ok(())
         }

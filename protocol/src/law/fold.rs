@@ -32,7 +32,9 @@ pub fn is_folded(operator: &Operator) -> bool {
 /// Products or elements that go into one output element.
 fn length(node: &Node) -> u64 {
     let columns = |operand: usize| {
-        node.operands.get(operand).map_or(1, |operand| operand.kind.shape.columns())
+        node.operands
+            .get(operand)
+            .map_or(1, |operand| operand.kind.shape.columns())
     };
     match &node.operator {
         Operator::Contract {} | Operator::Reduce { .. } => columns(0),
@@ -86,11 +88,14 @@ fn combine(fold: Fold, kind: ElementType, a: u64, b: u64) -> Option<u64> {
         }));
     }
     let (a, b) = (to_integer(kind, a), to_integer(kind, b));
-    from_integer(kind, match fold {
-        Fold::Sum => a.checked_add(b)?,
-        Fold::Maximum => a.max(b),
-        Fold::Minimum => a.min(b),
-    })
+    from_integer(
+        kind,
+        match fold {
+            Fold::Sum => a.checked_add(b)?,
+            Fold::Maximum => a.max(b),
+            Fold::Minimum => a.min(b),
+        },
+    )
 }
 
 fn fold_of(operator: &Operator) -> Option<Fold> {
@@ -131,7 +136,9 @@ pub fn run<O: Operands>(
         }
         Operator::Reduce { fold } => {
             let row = index * length(node);
-            lanes(node, *fold, first..behind, state, operands, |place| Some(row + place))
+            lanes(node, *fold, first..behind, state, operands, |place| {
+                Some(row + place)
+            })
         }
         Operator::Pool { fold, window } => {
             let shape = node.operands[0].kind.shape.clone();
@@ -162,7 +169,9 @@ fn contract<O: Operands>(
         let block = outer
             .iter()
             .zip(&batch[skipped..])
-            .fold(0, |index, (size, at)| index * size + if *size == 1 { 0 } else { *at });
+            .fold(0, |index, (size, at)| {
+                index * size + if *size == 1 { 0 } else { *at }
+            });
         (block * inner[0] + row) * depth
     };
     let (left, right) = (row_start(0, cell[0]), row_start(1, cell[1]));
@@ -179,13 +188,27 @@ fn contract<O: Operands>(
 fn tap(window: &Window, at: &[u64], place: u64, dimensions: &[u64]) -> Option<(u64, u64)> {
     let width = u64::from(window.kernel.1);
     let along = |out: u64, stride: u32, tap: u64, dilation: u32, pad: u32, size: u64| {
-        let position = (out * u64::from(stride) + tap * u64::from(dilation))
-            .checked_sub(u64::from(pad))?;
+        let position =
+            (out * u64::from(stride) + tap * u64::from(dilation)).checked_sub(u64::from(pad))?;
         (position < size).then_some(position)
     };
     let (strides, dilations, pads) = (window.strides, window.dilations, window.pads);
-    let row = along(at[1], strides.0, place / width, dilations.0, pads.0, dimensions[1])?;
-    let column = along(at[2], strides.1, place % width, dilations.1, pads.1, dimensions[2])?;
+    let row = along(
+        at[1],
+        strides.0,
+        place / width,
+        dilations.0,
+        pads.0,
+        dimensions[1],
+    )?;
+    let column = along(
+        at[2],
+        strides.1,
+        place % width,
+        dilations.1,
+        pads.1,
+        dimensions[2],
+    )?;
     Some((row, column))
 }
 
@@ -205,7 +228,9 @@ fn convolve<O: Operands>(
     let kernel_start = at[3] * length(node);
     let mut accumulator = state.first().copied().unwrap_or(0) as u32;
     for k in range {
-        let weight = operands.element(1, kernel_start + k).map_err(LawError::Operand)? as u32;
+        let weight = operands
+            .element(1, kernel_start + k)
+            .map_err(LawError::Operand)? as u32;
         let value = match tap(window, at, k / channels, input.dimensions()) {
             Some((row, column)) => {
                 let from = input.ravel(&[at[0], row, column, first_channel + k % channels]);
@@ -228,7 +253,9 @@ fn lanes<O: Operands>(
 ) -> Result<Vec<u64>, LawError<O::Error>> {
     state.resize(LANES, 0);
     for place in range {
-        let Some(index) = position(place) else { continue };
+        let Some(index) = position(place) else {
+            continue;
+        };
         let value = operands.element(0, index).map_err(LawError::Operand)?;
         let lane = &mut state[(place % LANES as u64) as usize];
         *lane = combine(fold, node.output.element, *lane, value).ok_or(LawError::Undefined)?;

@@ -9,7 +9,9 @@ mod fold;
 mod scalar;
 
 pub use check::{NodeFault, RUNS_MAX, check};
-pub use fold::{RUN_ELEMENTS, finish, is_folded, multiply_adds, run, run_count, start, state_words};
+pub use fold::{
+    RUN_ELEMENTS, finish, is_folded, multiply_adds, run, run_count, start, state_words,
+};
 pub use scalar::map_scalar;
 
 use alloc::vec::Vec;
@@ -65,7 +67,10 @@ pub fn element<O: Operands>(
             let at = broadcast_index(&operand.kind.shape, &coordinates);
             arguments[place] = operands.element(place, at).map_err(LawError::Operand)?;
         }
-        let from = node.operands.last().map_or(node.output.element, |last| last.kind.element);
+        let from = node
+            .operands
+            .last()
+            .map_or(node.output.element, |last| last.kind.element);
         return map_scalar(*function, from, node.output.element, arguments)
             .ok_or(LawError::Undefined);
     }
@@ -98,7 +103,9 @@ pub fn broadcast_index(shape: &Shape, coordinates: &[u64]) -> u64 {
         .dimensions()
         .iter()
         .zip(coordinates.iter().skip(skipped))
-        .fold(0, |index, (size, at)| index * size + if *size == 1 { 0 } else { *at })
+        .fold(0, |index, (size, at)| {
+            index * size + if *size == 1 { 0 } else { *at }
+        })
 }
 
 /// The source of an element of a movement. Only a gather reads an operand to find it.
@@ -136,7 +143,10 @@ pub fn movement_source<O: Operands>(
             for (operand, part) in node.operands.iter().enumerate() {
                 let size = part.kind.shape.dimensions()[axis];
                 if at[axis] < size {
-                    return Ok(Source::Element { operand, index: part.kind.shape.ravel(&at) });
+                    return Ok(Source::Element {
+                        operand,
+                        index: part.kind.shape.ravel(&at),
+                    });
                 }
                 at[axis] -= size;
             }
@@ -160,7 +170,11 @@ pub fn movement_source<O: Operands>(
             let bits = operands.element(1, looked_up).map_err(LawError::Operand)?;
             let size = shape.dimensions()[axis] as i64;
             let found = scalar::to_integer(indices.element, bits);
-            let found = if found < 0 { found.saturating_add(size) } else { found };
+            let found = if found < 0 {
+                found.saturating_add(size)
+            } else {
+                found
+            };
             if !(0..size).contains(&found) {
                 return Err(LawError::Undefined);
             }

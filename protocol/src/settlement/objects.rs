@@ -152,7 +152,9 @@ pub enum Turn {
 impl Challenge {
     /// When the side to move has lost, if it does not; `None` once the challenge is over.
     pub fn deadline_ms(&self, floor_ms: u64) -> Option<u64> {
-        let ChallengeStatus::Open { turn, since_ms } = &self.status else { return None };
+        let ChallengeStatus::Open { turn, since_ms } = &self.status else {
+            return None;
+        };
         let budget_ms = match turn {
             Turn::Challenger => self.challenger_clock_ms,
             Turn::Executor(_) => self.executor_clock_ms,
@@ -163,7 +165,10 @@ impl Challenge {
     /// What the executor was asked and has not answered.
     pub fn pending(&self) -> Option<&Request> {
         match &self.status {
-            ChallengeStatus::Open { turn: Turn::Executor(request), .. } => Some(request),
+            ChallengeStatus::Open {
+                turn: Turn::Executor(request),
+                ..
+            } => Some(request),
             _ => None,
         }
     }
@@ -176,7 +181,10 @@ impl Challenge {
 
 /// What a transaction changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are ids and amounts named as everywhere")]
+#[allow(
+    missing_docs,
+    reason = "the fields are ids and amounts named as everywhere"
+)]
 pub enum Event {
     /// Money came in.
     Deposited { account: Address, amount_wei: u128 },
@@ -189,7 +197,11 @@ pub enum Event {
     /// A job was taken back.
     JobCancelled { job: Digest },
     /// A claim stands and can be challenged.
-    ClaimPosted { claim: Digest, job: Digest, last_finality_ms: u64 },
+    ClaimPosted {
+        claim: Digest,
+        job: Digest,
+        last_finality_ms: u64,
+    },
     /// A challenge is open.
     Challenged { challenge: Digest, claim: Digest },
     /// The executor must answer.
@@ -197,11 +209,23 @@ pub enum Event {
     /// Something is now known to all.
     Revealed { claim: Digest, request: Request },
     /// A claim fell.
-    ClaimFallen { claim: Digest, reason: FallReason, burned_wei: u128 },
+    ClaimFallen {
+        claim: Digest,
+        reason: FallReason,
+        burned_wei: u128,
+    },
     /// A challenge ended with the claim's fall.
-    ChallengeWon { challenge: Digest, challenger: Address, reward_wei: u128 },
+    ChallengeWon {
+        challenge: Digest,
+        challenger: Address,
+        reward_wei: u128,
+    },
     /// A challenge ended with the claim upheld.
-    ChallengeLost { challenge: Digest, challenger: Address, burned_wei: u128 },
+    ChallengeLost {
+        challenge: Digest,
+        challenger: Address,
+        burned_wei: u128,
+    },
     /// A claim is the job's answer.
     ClaimFinal { claim: Digest, job: Digest },
     /// A standing claim's stake went back.

@@ -3,9 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::objects::{
-    Challenge, Claim, ClaimStatus, Event, Job, JobStatus,
-};
+use super::objects::{Challenge, Claim, ClaimStatus, Event, Job, JobStatus};
 use super::{Rejection, Settlement};
 use crate::encoding::Canonical;
 use crate::facts::Facts;
@@ -30,10 +28,16 @@ impl Settlement {
         action: Action,
     ) -> Outcome {
         match action {
-            Action::Deposit { account, amount_wei } => self.deposit(sender, account, amount_wei),
+            Action::Deposit {
+                account,
+                amount_wei,
+            } => self.deposit(sender, account, amount_wei),
             Action::Withdraw { amount_wei } => {
                 self.money.withdraw(&sender, amount_wei)?;
-                Ok(vec![Event::Withdrawn { account: sender, amount_wei }])
+                Ok(vec![Event::Withdrawn {
+                    account: sender,
+                    amount_wei,
+                }])
             }
             Action::RegisterModel { header } => self.register_model(header),
             Action::PostJob { terms } => self.post_job(now_ms, sender, nonce, terms),
@@ -45,15 +49,21 @@ impl Settlement {
                 claim,
                 id(Tag::Challenge, sender, nonce, &claim.0),
             ),
-            Action::Demand { challenge, showings, request } => {
-                self.demand(now_ms, sender, challenge, &showings, request)
-            }
-            Action::Reveal { claim, request, reveal } => {
-                self.reveal(now_ms, sender, claim, request, &reveal)
-            }
-            Action::Refute { challenge, showings, refutation } => {
-                self.refute(now_ms, sender, challenge, &showings, &refutation)
-            }
+            Action::Demand {
+                challenge,
+                showings,
+                request,
+            } => self.demand(now_ms, sender, challenge, &showings, request),
+            Action::Reveal {
+                claim,
+                request,
+                reveal,
+            } => self.reveal(now_ms, sender, claim, request, &reveal),
+            Action::Refute {
+                challenge,
+                showings,
+                refutation,
+            } => self.refute(now_ms, sender, challenge, &showings, &refutation),
             Action::CallTime { challenge } => self.call_time(now_ms, challenge),
             Action::Finalise { job } => self.finalise(now_ms, job),
         }
@@ -61,10 +71,15 @@ impl Settlement {
 
     fn deposit(&mut self, sender: Address, account: Address, amount_wei: u128) -> Outcome {
         if sender != self.genesis.bank {
-            return Err(Rejection::NotAllowed { who: "the ledger's bank" });
+            return Err(Rejection::NotAllowed {
+                who: "the ledger's bank",
+            });
         }
         self.money.deposit(account, amount_wei)?;
-        Ok(vec![Event::Deposited { account, amount_wei }])
+        Ok(vec![Event::Deposited {
+            account,
+            amount_wei,
+        }])
     }
 
     fn register_model(&mut self, header: ModelHeader) -> Outcome {
@@ -80,8 +95,10 @@ impl Settlement {
     }
 
     fn post_job(&mut self, now_ms: u64, poster: Address, nonce: u64, terms: JobTerms) -> Outcome {
-        let header =
-            self.models.get(&terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
+        let header = self
+            .models
+            .get(&terms.model_root)
+            .ok_or(Rejection::Unknown { kind: "model" })?;
         let limits = self.parameters();
         let bad = |name, bounds| Err(Rejection::Terms { name, bounds });
         if terms.profile != header.profile {
@@ -101,24 +118,39 @@ impl Settlement {
         let status = JobStatus::Open;
         self.jobs.insert(
             job,
-            Job { poster, terms, posted_ms: now_ms, claims: Vec::new(), status },
+            Job {
+                poster,
+                terms,
+                posted_ms: now_ms,
+                claims: Vec::new(),
+                status,
+            },
         );
         Ok(vec![Event::JobPosted { job }])
     }
 
     fn cancel_job(&mut self, sender: Address, id: Digest) -> Outcome {
-        let job = self.jobs.get_mut(&id).ok_or(Rejection::Unknown { kind: "job" })?;
+        let job = self
+            .jobs
+            .get_mut(&id)
+            .ok_or(Rejection::Unknown { kind: "job" })?;
         if job.poster != sender {
-            return Err(Rejection::NotAllowed { who: "the job's poster" });
+            return Err(Rejection::NotAllowed {
+                who: "the job's poster",
+            });
         }
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
         }
         let standing = |claim: &Digest| {
-            self.claims.get(claim).is_some_and(|claim| claim.status == ClaimStatus::Standing)
+            self.claims
+                .get(claim)
+                .is_some_and(|claim| claim.status == ClaimStatus::Standing)
         };
         if job.claims.iter().any(standing) {
-            return Err(Rejection::Waiting { what: "a standing claim on the job" });
+            return Err(Rejection::Waiting {
+                what: "a standing claim on the job",
+            });
         }
         job.status = JobStatus::Cancelled;
         self.money.release(job.poster, job.terms.fee_wei);
@@ -133,7 +165,10 @@ impl Settlement {
         terms: ClaimTerms,
     ) -> Outcome {
         let parameters = self.genesis.parameters.clone();
-        let job = self.jobs.get_mut(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
+        let job = self
+            .jobs
+            .get_mut(&terms.job)
+            .ok_or(Rejection::Unknown { kind: "job" })?;
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
         }
@@ -178,16 +213,26 @@ impl Settlement {
                 status: ClaimStatus::Standing,
             },
         );
-        Ok(vec![Event::ClaimPosted { claim, job: job_id, last_finality_ms }])
+        Ok(vec![Event::ClaimPosted {
+            claim,
+            job: job_id,
+            last_finality_ms,
+        }])
     }
 
     /// Whether a challenge of the claim is under way.
     pub(super) fn is_disputed(&self, claim: &Claim) -> bool {
-        claim.challenges.iter().any(|id| self.challenges.get(id).is_some_and(Challenge::is_open))
+        claim
+            .challenges
+            .iter()
+            .any(|id| self.challenges.get(id).is_some_and(Challenge::is_open))
     }
 
     fn finalise(&mut self, now_ms: u64, job_id: Digest) -> Outcome {
-        let job = self.jobs.get(&job_id).ok_or(Rejection::Unknown { kind: "job" })?;
+        let job = self
+            .jobs
+            .get(&job_id)
+            .ok_or(Rejection::Unknown { kind: "job" })?;
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
         }
@@ -196,15 +241,20 @@ impl Settlement {
             let claim = self.claims.get(id)?;
             (claim.status == ClaimStatus::Standing).then_some((*id, claim))
         });
-        let (id, claim) = first.ok_or(Rejection::Waiting { what: "a claim on the job" })?;
+        let (id, claim) = first.ok_or(Rejection::Waiting {
+            what: "a claim on the job",
+        })?;
         if now_ms <= claim.window_end_ms {
-            return Err(Rejection::TooEarly { at_ms: claim.window_end_ms.saturating_add(1) });
+            return Err(Rejection::TooEarly {
+                at_ms: claim.window_end_ms.saturating_add(1),
+            });
         }
         if self.is_disputed(claim) {
-            return Err(Rejection::Waiting { what: "a challenge of the claim" });
+            return Err(Rejection::Waiting {
+                what: "a challenge of the claim",
+            });
         }
-        let (executor, stake_wei, fee_wei) =
-            (claim.executor, claim.stake_wei, job.terms.fee_wei);
+        let (executor, stake_wei, fee_wei) = (claim.executor, claim.stake_wei, job.terms.fee_wei);
         let others = job.claims.clone();
         if let Some(job) = self.jobs.get_mut(&job_id) {
             job.status = JobStatus::Done { claim: id };
@@ -214,7 +264,10 @@ impl Settlement {
         }
         self.money.release(executor, stake_wei);
         self.money.release(executor, fee_wei);
-        let mut events = vec![Event::ClaimFinal { claim: id, job: job_id }];
+        let mut events = vec![Event::ClaimFinal {
+            claim: id,
+            job: job_id,
+        }];
         for other in others {
             events.extend(self.release_if_idle(now_ms, other));
         }

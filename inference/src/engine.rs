@@ -1,0 +1,630 @@
+//! One operator at a time: burn for what is exact in any order, our kernels for the rest.
+//!
+//! The rule of the split: data movement and single IEEE operations are burn's, followed by rule Q;
+//! contraction, convolution, reductions and elementary functions are the kernels'. What neither
+//! serves (integers, rare functions) is computed by the law itself, slower and by definition right.
+
+use std::sync::Arc;
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
+use burn::backend::{BoolDType, Flex, Slice};
+use protocol::graph::{Fold, MapFunction, Node, Operator, Window};
+use protocol::law::{self, LawError, Operands};
+use protocol::numerics::{Arithmetic, elementary, store};
+use protocol::tensor::{ElementType, Shape};
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use crate::kernels::{self, PackedRows, Path, Portable, Unary};
+use crate::tensor::{Tensor, burn_shape};
+
+/// Why an operator cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The operator has no result for these operands.
+    #[error(
+        "{kind} has no defined result for these inputs (integer overflow, division by zero or an \
+         index out of range); a run with such inputs cannot be claimed"
+    )]
+    Undefined {
+        /// Kind of the operator.
+        kind: &'static str,
+    },
+    /// Operands are missing or have other types than the node says.
+    #[error("{kind} was given operands that do not fit its definition")]
+    Operands {
+        /// Kind of the operator.
+        kind: &'static str,
+    },
+    /// Threads could not be started.
+    #[error("the thread pool could not be started: {reason}; try fewer threads")]
+    Threads {
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Runs canonical operators on this machine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    path: Path,
+    threads: usize,
+    pool: Arc<ThreadPool>,
+}
+
+impl Engine {
+    /// An engine on one of the paths of this CPU.
+    ///
+    /// # Errors
+    /// When threads cannot be started.
+    pub fn new(path: Path, threads: usize) -> Result<Self, EngineError> {
+        let path = if Path::available().contains(&path) {
+            path
+        } else {
+            Path::Portable
+        };
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .build()
+            .map_err(|error| EngineError::Threads {
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            path,
+            threads: threads.max(1),
+            pool: Arc::new(pool),
+        })
+    }
+
+    /// The fastest path and all cores.
+    ///
+    /// # Errors
+    /// When threads cannot be started.
+    pub fn detect() -> Result<Self, EngineError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::new(Path::detect(), threads)
+    }
+
+    /// Instructions in use.
+    pub fn path(&self) -> Path {
+        self.path
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Output of a checked node. `packed` may hold its second operand, laid out beforehand.
+    ///
+    /// # Errors
+    /// When the operands do not fit the node or the operator has no result for them.
+    pub fn run(
+        &self,
+        node: &Node,
+        operands: &[&Tensor],
+        packed: Option<&PackedRows>,
+    ) -> Result<Tensor, EngineError> {
+        let kind = node.operator.kind();
+        let fits = operands.len() == node.operands.len()
+            && operands
+                .iter()
+                .zip(&node.operands)
+                .all(|(given, wanted)| *given.kind() == wanted.kind);
+        if !fits {
+            return Err(EngineError::Operands { kind });
+        }
+        self.pool.install(|| {
+            let fast = match &node.operator {
+                Operator::Map { function } => self.map(node, *function, operands),
+                Operator::Contract {} => self.contract(node, operands, packed),
+                Operator::Convolve { window, groups } => {
+                    self.convolve(node, window, *groups, operands, packed)
+                }
+                Operator::Reduce { fold } => self.reduce(node, *fold, operands),
+                Operator::Pool { fold, window } => self.pool(node, *fold, window, operands),
+                _ => movement(node, operands)?,
+            };
+            match fast {
+                Some(tensor) => Ok(tensor),
+                None => by_law(node, operands),
+            }
+        })
+    }
+
+    fn map(&self, node: &Node, function: MapFunction, operands: &[&Tensor]) -> Option<Tensor> {
+        use MapFunction as F;
+        let floats = operands.last()?.kind().element == ElementType::F32;
+        if !floats || matches!(function, F::Cast | F::Sign | F::IsNan) {
+            return None;
+        }
+        let unary = match function {
+            F::Exponential => Some(Unary::Exponential),
+            F::Logarithm => Some(Unary::Logarithm),
+            F::Tanh => Some(Unary::Tanh),
+            F::Erf => Some(Unary::Erf),
+            F::Sigmoid => Some(Unary::Sigmoid),
+            _ => None,
+        };
+        let parts: Vec<FlexTensor> = operands
+            .iter()
+            .map(|operand| aligned(operand, &node.output.shape))
+            .collect();
+        if let Some(unary) = unary {
+            let input = Tensor::from_burn(&node.output, whole(parts.first()?, node))?;
+            let mut out = vec![0.0; node.output.shape.count() as usize];
+            kernels::map_unary(self.path, unary, input.as_f32(), &mut out);
+            return Tensor::from_stored_f32(&node.output.shape, out);
+        }
+        if let Some(tensor) = exact_by_burn(node, function, &parts) {
+            return Some(tensor);
+        }
+        // Comparisons and rounding that burn leaves to `max`, `min` or the platform: our own loops.
+        let inputs: Vec<Tensor> = parts
+            .iter()
+            .map(|part| {
+                let kind = protocol::tensor::TensorType {
+                    element: ElementType::F32,
+                    shape: node.output.shape.clone(),
+                };
+                Tensor::from_burn(&kind, whole(part, node))
+            })
+            .collect::<Option<_>>()?;
+        let a = inputs.first()?.as_f32();
+        let b = inputs.get(1).map_or(a, Tensor::as_f32);
+        let each = |function: fn(f32, f32) -> f32| -> Vec<f32> {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| stored(function(*a, *b)))
+                .collect()
+        };
+        let out = match function {
+            F::Maximum => each(|a, b| keep(a, b, a < b)),
+            F::Minimum => each(|a, b| keep(a, b, b < a)),
+            F::Floor => each(|a, _| a.floor()),
+            F::Ceiling => each(|a, _| a.ceil()),
+            F::Round => each(|a, _| a.round_ties_even()),
+            F::Power => each(|a, b| {
+                let raise = elementary::pow::<Portable>;
+                let [a, b] = [a, b].map(|value| Portable::from_bits(value.to_bits()));
+                f32::from_bits(raise(a, b).to_bits())
+            }),
+            _ => return None,
+        };
+        Tensor::from_stored_f32(&node.output.shape, out)
+    }
+
+    fn contract(
+        &self,
+        node: &Node,
+        operands: &[&Tensor],
+        packed: Option<&PackedRows>,
+    ) -> Option<Tensor> {
+        let (left, right) = (operands.first()?, operands.get(1)?);
+        let out_dimensions = node.output.shape.dimensions();
+        let (batch, cell) = out_dimensions.split_at(out_dimensions.len().checked_sub(2)?);
+        let (rows, columns) = (cell[0] as usize, cell[1] as usize);
+        let depth = left.shape().columns() as usize;
+        let mut out = vec![0.0; node.output.shape.count() as usize];
+        let right_blocks = right.shape().count() as usize / (columns * depth);
+        let left_blocks = left.shape().count() as usize / (rows * depth);
+        let batch_count = batch.iter().product::<u64>() as usize;
+        let pack = |block: usize| {
+            let rows = &right.as_f32()[block * columns * depth..][..columns * depth];
+            PackedRows::new(rows, columns, depth)
+        };
+        if right_blocks == 1 && left_blocks == batch_count {
+            // One matrix for the whole batch: the batch is only more rows.
+            let own;
+            let packed = match packed {
+                Some(packed) => packed,
+                None => {
+                    own = pack(0);
+                    &own
+                }
+            };
+            kernels::contract(self.path, left.as_f32(), packed, &mut out, columns);
+            return Tensor::from_stored_f32(&node.output.shape, out);
+        }
+        let batch_shape = Shape::new(batch)?;
+        let outer = |tensor: &Tensor| {
+            let dimensions = tensor.shape().dimensions();
+            Shape::new(&dimensions[..dimensions.len() - 2])
+        };
+        let (left_outer, right_outer) = (outer(left)?, outer(right)?);
+        out.par_chunks_mut(rows * columns)
+            .enumerate()
+            .for_each(|(block, out)| {
+                let at = batch_shape.unravel(block as u64);
+                let from = law::broadcast_index(&left_outer, &at) as usize;
+                let packed = pack(law::broadcast_index(&right_outer, &at) as usize);
+                let left = &left.as_f32()[from * rows * depth..][..rows * depth];
+                kernels::contract(self.path, left, &packed, out, columns);
+            });
+        Tensor::from_stored_f32(&node.output.shape, out)
+    }
+
+    fn convolve(
+        &self,
+        node: &Node,
+        window: &Window,
+        groups: u32,
+        operands: &[&Tensor],
+        packed: Option<&PackedRows>,
+    ) -> Option<Tensor> {
+        const BLOCK: usize = 32;
+        let (input, kernel) = (operands.first()?, operands.get(1)?);
+        let groups = groups as usize;
+        let channels = kernel.shape().columns() as usize;
+        let outputs = node.output.shape.columns() as usize / groups;
+        let packed = packed.filter(|packed| groups == 1 && packed.count() == outputs);
+        let depth = (kernel.shape().count() / kernel.shape().dimensions()[0]) as usize;
+        let own: Vec<PackedRows> = match packed {
+            Some(_) => Vec::new(),
+            None => (0..groups)
+                .map(|group| {
+                    let rows = &kernel.as_f32()[group * outputs * depth..][..outputs * depth];
+                    PackedRows::new(rows, outputs, depth)
+                })
+                .collect(),
+        };
+        let geometry = Geometry::new(window, input.shape(), &node.output.shape)?;
+        let stride = groups * outputs;
+        let mut out = vec![0.0; node.output.shape.count() as usize];
+        out.par_chunks_mut(BLOCK * stride)
+            .enumerate()
+            .for_each(|(block, out)| {
+                let rows = out.len() / stride;
+                let mut patches = vec![0.0; rows * depth];
+                for group in 0..groups {
+                    for (row, patch) in patches.chunks_mut(depth).enumerate() {
+                        let first = group * channels;
+                        let pixels = patch.chunks_mut(channels);
+                        geometry.gather(input.as_f32(), block * BLOCK + row, first, 0.0, pixels);
+                    }
+                    let packed = match packed {
+                        Some(packed) => packed,
+                        None => &own[group],
+                    };
+                    let out = &mut out[group * outputs..];
+                    kernels::contract(self.path, &patches, packed, out, stride);
+                }
+            });
+        Tensor::from_stored_f32(&node.output.shape, out)
+    }
+
+    fn reduce(&self, node: &Node, fold: Fold, operands: &[&Tensor]) -> Option<Tensor> {
+        let input = operands
+            .first()
+            .filter(|input| input.kind().element == ElementType::F32)?;
+        let mut out = vec![0.0; node.output.shape.count() as usize];
+        let length = input.shape().columns() as usize;
+        kernels::reduce_rows(self.path, fold, input.as_f32(), length, &mut out);
+        Tensor::from_stored_f32(&node.output.shape, out)
+    }
+
+    fn pool(
+        &self,
+        node: &Node,
+        fold: Fold,
+        window: &Window,
+        operands: &[&Tensor],
+    ) -> Option<Tensor> {
+        let input = operands
+            .first()
+            .filter(|input| input.kind().element == ElementType::F32)?;
+        let channels = input.shape().columns() as usize;
+        let geometry = Geometry::new(window, input.shape(), &node.output.shape)?;
+        let taps = geometry.taps();
+        let neutral = match fold {
+            Fold::Sum => 0.0,
+            Fold::Maximum => f32::NEG_INFINITY,
+            Fold::Minimum => f32::INFINITY,
+        };
+        let mut out = vec![0.0; node.output.shape.count() as usize];
+        out.par_chunks_mut(channels)
+            .enumerate()
+            .for_each(|(pixel, out)| {
+                // Taps outside the operand stand as the neutral element: the same bits as left out.
+                let mut pixels = vec![0.0; taps * channels];
+                geometry.gather(
+                    input.as_f32(),
+                    pixel,
+                    0,
+                    neutral,
+                    pixels.chunks_mut(channels),
+                );
+                let mut rows = vec![0.0; taps * channels];
+                for tap in 0..taps {
+                    for channel in 0..channels {
+                        rows[channel * taps + tap] = pixels[tap * channels + channel];
+                    }
+                }
+                kernels::reduce_rows(self.path, fold, &rows, taps, out);
+            });
+        Tensor::from_stored_f32(&node.output.shape, out)
+    }
+}
+
+fn stored(value: f32) -> f32 {
+    f32::from_bits(store(value.to_bits()))
+}
+
+/// `b` where it wins, else `a`; NaN if either is one (rule Q makes it the one NaN).
+fn keep(a: f32, b: f32, second_wins: bool) -> f32 {
+    if a.is_nan() || b.is_nan() {
+        f32::NAN
+    } else if second_wins {
+        b
+    } else {
+        a
+    }
+}
+
+/// An operand under the output's rank.
+fn aligned(operand: &Tensor, output: &Shape) -> FlexTensor {
+    let missing = output.rank().max(1).saturating_sub(operand.shape().rank());
+    let mut dimensions = vec![1; missing];
+    dimensions.extend(
+        operand
+            .shape()
+            .dimensions()
+            .iter()
+            .map(|size| *size as usize),
+    );
+    operand.burn_as(dimensions.into())
+}
+
+/// An aligned operand, expanded to the output's shape.
+fn whole(part: &FlexTensor, node: &Node) -> FlexTensor {
+    let shape = burn_shape(&node.output.shape);
+    if *part.layout().shape() == shape {
+        part.clone()
+    } else {
+        Flex::float_expand(part.clone(), shape)
+    }
+}
+
+/// Single IEEE operations, by burn, then rule Q.
+fn exact_by_burn(node: &Node, function: MapFunction, parts: &[FlexTensor]) -> Option<Tensor> {
+    use MapFunction as F;
+    let first = whole(parts.first()?, node);
+    let second = || parts.get(1).cloned();
+    let result = match function {
+        F::Add => Flex::float_add(first, second()?),
+        F::Subtract => Flex::float_sub(first, second()?),
+        F::Multiply => Flex::float_mul(first, second()?),
+        F::Divide => Flex::float_div(first, second()?),
+        F::SquareRoot => Flex::float_sqrt(first),
+        F::Absolute => Flex::float_abs(first),
+        F::Negate => Flex::float_neg(first),
+        F::Equal => Flex::float_equal(first, second()?, BoolDType::Native),
+        F::Less => Flex::float_lower(first, second()?, BoolDType::Native),
+        F::LessOrEqual => Flex::float_lower_equal(first, second()?, BoolDType::Native),
+        F::Select => {
+            let (yes, no) = (whole(parts.get(1)?, node), whole(parts.get(2)?, node));
+            Flex::float_mask_where(no, first, yes)
+        }
+        _ => return None,
+    };
+    let tensor = Tensor::from_burn(&node.output, result)?;
+    match node.output.element {
+        ElementType::F32 => Some(requantised(tensor)),
+        _ => Some(tensor),
+    }
+}
+
+/// Rule Q over a tensor that was just computed, in place when nobody else holds it.
+fn requantised(tensor: Tensor) -> Tensor {
+    let kind = tensor.kind().clone();
+    let mut data = tensor.burn();
+    drop(tensor);
+    for value in data.storage_mut::<f32>() {
+        *value = stored(*value);
+    }
+    match Tensor::from_burn(&kind, data) {
+        Some(tensor) => tensor,
+        None => unreachable!("the type did not change"),
+    }
+}
+
+fn integer_burn(operand: &Tensor, axis: usize, indices: Vec<i64>) -> Option<FlexTensor> {
+    let indices = Tensor::from_i64(&Shape::new(&[indices.len() as u64])?, indices)?.burn();
+    Some(match operand.kind().element {
+        ElementType::F32 => Flex::float_select(operand.burn(), axis, indices),
+        ElementType::Bool => Flex::bool_select(operand.burn(), axis, indices),
+        ElementType::I64 | ElementType::I32 => Flex::int_select(operand.burn(), axis, indices),
+    })
+}
+
+/// Movements, by burn. `Ok(None)` hands the node to the law.
+fn movement(node: &Node, operands: &[&Tensor]) -> Result<Option<Tensor>, EngineError> {
+    let Some(first) = operands.first() else {
+        return Ok(None);
+    };
+    let shape = &node.output.shape;
+    let moved = match &node.operator {
+        Operator::Reshape {} => return Ok(first.reshaped(shape)),
+        Operator::Expand {} => whole(&aligned(first, shape), node),
+        Operator::Transpose { permutation } if !permutation.is_empty() => {
+            let axes: Vec<usize> = permutation.iter().map(|axis| *axis as usize).collect();
+            first.burn().permute(&axes)
+        }
+        Operator::Slice { starts, steps } if !starts.is_empty() => {
+            if steps.iter().any(|step| *step < 1) {
+                return Ok(None);
+            }
+            let slices: Vec<Slice> = starts
+                .iter()
+                .zip(steps)
+                .zip(shape.dimensions())
+                .map(|((start, step), size)| {
+                    let end = start + (*size as i64 - 1) * step + 1;
+                    Slice::new(*start as isize, Some(end as isize), *step as isize)
+                })
+                .collect();
+            Flex::float_slice(first.burn(), &slices)
+        }
+        Operator::Concat { axis } => {
+            let parts = operands.iter().map(|operand| operand.burn()).collect();
+            Flex::float_cat(parts, *axis as usize)
+        }
+        Operator::Pad { before, fill } => {
+            let inside = before
+                .iter()
+                .zip(first.shape().dimensions())
+                .zip(shape.dimensions());
+            let grows = inside
+                .clone()
+                .all(|((pad, from), to)| *pad >= 0 && (*pad as u64).saturating_add(*from) <= *to);
+            if !grows || before.is_empty() {
+                return Ok(None);
+            }
+            let slices: Vec<Slice> = inside
+                .map(|((pad, from), _)| {
+                    Slice::new(*pad as isize, Some((*pad + *from as i64) as isize), 1)
+                })
+                .collect();
+            let bits = vec![*fill; shape.count() as usize];
+            let Some(base) = Tensor::from_bits(&node.output, &bits) else {
+                return Ok(None);
+            };
+            Flex::float_slice_assign(base.burn(), &slices, first.burn())
+        }
+        Operator::Gather { axis } => {
+            let size = first.shape().dimensions()[*axis as usize] as i64;
+            let indices = operands.get(1).and_then(|indices| indices.integers());
+            let Some(indices) = indices else {
+                return Ok(None);
+            };
+            let indices: Vec<i64> = indices
+                .into_iter()
+                .map(|index| {
+                    if index < 0 {
+                        index.saturating_add(size)
+                    } else {
+                        index
+                    }
+                })
+                .collect();
+            if indices.iter().any(|index| !(0..size).contains(index)) {
+                return Err(EngineError::Undefined {
+                    kind: node.operator.kind(),
+                });
+            }
+            match integer_burn(first, *axis as usize, indices) {
+                Some(selected) => selected.reshape(burn_shape(shape)),
+                None => return Ok(None),
+            }
+        }
+        _ => return Ok(None),
+    };
+    Ok(Tensor::from_burn(&node.output, moved))
+}
+
+/// Taps of a window over an `[N, H, W, C]` tensor.
+struct Geometry {
+    window: Window,
+    rows: usize,
+    columns: usize,
+    channels: usize,
+    out_rows: usize,
+    out_columns: usize,
+}
+
+impl Geometry {
+    fn new(window: &Window, input: &Shape, output: &Shape) -> Option<Self> {
+        let [_, rows, columns, channels] = *input.dimensions() else {
+            return None;
+        };
+        let [_, out_rows, out_columns, _] = *output.dimensions() else {
+            return None;
+        };
+        let [rows, columns, channels, out_rows, out_columns] =
+            [rows, columns, channels, out_rows, out_columns].map(|size| size as usize);
+        Some(Self {
+            window: *window,
+            rows,
+            columns,
+            channels,
+            out_rows,
+            out_columns,
+        })
+    }
+
+    fn taps(&self) -> usize {
+        (self.window.kernel.0 * self.window.kernel.1) as usize
+    }
+
+    /// Copies the channels from `first` under each tap of an output pixel, `fill` outside.
+    fn gather<'a>(
+        &self,
+        input: &[f32],
+        pixel: usize,
+        first: usize,
+        fill: f32,
+        out: impl Iterator<Item = &'a mut [f32]>,
+    ) {
+        let column = pixel % self.out_columns;
+        let row = pixel / self.out_columns % self.out_rows;
+        let image = pixel / self.out_columns / self.out_rows;
+        let window = &self.window;
+        let along = |out: usize, stride: u32, tap: usize, dilation: u32, pad: u32, size: usize| {
+            let at = (out * stride as usize + tap * dilation as usize).checked_sub(pad as usize)?;
+            (at < size).then_some(at)
+        };
+        let width = window.kernel.1 as usize;
+        for (tap, out) in out.enumerate() {
+            let (strides, dilations, pads) = (window.strides, window.dilations, window.pads);
+            let y = along(row, strides.0, tap / width, dilations.0, pads.0, self.rows);
+            let x = along(
+                column,
+                strides.1,
+                tap % width,
+                dilations.1,
+                pads.1,
+                self.columns,
+            );
+            match (y, x) {
+                (Some(y), Some(x)) => {
+                    let from = ((image * self.rows + y) * self.columns + x) * self.channels + first;
+                    out.copy_from_slice(&input[from..from + out.len()]);
+                }
+                _ => out.fill(fill),
+            }
+        }
+    }
+}
+
+/// Whole tensors as operands of the law.
+#[derive(Debug)]
+pub struct WholeTensors<'a>(pub &'a [&'a Tensor]);
+
+impl Operands for WholeTensors<'_> {
+    type Error = ();
+
+    fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
+        self.0
+            .get(operand)
+            .and_then(|tensor| tensor.bits(index))
+            .ok_or(())
+    }
+}
+
+/// The node by the scalar law: the definition, element by element.
+///
+/// # Errors
+/// When the operator has no result for these operands.
+pub fn by_law(node: &Node, operands: &[&Tensor]) -> Result<Tensor, EngineError> {
+    let kind = node.operator.kind();
+    let bits = (0..node.output.shape.count())
+        .map(|index| {
+            law::element(node, index, &mut WholeTensors(operands)).map_err(|error| match error {
+                LawError::Undefined => EngineError::Undefined { kind },
+                LawError::Operand(()) => EngineError::Operands { kind },
+            })
+        })
+        .collect::<Result<Vec<u64>, _>>()?;
+    Tensor::from_bits(&node.output, &bits).ok_or(EngineError::Operands { kind })
+}

@@ -1,0 +1,49 @@
+//! Elementwise functions that approximate.
+
+use protocol::numerics::{Arithmetic, elementary, store};
+use rayon::prelude::*;
+
+use super::{Path, on_path};
+
+/// A function of one element whose bits are ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unary {
+    /// e^x.
+    Exponential,
+    /// Natural logarithm.
+    Logarithm,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Error function.
+    Erf,
+    /// 1 / (1 + e^-x).
+    Sigmoid,
+}
+
+/// Applies a function to every element, followed by rule Q.
+pub fn map_unary(path: Path, function: Unary, input: &[f32], out: &mut [f32]) {
+    const BLOCK: usize = 4096;
+    out.par_chunks_mut(BLOCK)
+        .zip(input.par_chunks(BLOCK))
+        .for_each(|(out, input)| {
+            on_path!(path, body [] (function: Unary, input: &[f32], out: &mut [f32]));
+        });
+}
+
+#[inline(always)]
+fn body<A: Arithmetic>(function: Unary, input: &[f32], out: &mut [f32]) {
+    match function {
+        Unary::Exponential => each::<A>(input, out, elementary::exp),
+        Unary::Logarithm => each::<A>(input, out, elementary::log),
+        Unary::Tanh => each::<A>(input, out, elementary::tanh),
+        Unary::Erf => each::<A>(input, out, elementary::erf),
+        Unary::Sigmoid => each::<A>(input, out, elementary::sigmoid),
+    }
+}
+
+#[inline(always)]
+fn each<A: Arithmetic>(input: &[f32], out: &mut [f32], function: impl Fn(A) -> A) {
+    for (value, out) in input.iter().zip(out) {
+        *out = f32::from_bits(store(function(A::from_bits(value.to_bits())).to_bits()));
+    }
+}

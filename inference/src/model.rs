@@ -1,0 +1,223 @@
+//! A model ready to run: canonical graph, weights, commitments, names.
+
+use std::collections::HashMap;
+
+use protocol::graph::{
+    CommittedGraph, Graph, Layer, LayerProof, ModelHeader, Node, NodeProof, Operator, Profile,
+    ValueSource,
+};
+use protocol::hash::Digest;
+use protocol::law;
+
+use crate::kernels::PackedRows;
+use crate::tensor::Tensor;
+
+/// A committed model with its weights.
+#[derive(Clone, Debug)]
+pub struct Model {
+    graph: Graph,
+    committed: CommittedGraph,
+    weights: Vec<Tensor>,
+    weight_roots: Vec<Digest>,
+    input_names: Vec<String>,
+    outputs: Vec<(String, u32)>,
+    operator_names: Vec<String>,
+    packed: HashMap<u32, PackedRows>,
+}
+
+impl Model {
+    /// Commits to a graph and its weights. `None` when it is empty or over a limit.
+    pub fn new(
+        graph: Graph,
+        weights: Vec<Tensor>,
+        input_names: Vec<String>,
+        outputs: Vec<(String, u32)>,
+        operator_names: Vec<String>,
+        profile: Profile,
+    ) -> Option<Self> {
+        let weight_roots: Vec<Digest> = weights.iter().map(Tensor::root).collect();
+        let committed = graph.commit(&weight_roots, profile)?;
+        let mut model = Self {
+            graph,
+            committed,
+            weights,
+            weight_roots,
+            input_names,
+            outputs,
+            operator_names,
+            packed: HashMap::new(),
+        };
+        model.pack_weights();
+        Some(model)
+    }
+
+    /// The same model and commitments over other weights: what a cheat would run.
+    ///
+    /// `None` unless there is a tensor of the same type for each weight.
+    pub fn with_weights_unlike_commitment(&self, weights: Vec<Tensor>) -> Option<Self> {
+        let fits = weights.len() == self.weights.len()
+            && weights
+                .iter()
+                .zip(&self.weights)
+                .all(|(new, old)| new.kind() == old.kind());
+        let mut model = Self {
+            weights,
+            ..self.clone()
+        };
+        model.pack_weights();
+        fits.then_some(model)
+    }
+
+    /// Lays out the weights of products once.
+    fn pack_weights(&mut self) {
+        self.packed.clear();
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            let Some(operand) = node.operands.get(1) else {
+                continue;
+            };
+            let Some(ValueSource::Weight(weight)) = self.committed.header.source(operand.value)
+            else {
+                continue;
+            };
+            let Some(tensor) = self.weights.get(weight as usize) else {
+                continue;
+            };
+            let shape = tensor.shape();
+            let rows = match &node.operator {
+                Operator::Contract {} if shape.rank() >= 2 => {
+                    let rows = shape.dimensions()[shape.rank() - 2];
+                    (shape.rows() == rows).then_some(rows)
+                }
+                Operator::Convolve { groups: 1, .. } => Some(shape.dimensions()[0]),
+                _ => None,
+            };
+            if let Some(rows) = rows {
+                let depth = shape.count() / rows;
+                let packed = PackedRows::new(tensor.as_f32(), rows as usize, depth as usize);
+                self.packed.insert(index as u32, packed);
+            }
+        }
+    }
+
+    /// The canonical graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The model root.
+    pub fn root(&self) -> Digest {
+        self.committed.header.root()
+    }
+
+    /// What the model root commits to.
+    pub fn header(&self) -> &ModelHeader {
+        &self.committed.header
+    }
+
+    /// The trees behind the model root.
+    pub fn committed(&self) -> &CommittedGraph {
+        &self.committed
+    }
+
+    /// The weights, in the order of their numbers.
+    pub fn weights(&self) -> &[Tensor] {
+        &self.weights
+    }
+
+    /// Root of a weight tensor, as committed.
+    pub fn weight_root(&self, weight: u32) -> Option<Digest> {
+        self.weight_roots.get(weight as usize).copied()
+    }
+
+    /// Names of the inputs.
+    pub fn input_names(&self) -> &[String] {
+        &self.input_names
+    }
+
+    /// Names and values of the outputs.
+    pub fn outputs(&self) -> &[(String, u32)] {
+        &self.outputs
+    }
+
+    /// The ONNX node that an operator came from.
+    pub fn operator_name(&self, operator: u32) -> &str {
+        self.operator_names
+            .get(operator as usize)
+            .map_or("", String::as_str)
+    }
+
+    /// An operator's definition.
+    pub fn node(&self, operator: u32) -> Option<&Node> {
+        self.graph.nodes.get(operator as usize)
+    }
+
+    /// A layer.
+    pub fn layer(&self, layer: u32) -> Option<&Layer> {
+        self.graph.layers.get(layer as usize)
+    }
+
+    /// The layer that holds an operator.
+    pub fn layer_of(&self, operator: u32) -> Option<u32> {
+        let found = self
+            .graph
+            .layers
+            .iter()
+            .position(|layer| layer.position(operator).is_some());
+        found.map(|layer| layer as u32)
+    }
+
+    /// Values of a state, ascending.
+    pub fn live_values(&self, boundary: u32) -> Option<&[u32]> {
+        match boundary.checked_sub(1) {
+            None => self.layer(0).map(|layer| layer.live_in.as_slice()),
+            Some(before) => self.layer(before).map(|layer| layer.live_out.as_slice()),
+        }
+    }
+
+    /// The second operand of a product, laid out beforehand.
+    pub(crate) fn packed(&self, operator: u32) -> Option<&PackedRows> {
+        self.packed.get(&operator)
+    }
+
+    /// Proof of an operator under the model root.
+    pub fn node_proof(&self, operator: u32) -> Option<NodeProof> {
+        let node = self.node(operator)?.clone();
+        let path = self.committed.nodes.tree().path(u64::from(operator))?;
+        Some(NodeProof {
+            index: operator,
+            node,
+            path,
+        })
+    }
+
+    /// Proof of a layer under the model root.
+    pub fn layer_proof(&self, layer: u32) -> Option<LayerProof> {
+        let path = self.committed.layers.tree().path(u64::from(layer))?;
+        Some(LayerProof {
+            index: layer,
+            layer: self.layer(layer)?.clone(),
+            path,
+        })
+    }
+
+    /// Number of elements of all weights.
+    pub fn parameters(&self) -> u64 {
+        self.weights
+            .iter()
+            .map(|tensor| tensor.shape().count())
+            .sum()
+    }
+
+    /// Multiply-adds of one run, contractions and convolutions only.
+    pub fn multiply_adds(&self) -> u64 {
+        let products = self.graph.nodes.iter().filter(|node| {
+            matches!(
+                node.operator,
+                Operator::Contract {} | Operator::Convolve { .. }
+            )
+        });
+        products
+            .map(|node| node.output.shape.count() * law::multiply_adds(node))
+            .sum()
+    }
+}

@@ -1,0 +1,494 @@
+//! Builds the canonical graph, folding whatever is constant as it goes.
+//!
+//! Folding and execution are one mechanism: an operator whose operands are all constants is run by
+//! the engine at once, so that shape arithmetic disappears and constants have canonical bits.
+
+use std::collections::HashMap;
+
+use protocol::graph::{Fold, MapFunction, Node, OPERATORS_MAX, Operand, Operator};
+use protocol::law;
+use protocol::tensor::{ElementType, Shape, TensorType};
+
+use crate::engine::Engine;
+use crate::tensor::Tensor;
+
+/// A value while the graph is built.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Known now.
+    Constant(Tensor),
+    /// Known at run time; numbered by the builder.
+    Runtime {
+        /// Input (below the builder's input count) or operator output.
+        id: usize,
+        /// Its type.
+        kind: TensorType,
+    },
+}
+
+impl Value {
+    /// Element type and shape.
+    pub fn kind(&self) -> &TensorType {
+        match self {
+            Self::Constant(tensor) => tensor.kind(),
+            Self::Runtime { kind, .. } => kind,
+        }
+    }
+
+    /// Shape.
+    pub fn shape(&self) -> &Shape {
+        &self.kind().shape
+    }
+
+    /// Dimensions.
+    pub fn dimensions(&self) -> &[u64] {
+        self.shape().dimensions()
+    }
+
+    /// Number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape().rank()
+    }
+
+    /// Element type.
+    pub fn element(&self) -> ElementType {
+        self.kind().element
+    }
+
+    /// The tensor, if it is known now.
+    pub fn constant(&self) -> Option<&Tensor> {
+        match self {
+            Self::Constant(tensor) => Some(tensor),
+            Self::Runtime { .. } => None,
+        }
+    }
+}
+
+/// What went wrong in a lowering; the importer adds the node.
+pub type Lowered<T> = Result<T, String>;
+
+/// An operator whose operands are still the builder's values.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What it computes.
+    pub operator: Operator,
+    /// From what.
+    pub operands: Vec<Value>,
+    /// Type of the result.
+    pub output: TensorType,
+    /// The ONNX node it came from.
+    pub origin: String,
+}
+
+/// The graph under construction.
+#[derive(Debug)]
+pub struct Builder {
+    engine: Engine,
+    inputs: Vec<TensorType>,
+    drafts: Vec<Draft>,
+    origin: String,
+    known: HashMap<(Operator, Vec<usize>), usize>,
+}
+
+/// Aligns two shapes at the right and broadcasts them.
+///
+/// # Errors
+/// When two sizes differ and none is 1.
+pub fn broadcast(left: &Shape, right: &Shape) -> Lowered<Shape> {
+    let rank = left.rank().max(right.rank());
+    let at = |shape: &Shape, axis: usize| {
+        let missing = rank - shape.rank();
+        axis.checked_sub(missing)
+            .map_or(1, |axis| shape.dimensions()[axis])
+    };
+    let mut dimensions = Vec::new();
+    for axis in 0..rank {
+        let (a, b) = (at(left, axis), at(right, axis));
+        if a != b && a != 1 && b != 1 {
+            return Err(format!(
+                "shapes {:?} and {:?} do not broadcast",
+                left.dimensions(),
+                right.dimensions()
+            ));
+        }
+        dimensions.push(a.max(b));
+    }
+    make_shape(&dimensions)
+}
+
+/// A shape, or the limit it breaks.
+///
+/// # Errors
+/// Says which limit.
+pub fn make_shape(dimensions: &[u64]) -> Lowered<Shape> {
+    Shape::new(dimensions).ok_or_else(|| {
+        format!("shape {dimensions:?} is outside the limits (rank up to 8, no zero, up to 2^31 elements)")
+    })
+}
+
+impl Builder {
+    /// An empty graph with these inputs.
+    pub fn new(engine: Engine, inputs: Vec<TensorType>) -> Self {
+        Self {
+            engine,
+            inputs,
+            drafts: Vec::new(),
+            origin: String::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Names the ONNX node that the next operators come from.
+    pub fn set_origin(&mut self, origin: &str) {
+        self.origin = origin.to_owned();
+    }
+
+    /// The value of an input.
+    pub fn input(&self, index: usize) -> Option<Value> {
+        self.inputs.get(index).map(|kind| Value::Runtime {
+            id: index,
+            kind: kind.clone(),
+        })
+    }
+
+    /// The inputs' types and the operators, in topological order.
+    pub fn finish(self) -> (Vec<TensorType>, Vec<Draft>) {
+        (self.inputs, self.drafts)
+    }
+
+    /// Adds an operator, or runs it when everything is known.
+    ///
+    /// # Errors
+    /// When the node is not well formed or has no result.
+    pub fn emit(
+        &mut self,
+        operator: Operator,
+        operands: Vec<Value>,
+        element: ElementType,
+        shape: Shape,
+    ) -> Lowered<Value> {
+        let output = TensorType { element, shape };
+        let node = Node {
+            operator: operator.clone(),
+            operands: operands
+                .iter()
+                .map(|value| Operand {
+                    value: 0,
+                    kind: value.kind().clone(),
+                })
+                .collect(),
+            output: output.clone(),
+        };
+        law::check(&node).map_err(|fault| format!("{}: {fault}", operator.kind()))?;
+        let constants: Option<Vec<&Tensor>> = operands.iter().map(Value::constant).collect();
+        if let Some(constants) = constants {
+            let folded = self.engine.run(&node, &constants, None);
+            return folded
+                .map(Value::Constant)
+                .map_err(|error| error.to_string());
+        }
+        // The same movement or function of the same runtime values is computed once.
+        let ids: Option<Vec<usize>> = operands
+            .iter()
+            .map(|value| match value {
+                Value::Runtime { id, .. } => Some(*id),
+                Value::Constant(_) => None,
+            })
+            .collect();
+        if let Some(ids) = &ids
+            && let Some(id) = self.known.get(&(operator.clone(), ids.clone()))
+            && self.drafts[*id - self.inputs.len()].output == output
+        {
+            return Ok(Value::Runtime {
+                id: *id,
+                kind: output,
+            });
+        }
+        if self.drafts.len() >= OPERATORS_MAX as usize {
+            return Err(format!(
+                "the model has more than {OPERATORS_MAX} canonical operators"
+            ));
+        }
+        let id = self.inputs.len() + self.drafts.len();
+        if let Some(ids) = ids {
+            self.known.insert((operator.clone(), ids), id);
+        }
+        let origin = self.origin.clone();
+        self.drafts.push(Draft {
+            operator,
+            operands,
+            output: output.clone(),
+            origin,
+        });
+        Ok(Value::Runtime { id, kind: output })
+    }
+
+    /// A scalar function of operands that broadcast.
+    ///
+    /// # Errors
+    /// When shapes or types do not fit.
+    pub fn map(&mut self, function: MapFunction, operands: &[&Value]) -> Lowered<Value> {
+        let mut shape = make_shape(&[])?;
+        for operand in operands {
+            shape = broadcast(&shape, operand.shape())?;
+        }
+        use MapFunction as F;
+        let element = match function {
+            F::Equal
+            | F::Less
+            | F::LessOrEqual
+            | F::IsNan
+            | F::And
+            | F::Or
+            | F::ExclusiveOr
+            | F::Not => ElementType::Bool,
+            _ => operands
+                .last()
+                .map_or(ElementType::F32, |operand| operand.element()),
+        };
+        if let Some(sunk) = self.map_below_transpose(function, operands, element, &shape)? {
+            return Ok(sunk);
+        }
+        let operands = operands.iter().map(|value| (*value).clone()).collect();
+        self.emit(Operator::Map { function }, operands, element, shape)
+    }
+
+    /// The permutation and the source of a value that a transpose wrote.
+    fn transposed(&self, value: &Value) -> Option<(Vec<usize>, Value)> {
+        let Value::Runtime { id, .. } = value else {
+            return None;
+        };
+        let draft = self.drafts.get(id.checked_sub(self.inputs.len())?)?;
+        let Operator::Transpose { permutation } = &draft.operator else {
+            return None;
+        };
+        let permutation = permutation.iter().map(|axis| *axis as usize).collect();
+        Some((permutation, draft.operands.first()?.clone()))
+    }
+
+    /// Maps before a transpose instead of behind it, so that transposes meet and cancel: a network
+    /// in channels-first order then runs in channels-last order throughout.
+    fn map_below_transpose(
+        &mut self,
+        function: MapFunction,
+        operands: &[&Value],
+        element: ElementType,
+        shape: &Shape,
+    ) -> Lowered<Option<Value>> {
+        let Some((permutation, _)) = operands.iter().find_map(|value| self.transposed(value))
+        else {
+            return Ok(None);
+        };
+        let mut inverse = vec![0; permutation.len()];
+        for (axis, from) in permutation.iter().enumerate() {
+            inverse[*from] = axis;
+        }
+        let mut below = Vec::new();
+        for operand in operands {
+            let source = match (self.transposed(operand), operand) {
+                (Some((same, source)), _) if same == permutation => source,
+                (_, Value::Constant(_)) if operand.rank() <= permutation.len() => {
+                    let mut dimensions = vec![1; permutation.len() - operand.rank()];
+                    dimensions.extend(operand.dimensions());
+                    let raised = self.reshape(operand, &dimensions)?;
+                    self.transpose(&raised, &inverse)?
+                }
+                _ => return Ok(None),
+            };
+            below.push(source);
+        }
+        let dimensions: Vec<u64> = inverse
+            .iter()
+            .map(|axis| shape.dimensions().get(*axis).copied().unwrap_or(1))
+            .collect();
+        if shape.rank() != permutation.len() {
+            return Ok(None);
+        }
+        let shape = make_shape(&dimensions)?;
+        let mapped = self.emit(Operator::Map { function }, below, element, shape)?;
+        self.transpose(&mapped, &permutation).map(Some)
+    }
+
+    /// Casts to another element type.
+    ///
+    /// # Errors
+    /// When a constant cannot be cast.
+    pub fn cast(&mut self, value: &Value, element: ElementType) -> Lowered<Value> {
+        if value.element() == element {
+            return Ok(value.clone());
+        }
+        let operator = Operator::Map {
+            function: MapFunction::Cast,
+        };
+        self.emit(
+            operator,
+            vec![value.clone()],
+            element,
+            value.shape().clone(),
+        )
+    }
+
+    /// A binary32 constant without dimensions.
+    ///
+    /// # Errors
+    /// Never for finite constants.
+    pub fn scalar(&self, value: f32) -> Lowered<Value> {
+        let tensor = Tensor::from_f32(&make_shape(&[])?, vec![value]);
+        tensor
+            .map(Value::Constant)
+            .ok_or_else(|| "a scalar has one element".to_owned())
+    }
+
+    /// A constant of an element type without dimensions.
+    ///
+    /// # Errors
+    /// When the type cannot hold the value.
+    pub fn scalar_of(&mut self, element: ElementType, value: f32) -> Lowered<Value> {
+        let scalar = self.scalar(value)?;
+        self.cast(&scalar, element)
+    }
+
+    /// An integer constant of one dimension.
+    ///
+    /// # Errors
+    /// When it is empty.
+    pub fn integers(&self, values: Vec<i64>) -> Lowered<Value> {
+        let shape = make_shape(&[values.len() as u64])?;
+        let tensor = Tensor::from_i64(&shape, values);
+        tensor
+            .map(Value::Constant)
+            .ok_or_else(|| "one element for each place".to_owned())
+    }
+
+    /// The same elements under another shape.
+    ///
+    /// # Errors
+    /// When the counts differ.
+    pub fn reshape(&mut self, value: &Value, dimensions: &[u64]) -> Lowered<Value> {
+        if value.dimensions() == dimensions {
+            return Ok(value.clone());
+        }
+        let shape = make_shape(dimensions)?;
+        self.emit(
+            Operator::Reshape {},
+            vec![value.clone()],
+            value.element(),
+            shape,
+        )
+    }
+
+    /// Permutes the axes.
+    ///
+    /// # Errors
+    /// When it is no permutation.
+    pub fn transpose(&mut self, value: &Value, permutation: &[usize]) -> Lowered<Value> {
+        if permutation
+            .iter()
+            .enumerate()
+            .all(|(axis, from)| axis == *from)
+        {
+            return Ok(value.clone());
+        }
+        if let Some((before, source)) = self.transposed(value)
+            && before.len() == permutation.len()
+        {
+            let both: Option<Vec<usize>> = permutation
+                .iter()
+                .map(|axis| before.get(*axis).copied())
+                .collect();
+            return self.transpose(
+                &source,
+                &both.ok_or("the permutation names a missing axis")?,
+            );
+        }
+        let from = value.dimensions();
+        let dimensions: Option<Vec<u64>> = permutation
+            .iter()
+            .map(|axis| from.get(*axis).copied())
+            .collect();
+        let shape = make_shape(&dimensions.ok_or("the permutation names a missing axis")?)?;
+        let permutation = permutation.iter().map(|axis| *axis as u32).collect();
+        let operator = Operator::Transpose { permutation };
+        self.emit(operator, vec![value.clone()], value.element(), shape)
+    }
+
+    /// Swaps the last two axes.
+    ///
+    /// # Errors
+    /// When there are not two.
+    pub fn swap_last(&mut self, value: &Value) -> Lowered<Value> {
+        let rank = value.rank();
+        let first = rank.checked_sub(2).ok_or("needs two axes")?;
+        let mut permutation: Vec<usize> = (0..rank).collect();
+        permutation.swap(first, rank - 1);
+        self.transpose(value, &permutation)
+    }
+
+    /// Folds the last axis away.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn reduce_last(&mut self, fold: Fold, value: &Value) -> Lowered<Value> {
+        let dimensions = value.dimensions();
+        let kept = dimensions.split_last().ok_or("nothing to reduce")?.1;
+        let shape = make_shape(kept)?;
+        self.emit(
+            Operator::Reduce { fold },
+            vec![value.clone()],
+            value.element(),
+            shape,
+        )
+    }
+
+    /// Folds some axes, which stay with size 1.
+    ///
+    /// # Errors
+    /// When an axis is missing.
+    pub fn reduce_keep(&mut self, fold: Fold, value: &Value, axes: &[usize]) -> Lowered<Value> {
+        let rank = value.rank();
+        let kept: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
+        let mut dimensions = value.dimensions().to_vec();
+        if axes.is_empty() {
+            return Ok(value.clone());
+        }
+        let order: Vec<usize> = kept.iter().chain(axes).copied().collect();
+        let moved = self.transpose(value, &order)?;
+        let mut flat: Vec<u64> = kept.iter().map(|axis| dimensions[*axis]).collect();
+        flat.push(axes.iter().map(|axis| dimensions[*axis]).product());
+        let rows = self.reshape(&moved, &flat)?;
+        let folded = self.reduce_last(fold, &rows)?;
+        for axis in axes {
+            dimensions[*axis] = 1;
+        }
+        self.reshape(&folded, &dimensions)
+    }
+
+    /// Mean over some axes, which stay with size 1: the sum divided by the count.
+    ///
+    /// # Errors
+    /// When an axis is missing.
+    pub fn mean_keep(&mut self, value: &Value, axes: &[usize]) -> Lowered<Value> {
+        let count: u64 = axes.iter().map(|axis| value.dimensions()[*axis]).product();
+        let sum = self.reduce_keep(Fold::Sum, value, axes)?;
+        let count = self.scalar_of(value.element(), count as f32)?;
+        self.map(MapFunction::Divide, &[&sum, &count])
+    }
+
+    /// `[.., M, K] × [.., N, K]`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn contract(&mut self, left: &Value, right: &Value) -> Lowered<Value> {
+        let split = |value: &Value| -> Lowered<(Shape, u64)> {
+            let dimensions = value.dimensions();
+            let at = dimensions.len().checked_sub(2).ok_or("needs two axes")?;
+            Ok((make_shape(&dimensions[..at])?, dimensions[at]))
+        };
+        let ((a, rows), (b, columns)) = (split(left)?, split(right)?);
+        let mut dimensions = broadcast(&a, &b)?.dimensions().to_vec();
+        dimensions.extend([rows, columns]);
+        let shape = make_shape(&dimensions)?;
+        let operands = vec![left.clone(), right.clone()];
+        self.emit(Operator::Contract {}, operands, ElementType::F32, shape)
+    }
+}

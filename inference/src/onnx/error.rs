@@ -1,0 +1,68 @@
+//! Why a model is refused, and what would help.
+
+/// Why an ONNX model cannot be imported. Every message names the place and a remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImportError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {reason}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file is larger than the limit.
+    #[error("{path}: {bytes} bytes is over the limit of {limit}; ship a smaller model")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The bytes are not an ONNX model.
+    #[error(
+        "{path}: not an ONNX model ({reason}); export it again, and check that the file is whole"
+    )]
+    NotOnnx {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The operator set is older or newer than what is supported.
+    #[error(
+        "opset {version} of the default domain is not supported; export with an opset from 7 to 23"
+    )]
+    Opset {
+        /// The version found.
+        version: i64,
+    },
+    /// A node cannot be lowered.
+    #[error("node {node} ({operator}): {reason}")]
+    Node {
+        /// Name of the node, or its number when it has none.
+        node: String,
+        /// Its ONNX operator.
+        operator: String,
+        /// What is wrong and what would help.
+        reason: String,
+    },
+    /// A tensor, input or output cannot be used.
+    #[error("{kind} {name}: {reason}")]
+    Value {
+        /// What it is: input, output, initializer.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong and what would help.
+        reason: String,
+    },
+    /// The graph as a whole cannot be used.
+    #[error("the graph cannot be used: {reason}")]
+    Graph {
+        /// What is wrong and what would help.
+        reason: String,
+    },
+}

@@ -1,0 +1,79 @@
+//! The reductions.
+
+use protocol::graph::{Fold, MapFunction as F};
+
+use super::{Context, Inputs, axis_of, drop_axes, fold_axes};
+use crate::onnx::builder::{Builder, Lowered, Value};
+
+pub(super) fn reduction(
+    builder: &mut Builder,
+    operator: &str,
+    inputs: &Inputs<'_>,
+    context: &Context<'_>,
+) -> Lowered<Value> {
+    let x = inputs.get(0)?;
+    let attributes = &context.attributes;
+    let keep = attributes.int("keepdims", 1) != 0;
+    let given = match inputs.integers(1)? {
+        Some(axes) => Some(axes),
+        None => attributes.ints("axes"),
+    };
+    let axes: Vec<usize> = match given.filter(|axes| !axes.is_empty()) {
+        Some(axes) => {
+            let mut found: Vec<usize> = axes
+                .into_iter()
+                .map(|axis| axis_of(axis, x.rank()))
+                .collect::<Lowered<_>>()?;
+            found.sort_unstable();
+            found.dedup();
+            found
+        }
+        None if attributes.int("noop_with_empty_axes", 0) != 0 => return Ok(x.clone()),
+        None => (0..x.rank()).collect(),
+    };
+    let fold =
+        |builder: &mut Builder, fold, value: &Value| fold_axes(builder, fold, value, &axes, keep);
+    match operator {
+        "ReduceSum" => fold(builder, Fold::Sum, x),
+        "ReduceMax" => fold(builder, Fold::Maximum, x),
+        "ReduceMin" => fold(builder, Fold::Minimum, x),
+        "ReduceMean" => {
+            let mean = builder.mean_keep(x, &axes)?;
+            if keep {
+                Ok(mean)
+            } else {
+                drop_axes(builder, &mean, &axes)
+            }
+        }
+        "ReduceL1" => {
+            let size = builder.map(F::Absolute, &[x])?;
+            fold(builder, Fold::Sum, &size)
+        }
+        "ReduceL2" | "ReduceSumSquare" => {
+            let square = builder.map(F::Multiply, &[x, x])?;
+            let sum = fold(builder, Fold::Sum, &square)?;
+            match operator {
+                "ReduceL2" => builder.map(F::SquareRoot, &[&sum]),
+                _ => Ok(sum),
+            }
+        }
+        "ReduceLogSum" => {
+            let sum = fold(builder, Fold::Sum, x)?;
+            builder.map(F::Logarithm, &[&sum])
+        }
+        "ReduceLogSumExp" => {
+            let largest = builder.reduce_keep(Fold::Maximum, x, &axes)?;
+            let shifted = builder.map(F::Subtract, &[x, &largest])?;
+            let raised = builder.map(F::Exponential, &[&shifted])?;
+            let sum = builder.reduce_keep(Fold::Sum, &raised, &axes)?;
+            let log = builder.map(F::Logarithm, &[&sum])?;
+            let value = builder.map(F::Add, &[&log, &largest])?;
+            if keep {
+                Ok(value)
+            } else {
+                drop_axes(builder, &value, &axes)
+            }
+        }
+        _ => Err("this reduction is not supported; docs/operators.md lists the others".to_owned()),
+    }
+}

@@ -1,0 +1,366 @@
+//! Tensors of the engine: burn's Flex storage with the protocol's type beside it.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{DType, Shape as BurnShape, TensorData};
+use protocol::hash::{self, Digest};
+use protocol::merkle::{Tree, empty_subtree};
+use protocol::numerics::store;
+use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType, pack_leaf};
+
+/// A tensor whose elements lie in row-major order, every one a stored value.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    kind: TensorType,
+    data: FlexTensor,
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.bytes() == other.bytes()
+    }
+}
+
+pub(crate) fn burn_shape(shape: &Shape) -> BurnShape {
+    // burn has no use for rank 0; a scalar is one row of one element there.
+    match shape.rank() {
+        0 => BurnShape::from(vec![1usize]),
+        _ => BurnShape::from(
+            shape
+                .dimensions()
+                .iter()
+                .map(|size| *size as usize)
+                .collect::<Vec<usize>>(),
+        ),
+    }
+}
+
+impl Tensor {
+    /// A binary32 tensor; rule Q is applied. `None` unless there is one element for each place.
+    pub fn from_f32(shape: &Shape, mut elements: Vec<f32>) -> Option<Self> {
+        for element in &mut elements {
+            *element = f32::from_bits(store(element.to_bits()));
+        }
+        Self::from_stored_f32(shape, elements)
+    }
+
+    /// A binary32 tensor of values that went through rule Q already.
+    pub(crate) fn from_stored_f32(shape: &Shape, elements: Vec<f32>) -> Option<Self> {
+        Self::new(ElementType::F32, shape, elements.len(), |burn| {
+            TensorData::new(elements, burn)
+        })
+    }
+
+    /// A 64-bit integer tensor.
+    pub fn from_i64(shape: &Shape, elements: Vec<i64>) -> Option<Self> {
+        Self::new(ElementType::I64, shape, elements.len(), |burn| {
+            TensorData::new(elements, burn)
+        })
+    }
+
+    /// A 32-bit integer tensor.
+    pub fn from_i32(shape: &Shape, elements: Vec<i32>) -> Option<Self> {
+        Self::new(ElementType::I32, shape, elements.len(), |burn| {
+            TensorData::new(elements, burn)
+        })
+    }
+
+    /// A truth tensor.
+    pub fn from_bool(shape: &Shape, elements: Vec<bool>) -> Option<Self> {
+        Self::new(ElementType::Bool, shape, elements.len(), |burn| {
+            TensorData::new(elements, burn)
+        })
+    }
+
+    fn new(
+        element: ElementType,
+        shape: &Shape,
+        length: usize,
+        data: impl FnOnce(BurnShape) -> TensorData,
+    ) -> Option<Self> {
+        if length as u64 != shape.count() {
+            return None;
+        }
+        let kind = TensorType {
+            element,
+            shape: shape.clone(),
+        };
+        Some(Self {
+            kind,
+            data: FlexTensor::from_data(data(burn_shape(shape))),
+        })
+    }
+
+    /// A tensor from bits as the law sees them.
+    pub fn from_bits(kind: &TensorType, bits: &[u64]) -> Option<Self> {
+        let shape = &kind.shape;
+        match kind.element {
+            ElementType::F32 => Self::from_f32(
+                shape,
+                bits.iter()
+                    .map(|bits| f32::from_bits(*bits as u32))
+                    .collect(),
+            ),
+            ElementType::I64 => {
+                Self::from_i64(shape, bits.iter().map(|bits| *bits as i64).collect())
+            }
+            ElementType::I32 => {
+                Self::from_i32(shape, bits.iter().map(|bits| *bits as u32 as i32).collect())
+            }
+            ElementType::Bool => {
+                Self::from_bool(shape, bits.iter().map(|bits| *bits != 0).collect())
+            }
+        }
+    }
+
+    /// Takes over what burn computed, as `kind` says it should be.
+    ///
+    /// Data that lie in another order are copied. `None` when burn's result has another type.
+    pub(crate) fn from_burn(kind: &TensorType, data: FlexTensor) -> Option<Self> {
+        let expected = match kind.element {
+            ElementType::F32 => matches!(data.dtype(), DType::F32),
+            ElementType::I64 => matches!(data.dtype(), DType::I64),
+            ElementType::I32 => matches!(data.dtype(), DType::I32),
+            ElementType::Bool => matches!(data.dtype(), DType::Bool(_)),
+        };
+        let count = kind.shape.count() as usize;
+        if !expected || data.layout().num_elements() != count {
+            return None;
+        }
+        let whole = data.layout().is_contiguous()
+            && data.layout().start_offset() == 0
+            && data.bytes().len() == count * kind.element.bytes();
+        let data = if whole {
+            data
+        } else {
+            FlexTensor::from_data(data.into_data())
+        };
+        Some(Self {
+            kind: kind.clone(),
+            data,
+        })
+    }
+
+    /// Element type and shape.
+    pub fn kind(&self) -> &TensorType {
+        &self.kind
+    }
+
+    /// Shape.
+    pub fn shape(&self) -> &Shape {
+        &self.kind.shape
+    }
+
+    /// The burn tensor.
+    pub(crate) fn burn(&self) -> FlexTensor {
+        self.data.clone()
+    }
+
+    /// The burn tensor under another shape of as many elements.
+    pub(crate) fn burn_as(&self, shape: BurnShape) -> FlexTensor {
+        self.data.reshape(shape)
+    }
+
+    /// The same elements under another shape; `None` when the counts differ.
+    pub(crate) fn reshaped(&self, shape: &Shape) -> Option<Self> {
+        if shape.count() != self.kind.shape.count() {
+            return None;
+        }
+        let kind = TensorType {
+            element: self.kind.element,
+            shape: shape.clone(),
+        };
+        Some(Self {
+            kind,
+            data: self.data.reshape(burn_shape(shape)),
+        })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.data.bytes()
+    }
+
+    /// The elements of a binary32 tensor; empty for other types.
+    pub fn as_f32(&self) -> &[f32] {
+        match self.kind.element {
+            ElementType::F32 => self.data.as_slice::<f32>().unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Bits of an element as the law sees them; `None` behind the end.
+    pub fn bits(&self, index: u64) -> Option<u64> {
+        if index >= self.kind.shape.count() {
+            return None;
+        }
+        let width = self.kind.element.bytes();
+        let first = usize::try_from(index).ok()? * width;
+        let bytes = self.bytes().get(first..first + width)?;
+        Some(match self.kind.element {
+            ElementType::F32 | ElementType::I32 => {
+                u64::from(u32::from_ne_bytes(bytes.try_into().ok()?))
+            }
+            ElementType::I64 => u64::from_ne_bytes(bytes.try_into().ok()?),
+            ElementType::Bool => u64::from(bytes != [0]),
+        })
+    }
+
+    /// All elements as bits.
+    pub fn all_bits(&self) -> Vec<u64> {
+        (0..self.kind.shape.count())
+            .filter_map(|index| self.bits(index))
+            .collect()
+    }
+
+    /// The elements of an integer or truth tensor, as 64-bit integers; `None` for floats.
+    pub fn integers(&self) -> Option<Vec<i64>> {
+        match self.kind.element {
+            ElementType::F32 => None,
+            ElementType::I32 => Some(
+                self.all_bits()
+                    .into_iter()
+                    .map(|bits| i64::from(bits as u32 as i32))
+                    .collect(),
+            ),
+            ElementType::I64 | ElementType::Bool => Some(
+                self.all_bits()
+                    .into_iter()
+                    .map(|bits| bits as i64)
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The bytes of the leaf at `position` of the padded leaf tree; `None` for padding.
+    pub fn leaf(&self, position: u64) -> Option<LeafBytes> {
+        let (first, count) = self.kind.leaf_range(position)?;
+        let bits = (first..first + count as u64).filter_map(|index| self.bits(index));
+        Some(pack_leaf(self.kind.element, bits))
+    }
+
+    /// The leaf tree, for openings and paths.
+    pub fn tree(&self) -> Option<Tree> {
+        let shape = self.kind.tree_shape()?;
+        let leaves: Vec<Digest> = (0..1u64 << shape.depth())
+            .filter(|position| !shape.is_padding(shape.depth(), *position))
+            .filter_map(|position| Some(hash::leaf(&self.leaf(position)?)))
+            .collect();
+        Tree::new(shape, &leaves)
+    }
+
+    /// The commitment to the tensor, computed row by row without holding the tree.
+    pub fn root(&self) -> Digest {
+        let columns = self.kind.shape.columns() as usize;
+        let rows = self.kind.shape.rows() as usize;
+        let per_leaf = self.kind.element.leaf_elements() as usize;
+        let width = self.kind.element.bytes();
+        let row_height = columns
+            .div_ceil(per_leaf)
+            .next_power_of_two()
+            .trailing_zeros();
+        let mut spine = Spine::default();
+        for row in 0..rows {
+            let mut inner = Spine::default();
+            let bytes = &self.bytes()[row * columns * width..(row + 1) * columns * width];
+            for chunk in bytes.chunks(per_leaf * width) {
+                inner.push(hash_leaf(self.kind.element, chunk), 0);
+            }
+            spine.push(inner.finish(row_height, 0), row_height);
+        }
+        let height = (rows as u64).next_power_of_two().trailing_zeros() + row_height;
+        self.kind.root(&spine.finish(height, row_height))
+    }
+}
+
+/// Hash of a leaf made of native-endian elements.
+fn hash_leaf(element: ElementType, chunk: &[u8]) -> Digest {
+    let width = element.bytes();
+    let mut leaf = [0; protocol::tensor::LEAF_BYTES];
+    leaf[..chunk.len()].copy_from_slice(chunk);
+    if cfg!(target_endian = "little") {
+        leaf[..chunk.len()]
+            .chunks_mut(width)
+            .for_each(<[u8]>::reverse);
+    }
+    hash::leaf(&leaf)
+}
+
+/// The left edge of a growing tree: one finished subtree for each height at most.
+#[derive(Default)]
+struct Spine {
+    pending: Vec<(u32, Digest)>,
+}
+
+impl Spine {
+    fn push(&mut self, digest: Digest, height: u32) {
+        let (mut digest, mut height) = (digest, height);
+        while let Some((last, left)) = self.pending.last()
+            && *last == height
+        {
+            digest = hash::node(left, &digest);
+            height += 1;
+            self.pending.pop();
+        }
+        self.pending.push((height, digest));
+    }
+
+    /// Pads with empty subtrees of `unit` height until the tree has `height` levels.
+    fn finish(mut self, height: u32, unit: u32) -> Digest {
+        loop {
+            match self.pending.as_slice() {
+                [(reached, digest)] if *reached >= height => return *digest,
+                [] => return empty_subtree(height),
+                [.., (lowest, _)] => {
+                    let lowest = (*lowest).max(unit);
+                    self.push(empty_subtree(lowest), lowest);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streamed_root_equals_the_root_of_the_tree() {
+        for dimensions in [
+            &[][..],
+            &[1],
+            &[64],
+            &[65],
+            &[1000],
+            &[3, 64],
+            &[5, 65],
+            &[7, 1, 200],
+            &[2, 3, 5, 7],
+            &[33, 129],
+        ] {
+            let shape = Shape::new(dimensions).unwrap();
+            let count = shape.count();
+            let floats = (0..count).map(|index| index as f32 * 0.37 - 5.0).collect();
+            let integers = (0..count).map(|index| index as i64 - 7).collect();
+            let truths = (0..count).map(|index| index % 3 == 0).collect();
+            for tensor in [
+                Tensor::from_f32(&shape, floats).unwrap(),
+                Tensor::from_i64(&shape, integers).unwrap(),
+                Tensor::from_bool(&shape, truths).unwrap(),
+            ] {
+                let tree = tensor.tree().unwrap();
+                assert_eq!(
+                    tensor.root(),
+                    tensor.kind().root(&tree.root()),
+                    "{dimensions:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn floats_are_stored_under_rule_q() {
+        let shape = Shape::new(&[4]).unwrap();
+        let elements = vec![-0.0, 1e-30, f32::NAN, 1.5];
+        let tensor = Tensor::from_f32(&shape, elements).unwrap();
+        assert_eq!(tensor.all_bits(), [0, 0, 0x7FC0_0000, 0x3FC0_0000]);
+    }
+}

@@ -1,0 +1,528 @@
+//! Running a model: the states between layers, committed; the inside of a layer, on demand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use protocol::graph::{ValueSource, state_leaf};
+use protocol::hash::{self, Digest, Tag};
+use protocol::law;
+use protocol::merkle::ListTree;
+use protocol::tensor::TensorType;
+
+use crate::engine::{Engine, EngineError, WholeTensors};
+use crate::model::Model;
+use crate::tensor::Tensor;
+
+/// Why a model cannot be run on these inputs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// An input is missing.
+    #[error("input {name} is missing; the model needs {wanted}")]
+    MissingInput {
+        /// Its name.
+        name: String,
+        /// All inputs of the model.
+        wanted: String,
+    },
+    /// An input has another type.
+    #[error("input {name} is {found} and must be {wanted}")]
+    WrongInput {
+        /// Its name.
+        name: String,
+        /// Type given.
+        found: String,
+        /// Type of the model.
+        wanted: String,
+    },
+    /// An input holds NaN or infinity.
+    #[error("input {name} holds {value} at element {element}; inputs must be finite")]
+    NotFinite {
+        /// Its name.
+        name: String,
+        /// The first such element.
+        element: usize,
+        /// NaN or infinity.
+        value: String,
+    },
+    /// An operator failed.
+    #[error("operator {operator} ({name}): {error}")]
+    Operator {
+        /// Index of the operator.
+        operator: u32,
+        /// ONNX node it came from.
+        name: String,
+        /// What happened.
+        error: EngineError,
+    },
+    /// Something that the model does not have was asked for.
+    #[error("the model has no {what}")]
+    NotInModel {
+        /// What was asked for.
+        what: String,
+    },
+}
+
+/// Text of a type, as users write it.
+pub fn type_text(kind: &TensorType) -> String {
+    format!("{}{:?}", kind.element.name(), kind.shape.dimensions())
+}
+
+/// How an executor computes. The honest one does what the model says; dishonest ones, in the
+/// simulation, do something else *here*, so that a lie spreads as a real fault would.
+pub trait Conduct: fmt::Debug + Send + Sync {
+    /// Output of an operator.
+    ///
+    /// # Errors
+    /// When the operator has no result for these operands.
+    fn compute(
+        &self,
+        engine: &Engine,
+        model: &Model,
+        operator: u32,
+        operands: &[&Tensor],
+    ) -> Result<Tensor, EngineError> {
+        compute_honestly(engine, model, operator, operands)
+    }
+
+    /// The values that are committed at a boundary (the first one is given by the job).
+    fn commit(&self, _boundary: u32, values: Vec<(u32, Tensor)>) -> Vec<(u32, Tensor)> {
+        values
+    }
+
+    /// The state roots that the trace commits to.
+    fn trace(&self, state_roots: Vec<Digest>) -> Vec<Digest> {
+        state_roots
+    }
+
+    /// The accumulators that are revealed for an element.
+    fn accumulators(&self, _operator: u32, _element: u64, words: Vec<u64>) -> Vec<u64> {
+        words
+    }
+}
+
+/// Does what the model says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Honest;
+
+impl Conduct for Honest {}
+
+/// Output of an operator as the model defines it.
+///
+/// # Errors
+/// When the operator has no result for these operands.
+pub fn compute_honestly(
+    engine: &Engine,
+    model: &Model,
+    operator: u32,
+    operands: &[&Tensor],
+) -> Result<Tensor, EngineError> {
+    let node = model
+        .node(operator)
+        .ok_or(EngineError::Operands { kind: "unknown" })?;
+    engine.run(node, operands, model.packed(operator))
+}
+
+/// Committed values at a boundary.
+#[derive(Clone, Debug)]
+pub struct State {
+    values: Vec<(u32, Tensor)>,
+    roots: Vec<Digest>,
+    tree: ListTree,
+}
+
+impl State {
+    /// Commits to values, ascending by id. `None` for none.
+    pub fn new(values: Vec<(u32, Tensor)>) -> Option<Self> {
+        let roots: Vec<Digest> = values.iter().map(|(_, tensor)| tensor.root()).collect();
+        let leaves: Vec<Digest> = values
+            .iter()
+            .zip(&roots)
+            .map(|((value, _), root)| state_leaf(*value, root))
+            .collect();
+        let tree = ListTree::new(Tag::State, &leaves)?;
+        Some(Self {
+            values,
+            roots,
+            tree,
+        })
+    }
+
+    /// The state root.
+    pub fn root(&self) -> Digest {
+        self.tree.root()
+    }
+
+    /// The tree of the values.
+    pub fn tree(&self) -> &ListTree {
+        &self.tree
+    }
+
+    /// Ids and tensors.
+    pub fn values(&self) -> &[(u32, Tensor)] {
+        &self.values
+    }
+
+    /// Ids and tensor roots.
+    pub fn entries(&self) -> Vec<(u32, Digest)> {
+        self.values
+            .iter()
+            .zip(&self.roots)
+            .map(|((value, _), root)| (*value, *root))
+            .collect()
+    }
+
+    /// A value's tensor.
+    pub fn tensor(&self, value: u32) -> Option<&Tensor> {
+        self.values
+            .iter()
+            .find(|(id, _)| *id == value)
+            .map(|(_, tensor)| tensor)
+    }
+
+    /// Bytes that were hashed for it.
+    pub fn bytes(&self) -> u64 {
+        let bytes = |tensor: &Tensor| tensor.shape().count() * tensor.kind().element.bytes() as u64;
+        self.values.iter().map(|(_, tensor)| bytes(tensor)).sum()
+    }
+}
+
+/// Outputs of the operators of one layer.
+#[derive(Clone, Debug)]
+pub struct Subtrace {
+    tensors: Vec<Tensor>,
+    roots: Vec<Digest>,
+    tree: ListTree,
+}
+
+impl Subtrace {
+    fn new(tensors: Vec<Tensor>) -> Option<Self> {
+        let roots: Vec<Digest> = tensors.iter().map(Tensor::root).collect();
+        let leaves: Vec<Digest> = roots.iter().map(|root| hash::leaf(&root.0)).collect();
+        let tree = ListTree::new(Tag::Subtrace, &leaves)?;
+        Some(Self {
+            tensors,
+            roots,
+            tree,
+        })
+    }
+
+    /// Tensors in the order of the operators.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// Tensor roots in the order of the operators.
+    pub fn roots(&self) -> &[Digest] {
+        &self.roots
+    }
+
+    /// The tree of the roots.
+    pub fn tree(&self) -> &ListTree {
+        &self.tree
+    }
+}
+
+/// A committed run.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    states: Vec<State>,
+    state_roots: Vec<Digest>,
+    tree: ListTree,
+    /// Time of the operators.
+    pub inference: Duration,
+    /// Time of hashing the states.
+    pub commit: Duration,
+}
+
+impl Trace {
+    /// The trace root.
+    pub fn root(&self) -> Digest {
+        self.tree.root()
+    }
+
+    /// The tree of the state roots.
+    pub fn tree(&self) -> &ListTree {
+        &self.tree
+    }
+
+    /// The state at a boundary.
+    pub fn state(&self, boundary: u32) -> Option<&State> {
+        self.states.get(boundary as usize)
+    }
+
+    /// All states.
+    pub fn states(&self) -> &[State] {
+        &self.states
+    }
+
+    /// The state roots, as the trace commits to them.
+    pub fn state_roots(&self) -> &[Digest] {
+        &self.state_roots
+    }
+
+    /// Bytes hashed for the states.
+    pub fn hashed_bytes(&self) -> u64 {
+        self.states.iter().map(State::bytes).sum()
+    }
+}
+
+/// A model on an engine, computed by somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Runner<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The model.
+    pub model: &'a Model,
+    /// How it is computed.
+    pub conduct: &'a dyn Conduct,
+}
+
+impl<'a> Runner<'a> {
+    /// An honest runner.
+    pub fn honest(engine: &'a Engine, model: &'a Model) -> Self {
+        Self {
+            engine,
+            model,
+            conduct: &Honest,
+        }
+    }
+
+    /// The input state made of named tensors.
+    ///
+    /// # Errors
+    /// When an input is missing, of another type, or not finite.
+    pub fn input_state(&self, inputs: &HashMap<String, Tensor>) -> Result<State, RunError> {
+        let mut values = Vec::new();
+        let names = self.model.input_names();
+        for (index, (name, wanted)) in names.iter().zip(&self.model.graph().inputs).enumerate() {
+            let all = || {
+                let texts = names.iter().zip(&self.model.graph().inputs);
+                let texts: Vec<String> = texts
+                    .map(|(name, kind)| format!("{name}: {}", type_text(kind)))
+                    .collect();
+                texts.join(", ")
+            };
+            let given = inputs.get(name).ok_or_else(|| RunError::MissingInput {
+                name: name.clone(),
+                wanted: all(),
+            })?;
+            if given.kind() != wanted {
+                return Err(RunError::WrongInput {
+                    name: name.clone(),
+                    found: type_text(given.kind()),
+                    wanted: type_text(wanted),
+                });
+            }
+            if let Some(element) = given.as_f32().iter().position(|value| !value.is_finite()) {
+                let value = given.as_f32()[element].to_string();
+                return Err(RunError::NotFinite {
+                    name: name.clone(),
+                    element,
+                    value,
+                });
+            }
+            values.push((index as u32, given.clone()));
+        }
+        State::new(values).ok_or_else(|| RunError::NotInModel {
+            what: "input".to_owned(),
+        })
+    }
+
+    /// Outputs of a layer's operators, from the values of the state before it.
+    ///
+    /// # Errors
+    /// When an operator fails.
+    pub fn layer_outputs(&self, layer: u32, before: &State) -> Result<Vec<Tensor>, RunError> {
+        let definition = self
+            .model
+            .layer(layer)
+            .ok_or_else(|| RunError::NotInModel {
+                what: format!("layer {layer}"),
+            })?;
+        let mut outputs: Vec<Tensor> = Vec::new();
+        for position in 0..definition.operator_count {
+            let operator = definition.first_operator + position;
+            let lost = || RunError::NotInModel {
+                what: format!("operand of operator {operator}"),
+            };
+            let node = self.model.node(operator).ok_or_else(lost)?;
+            let mut operands = Vec::new();
+            for operand in &node.operands {
+                let found = match self.model.header().source(operand.value) {
+                    Some(ValueSource::Weight(weight)) => self.model.weights().get(weight as usize),
+                    Some(ValueSource::Operator(from)) if from >= definition.first_operator => {
+                        outputs.get((from - definition.first_operator) as usize)
+                    }
+                    _ => before.tensor(operand.value),
+                };
+                operands.push(found.ok_or_else(lost)?);
+            }
+            let output = self
+                .conduct
+                .compute(self.engine, self.model, operator, &operands)
+                .map_err(|error| RunError::Operator {
+                    operator,
+                    name: self.model.operator_name(operator).to_owned(),
+                    error,
+                })?;
+            outputs.push(output);
+        }
+        Ok(outputs)
+    }
+
+    /// The state behind a layer, from the state before it.
+    ///
+    /// # Errors
+    /// When an operator fails.
+    pub fn next_state(&self, layer: u32, before: &State) -> Result<State, RunError> {
+        let values = self.next_values(layer, before)?;
+        State::new(self.conduct.commit(layer + 1, values)).ok_or_else(|| RunError::NotInModel {
+            what: format!("state {}", layer + 1),
+        })
+    }
+
+    fn next_values(&self, layer: u32, before: &State) -> Result<Vec<(u32, Tensor)>, RunError> {
+        let outputs = self.layer_outputs(layer, before)?;
+        let missing = || RunError::NotInModel {
+            what: format!("layer {layer}"),
+        };
+        let definition = self.model.layer(layer).ok_or_else(missing)?;
+        let first = self.model.header().output_of(definition.first_operator);
+        let mut values = Vec::new();
+        for value in &definition.live_out {
+            let written = value
+                .checked_sub(first)
+                .and_then(|at| outputs.get(at as usize));
+            let tensor = written
+                .or_else(|| before.tensor(*value))
+                .ok_or_else(missing)?;
+            values.push((*value, tensor.clone()));
+        }
+        Ok(values)
+    }
+
+    /// Runs the model and commits to every state.
+    ///
+    /// # Errors
+    /// When an operator fails.
+    pub fn run(&self, input: State) -> Result<Trace, RunError> {
+        self.run_watched(input, &mut |_| {})
+    }
+
+    /// As [`Runner::run`], telling after each layer.
+    ///
+    /// # Errors
+    /// When an operator fails.
+    pub fn run_watched(&self, input: State, watch: &mut dyn FnMut(u32)) -> Result<Trace, RunError> {
+        let (mut inference, mut commit) = (Duration::ZERO, Duration::ZERO);
+        let mut states = vec![input];
+        for layer in 0..self.model.header().layer_count {
+            let started = Instant::now();
+            let missing = || RunError::NotInModel {
+                what: format!("state {layer}"),
+            };
+            let before = states.last().ok_or_else(missing)?;
+            let values = self.next_values(layer, before)?;
+            inference += started.elapsed();
+            let started = Instant::now();
+            let values = self.conduct.commit(layer + 1, values);
+            states.push(State::new(values).ok_or_else(missing)?);
+            commit += started.elapsed();
+            watch(layer);
+        }
+        let started = Instant::now();
+        let state_roots = self.conduct.trace(states.iter().map(State::root).collect());
+        let leaves: Vec<Digest> = state_roots.iter().map(|root| hash::leaf(&root.0)).collect();
+        let tree = ListTree::new(Tag::Trace, &leaves).ok_or_else(|| RunError::NotInModel {
+            what: "state".to_owned(),
+        })?;
+        commit += started.elapsed();
+        Ok(Trace {
+            states,
+            state_roots,
+            tree,
+            inference,
+            commit,
+        })
+    }
+
+    /// The named outputs of a run.
+    pub fn outputs(&self, trace: &Trace) -> BTreeMap<String, Tensor> {
+        let last = trace.states().last();
+        self.model
+            .outputs()
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), last?.tensor(*value)?.clone())))
+            .collect()
+    }
+
+    /// The inside of a layer, recomputed from the state before it.
+    ///
+    /// # Errors
+    /// When an operator fails.
+    pub fn subtrace(&self, layer: u32, before: &State) -> Result<Subtrace, RunError> {
+        Subtrace::new(self.layer_outputs(layer, before)?).ok_or_else(|| RunError::NotInModel {
+            what: format!("layer {layer}"),
+        })
+    }
+
+    /// Operands of an operator, from the inside of its layer and the state before it.
+    ///
+    /// # Errors
+    /// When the model has no such operator.
+    pub fn operands<'t>(
+        &'t self,
+        operator: u32,
+        before: &'t State,
+        subtrace: &'t Subtrace,
+    ) -> Result<Vec<&'t Tensor>, RunError> {
+        let lost = || RunError::NotInModel {
+            what: format!("operand of operator {operator}"),
+        };
+        let node = self.model.node(operator).ok_or_else(lost)?;
+        let layer = self
+            .model
+            .layer_of(operator)
+            .and_then(|layer| self.model.layer(layer));
+        let first = layer.ok_or_else(lost)?.first_operator;
+        node.operands
+            .iter()
+            .map(|operand| {
+                match self.model.header().source(operand.value) {
+                    Some(ValueSource::Weight(weight)) => self.model.weights().get(weight as usize),
+                    Some(ValueSource::Operator(from)) if from >= first => {
+                        subtrace.tensors.get((from - first) as usize)
+                    }
+                    _ => before.tensor(operand.value),
+                }
+                .ok_or_else(lost)
+            })
+            .collect()
+    }
+
+    /// The state after each run behind one element, by the law.
+    ///
+    /// # Errors
+    /// When the operator does not fold or has no result.
+    pub fn accumulators(
+        &self,
+        operator: u32,
+        element: u64,
+        operands: &[&Tensor],
+    ) -> Result<Vec<u64>, RunError> {
+        let lost = || RunError::NotInModel {
+            what: format!("accumulators of operator {operator}"),
+        };
+        let node = self.model.node(operator).ok_or_else(lost)?;
+        let mut states: Vec<Vec<u64>> = Vec::new();
+        for number in 0..law::run_count(node) {
+            let before = law::start(node, number, states.last().map(Vec::as_slice));
+            let state = law::run(node, element, number, before, &mut WholeTensors(operands));
+            states.push(state.map_err(|_| lost())?);
+        }
+        Ok(self
+            .conduct
+            .accumulators(operator, element, states.concat()))
+    }
+}
