@@ -1,1 +1,11 @@
-//! Who checks: a pure solver and a thin shell
+//! Who checks: a pure solver that walks a dispute down to one step, and a core that plays it.
+
+mod case;
+mod core;
+mod proof;
+mod solver;
+mod view_of_tree;
+
+pub use case::{Case, Published};
+pub use core::{ChallengerCore, Policy};
+pub use solver::{Divergence, Move, SolveError};

@@ -13,4 +13,6 @@ pub use kernels::Path;
 pub use model::Model;
 pub use onnx::{ImportError, ImportOptions, import_bytes, import_file};
 pub use tensor::Tensor;
-pub use trace::{Conduct, Honest, RunError, Runner, State, Subtrace, Trace};
+pub use trace::{
+    Conduct, Honest, RunError, Runner, State, Subtrace, Trace, compute_honestly,
+};

@@ -472,11 +472,14 @@ impl<'a> Runner<'a> {
     /// # Errors
     /// When the model has no such operator.
     pub fn operands<'t>(
-        &'t self,
+        &self,
         operator: u32,
         before: &'t State,
         subtrace: &'t Subtrace,
-    ) -> Result<Vec<&'t Tensor>, RunError> {
+    ) -> Result<Vec<&'t Tensor>, RunError>
+    where
+        'a: 't,
+    {
         let lost = || RunError::NotInModel {
             what: format!("operand of operator {operator}"),
         };

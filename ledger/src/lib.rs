@@ -1,1 +1,92 @@
-//! Where claims are settled: the Ledger trait and its engines
+//! Where claims are settled: the [`Ledger`] trait and its engines.
+
+pub mod agent;
+pub mod embedded;
+pub mod store;
+pub mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use protocol::settlement::{Event, Rejection, Settlement};
+use protocol::transaction::SignedTransaction;
+
+pub use agent::{Agent, Core, Decision};
+pub use embedded::{Clock, EmbeddedLedger, LogEntry, ManualClock, SystemClock};
+pub use store::StoreError;
+
+/// What a ledger says when it does not do as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The transaction is not accepted; nothing changed.
+    #[error("the ledger refused the transaction: {0}")]
+    Rejected(#[from] Rejection),
+    /// The transaction may or may not be on disk; read the ledger again after a restart.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger stopped after an earlier error.
+    #[error("the ledger stopped after an earlier error; restart it")]
+    Stopped,
+    /// Genesis or log do not fit this ledger.
+    #[error("the ledger at this place cannot be used: {reason}")]
+    Unusable {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// An accepted transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Number of accepted transactions including this one.
+    pub height: u64,
+    /// Time the ledger gave it.
+    pub at_ms: u64,
+    /// What it changed.
+    pub events: Vec<Event>,
+}
+
+/// A ledger's state after some transaction.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Number of accepted transactions.
+    pub height: u64,
+    /// The ledger's clock now.
+    pub now_ms: u64,
+    /// The state.
+    pub settlement: Arc<Settlement>,
+}
+
+/// A place where claims are settled.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Submits a transaction and returns when it is durable.
+    ///
+    /// # Errors
+    /// [`LedgerError::Rejected`] when it is not accepted; others when the ledger failed.
+    async fn submit(&self, transaction: SignedTransaction) -> Result<Receipt, LedgerError>;
+
+    /// The latest state.
+    ///
+    /// # Errors
+    /// When the ledger failed.
+    async fn view(&self) -> Result<View, LedgerError>;
+
+    /// The state after the first `height` transactions.
+    ///
+    /// # Errors
+    /// When there are fewer, or the ledger failed.
+    async fn view_at(&self, height: u64) -> Result<View, LedgerError>;
+
+    /// Receipts from a cursor on: those of height `after + 1` and higher, `limit` at most.
+    ///
+    /// # Errors
+    /// When the ledger failed.
+    async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Receipt>, LedgerError>;
+
+    /// Waits until the height is over `height`.
+    ///
+    /// # Errors
+    /// When the ledger failed.
+    async fn wait_beyond(&self, height: u64) -> Result<(), LedgerError>;
+}

@@ -1,1 +1,12 @@
-//! Who cheats, and what happens then
+//! Who cheats, and what happens then.
+//!
+//! Dishonest ways to compute ([`Lie`]), dishonest ways to play ([`Muted`], [`Stubborn`]) around the
+//! real cores, and a [`Stage`] on which the real executor and challenger meet at a real ledger.
+
+mod lies;
+mod play;
+mod stage;
+
+pub use lies::{Lie, LieError, Lying, parse_lie};
+pub use play::{Muted, Stubborn};
+pub use stage::{Cast, Outcome, Played, Role, Stage, StageError, actor_key};

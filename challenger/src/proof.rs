@@ -1,0 +1,107 @@
+//! Step proofs: operands with the leaves that the step reads.
+
+use std::collections::BTreeSet;
+
+use inference::engine::WholeTensors;
+use inference::Tensor;
+use protocol::facts::{Facts, LeafProof, TreeId};
+use protocol::graph::{Node, ValueSource};
+use protocol::law::{self, LawError, Operands};
+use protocol::referee::OperandProof;
+
+use crate::case::Case;
+use crate::view_of_tree::Compared;
+
+/// Operands that remember which elements the law asked for.
+struct Recording<'a> {
+    tensors: WholeTensors<'a>,
+    kinds: &'a [&'a Tensor],
+    leaves: Vec<BTreeSet<u64>>,
+}
+
+impl Operands for Recording<'_> {
+    type Error = ();
+
+    fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
+        let leaf = self.kinds.get(operand).and_then(|tensor| tensor.kind().locate(index));
+        let (leaf, _) = leaf.ok_or(())?;
+        self.leaves.get_mut(operand).ok_or(())?.insert(leaf);
+        self.tensors.element(operand, index)
+    }
+}
+
+/// Positions of the leaves that a step reads, for each operand.
+///
+/// Also says what the law gives: `None` where the operator has no result.
+pub(crate) fn leaves_of_step(
+    node: &Node,
+    element: u64,
+    run: u64,
+    before: Option<&[u64]>,
+    operands: &[&Tensor],
+) -> Option<Vec<BTreeSet<u64>>> {
+    let mut recording = Recording {
+        tensors: WholeTensors(operands),
+        kinds: operands,
+        leaves: vec![BTreeSet::new(); operands.len()],
+    };
+    let outcome = match law::run_count(node) {
+        1 => law::element(node, element, &mut recording).map(|_| ()),
+        _ => {
+            let state = law::start(node, run, before);
+            law::run(node, element, run, state, &mut recording).map(|_| ())
+        }
+    };
+    match outcome {
+        Ok(()) | Err(LawError::Undefined) => Some(recording.leaves),
+        Err(LawError::Operand(())) => None,
+    }
+}
+
+/// Proofs of all operands of a step.
+pub(crate) fn prove_operands(
+    case: &Case,
+    facts: &Facts,
+    layer: u32,
+    operator: u32,
+    leaves: &[BTreeSet<u64>],
+) -> Option<Vec<OperandProof>> {
+    let model = case.model();
+    let definition = model.layer(layer)?;
+    let node = model.node(operator)?;
+    let (before, subtrace) = (case.trace().state(layer)?, case.subtrace(layer)?);
+    let tensors = case.runner().operands(operator, before, subtrace).ok()?;
+    let mut proofs = Vec::new();
+    for ((operand, tensor), positions) in node.operands.iter().zip(tensors).zip(leaves) {
+        let (root, path) = match model.header().source(operand.value)? {
+            ValueSource::Weight(weight) => {
+                let tree = model.committed().weights.tree();
+                (model.weight_root(weight)?, tree.path(u64::from(weight))?)
+            }
+            ValueSource::Operator(from) if definition.position(from).is_some() => {
+                let position = definition.position(from)?;
+                let id = TreeId::Subtrace { layer };
+                let own = subtrace.tree();
+                let equal = facts.root(id) == Some(own.root());
+                let compared = Compared { facts, id, own: own.tree(), equal };
+                let root = subtrace.roots().get(position as usize).copied()?;
+                (root, compared.path(u64::from(position))?)
+            }
+            ValueSource::Input(_) | ValueSource::Operator(_) => {
+                let position = definition.live_in.binary_search(&operand.value).ok()?;
+                let root = before.entries().get(position)?.1;
+                (root, before.tree().tree().path(position as u64)?)
+            }
+        };
+        let tree = tensor.tree()?;
+        let leaves = positions
+            .iter()
+            .map(|position| {
+                let (bytes, path) = (tensor.leaf(*position)?, tree.path(*position)?);
+                Some(LeafProof { position: *position, bytes, path })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        proofs.push(OperandProof { root, path, leaves });
+    }
+    Some(proofs)
+}

@@ -1,0 +1,310 @@
+//! The embedded ledger: a log of signed transactions on disk, applied by the protocol.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use protocol::encoding::Canonical;
+use protocol::settlement::{Genesis, Settlement};
+use protocol::transaction::SignedTransaction;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::store::Store;
+use crate::{Ledger, LedgerError, Receipt, View, wire};
+
+/// Says what time it is, in milliseconds.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// Milliseconds since some fixed moment; the ledger never lets it go back.
+    fn now_ms(&self) -> u64;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A clock that somebody moves: for demonstrations and tests.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// Moves the clock forward.
+    pub fn advance(&self, by_ms: u64) {
+        self.0.fetch_add(by_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// An accepted transaction with the time it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// When.
+    pub at_ms: u64,
+    /// Canonical encoding of the signed transaction.
+    pub transaction: Vec<u8>,
+}
+
+struct Inner {
+    store: Store,
+    settlement: Arc<Settlement>,
+    entries: Vec<LogEntry>,
+    receipts: Vec<Receipt>,
+    stopped: bool,
+}
+
+/// A ledger in a folder of this machine.
+pub struct EmbeddedLedger {
+    inner: Arc<Mutex<Inner>>,
+    clock: Arc<dyn Clock>,
+    height: watch::Sender<u64>,
+    genesis: Genesis,
+    cut: u64,
+}
+
+impl fmt::Debug for EmbeddedLedger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EmbeddedLedger")
+            .field("height", &*self.height.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    // A panic while the lock was held leaves `stopped` to tell whether the state can be used.
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Replays a log from its genesis.
+///
+/// # Errors
+/// When the genesis is not acceptable or an entry is not what the protocol would have accepted.
+pub fn replay(genesis: &Genesis, entries: &[LogEntry]) -> Result<Settlement, LedgerError> {
+    replay_watched(genesis, entries, &mut |_| {})
+}
+
+fn replay_watched(
+    genesis: &Genesis,
+    entries: &[LogEntry],
+    each: &mut dyn FnMut(Receipt),
+) -> Result<Settlement, LedgerError> {
+    let unusable = |reason: String| LedgerError::Unusable { reason };
+    let mut settlement =
+        Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
+    for (index, entry) in entries.iter().enumerate() {
+        let at = |reason: String| unusable(format!("entry {index}: {reason}"));
+        let transaction = SignedTransaction::from_canonical(&entry.transaction)
+            .map_err(|error| at(error.to_string()))?;
+        let events = settlement
+            .apply(entry.at_ms, &transaction)
+            .map_err(|rejection| at(rejection.to_string()))?;
+        each(Receipt { height: index as u64 + 1, at_ms: entry.at_ms, events });
+    }
+    Ok(settlement)
+}
+
+impl EmbeddedLedger {
+    /// Opens the ledger in a folder, or begins it there with this genesis.
+    ///
+    /// # Errors
+    /// When the log cannot be read, does not replay, or began with another genesis.
+    pub fn open(
+        folder: &Path,
+        genesis: Genesis,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LedgerError> {
+        let unusable = |reason: String| LedgerError::Unusable { reason };
+        let (mut store, recovered) = Store::open(folder)?;
+        if recovered.cut > 0 {
+            tracing::warn!(
+                event = "ledger.torn_tail_cut",
+                records = recovered.cut,
+                "cut a torn record that was never acknowledged"
+            );
+        }
+        let mut contents = recovered.contents.into_iter();
+        match contents.next() {
+            None => {
+                Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
+                store.append(&genesis.to_canonical())?;
+            }
+            Some(found) if found == genesis.to_canonical() => {}
+            Some(_) => {
+                return Err(unusable("it began with another genesis; choose another folder".into()));
+            }
+        }
+        let entries = contents
+            .map(|content| wire::decode(&content).map_err(|error| unusable(error.to_string())))
+            .collect::<Result<Vec<LogEntry>, _>>()?;
+        let mut receipts = Vec::new();
+        let settlement = replay_watched(&genesis, &entries, &mut |receipt| receipts.push(receipt))?;
+        let (height, _) = watch::channel(entries.len() as u64);
+        let settlement = Arc::new(settlement);
+        let inner = Inner { store, settlement, entries, receipts, stopped: false };
+        let inner = Arc::new(Mutex::new(inner));
+        Ok(Self { inner, clock, height, genesis, cut: recovered.cut })
+    }
+
+    /// The genesis.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Torn records that were cut when the ledger was opened.
+    pub fn cut(&self) -> u64 {
+        self.cut
+    }
+
+    /// All accepted transactions, for a verdict file.
+    pub fn entries(&self) -> Vec<LogEntry> {
+        lock(&self.inner).entries.clone()
+    }
+}
+
+impl Inner {
+    fn accept(
+        &mut self,
+        clock_ms: u64,
+        transaction: &SignedTransaction,
+    ) -> Result<Receipt, LedgerError> {
+        if self.stopped {
+            return Err(LedgerError::Stopped);
+        }
+        let at_ms = clock_ms.max(self.settlement.now_ms());
+        // From here on memory may be ahead of the disk until the record is flushed; if anything
+        // fails in between the ledger stops, loudly, and a restart reads what the disk really holds.
+        self.stopped = true;
+        // Readers hold older states by reference; this clones only when one of them is alive.
+        let events = match Arc::make_mut(&mut self.settlement).apply(at_ms, transaction) {
+            Ok(events) => events,
+            Err(rejection) => {
+                self.stopped = false;
+                return Err(rejection.into());
+            }
+        };
+        let entry = LogEntry { at_ms, transaction: transaction.to_canonical() };
+        let unusable = |error: wire::WireError| LedgerError::Unusable { reason: error.to_string() };
+        let content = wire::encode(&entry).map_err(unusable)?;
+        self.store.append(&content)?;
+        self.stopped = false;
+        self.entries.push(entry);
+        let height = self.entries.len() as u64;
+        let receipt = Receipt { height, at_ms, events };
+        self.receipts.push(receipt.clone());
+        Ok(receipt)
+    }
+}
+
+#[async_trait]
+impl Ledger for EmbeddedLedger {
+    async fn submit(&self, transaction: SignedTransaction) -> Result<Receipt, LedgerError> {
+        let (inner, now_ms) = (Arc::clone(&self.inner), self.clock.now_ms());
+        let accepted =
+            tokio::task::spawn_blocking(move || lock(&inner).accept(now_ms, &transaction));
+        let receipt = accepted.await.map_err(|_| LedgerError::Stopped)??;
+        self.height.send_replace(receipt.height);
+        Ok(receipt)
+    }
+
+    async fn view(&self) -> Result<View, LedgerError> {
+        let inner = lock(&self.inner);
+        if inner.stopped {
+            return Err(LedgerError::Stopped);
+        }
+        Ok(View {
+            height: inner.entries.len() as u64,
+            now_ms: self.clock.now_ms().max(inner.settlement.now_ms()),
+            settlement: Arc::clone(&inner.settlement),
+        })
+    }
+
+    async fn view_at(&self, height: u64) -> Result<View, LedgerError> {
+        let entries = {
+            let inner = lock(&self.inner);
+            let missing =
+                || LedgerError::Unusable { reason: format!("height {height} is not reached") };
+            let count = usize::try_from(height).map_err(|_| missing())?;
+            inner.entries.get(..count).ok_or_else(missing)?.to_vec()
+        };
+        let settlement = Arc::new(replay(&self.genesis, &entries)?);
+        Ok(View { height, now_ms: settlement.now_ms(), settlement })
+    }
+
+    async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Receipt>, LedgerError> {
+        let inner = lock(&self.inner);
+        let first = usize::try_from(after).unwrap_or(usize::MAX);
+        Ok(inner.receipts.iter().skip(first).take(limit).cloned().collect())
+    }
+
+    async fn wait_beyond(&self, height: u64) -> Result<(), LedgerError> {
+        let mut watcher = self.height.subscribe();
+        let reached = watcher.wait_for(|now| *now > height).await;
+        reached.map(|_| ()).map_err(|_| LedgerError::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::settlement::Parameters;
+    use protocol::transaction::{Action, Key};
+
+    fn bank() -> Key {
+        Key::from_secret(&[1; 32]).unwrap()
+    }
+
+    fn genesis() -> Genesis {
+        let parameters = Parameters::default();
+        Genesis { chain_id: 1, bank: bank().address(), parameters }
+    }
+
+    fn deposit(nonce: u64) -> SignedTransaction {
+        let action = Action::Deposit { account: bank().address(), amount_wei: 5 };
+        bank().sign(&genesis().domain(), nonce, &action)
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_is_there_after_reopening() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        {
+            let ledger =
+                EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap();
+            for nonce in 0..5 {
+                assert_eq!(ledger.submit(deposit(nonce)).await.unwrap().height, nonce + 1);
+            }
+            let again = ledger.submit(deposit(4)).await.unwrap_err();
+            assert!(matches!(again, LedgerError::Rejected(_)), "{again}");
+        }
+        let ledger = EmbeddedLedger::open(folder.path(), genesis(), clock).unwrap();
+        let view = ledger.view().await.unwrap();
+        assert_eq!(view.height, 5);
+        assert_eq!(view.settlement.money().deposited_wei(), 25);
+        assert_eq!(ledger.view_at(2).await.unwrap().settlement.money().deposited_wei(), 10);
+        assert_eq!(ledger.events_after(3, 10).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn another_genesis_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        drop(EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap());
+        let other = Genesis { chain_id: 2, ..genesis() };
+        assert!(EmbeddedLedger::open(folder.path(), other, clock).is_err());
+    }
+}

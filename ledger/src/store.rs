@@ -1,0 +1,197 @@
+//! An append-only log of records on disk.
+//!
+//! The only place that knows sled. Replacing it touches this file.
+
+use std::path::Path;
+
+use protocol::hash::keccak;
+use serde::{Deserialize, Serialize};
+
+use crate::wire;
+
+/// Why the log cannot be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed: disk full, permissions, another process.
+    #[error(
+        "the ledger's database at {path} failed: {reason}; free disk space or stop the other \
+         process, then start again"
+    )]
+    Database {
+        /// Where.
+        path: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A record in the middle is damaged.
+    #[error("record {height} of the ledger at {path} is damaged ({reason}); restore a copy")]
+    Damaged {
+        /// Where.
+        path: String,
+        /// Which record.
+        height: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A record as stored: its content, and a hash that chains it to all before it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    content: Vec<u8>,
+    chain: [u8; 32],
+}
+
+/// What was found when a log was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Contents of all whole records, in order.
+    pub contents: Vec<Vec<u8>>,
+    /// Damaged records at the end that were cut off. They were never acknowledged.
+    pub cut: u64,
+}
+
+/// The log.
+#[derive(Debug)]
+pub struct Store {
+    path: String,
+    database: sled::Db,
+    log: sled::Tree,
+    height: u64,
+    chain: [u8; 32],
+}
+
+impl Store {
+    /// Opens or makes the log in a folder, checks every record, and cuts a torn tail.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or a record that others follow is damaged.
+    pub fn open(folder: &Path) -> Result<(Self, Recovered), StoreError> {
+        let path = folder.display().to_string();
+        let fail = |error: sled::Error| StoreError::Database {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let database = sled::Config::new()
+            .path(folder)
+            .mode(sled::Mode::HighThroughput)
+            .flush_every_ms(None)
+            .open()
+            .map_err(fail)?;
+        let log = database.open_tree("log").map_err(fail)?;
+        let mut store = Self { path: path.clone(), database, log, height: 0, chain: [0; 32] };
+        let mut contents = Vec::new();
+        let mut torn = Vec::new();
+        for entry in store.log.iter() {
+            let (key, value) = entry.map_err(fail)?;
+            let damage = match store.check(&key, &value, !torn.is_empty()) {
+                Ok((content, chain)) => {
+                    store.height += 1;
+                    store.chain = chain;
+                    contents.push(content);
+                    continue;
+                }
+                Err(reason) => reason,
+            };
+            torn.push((key, damage));
+        }
+        // A torn write leaves one damaged record at the end. More, or a whole one behind it, is
+        // not what a crash leaves: say so rather than guess.
+        if torn.len() > 1 {
+            let reason = torn.first().map_or(String::new(), |(_, reason)| reason.clone());
+            return Err(StoreError::Damaged { path, height: store.height, reason });
+        }
+        let cut = torn.len() as u64;
+        for (key, _) in torn {
+            store.log.remove(key).map_err(fail)?;
+        }
+        if cut > 0 {
+            store.database.flush().map_err(fail)?;
+        }
+        Ok((store, Recovered { contents, cut }))
+    }
+
+    /// Content and chain of a record that continues what was read so far.
+    fn check(&self, key: &[u8], value: &[u8], broken: bool) -> Result<(Vec<u8>, [u8; 32]), String> {
+        if broken {
+            return Err("it follows a damaged record".to_owned());
+        }
+        if key != self.height.to_be_bytes() {
+            return Err("a record before it is missing".to_owned());
+        }
+        let record: Record = wire::decode(value).map_err(|error| error.to_string())?;
+        match record.chain == link(&self.chain, &record.content) {
+            true => Ok((record.content, record.chain)),
+            false => Err("its hash does not continue the log".to_owned()),
+        }
+    }
+
+    /// Number of records.
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// Appends a record and returns only when it is on disk.
+    ///
+    /// # Errors
+    /// When it may not be on disk. The log must then be opened anew before it is used again.
+    pub fn append(&mut self, content: &[u8]) -> Result<u64, StoreError> {
+        let fail = |reason: String| StoreError::Database { path: self.path.clone(), reason };
+        let chain = link(&self.chain, content);
+        let record = Record { content: content.to_vec(), chain };
+        let value = wire::encode(&record).map_err(|error| fail(error.to_string()))?;
+        let key = self.height.to_be_bytes();
+        self.log.insert(key, value).map_err(|error| fail(error.to_string()))?;
+        self.database.flush().map_err(|error| fail(error.to_string()))?;
+        self.height += 1;
+        self.chain = chain;
+        Ok(self.height)
+    }
+}
+
+fn link(chain: &[u8; 32], content: &[u8]) -> [u8; 32] {
+    keccak(&[&chain[..], content].concat()).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(folder: &Path, count: u8) {
+        let (mut store, _) = Store::open(folder).unwrap();
+        for number in 0..count {
+            store.append(&[number; 40]).unwrap();
+        }
+    }
+
+    fn tamper(folder: &Path, height: u64, change: impl Fn(&mut Vec<u8>)) {
+        let database = sled::open(folder).unwrap();
+        let log = database.open_tree("log").unwrap();
+        let mut value = log.get(height.to_be_bytes()).unwrap().unwrap().to_vec();
+        change(&mut value);
+        log.insert(height.to_be_bytes(), value).unwrap();
+        database.flush().unwrap();
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_and_the_log_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path(), 3);
+        tamper(folder.path(), 2, |value| value.truncate(20));
+        let (mut store, recovered) = Store::open(folder.path()).unwrap();
+        assert_eq!((recovered.contents.len(), recovered.cut), (2, 1));
+        store.append(b"again").unwrap();
+        drop(store);
+        let (_, recovered) = Store::open(folder.path()).unwrap();
+        assert_eq!((recovered.contents.len(), recovered.cut), (3, 0));
+    }
+
+    #[test]
+    fn damage_before_whole_records_is_an_error_and_not_a_guess() {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path(), 4);
+        tamper(folder.path(), 1, |value| value[15] ^= 1);
+        let error = Store::open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { height: 1, .. }), "{error}");
+    }
+}

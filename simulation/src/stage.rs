@@ -1,0 +1,409 @@
+//! A stage: one ledger, one job, the parties, played to the end in virtual time.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use challenger::{Case, ChallengerCore, Policy, Published};
+use executor::{ExecutorCore, claim_terms};
+use inference::{Conduct, Engine, Honest, Model, RunError, Runner, State, Tensor, Trace};
+use ledger::{
+    Agent, Core, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View,
+};
+use protocol::graph::Profile;
+use protocol::hash::{Digest, keccak};
+use protocol::settlement::{ClaimStatus, ETHER, Event, Genesis, Parameters};
+use protocol::transaction::{Action, Address, JobTerms, Key};
+
+/// Why a stage cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The ledger failed or refused a setup transaction.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The model could not be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The play does not come to an end.
+    #[error("the dispute did not end by {bound_ms} ms, the bound printed with the claim")]
+    Endless {
+        /// The bound.
+        bound_ms: u64,
+    },
+    /// Something the setup needs is missing.
+    #[error("the stage has no {what}")]
+    Missing {
+        /// What.
+        what: &'static str,
+    },
+}
+
+/// Who acts on a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Credits deposits.
+    Bank,
+    /// Posts the job.
+    Client,
+    /// Claims; this one's conduct is given by the play.
+    Executor,
+    /// Claims, and is honest.
+    Rival,
+    /// Checks.
+    Challenger,
+    /// Checks as well.
+    SecondChallenger,
+    /// Anybody else.
+    Watchtower,
+}
+
+impl Role {
+    /// Name for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bank => "bank",
+            Self::Client => "client",
+            Self::Executor => "executor",
+            Self::Rival => "rival",
+            Self::Challenger => "challenger",
+            Self::SecondChallenger => "second-challenger",
+            Self::Watchtower => "watchtower",
+        }
+    }
+}
+
+/// The key of a role. Public knowledge: for stages only, never for money.
+pub fn actor_key(role: Role) -> Key {
+    let mut seed = keccak(format!("rebut stage {}", role.name()).as_bytes());
+    loop {
+        // All but a few in 2^128 hashes are keys.
+        if let Some(key) = Key::from_secret(&seed.0) {
+            return key;
+        }
+        seed = keccak(&seed.0);
+    }
+}
+
+/// A ledger in virtual time with funded parties.
+#[derive(Debug)]
+pub struct Stage {
+    /// The ledger.
+    pub ledger: Arc<EmbeddedLedger>,
+    /// Its clock.
+    pub clock: ManualClock,
+}
+
+/// Who plays what on a stage.
+#[derive(Debug)]
+pub struct Cast {
+    /// The engine of all parties.
+    pub engine: Engine,
+    /// The model.
+    pub model: Arc<Model>,
+    /// The job's input.
+    pub input: HashMap<String, Tensor>,
+    /// How the executor computes.
+    pub executor: Arc<dyn Conduct>,
+    /// How the challenger computes.
+    pub challenger: Arc<dyn Conduct>,
+    /// What the challenger challenges.
+    pub policy: Policy,
+    /// Whether the executor's data are published.
+    pub publish: bool,
+}
+
+impl Cast {
+    /// An executor of some conduct against an honest challenger.
+    pub fn new(
+        engine: Engine,
+        model: Arc<Model>,
+        input: HashMap<String, Tensor>,
+        executor: Arc<dyn Conduct>,
+    ) -> Self {
+        let challenger = Arc::new(Honest);
+        let (policy, publish) = (Policy::Differing, false);
+        Self { engine, model, input, executor, challenger, policy, publish }
+    }
+
+    /// The input state.
+    ///
+    /// # Errors
+    /// When the inputs do not fit the model.
+    pub fn input_state(&self) -> Result<State, RunError> {
+        Runner::honest(&self.engine, &self.model).input_state(&self.input)
+    }
+
+    /// A run by some conduct.
+    ///
+    /// # Errors
+    /// When an operator fails.
+    pub fn run(&self, conduct: &dyn Conduct) -> Result<Trace, RunError> {
+        Runner { engine: &self.engine, model: &self.model, conduct }.run(self.input_state()?)
+    }
+}
+
+/// One performed move, for the story.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// Who.
+    pub role: Role,
+    /// What.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// The ledger's answer.
+    pub outcome: Result<Receipt, LedgerError>,
+}
+
+/// How a play ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The job.
+    pub job: Digest,
+    /// The executor's claim; `None` when the ledger refused it.
+    pub claim: Option<Digest>,
+    /// Why the ledger refused the claim.
+    pub refused: Option<String>,
+    /// Every move after the setup.
+    pub played: Vec<Played>,
+    /// The ledger at the end.
+    pub view: View,
+}
+
+impl Stage {
+    /// Opens or continues a stage in a folder.
+    ///
+    /// # Errors
+    /// When the ledger cannot be opened.
+    pub async fn open(folder: &Path, parameters: Parameters) -> Result<Self, StageError> {
+        let clock = ManualClock::default();
+        let genesis = Genesis { chain_id: 31_337, bank: actor_key(Role::Bank).address(), parameters };
+        let ledger = EmbeddedLedger::open(folder, genesis, Arc::new(clock.clone()))?;
+        let ledger = Arc::new(ledger);
+        clock.advance(ledger.view().await?.now_ms.max(1_000));
+        Ok(Self { ledger, clock })
+    }
+
+    /// Signs and submits as a role.
+    ///
+    /// # Errors
+    /// When the ledger refuses or fails.
+    pub async fn act(&self, role: Role, action: &Action) -> Result<Receipt, LedgerError> {
+        let view = self.ledger.view().await?;
+        let key = actor_key(role);
+        let nonce = view.settlement.nonce(&key.address());
+        self.ledger.submit(key.sign(view.settlement.domain(), nonce, action)).await
+    }
+
+    /// What an account has now beyond what it deposited.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn delta_wei(&self, account: Address) -> Result<i128, LedgerError> {
+        let receipts = self.ledger.events_after(0, usize::MAX).await?;
+        let deposited: u128 = receipts
+            .iter()
+            .flat_map(|receipt| &receipt.events)
+            .map(|event| match event {
+                Event::Deposited { account: to, amount_wei } if *to == account => *amount_wei,
+                _ => 0,
+            })
+            .sum();
+        let free = self.ledger.view().await?.settlement.money().free_wei(&account);
+        Ok(free as i128 - deposited as i128)
+    }
+
+    /// Deposits, the model and the job, each unless it is there already.
+    ///
+    /// # Errors
+    /// When the ledger refuses or fails.
+    pub async fn prepare(&self, cast: &Cast) -> Result<Digest, StageError> {
+        let roles = [
+            Role::Client,
+            Role::Executor,
+            Role::Rival,
+            Role::Challenger,
+            Role::SecondChallenger,
+            Role::Watchtower,
+        ];
+        for role in roles {
+            let account = actor_key(role).address();
+            if self.ledger.view().await?.settlement.money().free_wei(&account) == 0 {
+                let amount_wei = 10 * ETHER;
+                self.act(Role::Bank, &Action::Deposit { account, amount_wei }).await?;
+            }
+        }
+        let view = self.ledger.view().await?;
+        let model_root = cast.model.root();
+        if view.settlement.model(&model_root).is_none() {
+            let header = cast.model.header().clone();
+            self.act(Role::Client, &Action::RegisterModel { header }).await?;
+        }
+        if let Some((job, _)) = view.settlement.jobs().next() {
+            return Ok(*job);
+        }
+        let parameters = view.settlement.parameters();
+        let terms = JobTerms {
+            model_root,
+            input_root: cast.input_state()?.root(),
+            profile: Profile::StrictF32,
+            fee_wei: ETHER / 20,
+            stake_wei: parameters.stake_wei_min,
+            bond_wei: parameters.bond_wei_min,
+            window_ms: parameters.window_ms_min,
+        };
+        let receipt = self.act(Role::Client, &Action::PostJob { terms }).await?;
+        let posted = receipt.events.into_iter().find_map(|event| match event {
+            Event::JobPosted { job } => Some(job),
+            _ => None,
+        });
+        posted.ok_or(StageError::Missing { what: "job" })
+    }
+
+    /// Plays one claim by the executor against one challenger, from wherever the ledger stands.
+    ///
+    /// # Errors
+    /// When the ledger fails, the model cannot be run, or the play does not end in time.
+    pub async fn play(
+        &self,
+        cast: &Cast,
+        watch: &mut (dyn FnMut(&Played) + Send),
+    ) -> Result<Outcome, StageError> {
+        self.play_with(cast, |executor| Box::new(executor), watch).await
+    }
+
+    /// As [`Stage::play`], with the executor's core wrapped.
+    ///
+    /// # Errors
+    /// As [`Stage::play`].
+    pub async fn play_with(
+        &self,
+        cast: &Cast,
+        wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
+        watch: &mut (dyn FnMut(&Played) + Send),
+    ) -> Result<Outcome, StageError> {
+        let job = self.prepare(cast).await?;
+        let trace = cast.run(cast.executor.as_ref())?;
+        let mut played = Vec::new();
+        let executor_address = actor_key(Role::Executor).address();
+        let view = self.ledger.view().await?;
+        let find = |view: &View| {
+            let mut claims = view.settlement.claims();
+            claims.find(|(_, claim)| claim.executor == executor_address).map(|(id, _)| *id)
+        };
+        if find(&view).is_none() {
+            let terms = claim_terms(job, &trace).ok_or(StageError::Missing { what: "state" })?;
+            let action = Action::PostClaim { terms };
+            let outcome = self.act(Role::Executor, &action).await;
+            let reason = "the run is done".to_owned();
+            let claimed = Played { role: Role::Executor, action, reason, outcome };
+            watch(&claimed);
+            let refused = match &claimed.outcome {
+                Ok(_) => None,
+                Err(error @ LedgerError::Rejected(_)) => Some(error.to_string()),
+                Err(error) => return Err(error.clone().into()),
+            };
+            played.push(claimed);
+            if refused.is_some() {
+                let view = self.ledger.view().await?;
+                return Ok(Outcome { job, claim: None, refused, played, view });
+            }
+        }
+        let view = self.ledger.view().await?;
+        let claim = find(&view).ok_or(StageError::Missing { what: "claim" })?;
+        let mut agents = self.agents(cast, job, trace, wrap)?;
+        self.settle(claim, &mut agents, watch, &mut played).await?;
+        let view = self.ledger.view().await?;
+        Ok(Outcome { job, claim: Some(claim), refused: None, played, view })
+    }
+
+    /// The parties, rebuilt from nothing but their own runs.
+    fn agents(
+        &self,
+        cast: &Cast,
+        job: Digest,
+        trace: Trace,
+        wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
+    ) -> Result<Vec<(Role, Agent<Box<dyn Core>>)>, StageError> {
+        let arity_log2 = self.ledger.genesis().parameters.arity_log2;
+        let key = actor_key(Role::Executor);
+        let mut published = Published::default();
+        if cast.publish {
+            published.state_roots = trace.state_roots().to_vec();
+            let runner = Runner {
+                engine: &cast.engine,
+                model: &cast.model,
+                conduct: cast.executor.as_ref(),
+            };
+            for layer in 0..cast.model.header().layer_count {
+                let Some(before) = trace.state(layer) else { continue };
+                runner.layer_outputs(layer, before)?.into_iter().for_each(|tensor| published.add(tensor));
+            }
+        }
+        let mut core = ExecutorCore::new(
+            key.address(),
+            cast.engine.clone(),
+            Arc::clone(&cast.model),
+            Arc::clone(&cast.executor),
+        );
+        core.remember(trace, arity_log2);
+        let ledger: Arc<dyn Ledger> = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
+        let executor = Agent::new(wrap(core), Arc::clone(&ledger), key);
+        let key = actor_key(Role::Challenger);
+        let mut core = ChallengerCore::new(key.address(), cast.policy);
+        let own = cast.run(cast.challenger.as_ref())?;
+        let case = Case::new(
+            cast.engine.clone(),
+            Arc::clone(&cast.model),
+            Arc::clone(&cast.challenger),
+            own,
+            published,
+        );
+        core.watch(job, case);
+        let boxed: Box<dyn Core> = Box::new(core);
+        let challenger = Agent::new(boxed, ledger, key);
+        Ok(vec![(Role::Challenger, challenger), (Role::Executor, executor)])
+    }
+
+    /// Lets the agents act until the claim is settled, moving the clock when all are waiting.
+    ///
+    /// # Errors
+    /// When the ledger fails or the claim outlives its printed bound.
+    pub async fn settle(
+        &self,
+        claim: Digest,
+        agents: &mut [(Role, Agent<Box<dyn Core>>)],
+        watch: &mut (dyn FnMut(&Played) + Send),
+        played: &mut Vec<Played>,
+    ) -> Result<(), StageError> {
+        loop {
+            let view = self.ledger.view().await?;
+            let missing = StageError::Missing { what: "claim" };
+            let state = view.settlement.claim(&claim).ok_or(missing)?;
+            if state.status != ClaimStatus::Standing {
+                return Ok(());
+            }
+            let bound_ms = state.last_finality_ms.saturating_add(60_000);
+            if view.now_ms > bound_ms {
+                return Err(StageError::Endless { bound_ms });
+            }
+            let mut changed = false;
+            for (role, agent) in agents.iter_mut() {
+                for performed in agent.step().await? {
+                    changed |= performed.outcome.is_ok();
+                    let one = Played {
+                        role: *role,
+                        action: performed.decision.action,
+                        reason: performed.decision.reason,
+                        outcome: performed.outcome,
+                    };
+                    watch(&one);
+                    played.push(one);
+                }
+            }
+            if !changed {
+                self.clock.advance(1_000);
+            }
+        }
+    }
+}
