@@ -356,8 +356,17 @@ impl Case {
             let ours = self.runner().accumulators(operator, element, &operands)?;
             let width = law::state_words(&node);
             let pairs = theirs.chunks(width).zip(ours.chunks(width));
-            // A challenger whose own sums agree is wrong somewhere; its last step will say so.
-            run = pairs.clone().position(|(theirs, ours)| theirs != ours).map_or(runs - 1, |at| at as u64);
+            // Where every sum agrees, the last step from the sums to the element is the false one.
+            run = pairs
+                .clone()
+                .position(|(theirs, ours)| theirs != ours)
+                .map_or(runs, |at| at as u64);
+            if run == runs {
+                found.run = Some(run);
+                let step = Refutation::Step { operator, element, run, operands: Vec::new() };
+                let reason = format!("the sums of element {element} do not end in it");
+                return Ok((Step::Refute(step), reason));
+            }
             claimed_before =
                 run.checked_sub(1).and_then(|at| theirs.chunks(width).nth(at as usize));
         }

@@ -224,9 +224,6 @@ pub enum FactError {
     /// The operator's output has no accumulators, or they are not as many as the model says.
     #[error("the number of accumulators is not what the operator has")]
     WrongLength,
-    /// The accumulators do not end in the claimed element.
-    #[error("the accumulators do not end in the claimed element")]
-    Disconnected,
 }
 
 /// Everything known of one claim.
@@ -562,7 +559,6 @@ impl Facts {
         element: u64,
         words: &[u64],
     ) -> Result<(), FactError> {
-        let claimed = self.claimed_element(operator, element)?;
         let node = self
             .operators
             .get(&operator)
@@ -571,10 +567,7 @@ impl Facts {
         if words.len() as u64 != law::run_count(node).saturating_mul(width as u64) {
             return Err(FactError::WrongLength);
         }
-        let states: Vec<Vec<u64>> = words.chunks(width).map(<[u64]>::to_vec).collect();
-        if law::finish(node, &states) != Some(claimed) {
-            return Err(FactError::Disconnected);
-        }
+        // Whether they end in the claimed element is a step of its own, for the referee.
         self.accumulators
             .insert((operator, element), words.to_vec());
         Ok(())

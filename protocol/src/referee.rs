@@ -35,9 +35,10 @@ pub enum Refutation {
         operator: u32,
         /// Flat index of the output element.
         element: u64,
-        /// The run, 0 for operators of one run.
+        /// The run, 0 for operators of one run. With several runs, their number stands for the
+        /// last step: the sum of the chunks (or the fold of the lanes) into the element.
         run: u64,
-        /// One proof for each operand.
+        /// One proof for each operand; none for the last step.
         operands: Vec<OperandProof>,
     },
     /// A value of the state behind a layer is not what the layer's subtrace says.
@@ -93,7 +94,7 @@ pub enum Evidence {
         operator: u32,
         /// Flat index of the output element.
         element: u64,
-        /// The run.
+        /// The run; the number of runs for the last step.
         run: u64,
         /// Words claimed: the stored element, or the state after the run.
         claimed: Vec<u64>,
@@ -288,7 +289,13 @@ fn judge_step(
     law::check(node).map_err(|_| RefereeError::MalformedNode)?;
     let (layer_index, layer) = facts.layer_of(operator).ok_or(RefereeError::NotOpen)?;
     let runs = law::run_count(node);
-    if element >= node.output.shape.count() || run >= runs || proofs.len() != node.operands.len() {
+    if element >= node.output.shape.count() {
+        return Err(RefereeError::OutOfRange);
+    }
+    if runs > 1 && run == runs {
+        return judge_last_step(facts, node, operator, element, runs);
+    }
+    if run >= runs || proofs.len() != node.operands.len() {
         return Err(RefereeError::OutOfRange);
     }
     let mut proven = ProvenLeaves {
@@ -353,6 +360,38 @@ fn judge_step(
         multiply_adds,
     };
     Ok(Finding::Fraud(evidence))
+}
+
+/// The step behind the runs: from their ends to the element.
+fn judge_last_step(
+    facts: &Facts,
+    node: &Node,
+    operator: u32,
+    element: u64,
+    runs: u64,
+) -> Result<Finding, RefereeError> {
+    let words = facts
+        .accumulators(operator, element)
+        .ok_or(RefereeError::NotOpen)?;
+    let claimed = facts
+        .claimed_element(operator, element)
+        .map_err(|_| RefereeError::NotOpen)?;
+    let states: Vec<Vec<u64>> = words
+        .chunks(law::state_words(node))
+        .map(<[u64]>::to_vec)
+        .collect();
+    let expected = law::finish(node, &states);
+    if expected == Some(claimed) {
+        return Ok(Finding::Sound);
+    }
+    Ok(Finding::Fraud(Evidence::Step {
+        operator,
+        element,
+        run: runs,
+        claimed: alloc::vec![claimed],
+        expected: expected.map(|bits| alloc::vec![bits]),
+        multiply_adds: 0,
+    }))
 }
 
 /// Whether an operand's root is what the claim (or the model) committed to.

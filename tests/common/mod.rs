@@ -1,0 +1,98 @@
+//! What the end-to-end tests share: the shipped models and a stage to play on.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use inference::{Engine, Honest, ImportOptions, Model, Tensor, Trace, import_file};
+use protocol::settlement::{ClaimStatus, FallReason, Parameters};
+use protocol::tensor::Shape;
+use simulation::{Cast, Lie, Lying, Outcome, Stage};
+
+pub const MODELS: [&str; 2] = ["digits-cnn", "digits-transformer"];
+
+pub fn models_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+pub fn engine() -> Engine {
+    Engine::detect().unwrap()
+}
+
+pub fn model(name: &str) -> Arc<Model> {
+    model_cut(name, None)
+}
+
+pub fn model_cut(name: &str, layer_operators_max: Option<usize>) -> Arc<Model> {
+    let path = models_folder().join(format!("{name}.onnx"));
+    let options = ImportOptions { layer_operators_max, ..ImportOptions::default() };
+    Arc::new(import_file(&path, &engine(), &options).unwrap())
+}
+
+/// A shipped test image of a digit.
+pub fn digit(digit: u32) -> HashMap<String, Tensor> {
+    let path = models_folder().join(format!("samples/digit-{digit}.npy"));
+    let bytes = std::fs::read(path).unwrap();
+    // The shipped samples are 64 little-endian f32 at the end of the file.
+    let values = bytes[bytes.len() - 256..]
+        .chunks(4)
+        .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
+        .collect();
+    let shape = Shape::new(&[1, 1, 8, 8]).unwrap();
+    HashMap::from([("image".to_owned(), Tensor::from_f32(&shape, values).unwrap())])
+}
+
+pub fn honest_cast(model: &Arc<Model>) -> Cast {
+    Cast::new(engine(), Arc::clone(model), digit(3), Arc::new(Honest))
+}
+
+pub fn lying_cast(model: &Arc<Model>, lie: &Lie) -> (Cast, Trace, Trace) {
+    let mut cast = honest_cast(model);
+    let honest = cast.run(&Honest).unwrap();
+    let lying = Arc::new(Lying::new(lie, model, &honest).unwrap());
+    cast.executor = lying;
+    let false_run = cast.run(cast.executor.as_ref()).unwrap();
+    (cast, honest, false_run)
+}
+
+/// Plays a cast on a fresh stage and checks what must hold for every play.
+pub async fn play(cast: &Cast) -> (Stage, tempfile::TempDir, Outcome) {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
+    let outcome = stage.play(cast, &mut |_| {}).await.unwrap();
+    check_money(&stage, &outcome);
+    (stage, folder, outcome)
+}
+
+pub fn check_money(stage: &Stage, outcome: &Outcome) {
+    let settlement = &outcome.view.settlement;
+    assert!(settlement.money().is_conserved());
+    assert_eq!(settlement.money().locked_wei(), settlement.locked_by_objects_wei());
+    // Replaying the log gives the same state.
+    let entries = stage.ledger.entries();
+    let replayed = ledger::embedded::replay(stage.ledger.genesis(), &entries).unwrap();
+    assert_eq!(&replayed, settlement.as_ref());
+}
+
+pub fn fall_reason(outcome: &Outcome) -> Option<FallReason> {
+    let claim = outcome.view.settlement.claim(&outcome.claim?)?;
+    match &claim.status {
+        ClaimStatus::Fallen { reason, .. } => Some(reason.clone()),
+        _ => None,
+    }
+}
+
+/// The moves of a play, a line each, for failures.
+pub fn story(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for played in &outcome.played {
+        let answer = match &played.outcome {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let (role, action) = (played.role.name(), played.action.name());
+        text += &format!("\n{role} {action} ({}): {answer}", played.reason);
+    }
+    text
+}

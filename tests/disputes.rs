@@ -1,0 +1,77 @@
+//! Lies in shipped models, played to the end: convicted at exactly their place.
+
+mod common;
+
+use common::{MODELS, fall_reason, honest_cast, lying_cast, model, play};
+use protocol::referee::Evidence;
+use protocol::settlement::FallReason;
+use simulation::{Lie, Lying};
+use std::sync::Arc;
+
+/// A small generator, so that every run plays the same places.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
+}
+
+#[tokio::test]
+async fn a_lie_of_one_ulp_anywhere_is_convicted_at_exactly_that_place() {
+    const PLACES: usize = 60;
+    let mut seed = 11;
+    for name in MODELS {
+        let model = model(name);
+        let mut played = 0;
+        while played < PLACES {
+            let layer = (next(&mut seed) % u64::from(model.header().layer_count)) as u32;
+            let definition = model.layer(layer).unwrap().clone();
+            let position = (next(&mut seed) % u64::from(definition.operator_count)) as u32;
+            let operator = definition.first_operator + position;
+            let count = model.node(operator).unwrap().output.shape.count();
+            let element = next(&mut seed) % count;
+            let ulps = if next(&mut seed) % 2 == 0 { 1 } else { -1 };
+            let lie = Lie::Ulps { layer, operator: position, element, ulps };
+            let (mut cast, honest, false_run) = lying_cast(&model, &lie);
+            if honest.root() == false_run.root() {
+                continue;
+            }
+            played += 1;
+            cast.publish = played % 3 == 0;
+            let (_stage, _folder, outcome) = play(&cast).await;
+            let Some(FallReason::Refuted(evidence)) = fall_reason(&outcome) else {
+                panic!("{name} {lie}: {}", common::story(&outcome));
+            };
+            let Evidence::Step { operator: at, element: found, multiply_adds, .. } = evidence else {
+                panic!("{name} {lie}: {evidence:?}");
+            };
+            assert_eq!((at, found), (operator, element), "{name} {lie}");
+            assert!(multiply_adds <= 512, "{name} {lie}: {multiply_adds}");
+            let claim = outcome.view.settlement.claim(&outcome.claim.unwrap()).unwrap();
+            assert!(claim.reveals <= 6, "{name} {lie}: {} reveals", claim.reveals);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_honest_claim_challenged_by_a_corrupt_view_is_upheld_and_the_challenger_pays() {
+    for name in MODELS {
+        let model = model(name);
+        let operators = model.header().operator_count;
+        for operator in (0..operators).step_by(5) {
+            let layer = model.layer_of(operator).unwrap();
+            let position = model.layer(layer).unwrap().position(operator).unwrap();
+            let lie = Lie::Ulps { layer, operator: position, element: 0, ulps: 1 };
+            let mut cast = honest_cast(&model);
+            let honest = cast.run(&inference::Honest).unwrap();
+            cast.challenger = Arc::new(Lying::new(&lie, &model, &honest).unwrap());
+            cast.policy = challenger::Policy::Everything;
+            let (stage, _folder, outcome) = play(&cast).await;
+            assert_eq!(fall_reason(&outcome), None, "{name} {lie}");
+            let key = simulation::actor_key(simulation::Role::Challenger);
+            let lost = stage.delta_wei(key.address()).await.unwrap();
+            assert!(lost < 0, "{name} {lie}: the challenger paid {lost}");
+            let key = simulation::actor_key(simulation::Role::Executor);
+            let gained = stage.delta_wei(key.address()).await.unwrap();
+            assert!(gained > 0, "{name} {lie}: the executor got {gained}");
+        }
+    }
+}
