@@ -1,1 +1,51 @@
-fn main() {}
+//! The `rebut` command: parse, call, print; nothing else.
+
+mod arguments;
+mod commands;
+mod error;
+mod load;
+mod print;
+mod progress;
+mod summary;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+
+/// The claim stands, or the command did what it should.
+const DONE: u8 = 0;
+/// The claim falls, or a verdict file contradicts itself.
+const FALLS: u8 = 1;
+/// The command could not tell: bad input, bad arguments, a failure.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("REBUT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let json = arguments.json;
+    let outcome = match arguments.command {
+        Command::Demo(demo) => commands::demo::run(&demo, json),
+        Command::Inspect(inspect) => commands::inspect::run(&inspect, json),
+        Command::Run(run) => commands::run::run(&run, json),
+        Command::Verify(verify) => commands::verify::run(&verify, json),
+        Command::Dispute(dispute) => commands::dispute::run(&dispute, json),
+        Command::Replay(replay) => commands::replay::run(&replay, json),
+        Command::Preflight(preflight) => commands::preflight::run(&preflight, json),
+    };
+    match outcome {
+        Ok(falls) => ExitCode::from(if falls { FALLS } else { DONE }),
+        Err(error) => {
+            print::failure(&error, json);
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -47,7 +47,15 @@ impl Case {
         published: Published,
     ) -> Self {
         let (subtraces, trees) = (HashMap::new(), HashMap::new());
-        Self { engine, model, conduct, trace, subtraces, trees, published }
+        Self {
+            engine,
+            model,
+            conduct,
+            trace,
+            subtraces,
+            trees,
+            published,
+        }
     }
 
     /// The model.
@@ -61,13 +69,19 @@ impl Case {
     }
 
     pub(crate) fn runner(&self) -> Runner<'_> {
-        Runner { engine: &self.engine, model: &self.model, conduct: self.conduct.as_ref() }
+        Runner {
+            engine: &self.engine,
+            model: &self.model,
+            conduct: self.conduct.as_ref(),
+        }
     }
 
     /// The challenger's own inside of a layer, recomputed at the first call.
     pub(crate) fn prepare(&mut self, layer: u32) -> Result<(), RunError> {
         if !self.subtraces.contains_key(&layer) {
-            let missing = || RunError::NotInModel { what: format!("state {layer}") };
+            let missing = || RunError::NotInModel {
+                what: format!("state {layer}"),
+            };
             let before = self.trace.state(layer).ok_or_else(missing)?;
             let subtrace = self.runner().subtrace(layer, before)?;
             self.subtraces.insert(layer, subtrace);
@@ -84,6 +98,11 @@ impl Case {
         let layer = self.model.layer_of(operator)?;
         let position = self.model.layer(layer)?.position(operator)?;
         self.subtrace(layer)?.tensors().get(position as usize)
+    }
+
+    /// Bits of an output element in the challenger's view; `None` before the dispute got there.
+    pub fn own_element(&self, operator: u32, element: u64) -> Option<u64> {
+        self.output(operator)?.bits(element)
     }
 
     pub(crate) fn output_tree(&mut self, operator: u32) -> Option<&Tree> {

@@ -33,7 +33,11 @@ pub struct ChallengerCore {
 impl ChallengerCore {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
-        Self { address, policy, cases: HashMap::new() }
+        Self {
+            address,
+            policy,
+            cases: HashMap::new(),
+        }
     }
 
     /// Watches a job with the challenger's own run of it.
@@ -51,7 +55,9 @@ impl ChallengerCore {
         let mine = |challenge: &Challenge| challenge.challenger == self.address;
         let mut decisions = Vec::new();
         for (id, claim) in settlement.claims() {
-            let Some(case) = self.cases.get(&claim.terms.job) else { continue };
+            let Some(case) = self.cases.get(&claim.terms.job) else {
+                continue;
+            };
             let differs = claim.terms.trace_root != case.trace().root();
             let wanted = match self.policy {
                 Policy::Differing => differs,
@@ -82,11 +88,15 @@ impl ChallengerCore {
         let floor_ms = settlement.parameters().move_floor_ms;
         let mut decisions = Vec::new();
         for (id, challenge) in settlement.challenges() {
-            let ChallengeStatus::Open { turn, .. } = &challenge.status else { continue };
+            let ChallengeStatus::Open { turn, .. } = &challenge.status else {
+                continue;
+            };
             if challenge.challenger != self.address {
                 continue;
             }
-            let Some(deadline_ms) = challenge.deadline_ms(floor_ms) else { continue };
+            let Some(deadline_ms) = challenge.deadline_ms(floor_ms) else {
+                continue;
+            };
             let late = view.now_ms > deadline_ms;
             match turn {
                 Turn::Executor(_) if late => decisions.push(Decision {
@@ -113,18 +123,40 @@ impl ChallengerCore {
         let claim = view.settlement.claim(&challenge.claim)?;
         let case = self.cases.get_mut(&claim.terms.job)?;
         let (action, reason) = match case.next_move(&claim.facts) {
-            Ok(Move::Demand { showings, request, reason }) => {
-                (Action::Demand { challenge: id, showings, request }, reason)
-            }
-            Ok(Move::Refute { showings, refutation, reason }) => {
-                (Action::Refute { challenge: id, showings, refutation }, reason)
-            }
+            Ok(Move::Demand {
+                showings,
+                request,
+                reason,
+            }) => (
+                Action::Demand {
+                    challenge: id,
+                    showings,
+                    request,
+                },
+                reason,
+            ),
+            Ok(Move::Refute {
+                showings,
+                refutation,
+                reason,
+            }) => (
+                Action::Refute {
+                    challenge: id,
+                    showings,
+                    refutation,
+                },
+                reason,
+            ),
             Err(error) => {
                 tracing::warn!(event = "challenger.no_move", challenge = %id, %error);
                 return None;
             }
         };
-        Some(Decision { action, reason, deadline_ms: Some(deadline_ms) })
+        Some(Decision {
+            action,
+            reason,
+            deadline_ms: Some(deadline_ms),
+        })
     }
 }
 

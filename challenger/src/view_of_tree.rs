@@ -48,9 +48,9 @@ impl Compared<'_> {
             if !opened {
                 return Descent::Open { depth, index };
             }
-            let differs = children
-                .into_iter()
-                .find(|child| self.facts.node(self.id, reached, *child) != self.own.node(reached, *child));
+            let differs = children.into_iter().find(|child| {
+                self.facts.node(self.id, reached, *child) != self.own.node(reached, *child)
+            });
             match differs {
                 Some(child) => (depth, index) = (reached, child),
                 // The parent differs and no child does: only a broken ledger shows this.
@@ -92,6 +92,8 @@ impl Compared<'_> {
     /// The executor's full path from a leaf to the root.
     pub(crate) fn path(&self, leaf: u64) -> Option<Vec<Digest>> {
         let depth = self.own.shape().depth();
-        (0..depth).map(|level| self.resolve(depth - level, (leaf >> level) ^ 1)).collect()
+        (0..depth)
+            .map(|level| self.resolve(depth - level, (leaf >> level) ^ 1))
+            .collect()
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod core;
+pub mod files;
 mod preflight;
 
 pub use answer::{AnswerError, Defender};

@@ -50,7 +50,11 @@ pub fn preflight(
     conduct: &dyn Conduct,
 ) -> Result<(), PreflightError> {
     float_unit()?;
-    let runner = Runner { engine, model, conduct };
+    let runner = Runner {
+        engine,
+        model,
+        conduct,
+    };
     let inputs = model
         .graph()
         .inputs
@@ -58,13 +62,18 @@ pub fn preflight(
         .enumerate()
         .map(|(index, kind)| (index as u32, awkward(kind, index as u64)))
         .collect();
-    let input = inference::State::new(inputs)
-        .ok_or_else(|| RunError::NotInModel { what: "input".to_owned() })?;
+    let input = inference::State::new(inputs).ok_or_else(|| RunError::NotInModel {
+        what: "input".to_owned(),
+    })?;
     let trace = Runner::honest(engine, model).run(input)?;
     for layer in 0..model.header().layer_count {
-        let Some(before) = trace.state(layer) else { continue };
+        let Some(before) = trace.state(layer) else {
+            continue;
+        };
         let honest = Runner::honest(engine, model).subtrace(layer, before)?;
-        let Some(definition) = model.layer(layer) else { continue };
+        let Some(definition) = model.layer(layer) else {
+            continue;
+        };
         for position in 0..definition.operator_count {
             let operator = definition.first_operator + position;
             let operands = runner.operands(operator, before, &honest)?;
@@ -74,17 +83,15 @@ pub fn preflight(
     Ok(())
 }
 
-fn compare(
-    runner: &Runner<'_>,
-    operator: u32,
-    operands: &[&Tensor],
-) -> Result<(), PreflightError> {
+fn compare(runner: &Runner<'_>, operator: u32, operands: &[&Tensor]) -> Result<(), PreflightError> {
     let fail = |error| RunError::Operator {
         operator,
         name: runner.model.operator_name(operator).to_owned(),
         error,
     };
-    let Some(node) = runner.model.node(operator) else { return Ok(()) };
+    let Some(node) = runner.model.node(operator) else {
+        return Ok(());
+    };
     let found = runner
         .conduct
         .compute(runner.engine, runner.model, operator, operands)
@@ -93,11 +100,19 @@ fn compare(
     let step = count.div_ceil(ELEMENTS_MAX).max(1);
     for element in (0..count).step_by(step as usize) {
         let mut tensors = inference::engine::WholeTensors(operands);
-        let Ok(expected) = protocol::law::element(node, element, &mut tensors) else { continue };
+        let Ok(expected) = protocol::law::element(node, element, &mut tensors) else {
+            continue;
+        };
         let found = found.bits(element).unwrap_or(u64::MAX);
         if found != expected {
             let kind = node.operator.kind();
-            return Err(PreflightError::Differs { operator, kind, element, found, expected });
+            return Err(PreflightError::Differs {
+                operator,
+                kind,
+                element,
+                found,
+                expected,
+            });
         }
     }
     Ok(())
@@ -108,11 +123,15 @@ fn awkward(kind: &TensorType, seed: u64) -> Tensor {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let bits: Vec<u64> = (0..kind.shape.count())
         .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let random = state >> 33;
             match kind.element {
                 // Exponents from 2^-6 to 2^1.
-                ElementType::F32 => (121 + random % 8) << 23 | (random >> 3) & 0x7F_FFFF | (random & 4) << 29,
+                ElementType::F32 => {
+                    (121 + random % 8) << 23 | (random >> 3) & 0x7F_FFFF | (random & 4) << 29
+                }
                 ElementType::Bool => random & 1,
                 _ => random % 2,
             }
@@ -128,21 +147,44 @@ fn awkward(kind: &TensorType, seed: u64) -> Tensor {
 fn float_unit() -> Result<(), PreflightError> {
     use std::hint::black_box;
     let half = black_box(f32::EPSILON) / 2.0;
-    if black_box(1.0f32) + half != 1.0 || black_box(1.0f32 + f32::EPSILON) + half == 1.0 + f32::EPSILON {
-        return Err(PreflightError::FloatUnit { what: "rounding is not to nearest even" });
+    if black_box(1.0f32) + half != 1.0
+        || black_box(1.0f32 + f32::EPSILON) + half == 1.0 + f32::EPSILON
+    {
+        return Err(PreflightError::FloatUnit {
+            what: "rounding is not to nearest even",
+        });
     }
     let shape = Shape::new(&[1]);
     let Some(shape) = shape else { return Ok(()) };
-    let kind = TensorType { element: ElementType::F32, shape };
+    let kind = TensorType {
+        element: ElementType::F32,
+        shape,
+    };
     let node = Node {
-        operator: Operator::Map { function: protocol::graph::MapFunction::Multiply },
-        operands: vec![Operand { value: 0, kind: kind.clone() }, Operand { value: 1, kind: kind.clone() }],
+        operator: Operator::Map {
+            function: protocol::graph::MapFunction::Multiply,
+        },
+        operands: vec![
+            Operand {
+                value: 0,
+                kind: kind.clone(),
+            },
+            Operand {
+                value: 1,
+                kind: kind.clone(),
+            },
+        ],
         output: kind.clone(),
     };
-    let numbers = [3.0e-7f32, 3.1e-6].map(|value| Tensor::from_bits(&kind, &[u64::from(value.to_bits())]));
-    let [Some(a), Some(b)] = numbers else { return Ok(()) };
+    let numbers =
+        [3.0e-7f32, 3.1e-6].map(|value| Tensor::from_bits(&kind, &[u64::from(value.to_bits())]));
+    let [Some(a), Some(b)] = numbers else {
+        return Ok(());
+    };
     match by_law(&node, &[&a, &b]) {
         Ok(product) if product.as_f32().first() == Some(&(3.0e-7f32 * 3.1e-6)) => Ok(()),
-        _ => Err(PreflightError::FloatUnit { what: "a product differs from integer arithmetic" }),
+        _ => Err(PreflightError::FloatUnit {
+            what: "a product differs from integer arithmetic",
+        }),
     }
 }

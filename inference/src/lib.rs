@@ -1,10 +1,12 @@
 //! The engine of Rebut: ONNX in, canonical graph out, canonical kernels, the trace.
 
 pub mod engine;
+pub mod files;
 pub mod kernels;
 pub mod layers;
 pub mod model;
 pub mod onnx;
+pub mod referee;
 pub mod tensor;
 pub mod trace;
 
@@ -13,6 +15,4 @@ pub use kernels::Path;
 pub use model::Model;
 pub use onnx::{ImportError, ImportOptions, import_bytes, import_file};
 pub use tensor::Tensor;
-pub use trace::{
-    Conduct, Honest, RunError, Runner, State, Subtrace, Trace, compute_honestly,
-};
+pub use trace::{Conduct, Honest, RunError, Runner, State, Subtrace, Trace, compute_honestly};

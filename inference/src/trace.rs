@@ -96,7 +96,13 @@ pub trait Conduct: fmt::Debug + Send + Sync {
     }
 
     /// The accumulators that are revealed for an element.
-    fn accumulators(&self, _operator: u32, _element: u64, words: Vec<u64>) -> Vec<u64> {
+    fn accumulators(
+        &self,
+        _model: &Model,
+        _operator: u32,
+        _element: u64,
+        words: Vec<u64>,
+    ) -> Vec<u64> {
         words
     }
 }
@@ -526,6 +532,6 @@ impl<'a> Runner<'a> {
         }
         Ok(self
             .conduct
-            .accumulators(operator, element, states.concat()))
+            .accumulators(self.model, operator, element, states.concat()))
     }
 }

@@ -1,6 +1,8 @@
 //! Every operator of the engine against the scalar law, element by element, on every path of this
 //! CPU and on one, two and four threads.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use inference::engine::by_law;
 use inference::{Engine, Path, Tensor};
 use proptest::prelude::*;

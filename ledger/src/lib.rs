@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod embedded;
 pub mod store;
+pub mod verdict;
 pub mod wire;
 
 use std::sync::Arc;

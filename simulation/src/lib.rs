@@ -6,7 +6,9 @@
 mod lies;
 mod play;
 mod stage;
+mod walk;
 
 pub use lies::{Lie, LieError, Lying, parse_lie};
 pub use play::{Muted, Stubborn};
-pub use stage::{Cast, Outcome, Played, Role, Stage, StageError, actor_key};
+pub use stage::{Cast, Outcome, Party, Played, Role, Stage, StageError, actor_key};
+pub use walk::{WalkEnd, WalkError, walk};

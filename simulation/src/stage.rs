@@ -7,13 +7,11 @@ use std::sync::Arc;
 use challenger::{Case, ChallengerCore, Policy, Published};
 use executor::{ExecutorCore, claim_terms};
 use inference::{Conduct, Engine, Honest, Model, RunError, Runner, State, Tensor, Trace};
-use ledger::{
-    Agent, Core, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View,
-};
+use ledger::{Agent, Core, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View};
 use protocol::graph::Profile;
 use protocol::hash::{Digest, keccak};
 use protocol::settlement::{ClaimStatus, ETHER, Event, Genesis, Parameters};
-use protocol::transaction::{Action, Address, JobTerms, Key};
+use protocol::transaction::{Action, Address, ClaimTerms, JobTerms, Key};
 
 /// Why a stage cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +82,9 @@ pub fn actor_key(role: Role) -> Key {
     }
 }
 
+/// A role with its agent.
+pub type Party = (Role, Agent<Box<dyn Core>>);
+
 /// A ledger in virtual time with funded parties.
 #[derive(Debug)]
 pub struct Stage {
@@ -110,6 +111,10 @@ pub struct Cast {
     pub policy: Policy,
     /// Whether the executor's data are published.
     pub publish: bool,
+    /// Whether an honest rival claims as well.
+    pub rival: bool,
+    /// What the executor claims, when it is not simply its run.
+    pub terms: Option<ClaimTerms>,
 }
 
 impl Cast {
@@ -121,8 +126,18 @@ impl Cast {
         executor: Arc<dyn Conduct>,
     ) -> Self {
         let challenger = Arc::new(Honest);
-        let (policy, publish) = (Policy::Differing, false);
-        Self { engine, model, input, executor, challenger, policy, publish }
+        let (policy, publish, rival, terms) = (Policy::Differing, false, false, None);
+        Self {
+            engine,
+            model,
+            input,
+            executor,
+            challenger,
+            policy,
+            publish,
+            rival,
+            terms,
+        }
     }
 
     /// The input state.
@@ -138,7 +153,12 @@ impl Cast {
     /// # Errors
     /// When an operator fails.
     pub fn run(&self, conduct: &dyn Conduct) -> Result<Trace, RunError> {
-        Runner { engine: &self.engine, model: &self.model, conduct }.run(self.input_state()?)
+        Runner {
+            engine: &self.engine,
+            model: &self.model,
+            conduct,
+        }
+        .run(self.input_state()?)
     }
 }
 
@@ -170,6 +190,13 @@ pub struct Outcome {
     pub view: View,
 }
 
+fn claim_of(view: &View, executor: Address) -> Option<Digest> {
+    let mut claims = view.settlement.claims();
+    claims
+        .find(|(_, claim)| claim.executor == executor)
+        .map(|(id, _)| *id)
+}
+
 impl Stage {
     /// Opens or continues a stage in a folder.
     ///
@@ -177,7 +204,11 @@ impl Stage {
     /// When the ledger cannot be opened.
     pub async fn open(folder: &Path, parameters: Parameters) -> Result<Self, StageError> {
         let clock = ManualClock::default();
-        let genesis = Genesis { chain_id: 31_337, bank: actor_key(Role::Bank).address(), parameters };
+        let genesis = Genesis {
+            chain_id: 31_337,
+            bank: actor_key(Role::Bank).address(),
+            parameters,
+        };
         let ledger = EmbeddedLedger::open(folder, genesis, Arc::new(clock.clone()))?;
         let ledger = Arc::new(ledger);
         clock.advance(ledger.view().await?.now_ms.max(1_000));
@@ -192,7 +223,9 @@ impl Stage {
         let view = self.ledger.view().await?;
         let key = actor_key(role);
         let nonce = view.settlement.nonce(&key.address());
-        self.ledger.submit(key.sign(view.settlement.domain(), nonce, action)).await
+        self.ledger
+            .submit(key.sign(view.settlement.domain(), nonce, action))
+            .await
     }
 
     /// What an account has now beyond what it deposited.
@@ -205,11 +238,20 @@ impl Stage {
             .iter()
             .flat_map(|receipt| &receipt.events)
             .map(|event| match event {
-                Event::Deposited { account: to, amount_wei } if *to == account => *amount_wei,
+                Event::Deposited {
+                    account: to,
+                    amount_wei,
+                } if *to == account => *amount_wei,
                 _ => 0,
             })
             .sum();
-        let free = self.ledger.view().await?.settlement.money().free_wei(&account);
+        let free = self
+            .ledger
+            .view()
+            .await?
+            .settlement
+            .money()
+            .free_wei(&account);
         Ok(free as i128 - deposited as i128)
     }
 
@@ -228,16 +270,32 @@ impl Stage {
         ];
         for role in roles {
             let account = actor_key(role).address();
-            if self.ledger.view().await?.settlement.money().free_wei(&account) == 0 {
-                let amount_wei = 10 * ETHER;
-                self.act(Role::Bank, &Action::Deposit { account, amount_wei }).await?;
+            if self
+                .ledger
+                .view()
+                .await?
+                .settlement
+                .money()
+                .free_wei(&account)
+                == 0
+            {
+                let amount_wei = 2 * ETHER;
+                self.act(
+                    Role::Bank,
+                    &Action::Deposit {
+                        account,
+                        amount_wei,
+                    },
+                )
+                .await?;
             }
         }
         let view = self.ledger.view().await?;
         let model_root = cast.model.root();
         if view.settlement.model(&model_root).is_none() {
             let header = cast.model.header().clone();
-            self.act(Role::Client, &Action::RegisterModel { header }).await?;
+            self.act(Role::Client, &Action::RegisterModel { header })
+                .await?;
         }
         if let Some((job, _)) = view.settlement.jobs().next() {
             return Ok(*job);
@@ -269,7 +327,8 @@ impl Stage {
         cast: &Cast,
         watch: &mut (dyn FnMut(&Played) + Send),
     ) -> Result<Outcome, StageError> {
-        self.play_with(cast, |executor| Box::new(executor), watch).await
+        self.play_with(cast, |executor| Box::new(executor), watch)
+            .await
     }
 
     /// As [`Stage::play`], with the executor's core wrapped.
@@ -285,36 +344,69 @@ impl Stage {
         let job = self.prepare(cast).await?;
         let trace = cast.run(cast.executor.as_ref())?;
         let mut played = Vec::new();
-        let executor_address = actor_key(Role::Executor).address();
-        let view = self.ledger.view().await?;
-        let find = |view: &View| {
-            let mut claims = view.settlement.claims();
-            claims.find(|(_, claim)| claim.executor == executor_address).map(|(id, _)| *id)
-        };
-        if find(&view).is_none() {
-            let terms = claim_terms(job, &trace).ok_or(StageError::Missing { what: "state" })?;
-            let action = Action::PostClaim { terms };
-            let outcome = self.act(Role::Executor, &action).await;
-            let reason = "the run is done".to_owned();
-            let claimed = Played { role: Role::Executor, action, reason, outcome };
-            watch(&claimed);
-            let refused = match &claimed.outcome {
-                Ok(_) => None,
-                Err(error @ LedgerError::Rejected(_)) => Some(error.to_string()),
-                Err(error) => return Err(error.clone().into()),
-            };
+        let address = actor_key(Role::Executor).address();
+        if claim_of(&self.ledger.view().await?, address).is_none() {
+            let own = || claim_terms(job, &trace);
+            let terms = cast
+                .terms
+                .clone()
+                .map(|terms| ClaimTerms { job, ..terms })
+                .or_else(own);
+            let terms = terms.ok_or(StageError::Missing { what: "state" })?;
+            let claimed = self.claim_as(Role::Executor, terms, watch).await?;
+            let refused = claimed.outcome.as_ref().err().map(ToString::to_string);
             played.push(claimed);
             if refused.is_some() {
                 let view = self.ledger.view().await?;
-                return Ok(Outcome { job, claim: None, refused, played, view });
+                return Ok(Outcome {
+                    job,
+                    claim: None,
+                    refused,
+                    played,
+                    view,
+                });
             }
         }
+        let rival = actor_key(Role::Rival).address();
+        if cast.rival && claim_of(&self.ledger.view().await?, rival).is_none() {
+            let honest = cast.run(&Honest)?;
+            let terms = claim_terms(job, &honest).ok_or(StageError::Missing { what: "state" })?;
+            played.push(self.claim_as(Role::Rival, terms, watch).await?);
+        }
         let view = self.ledger.view().await?;
-        let claim = find(&view).ok_or(StageError::Missing { what: "claim" })?;
+        let claim = claim_of(&view, address).ok_or(StageError::Missing { what: "claim" })?;
         let mut agents = self.agents(cast, job, trace, wrap)?;
         self.settle(claim, &mut agents, watch, &mut played).await?;
         let view = self.ledger.view().await?;
-        Ok(Outcome { job, claim: Some(claim), refused: None, played, view })
+        Ok(Outcome {
+            job,
+            claim: Some(claim),
+            refused: None,
+            played,
+            view,
+        })
+    }
+
+    async fn claim_as(
+        &self,
+        role: Role,
+        terms: ClaimTerms,
+        watch: &mut (dyn FnMut(&Played) + Send),
+    ) -> Result<Played, StageError> {
+        let action = Action::PostClaim { terms };
+        let outcome = self.act(role, &action).await;
+        let reason = "the run is done".to_owned();
+        let claimed = Played {
+            role,
+            action,
+            reason,
+            outcome,
+        };
+        watch(&claimed);
+        match &claimed.outcome {
+            Ok(_) | Err(LedgerError::Rejected(_)) => Ok(claimed),
+            Err(error) => Err(error.clone().into()),
+        }
     }
 
     /// The parties, rebuilt from nothing but their own runs.
@@ -324,7 +416,7 @@ impl Stage {
         job: Digest,
         trace: Trace,
         wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
-    ) -> Result<Vec<(Role, Agent<Box<dyn Core>>)>, StageError> {
+    ) -> Result<Vec<Party>, StageError> {
         let arity_log2 = self.ledger.genesis().parameters.arity_log2;
         let key = actor_key(Role::Executor);
         let mut published = Published::default();
@@ -336,8 +428,13 @@ impl Stage {
                 conduct: cast.executor.as_ref(),
             };
             for layer in 0..cast.model.header().layer_count {
-                let Some(before) = trace.state(layer) else { continue };
-                runner.layer_outputs(layer, before)?.into_iter().for_each(|tensor| published.add(tensor));
+                let Some(before) = trace.state(layer) else {
+                    continue;
+                };
+                runner
+                    .layer_outputs(layer, before)?
+                    .into_iter()
+                    .for_each(|tensor| published.add(tensor));
             }
         }
         let mut core = ExecutorCore::new(
@@ -362,7 +459,17 @@ impl Stage {
         core.watch(job, case);
         let boxed: Box<dyn Core> = Box::new(core);
         let challenger = Agent::new(boxed, ledger, key);
-        Ok(vec![(Role::Challenger, challenger), (Role::Executor, executor)])
+        let mut agents = vec![(Role::Challenger, challenger), (Role::Executor, executor)];
+        if cast.rival {
+            let key = actor_key(Role::Rival);
+            let (engine, model) = (cast.engine.clone(), Arc::clone(&cast.model));
+            let mut core = ExecutorCore::new(key.address(), engine, model, Arc::new(Honest));
+            core.remember(cast.run(&Honest)?, arity_log2);
+            let boxed: Box<dyn Core> = Box::new(core);
+            let ledger: Arc<dyn Ledger> = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
+            agents.push((Role::Rival, Agent::new(boxed, ledger, key)));
+        }
+        Ok(agents)
     }
 
     /// Lets the agents act until the claim is settled, moving the clock when all are waiting.
@@ -372,7 +479,7 @@ impl Stage {
     pub async fn settle(
         &self,
         claim: Digest,
-        agents: &mut [(Role, Agent<Box<dyn Core>>)],
+        agents: &mut [Party],
         watch: &mut (dyn FnMut(&Played) + Send),
         played: &mut Vec<Played>,
     ) -> Result<(), StageError> {
@@ -380,7 +487,11 @@ impl Stage {
             let view = self.ledger.view().await?;
             let missing = StageError::Missing { what: "claim" };
             let state = view.settlement.claim(&claim).ok_or(missing)?;
-            if state.status != ClaimStatus::Standing {
+            let rivals = view
+                .settlement
+                .claims()
+                .any(|(id, other)| *id != claim && other.status == ClaimStatus::Standing);
+            if state.status != ClaimStatus::Standing && !rivals {
                 return Ok(());
             }
             let bound_ms = state.last_finality_ms.saturating_add(60_000);

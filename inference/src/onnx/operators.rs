@@ -280,7 +280,7 @@ fn gelu(builder: &mut Builder, x: &Value, approximate: &str) -> Lowered<Value> {
             builder.map(F::Erf, &[&scaled])?
         }
         "tanh" => {
-            let (cubic, root) = (builder.scalar(0.044_715)?, builder.scalar(0.797_884_56)?);
+            let (cubic, root) = (builder.scalar(0.044_715)?, builder.scalar(0.797_884_6)?);
             let square = builder.map(F::Multiply, &[x, x])?;
             let cube = builder.map(F::Multiply, &[&square, x])?;
             let cube = builder.map(F::Multiply, &[&cube, &cubic])?;

@@ -257,8 +257,7 @@ fn integer_parity(bits: u32) -> (bool, bool) {
     let fraction_bits = 150u32.saturating_sub(exponent).min(31);
     let significand = (magnitude & 0x007F_FFFF) | 0x0080_0000;
     let whole = magnitude == 0 || significand & ((1u32 << fraction_bits) - 1) == 0;
-    let odd =
-        whole && exponent >= 127 && exponent <= 150 && (significand >> fraction_bits) & 1 == 1;
+    let odd = whole && (127..=150).contains(&exponent) && (significand >> fraction_bits) & 1 == 1;
     (whole, odd)
 }
 

@@ -1,0 +1,370 @@
+//! Tensors in files: .npy, .npz, .json and ONNX .pb in, .npz out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+
+use npyz::WriterBuilder as _;
+use prost::Message as _;
+use protocol::tensor::{ElementType, Shape, TensorType};
+use serde_json::Value as Json;
+
+use crate::onnx::proto::TensorProto;
+use crate::onnx::values;
+use crate::tensor::Tensor;
+
+/// Most bytes of one tensor file.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Most entries of one archive.
+const ENTRIES_MAX: usize = 1024;
+
+/// Why a tensor file cannot be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// The file system said no.
+    #[error("{path}: {reason}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The content is not what the ending says, or of an unsupported type.
+    #[error("{path}: {reason}")]
+    Content {
+        /// The file.
+        path: String,
+        /// What is wrong and what would help.
+        reason: String,
+    },
+}
+
+/// Reads a file, refusing what is over the limit before taking memory.
+///
+/// # Errors
+/// When it cannot be read or is too large.
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let fail = |reason: String| FileError::Io {
+        path: path.display().to_string(),
+        reason,
+    };
+    let file = File::open(path).map_err(|error| fail(error.to_string()))?;
+    let mut bytes = Vec::new();
+    let read = file.take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(|error| fail(error.to_string()))?;
+    match bytes.len() as u64 > limit {
+        true => Err(fail(format!("larger than the limit of {limit} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
+/// Reads the tensors of a file. `inputs` are the names and types that the model wants; a file of
+/// one unnamed tensor goes to the only input.
+///
+/// # Errors
+/// When the file cannot be read, or holds something else than tensors.
+pub fn read_tensors(
+    path: &Path,
+    inputs: &[(String, TensorType)],
+) -> Result<HashMap<String, Tensor>, FileError> {
+    let bytes = read_limited(path, FILE_BYTES_MAX)?;
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or("");
+    let fail = |reason: String| FileError::Content {
+        path: path.display().to_string(),
+        reason,
+    };
+    let only = || match inputs {
+        [(name, _)] => Ok(name.clone()),
+        _ => {
+            Err("the tensor has no name and the model several inputs; use .npz or .json".to_owned())
+        }
+    };
+    let tensors = match ending {
+        "npy" => read_npy(&bytes).and_then(|tensor| Ok(HashMap::from([(only()?, tensor)]))),
+        "npz" => read_npz(bytes),
+        "json" => read_json(&bytes, inputs),
+        "pb" => read_pb(&bytes, inputs, only),
+        _ => Err("the ending says no known format; use .npy, .npz, .json or .pb".to_owned()),
+    };
+    tensors.map_err(fail)
+}
+
+fn read_npy(bytes: &[u8]) -> Result<Tensor, String> {
+    let file = npyz::NpyFile::new(bytes).map_err(|error| format!("not an .npy file: {error}"))?;
+    if file.order() != npyz::Order::C && file.shape().len() > 1 {
+        return Err("Fortran order is not supported; save numpy.ascontiguousarray(x)".to_owned());
+    }
+    let shape = Shape::new(file.shape())
+        .ok_or("the shape is outside the limits (rank up to 8, no zero, up to 2^31 elements)")?;
+    let kind = file.dtype().descr();
+    let elements = shape.count();
+    let width: u64 = match kind.trim_matches('\'') {
+        "<f4" | "<i4" => 4,
+        "<i8" => 8,
+        "|b1" => 1,
+        other => {
+            return Err(format!(
+                "element type {other} is not supported; save as float32, int64, int32 or bool"
+            ));
+        }
+    };
+    // The header is at most the whole file, so this bounds what is allocated next.
+    if elements.saturating_mul(width) > bytes.len() as u64 {
+        return Err("shorter than its shape says; write it again".to_owned());
+    }
+    let damaged = |error: std::io::Error| format!("damaged: {error}");
+    let tensor = match kind.trim_matches('\'') {
+        "<f4" => Tensor::from_f32(&shape, file.into_vec().map_err(damaged)?),
+        "<i4" => Tensor::from_i32(&shape, file.into_vec().map_err(damaged)?),
+        "<i8" => Tensor::from_i64(&shape, file.into_vec().map_err(damaged)?),
+        _ => Tensor::from_bool(&shape, file.into_vec().map_err(damaged)?),
+    };
+    tensor.ok_or_else(|| "has not as many elements as its shape says".to_owned())
+}
+
+fn read_npz(bytes: Vec<u8>) -> Result<HashMap<String, Tensor>, String> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes))
+        .map_err(|error| format!("not an .npz file: {error}"))?;
+    if archive.len() > ENTRIES_MAX {
+        return Err(format!("more than {ENTRIES_MAX} entries"));
+    }
+    let mut tensors = HashMap::new();
+    for index in 0..archive.len() {
+        let entry = archive
+            .by_index(index)
+            .map_err(|error| format!("damaged: {error}"))?;
+        let name = entry
+            .name()
+            .map_err(|error| format!("damaged: {error}"))?
+            .trim_end_matches(".npy")
+            .to_owned();
+        let mut content = Vec::new();
+        let read = entry.take(FILE_BYTES_MAX + 1).read_to_end(&mut content);
+        read.map_err(|error| format!("{name}: damaged: {error}"))?;
+        if content.len() as u64 > FILE_BYTES_MAX {
+            return Err(format!("{name}: larger than the limit"));
+        }
+        tensors.insert(
+            name.clone(),
+            read_npy(&content).map_err(|reason| format!("{name}: {reason}"))?,
+        );
+    }
+    Ok(tensors)
+}
+
+fn read_json(
+    bytes: &[u8],
+    inputs: &[(String, TensorType)],
+) -> Result<HashMap<String, Tensor>, String> {
+    let json: Json = serde_json::from_slice(bytes).map_err(|error| format!("not JSON: {error}"))?;
+    let mut tensors = HashMap::new();
+    for (name, kind) in inputs {
+        let value = match (&json, inputs.len()) {
+            (Json::Object(map), _) => map.get(name),
+            (other, 1) => Some(other),
+            _ => None,
+        };
+        let Some(value) = value else { continue };
+        let mut bits = Vec::new();
+        let mut dimensions = Vec::new();
+        flatten(value, 0, kind.element, &mut dimensions, &mut bits)
+            .map_err(|reason| format!("{name}: {reason}"))?;
+        let shape = Shape::new(&dimensions)
+            .filter(|shape| shape.count() == bits.len() as u64)
+            .ok_or_else(|| format!("{name}: the lists are not of equal length, or empty"))?;
+        let kind = TensorType {
+            element: kind.element,
+            shape,
+        };
+        if let Some(tensor) = Tensor::from_bits(&kind, &bits) {
+            tensors.insert(name.clone(), tensor);
+        }
+    }
+    Ok(tensors)
+}
+
+fn flatten(
+    value: &Json,
+    depth: usize,
+    element: ElementType,
+    dimensions: &mut Vec<u64>,
+    bits: &mut Vec<u64>,
+) -> Result<(), String> {
+    if let Json::Array(items) = value {
+        match dimensions.get(depth) {
+            None if bits.is_empty() => dimensions.push(items.len() as u64),
+            Some(size) if *size == items.len() as u64 => {}
+            _ => return Err("the lists are not of equal length".to_owned()),
+        }
+        return items
+            .iter()
+            .try_for_each(|item| flatten(item, depth + 1, element, dimensions, bits));
+    }
+    if depth != dimensions.len() {
+        return Err("numbers stand at different depths".to_owned());
+    }
+    let wrong = || format!("{value} is not a {}", element.name());
+    bits.push(match element {
+        ElementType::F32 => {
+            let number = value.as_f64().ok_or_else(wrong)? as f32;
+            if !number.is_finite() {
+                return Err(format!(
+                    "{value} does not fit an f32; inputs must be finite"
+                ));
+            }
+            u64::from(number.to_bits())
+        }
+        ElementType::I64 => value.as_i64().ok_or_else(wrong)? as u64,
+        ElementType::I32 => {
+            let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
+            u64::from(number.ok_or_else(wrong)? as u32)
+        }
+        ElementType::Bool => u64::from(value.as_bool().ok_or_else(wrong)?),
+    });
+    Ok(())
+}
+
+fn read_pb(
+    bytes: &[u8],
+    inputs: &[(String, TensorType)],
+    only: impl Fn() -> Result<String, String>,
+) -> Result<HashMap<String, Tensor>, String> {
+    let proto =
+        TensorProto::decode(bytes).map_err(|error| format!("not an ONNX tensor: {error}"))?;
+    let name = match inputs.iter().find(|(name, _)| *name == proto.name) {
+        Some((name, _)) => name.clone(),
+        None => only()?,
+    };
+    Ok(HashMap::from([(name, values::tensor(&proto, None)?)]))
+}
+
+/// Writes tensors as an .npz file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_npz(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), FileError> {
+    let fail = |reason: String| FileError::Io {
+        path: path.display().to_string(),
+        reason,
+    };
+    let file = File::create(path).map_err(|error| fail(error.to_string()))?;
+    let mut archive = zip::ZipWriter::new(file);
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Stored)
+        .last_modified_time(zip::DateTime::default());
+    for (name, tensor) in tensors {
+        let started = archive.start_file(format!("{name}.npy"), options);
+        started.map_err(|error| fail(error.to_string()))?;
+        let content = npy_bytes(tensor).map_err(|error| fail(error.to_string()))?;
+        archive
+            .write_all(&content)
+            .map_err(|error| fail(error.to_string()))?;
+    }
+    archive
+        .finish()
+        .map(|_| ())
+        .map_err(|error| fail(error.to_string()))
+}
+
+fn npy_bytes(tensor: &Tensor) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let shape = tensor.shape().dimensions();
+    macro_rules! write {
+        ($elements:expr) => {{
+            let options = npyz::WriteOptions::new().default_dtype().shape(shape);
+            let mut writer = options.writer(&mut content).begin_nd()?;
+            writer.extend($elements)?;
+            writer.finish()?;
+        }};
+    }
+    let bits = tensor.all_bits();
+    match tensor.kind().element {
+        ElementType::F32 => write!(tensor.as_f32().iter().copied()),
+        ElementType::I64 => write!(bits.into_iter().map(|bits| bits as i64)),
+        ElementType::I32 => write!(bits.into_iter().map(|bits| bits as u32 as i32)),
+        ElementType::Bool => write!(bits.into_iter().map(|bits| bits != 0)),
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(dimensions: &[u64]) -> TensorType {
+        TensorType {
+            element: ElementType::F32,
+            shape: Shape::new(dimensions).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tensors.npz");
+        let shape = Shape::new(&[2, 3]).unwrap();
+        let tensors = BTreeMap::from([
+            (
+                "f".to_owned(),
+                Tensor::from_f32(&shape, vec![0.5; 6]).unwrap(),
+            ),
+            (
+                "i".to_owned(),
+                Tensor::from_i64(&shape, vec![-7; 6]).unwrap(),
+            ),
+            (
+                "b".to_owned(),
+                Tensor::from_bool(&shape, vec![true; 6]).unwrap(),
+            ),
+        ]);
+        write_npz(&path, &tensors).unwrap();
+        let read = read_tensors(&path, &[]).unwrap();
+        assert!(
+            tensors
+                .iter()
+                .all(|(name, tensor)| read.get(name) == Some(tensor))
+        );
+    }
+
+    #[test]
+    fn json_is_read_by_the_type_of_the_input() {
+        let inputs = [("x".to_owned(), kind(&[2, 2]))];
+        let read = read_json(b"{\"x\": [[1, 2.5], [3, 4]]}", &inputs).unwrap();
+        assert_eq!(read["x"].as_f32(), [1.0, 2.5, 3.0, 4.0]);
+        assert_eq!(
+            read_json(b"[[1, 2], [3, 4]]", &inputs).unwrap()["x"].as_f32()[3],
+            4.0
+        );
+        for bad in [
+            "{\"x\": [[1, 2], [3]]}",
+            "{\"x\": [1, [2]]}",
+            "{\"x\": [\"a\"]}",
+            "{",
+            "[1e60]",
+        ] {
+            assert!(read_json(bad.as_bytes(), &inputs).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_errors_that_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = [("x".to_owned(), kind(&[2, 2]))];
+        for (name, content) in [
+            ("a.npy", &b"\x93NUMPY\x01\x00"[..]),
+            ("b.npz", b"PK\x03\x04nonsense"),
+            ("c.json", b"{"),
+            ("d.pb", b"\xff\xff"),
+            ("e.txt", b""),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            let error = read_tensors(&path, &inputs).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

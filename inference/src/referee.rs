@@ -1,0 +1,79 @@
+//! The layer referee: re-runs one whole layer with the engine, from committed inputs and weights.
+//!
+//! For ledgers whose operator accepts it, and as a cross-check of the step referee.
+
+use protocol::facts::{Facts, TreeId};
+use protocol::hash::Digest;
+
+use crate::engine::Engine;
+use crate::model::Model;
+use crate::trace::{RunError, Runner, State};
+
+/// What the layer referee found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerFinding {
+    /// The layer gives the state that was claimed.
+    Sound,
+    /// The layer gives another state.
+    Fraud {
+        /// What was claimed.
+        claimed: Digest,
+        /// What the layer gives.
+        expected: Digest,
+    },
+}
+
+/// Why the layer referee cannot judge.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayerRefereeError {
+    /// The given state is not the one the claim committed to before the layer.
+    #[error("the given state is not the one that was committed before layer {layer}")]
+    OtherState {
+        /// The layer.
+        layer: u32,
+    },
+    /// The model is not the one of the claim.
+    #[error("the model's root is not the claim's")]
+    OtherModel,
+    /// The state behind the layer was never opened.
+    #[error("the claimed state behind layer {layer} is not open")]
+    NotOpen {
+        /// The layer.
+        layer: u32,
+    },
+    /// The layer cannot be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Re-runs a layer and compares with what the claim committed to.
+///
+/// # Errors
+/// When the state or the model are not the claim's, or the layer cannot be run.
+pub fn judge_layer(
+    engine: &Engine,
+    model: &Model,
+    facts: &Facts,
+    layer: u32,
+    before: &State,
+) -> Result<LayerFinding, LayerRefereeError> {
+    if *facts.header() != *model.header() {
+        return Err(LayerRefereeError::OtherModel);
+    }
+    if facts.root(TreeId::State { boundary: layer }) != Some(before.root()) {
+        return Err(LayerRefereeError::OtherState { layer });
+    }
+    let behind = TreeId::State {
+        boundary: layer.saturating_add(1),
+    };
+    let claimed = facts
+        .root(behind)
+        .ok_or(LayerRefereeError::NotOpen { layer })?;
+    let expected = Runner::honest(engine, model)
+        .next_state(layer, before)?
+        .root();
+    Ok(match claimed == expected {
+        true => LayerFinding::Sound,
+        false => LayerFinding::Fraud { claimed, expected },
+    })
+}

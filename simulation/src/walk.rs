@@ -1,0 +1,82 @@
+//! A dispute without a ledger: the challenger asks, the executor's own code answers.
+
+use challenger::{Case, Divergence, Move, SolveError};
+use executor::Defender;
+use inference::Runner;
+use protocol::facts::{Facts, Request};
+use protocol::referee::{Finding, RefereeError, judge};
+
+/// How a walk ended.
+#[derive(Clone, Debug)]
+pub enum WalkEnd {
+    /// The referee decided.
+    Judged(Finding),
+    /// The executor's data do not answer a demand.
+    Silent(Request),
+    /// The claim equals the challenger's own run.
+    Agrees,
+}
+
+/// Why a walk got stuck.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WalkError {
+    /// The challenger has no move.
+    #[error(transparent)]
+    Solve(#[from] SolveError),
+    /// The referee refused the refutation.
+    #[error("the referee refused the refutation: {0}")]
+    Referee(#[from] RefereeError),
+    /// It does not come to an end.
+    #[error("the walk did not end after {0} demands")]
+    Endless(u32),
+}
+
+/// Demands of one walk.
+const DEMANDS_MAX: u32 = 64;
+
+/// Walks a dispute down to its end.
+///
+/// # Errors
+/// When the challenger's own view does not fit the claim.
+pub fn walk(
+    case: &mut Case,
+    facts: &mut Facts,
+    defender: &mut Defender,
+    runner: &Runner<'_>,
+    found: &mut Divergence,
+) -> Result<WalkEnd, WalkError> {
+    for _ in 0..DEMANDS_MAX {
+        let next = match case.next_move_watched(facts, found) {
+            Ok(next) => next,
+            Err(SolveError::NothingDiffers) => return Ok(WalkEnd::Agrees),
+            Err(error) => return Err(error.into()),
+        };
+        match next {
+            Move::Demand {
+                showings, request, ..
+            } => {
+                showings.iter().for_each(|showing| {
+                    // The solver only offers what it has seen accepted.
+                    let _ = facts.show(showing);
+                });
+                let answered = defender
+                    .answer(runner, &request)
+                    .is_ok_and(|reveal| facts.reveal(&request, &reveal).is_ok());
+                if !answered {
+                    return Ok(WalkEnd::Silent(request));
+                }
+            }
+            Move::Refute {
+                showings,
+                refutation,
+                ..
+            } => {
+                showings.iter().for_each(|showing| {
+                    let _ = facts.show(showing);
+                });
+                return Ok(WalkEnd::Judged(judge(facts, &refutation)?));
+            }
+        }
+    }
+    Err(WalkError::Endless(DEMANDS_MAX))
+}

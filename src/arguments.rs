@@ -1,0 +1,155 @@
+//! The arguments of every command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Optimistic fraud proofs for machine-learning inference.
+///
+/// Exit codes: 0 done, or the claim stands; 1 the claim falls; 2 could not tell (bad input, bad
+/// arguments, a failure), with an error that names the file, node or field and what would help.
+#[derive(Debug, Parser)]
+#[command(name = "rebut", version, about, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Prints one JSON document instead of text.
+    #[arg(long, global = true, env = "REBUT_JSON")]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Stages a lie: a lying and an honest executor, a challenger, a ledger; tells the story.
+    Demo(Demo),
+    /// Shows a model as the protocol sees it.
+    Inspect(Inspect),
+    /// Runs a model and writes outputs and claim into a folder.
+    Run(Run),
+    /// Checks a claim's folder by running the model. Exit 0: stands, 1: falls, 2: could not tell.
+    Verify(Verify),
+    /// Plays the dispute about a claim's folder on an embedded ledger.
+    Dispute(Dispute),
+    /// Derives the verdict from a verdict file alone.
+    Replay(Replay),
+    /// Compares this machine's arithmetic with the law on a model, before the first stake.
+    Preflight(Preflight),
+}
+
+/// Choices of the engine.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EngineOptions {
+    /// Threads of the engine; all cores unless given. Never changes a bit.
+    #[arg(long, env = "REBUT_THREADS")]
+    pub(crate) threads: Option<usize>,
+    /// Instructions of the engine: portable, avx2 or avx512; the fastest unless given. Never
+    /// changes a bit.
+    #[arg(long, env = "REBUT_PATH")]
+    pub(crate) path: Option<String>,
+}
+
+/// Choices of the importer.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ImportChoices {
+    /// Size of a symbolic dimension, as NAME=SIZE; may be given several times.
+    #[arg(long = "dim", value_name = "NAME=SIZE")]
+    pub(crate) dimensions: Vec<String>,
+    /// Most operators of a layer; chosen by the importer unless given. Part of the model root.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) layer_operators_max: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// A shipped model (digits-cnn, digits-transformer) or an ONNX file; both shipped ones unless
+    /// given.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// The lie, as for `rebut run`; one unit in the last place in the middle unless given. `none`
+    /// stages a frivolous challenge of an honest claim.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) lie: Option<String>,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The ONNX file.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) import: ImportChoices,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The ONNX file.
+    pub(crate) model: PathBuf,
+    /// Inputs: .npy, .npz, .json or ONNX tensor .pb, as FILE or NAME=FILE; may be given several
+    /// times.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub(crate) input: Vec<String>,
+    /// Folder for outputs.npz, inputs.npz, claim.json and executor.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// A lie to run with: LAYER:OPERATOR:ELEMENT:+ULPS (operator counted within its layer), or a
+    /// name such as weight-bit, swap-layers, skip-operator, output-only, wrong-input, zero-trace.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) lie: Option<String>,
+    #[command(flatten)]
+    pub(crate) import: ImportChoices,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The claim's folder.
+    pub(crate) folder: PathBuf,
+    /// The ONNX file, if it is not where the executor had it.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dispute {
+    /// The claim's folder.
+    pub(crate) folder: PathBuf,
+    /// File for the verdict.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) verdict: PathBuf,
+    /// The ONNX file, if it is not where the executor had it.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+    /// Folder of the ledger, kept and continued; a temporary one unless given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// The executor publishes its data, so that the challenger shows instead of asking.
+    #[arg(long)]
+    pub(crate) public_data: bool,
+    /// Prints every move as a line on standard error as soon as it is durable.
+    #[arg(long)]
+    pub(crate) trace_moves: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The verdict file.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Preflight {
+    /// The ONNX file.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) import: ImportChoices,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}

@@ -1,0 +1,97 @@
+//! `rebut inspect`: a model as the protocol sees it.
+
+use inference::Model;
+use inference::trace::type_text;
+use serde_json::json;
+
+use crate::arguments::Inspect;
+use crate::error::CommandError;
+use crate::{load, print};
+
+/// Bytes hashed for the state behind a boundary.
+fn state_bytes(model: &Model, boundary: u32) -> u64 {
+    let live = model.live_values(boundary).unwrap_or_default();
+    let graph = model.graph();
+    let first = graph.inputs.len() + graph.weights.len();
+    live.iter()
+        .filter_map(|value| {
+            let value = *value as usize;
+            let written = || value.checked_sub(first).and_then(|at| graph.nodes.get(at));
+            graph
+                .inputs
+                .get(value)
+                .or_else(|| written().map(|node| &node.output))
+        })
+        .map(|kind| kind.shape.count() * kind.element.bytes() as u64)
+        .sum()
+}
+
+pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandError> {
+    let engine = load::engine(&arguments.engine)?;
+    let options = load::import_options(&arguments.import)?;
+    let model = load::model(&arguments.model, &engine, &options)?;
+    let operators_of = |layer: u32| {
+        let definition = model.layer(layer).cloned();
+        let range = definition.map_or(0..0, |layer| {
+            layer.first_operator..layer.first_operator + layer.operator_count
+        });
+        range.filter_map(|operator| Some((operator, model.node(operator)?)))
+    };
+    let layers = 0..model.header().layer_count;
+    if as_json {
+        let layers: Vec<_> = layers
+            .map(|layer| {
+                let operators: Vec<_> = operators_of(layer)
+                    .map(|(index, node)| {
+                        json!({
+                            "index": index,
+                            "name": model.operator_name(index),
+                            "kind": node.operator.kind(),
+                            "element_type": node.output.element.name(),
+                            "shape": node.output.shape.dimensions(),
+                        })
+                    })
+                    .collect();
+                json!({ "operators": operators, "state_bytes": state_bytes(&model, layer + 1) })
+            })
+            .collect();
+        print::json(&json!({
+            "model_root": model.root().to_string(),
+            "layers": layers,
+            "operators": model.header().operator_count,
+            "parameters": model.parameters(),
+            "multiply_adds": model.multiply_adds(),
+        }))?;
+        return Ok(false);
+    }
+    println!("model root     {}", model.root());
+    for (name, kind) in load::input_types(&model) {
+        println!("input          {name}: {}", type_text(&kind));
+    }
+    for (name, value) in model.outputs() {
+        println!("output         {name}: value {value}");
+    }
+    println!("operators      {}", model.header().operator_count);
+    println!("parameters     {}", model.parameters());
+    println!("multiply-adds  {}", model.multiply_adds());
+    for layer in layers {
+        println!(
+            "\nlayer {layer}: {} bytes hashed behind it",
+            state_bytes(&model, layer + 1)
+        );
+        let rows = operators_of(layer)
+            .enumerate()
+            .map(|(position, (index, node))| {
+                vec![
+                    format!("{layer}:{position}"),
+                    index.to_string(),
+                    node.operator.kind().to_owned(),
+                    type_text(&node.output),
+                    model.operator_name(index).to_owned(),
+                ]
+            })
+            .collect();
+        print::table(&["place", "operator", "kind", "output", "ONNX node"], rows);
+    }
+    Ok(false)
+}

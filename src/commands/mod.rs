@@ -1,0 +1,9 @@
+//! The commands, a file each.
+
+pub(crate) mod demo;
+pub(crate) mod dispute;
+pub(crate) mod inspect;
+pub(crate) mod preflight;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod verify;

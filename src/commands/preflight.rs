@@ -1,0 +1,27 @@
+//! `rebut preflight`: this machine's arithmetic against the law.
+
+use inference::Honest;
+use serde_json::json;
+
+use crate::arguments::Preflight;
+use crate::error::CommandError;
+use crate::{load, print};
+
+pub(crate) fn run(arguments: &Preflight, as_json: bool) -> Result<bool, CommandError> {
+    let engine = load::engine(&arguments.engine)?;
+    let options = load::import_options(&arguments.import)?;
+    let model = load::model(&arguments.model, &engine, &options)?;
+    executor::preflight(&engine, &model, &Honest)?;
+    if as_json {
+        print::json(
+            &json!({ "path": engine.path().name(), "threads": engine.threads(), "agrees": true }),
+        )?;
+    } else {
+        println!(
+            "every operator of the model gives the bits of the law on this machine ({}, {} threads)",
+            engine.path().name(),
+            engine.threads()
+        );
+    }
+    Ok(false)
+}

@@ -1,0 +1,28 @@
+//! `rebut replay`: the verdict from a verdict file alone.
+
+use inference::files::read_limited;
+use ledger::verdict::{FILE_BYTES_MAX, VerdictError, replay_bytes};
+
+use crate::arguments::Replay;
+use crate::commands::dispute::tell;
+use crate::error::CommandError;
+use crate::print;
+
+pub(crate) fn run(arguments: &Replay, as_json: bool) -> Result<bool, CommandError> {
+    let bytes = read_limited(&arguments.file, FILE_BYTES_MAX)?;
+    match replay_bytes(&arguments.file.display().to_string(), &bytes) {
+        Ok(verdict) => {
+            if as_json {
+                print::json(&verdict)?;
+            } else {
+                tell(&verdict);
+            }
+            Ok(false)
+        }
+        Err(error @ VerdictError::Contradiction { .. }) => {
+            print::failure(&error.into(), as_json);
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

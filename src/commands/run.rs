@@ -1,0 +1,97 @@
+//! `rebut run`: runs a model, writes outputs and claim.
+
+use std::collections::BTreeMap;
+
+use executor::files::{ClaimFile, ExecutorFile};
+use inference::files::write_npz;
+use inference::{Runner, Tensor};
+use serde::Serialize;
+
+use crate::arguments::Run;
+use crate::error::{CommandError, system};
+use crate::{load, print, progress};
+
+#[derive(Debug, Serialize)]
+struct Report {
+    model_root: String,
+    input_root: String,
+    output_root: String,
+    trace_root: String,
+    layers: u32,
+    inference_ms: f64,
+    commit_ms: f64,
+    hashed_bytes: u64,
+    outputs: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lie_effective: Option<bool>,
+}
+
+pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> {
+    let engine = load::engine(&arguments.engine)?;
+    let options = load::import_options(&arguments.import)?;
+    let model = load::model(&arguments.model, &engine, &options)?;
+    let inputs = load::inputs(&arguments.input, &model)?;
+    let runner = Runner::honest(&engine, &model);
+    let bar = progress::bar(u64::from(model.header().layer_count), "layers", as_json);
+    let honest = runner.run_watched(runner.input_state(&inputs)?, &mut |_| bar.inc(1))?;
+    bar.finish_and_clear();
+    let conduct = load::conduct(arguments.lie.as_deref(), &model, &honest)?;
+    let runner = Runner {
+        engine: &engine,
+        model: &model,
+        conduct: conduct.as_ref(),
+    };
+    let (trace, lie_effective) = match &arguments.lie {
+        None => (honest, None),
+        Some(_) => {
+            let trace = runner.run(runner.input_state(&inputs)?)?;
+            let effective = trace.root() != honest.root();
+            (trace, Some(effective))
+        }
+    };
+    let folder = &arguments.out;
+    std::fs::create_dir_all(folder).map_err(|error| system(folder.display().to_string(), error))?;
+    let outputs = folder.join("outputs.npz");
+    write_npz(&outputs, &runner.outputs(&trace))?;
+    let inputs: BTreeMap<String, Tensor> = inputs.into_iter().collect();
+    write_npz(&folder.join("inputs.npz"), &inputs)?;
+    let claim = ClaimFile::of_run(model.root(), &trace);
+    claim.write(folder)?;
+    let path = std::path::absolute(&arguments.model)
+        .map_err(|error| system(arguments.model.display().to_string(), error))?;
+    let (dimensions, cut) = (options.dimensions, options.layer_operators_max);
+    ExecutorFile::new(path, dimensions, cut, arguments.lie.clone()).write(folder)?;
+    let report = Report {
+        model_root: claim.model_root.to_string(),
+        input_root: claim.input_root.to_string(),
+        output_root: claim.output_root.to_string(),
+        trace_root: claim.trace_root.to_string(),
+        layers: model.header().layer_count,
+        inference_ms: trace.inference.as_secs_f64() * 1e3,
+        commit_ms: trace.commit.as_secs_f64() * 1e3,
+        hashed_bytes: trace.hashed_bytes(),
+        outputs: outputs.display().to_string(),
+        lie_effective,
+    };
+    if as_json {
+        print::json(&report)?;
+        return Ok(false);
+    }
+    println!("model root    {}", report.model_root);
+    println!("input root    {}", report.input_root);
+    println!("output root   {}", report.output_root);
+    println!("trace root    {}", report.trace_root);
+    println!("layers        {}", report.layers);
+    println!("inference     {:.3} ms", report.inference_ms);
+    println!(
+        "commitment    {:.3} ms for {} bytes",
+        report.commit_ms, report.hashed_bytes
+    );
+    println!("outputs       {}", report.outputs);
+    match lie_effective {
+        Some(true) => println!("lie           told: the claim is false"),
+        Some(false) => println!("lie           changes no committed state: the claim is true"),
+        None => {}
+    }
+    Ok(false)
+}

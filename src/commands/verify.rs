@@ -1,0 +1,190 @@
+//! `rebut verify`: checks a claim's folder by running the model.
+
+use std::sync::Arc;
+
+use challenger::{Case, Divergence, Published};
+use executor::Defender;
+use inference::{Honest, Runner};
+use ledger::verdict::{LayerPlace, OperatorPlace};
+use protocol::facts::{Facts, Request};
+use protocol::hash::Tag;
+use protocol::merkle::ListTree;
+use protocol::referee::{Evidence, Finding};
+use protocol::settlement::Parameters;
+use serde::Serialize;
+use simulation::{WalkEnd, walk};
+
+use crate::arguments::Verify;
+use crate::error::CommandError;
+use crate::{load, print};
+
+#[derive(Debug, Serialize)]
+struct Report {
+    verdict: &'static str,
+    reason: String,
+    layer: Option<LayerPlace>,
+    operator: Option<OperatorPlace>,
+    element: Option<Vec<u64>>,
+    claimed_bits: Option<String>,
+    true_bits: Option<String>,
+}
+
+impl Report {
+    fn new(verdict: &'static str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self {
+            verdict,
+            reason,
+            layer: None,
+            operator: None,
+            element: None,
+            claimed_bits: None,
+            true_bits: None,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandError> {
+    let folder = load::folder(
+        &arguments.folder,
+        arguments.model.as_deref(),
+        &arguments.engine,
+    )?;
+    let report = judge(folder)?;
+    let falls = report.verdict == "falls";
+    if as_json {
+        print::json(&report)?;
+    } else {
+        tell(&report);
+    }
+    Ok(falls)
+}
+
+fn judge(folder: load::Folder) -> Result<Report, CommandError> {
+    let claim = &folder.claim;
+    let leaves: Vec<_> = claim
+        .state_roots
+        .iter()
+        .map(|root| protocol::hash::leaf(&root.0))
+        .collect();
+    let tree = ListTree::new(Tag::Trace, &leaves);
+    let bound = tree.is_some_and(|tree| tree.root() == claim.trace_root)
+        && claim.state_roots.first() == Some(&claim.input_root)
+        && claim.state_roots.last() == Some(&claim.output_root)
+        && claim.state_roots.len() == folder.model.header().state_count() as usize;
+    if !bound {
+        let reason = "not-bound: the trace is not bound to input and output; no ledger accepts it";
+        return Ok(Report::new("falls", reason));
+    }
+    if folder.honest.state_roots().first() != Some(&claim.input_root) {
+        return Ok(Report::new(
+            "falls",
+            "wrong-input: the claim is about another input",
+        ));
+    }
+    if folder.honest.root() == claim.trace_root {
+        return Ok(Report::new(
+            "stands",
+            "the trace is that of this machine's own run",
+        ));
+    }
+    let arity_log2 = Parameters::default().arity_log2;
+    let mut facts = Facts::new(
+        folder.model.header().clone(),
+        arity_log2,
+        claim.trace_root,
+        claim.input_root,
+        claim.output_root,
+    );
+    let runner = Runner {
+        engine: &folder.engine,
+        model: &folder.model,
+        conduct: folder.conduct.as_ref(),
+    };
+    let theirs = runner.run(runner.input_state(&folder.inputs)?)?;
+    let mut defender = Defender::new(theirs, arity_log2);
+    let published = Published {
+        state_roots: claim.state_roots.clone(),
+        ..Published::default()
+    };
+    let honest = Arc::new(Honest);
+    let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
+    let mut case = Case::new(engine, model, honest, folder.honest, published);
+    let mut found = Divergence::default();
+    let end = walk(&mut case, &mut facts, &mut defender, &runner, &mut found)?;
+    let mut report = match end {
+        WalkEnd::Agrees => return Ok(Report::new("stands", "nothing differs")),
+        WalkEnd::Silent(request) => Report::new("falls", silence(&request)),
+        WalkEnd::Judged(Finding::Sound) => {
+            return Err(CommandError::Argument {
+                argument: "DIR",
+                reason: "the trace differs and the referee finds no fault; this machine's engine \
+                         is wrong: run `rebut preflight`"
+                    .to_owned(),
+            });
+        }
+        WalkEnd::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
+    };
+    let count = folder.model.header().layer_count;
+    report.layer = found.layer.map(|index| LayerPlace { index, count });
+    report.operator = found.operator.and_then(|index| {
+        let kind = folder.model.node(index)?.operator.kind().to_owned();
+        let name = folder.model.operator_name(index).to_owned();
+        Some(OperatorPlace { index, name, kind })
+    });
+    if let (Some(operator), Some(element)) = (found.operator, found.element) {
+        // Both values of the element itself; the step may be about one of its running sums.
+        let node = folder.model.node(operator);
+        report.element = node.map(|node| node.output.shape.unravel(element));
+        let claimed = facts.claimed_element(operator, element).ok();
+        report.claimed_bits = claimed.map(|bits| format!("0x{bits:08x}"));
+        let own = case.own_element(operator, element);
+        report.true_bits = own.map(|bits| format!("0x{bits:08x}"));
+    }
+    Ok(report)
+}
+
+fn silence(request: &Request) -> String {
+    format!("silence: the executor's data do not answer {request:?}")
+}
+
+fn from_evidence(evidence: &Evidence) -> Report {
+    match evidence {
+        Evidence::Step { .. } => Report::new("falls", "step"),
+        Evidence::Contradiction {
+            claimed, expected, ..
+        } => {
+            let mut report = Report::new("falls", "contradiction");
+            report.claimed_bits = Some(claimed.to_string());
+            report.true_bits = Some(expected.to_string());
+            report
+        }
+        Evidence::StateValue { claimed, expected } => Report::new(
+            "falls",
+            format!("malformed: value {claimed} stands where {expected} must"),
+        ),
+        Evidence::Leaf { operator, leaf } => Report::new(
+            "falls",
+            format!("malformed: leaf {leaf} of operator {operator}"),
+        ),
+    }
+}
+
+fn tell(report: &Report) {
+    println!("the claim {}: {}", report.verdict, report.reason);
+    if let Some(layer) = &report.layer {
+        println!("layer     {} of {}", layer.index, layer.count);
+    }
+    if let Some(operator) = &report.operator {
+        println!(
+            "operator  {} ({}, ONNX node {})",
+            operator.index, operator.kind, operator.name
+        );
+    }
+    if let Some(element) = &report.element {
+        println!("element   {element:?}");
+    }
+    if let (Some(claimed), Some(expected)) = (&report.claimed_bits, &report.true_bits) {
+        println!("claimed   {claimed}\ntrue      {expected}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Models, inputs and engines from arguments.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use executor::files::{ClaimFile, ExecutorFile};
+use inference::files::read_tensors;
+use inference::{Conduct, Engine, Honest, ImportOptions, Model, Runner, Tensor, Trace};
+use protocol::tensor::TensorType;
+use simulation::{Lying, parse_lie};
+
+use crate::arguments::{EngineOptions, ImportChoices};
+use crate::error::CommandError;
+
+pub(crate) fn engine(options: &EngineOptions) -> Result<Engine, CommandError> {
+    let available = inference::Path::available();
+    let path = match &options.path {
+        None => inference::Path::detect(),
+        Some(name) => *available
+            .iter()
+            .find(|path| path.name() == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = available.iter().map(|path| path.name()).collect();
+                CommandError::Argument {
+                    argument: "--path",
+                    reason: format!("{name} is not one of {} on this CPU", names.join(", ")),
+                }
+            })?,
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Engine::new(path, options.threads.unwrap_or(cores))?)
+}
+
+pub(crate) fn import_options(choices: &ImportChoices) -> Result<ImportOptions, CommandError> {
+    let mut dimensions = BTreeMap::new();
+    for text in &choices.dimensions {
+        let parsed = text
+            .split_once('=')
+            .and_then(|(name, size)| Some((name.to_owned(), size.parse::<u64>().ok()?)));
+        let (name, size) = parsed.ok_or_else(|| CommandError::Argument {
+            argument: "--dim",
+            reason: format!("{text:?} is not NAME=SIZE"),
+        })?;
+        dimensions.insert(name, size);
+    }
+    Ok(ImportOptions {
+        dimensions,
+        layer_operators_max: choices.layer_operators_max,
+    })
+}
+
+pub(crate) fn model(
+    path: &Path,
+    engine: &Engine,
+    options: &ImportOptions,
+) -> Result<Arc<Model>, CommandError> {
+    Ok(Arc::new(inference::import_file(path, engine, options)?))
+}
+
+/// Names and types of a model's inputs.
+pub(crate) fn input_types(model: &Model) -> Vec<(String, TensorType)> {
+    model
+        .input_names()
+        .iter()
+        .cloned()
+        .zip(model.graph().inputs.iter().cloned())
+        .collect()
+}
+
+/// Reads inputs given as FILE or NAME=FILE.
+pub(crate) fn inputs(
+    files: &[String],
+    model: &Model,
+) -> Result<HashMap<String, Tensor>, CommandError> {
+    let types = input_types(model);
+    let mut tensors = HashMap::new();
+    for text in files {
+        let named = text.split_once('=').and_then(|(name, file)| {
+            types
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|one| (one.clone(), file))
+        });
+        match named {
+            Some((one, file)) => {
+                let name = one.0.clone();
+                let read = read_tensors(&PathBuf::from(file), &[one])?;
+                tensors.extend(read.into_values().next().map(|tensor| (name, tensor)));
+            }
+            None => tensors.extend(read_tensors(&PathBuf::from(text), &types)?),
+        }
+    }
+    Ok(tensors)
+}
+
+/// How an executor with this lie computes.
+pub(crate) fn conduct(
+    lie: Option<&str>,
+    model: &Arc<Model>,
+    honest: &Trace,
+) -> Result<Arc<dyn Conduct>, CommandError> {
+    Ok(match lie {
+        None => Arc::new(Honest),
+        Some(text) => Arc::new(Lying::new(&parse_lie(text)?, model, honest)?),
+    })
+}
+
+/// A claim's folder with everything that can be recomputed from it.
+pub(crate) struct Folder {
+    pub(crate) engine: Engine,
+    pub(crate) model: Arc<Model>,
+    pub(crate) inputs: HashMap<String, Tensor>,
+    pub(crate) claim: ClaimFile,
+    pub(crate) honest: Trace,
+    pub(crate) conduct: Arc<dyn Conduct>,
+}
+
+pub(crate) fn folder(
+    path: &Path,
+    model_path: Option<&Path>,
+    engine_options: &EngineOptions,
+) -> Result<Folder, CommandError> {
+    let claim = ClaimFile::read(path)?;
+    let made = ExecutorFile::read(path)?;
+    let engine = engine(engine_options)?;
+    let options = ImportOptions {
+        dimensions: made.dimensions.clone(),
+        layer_operators_max: made.layer_operators_max,
+    };
+    let model = model(model_path.unwrap_or(&made.model), &engine, &options)?;
+    if model.root() != claim.model_root {
+        return Err(executor::files::ClaimFileError::Malformed {
+            path: path.join("claim.json").display().to_string(),
+            field: "model_root".to_owned(),
+            reason: format!("is not the root {} of the model given", model.root()),
+        }
+        .into());
+    }
+    let inputs = read_tensors(&path.join("inputs.npz"), &input_types(&model))?;
+    let runner = Runner::honest(&engine, &model);
+    let honest = runner.run(runner.input_state(&inputs)?)?;
+    let conduct = conduct(made.lie.as_deref(), &model, &honest)?;
+    Ok(Folder {
+        engine,
+        model,
+        inputs,
+        claim,
+        honest,
+        conduct,
+    })
+}

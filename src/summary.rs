@@ -1,0 +1,53 @@
+//! A finished play as a verdict, with the layer referee's word and the model's names.
+
+use inference::Runner;
+use inference::referee::{LayerFinding, judge_layer};
+use ledger::verdict::{Verdict, derive};
+use protocol::hash::Digest;
+use simulation::{Cast, Outcome, Stage};
+
+/// The verdict on a claim of a play; `None` when the ledger has no such claim.
+pub(crate) fn verdict_of(
+    stage: &Stage,
+    cast: &Cast,
+    outcome: &Outcome,
+    claim: &Digest,
+) -> Option<Verdict> {
+    let mut verdict = derive(stage.ledger.genesis(), &stage.ledger.entries(), claim)?;
+    if let Some(operator) = &mut verdict.operator {
+        operator.name = cast.model.operator_name(operator.index).to_owned();
+    }
+    verdict.layer_referee_agrees = layer_referee_agrees(cast, outcome, claim, &verdict);
+    Some(verdict)
+}
+
+/// Re-runs the disputed layer (all of them for an upheld claim) and compares the two referees.
+fn layer_referee_agrees(
+    cast: &Cast,
+    outcome: &Outcome,
+    claim: &Digest,
+    verdict: &Verdict,
+) -> Option<bool> {
+    let facts = &outcome.view.settlement.claim(claim)?.facts;
+    let honest = Runner::honest(&cast.engine, &cast.model)
+        .run(cast.input_state().ok()?)
+        .ok()?;
+    if verdict.verdict == "upheld" {
+        return Some(facts.root(protocol::facts::TreeId::Trace {}) == Some(honest.root()));
+    }
+    let layer = verdict.layer.as_ref()?.index;
+    let finding = judge_layer(
+        &cast.engine,
+        &cast.model,
+        facts,
+        layer,
+        honest.state(layer)?,
+    );
+    match finding {
+        Ok(finding) => {
+            Some(matches!(finding, LayerFinding::Fraud { .. }) == (verdict.verdict == "fraud"))
+        }
+        // The state behind the layer was never opened: only the step referee can say.
+        Err(_) => None,
+    }
+}
