@@ -1,0 +1,302 @@
+//! The command as users run it: JSON keys, exit codes, bad input, kill -9.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+fn rebut(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rebut")).args(arguments).output().unwrap()
+}
+
+fn json(arguments: &[&str]) -> (Value, i32) {
+    let output = rebut(&[&["--json"], arguments].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let parsed = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"));
+    (parsed, output.status.code().unwrap())
+}
+
+fn model(name: &str) -> String {
+    models().join(format!("{name}.onnx")).display().to_string()
+}
+
+fn sample(digit: u32) -> String {
+    models().join(format!("samples/digit-{digit}.npy")).display().to_string()
+}
+
+/// Runs a shipped model into a folder, with a lie or none.
+fn claim(folder: &Path, name: &str, lie: Option<&str>) -> Value {
+    let (model, sample, out) = (model(name), sample(3), folder.display().to_string());
+    let mut arguments = vec!["run", &model, "--input", &sample, "--out", &out];
+    arguments.extend(lie.iter().flat_map(|lie| ["--lie", lie]));
+    let (report, code) = json(&arguments);
+    assert_eq!(code, 0, "{report}");
+    report
+}
+
+#[test]
+fn run_verify_dispute_and_replay_tell_the_same_story() {
+    for name in ["digits-cnn", "digits-transformer"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let report = claim(folder.path(), name, Some("1:3:7:+1"));
+        for key in ["model_root", "input_root", "output_root", "trace_root", "outputs"] {
+            assert!(report[key].is_string(), "{key}");
+        }
+        for key in ["layers", "inference_ms", "commit_ms", "hashed_bytes"] {
+            assert!(report[key].is_number(), "{key}");
+        }
+        let effective = report["lie_effective"].as_bool().unwrap();
+        let (verified, code) = json(&["verify", &path]);
+        assert_eq!(code, i32::from(effective), "{verified}");
+        if !effective {
+            assert_eq!(verified["verdict"], "stands");
+            continue;
+        }
+        assert_eq!(verified["verdict"], "falls");
+        let verdict_path = folder.path().join("verdict.json").display().to_string();
+        let (disputed, code) = json(&["dispute", &path, "--verdict", &verdict_path]);
+        assert_eq!((code, disputed["verdict"].as_str()), (0, Some("fraud")), "{disputed}");
+        for key in ["layer", "operator", "element"] {
+            assert_eq!(disputed[key], verified[key], "{key}");
+        }
+        assert_eq!(disputed["layer"]["index"], 1);
+        assert_eq!(disputed["layer_referee_agrees"], true);
+        assert_eq!(disputed["money"]["conserved"], true);
+        assert!(disputed["reveals"].as_u64().unwrap() <= 6);
+        assert!(disputed["step_multiply_adds"].as_u64().unwrap() <= 512);
+        assert!(disputed["claimed_bits"].as_str().unwrap().starts_with("0x"));
+        assert_ne!(disputed["claimed_bits"], disputed["true_bits"]);
+        let money = &disputed["money"];
+        let number = |key: &str| money[key].as_i64().unwrap();
+        assert!(number("executor_delta") < 0 && number("challenger_delta") > 0);
+        let (replayed, code) = json(&["replay", &verdict_path]);
+        assert_eq!((code, &replayed), (0, &disputed));
+    }
+}
+
+#[test]
+fn an_honest_claim_stands_and_a_dispute_about_it_is_upheld() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    let report = claim(folder.path(), "digits-cnn", None);
+    assert!(report.get("lie_effective").is_none());
+    let (verified, code) = json(&["verify", &path]);
+    assert_eq!((code, verified["verdict"].as_str()), (0, Some("stands")));
+    let verdict = folder.path().join("verdict.json").display().to_string();
+    let (disputed, code) = json(&["dispute", &path, "--verdict", &verdict]);
+    assert_eq!((code, disputed["verdict"].as_str()), (0, Some("upheld")), "{disputed}");
+    assert!(disputed["money"]["challenger_delta"].as_i64().unwrap() < 0);
+    assert_eq!(json(&["replay", &verdict]).1, 0);
+}
+
+#[test]
+fn demo_has_the_promised_keys_for_a_lie_and_for_a_frivolous_challenge() {
+    let (lie, code) = json(&["demo"]);
+    assert_eq!((code, lie["verdict"].as_str()), (0, Some("fraud")));
+    assert_eq!(lie["models"].as_array().unwrap().len(), 2);
+    for model in lie["models"].as_array().unwrap() {
+        assert_eq!(model["verdict"], "fraud");
+        assert_eq!(model["layer_referee_agrees"], true);
+    }
+    let (upheld, code) = json(&["demo", "--model", "digits-cnn", "--lie", "none"]);
+    assert_eq!((code, upheld["verdict"].as_str()), (0, Some("upheld")), "{upheld}");
+    assert!(upheld["money"]["challenger_delta"].as_i64().unwrap() < 0);
+    assert!(upheld["money"]["executor_delta"].as_i64().unwrap() > 0);
+}
+
+#[test]
+fn inspect_has_the_promised_keys() {
+    let (report, code) = json(&["inspect", &model("digits-transformer")]);
+    assert_eq!(code, 0);
+    assert!(report["model_root"].is_string());
+    assert!(report["parameters"].as_u64().unwrap() > 60_000);
+    assert!(report["multiply_adds"].as_u64().unwrap() > 1_000_000);
+    let layers = report["layers"].as_array().unwrap();
+    let operators: usize =
+        layers.iter().map(|layer| layer["operators"].as_array().unwrap().len()).sum();
+    assert_eq!(operators as u64, report["operators"].as_u64().unwrap());
+    assert!(layers.iter().all(|layer| layer["state_bytes"].is_number()));
+}
+
+#[test]
+fn help_and_the_story_read_as_they_did() {
+    let help = String::from_utf8(rebut(&["--help"]).stdout).unwrap();
+    insta::assert_snapshot!("help", help);
+    let story = String::from_utf8(rebut(&["demo", "--model", "digits-cnn"]).stdout).unwrap();
+    // Times of the machine are not part of the story.
+    let story: Vec<&str> =
+        story.lines().filter(|line| !line.contains("one honest run")).collect();
+    insta::assert_snapshot!("story", story.join("\n"));
+}
+
+#[test]
+fn bad_input_is_a_typed_error_that_names_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let whole = std::fs::read(model("digits-cnn")).unwrap();
+    std::fs::write(at("truncated.onnx"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(at("empty.onnx"), b"").unwrap();
+    std::fs::write(at("text.onnx"), b"this is no model").unwrap();
+    let npy = std::fs::read(sample(3)).unwrap();
+    let mut nan = npy.clone();
+    let end = nan.len();
+    nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(at("nan.npy"), &nan).unwrap();
+    nan[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    std::fs::write(at("infinite.npy"), &nan).unwrap();
+    std::fs::write(at("short.npy"), &npy[..npy.len() - 8]).unwrap();
+    std::fs::write(at("wrong.json"), b"{\"image\": [[1, 2], [3]]}").unwrap();
+    std::fs::write(at("other.json"), b"{\"picture\": [[1]]}").unwrap();
+    let (cnn, out) = (model("digits-cnn"), at("out"));
+    let sample = sample(3);
+    let run = |input: &str| {
+        rebut(&["--json", "run", &cnn, "--input", input, "--out", &out])
+    };
+    let table = [
+        (rebut(&["--json", "inspect", &at("truncated.onnx")]), "truncated.onnx"),
+        (rebut(&["--json", "inspect", &at("empty.onnx")]), "empty.onnx"),
+        (rebut(&["--json", "inspect", &at("text.onnx")]), "text.onnx"),
+        (rebut(&["--json", "inspect", &at("missing.onnx")]), "missing.onnx"),
+        (run(&at("nan.npy")), "image holds NaN at element 63"),
+        (run(&at("infinite.npy")), "image holds inf at element 63"),
+        (run(&at("short.npy")), "short.npy"),
+        (run(&at("wrong.json")), "wrong.json"),
+        (run(&at("other.json")), "input image is missing"),
+        (
+            rebut(&["--json", "run", &cnn, "--input", &sample, "--out", &out, "--lie", "9:9:9:+1"]),
+            "operator 9 in layer 9",
+        ),
+        (
+            rebut(&["--json", "run", &cnn, "--input", &sample, "--out", &out, "--lie", "no-lie"]),
+            "is no lie",
+        ),
+        (rebut(&["--json", "verify", &at("nowhere")]), "claim.json"),
+        (rebut(&["--json", "replay", &at("nowhere.json")]), "nowhere.json"),
+    ];
+    for (output, expected) in table {
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{expected}: {text}");
+        let parsed: Value = serde_json::from_str(&text).unwrap();
+        let message = parsed["error"]["message"].as_str().unwrap();
+        assert!(message.contains(expected), "{message} must name {expected}");
+    }
+}
+
+#[test]
+fn changed_claims_and_verdict_files_are_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    claim(folder.path(), "digits-cnn", Some("weight-bit"));
+    let verdict = folder.path().join("verdict.json");
+    let verdict_text = verdict.display().to_string();
+    assert_eq!(json(&["dispute", &path, "--verdict", &verdict_text]).1, 0);
+    let good = std::fs::read_to_string(&verdict).unwrap();
+    let document: Value = serde_json::from_str(&good).unwrap();
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut other = document.clone();
+        change(&mut other);
+        std::fs::write(&verdict, other.to_string()).unwrap();
+        json(&["replay", &verdict_text])
+    };
+    // Another verdict than the transactions give: the file falls.
+    assert_eq!(changed(&|file| file["verdict"]["verdict"] = "upheld".into()).1, 1);
+    assert_eq!(changed(&|file| file["verdict"]["money"]["burned"] = 1.into()).1, 1);
+    // Damage: could not tell.
+    assert_eq!(changed(&|file| file["version"] = 2.into()).1, 2);
+    assert_eq!(changed(&|file| file["genesis"] = "0x00".into()).1, 2);
+    assert_eq!(changed(&|file| file["claim"] = "0x12".into()).1, 2);
+    let last = document["transactions"].as_array().unwrap().len() - 1;
+    assert_eq!(changed(&|file| file["transactions"][last]["transaction"] = "0xff".into()).1, 2);
+    assert_eq!(changed(&|file| file["transactions"][last]["at_ms"] = 0.into()).1, 2);
+    std::fs::write(&verdict, &good.as_bytes()[..good.len() / 2]).unwrap();
+    assert_eq!(json(&["replay", &verdict_text]).1, 2);
+    // A claim whose roots were edited is bound to nothing, or malformed.
+    let claim_path = folder.path().join("claim.json");
+    let text = std::fs::read_to_string(&claim_path).unwrap();
+    let mut edited: Value = serde_json::from_str(&text).unwrap();
+    edited["output_root"] = edited["input_root"].clone();
+    std::fs::write(&claim_path, edited.to_string()).unwrap();
+    let (verified, code) = json(&["verify", &path]);
+    assert_eq!(code, 1, "{verified}");
+    assert!(verified["reason"].as_str().unwrap().starts_with("not-bound"));
+    assert_eq!(json(&["dispute", &path, "--verdict", &verdict_text]).1, 2);
+    std::fs::write(&claim_path, &text.as_bytes()[..100]).unwrap();
+    assert_eq!(json(&["verify", &path]).1, 2);
+}
+
+#[test]
+fn outputs_are_the_same_bits_on_every_path_and_thread_count() {
+    for name in ["digits-cnn", "digits-transformer"] {
+        let mut roots = Vec::new();
+        for path in inference::Path::available() {
+            for threads in ["1", "2", "4"] {
+                let folder = tempfile::tempdir().unwrap();
+                let (model, out) = (model(name), folder.path().display().to_string());
+                let input = sample(5);
+                let (report, code) = json(&[
+                    "run", &model, "--input", &input, "--out", &out, "--path", path.name(),
+                    "--threads", threads,
+                ]);
+                assert_eq!(code, 0, "{report}");
+                roots.push((report["trace_root"].clone(), report["output_root"].clone()));
+            }
+        }
+        roots.dedup();
+        assert_eq!(roots.len(), 1, "{name}: {roots:?}");
+    }
+}
+
+#[test]
+fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    claim(folder.path(), "digits-transformer", Some("2:20:512:+1"));
+    let verdict = |name: &str| folder.path().join(name).display().to_string();
+    let (whole, code) = json(&["dispute", &path, "--verdict", &verdict("whole.json")]);
+    assert_eq!((code, whole["verdict"].as_str()), (0, Some("fraud")));
+    let moves = whole["transactions"].as_u64().unwrap();
+    for kill_after in 1..=moves {
+        let ledger = verdict(&format!("ledger-{kill_after}"));
+        let file = verdict("killed.json");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rebut"))
+            .args(["dispute", &path, "--verdict", &file, "--ledger", &ledger, "--trace-moves"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let seen = lines
+            .map_while(Result::ok)
+            .filter(|line| line.starts_with("move "))
+            .take(kill_after as usize)
+            .count() as u64;
+        // SIGKILL: nothing is flushed, no destructor runs.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(seen <= kill_after);
+        let (again, code) =
+            json(&["dispute", &path, "--verdict", &file, "--ledger", &ledger]);
+        assert_eq!(code, 0, "killed after {kill_after}: {again}");
+        for key in ["verdict", "reason", "layer", "operator", "element", "claimed_bits", "true_bits"] {
+            assert_eq!(again[key], whole[key], "killed after {kill_after}: {key}");
+        }
+        for key in ["conserved", "executor_delta", "challenger_delta"] {
+            assert_eq!(again["money"][key], whole["money"][key], "killed after {kill_after}: {key}");
+        }
+        assert_eq!(json(&["replay", &file]).1, 0, "killed after {kill_after}");
+    }
+}
+
+#[test]
+fn preflight_passes_on_this_machine() {
+    let (report, code) = json(&["preflight", &model("digits-cnn")]);
+    assert_eq!((code, &report["agrees"]), (0, &Value::Bool(true)));
+}
