@@ -1,0 +1,204 @@
+//! Hostile bytes and proofs: every decoder and verifier ends in a value or a typed error.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Toy, Who, genesis, key};
+use proptest::prelude::*;
+use protocol::encoding::{Canonical, DecodeError};
+use protocol::facts::{Facts, FactError, Request, Reveal, Showing, TreeId};
+use protocol::graph::{Layer, ModelHeader, Node};
+use protocol::hash::{self, Digest};
+use protocol::merkle::{Tree, TreeShape, climb, fold_opening, root_of_path};
+use protocol::referee::{Refutation, judge};
+use protocol::settlement::{Genesis, Settlement};
+use protocol::tensor::{Shape, TensorType};
+use protocol::transaction::{Action, SignedTransaction};
+
+/// Decodes as everything; whatever decodes must encode to the same bytes.
+fn decode_as_everything(bytes: &[u8]) {
+    fn check<T: Canonical>(bytes: &[u8]) {
+        if let Ok(value) = T::from_canonical(bytes) {
+            assert_eq!(value.to_canonical(), bytes, "a second encoding was accepted");
+        }
+    }
+    check::<SignedTransaction>(bytes);
+    check::<Action>(bytes);
+    check::<Refutation>(bytes);
+    check::<Reveal>(bytes);
+    check::<Request>(bytes);
+    check::<Showing>(bytes);
+    check::<Node>(bytes);
+    check::<Layer>(bytes);
+    check::<ModelHeader>(bytes);
+    check::<TensorType>(bytes);
+    check::<Genesis>(bytes);
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let toy = Toy::new();
+    let run = toy.run(None);
+    let actions = [
+        Action::RegisterModel { header: toy.committed.header.clone() },
+        Action::PostClaim { terms: run.terms(Digest::default()) },
+        Action::Demand {
+            challenge: Digest::default(),
+            showings: vec![toy.layer(0), toy.operator(1)],
+            request: Request::Leaf { operator: 1, leaf: 1 },
+        },
+        Action::Reveal {
+            claim: Digest::default(),
+            request: Request::Subtrace { layer: 1 },
+            reveal: run.open_subtrace(1),
+        },
+    ];
+    let mut seeds: Vec<Vec<u8>> = actions.iter().map(Canonical::to_canonical).collect();
+    let signed = key(Who::Client).sign(&genesis().domain(), 0, &actions[1]);
+    seeds.push(signed.to_canonical());
+    seeds.push(toy.graph.nodes[0].to_canonical());
+    seeds.push(genesis().to_canonical());
+    seeds
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn random_bytes_decode_to_a_value_or_an_error(bytes: Vec<u8>) {
+        decode_as_everything(&bytes);
+    }
+
+    #[test]
+    fn mutants_of_good_encodings_decode_to_a_value_or_an_error(
+        seed in 0usize..7, at: prop::sample::Index, byte: u8, cut: prop::sample::Index, extra in 0u8..3
+    ) {
+        let mut bytes = seeds()[seed].clone();
+        decode_as_everything(&bytes);
+        *at.get_mut(&mut bytes) = byte;
+        decode_as_everything(&bytes);
+        let settlement = Settlement::new(genesis()).unwrap();
+        if let Ok(transaction) = SignedTransaction::from_canonical(&bytes) {
+            let _ = settlement.clone().apply(1, &transaction);
+        }
+        bytes.extend(std::iter::repeat_n(0, usize::from(extra)));
+        decode_as_everything(&bytes);
+        bytes.truncate(cut.index(bytes.len()));
+        decode_as_everything(&bytes);
+    }
+
+    #[test]
+    fn trees_prove_what_they_hold_and_nothing_else(
+        rows in 1u64..6, columns in 1u64..6, index in 0u64..64, other in 0u64..64, arity in 1u32..5
+    ) {
+        let shape = TreeShape::grid(rows, columns).unwrap();
+        let leaves: Vec<Digest> =
+            (0..rows * columns).map(|leaf| hash::leaf(&leaf.to_be_bytes())).collect();
+        let tree = Tree::new(shape, &leaves).unwrap();
+        let size = 1u64 << shape.depth();
+        let (index, other) = (index % size, other % size);
+        let leaf = tree.node(shape.depth(), index).unwrap();
+        let path = tree.path(index).unwrap();
+        let proven = root_of_path(&shape, index, leaf, &path);
+        let padding = shape.is_padding(shape.depth(), index);
+        prop_assert_eq!(proven == Some(tree.root()), !padding, "padding proves nothing");
+        if other != index {
+            prop_assert_ne!(root_of_path(&shape, other, leaf, &path), Some(tree.root()));
+        }
+        // Attack 18: an inner node is no leaf, and a longer or shorter path is no path.
+        let inner = tree.node(shape.depth().saturating_sub(1), index / 2).unwrap();
+        if shape.depth() > 0 {
+            prop_assert_ne!(root_of_path(&shape, index, inner, &path[1..]), Some(tree.root()));
+            prop_assert_eq!(root_of_path(&shape, index, leaf, &path[1..]), None);
+        }
+        let mut long = path.clone();
+        long.push(Digest::default());
+        prop_assert_eq!(root_of_path(&shape, index, leaf, &long), None);
+        prop_assert_eq!(climb(shape.depth(), size, leaf, &path), None);
+        // Openings fold back, with neither fewer nor more children.
+        for depth in 0..=shape.depth() {
+            let node = index >> (shape.depth() - depth);
+            if shape.is_padding(depth, node) {
+                continue;
+            }
+            let children = tree.opening(depth, node, arity).unwrap();
+            let folded = fold_opening(&shape, depth, node, arity, &children);
+            prop_assert_eq!(folded, tree.node(depth, node));
+            prop_assert_eq!(fold_opening(&shape, depth, node, arity, &children[1..]), None);
+            let more = [&children[..], &[Digest::default()]].concat();
+            prop_assert_eq!(fold_opening(&shape, depth, node, arity, &more), None);
+        }
+    }
+
+    #[test]
+    fn the_referee_is_total(refutation in any::<Vec<u8>>(), kind in 0u8..5, numbers: [u32; 4]) {
+        let toy = Toy::new();
+        let run = toy.run(Some((1, 3)));
+        let header = toy.committed.header.clone();
+        let (input, output) = (run.states[0].root(), run.states[2].root());
+        let mut facts = Facts::new(header, 4, run.trace.root(), input, output);
+        facts.show(&toy.layer(1)).unwrap();
+        facts.show(&toy.operator(1)).unwrap();
+        facts.reveal(&Request::Subtrace { layer: 1 }, &run.open_subtrace(1)).unwrap();
+        let [a, b, c, d] = numbers.map(|number| if number % 3 == 0 { number } else { number % 4 });
+        let refutation = match kind {
+            0 => Refutation::Step {
+                operator: a, element: u64::from(b), run: u64::from(c), operands: Vec::new(),
+            },
+            1 => Refutation::Binding { layer: a, operator: b },
+            2 => Refutation::Carry { layer: a, value: b },
+            3 => Refutation::StateValue { boundary: a, position: b },
+            _ => Refutation::Leaf { operator: c, leaf: u64::from(d) },
+        };
+        let _ = judge(&facts, &refutation);
+        if let Ok(decoded) = Refutation::from_canonical(&refutation.to_canonical()) {
+            prop_assert_eq!(decoded, refutation);
+        }
+    }
+}
+
+#[test]
+fn absurd_counts_and_dimensions_cost_no_memory() {
+    // A list of 2^32 − 1 items in eight bytes.
+    let bomb = [&[2u8][..], &u32::MAX.to_be_bytes(), &[0; 3]].concat();
+    assert!(matches!(Reveal::from_canonical(&bomb), Err(DecodeError::Truncated { .. })));
+    let bomb = [&[1u8, 1][..], &u32::MAX.to_be_bytes(), &[0; 3]].concat();
+    assert!(matches!(Reveal::from_canonical(&bomb), Err(DecodeError::TooLong { .. })));
+    let mut shape = vec![8u8];
+    shape.extend((0..8).flat_map(|_| u64::MAX.to_be_bytes()));
+    assert_eq!(Shape::from_canonical(&shape), Err(DecodeError::NotCanonical { kind: "shape" }));
+    let zero = [&[1u8][..], &0u64.to_be_bytes()].concat();
+    assert!(Shape::from_canonical(&zero).is_err());
+    assert!(TreeShape::grid(1 << 30, 1 << 30).is_none());
+}
+
+#[test]
+fn facts_refuse_what_does_not_belong_to_the_claim() {
+    let toy = Toy::new();
+    let (run, other) = (toy.run(None), toy.run(Some((0, 0))));
+    let header = toy.committed.header.clone();
+    let (input, output) = (run.states[0].root(), run.states[2].root());
+    let mut facts = Facts::new(header, 4, run.trace.root(), input, output);
+    let trace = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
+    assert_eq!(facts.reveal(&trace, &other.open_trace()), Err(FactError::Mismatch));
+    assert_eq!(facts.reveal(&trace, &run.open_subtrace(1)), Err(FactError::WrongKind));
+    let mut wrong = toy.layer(1);
+    if let Showing::Layer { proof } = &mut wrong {
+        proof.layer.operator_count = 3;
+    }
+    assert_eq!(facts.show(&wrong), Err(FactError::NotOfModel));
+    let mut moved = toy.layer(1);
+    if let Showing::Layer { proof } = &mut moved {
+        proof.index = 0;
+    }
+    assert_eq!(facts.show(&moved), Err(FactError::NotOfModel));
+    let inside = Request::Subtrace { layer: 1 };
+    assert_eq!(facts.check_request(&inside), Err(FactError::UnknownTree));
+    facts.show(&toy.layer(1)).unwrap();
+    facts.reveal(&inside, &run.open_subtrace(1)).unwrap();
+    assert_eq!(facts.check_request(&inside), Err(FactError::AlreadyOpen));
+    let leaf = Request::Leaf { operator: 2, leaf: 0 };
+    assert_eq!(facts.check_request(&leaf), Err(FactError::UnknownTree));
+    facts.show(&toy.operator(2)).unwrap();
+    let bytes = other.outputs[0].leaf(0);
+    assert_eq!(facts.reveal(&leaf, &Reveal::Leaf { bytes }), Err(FactError::Mismatch));
+}

@@ -1,0 +1,200 @@
+//! Golden vectors: what is hashed, signed and computed, as JSON that other implementations read.
+//!
+//! `REBUT_BLESS=1 cargo test -p protocol --test vectors` writes the files anew; a change in them is
+//! a change of the protocol.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{Toy, Who, genesis, key};
+use protocol::encoding::Canonical;
+use protocol::hash::{self, Tag, to_hex};
+use protocol::law::{self, Operands};
+use protocol::merkle::{Tree, TreeShape, empty_subtree};
+use protocol::numerics::soft::{self, SoftFloat};
+use protocol::numerics::{Arithmetic, elementary, store};
+use protocol::settlement::Parameters;
+use protocol::transaction::{Action, Key};
+use serde_json::{Value, json};
+
+fn check(name: &str, found: Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name);
+    let text = serde_json::to_string_pretty(&found).unwrap() + "\n";
+    if std::env::var_os("REBUT_BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert!(text == expected, "{name} changed; this changes the protocol (REBUT_BLESS=1 writes it)");
+}
+
+fn word(bits: u32) -> String {
+    format!("0x{bits:08x}")
+}
+
+/// Patterns that round, tie, overflow, vanish.
+const PATTERNS: [u32; 18] = [
+    0x0000_0000, 0x3F80_0000, 0xBF80_0000, 0x3F80_0001, 0x3F7F_FFFF, 0x4000_0000, 0x4049_0FDB,
+    0x3EAA_AAAB, 0xC2F6_E979, 0x2B80_0000, 0xAB80_0001, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x7F80_0000,
+    0xFF80_0000, 0x7FC0_0000, 0x4B00_0001, 0x3380_0000,
+];
+
+#[test]
+fn primitives_of_binary32() {
+    let mut cases = Vec::new();
+    for (place, a) in PATTERNS.into_iter().enumerate() {
+        for b in PATTERNS {
+            let c = PATTERNS[(place * 7 + 3) % PATTERNS.len()];
+            cases.push(json!({
+                "a": word(a), "b": word(b), "c": word(c),
+                "add": word(soft::add(a, b)), "sub": word(soft::sub(a, b)),
+                "mul": word(soft::mul(a, b)), "div": word(soft::div(a, b)),
+                "fma": word(soft::fma(a, b, c)), "less": soft::less(a, b),
+                "max": word(soft::max(a, b)), "min": word(soft::min(a, b)),
+            }));
+        }
+    }
+    check("primitives.json", Value::Array(cases));
+}
+
+#[test]
+fn elementary_functions() {
+    let samples = (0..400u32).map(|index| index.wrapping_mul(0x00A3_D70B)).chain(PATTERNS);
+    let cases: Vec<Value> = samples
+        .map(store)
+        .map(|bits| {
+            let x = SoftFloat(bits);
+            let y = SoftFloat(0x4020_0000);
+            json!({
+                "x": word(bits), "sqrt": word(soft::sqrt(bits)),
+                "exp": word(elementary::exp(x).to_bits()), "log": word(elementary::log(x).to_bits()),
+                "tanh": word(elementary::tanh(x).to_bits()), "erf": word(elementary::erf(x).to_bits()),
+                "sigmoid": word(elementary::sigmoid(x).to_bits()),
+                "pow_2_5": word(elementary::pow(x, y).to_bits()),
+            })
+        })
+        .collect();
+    check("elementary.json", Value::Array(cases));
+}
+
+struct Ramp;
+
+impl Operands for Ramp {
+    type Error = ();
+    fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
+        // Numbers with full significands: 1/3 of small integers of both signs.
+        let whole = (index as i64 * 7 + operand as i64 * 3) % 23 - 11;
+        Ok(u64::from(store(soft::div(soft::from_integer(whole), soft::from_integer(3)))))
+    }
+}
+
+#[test]
+fn folds_and_their_running_states() {
+    use protocol::graph::{Fold, Node, Operand, Operator};
+    use protocol::tensor::{ElementType, Shape, TensorType};
+    let kind = |dimensions: &[u64]| TensorType {
+        element: ElementType::F32,
+        shape: Shape::new(dimensions).unwrap(),
+    };
+    let mut cases = Vec::new();
+    for depth in [1, 63, 64, 65, 256, 257, 600] {
+        let operand = Operand { value: 0, kind: kind(&[2, depth]) };
+        for (name, operator, operands, output) in [
+            ("contract", Operator::Contract {}, 2, kind(&[2, 2])),
+            ("sum", Operator::Reduce { fold: Fold::Sum }, 1, kind(&[2])),
+            ("maximum", Operator::Reduce { fold: Fold::Maximum }, 1, kind(&[2])),
+        ] {
+            let node = Node { operator, operands: vec![operand.clone(); operands], output };
+            law::check(&node).unwrap();
+            let mut states: Vec<Vec<u64>> = Vec::new();
+            for number in 0..law::run_count(&node) {
+                let before = law::start(&node, number, states.last().map(Vec::as_slice));
+                states.push(law::run(&node, 1, number, before, &mut Ramp).unwrap());
+            }
+            let state_words: Vec<String> =
+                states.iter().flatten().map(|bits| word(*bits as u32)).collect();
+            let bits = law::element(&node, 1, &mut Ramp).unwrap();
+            assert_eq!(law::finish(&node, &states), Some(bits));
+            cases.push(json!({
+                "operator": name, "depth": depth, "element": 1,
+                "definition": to_hex(&node.to_canonical()),
+                "states": state_words, "result": word(bits as u32),
+            }));
+        }
+    }
+    check("folds.json", Value::Array(cases));
+}
+
+#[test]
+fn hashes_trees_and_roots() {
+    let toy = Toy::new();
+    let run = toy.run(None);
+    let shape = TreeShape::grid(3, 3).unwrap();
+    let leaves: Vec<_> = (0..9u8).map(|index| hash::leaf(&[index])).collect();
+    let tree = Tree::new(shape, &leaves).unwrap();
+    let path: Vec<String> = tree.path(6).unwrap().iter().map(ToString::to_string).collect();
+    check(
+        "hashes.json",
+        json!({
+            "leaf_of_0x01": hash::leaf(&[1]).to_string(),
+            "node_of_leaves": hash::node(&hash::leaf(&[1]), &hash::leaf(&[2])).to_string(),
+            "empty": (0..4).map(|height| empty_subtree(height).to_string()).collect::<Vec<_>>(),
+            "tagged_job_of_nothing": hash::tagged(Tag::Job, &[]).to_string(),
+            "grid_3x3": { "root": tree.root().to_string(), "path_of_6": path },
+            "toy": {
+                "model_header": to_hex(&toy.committed.header.to_canonical()),
+                "model_root": toy.committed.header.root().to_string(),
+                "graph_root": toy.committed.header.graph_root.to_string(),
+                "layers_root": toy.committed.header.layers_root.to_string(),
+                "weights_root": toy.committed.header.weights_root.to_string(),
+                "node_0": to_hex(&toy.graph.nodes[0].to_canonical()),
+                "layer_1": to_hex(&toy.graph.layers[1].to_canonical()),
+                "input_tensor_root": toy.input().root().to_string(),
+                "state_roots": run.states.iter().map(|s| s.root().to_string()).collect::<Vec<_>>(),
+                "subtrace_roots":
+                    run.subtraces.iter().map(|s| s.root().to_string()).collect::<Vec<_>>(),
+                "trace_root": run.trace.root().to_string(),
+            },
+        }),
+    );
+}
+
+#[test]
+fn signatures() {
+    // The account of the secret key 1 is known everywhere.
+    let mut one = [0; 32];
+    one[31] = 1;
+    let address = Key::from_secret(&one).unwrap().address().to_string();
+    assert_eq!(address, "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf");
+    let domain = genesis().domain();
+    let toy = Toy::new();
+    let actions = [
+        Action::Withdraw { amount_wei: 1_000_000_000_000_000_000 },
+        Action::RegisterModel { header: toy.committed.header.clone() },
+        Action::PostClaim { terms: toy.run(None).terms(hash::leaf(b"job")) },
+    ];
+    let cases: Vec<Value> = actions
+        .iter()
+        .enumerate()
+        .map(|(nonce, action)| {
+            let signed = key(Who::Client).sign(&domain, nonce as u64, action);
+            domain.verify(&signed).unwrap();
+            json!({
+                "sender": signed.sender.to_string(), "nonce": nonce, "action": to_hex(&signed.action),
+                "digest": domain.digest(signed.sender, nonce as u64, &signed.action).to_string(),
+                "signature": to_hex(&signed.signature),
+                "transaction": to_hex(&signed.to_canonical()),
+            })
+        })
+        .collect();
+    check(
+        "signatures.json",
+        json!({
+            "genesis": to_hex(&genesis().to_canonical()), "chain_id": genesis().chain_id,
+            "default_parameters": to_hex(&Parameters::default().to_canonical()),
+            "domain_separator": domain.separator().to_string(),
+            "transactions": cases,
+        }),
+    );
+}
