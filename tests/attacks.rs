@@ -594,7 +594,12 @@ async fn attack_27_false_running_sums_of_a_true_result_fall_when_they_are_opened
     // A corrupt view that reaches the trace: the next layer must not wash it out.
     cast.challenger = (0..64)
         .map(|element| {
-            let view = Lie::Ulps { layer, operator, element, ulps: 1 };
+            let view = Lie::Ulps {
+                layer,
+                operator,
+                element,
+                ulps: 1,
+            };
             Arc::new(Lying::new(&view, &model, &honest).unwrap())
         })
         .find(|view| cast.run(view.as_ref()).unwrap().root() != honest.root())

@@ -73,24 +73,34 @@ pub fn read_tensors(
         .extension()
         .and_then(|ending| ending.to_str())
         .unwrap_or("");
-    let fail = |reason: String| FileError::Content {
+    parse_tensors(ending, bytes, inputs).map_err(|reason| FileError::Content {
         path: path.display().to_string(),
         reason,
-    };
+    })
+}
+
+/// Reads the tensors of a file's content, whose ending says its format.
+///
+/// # Errors
+/// Says what is wrong and what would help.
+pub fn parse_tensors(
+    ending: &str,
+    bytes: Vec<u8>,
+    inputs: &[(String, TensorType)],
+) -> Result<HashMap<String, Tensor>, String> {
     let only = || match inputs {
         [(name, _)] => Ok(name.clone()),
         _ => {
             Err("the tensor has no name and the model several inputs; use .npz or .json".to_owned())
         }
     };
-    let tensors = match ending {
+    match ending {
         "npy" => read_npy(&bytes).and_then(|tensor| Ok(HashMap::from([(only()?, tensor)]))),
         "npz" => read_npz(bytes),
         "json" => read_json(&bytes, inputs),
         "pb" => read_pb(&bytes, inputs, only),
         _ => Err("the ending says no known format; use .npy, .npz, .json or .pb".to_owned()),
-    };
-    tensors.map_err(fail)
+    }
 }
 
 fn read_npy(bytes: &[u8]) -> Result<Tensor, String> {
@@ -133,6 +143,7 @@ fn read_npz(bytes: Vec<u8>) -> Result<HashMap<String, Tensor>, String> {
         return Err(format!("more than {ENTRIES_MAX} entries"));
     }
     let mut tensors = HashMap::new();
+    let mut left = FILE_BYTES_MAX;
     for index in 0..archive.len() {
         let entry = archive
             .by_index(index)
@@ -143,11 +154,11 @@ fn read_npz(bytes: Vec<u8>) -> Result<HashMap<String, Tensor>, String> {
             .trim_end_matches(".npy")
             .to_owned();
         let mut content = Vec::new();
-        let read = entry.take(FILE_BYTES_MAX + 1).read_to_end(&mut content);
+        let read = entry.take(left + 1).read_to_end(&mut content);
         read.map_err(|error| format!("{name}: damaged: {error}"))?;
-        if content.len() as u64 > FILE_BYTES_MAX {
-            return Err(format!("{name}: larger than the limit"));
-        }
+        left = left
+            .checked_sub(content.len() as u64)
+            .ok_or_else(|| format!("{name}: all entries together are over the limit"))?;
         tensors.insert(
             name.clone(),
             read_npy(&content).map_err(|reason| format!("{name}: {reason}"))?,

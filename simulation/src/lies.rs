@@ -310,13 +310,19 @@ impl Lying {
 fn weight_bit(model: &Model) -> Option<Model> {
     let mut weights = model.weights().to_vec();
     let bias = model.graph().nodes.iter().rev().find_map(|node| {
-        let adds = matches!(node.operator, Operator::Map { function: MapFunction::Add });
-        let weight = node.operands.iter().find_map(|operand| {
-            match model.header().source(operand.value) {
-                Some(ValueSource::Weight(weight)) => Some(weight as usize),
-                _ => None,
+        let adds = matches!(
+            node.operator,
+            Operator::Map {
+                function: MapFunction::Add
             }
-        });
+        );
+        let weight =
+            node.operands
+                .iter()
+                .find_map(|operand| match model.header().source(operand.value) {
+                    Some(ValueSource::Weight(weight)) => Some(weight as usize),
+                    _ => None,
+                });
         weight.filter(|_| adds)
     });
     let float = |index: &usize| model.weights()[*index].kind().element == ElementType::F32;

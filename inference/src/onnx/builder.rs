@@ -88,7 +88,13 @@ pub struct Builder {
     drafts: Vec<Draft>,
     origin: String,
     known: HashMap<(Operator, Vec<usize>), usize>,
+    folded: u64,
 }
+
+/// Most work of constant folding: elements times what is folded into each.
+const FOLDING_MAX: u64 = 1 << 31;
+/// Work of one element that only the law computes, against one of a kernel.
+const LAW_COST: u64 = 256;
 
 /// Aligns two shapes at the right and broadcasts them.
 ///
@@ -135,6 +141,7 @@ impl Builder {
             drafts: Vec::new(),
             origin: String::new(),
             known: HashMap::new(),
+            folded: 0,
         }
     }
 
@@ -182,6 +189,17 @@ impl Builder {
         law::check(&node).map_err(|fault| format!("{}: {fault}", operator.kind()))?;
         let constants: Option<Vec<&Tensor>> = operands.iter().map(Value::constant).collect();
         if let Some(constants) = constants {
+            let by_law = output.element != ElementType::F32;
+            let each = law::multiply_adds(&node) * if by_law { LAW_COST } else { 1 };
+            let work = output.shape.count().saturating_mul(each);
+            self.folded = self.folded.saturating_add(work);
+            if self.folded > FOLDING_MAX {
+                return Err(
+                    "the model's constants take too much work to fold; fold them before \
+                            exporting, or export fewer"
+                        .to_owned(),
+                );
+            }
             let folded = self.engine.run(&node, &constants, None);
             return folded
                 .map(Value::Constant)

@@ -467,6 +467,9 @@ fn pad_by_gather(
         if before[axis] == 0 && dimensions[axis] as i64 == size {
             continue;
         }
+        if dimensions[axis] > 1 << 24 {
+            return Err("an axis is padded to more than 2^24 elements".to_owned());
+        }
         let indices = (0..dimensions[axis] as i64)
             .map(|index| {
                 let at = index - before[axis];

@@ -200,12 +200,20 @@ fn tap_counts(extent: &Extent, size: [u64; 2], padded: bool) -> Lowered<Value> {
         let pick = |pair: (u32, u32)| u64::from(if axis == 0 { pair.0 } else { pair.1 });
         let first = if padded { 0 } else { pick(pads) };
         let end = pick(pads) + size[axis] + if padded { extent.behind[axis] } else { 0 };
-        (0..pick(kernel))
-            .map(|tap| out * pick(strides) + tap * pick(dilations))
-            .filter(|at| (first..end).contains(at))
-            .count() as u64
+        let start = out * pick(strides);
+        // Taps below a bound: those t with start + t · dilation < bound.
+        let below = |bound: u64| {
+            bound
+                .saturating_sub(start)
+                .div_ceil(pick(dilations))
+                .min(pick(kernel))
+        };
+        below(end).saturating_sub(below(first))
     };
     let [rows, columns] = extent.output;
+    if rows.saturating_mul(columns) > 1 << 24 {
+        return Err("the pooled image has more than 2^24 pixels".to_owned());
+    }
     let mut counts = Vec::new();
     for row in 0..rows {
         for column in 0..columns {
