@@ -605,7 +605,8 @@ async fn attack_27_false_running_sums_of_a_true_result_fall_when_they_are_opened
         .find(|view| cast.run(view.as_ref()).unwrap().root() != honest.root())
         .unwrap();
     cast.policy = Policy::Everything;
-    assert_eq!(code_of(&cast).await, "fraud/step");
+    let (stage, _folder, outcome) = common::play_step_referee_only(&cast).await;
+    assert_eq!(code(&stage, &outcome), "fraud/step");
 }
 
 #[tokio::test]

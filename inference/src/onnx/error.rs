@@ -33,7 +33,7 @@ pub enum ImportError {
     },
     /// The operator set is older or newer than what is supported.
     #[error(
-        "opset {version} of the default domain is not supported; export with an opset from 7 to 23"
+        "opset {version} of the default domain is not supported; export with an opset from 7 to 28"
     )]
     Opset {
         /// The version found.

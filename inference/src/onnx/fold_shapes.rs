@@ -509,7 +509,11 @@ fn depth_space(
     };
     if operator == "SpaceToDepth" {
         let split = builder.reshape(x, &[n, c, h / block, block, w / block, block])?;
-        let moved = builder.transpose(&split, &[0, 3, 5, 1, 2, 4])?;
+        let order = match context.attributes.text("mode", "DCR").as_str() {
+            "DCR" => [0, 3, 5, 1, 2, 4],
+            _ => [0, 1, 3, 5, 2, 4],
+        };
+        let moved = builder.transpose(&split, &order)?;
         return builder.reshape(&moved, &[n, c * block * block, h / block, w / block]);
     }
     let depth = c / (block * block);

@@ -80,7 +80,7 @@ pub fn import_bytes(
         .find(|entry| entry.domain.is_empty() || entry.domain == "ai.onnx")
         .map(|entry| entry.version)
         .ok_or_else(|| not_onnx("it names no operator set".to_owned()))?;
-    if !(7..=23).contains(&opset) {
+    if !(7..=28).contains(&opset) {
         return Err(ImportError::Opset { version: opset });
     }
     let graph = proto

@@ -146,10 +146,17 @@ fn activation(
     let alpha = |default: f32| attributes.float("alpha", default);
     match operator {
         "Identity" => Ok(x.clone()),
-        "Dropout" => match context.outputs {
-            1 => Ok(x.clone()),
-            _ => Err("a dropout mask is not supported; export for inference".to_owned()),
-        },
+        "Dropout" => {
+            let training = inputs
+                .optional(2)
+                .is_some_and(|mode| mode.constant().is_none_or(|mode| mode.bits(0) != Some(0)));
+            match context.outputs {
+                1 if !training => Ok(x.clone()),
+                _ => Err(
+                    "dropout masks and training are not supported; export for inference".to_owned(),
+                ),
+            }
+        }
         "Greater" => builder.map(F::Less, &[inputs.get(1)?, x]),
         "GreaterOrEqual" => builder.map(F::LessOrEqual, &[inputs.get(1)?, x]),
         "Max" => fold_all(builder, F::Maximum, inputs),
