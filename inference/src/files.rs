@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
-use npyz::WriterBuilder as _;
 use prost::Message as _;
 use protocol::tensor::{ElementType, Shape, TensorType};
 use serde_json::Value as Json;
 
+use crate::npy;
 use crate::onnx::proto::TensorProto;
 use crate::onnx::values;
 use crate::tensor::Tensor;
@@ -95,45 +95,12 @@ pub fn parse_tensors(
         }
     };
     match ending {
-        "npy" => read_npy(&bytes).and_then(|tensor| Ok(HashMap::from([(only()?, tensor)]))),
+        "npy" => npy::read(&bytes).and_then(|tensor| Ok(HashMap::from([(only()?, tensor)]))),
         "npz" => read_npz(bytes),
         "json" => read_json(&bytes, inputs),
         "pb" => read_pb(&bytes, inputs, only),
         _ => Err("the ending says no known format; use .npy, .npz, .json or .pb".to_owned()),
     }
-}
-
-fn read_npy(bytes: &[u8]) -> Result<Tensor, String> {
-    let file = npyz::NpyFile::new(bytes).map_err(|error| format!("not an .npy file: {error}"))?;
-    if file.order() != npyz::Order::C && file.shape().len() > 1 {
-        return Err("Fortran order is not supported; save numpy.ascontiguousarray(x)".to_owned());
-    }
-    let shape = Shape::new(file.shape())
-        .ok_or("the shape is outside the limits (rank up to 8, no zero, up to 2^31 elements)")?;
-    let kind = file.dtype().descr();
-    let elements = shape.count();
-    let width: u64 = match kind.trim_matches('\'') {
-        "<f4" | "<i4" => 4,
-        "<i8" => 8,
-        "|b1" => 1,
-        other => {
-            return Err(format!(
-                "element type {other} is not supported; save as float32, int64, int32 or bool"
-            ));
-        }
-    };
-    // The header is at most the whole file, so this bounds what is allocated next.
-    if elements.saturating_mul(width) > bytes.len() as u64 {
-        return Err("shorter than its shape says; write it again".to_owned());
-    }
-    let damaged = |error: std::io::Error| format!("damaged: {error}");
-    let tensor = match kind.trim_matches('\'') {
-        "<f4" => Tensor::from_f32(&shape, file.into_vec().map_err(damaged)?),
-        "<i4" => Tensor::from_i32(&shape, file.into_vec().map_err(damaged)?),
-        "<i8" => Tensor::from_i64(&shape, file.into_vec().map_err(damaged)?),
-        _ => Tensor::from_bool(&shape, file.into_vec().map_err(damaged)?),
-    };
-    tensor.ok_or_else(|| "has not as many elements as its shape says".to_owned())
 }
 
 fn read_npz(bytes: Vec<u8>) -> Result<HashMap<String, Tensor>, String> {
@@ -161,7 +128,7 @@ fn read_npz(bytes: Vec<u8>) -> Result<HashMap<String, Tensor>, String> {
             .ok_or_else(|| format!("{name}: all entries together are over the limit"))?;
         tensors.insert(
             name.clone(),
-            read_npy(&content).map_err(|reason| format!("{name}: {reason}"))?,
+            npy::read(&content).map_err(|reason| format!("{name}: {reason}"))?,
         );
     }
     Ok(tensors)
@@ -270,36 +237,14 @@ pub fn write_npz(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), 
     for (name, tensor) in tensors {
         let started = archive.start_file(format!("{name}.npy"), options);
         started.map_err(|error| fail(error.to_string()))?;
-        let content = npy_bytes(tensor).map_err(|error| fail(error.to_string()))?;
         archive
-            .write_all(&content)
+            .write_all(&npy::write(tensor))
             .map_err(|error| fail(error.to_string()))?;
     }
     archive
         .finish()
         .map(|_| ())
         .map_err(|error| fail(error.to_string()))
-}
-
-fn npy_bytes(tensor: &Tensor) -> std::io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    let shape = tensor.shape().dimensions();
-    macro_rules! write {
-        ($elements:expr) => {{
-            let options = npyz::WriteOptions::new().default_dtype().shape(shape);
-            let mut writer = options.writer(&mut content).begin_nd()?;
-            writer.extend($elements)?;
-            writer.finish()?;
-        }};
-    }
-    let bits = tensor.all_bits();
-    match tensor.kind().element {
-        ElementType::F32 => write!(tensor.as_f32().iter().copied()),
-        ElementType::I64 => write!(bits.into_iter().map(|bits| bits as i64)),
-        ElementType::I32 => write!(bits.into_iter().map(|bits| bits as u32 as i32)),
-        ElementType::Bool => write!(bits.into_iter().map(|bits| bits != 0)),
-    }
-    Ok(content)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod files;
 pub mod kernels;
 pub mod layers;
 pub mod model;
+mod npy;
 pub mod onnx;
 pub mod referee;
 pub mod tensor;
