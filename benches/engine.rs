@@ -105,8 +105,5 @@ fn main() {
 
 /// One thread for the products as well.
 fn rayon_pool() -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build()
-        .unwrap()
+    rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap()
 }

@@ -26,10 +26,7 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Verdict(#[from] ledger::verdict::VerdictError),
     #[error("argument {argument}: {reason}")]
-    Argument {
-        argument: &'static str,
-        reason: String,
-    },
+    Argument { argument: &'static str, reason: String },
     #[error("{what}: {reason}")]
     System { what: String, reason: String },
 }
@@ -56,8 +53,5 @@ impl CommandError {
 }
 
 pub(crate) fn system(what: impl Into<String>, error: impl std::fmt::Display) -> CommandError {
-    CommandError::System {
-        what: what.into(),
-        reason: error.to_string(),
-    }
+    CommandError::System { what: what.into(), reason: error.to_string() }
 }

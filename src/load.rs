@@ -17,16 +17,13 @@ pub(crate) fn engine(options: &EngineOptions) -> Result<Engine, CommandError> {
     let available = inference::Path::available();
     let path = match &options.path {
         None => inference::Path::detect(),
-        Some(name) => *available
-            .iter()
-            .find(|path| path.name() == name)
-            .ok_or_else(|| {
-                let names: Vec<&str> = available.iter().map(|path| path.name()).collect();
-                CommandError::Argument {
-                    argument: "--path",
-                    reason: format!("{name} is not one of {} on this CPU", names.join(", ")),
-                }
-            })?,
+        Some(name) => *available.iter().find(|path| path.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = available.iter().map(|path| path.name()).collect();
+            CommandError::Argument {
+                argument: "--path",
+                reason: format!("{name} is not one of {} on this CPU", names.join(", ")),
+            }
+        })?,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Engine::new(path, options.threads.unwrap_or(cores))?)
@@ -44,10 +41,7 @@ pub(crate) fn import_options(choices: &ImportChoices) -> Result<ImportOptions, C
         })?;
         dimensions.insert(name, size);
     }
-    Ok(ImportOptions {
-        dimensions,
-        layer_operators_max: choices.layer_operators_max,
-    })
+    Ok(ImportOptions { dimensions, layer_operators_max: choices.layer_operators_max })
 }
 
 pub(crate) fn model(
@@ -60,12 +54,7 @@ pub(crate) fn model(
 
 /// Names and types of a model's inputs.
 pub(crate) fn input_types(model: &Model) -> Vec<(String, TensorType)> {
-    model
-        .input_names()
-        .iter()
-        .cloned()
-        .zip(model.graph().inputs.iter().cloned())
-        .collect()
+    model.input_names().iter().cloned().zip(model.graph().inputs.iter().cloned()).collect()
 }
 
 /// Reads inputs given as FILE or NAME=FILE.
@@ -77,10 +66,7 @@ pub(crate) fn inputs(
     let mut tensors = HashMap::new();
     for text in files {
         let named = text.split_once('=').and_then(|(name, file)| {
-            types
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|one| (one.clone(), file))
+            types.iter().find(|(known, _)| known == name).map(|one| (one.clone(), file))
         });
         match named {
             Some((one, file)) => {
@@ -141,12 +127,5 @@ pub(crate) fn folder(
     let runner = Runner::honest(&engine, &model);
     let honest = runner.run(runner.input_state(&inputs)?)?;
     let conduct = conduct(made.lie.as_deref(), &model, &honest)?;
-    Ok(Folder {
-        engine,
-        model,
-        inputs,
-        claim,
-        honest,
-        conduct,
-    })
+    Ok(Folder { engine, model, inputs, claim, honest, conduct })
 }

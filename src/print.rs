@@ -33,11 +33,7 @@ pub(crate) fn ether(wei: i128) -> String {
     let (whole, rest) = (magnitude / 10u128.pow(18), magnitude % 10u128.pow(18));
     let rest = format!("{rest:018}");
     let rest = rest.trim_end_matches('0');
-    if rest.is_empty() {
-        format!("{sign}{whole} ETH")
-    } else {
-        format!("{sign}{whole}.{rest} ETH")
-    }
+    if rest.is_empty() { format!("{sign}{whole} ETH") } else { format!("{sign}{whole}.{rest} ETH") }
 }
 
 /// A failure, on standard error; with `--json` as a document on standard output as well.

@@ -29,20 +29,12 @@ fn layer_referee_agrees(
     verdict: &Verdict,
 ) -> Option<bool> {
     let facts = &outcome.view.settlement.claim(claim)?.facts;
-    let honest = Runner::honest(&cast.engine, &cast.model)
-        .run(cast.input_state().ok()?)
-        .ok()?;
+    let honest = Runner::honest(&cast.engine, &cast.model).run(cast.input_state().ok()?).ok()?;
     if verdict.verdict == "upheld" {
         return Some(facts.root(protocol::facts::TreeId::Trace {}) == Some(honest.root()));
     }
     let layer = verdict.layer.as_ref()?.index;
-    let finding = judge_layer(
-        &cast.engine,
-        &cast.model,
-        facts,
-        layer,
-        honest.state(layer)?,
-    );
+    let finding = judge_layer(&cast.engine, &cast.model, facts, layer, honest.state(layer)?);
     match finding {
         Ok(finding) => {
             Some(matches!(finding, LayerFinding::Fraud { .. }) == (verdict.verdict == "fraud"))

@@ -57,16 +57,8 @@ async fn part_a_wrong_computation_falls() {
         let model = model(name);
         for (attack, lie, expected) in &table {
             let (cast, honest, false_run) = lying_cast(&model, lie);
-            assert_ne!(
-                honest.root(),
-                false_run.root(),
-                "{name}: attack {attack} lies"
-            );
-            assert_eq!(
-                &code_of(&cast).await,
-                expected,
-                "{name}: attack {attack}, {lie}"
-            );
+            assert_ne!(honest.root(), false_run.root(), "{name}: attack {attack} lies");
+            assert_eq!(&code_of(&cast).await, expected, "{name}: attack {attack}, {lie}");
         }
     }
 }
@@ -78,12 +70,7 @@ async fn attack_2_one_ulp_in_the_first_a_middle_and_the_last_layer_falls() {
         let layers = model.header().layer_count;
         for layer in [0, layers / 2, layers - 1] {
             let operator = model.layer(layer).unwrap().operator_count - 1;
-            let lie = Lie::Ulps {
-                layer,
-                operator,
-                element: 0,
-                ulps: 1,
-            };
+            let lie = Lie::Ulps { layer, operator, element: 0, ulps: 1 };
             let (cast, ..) = lying_cast(&model, &lie);
             assert_eq!(code_of(&cast).await, "fraud/step", "{name} {lie}");
         }
@@ -94,11 +81,7 @@ async fn attack_2_one_ulp_in_the_first_a_middle_and_the_last_layer_falls() {
 async fn attack_3_a_washed_out_fault_falls_although_the_output_is_right() {
     let model = model("digits-transformer");
     let (cast, honest, false_run) = lying_cast(&model, &Lie::WashedOut);
-    assert_eq!(
-        honest.state_roots().last(),
-        false_run.state_roots().last(),
-        "the output is right"
-    );
+    assert_eq!(honest.state_roots().last(), false_run.state_roots().last(), "the output is right");
     assert_eq!(code_of(&cast).await, "fraud/binding");
 }
 
@@ -134,14 +117,8 @@ async fn carry_a_value_that_passes_through_a_layer_and_changes_falls() {
     // Small layers, so that the residual stream passes through some.
     let model = model_cut("digits-transformer", Some(4));
     let carrying = (1..model.header().layer_count).find(|boundary| {
-        let (before, behind) = (
-            model.live_values(boundary - 1),
-            model.live_values(*boundary),
-        );
-        before
-            .unwrap()
-            .iter()
-            .any(|value| behind.unwrap().contains(value))
+        let (before, behind) = (model.live_values(boundary - 1), model.live_values(*boundary));
+        before.unwrap().iter().any(|value| behind.unwrap().contains(value))
     });
     let mut cast = honest_cast(&model);
     cast.executor = Arc::new(CarryLie(Arc::clone(&model), carrying.unwrap()));
@@ -153,15 +130,10 @@ async fn attacks_11_12_13_17_unbound_claims_are_refused_and_cost_no_dispute() {
     let model = model("digits-cnn");
     let cast = honest_cast(&model);
     let honest = cast.run(&Honest).unwrap();
-    let other_input = Cast {
-        input: common::digit(7),
-        ..honest_cast(&model)
-    };
+    let other_input = Cast { input: common::digit(7), ..honest_cast(&model) };
     let other = other_input.run(&Honest).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default())
-        .await
-        .unwrap();
+    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
     let job = stage.prepare(&cast).await.unwrap();
     let good = claim_terms(job, &honest).unwrap();
     let mut false_output = good.clone();
@@ -181,31 +153,17 @@ async fn attacks_11_12_13_17_unbound_claims_are_refused_and_cost_no_dispute() {
         (17, long),
         (18, swapped),
     ] {
-        let refused = stage
-            .act(Role::Executor, &Action::PostClaim { terms })
-            .await
-            .unwrap_err();
-        assert_eq!(
-            refused,
-            LedgerError::Rejected(Rejection::NotBound),
-            "attack {attack}"
-        );
+        let refused = stage.act(Role::Executor, &Action::PostClaim { terms }).await.unwrap_err();
+        assert_eq!(refused, LedgerError::Rejected(Rejection::NotBound), "attack {attack}");
     }
     // Attack 13, the other way: the very transaction of an accepted claim is not accepted again.
     let view = stage.ledger.view().await.unwrap();
     let key = actor_key(Role::Executor);
     let nonce = view.settlement.nonce(&key.address());
-    let signed = key.sign(
-        view.settlement.domain(),
-        nonce,
-        &Action::PostClaim { terms: good },
-    );
+    let signed = key.sign(view.settlement.domain(), nonce, &Action::PostClaim { terms: good });
     stage.ledger.submit(signed.clone()).await.unwrap();
     let again = stage.ledger.submit(signed).await.unwrap_err();
-    assert!(
-        matches!(again, LedgerError::Rejected(Rejection::Nonce { .. })),
-        "{again}"
-    );
+    assert!(matches!(again, LedgerError::Rejected(Rejection::Nonce { .. })), "{again}");
 }
 
 #[tokio::test]
@@ -213,9 +171,7 @@ async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
     let model = model("digits-cnn");
     let cast = honest_cast(&model);
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default())
-        .await
-        .unwrap();
+    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
     let job = stage.prepare(&cast).await.unwrap();
     let terms = claim_terms(job, &cast.run(&Honest).unwrap()).unwrap();
     let action = Action::PostClaim { terms }.to_canonical();
@@ -233,10 +189,7 @@ async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
         let mut signed = key.sign(view.settlement.domain(), 0, &Action::CancelJob { job });
         signed.action = bytes;
         let refused = stage.ledger.submit(signed).await.unwrap_err();
-        assert!(
-            matches!(refused, LedgerError::Rejected(Rejection::Malformed(_))),
-            "{refused}"
-        );
+        assert!(matches!(refused, LedgerError::Rejected(Rejection::Malformed(_))), "{refused}");
     }
     let mut header = model.header().clone();
     header.layer_count = u32::MAX;
@@ -256,9 +209,7 @@ impl<C: ledger::Core> ledger::Core for FalseAnswers<C> {
     fn decide(&mut self, view: &ledger::View) -> Vec<ledger::Decision> {
         let mut decisions = self.inner.decide(view);
         for decision in &mut decisions {
-            if let Action::Reveal {
-                request, reveal, ..
-            } = &mut decision.action
+            if let Action::Reveal { request, reveal, .. } = &mut decision.action
                 && (self.from)(request)
             {
                 *reveal = falsified(reveal);
@@ -289,51 +240,23 @@ fn falsified(reveal: &Reveal) -> Reveal {
 async fn attacks_20_and_22_an_honest_claim_defended_falsely_falls_by_silence() {
     let model = model("digits-transformer");
     let table: [fn(&Request) -> bool; 4] = [
-        |request| {
-            matches!(
-                request,
-                Request::Node {
-                    tree: TreeId::Trace {},
-                    ..
-                }
-            )
-        },
+        |request| matches!(request, Request::Node { tree: TreeId::Trace {}, .. }),
         |request| matches!(request, Request::Subtrace { .. }),
-        |request| {
-            matches!(
-                request,
-                Request::Node {
-                    tree: TreeId::Tensor { .. },
-                    ..
-                }
-            )
-        },
+        |request| matches!(request, Request::Node { tree: TreeId::Tensor { .. }, .. }),
         |request| matches!(request, Request::Leaf { .. }),
     ];
     for from in table {
         let mut cast = honest_cast(&model);
         let honest = cast.run(&Honest).unwrap();
-        let view = Lie::Ulps {
-            layer: 2,
-            operator: 20,
-            element: 512,
-            ulps: 1,
-        };
+        let view = Lie::Ulps { layer: 2, operator: 20, element: 512, ulps: 1 };
         cast.challenger = Arc::new(Lying::new(&view, &model, &honest).unwrap());
         cast.policy = Policy::Everything;
         let folder = tempfile::tempdir().unwrap();
-        let stage = Stage::open(folder.path(), Parameters::default())
-            .await
-            .unwrap();
+        let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
         let wrap = |core| Box::new(FalseAnswers { inner: core, from }) as Box<dyn ledger::Core>;
         let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
         common::check_money(&stage, &outcome);
-        assert_eq!(
-            code(&stage, &outcome),
-            "fraud/silence",
-            "{}",
-            story(&outcome)
-        );
+        assert_eq!(code(&stage, &outcome), "fraud/silence", "{}", story(&outcome));
         let refused = outcome.played.iter().any(|played| {
             let mismatch = Rejection::Fact(FactError::Mismatch);
             played.outcome == Err(LedgerError::Rejected(mismatch))
@@ -348,40 +271,26 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     let mut cast = honest_cast(&model);
     cast.policy = Policy::Nothing;
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default())
-        .await
-        .unwrap();
+    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
     let job = stage.prepare(&cast).await.unwrap();
     let trace = cast.run(&Honest).unwrap();
     let terms = claim_terms(job, &trace).unwrap();
-    stage
-        .act(Role::Executor, &Action::PostClaim { terms })
-        .await
-        .unwrap();
+    stage.act(Role::Executor, &Action::PostClaim { terms }).await.unwrap();
     let view = stage.ledger.view().await.unwrap();
     let (claim, _) = view.settlement.claims().next().unwrap();
     let claim = *claim;
-    stage
-        .act(Role::Challenger, &Action::Challenge { claim })
-        .await
-        .unwrap();
+    stage.act(Role::Challenger, &Action::Challenge { claim }).await.unwrap();
     let arity = view.settlement.parameters().arity_log2;
     let mut defender = executor::Defender::new(trace, arity);
     let runner = inference::Runner::honest(&cast.engine, &cast.model);
     let layers = 0..model.header().layer_count;
     let mut showings: Vec<_> = layers
-        .map(|layer| protocol::facts::Showing::Layer {
-            proof: model.layer_proof(layer).unwrap(),
-        })
+        .map(|layer| protocol::facts::Showing::Layer { proof: model.layer_proof(layer).unwrap() })
         .collect();
     showings.extend((0..8).map(|operator| protocol::facts::Showing::Operator {
         proof: model.node_proof(operator).unwrap(),
     }));
-    let mut requests = vec![Request::Node {
-        tree: TreeId::Trace {},
-        depth: 0,
-        index: 0,
-    }];
+    let mut requests = vec![Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 }];
     for layer in 0..model.header().layer_count {
         requests.push(Request::Subtrace { layer });
         requests.push(Request::Node {
@@ -391,43 +300,21 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
         });
     }
     for operator in 0..8 {
-        requests.push(Request::Node {
-            tree: TreeId::Tensor { operator },
-            depth: 0,
-            index: 0,
-        });
+        requests.push(Request::Node { tree: TreeId::Tensor { operator }, depth: 0, index: 0 });
         requests.push(Request::Leaf { operator, leaf: 0 });
-        requests.push(Request::Accumulators {
-            operator,
-            element: 0,
-        });
-        requests.push(Request::Leaf {
-            operator,
-            leaf: u64::MAX,
-        });
-        requests.push(Request::Node {
-            tree: TreeId::Tensor { operator },
-            depth: 99,
-            index: 0,
-        });
+        requests.push(Request::Accumulators { operator, element: 0 });
+        requests.push(Request::Leaf { operator, leaf: u64::MAX });
+        requests.push(Request::Node { tree: TreeId::Tensor { operator }, depth: 99, index: 0 });
     }
     let (mut answered, mut refused) = (0, 0);
     for request in requests {
         let view = stage.ledger.view().await.unwrap();
         let (id, _) = view.settlement.challenges().next().unwrap();
-        let demand = Action::Demand {
-            challenge: *id,
-            showings: showings.clone(),
-            request,
-        };
+        let demand = Action::Demand { challenge: *id, showings: showings.clone(), request };
         match stage.act(Role::Challenger, &demand).await {
             Ok(_) => {
                 let reveal = defender.answer(&runner, &request).unwrap();
-                let answer = Action::Reveal {
-                    claim,
-                    request,
-                    reveal,
-                };
+                let answer = Action::Reveal { claim, request, reveal };
                 stage.act(Role::Executor, &answer).await.unwrap();
                 answered += 1;
             }
@@ -440,35 +327,13 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     stage.clock.advance(10 * 60_000);
     let view = stage.ledger.view().await.unwrap();
     let (id, _) = view.settlement.challenges().next().unwrap();
-    stage
-        .act(Role::Watchtower, &Action::CallTime { challenge: *id })
-        .await
-        .unwrap();
+    stage.act(Role::Watchtower, &Action::CallTime { challenge: *id }).await.unwrap();
     assert!(
-        stage
-            .delta_wei(actor_key(Role::Executor).address())
-            .await
-            .unwrap()
-            > -(10i128.pow(18))
+        stage.delta_wei(actor_key(Role::Executor).address()).await.unwrap() > -(10i128.pow(18))
     );
-    stage
-        .act(Role::Watchtower, &Action::Finalise { job })
-        .await
-        .unwrap();
-    assert!(
-        stage
-            .delta_wei(actor_key(Role::Executor).address())
-            .await
-            .unwrap()
-            > 0
-    );
-    assert!(
-        stage
-            .delta_wei(actor_key(Role::Challenger).address())
-            .await
-            .unwrap()
-            < 0
-    );
+    stage.act(Role::Watchtower, &Action::Finalise { job }).await.unwrap();
+    assert!(stage.delta_wei(actor_key(Role::Executor).address()).await.unwrap() > 0);
+    assert!(stage.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() < 0);
 }
 
 #[tokio::test]
@@ -477,43 +342,22 @@ async fn attack_24_a_copied_refutation_pays_the_challenger_and_the_late_original
     let (cast, ..) = lying_cast(&model, &Lie::WeightBit);
     // Play once to learn the moves, then again with the last one copied by a watchtower.
     let (_stage, _folder, outcome) = play(&cast).await;
-    let moves: Vec<_> = outcome
-        .played
-        .iter()
-        .filter(|played| played.outcome.is_ok())
-        .collect();
+    let moves: Vec<_> = outcome.played.iter().filter(|played| played.outcome.is_ok()).collect();
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default())
-        .await
-        .unwrap();
+    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
     stage.prepare(&cast).await.unwrap();
     for played in &moves {
         if let Action::Refute { .. } = played.action {
             stage.act(Role::Watchtower, &played.action).await.unwrap();
-            let late = stage
-                .act(Role::Challenger, &played.action)
-                .await
-                .unwrap_err();
+            let late = stage.act(Role::Challenger, &played.action).await.unwrap_err();
             let over = Rejection::Over { kind: "challenge" };
             assert_eq!(late, LedgerError::Rejected(over), "already done is success");
             break;
         }
         stage.act(played.role, &played.action).await.unwrap();
     }
-    assert!(
-        stage
-            .delta_wei(actor_key(Role::Challenger).address())
-            .await
-            .unwrap()
-            > 0
-    );
-    assert_eq!(
-        stage
-            .delta_wei(actor_key(Role::Watchtower).address())
-            .await
-            .unwrap(),
-        0
-    );
+    assert!(stage.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() > 0);
+    assert_eq!(stage.delta_wei(actor_key(Role::Watchtower).address()).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -521,18 +365,12 @@ async fn attack_25_duplicates_strangers_and_moves_after_the_end_change_nothing()
     let model = model("digits-cnn");
     let (cast, ..) = lying_cast(&model, &Lie::OutputOnly);
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default())
-        .await
-        .unwrap();
+    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
     let wrap = |core| Box::new(Stubborn(core)) as Box<dyn ledger::Core>;
     let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
     assert_eq!(code(&stage, &outcome), "fraud/binding");
     let before = stage.ledger.view().await.unwrap().settlement;
-    for played in outcome
-        .played
-        .iter()
-        .filter(|played| played.outcome.is_ok())
-    {
+    for played in outcome.played.iter().filter(|played| played.outcome.is_ok()) {
         for role in [played.role, Role::Watchtower] {
             match (&played.action, role) {
                 // A new claim on an open job and a new challenge are new things, not repetitions.
@@ -552,12 +390,7 @@ async fn attack_26_disputes_at_the_first_and_the_last_operator_end_there() {
         for operator in [0, last] {
             let layer = model.layer_of(operator).unwrap();
             let position = model.layer(layer).unwrap().position(operator).unwrap();
-            let lie = Lie::Ulps {
-                layer,
-                operator: position,
-                element: 1,
-                ulps: -1,
-            };
+            let lie = Lie::Ulps { layer, operator: position, element: 1, ulps: -1 };
             let (cast, honest, false_run) = lying_cast(&model, &lie);
             assert_ne!(honest.root(), false_run.root(), "{name} {lie}");
             let (_stage, _folder, outcome) = play(&cast).await;
@@ -594,12 +427,7 @@ async fn attack_27_false_running_sums_of_a_true_result_fall_when_they_are_opened
     // A corrupt view that reaches the trace: the next layer must not wash it out.
     cast.challenger = (0..64)
         .map(|element| {
-            let view = Lie::Ulps {
-                layer,
-                operator,
-                element,
-                ulps: 1,
-            };
+            let view = Lie::Ulps { layer, operator, element, ulps: 1 };
             Arc::new(Lying::new(&view, &model, &honest).unwrap())
         })
         .find(|view| cast.run(view.as_ref()).unwrap().root() != honest.root())
@@ -615,25 +443,13 @@ async fn attack_28_silence_from_the_start_or_after_some_moves_loses() {
     for reveals in 0..4 {
         let (cast, ..) = lying_cast(&model, &Lie::Selective);
         let folder = tempfile::tempdir().unwrap();
-        let stage = Stage::open(folder.path(), Parameters::default())
-            .await
-            .unwrap();
+        let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
         let wrap = |core| Box::new(Muted::new(core, reveals)) as Box<dyn ledger::Core>;
         let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
         common::check_money(&stage, &outcome);
-        let expected = if reveals < 3 {
-            "fraud/silence"
-        } else {
-            "fraud/step"
-        };
+        let expected = if reveals < 3 { "fraud/silence" } else { "fraud/step" };
         assert_eq!(code(&stage, &outcome), expected, "after {reveals} reveals");
-        assert!(
-            stage
-                .delta_wei(actor_key(Role::Challenger).address())
-                .await
-                .unwrap()
-                > 0
-        );
+        assert!(stage.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() > 0);
     }
 }
 
@@ -641,24 +457,13 @@ async fn attack_28_silence_from_the_start_or_after_some_moves_loses() {
 async fn both_referees_agree_on_every_lie() {
     for name in MODELS {
         let model = model(name);
-        for lie in [
-            Lie::WeightBit,
-            Lie::SkipOperator,
-            Lie::Precision,
-            Lie::OutputOnly,
-        ] {
+        for lie in [Lie::WeightBit, Lie::SkipOperator, Lie::Precision, Lie::OutputOnly] {
             let (cast, honest, _) = lying_cast(&model, &lie);
             let (_stage, _folder, outcome) = play(&cast).await;
-            let claim = outcome
-                .view
-                .settlement
-                .claim(&outcome.claim.unwrap())
-                .unwrap();
+            let claim = outcome.view.settlement.claim(&outcome.claim.unwrap()).unwrap();
             let layer = (0..model.header().layer_count)
                 .find(|layer| {
-                    let behind = TreeId::State {
-                        boundary: layer + 1,
-                    };
+                    let behind = TreeId::State { boundary: layer + 1 };
                     claim
                         .facts
                         .root(behind)
@@ -669,12 +474,7 @@ async fn both_referees_agree_on_every_lie() {
             let finding =
                 inference::referee::judge_layer(&cast.engine, &model, &claim.facts, layer, before);
             let fraud = inference::referee::LayerFinding::Fraud {
-                claimed: claim
-                    .facts
-                    .root(TreeId::State {
-                        boundary: layer + 1,
-                    })
-                    .unwrap(),
+                claimed: claim.facts.root(TreeId::State { boundary: layer + 1 }).unwrap(),
                 expected: honest.state(layer + 1).unwrap().root(),
             };
             assert_eq!(finding, Ok(fraud), "{name} {lie}");

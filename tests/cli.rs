@@ -12,10 +12,7 @@ fn models() -> PathBuf {
 }
 
 fn rebut(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rebut"))
-        .args(arguments)
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_rebut")).args(arguments).output().unwrap()
 }
 
 fn json(arguments: &[&str]) -> (Value, i32) {
@@ -31,10 +28,7 @@ fn model(name: &str) -> String {
 }
 
 fn sample(digit: u32) -> String {
-    models()
-        .join(format!("samples/digit-{digit}.npy"))
-        .display()
-        .to_string()
+    models().join(format!("samples/digit-{digit}.npy")).display().to_string()
 }
 
 /// Runs a shipped model into a folder, with a lie or none.
@@ -53,13 +47,7 @@ fn run_verify_dispute_and_replay_tell_the_same_story() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         let report = claim(folder.path(), name, Some("1:3:7:+1"));
-        for key in [
-            "model_root",
-            "input_root",
-            "output_root",
-            "trace_root",
-            "outputs",
-        ] {
+        for key in ["model_root", "input_root", "output_root", "trace_root", "outputs"] {
             assert!(report[key].is_string(), "{key}");
         }
         for key in ["layers", "inference_ms", "commit_ms", "hashed_bytes"] {
@@ -75,11 +63,7 @@ fn run_verify_dispute_and_replay_tell_the_same_story() {
         assert_eq!(verified["verdict"], "falls");
         let verdict_path = folder.path().join("verdict.json").display().to_string();
         let (disputed, code) = json(&["dispute", &path, "--verdict", &verdict_path]);
-        assert_eq!(
-            (code, disputed["verdict"].as_str()),
-            (0, Some("fraud")),
-            "{disputed}"
-        );
+        assert_eq!((code, disputed["verdict"].as_str()), (0, Some("fraud")), "{disputed}");
         for key in ["layer", "operator", "element"] {
             assert_eq!(disputed[key], verified[key], "{key}");
         }
@@ -108,11 +92,7 @@ fn an_honest_claim_stands_and_a_dispute_about_it_is_upheld() {
     assert_eq!((code, verified["verdict"].as_str()), (0, Some("stands")));
     let verdict = folder.path().join("verdict.json").display().to_string();
     let (disputed, code) = json(&["dispute", &path, "--verdict", &verdict]);
-    assert_eq!(
-        (code, disputed["verdict"].as_str()),
-        (0, Some("upheld")),
-        "{disputed}"
-    );
+    assert_eq!((code, disputed["verdict"].as_str()), (0, Some("upheld")), "{disputed}");
     assert!(disputed["money"]["challenger_delta"].as_i64().unwrap() < 0);
     assert_eq!(json(&["replay", &verdict]).1, 0);
 }
@@ -127,11 +107,7 @@ fn demo_has_the_promised_keys_for_a_lie_and_for_a_frivolous_challenge() {
         assert_eq!(model["layer_referee_agrees"], true);
     }
     let (upheld, code) = json(&["demo", "--model", "digits-cnn", "--lie", "none"]);
-    assert_eq!(
-        (code, upheld["verdict"].as_str()),
-        (0, Some("upheld")),
-        "{upheld}"
-    );
+    assert_eq!((code, upheld["verdict"].as_str()), (0, Some("upheld")), "{upheld}");
     assert!(upheld["money"]["challenger_delta"].as_i64().unwrap() < 0);
     assert!(upheld["money"]["executor_delta"].as_i64().unwrap() > 0);
 }
@@ -144,10 +120,8 @@ fn inspect_has_the_promised_keys() {
     assert!(report["parameters"].as_u64().unwrap() > 60_000);
     assert!(report["multiply_adds"].as_u64().unwrap() > 1_000_000);
     let layers = report["layers"].as_array().unwrap();
-    let operators: usize = layers
-        .iter()
-        .map(|layer| layer["operators"].as_array().unwrap().len())
-        .sum();
+    let operators: usize =
+        layers.iter().map(|layer| layer["operators"].as_array().unwrap().len()).sum();
     assert_eq!(operators as u64, report["operators"].as_u64().unwrap());
     assert!(layers.iter().all(|layer| layer["state_bytes"].is_number()));
 }
@@ -158,10 +132,7 @@ fn help_and_the_story_read_as_they_did() {
     insta::assert_snapshot!("help", help);
     let story = String::from_utf8(rebut(&["demo", "--model", "digits-cnn"]).stdout).unwrap();
     // Times of the machine are not part of the story.
-    let story: Vec<&str> = story
-        .lines()
-        .filter(|line| !line.contains("one honest run"))
-        .collect();
+    let story: Vec<&str> = story.lines().filter(|line| !line.contains("one honest run")).collect();
     insta::assert_snapshot!("story", story.join("\n"));
 }
 
@@ -187,41 +158,25 @@ fn bad_input_is_a_typed_error_that_names_the_place() {
     let sample = sample(3);
     let run = |input: &str| rebut(&["--json", "run", &cnn, "--input", input, "--out", &out]);
     let table = [
-        (
-            rebut(&["--json", "inspect", &at("truncated.onnx")]),
-            "truncated.onnx",
-        ),
-        (
-            rebut(&["--json", "inspect", &at("empty.onnx")]),
-            "empty.onnx",
-        ),
+        (rebut(&["--json", "inspect", &at("truncated.onnx")]), "truncated.onnx"),
+        (rebut(&["--json", "inspect", &at("empty.onnx")]), "empty.onnx"),
         (rebut(&["--json", "inspect", &at("text.onnx")]), "text.onnx"),
-        (
-            rebut(&["--json", "inspect", &at("missing.onnx")]),
-            "missing.onnx",
-        ),
+        (rebut(&["--json", "inspect", &at("missing.onnx")]), "missing.onnx"),
         (run(&at("nan.npy")), "image holds NaN at element 63"),
         (run(&at("infinite.npy")), "image holds inf at element 63"),
         (run(&at("short.npy")), "short.npy"),
         (run(&at("wrong.json")), "wrong.json"),
         (run(&at("other.json")), "input image is missing"),
         (
-            rebut(&[
-                "--json", "run", &cnn, "--input", &sample, "--out", &out, "--lie", "9:9:9:+1",
-            ]),
+            rebut(&["--json", "run", &cnn, "--input", &sample, "--out", &out, "--lie", "9:9:9:+1"]),
             "operator 9 in layer 9",
         ),
         (
-            rebut(&[
-                "--json", "run", &cnn, "--input", &sample, "--out", &out, "--lie", "no-lie",
-            ]),
+            rebut(&["--json", "run", &cnn, "--input", &sample, "--out", &out, "--lie", "no-lie"]),
             "is no lie",
         ),
         (rebut(&["--json", "verify", &at("nowhere")]), "claim.json"),
-        (
-            rebut(&["--json", "replay", &at("nowhere.json")]),
-            "nowhere.json",
-        ),
+        (rebut(&["--json", "replay", &at("nowhere.json")]), "nowhere.json"),
     ];
     for (output, expected) in table {
         let text = String::from_utf8(output.stdout).unwrap();
@@ -249,27 +204,15 @@ fn changed_claims_and_verdict_files_are_found_out() {
         json(&["replay", &verdict_text])
     };
     // Another verdict than the transactions give: the file falls.
-    assert_eq!(
-        changed(&|file| file["verdict"]["verdict"] = "upheld".into()).1,
-        1
-    );
-    assert_eq!(
-        changed(&|file| file["verdict"]["money"]["burned"] = 1.into()).1,
-        1
-    );
+    assert_eq!(changed(&|file| file["verdict"]["verdict"] = "upheld".into()).1, 1);
+    assert_eq!(changed(&|file| file["verdict"]["money"]["burned"] = 1.into()).1, 1);
     // Damage: could not tell.
     assert_eq!(changed(&|file| file["version"] = 2.into()).1, 2);
     assert_eq!(changed(&|file| file["genesis"] = "0x00".into()).1, 2);
     assert_eq!(changed(&|file| file["claim"] = "0x12".into()).1, 2);
     let last = document["transactions"].as_array().unwrap().len() - 1;
-    assert_eq!(
-        changed(&|file| file["transactions"][last]["transaction"] = "0xff".into()).1,
-        2
-    );
-    assert_eq!(
-        changed(&|file| file["transactions"][last]["at_ms"] = 0.into()).1,
-        2
-    );
+    assert_eq!(changed(&|file| file["transactions"][last]["transaction"] = "0xff".into()).1, 2);
+    assert_eq!(changed(&|file| file["transactions"][last]["at_ms"] = 0.into()).1, 2);
     std::fs::write(&verdict, &good.as_bytes()[..good.len() / 2]).unwrap();
     assert_eq!(json(&["replay", &verdict_text]).1, 2);
     // A claim whose roots were edited is bound to nothing, or malformed.
@@ -280,12 +223,7 @@ fn changed_claims_and_verdict_files_are_found_out() {
     std::fs::write(&claim_path, edited.to_string()).unwrap();
     let (verified, code) = json(&["verify", &path]);
     assert_eq!(code, 1, "{verified}");
-    assert!(
-        verified["reason"]
-            .as_str()
-            .unwrap()
-            .starts_with("not-bound")
-    );
+    assert!(verified["reason"].as_str().unwrap().starts_with("not-bound"));
     assert_eq!(json(&["dispute", &path, "--verdict", &verdict_text]).1, 2);
     std::fs::write(&claim_path, &text.as_bytes()[..100]).unwrap();
     assert_eq!(json(&["verify", &path]).1, 2);
@@ -334,15 +272,7 @@ fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
         let ledger = verdict(&format!("ledger-{kill_after}"));
         let file = verdict("killed.json");
         let mut child = Command::new(env!("CARGO_BIN_EXE_rebut"))
-            .args([
-                "dispute",
-                &path,
-                "--verdict",
-                &file,
-                "--ledger",
-                &ledger,
-                "--trace-moves",
-            ])
+            .args(["dispute", &path, "--verdict", &file, "--ledger", &ledger, "--trace-moves"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -359,15 +289,9 @@ fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
         assert!(seen <= kill_after);
         let (again, code) = json(&["dispute", &path, "--verdict", &file, "--ledger", &ledger]);
         assert_eq!(code, 0, "killed after {kill_after}: {again}");
-        for key in [
-            "verdict",
-            "reason",
-            "layer",
-            "operator",
-            "element",
-            "claimed_bits",
-            "true_bits",
-        ] {
+        for key in
+            ["verdict", "reason", "layer", "operator", "element", "claimed_bits", "true_bits"]
+        {
             assert_eq!(again[key], whole[key], "killed after {kill_after}: {key}");
         }
         for key in ["conserved", "executor_delta", "challenger_delta"] {

@@ -12,19 +12,15 @@ use std::sync::Arc;
 
 /// A small generator, so that every run plays the same places.
 fn next(state: &mut u64) -> u64 {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *state >> 33
 }
 
 #[tokio::test]
 async fn a_lie_of_one_ulp_anywhere_is_convicted_at_exactly_that_place() {
     // REBUT_PLACES plays more than the suite does.
-    let places = std::env::var("REBUT_PLACES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(60);
+    let places =
+        std::env::var("REBUT_PLACES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let mut seed = 11;
     for name in MODELS {
         let model = model(name);
@@ -36,17 +32,8 @@ async fn a_lie_of_one_ulp_anywhere_is_convicted_at_exactly_that_place() {
             let operator = definition.first_operator + position;
             let count = model.node(operator).unwrap().output.shape.count();
             let element = next(&mut seed) % count;
-            let ulps = if next(&mut seed).is_multiple_of(2) {
-                1
-            } else {
-                -1
-            };
-            let lie = Lie::Ulps {
-                layer,
-                operator: position,
-                element,
-                ulps,
-            };
+            let ulps = if next(&mut seed).is_multiple_of(2) { 1 } else { -1 };
+            let lie = Lie::Ulps { layer, operator: position, element, ulps };
             let (mut cast, honest, false_run) = lying_cast(&model, &lie);
             if honest.root() == false_run.root() {
                 continue;
@@ -57,27 +44,14 @@ async fn a_lie_of_one_ulp_anywhere_is_convicted_at_exactly_that_place() {
             let Some(FallReason::Refuted(evidence)) = fall_reason(&outcome) else {
                 panic!("{name} {lie}: {}", common::story(&outcome));
             };
-            let Evidence::Step {
-                operator: at,
-                element: found,
-                multiply_adds,
-                ..
-            } = evidence
+            let Evidence::Step { operator: at, element: found, multiply_adds, .. } = evidence
             else {
                 panic!("{name} {lie}: {evidence:?}");
             };
             assert_eq!((at, found), (operator, element), "{name} {lie}");
             assert!(multiply_adds <= 512, "{name} {lie}: {multiply_adds}");
-            let claim = outcome
-                .view
-                .settlement
-                .claim(&outcome.claim.unwrap())
-                .unwrap();
-            assert!(
-                claim.reveals <= 6,
-                "{name} {lie}: {} reveals",
-                claim.reveals
-            );
+            let claim = outcome.view.settlement.claim(&outcome.claim.unwrap()).unwrap();
+            assert!(claim.reveals <= 6, "{name} {lie}: {} reveals", claim.reveals);
         }
     }
 }
@@ -90,12 +64,7 @@ async fn an_honest_claim_challenged_by_a_corrupt_view_is_upheld_and_the_challeng
         for operator in (0..operators).step_by(5) {
             let layer = model.layer_of(operator).unwrap();
             let position = model.layer(layer).unwrap().position(operator).unwrap();
-            let lie = Lie::Ulps {
-                layer,
-                operator: position,
-                element: 0,
-                ulps: 1,
-            };
+            let lie = Lie::Ulps { layer, operator: position, element: 0, ulps: 1 };
             let mut cast = honest_cast(&model);
             let honest = cast.run(&inference::Honest).unwrap();
             cast.challenger = Arc::new(Lying::new(&lie, &model, &honest).unwrap());

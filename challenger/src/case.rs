@@ -47,15 +47,7 @@ impl Case {
         published: Published,
     ) -> Self {
         let (subtraces, trees) = (HashMap::new(), HashMap::new());
-        Self {
-            engine,
-            model,
-            conduct,
-            trace,
-            subtraces,
-            trees,
-            published,
-        }
+        Self { engine, model, conduct, trace, subtraces, trees, published }
     }
 
     /// The model.
@@ -69,19 +61,13 @@ impl Case {
     }
 
     pub(crate) fn runner(&self) -> Runner<'_> {
-        Runner {
-            engine: &self.engine,
-            model: &self.model,
-            conduct: self.conduct.as_ref(),
-        }
+        Runner { engine: &self.engine, model: &self.model, conduct: self.conduct.as_ref() }
     }
 
     /// The challenger's own inside of a layer, recomputed at the first call.
     pub(crate) fn prepare(&mut self, layer: u32) -> Result<(), RunError> {
         if !self.subtraces.contains_key(&layer) {
-            let missing = || RunError::NotInModel {
-                what: format!("state {layer}"),
-            };
+            let missing = || RunError::NotInModel { what: format!("state {layer}") };
             let before = self.trace.state(layer).ok_or_else(missing)?;
             let subtrace = self.runner().subtrace(layer, before)?;
             self.subtraces.insert(layer, subtrace);

@@ -33,11 +33,7 @@ pub struct ChallengerCore {
 impl ChallengerCore {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
-        Self {
-            address,
-            policy,
-            cases: HashMap::new(),
-        }
+        Self { address, policy, cases: HashMap::new() }
     }
 
     /// Watches a job with the challenger's own run of it.
@@ -123,40 +119,18 @@ impl ChallengerCore {
         let claim = view.settlement.claim(&challenge.claim)?;
         let case = self.cases.get_mut(&claim.terms.job)?;
         let (action, reason) = match case.next_move(&claim.facts) {
-            Ok(Move::Demand {
-                showings,
-                request,
-                reason,
-            }) => (
-                Action::Demand {
-                    challenge: id,
-                    showings,
-                    request,
-                },
-                reason,
-            ),
-            Ok(Move::Refute {
-                showings,
-                refutation,
-                reason,
-            }) => (
-                Action::Refute {
-                    challenge: id,
-                    showings,
-                    refutation,
-                },
-                reason,
-            ),
+            Ok(Move::Demand { showings, request, reason }) => {
+                (Action::Demand { challenge: id, showings, request }, reason)
+            }
+            Ok(Move::Refute { showings, refutation, reason }) => {
+                (Action::Refute { challenge: id, showings, refutation }, reason)
+            }
             Err(error) => {
                 tracing::warn!(event = "challenger.no_move", challenge = %id, %error);
                 return None;
             }
         };
-        Some(Decision {
-            action,
-            reason,
-            deadline_ms: Some(deadline_ms),
-        })
+        Some(Decision { action, reason, deadline_ms: Some(deadline_ms) })
     }
 }
 

@@ -23,10 +23,7 @@ impl Operands for Recording<'_> {
     type Error = ();
 
     fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
-        let leaf = self
-            .kinds
-            .get(operand)
-            .and_then(|tensor| tensor.kind().locate(index));
+        let leaf = self.kinds.get(operand).and_then(|tensor| tensor.kind().locate(index));
         let (leaf, _) = leaf.ok_or(())?;
         self.leaves.get_mut(operand).ok_or(())?.insert(leaf);
         self.tensors.element(operand, index)
@@ -86,12 +83,7 @@ pub(crate) fn prove_operands(
                 let id = TreeId::Subtrace { layer };
                 let own = subtrace.tree();
                 let equal = facts.root(id) == Some(own.root());
-                let compared = Compared {
-                    facts,
-                    id,
-                    own: own.tree(),
-                    equal,
-                };
+                let compared = Compared { facts, id, own: own.tree(), equal };
                 let root = subtrace.roots().get(position as usize).copied()?;
                 (root, compared.path(u64::from(position))?)
             }
@@ -106,11 +98,7 @@ pub(crate) fn prove_operands(
             .iter()
             .map(|position| {
                 let (bytes, path) = (tensor.leaf(*position)?, tree.path(*position)?);
-                Some(LeafProof {
-                    position: *position,
-                    bytes,
-                    path,
-                })
+                Some(LeafProof { position: *position, bytes, path })
             })
             .collect::<Option<Vec<_>>>()?;
         proofs.push(OperandProof { root, path, leaves });

@@ -101,83 +101,44 @@ impl Case {
         let trace = self.trace().tree();
         let id = TreeId::Trace {};
         let equal = facts.root(id) == Some(trace.root());
-        let compared = Compared {
-            facts: &facts,
-            id,
-            own: trace.tree(),
-            equal,
-        };
+        let compared = Compared { facts: &facts, id, own: trace.tree(), equal };
         let boundary = match self.first_shown_divergence(&facts) {
             Some(boundary) => boundary,
             None => match compared.descend() {
                 Descent::Equal => return Err(SolveError::NothingDiffers),
                 Descent::Open { depth, index } => {
                     let reason = "the traces differ below this node".to_owned();
-                    let request = Request::Node {
-                        tree: id,
-                        depth,
-                        index,
-                    };
-                    return Ok(Move::Demand {
-                        showings,
-                        request,
-                        reason,
-                    });
+                    let request = Request::Node { tree: id, depth, index };
+                    return Ok(Move::Demand { showings, request, reason });
                 }
                 Descent::Leaf(boundary) => boundary as u32,
             },
         };
-        let layer = boundary
-            .checked_sub(1)
-            .ok_or(stuck("the input states differ"))?;
+        let layer = boundary.checked_sub(1).ok_or(stuck("the input states differ"))?;
         found.layer = Some(layer);
         self.show_layer(&mut facts, layer, &mut show)?;
         let subtrace = TreeId::Subtrace { layer };
         if facts.root(subtrace).is_none() {
             let reason = format!("layer {layer} is the first whose result differs");
-            return Ok(Move::Demand {
-                showings,
-                request: Request::Subtrace { layer },
-                reason,
-            });
+            return Ok(Move::Demand { showings, request: Request::Subtrace { layer }, reason });
         }
         self.prepare(layer)?;
-        let own = self
-            .subtrace(layer)
-            .ok_or(stuck("no subtrace"))?
-            .tree()
-            .clone();
+        let own = self.subtrace(layer).ok_or(stuck("no subtrace"))?.tree().clone();
         let equal = facts.root(subtrace) == Some(own.root());
-        let compared = Compared {
-            facts: &facts,
-            id: subtrace,
-            own: own.tree(),
-            equal,
-        };
+        let compared = Compared { facts: &facts, id: subtrace, own: own.tree(), equal };
         let position = match compared.descend() {
             Descent::Equal => {
                 let (step, reason) = self.contradiction(&mut facts, layer, &mut show)?;
                 return Ok(finish(step, showings, reason));
             }
             Descent::Open { depth, index } => {
-                let request = Request::Node {
-                    tree: subtrace,
-                    depth,
-                    index,
-                };
+                let request = Request::Node { tree: subtrace, depth, index };
                 let reason = format!("the insides of layer {layer} differ below this node");
-                return Ok(Move::Demand {
-                    showings,
-                    request,
-                    reason,
-                });
+                return Ok(Move::Demand { showings, request, reason });
             }
             Descent::Leaf(position) => position as u32,
         };
-        let first = self
-            .model()
-            .layer(layer)
-            .map_or(0, |layer| layer.first_operator);
+        let first = self.model().layer(layer).map_or(0, |layer| layer.first_operator);
         let operator = first + position;
         found.operator = Some(operator);
         let (step, reason) = self.inside_operator(&mut facts, layer, operator, found, &mut show)?;
@@ -191,10 +152,7 @@ impl Case {
         show: &mut impl FnMut(&mut Facts, Showing) -> bool,
     ) {
         let roots = &self.published.state_roots;
-        let leaves: Vec<Digest> = roots
-            .iter()
-            .map(|root| protocol::hash::leaf(&root.0))
-            .collect();
+        let leaves: Vec<Digest> = roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
         let Some(tree) = protocol::merkle::ListTree::new(protocol::hash::Tag::Trace, &leaves)
         else {
             return;
@@ -202,32 +160,17 @@ impl Case {
         if facts.root(TreeId::Trace {}) != Some(tree.root()) {
             return;
         }
-        let differs = self
-            .trace()
-            .state_roots()
-            .iter()
-            .zip(roots)
-            .position(|(own, root)| own != root);
+        let differs =
+            self.trace().state_roots().iter().zip(roots).position(|(own, root)| own != root);
         let Some(boundary) = differs else { return };
         for boundary in [boundary.saturating_sub(1), boundary] {
-            let known = facts
-                .root(TreeId::State {
-                    boundary: boundary as u32,
-                })
-                .is_some();
+            let known = facts.root(TreeId::State { boundary: boundary as u32 }).is_some();
             let Some(path) = tree.tree().path(boundary as u64) else {
                 return;
             };
             if !known {
                 let (boundary, root) = (boundary as u32, roots[boundary]);
-                show(
-                    facts,
-                    Showing::TraceLeaf {
-                        boundary,
-                        root,
-                        path,
-                    },
-                );
+                show(facts, Showing::TraceLeaf { boundary, root, path });
             }
         }
     }
@@ -235,14 +178,12 @@ impl Case {
     /// The first boundary at which a known state root differs while the one before agrees.
     fn first_shown_divergence(&self, facts: &Facts) -> Option<u32> {
         let own = self.trace().state_roots();
-        (1..own.len())
-            .map(|boundary| boundary as u32)
-            .find(|boundary| {
-                let known = |boundary: u32| facts.root(TreeId::State { boundary });
-                let differs = known(*boundary).is_some_and(|root| root != own[*boundary as usize]);
-                let agrees = known(*boundary - 1) == Some(own[*boundary as usize - 1]);
-                differs && agrees
-            })
+        (1..own.len()).map(|boundary| boundary as u32).find(|boundary| {
+            let known = |boundary: u32| facts.root(TreeId::State { boundary });
+            let differs = known(*boundary).is_some_and(|root| root != own[*boundary as usize]);
+            let agrees = known(*boundary - 1) == Some(own[*boundary as usize - 1]);
+            differs && agrees
+        })
     }
 
     /// Shows the layer, and the state before it, which both views share.
@@ -253,33 +194,20 @@ impl Case {
         show: &mut impl FnMut(&mut Facts, Showing) -> bool,
     ) -> Result<(), SolveError> {
         if facts.layer(layer).is_none() {
-            let proof = self
-                .model()
-                .layer_proof(layer)
-                .ok_or(stuck("no such layer"))?;
+            let proof = self.model().layer_proof(layer).ok_or(stuck("no such layer"))?;
             if !show(facts, Showing::Layer { proof }) {
                 return Err(stuck("the claim is about another model"));
             }
         }
         if facts.root(TreeId::State { boundary: layer }).is_none() {
             let own = self.trace().tree().tree();
-            let root = *self
-                .trace()
-                .state_roots()
-                .get(layer as usize)
-                .ok_or(stuck("no such state"))?;
+            let root =
+                *self.trace().state_roots().get(layer as usize).ok_or(stuck("no such state"))?;
             // The shortest path that ends at a node the executor has opened.
             let full = own.path(u64::from(layer)).ok_or(stuck("no such state"))?;
             let shown = (0..=full.len()).any(|length| {
                 let path = full[..length].to_vec();
-                show(
-                    facts,
-                    Showing::TraceLeaf {
-                        boundary: layer,
-                        root,
-                        path,
-                    },
-                )
+                show(facts, Showing::TraceLeaf { boundary: layer, root, path })
             });
             if !shown {
                 return Err(stuck("the state before the layer is not shared"));
@@ -302,19 +230,10 @@ impl Case {
         if facts.root(id).is_none() {
             return Err(stuck("the state behind the layer is not known"));
         }
-        let compared = Compared {
-            facts,
-            id,
-            own: own.tree().tree(),
-            equal: false,
-        };
+        let compared = Compared { facts, id, own: own.tree().tree(), equal: false };
         let position = match compared.descend() {
             Descent::Open { depth, index } => {
-                let request = Request::Node {
-                    tree: id,
-                    depth,
-                    index,
-                };
+                let request = Request::Node { tree: id, depth, index };
                 return Ok((
                     Step::Demand(request),
                     "the state behind the layer differs".to_owned(),
@@ -324,11 +243,7 @@ impl Case {
             // A state of one value: its root is its only leaf, opened at once.
             _ if facts.value(boundary, 0).is_some() => 0,
             _ => {
-                let request = Request::Node {
-                    tree: id,
-                    depth: 0,
-                    index: 0,
-                };
+                let request = Request::Node { tree: id, depth: 0, index: 0 };
                 return Ok((
                     Step::Demand(request),
                     "the state behind the layer differs".to_owned(),
@@ -338,9 +253,7 @@ impl Case {
         let definition = self.model().layer(layer).ok_or(stuck("no such layer"))?;
         let expected = definition.live_out.get(position as usize).copied();
         let value = expected.ok_or(stuck("no such value"))?;
-        let (found, _) = facts
-            .value(boundary, position)
-            .ok_or(stuck("the value is not open"))?;
+        let (found, _) = facts.value(boundary, position).ok_or(stuck("the value is not open"))?;
         if found != value {
             let refutation = Refutation::StateValue { boundary, position };
             return Ok((
@@ -358,43 +271,19 @@ impl Case {
                 let root = subtrace.roots()[position as usize];
                 let path = subtrace.tree().tree().path(u64::from(position));
                 let path = path.ok_or(stuck("no such operator"))?;
-                show(
-                    facts,
-                    Showing::SubtraceLeaf {
-                        layer,
-                        position,
-                        root,
-                        path,
-                    },
-                );
+                show(facts, Showing::SubtraceLeaf { layer, position, root, path });
             }
             let refutation = Refutation::Binding { layer, operator };
             let reason = format!("the state does not hold what operator {operator} wrote");
             return Ok((Step::Refute(refutation), reason));
         }
-        let place = definition
-            .live_in
-            .binary_search(&value)
-            .map_err(|_| stuck("no such value"))?;
+        let place = definition.live_in.binary_search(&value).map_err(|_| stuck("no such value"))?;
         if facts.value(layer, place as u32).is_none() {
             let before = self.trace().state(layer).ok_or(stuck("no such state"))?;
             let (_, root) = before.entries()[place];
-            let path = before
-                .tree()
-                .tree()
-                .path(place as u64)
-                .ok_or(stuck("no such value"))?;
+            let path = before.tree().tree().path(place as u64).ok_or(stuck("no such value"))?;
             let (boundary, position) = (layer, place as u32);
-            show(
-                facts,
-                Showing::StateLeaf {
-                    boundary,
-                    position,
-                    value,
-                    root,
-                    path,
-                },
-            );
+            show(facts, Showing::StateLeaf { boundary, position, value, root, path });
         }
         let reason = format!("value {value} passes through layer {layer} and changes");
         Ok((Step::Refute(Refutation::Carry { layer, value }), reason))
@@ -410,29 +299,17 @@ impl Case {
         show: &mut impl FnMut(&mut Facts, Showing) -> bool,
     ) -> Result<(Step, String), SolveError> {
         if facts.operator(operator).is_none() {
-            let proof = self
-                .model()
-                .node_proof(operator)
-                .ok_or(stuck("no such operator"))?;
+            let proof = self.model().node_proof(operator).ok_or(stuck("no such operator"))?;
             if !show(facts, Showing::Operator { proof }) {
                 return Err(stuck("the claim is about another model"));
             }
         }
-        let node = self
-            .model()
-            .node(operator)
-            .cloned()
-            .ok_or(stuck("no such operator"))?;
+        let node = self.model().node(operator).cloned().ok_or(stuck("no such operator"))?;
         let id = TreeId::Tensor { operator };
-        let claimed_root = facts
-            .root(id)
-            .ok_or(stuck("the output's root is not open"))?;
+        let claimed_root = facts.root(id).ok_or(stuck("the output's root is not open"))?;
         self.output_tree(operator);
         let published = self.published.tensors.get(&claimed_root).cloned();
-        let own_tree = self
-            .output_tree(operator)
-            .ok_or(stuck("no output"))?
-            .clone();
+        let own_tree = self.output_tree(operator).ok_or(stuck("no output"))?.clone();
         let own = self.output(operator).cloned().ok_or(stuck("no output"))?;
         let leaf = match published {
             Some(theirs) if theirs.kind() == own.kind() => {
@@ -442,33 +319,16 @@ impl Case {
                 let (Some(bytes), Some(path)) = (bytes, path) else {
                     return Err(stuck("no such leaf"));
                 };
-                show(
-                    facts,
-                    Showing::TensorLeaf {
-                        operator,
-                        leaf,
-                        bytes,
-                        path,
-                    },
-                );
+                show(facts, Showing::TensorLeaf { operator, leaf, bytes, path });
                 leaf
             }
             _ => {
-                let compared = Compared {
-                    facts,
-                    id,
-                    own: &own_tree,
-                    equal: false,
-                };
+                let compared = Compared { facts, id, own: &own_tree, equal: false };
                 match compared.descend() {
                     Descent::Leaf(leaf) => leaf,
                     Descent::Equal => return Err(stuck("the outputs agree")),
                     Descent::Open { depth, index } => {
-                        let request = Request::Node {
-                            tree: id,
-                            depth,
-                            index,
-                        };
+                        let request = Request::Node { tree: id, depth, index };
                         let reason = format!("the outputs of operator {operator} differ below");
                         return Ok((Step::Demand(request), reason));
                     }
@@ -500,10 +360,7 @@ impl Case {
         if runs > 1 {
             let Some(theirs) = facts.accumulators(operator, element) else {
                 let reason = format!("element {element} of operator {operator} differs");
-                return Ok((
-                    Step::Demand(Request::Accumulators { operator, element }),
-                    reason,
-                ));
+                return Ok((Step::Demand(Request::Accumulators { operator, element }), reason));
             };
             let ours = self.runner().accumulators(operator, element, &operands)?;
             let width = law::state_words(&node);
@@ -515,18 +372,12 @@ impl Case {
                 .map_or(runs, |at| at as u64);
             if run == runs {
                 found.run = Some(run);
-                let step = Refutation::Step {
-                    operator,
-                    element,
-                    run,
-                    operands: Vec::new(),
-                };
+                let step = Refutation::Step { operator, element, run, operands: Vec::new() };
                 let reason = format!("the sums of element {element} do not end in it");
                 return Ok((Step::Refute(step), reason));
             }
-            claimed_before = run
-                .checked_sub(1)
-                .and_then(|at| theirs.chunks(width).nth(at as usize));
+            claimed_before =
+                run.checked_sub(1).and_then(|at| theirs.chunks(width).nth(at as usize));
         }
         found.run = Some(run);
         let leaves = leaves_of_step(&node, element, run, claimed_before, &operands)
@@ -538,15 +389,7 @@ impl Case {
             other => other.kind(),
         };
         let reason = format!("{kind} gives another element {element} (run {run})");
-        Ok((
-            Step::Refute(Refutation::Step {
-                operator,
-                element,
-                run,
-                operands,
-            }),
-            reason,
-        ))
+        Ok((Step::Refute(Refutation::Step { operator, element, run, operands }), reason))
     }
 }
 
@@ -558,16 +401,8 @@ enum Step {
 
 fn finish(step: Step, showings: Vec<Showing>, reason: String) -> Move {
     match step {
-        Step::Demand(request) => Move::Demand {
-            showings,
-            request,
-            reason,
-        },
-        Step::Refute(refutation) => Move::Refute {
-            showings,
-            refutation,
-            reason,
-        },
+        Step::Demand(request) => Move::Demand { showings, request, reason },
+        Step::Refute(refutation) => Move::Refute { showings, refutation, reason },
     }
 }
 

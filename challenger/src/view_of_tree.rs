@@ -92,8 +92,6 @@ impl Compared<'_> {
     /// The executor's full path from a leaf to the root.
     pub(crate) fn path(&self, leaf: u64) -> Option<Vec<Digest>> {
         let depth = self.own.shape().depth();
-        (0..depth)
-            .map(|level| self.resolve(depth - level, (leaf >> level) ^ 1))
-            .collect()
+        (0..depth).map(|level| self.resolve(depth - level, (leaf >> level) ^ 1)).collect()
     }
 }

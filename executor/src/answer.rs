@@ -32,12 +32,7 @@ pub struct Defender {
 impl Defender {
     /// Defends this run on a ledger whose openings go down `arity_log2` levels.
     pub fn new(trace: Trace, arity_log2: u32) -> Self {
-        Self {
-            trace,
-            arity_log2,
-            subtraces: HashMap::new(),
-            trees: HashMap::new(),
-        }
+        Self { trace, arity_log2, subtraces: HashMap::new(), trees: HashMap::new() }
     }
 
     /// The run.
@@ -52,39 +47,21 @@ impl Defender {
     pub fn subtrace(&mut self, runner: &Runner<'_>, layer: u32) -> Result<&Subtrace, AnswerError> {
         if !self.subtraces.contains_key(&layer) {
             let before = self.trace.state(layer);
-            let missing = || AnswerError::NotInRun {
-                request: Request::Subtrace { layer },
-            };
+            let missing = || AnswerError::NotInRun { request: Request::Subtrace { layer } };
             let subtrace = runner.subtrace(layer, before.ok_or_else(missing)?)?;
             self.subtraces.insert(layer, subtrace);
         }
-        let missing = AnswerError::NotInRun {
-            request: Request::Subtrace { layer },
-        };
+        let missing = AnswerError::NotInRun { request: Request::Subtrace { layer } };
         self.subtraces.get(&layer).ok_or(missing)
     }
 
     fn output(&mut self, runner: &Runner<'_>, operator: u32) -> Result<Tensor, AnswerError> {
-        let request = Request::Node {
-            tree: TreeId::Tensor { operator },
-            depth: 0,
-            index: 0,
-        };
+        let request = Request::Node { tree: TreeId::Tensor { operator }, depth: 0, index: 0 };
         let missing = AnswerError::NotInRun { request };
-        let layer = runner
-            .model
-            .layer_of(operator)
-            .ok_or_else(|| missing.clone())?;
-        let first = runner
-            .model
-            .layer(layer)
-            .map_or(0, |layer| layer.first_operator);
+        let layer = runner.model.layer_of(operator).ok_or_else(|| missing.clone())?;
+        let first = runner.model.layer(layer).map_or(0, |layer| layer.first_operator);
         let subtrace = self.subtrace(runner, layer)?;
-        subtrace
-            .tensors()
-            .get((operator - first) as usize)
-            .cloned()
-            .ok_or(missing)
+        subtrace.tensors().get((operator - first) as usize).cloned().ok_or(missing)
     }
 
     /// The answer to a request.
@@ -100,23 +77,16 @@ impl Defender {
         match *request {
             Request::Node { tree, depth, index } => {
                 let children = self.children(runner, tree, depth, index)?;
-                Ok(Reveal::Node {
-                    children: children.ok_or_else(missing)?,
-                })
+                Ok(Reveal::Node { children: children.ok_or_else(missing)? })
             }
             Request::Subtrace { layer } => {
                 let root = self.subtrace(runner, layer)?.tree().root();
                 let children = self.children(runner, TreeId::Subtrace { layer }, 0, 0)?;
-                Ok(Reveal::Subtrace {
-                    root,
-                    children: children.ok_or_else(missing)?,
-                })
+                Ok(Reveal::Subtrace { root, children: children.ok_or_else(missing)? })
             }
             Request::Leaf { operator, leaf } => {
                 let tensor = self.output(runner, operator)?;
-                Ok(Reveal::Leaf {
-                    bytes: tensor.leaf(leaf).ok_or_else(missing)?,
-                })
+                Ok(Reveal::Leaf { bytes: tensor.leaf(leaf).ok_or_else(missing)? })
             }
             Request::Accumulators { operator, element } => {
                 let layer = runner.model.layer_of(operator).ok_or_else(missing)?;
@@ -141,18 +111,11 @@ impl Defender {
         let pick = |tree: &Tree| {
             let reached = depth + tree.shape().opening_levels(depth, arity_log2);
             let indices = tree.shape().opened_indices(depth, index, arity_log2);
-            (
-                indices,
-                reached == tree.shape().depth(),
-                tree.opening(depth, index, arity_log2),
-            )
+            (indices, reached == tree.shape().depth(), tree.opening(depth, index, arity_log2))
         };
         let hashes = |opening: Option<Vec<_>>| opening.map(|hashes| Children::Hashes { hashes });
         let roots = |indices: Vec<u64>, all: &[protocol::hash::Digest]| {
-            let roots = indices
-                .iter()
-                .map(|index| all.get(*index as usize).copied())
-                .collect();
+            let roots = indices.iter().map(|index| all.get(*index as usize).copied()).collect();
             let roots: Option<Vec<_>> = roots;
             roots.map(|roots| Children::Roots { roots })
         };
@@ -171,10 +134,8 @@ impl Defender {
                 let (indices, at_leaves, opening) = pick(state.tree().tree());
                 let entries = state.entries();
                 let values = || {
-                    let values: Option<Vec<_>> = indices
-                        .iter()
-                        .map(|index| entries.get(*index as usize).copied())
-                        .collect();
+                    let values: Option<Vec<_>> =
+                        indices.iter().map(|index| entries.get(*index as usize).copied()).collect();
                     values.map(|values| Children::Values { values })
                 };
                 if at_leaves { values() } else { hashes(opening) }

@@ -45,28 +45,17 @@ impl ExecutorCore {
         model: Arc<Model>,
         conduct: Arc<dyn Conduct>,
     ) -> Self {
-        Self {
-            address,
-            engine,
-            model,
-            conduct,
-            runs: HashMap::new(),
-        }
+        Self { address, engine, model, conduct, runs: HashMap::new() }
     }
 
     /// How it computes.
     pub fn runner(&self) -> Runner<'_> {
-        Runner {
-            engine: &self.engine,
-            model: &self.model,
-            conduct: self.conduct.as_ref(),
-        }
+        Runner { engine: &self.engine, model: &self.model, conduct: self.conduct.as_ref() }
     }
 
     /// Remembers the run behind claims with this trace root.
     pub fn remember(&mut self, trace: Trace, arity_log2: u32) {
-        self.runs
-            .insert(trace.root(), Defender::new(trace, arity_log2));
+        self.runs.insert(trace.root(), Defender::new(trace, arity_log2));
     }
 
     fn replies(&mut self, view: &View) -> Vec<Decision> {
@@ -79,29 +68,17 @@ impl ExecutorCore {
             else {
                 continue;
             };
-            let mine = view
-                .settlement
-                .claim(&challenge.claim)
-                .is_some_and(|claim| {
-                    claim.executor == self.address && claim.status == ClaimStatus::Standing
-                });
+            let mine = view.settlement.claim(&challenge.claim).is_some_and(|claim| {
+                claim.executor == self.address && claim.status == ClaimStatus::Standing
+            });
             if mine && view.now_ms <= deadline {
-                let entry = wanted
-                    .entry((challenge.claim, *request))
-                    .or_insert(deadline);
+                let entry = wanted.entry((challenge.claim, *request)).or_insert(deadline);
                 *entry = (*entry).min(deadline);
             }
         }
-        let (engine, model, conduct) = (
-            self.engine.clone(),
-            Arc::clone(&self.model),
-            Arc::clone(&self.conduct),
-        );
-        let runner = Runner {
-            engine: &engine,
-            model: &model,
-            conduct: conduct.as_ref(),
-        };
+        let (engine, model, conduct) =
+            (self.engine.clone(), Arc::clone(&self.model), Arc::clone(&self.conduct));
+        let runner = Runner { engine: &engine, model: &model, conduct: conduct.as_ref() };
         let mut decisions = Vec::new();
         for ((claim_id, request), deadline_ms) in wanted {
             let Some(claim) = view.settlement.claim(&claim_id) else {
@@ -114,11 +91,7 @@ impl ExecutorCore {
             };
             match defender.answer(&runner, &request) {
                 Ok(reveal) => decisions.push(Decision {
-                    action: Action::Reveal {
-                        claim: claim_id,
-                        request,
-                        reveal,
-                    },
+                    action: Action::Reveal { claim: claim_id, request, reveal },
                     reason: format!("a challenger demands {}", describe(&request)),
                     deadline_ms: Some(deadline_ms),
                 }),
@@ -149,14 +122,10 @@ impl ExecutorCore {
                     continue;
                 };
                 disputed = true;
-                let late = challenge
-                    .deadline_ms(floor_ms)
-                    .is_some_and(|at| view.now_ms > at);
+                let late = challenge.deadline_ms(floor_ms).is_some_and(|at| view.now_ms > at);
                 if late && *turn == Turn::Challenger {
                     decisions.push(Decision {
-                        action: Action::CallTime {
-                            challenge: *challenge_id,
-                        },
+                        action: Action::CallTime { challenge: *challenge_id },
                         reason: "the challenger's time is over".to_owned(),
                         deadline_ms: None,
                     });
@@ -167,9 +136,7 @@ impl ExecutorCore {
             });
             if open && !disputed && view.now_ms > claim.window_end_ms {
                 decisions.push(Decision {
-                    action: Action::Finalise {
-                        job: claim.terms.job,
-                    },
+                    action: Action::Finalise { job: claim.terms.job },
                     reason: "the window is over and nobody disputes the claim".to_owned(),
                     deadline_ms: None,
                 });
@@ -181,9 +148,7 @@ impl ExecutorCore {
 
 fn first_standing(view: &View, job: &protocol::settlement::Job) -> Option<Digest> {
     job.claims.iter().copied().find(|id| {
-        view.settlement
-            .claim(id)
-            .is_some_and(|claim| claim.status == ClaimStatus::Standing)
+        view.settlement.claim(id).is_some_and(|claim| claim.status == ClaimStatus::Standing)
     })
 }
 

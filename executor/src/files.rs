@@ -94,17 +94,11 @@ impl ClaimFile {
     /// Terms of the claim on a job. Paths that the published states do not give are left empty, so
     /// that the ledger refuses the claim as not bound.
     pub fn terms(&self, job: Digest) -> ClaimTerms {
-        let leaves: Vec<Digest> = self
-            .state_roots
-            .iter()
-            .map(|root| protocol::hash::leaf(&root.0))
-            .collect();
+        let leaves: Vec<Digest> =
+            self.state_roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
         let tree = ListTree::new(Tag::Trace, &leaves);
-        let path = |index: u64| {
-            tree.as_ref()
-                .and_then(|tree| tree.tree().path(index))
-                .unwrap_or_default()
-        };
+        let path =
+            |index: u64| tree.as_ref().and_then(|tree| tree.tree().path(index)).unwrap_or_default();
         ClaimTerms {
             job,
             output_root: self.output_root,
@@ -149,27 +143,14 @@ impl ClaimFile {
         let raw: Raw = serde_json::from_slice(bytes)
             .map_err(|error| malformed(path, "file", error.to_string()))?;
         if raw.format != "rebut-claim" {
-            return Err(malformed(
-                path,
-                "format",
-                format!("{:?} is not a claim", raw.format),
-            ));
+            return Err(malformed(path, "format", format!("{:?} is not a claim", raw.format)));
         }
         if raw.version != VERSION {
-            return Err(malformed(
-                path,
-                "version",
-                format!("{} is not {VERSION}", raw.version),
-            ));
+            return Err(malformed(path, "version", format!("{} is not {VERSION}", raw.version)));
         }
         let digest = |field: &str, text: &str| {
-            let wrong = || {
-                malformed(
-                    path,
-                    field,
-                    "not 32 bytes of hexadecimal behind 0x".to_owned(),
-                )
-            };
+            let wrong =
+                || malformed(path, field, "not 32 bytes of hexadecimal behind 0x".to_owned());
             parse_digest(text).ok_or_else(wrong)
         };
         let state_roots = raw
@@ -209,11 +190,7 @@ impl ExecutorFile {
             .map_err(|error| malformed(&name, "file", error.to_string()))?;
         match file.version == VERSION {
             true => Ok(file),
-            false => Err(malformed(
-                &name,
-                "version",
-                format!("{} is not {VERSION}", file.version),
-            )),
+            false => Err(malformed(&name, "version", format!("{} is not {VERSION}", file.version))),
         }
     }
 
@@ -224,29 +201,16 @@ impl ExecutorFile {
         layer_operators_max: Option<usize>,
         lie: Option<String>,
     ) -> Self {
-        Self {
-            version: VERSION,
-            model,
-            dimensions,
-            layer_operators_max,
-            lie,
-        }
+        Self { version: VERSION, model, dimensions, layer_operators_max, lie }
     }
 }
 
 fn malformed(path: &str, field: &str, reason: String) -> ClaimFileError {
-    ClaimFileError::Malformed {
-        path: path.to_owned(),
-        field: field.to_owned(),
-        reason,
-    }
+    ClaimFileError::Malformed { path: path.to_owned(), field: field.to_owned(), reason }
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), ClaimFileError> {
-    let fail = |reason: String| FileError::Io {
-        path: path.display().to_string(),
-        reason,
-    };
+    let fail = |reason: String| FileError::Io { path: path.display().to_string(), reason };
     let text = serde_json::to_vec_pretty(value).map_err(|error| fail(error.to_string()))?;
     std::fs::write(path, text).map_err(|error| fail(error.to_string()))?;
     Ok(())

@@ -1,7 +1,8 @@
 //! Who claims: a pure core that posts claims and defends them.
 //!
-//! The core is rebuilt from the ledger at every call; what it needs beyond that, the run behind
-//! each claim, is recomputed from the model and the input whenever it is not at hand.
+//! The core is asked again at every event. All it needs beyond the ledger is the run behind each
+//! claim; after a restart the caller runs the model again and hands the run over
+//! ([`ExecutorCore::remember`]).
 
 mod answer;
 mod core;

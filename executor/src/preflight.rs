@@ -50,11 +50,7 @@ pub fn preflight(
     conduct: &dyn Conduct,
 ) -> Result<(), PreflightError> {
     float_unit()?;
-    let runner = Runner {
-        engine,
-        model,
-        conduct,
-    };
+    let runner = Runner { engine, model, conduct };
     let inputs = model
         .graph()
         .inputs
@@ -62,9 +58,8 @@ pub fn preflight(
         .enumerate()
         .map(|(index, kind)| (index as u32, awkward(kind, index as u64)))
         .collect();
-    let input = inference::State::new(inputs).ok_or_else(|| RunError::NotInModel {
-        what: "input".to_owned(),
-    })?;
+    let input = inference::State::new(inputs)
+        .ok_or_else(|| RunError::NotInModel { what: "input".to_owned() })?;
     let trace = Runner::honest(engine, model).run(input)?;
     for layer in 0..model.header().layer_count {
         let Some(before) = trace.state(layer) else {
@@ -92,10 +87,8 @@ fn compare(runner: &Runner<'_>, operator: u32, operands: &[&Tensor]) -> Result<(
     let Some(node) = runner.model.node(operator) else {
         return Ok(());
     };
-    let found = runner
-        .conduct
-        .compute(runner.engine, runner.model, operator, operands)
-        .map_err(fail)?;
+    let found =
+        runner.conduct.compute(runner.engine, runner.model, operator, operands).map_err(fail)?;
     let count = node.output.shape.count();
     let step = count.div_ceil(ELEMENTS_MAX).max(1);
     for element in (0..count).step_by(step as usize) {
@@ -106,13 +99,7 @@ fn compare(runner: &Runner<'_>, operator: u32, operands: &[&Tensor]) -> Result<(
         let found = found.bits(element).unwrap_or(u64::MAX);
         if found != expected {
             let kind = node.operator.kind();
-            return Err(PreflightError::Differs {
-                operator,
-                kind,
-                element,
-                found,
-                expected,
-            });
+            return Err(PreflightError::Differs { operator, kind, element, found, expected });
         }
     }
     Ok(())
@@ -150,29 +137,16 @@ fn float_unit() -> Result<(), PreflightError> {
     if black_box(1.0f32) + half != 1.0
         || black_box(1.0f32 + f32::EPSILON) + half == 1.0 + f32::EPSILON
     {
-        return Err(PreflightError::FloatUnit {
-            what: "rounding is not to nearest even",
-        });
+        return Err(PreflightError::FloatUnit { what: "rounding is not to nearest even" });
     }
     let shape = Shape::new(&[1]);
     let Some(shape) = shape else { return Ok(()) };
-    let kind = TensorType {
-        element: ElementType::F32,
-        shape,
-    };
+    let kind = TensorType { element: ElementType::F32, shape };
     let node = Node {
-        operator: Operator::Map {
-            function: protocol::graph::MapFunction::Multiply,
-        },
+        operator: Operator::Map { function: protocol::graph::MapFunction::Multiply },
         operands: vec![
-            Operand {
-                value: 0,
-                kind: kind.clone(),
-            },
-            Operand {
-                value: 1,
-                kind: kind.clone(),
-            },
+            Operand { value: 0, kind: kind.clone() },
+            Operand { value: 1, kind: kind.clone() },
         ],
         output: kind.clone(),
     };
@@ -183,8 +157,6 @@ fn float_unit() -> Result<(), PreflightError> {
     };
     match by_law(&node, &[&a, &b]) {
         Ok(product) if product.as_f32().first() == Some(&(3.0e-7f32 * 3.1e-6)) => Ok(()),
-        _ => Err(PreflightError::FloatUnit {
-            what: "a product differs from integer arithmetic",
-        }),
+        _ => Err(PreflightError::FloatUnit { what: "a product differs from integer arithmetic" }),
     }
 }

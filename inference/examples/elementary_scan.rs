@@ -9,12 +9,7 @@
 use inference::kernels::{Path, Portable, Unary, map_unary};
 use protocol::numerics::{Arithmetic, elementary, store};
 
-type Row = (
-    &'static str,
-    Unary,
-    fn(f64) -> f64,
-    fn(Portable) -> Portable,
-);
+type Row = (&'static str, Unary, fn(f64) -> f64, fn(Portable) -> Portable);
 
 fn unit(value: f64) -> f64 {
     let bits = (value.abs() as f32).to_bits();
@@ -24,21 +19,13 @@ fn unit(value: f64) -> f64 {
 }
 
 fn main() {
-    let stride: usize = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1);
+    let stride: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1);
     let rows: [Row; 5] = [
         ("exp", Unary::Exponential, f64::exp, elementary::exp),
         ("log", Unary::Logarithm, f64::ln, elementary::log),
         ("tanh", Unary::Tanh, f64::tanh, elementary::tanh),
         ("erf", Unary::Erf, libm::erf, elementary::erf),
-        (
-            "sigmoid",
-            Unary::Sigmoid,
-            |x| 1.0 / (1.0 + (-x).exp()),
-            elementary::sigmoid,
-        ),
+        ("sigmoid", Unary::Sigmoid, |x| 1.0 / (1.0 + (-x).exp()), elementary::sigmoid),
     ];
     for (name, unary, reference, portable) in rows {
         let (mut worst, mut worst_at, mut breaks, mut differ, mut count) =

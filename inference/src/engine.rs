@@ -4,11 +4,14 @@
 //! contraction, convolution, reductions and elementary functions are the kernels'. What neither
 //! serves (integers, rare functions) is computed by the law itself, slower and by definition right.
 
+mod movement;
+mod window;
+
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
-use burn::backend::{BoolDType, Flex, Slice};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{BoolDType, Flex};
 use protocol::graph::{Fold, MapFunction, Node, Operator, Window};
 use protocol::law::{self, LawError, Operands};
 use protocol::numerics::{Arithmetic, elementary, store};
@@ -16,6 +19,8 @@ use protocol::tensor::{ElementType, Shape};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use self::movement::movement;
+use self::window::Geometry;
 use crate::kernels::{self, PackedRows, Path, Portable, Unary};
 use crate::tensor::{Tensor, burn_shape};
 
@@ -59,22 +64,12 @@ impl Engine {
     /// # Errors
     /// When threads cannot be started.
     pub fn new(path: Path, threads: usize) -> Result<Self, EngineError> {
-        let path = if Path::available().contains(&path) {
-            path
-        } else {
-            Path::Portable
-        };
+        let path = if Path::available().contains(&path) { path } else { Path::Portable };
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .build()
-            .map_err(|error| EngineError::Threads {
-                reason: error.to_string(),
-            })?;
-        Ok(Self {
-            path,
-            threads: threads.max(1),
-            pool: Arc::new(pool),
-        })
+            .map_err(|error| EngineError::Threads { reason: error.to_string() })?;
+        Ok(Self { path, threads: threads.max(1), pool: Arc::new(pool) })
     }
 
     /// The fastest path and all cores.
@@ -147,10 +142,8 @@ impl Engine {
             F::Sigmoid => Some(Unary::Sigmoid),
             _ => None,
         };
-        let parts: Vec<FlexTensor> = operands
-            .iter()
-            .map(|operand| aligned(operand, &node.output.shape))
-            .collect();
+        let parts: Vec<FlexTensor> =
+            operands.iter().map(|operand| aligned(operand, &node.output.shape)).collect();
         if let Some(unary) = unary {
             let input = Tensor::from_burn(&node.output, whole(parts.first()?, node))?;
             let mut out = vec![0.0; node.output.shape.count() as usize];
@@ -174,10 +167,7 @@ impl Engine {
         let a = inputs.first()?.as_f32();
         let b = inputs.get(1).map_or(a, Tensor::as_f32);
         let each = |function: fn(f32, f32) -> f32| -> Vec<f32> {
-            a.iter()
-                .zip(b)
-                .map(|(a, b)| stored(function(*a, *b)))
-                .collect()
+            a.iter().zip(b).map(|(a, b)| stored(function(*a, *b))).collect()
         };
         let out = match function {
             F::Maximum => each(|a, b| keep(a, b, a < b)),
@@ -233,15 +223,13 @@ impl Engine {
             Shape::new(&dimensions[..dimensions.len() - 2])
         };
         let (left_outer, right_outer) = (outer(left)?, outer(right)?);
-        out.par_chunks_mut(rows * columns)
-            .enumerate()
-            .for_each(|(block, out)| {
-                let at = batch_shape.unravel(block as u64);
-                let from = law::broadcast_index(&left_outer, &at) as usize;
-                let packed = pack(law::broadcast_index(&right_outer, &at) as usize);
-                let left = &left.as_f32()[from * rows * depth..][..rows * depth];
-                kernels::contract(self.path, left, &packed, out, columns);
-            });
+        out.par_chunks_mut(rows * columns).enumerate().for_each(|(block, out)| {
+            let at = batch_shape.unravel(block as u64);
+            let from = law::broadcast_index(&left_outer, &at) as usize;
+            let packed = pack(law::broadcast_index(&right_outer, &at) as usize);
+            let left = &left.as_f32()[from * rows * depth..][..rows * depth];
+            kernels::contract(self.path, left, &packed, out, columns);
+        });
         Tensor::from_stored_f32(&node.output.shape, out)
     }
 
@@ -272,32 +260,28 @@ impl Engine {
         let geometry = Geometry::new(window, input.shape(), &node.output.shape)?;
         let stride = groups * outputs;
         let mut out = vec![0.0; node.output.shape.count() as usize];
-        out.par_chunks_mut(BLOCK * stride)
-            .enumerate()
-            .for_each(|(block, out)| {
-                let rows = out.len() / stride;
-                let mut patches = vec![0.0; rows * depth];
-                for group in 0..groups {
-                    for (row, patch) in patches.chunks_mut(depth).enumerate() {
-                        let first = group * channels;
-                        let pixels = patch.chunks_mut(channels);
-                        geometry.gather(input.as_f32(), block * BLOCK + row, first, 0.0, pixels);
-                    }
-                    let packed = match packed {
-                        Some(packed) => packed,
-                        None => &own[group],
-                    };
-                    let out = &mut out[group * outputs..];
-                    kernels::contract(self.path, &patches, packed, out, stride);
+        out.par_chunks_mut(BLOCK * stride).enumerate().for_each(|(block, out)| {
+            let rows = out.len() / stride;
+            let mut patches = vec![0.0; rows * depth];
+            for group in 0..groups {
+                for (row, patch) in patches.chunks_mut(depth).enumerate() {
+                    let first = group * channels;
+                    let pixels = patch.chunks_mut(channels);
+                    geometry.gather(input.as_f32(), block * BLOCK + row, first, 0.0, pixels);
                 }
-            });
+                let packed = match packed {
+                    Some(packed) => packed,
+                    None => &own[group],
+                };
+                let out = &mut out[group * outputs..];
+                kernels::contract(self.path, &patches, packed, out, stride);
+            }
+        });
         Tensor::from_stored_f32(&node.output.shape, out)
     }
 
     fn reduce(&self, node: &Node, fold: Fold, operands: &[&Tensor]) -> Option<Tensor> {
-        let input = operands
-            .first()
-            .filter(|input| input.kind().element == ElementType::F32)?;
+        let input = operands.first().filter(|input| input.kind().element == ElementType::F32)?;
         let mut out = vec![0.0; node.output.shape.count() as usize];
         let length = input.shape().columns() as usize;
         kernels::reduce_rows(self.path, fold, input.as_f32(), length, &mut out);
@@ -311,9 +295,7 @@ impl Engine {
         window: &Window,
         operands: &[&Tensor],
     ) -> Option<Tensor> {
-        let input = operands
-            .first()
-            .filter(|input| input.kind().element == ElementType::F32)?;
+        let input = operands.first().filter(|input| input.kind().element == ElementType::F32)?;
         let channels = input.shape().columns() as usize;
         let geometry = Geometry::new(window, input.shape(), &node.output.shape)?;
         let taps = geometry.taps();
@@ -323,26 +305,18 @@ impl Engine {
             Fold::Minimum => f32::INFINITY,
         };
         let mut out = vec![0.0; node.output.shape.count() as usize];
-        out.par_chunks_mut(channels)
-            .enumerate()
-            .for_each(|(pixel, out)| {
-                // Taps outside the operand stand as the neutral element: the same bits as left out.
-                let mut pixels = vec![0.0; taps * channels];
-                geometry.gather(
-                    input.as_f32(),
-                    pixel,
-                    0,
-                    neutral,
-                    pixels.chunks_mut(channels),
-                );
-                let mut rows = vec![0.0; taps * channels];
-                for tap in 0..taps {
-                    for channel in 0..channels {
-                        rows[channel * taps + tap] = pixels[tap * channels + channel];
-                    }
+        out.par_chunks_mut(channels).enumerate().for_each(|(pixel, out)| {
+            // Taps outside the operand stand as the neutral element: the same bits as left out.
+            let mut pixels = vec![0.0; taps * channels];
+            geometry.gather(input.as_f32(), pixel, 0, neutral, pixels.chunks_mut(channels));
+            let mut rows = vec![0.0; taps * channels];
+            for tap in 0..taps {
+                for channel in 0..channels {
+                    rows[channel * taps + tap] = pixels[tap * channels + channel];
                 }
-                kernels::reduce_rows(self.path, fold, &rows, taps, out);
-            });
+            }
+            kernels::reduce_rows(self.path, fold, &rows, taps, out);
+        });
         Tensor::from_stored_f32(&node.output.shape, out)
     }
 }
@@ -366,13 +340,7 @@ fn keep(a: f32, b: f32, second_wins: bool) -> f32 {
 fn aligned(operand: &Tensor, output: &Shape) -> FlexTensor {
     let missing = output.rank().max(1).saturating_sub(operand.shape().rank());
     let mut dimensions = vec![1; missing];
-    dimensions.extend(
-        operand
-            .shape()
-            .dimensions()
-            .iter()
-            .map(|size| *size as usize),
-    );
+    dimensions.extend(operand.shape().dimensions().iter().map(|size| *size as usize));
     operand.burn_as(dimensions.into())
 }
 
@@ -429,174 +397,6 @@ fn requantised(tensor: Tensor) -> Tensor {
     }
 }
 
-fn integer_burn(operand: &Tensor, axis: usize, indices: Vec<i64>) -> Option<FlexTensor> {
-    let indices = Tensor::from_i64(&Shape::new(&[indices.len() as u64])?, indices)?.burn();
-    Some(match operand.kind().element {
-        ElementType::F32 => Flex::float_select(operand.burn(), axis, indices),
-        ElementType::Bool => Flex::bool_select(operand.burn(), axis, indices),
-        ElementType::I64 | ElementType::I32 => Flex::int_select(operand.burn(), axis, indices),
-    })
-}
-
-/// Movements, by burn. `Ok(None)` hands the node to the law.
-fn movement(node: &Node, operands: &[&Tensor]) -> Result<Option<Tensor>, EngineError> {
-    let Some(first) = operands.first() else {
-        return Ok(None);
-    };
-    let shape = &node.output.shape;
-    let moved = match &node.operator {
-        Operator::Reshape {} => return Ok(first.reshaped(shape)),
-        Operator::Expand {} => whole(&aligned(first, shape), node),
-        Operator::Transpose { permutation } if !permutation.is_empty() => {
-            let axes: Vec<usize> = permutation.iter().map(|axis| *axis as usize).collect();
-            first.burn().permute(&axes)
-        }
-        Operator::Slice { starts, steps } if !starts.is_empty() => {
-            if steps.iter().any(|step| *step < 1) {
-                return Ok(None);
-            }
-            let slices: Vec<Slice> = starts
-                .iter()
-                .zip(steps)
-                .zip(shape.dimensions())
-                .map(|((start, step), size)| {
-                    let end = start + (*size as i64 - 1) * step + 1;
-                    Slice::new(*start as isize, Some(end as isize), *step as isize)
-                })
-                .collect();
-            Flex::float_slice(first.burn(), &slices)
-        }
-        Operator::Concat { axis } => {
-            let parts = operands.iter().map(|operand| operand.burn()).collect();
-            Flex::float_cat(parts, *axis as usize)
-        }
-        Operator::Pad { before, fill } => {
-            let inside = before
-                .iter()
-                .zip(first.shape().dimensions())
-                .zip(shape.dimensions());
-            let grows = inside
-                .clone()
-                .all(|((pad, from), to)| *pad >= 0 && (*pad as u64).saturating_add(*from) <= *to);
-            if !grows || before.is_empty() {
-                return Ok(None);
-            }
-            let slices: Vec<Slice> = inside
-                .map(|((pad, from), _)| {
-                    Slice::new(*pad as isize, Some((*pad + *from as i64) as isize), 1)
-                })
-                .collect();
-            let bits = vec![*fill; shape.count() as usize];
-            let Some(base) = Tensor::from_bits(&node.output, &bits) else {
-                return Ok(None);
-            };
-            Flex::float_slice_assign(base.burn(), &slices, first.burn())
-        }
-        Operator::Gather { axis } => {
-            let size = first.shape().dimensions()[*axis as usize] as i64;
-            let indices = operands.get(1).and_then(|indices| indices.integers());
-            let Some(indices) = indices else {
-                return Ok(None);
-            };
-            let indices: Vec<i64> = indices
-                .into_iter()
-                .map(|index| {
-                    if index < 0 {
-                        index.saturating_add(size)
-                    } else {
-                        index
-                    }
-                })
-                .collect();
-            if indices.iter().any(|index| !(0..size).contains(index)) {
-                return Err(EngineError::Undefined {
-                    kind: node.operator.kind(),
-                });
-            }
-            match integer_burn(first, *axis as usize, indices) {
-                Some(selected) => selected.reshape(burn_shape(shape)),
-                None => return Ok(None),
-            }
-        }
-        _ => return Ok(None),
-    };
-    Ok(Tensor::from_burn(&node.output, moved))
-}
-
-/// Taps of a window over an `[N, H, W, C]` tensor.
-struct Geometry {
-    window: Window,
-    rows: usize,
-    columns: usize,
-    channels: usize,
-    out_rows: usize,
-    out_columns: usize,
-}
-
-impl Geometry {
-    fn new(window: &Window, input: &Shape, output: &Shape) -> Option<Self> {
-        let [_, rows, columns, channels] = *input.dimensions() else {
-            return None;
-        };
-        let [_, out_rows, out_columns, _] = *output.dimensions() else {
-            return None;
-        };
-        let [rows, columns, channels, out_rows, out_columns] =
-            [rows, columns, channels, out_rows, out_columns].map(|size| size as usize);
-        Some(Self {
-            window: *window,
-            rows,
-            columns,
-            channels,
-            out_rows,
-            out_columns,
-        })
-    }
-
-    fn taps(&self) -> usize {
-        (self.window.kernel.0 * self.window.kernel.1) as usize
-    }
-
-    /// Copies the channels from `first` under each tap of an output pixel, `fill` outside.
-    fn gather<'a>(
-        &self,
-        input: &[f32],
-        pixel: usize,
-        first: usize,
-        fill: f32,
-        out: impl Iterator<Item = &'a mut [f32]>,
-    ) {
-        let column = pixel % self.out_columns;
-        let row = pixel / self.out_columns % self.out_rows;
-        let image = pixel / self.out_columns / self.out_rows;
-        let window = &self.window;
-        let along = |out: usize, stride: u32, tap: usize, dilation: u32, pad: u32, size: usize| {
-            let at = (out * stride as usize + tap * dilation as usize).checked_sub(pad as usize)?;
-            (at < size).then_some(at)
-        };
-        let width = window.kernel.1 as usize;
-        for (tap, out) in out.enumerate() {
-            let (strides, dilations, pads) = (window.strides, window.dilations, window.pads);
-            let y = along(row, strides.0, tap / width, dilations.0, pads.0, self.rows);
-            let x = along(
-                column,
-                strides.1,
-                tap % width,
-                dilations.1,
-                pads.1,
-                self.columns,
-            );
-            match (y, x) {
-                (Some(y), Some(x)) => {
-                    let from = ((image * self.rows + y) * self.columns + x) * self.channels + first;
-                    out.copy_from_slice(&input[from..from + out.len()]);
-                }
-                _ => out.fill(fill),
-            }
-        }
-    }
-}
-
 /// Whole tensors as operands of the law.
 #[derive(Debug)]
 pub struct WholeTensors<'a>(pub &'a [&'a Tensor]);
@@ -605,10 +405,7 @@ impl Operands for WholeTensors<'_> {
     type Error = ();
 
     fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
-        self.0
-            .get(operand)
-            .and_then(|tensor| tensor.bits(index))
-            .ok_or(())
+        self.0.get(operand).and_then(|tensor| tensor.bits(index)).ok_or(())
     }
 }
 

@@ -45,10 +45,7 @@ pub enum FileError {
 /// # Errors
 /// When it cannot be read or is too large.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    let fail = |reason: String| FileError::Io {
-        path: path.display().to_string(),
-        reason,
-    };
+    let fail = |reason: String| FileError::Io { path: path.display().to_string(), reason };
     let file = File::open(path).map_err(|error| fail(error.to_string()))?;
     let mut bytes = Vec::new();
     let read = file.take(limit + 1).read_to_end(&mut bytes);
@@ -69,14 +66,9 @@ pub fn read_tensors(
     inputs: &[(String, TensorType)],
 ) -> Result<HashMap<String, Tensor>, FileError> {
     let bytes = read_limited(path, FILE_BYTES_MAX)?;
-    let ending = path
-        .extension()
-        .and_then(|ending| ending.to_str())
-        .unwrap_or("");
-    parse_tensors(ending, bytes, inputs).map_err(|reason| FileError::Content {
-        path: path.display().to_string(),
-        reason,
-    })
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
+    parse_tensors(ending, bytes, inputs)
+        .map_err(|reason| FileError::Content { path: path.display().to_string(), reason })
 }
 
 /// Reads the tensors of a file's content, whose ending says its format.
@@ -112,9 +104,7 @@ fn read_npz(bytes: Vec<u8>) -> Result<HashMap<String, Tensor>, String> {
     let mut tensors = HashMap::new();
     let mut left = FILE_BYTES_MAX;
     for index in 0..archive.len() {
-        let entry = archive
-            .by_index(index)
-            .map_err(|error| format!("damaged: {error}"))?;
+        let entry = archive.by_index(index).map_err(|error| format!("damaged: {error}"))?;
         let name = entry
             .name()
             .map_err(|error| format!("damaged: {error}"))?
@@ -154,10 +144,7 @@ fn read_json(
         let shape = Shape::new(&dimensions)
             .filter(|shape| shape.count() == bits.len() as u64)
             .ok_or_else(|| format!("{name}: the lists are not of equal length, or empty"))?;
-        let kind = TensorType {
-            element: kind.element,
-            shape,
-        };
+        let kind = TensorType { element: kind.element, shape };
         if let Some(tensor) = Tensor::from_bits(&kind, &bits) {
             tensors.insert(name.clone(), tensor);
         }
@@ -190,9 +177,7 @@ fn flatten(
         ElementType::F32 => {
             let number = value.as_f64().ok_or_else(wrong)? as f32;
             if !number.is_finite() {
-                return Err(format!(
-                    "{value} does not fit an f32; inputs must be finite"
-                ));
+                return Err(format!("{value} does not fit an f32; inputs must be finite"));
             }
             u64::from(number.to_bits())
         }
@@ -225,10 +210,7 @@ fn read_pb(
 /// # Errors
 /// When the file cannot be written.
 pub fn write_npz(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), FileError> {
-    let fail = |reason: String| FileError::Io {
-        path: path.display().to_string(),
-        reason,
-    };
+    let fail = |reason: String| FileError::Io { path: path.display().to_string(), reason };
     let file = File::create(path).map_err(|error| fail(error.to_string()))?;
     let mut archive = zip::ZipWriter::new(file);
     let options = zip::write::SimpleFileOptions::default()
@@ -237,14 +219,9 @@ pub fn write_npz(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), 
     for (name, tensor) in tensors {
         let started = archive.start_file(format!("{name}.npy"), options);
         started.map_err(|error| fail(error.to_string()))?;
-        archive
-            .write_all(&npy::write(tensor))
-            .map_err(|error| fail(error.to_string()))?;
+        archive.write_all(&npy::write(tensor)).map_err(|error| fail(error.to_string()))?;
     }
-    archive
-        .finish()
-        .map(|_| ())
-        .map_err(|error| fail(error.to_string()))
+    archive.finish().map(|_| ()).map_err(|error| fail(error.to_string()))
 }
 
 #[cfg(test)]
@@ -252,10 +229,7 @@ mod tests {
     use super::*;
 
     fn kind(dimensions: &[u64]) -> TensorType {
-        TensorType {
-            element: ElementType::F32,
-            shape: Shape::new(dimensions).unwrap(),
-        }
+        TensorType { element: ElementType::F32, shape: Shape::new(dimensions).unwrap() }
     }
 
     #[test]
@@ -264,26 +238,13 @@ mod tests {
         let path = folder.path().join("tensors.npz");
         let shape = Shape::new(&[2, 3]).unwrap();
         let tensors = BTreeMap::from([
-            (
-                "f".to_owned(),
-                Tensor::from_f32(&shape, vec![0.5; 6]).unwrap(),
-            ),
-            (
-                "i".to_owned(),
-                Tensor::from_i64(&shape, vec![-7; 6]).unwrap(),
-            ),
-            (
-                "b".to_owned(),
-                Tensor::from_bool(&shape, vec![true; 6]).unwrap(),
-            ),
+            ("f".to_owned(), Tensor::from_f32(&shape, vec![0.5; 6]).unwrap()),
+            ("i".to_owned(), Tensor::from_i64(&shape, vec![-7; 6]).unwrap()),
+            ("b".to_owned(), Tensor::from_bool(&shape, vec![true; 6]).unwrap()),
         ]);
         write_npz(&path, &tensors).unwrap();
         let read = read_tensors(&path, &[]).unwrap();
-        assert!(
-            tensors
-                .iter()
-                .all(|(name, tensor)| read.get(name) == Some(tensor))
-        );
+        assert!(tensors.iter().all(|(name, tensor)| read.get(name) == Some(tensor)));
     }
 
     #[test]
@@ -291,17 +252,10 @@ mod tests {
         let inputs = [("x".to_owned(), kind(&[2, 2]))];
         let read = read_json(b"{\"x\": [[1, 2.5], [3, 4]]}", &inputs).unwrap();
         assert_eq!(read["x"].as_f32(), [1.0, 2.5, 3.0, 4.0]);
-        assert_eq!(
-            read_json(b"[[1, 2], [3, 4]]", &inputs).unwrap()["x"].as_f32()[3],
-            4.0
-        );
-        for bad in [
-            "{\"x\": [[1, 2], [3]]}",
-            "{\"x\": [1, [2]]}",
-            "{\"x\": [\"a\"]}",
-            "{",
-            "[1e60]",
-        ] {
+        assert_eq!(read_json(b"[[1, 2], [3, 4]]", &inputs).unwrap()["x"].as_f32()[3], 4.0);
+        for bad in
+            ["{\"x\": [[1, 2], [3]]}", "{\"x\": [1, [2]]}", "{\"x\": [\"a\"]}", "{", "[1e60]"]
+        {
             assert!(read_json(bad.as_bytes(), &inputs).is_err(), "{bad}");
         }
     }

@@ -17,24 +17,16 @@ pub fn cut_layers(
     outputs: &[u32],
     operators_max: Option<usize>,
 ) -> Vec<Layer> {
-    let bound = operators_max
-        .unwrap_or(nodes.len().div_ceil(4).clamp(OPERATORS_MIN, OPERATORS_MAX))
-        .max(1);
+    let bound =
+        operators_max.unwrap_or(nodes.len().div_ceil(4).clamp(OPERATORS_MIN, OPERATORS_MAX)).max(1);
     let first_output = inputs.len() + weight_count;
     let live = live_values(inputs, first_output, nodes, outputs);
     let bytes_of = |value: u32| -> u64 {
         let value = value as usize;
         let kind = inputs.get(value).or_else(|| {
-            value
-                .checked_sub(first_output)
-                .and_then(|at| nodes.get(at))
-                .map(|node| &node.output)
+            value.checked_sub(first_output).and_then(|at| nodes.get(at)).map(|node| &node.output)
         });
-        kind.map_or(0, |kind| {
-            kind.shape
-                .count()
-                .saturating_mul(kind.element.bytes() as u64)
-        })
+        kind.map_or(0, |kind| kind.shape.count().saturating_mul(kind.element.bytes() as u64))
     };
     // cheapest[j] = (bytes hashed up to the boundary before operator j, boundary before that one)
     let mut cheapest: Vec<(u64, usize)> = vec![(0, 0)];
@@ -79,15 +71,10 @@ fn live_values(
         last_use[*output as usize] = usize::MAX;
     }
     let born = |value: usize| {
-        if value < inputs.len() {
-            0
-        } else {
-            value - first_output + 1
-        }
+        if value < inputs.len() { 0 } else { value - first_output + 1 }
     };
-    let candidates: Vec<usize> = (0..inputs.len())
-        .chain(first_output..first_output + nodes.len())
-        .collect();
+    let candidates: Vec<usize> =
+        (0..inputs.len()).chain(first_output..first_output + nodes.len()).collect();
     (0..=nodes.len())
         .map(|boundary| {
             candidates

@@ -56,14 +56,8 @@ impl Model {
     /// `None` unless there is a tensor of the same type for each weight.
     pub fn with_weights_unlike_commitment(&self, weights: Vec<Tensor>) -> Option<Self> {
         let fits = weights.len() == self.weights.len()
-            && weights
-                .iter()
-                .zip(&self.weights)
-                .all(|(new, old)| new.kind() == old.kind());
-        let mut model = Self {
-            weights,
-            ..self.clone()
-        };
+            && weights.iter().zip(&self.weights).all(|(new, old)| new.kind() == old.kind());
+        let mut model = Self { weights, ..self.clone() };
         model.pack_weights();
         fits.then_some(model)
     }
@@ -141,9 +135,7 @@ impl Model {
 
     /// The ONNX node that an operator came from.
     pub fn operator_name(&self, operator: u32) -> &str {
-        self.operator_names
-            .get(operator as usize)
-            .map_or("", String::as_str)
+        self.operator_names.get(operator as usize).map_or("", String::as_str)
     }
 
     /// An operator's definition.
@@ -158,11 +150,7 @@ impl Model {
 
     /// The layer that holds an operator.
     pub fn layer_of(&self, operator: u32) -> Option<u32> {
-        let found = self
-            .graph
-            .layers
-            .iter()
-            .position(|layer| layer.position(operator).is_some());
+        let found = self.graph.layers.iter().position(|layer| layer.position(operator).is_some());
         found.map(|layer| layer as u32)
     }
 
@@ -183,41 +171,25 @@ impl Model {
     pub fn node_proof(&self, operator: u32) -> Option<NodeProof> {
         let node = self.node(operator)?.clone();
         let path = self.committed.nodes.tree().path(u64::from(operator))?;
-        Some(NodeProof {
-            index: operator,
-            node,
-            path,
-        })
+        Some(NodeProof { index: operator, node, path })
     }
 
     /// Proof of a layer under the model root.
     pub fn layer_proof(&self, layer: u32) -> Option<LayerProof> {
         let path = self.committed.layers.tree().path(u64::from(layer))?;
-        Some(LayerProof {
-            index: layer,
-            layer: self.layer(layer)?.clone(),
-            path,
-        })
+        Some(LayerProof { index: layer, layer: self.layer(layer)?.clone(), path })
     }
 
     /// Number of elements of all weights.
     pub fn parameters(&self) -> u64 {
-        self.weights
-            .iter()
-            .map(|tensor| tensor.shape().count())
-            .sum()
+        self.weights.iter().map(|tensor| tensor.shape().count()).sum()
     }
 
     /// Multiply-adds of one run, contractions and convolutions only.
     pub fn multiply_adds(&self) -> u64 {
         let products = self.graph.nodes.iter().filter(|node| {
-            matches!(
-                node.operator,
-                Operator::Contract {} | Operator::Convolve { .. }
-            )
+            matches!(node.operator, Operator::Contract {} | Operator::Convolve { .. })
         });
-        products
-            .map(|node| node.output.shape.count() * law::multiply_adds(node))
-            .sum()
+        products.map(|node| node.output.shape.count() * law::multiply_adds(node)).sum()
     }
 }

@@ -41,15 +41,8 @@ fn parse_header(text: &str) -> Option<Header> {
             }
             "shape" => {
                 let (sizes, behind) = value.strip_prefix('(')?.split_once(')')?;
-                let sizes = sizes
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|size| !size.is_empty());
-                shape = Some(
-                    sizes
-                        .map(|size| size.parse().ok())
-                        .collect::<Option<Vec<u64>>>()?,
-                );
+                let sizes = sizes.split(',').map(str::trim).filter(|size| !size.is_empty());
+                shape = Some(sizes.map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>()?);
                 behind
             }
             _ => return None,
@@ -57,11 +50,7 @@ fn parse_header(text: &str) -> Option<Header> {
         rest = rest.trim_start();
         rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
     }
-    Some(Header {
-        kind: kind?,
-        fortran: fortran?,
-        shape: shape?,
-    })
+    Some(Header { kind: kind?, fortran: fortran?, shape: shape? })
 }
 
 /// Reads a tensor.
@@ -78,9 +67,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
     };
     let (header, body) = rest.split_at_checked(length).ok_or_else(damaged)?;
     let text = std::str::from_utf8(header).map_err(|_| damaged())?;
-    let header = parse_header(text)
-        .filter(|_| length <= HEADER_BYTES_MAX)
-        .ok_or_else(damaged)?;
+    let header = parse_header(text).filter(|_| length <= HEADER_BYTES_MAX).ok_or_else(damaged)?;
     if header.fortran && header.shape.len() > 1 {
         return Err("Fortran order is not supported; save numpy.ascontiguousarray(x)".to_owned());
     }
@@ -104,11 +91,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
     macro_rules! elements {
         ($kind:ty) => {
             body.chunks_exact(size_of::<$kind>())
-                .map(|bytes| {
-                    bytes
-                        .try_into()
-                        .map_or(Default::default(), <$kind>::from_le_bytes)
-                })
+                .map(|bytes| bytes.try_into().map_or(Default::default(), <$kind>::from_le_bytes))
                 .collect()
         };
     }
@@ -132,12 +115,8 @@ pub(crate) fn write(tensor: &Tensor) -> Vec<u8> {
         ElementType::I64 => "<i8",
         ElementType::Bool => "|b1",
     };
-    let sizes: String = tensor
-        .shape()
-        .dimensions()
-        .iter()
-        .map(|size| format!("{size}, "))
-        .collect();
+    let sizes: String =
+        tensor.shape().dimensions().iter().map(|size| format!("{size}, ")).collect();
     let sizes = match tensor.shape().rank() {
         1 => sizes.trim_end(),
         _ => sizes.trim_end_matches(", "),
@@ -145,10 +124,7 @@ pub(crate) fn write(tensor: &Tensor) -> Vec<u8> {
     let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sizes}), }}");
     // The elements begin at a multiple of 64 bytes.
     let written = MAGIC.len() + 4 + header.len() + 1;
-    header.extend(std::iter::repeat_n(
-        ' ',
-        written.next_multiple_of(64) - written,
-    ));
+    header.extend(std::iter::repeat_n(' ', written.next_multiple_of(64) - written));
     header.push('\n');
     let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 0]);

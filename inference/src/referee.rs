@@ -63,15 +63,9 @@ pub fn judge_layer(
     if facts.root(TreeId::State { boundary: layer }) != Some(before.root()) {
         return Err(LayerRefereeError::OtherState { layer });
     }
-    let behind = TreeId::State {
-        boundary: layer.saturating_add(1),
-    };
-    let claimed = facts
-        .root(behind)
-        .ok_or(LayerRefereeError::NotOpen { layer })?;
-    let expected = Runner::honest(engine, model)
-        .next_state(layer, before)?
-        .root();
+    let behind = TreeId::State { boundary: layer.saturating_add(1) };
+    let claimed = facts.root(behind).ok_or(LayerRefereeError::NotOpen { layer })?;
+    let expected = Runner::honest(engine, model).next_state(layer, before)?.root();
     Ok(match claimed == expected {
         true => LayerFinding::Sound,
         false => LayerFinding::Fraud { claimed, expected },

@@ -25,11 +25,7 @@ pub(crate) fn burn_shape(shape: &Shape) -> BurnShape {
     match shape.rank() {
         0 => BurnShape::from(vec![1usize]),
         _ => BurnShape::from(
-            shape
-                .dimensions()
-                .iter()
-                .map(|size| *size as usize)
-                .collect::<Vec<usize>>(),
+            shape.dimensions().iter().map(|size| *size as usize).collect::<Vec<usize>>(),
         ),
     }
 }
@@ -45,30 +41,22 @@ impl Tensor {
 
     /// A binary32 tensor of values that went through rule Q already.
     pub(crate) fn from_stored_f32(shape: &Shape, elements: Vec<f32>) -> Option<Self> {
-        Self::new(ElementType::F32, shape, elements.len(), |burn| {
-            TensorData::new(elements, burn)
-        })
+        Self::new(ElementType::F32, shape, elements.len(), |burn| TensorData::new(elements, burn))
     }
 
     /// A 64-bit integer tensor.
     pub fn from_i64(shape: &Shape, elements: Vec<i64>) -> Option<Self> {
-        Self::new(ElementType::I64, shape, elements.len(), |burn| {
-            TensorData::new(elements, burn)
-        })
+        Self::new(ElementType::I64, shape, elements.len(), |burn| TensorData::new(elements, burn))
     }
 
     /// A 32-bit integer tensor.
     pub fn from_i32(shape: &Shape, elements: Vec<i32>) -> Option<Self> {
-        Self::new(ElementType::I32, shape, elements.len(), |burn| {
-            TensorData::new(elements, burn)
-        })
+        Self::new(ElementType::I32, shape, elements.len(), |burn| TensorData::new(elements, burn))
     }
 
     /// A truth tensor.
     pub fn from_bool(shape: &Shape, elements: Vec<bool>) -> Option<Self> {
-        Self::new(ElementType::Bool, shape, elements.len(), |burn| {
-            TensorData::new(elements, burn)
-        })
+        Self::new(ElementType::Bool, shape, elements.len(), |burn| TensorData::new(elements, burn))
     }
 
     fn new(
@@ -80,14 +68,8 @@ impl Tensor {
         if length as u64 != shape.count() {
             return None;
         }
-        let kind = TensorType {
-            element,
-            shape: shape.clone(),
-        };
-        Some(Self {
-            kind,
-            data: FlexTensor::from_data(data(burn_shape(shape))),
-        })
+        let kind = TensorType { element, shape: shape.clone() };
+        Some(Self { kind, data: FlexTensor::from_data(data(burn_shape(shape))) })
     }
 
     /// A tensor from bits as the law sees them.
@@ -96,9 +78,7 @@ impl Tensor {
         match kind.element {
             ElementType::F32 => Self::from_f32(
                 shape,
-                bits.iter()
-                    .map(|bits| f32::from_bits(*bits as u32))
-                    .collect(),
+                bits.iter().map(|bits| f32::from_bits(*bits as u32)).collect(),
             ),
             ElementType::I64 => {
                 Self::from_i64(shape, bits.iter().map(|bits| *bits as i64).collect())
@@ -129,15 +109,8 @@ impl Tensor {
         let whole = data.layout().is_contiguous()
             && data.layout().start_offset() == 0
             && data.bytes().len() == count * kind.element.bytes();
-        let data = if whole {
-            data
-        } else {
-            FlexTensor::from_data(data.into_data())
-        };
-        Some(Self {
-            kind: kind.clone(),
-            data,
-        })
+        let data = if whole { data } else { FlexTensor::from_data(data.into_data()) };
+        Some(Self { kind: kind.clone(), data })
     }
 
     /// Element type and shape.
@@ -165,14 +138,8 @@ impl Tensor {
         if shape.count() != self.kind.shape.count() {
             return None;
         }
-        let kind = TensorType {
-            element: self.kind.element,
-            shape: shape.clone(),
-        };
-        Some(Self {
-            kind,
-            data: self.data.reshape(burn_shape(shape)),
-        })
+        let kind = TensorType { element: self.kind.element, shape: shape.clone() };
+        Some(Self { kind, data: self.data.reshape(burn_shape(shape)) })
     }
 
     fn bytes(&self) -> &[u8] {
@@ -206,9 +173,7 @@ impl Tensor {
 
     /// All elements as bits.
     pub fn all_bits(&self) -> Vec<u64> {
-        (0..self.kind.shape.count())
-            .filter_map(|index| self.bits(index))
-            .collect()
+        (0..self.kind.shape.count()).filter_map(|index| self.bits(index)).collect()
     }
 
     /// The elements of an integer or truth tensor, as 64-bit integers; `None` for floats.
@@ -216,17 +181,11 @@ impl Tensor {
         match self.kind.element {
             ElementType::F32 => None,
             ElementType::I32 => Some(
-                self.all_bits()
-                    .into_iter()
-                    .map(|bits| i64::from(bits as u32 as i32))
-                    .collect(),
+                self.all_bits().into_iter().map(|bits| i64::from(bits as u32 as i32)).collect(),
             ),
-            ElementType::I64 | ElementType::Bool => Some(
-                self.all_bits()
-                    .into_iter()
-                    .map(|bits| bits as i64)
-                    .collect(),
-            ),
+            ElementType::I64 | ElementType::Bool => {
+                Some(self.all_bits().into_iter().map(|bits| bits as i64).collect())
+            }
         }
     }
 
@@ -253,10 +212,7 @@ impl Tensor {
         let rows = self.kind.shape.rows() as usize;
         let per_leaf = self.kind.element.leaf_elements() as usize;
         let width = self.kind.element.bytes();
-        let row_height = columns
-            .div_ceil(per_leaf)
-            .next_power_of_two()
-            .trailing_zeros();
+        let row_height = columns.div_ceil(per_leaf).next_power_of_two().trailing_zeros();
         let mut spine = Spine::default();
         for row in 0..rows {
             let mut inner = Spine::default();
@@ -277,9 +233,7 @@ fn hash_leaf(element: ElementType, chunk: &[u8]) -> Digest {
     let mut leaf = [0; protocol::tensor::LEAF_BYTES];
     leaf[..chunk.len()].copy_from_slice(chunk);
     if cfg!(target_endian = "little") {
-        leaf[..chunk.len()]
-            .chunks_mut(width)
-            .for_each(<[u8]>::reverse);
+        leaf[..chunk.len()].chunks_mut(width).for_each(<[u8]>::reverse);
     }
     hash::leaf(&leaf)
 }
@@ -347,11 +301,7 @@ mod tests {
                 Tensor::from_bool(&shape, truths).unwrap(),
             ] {
                 let tree = tensor.tree().unwrap();
-                assert_eq!(
-                    tensor.root(),
-                    tensor.kind().root(&tree.root()),
-                    "{dimensions:?}"
-                );
+                assert_eq!(tensor.root(), tensor.kind().root(&tree.root()), "{dimensions:?}");
             }
         }
     }

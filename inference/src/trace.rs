@@ -123,9 +123,7 @@ pub fn compute_honestly(
     operator: u32,
     operands: &[&Tensor],
 ) -> Result<Tensor, EngineError> {
-    let node = model
-        .node(operator)
-        .ok_or(EngineError::Operands { kind: "unknown" })?;
+    let node = model.node(operator).ok_or(EngineError::Operands { kind: "unknown" })?;
     engine.run(node, operands, model.packed(operator))
 }
 
@@ -141,17 +139,10 @@ impl State {
     /// Commits to values, ascending by id. `None` for none.
     pub fn new(values: Vec<(u32, Tensor)>) -> Option<Self> {
         let roots: Vec<Digest> = values.iter().map(|(_, tensor)| tensor.root()).collect();
-        let leaves: Vec<Digest> = values
-            .iter()
-            .zip(&roots)
-            .map(|((value, _), root)| state_leaf(*value, root))
-            .collect();
+        let leaves: Vec<Digest> =
+            values.iter().zip(&roots).map(|((value, _), root)| state_leaf(*value, root)).collect();
         let tree = ListTree::new(Tag::State, &leaves)?;
-        Some(Self {
-            values,
-            roots,
-            tree,
-        })
+        Some(Self { values, roots, tree })
     }
 
     /// The state root.
@@ -171,19 +162,12 @@ impl State {
 
     /// Ids and tensor roots.
     pub fn entries(&self) -> Vec<(u32, Digest)> {
-        self.values
-            .iter()
-            .zip(&self.roots)
-            .map(|((value, _), root)| (*value, *root))
-            .collect()
+        self.values.iter().zip(&self.roots).map(|((value, _), root)| (*value, *root)).collect()
     }
 
     /// A value's tensor.
     pub fn tensor(&self, value: u32) -> Option<&Tensor> {
-        self.values
-            .iter()
-            .find(|(id, _)| *id == value)
-            .map(|(_, tensor)| tensor)
+        self.values.iter().find(|(id, _)| *id == value).map(|(_, tensor)| tensor)
     }
 
     /// Bytes that were hashed for it.
@@ -206,11 +190,7 @@ impl Subtrace {
         let roots: Vec<Digest> = tensors.iter().map(Tensor::root).collect();
         let leaves: Vec<Digest> = roots.iter().map(|root| hash::leaf(&root.0)).collect();
         let tree = ListTree::new(Tag::Subtrace, &leaves)?;
-        Some(Self {
-            tensors,
-            roots,
-            tree,
-        })
+        Some(Self { tensors, roots, tree })
     }
 
     /// Tensors in the order of the operators.
@@ -287,11 +267,7 @@ pub struct Runner<'a> {
 impl<'a> Runner<'a> {
     /// An honest runner.
     pub fn honest(engine: &'a Engine, model: &'a Model) -> Self {
-        Self {
-            engine,
-            model,
-            conduct: &Honest,
-        }
+        Self { engine, model, conduct: &Honest }
     }
 
     /// The input state made of named tensors.
@@ -304,15 +280,13 @@ impl<'a> Runner<'a> {
         for (index, (name, wanted)) in names.iter().zip(&self.model.graph().inputs).enumerate() {
             let all = || {
                 let texts = names.iter().zip(&self.model.graph().inputs);
-                let texts: Vec<String> = texts
-                    .map(|(name, kind)| format!("{name}: {}", type_text(kind)))
-                    .collect();
+                let texts: Vec<String> =
+                    texts.map(|(name, kind)| format!("{name}: {}", type_text(kind))).collect();
                 texts.join(", ")
             };
-            let given = inputs.get(name).ok_or_else(|| RunError::MissingInput {
-                name: name.clone(),
-                wanted: all(),
-            })?;
+            let given = inputs
+                .get(name)
+                .ok_or_else(|| RunError::MissingInput { name: name.clone(), wanted: all() })?;
             if given.kind() != wanted {
                 return Err(RunError::WrongInput {
                     name: name.clone(),
@@ -322,17 +296,11 @@ impl<'a> Runner<'a> {
             }
             if let Some(element) = given.as_f32().iter().position(|value| !value.is_finite()) {
                 let value = given.as_f32()[element].to_string();
-                return Err(RunError::NotFinite {
-                    name: name.clone(),
-                    element,
-                    value,
-                });
+                return Err(RunError::NotFinite { name: name.clone(), element, value });
             }
             values.push((index as u32, given.clone()));
         }
-        State::new(values).ok_or_else(|| RunError::NotInModel {
-            what: "input".to_owned(),
-        })
+        State::new(values).ok_or_else(|| RunError::NotInModel { what: "input".to_owned() })
     }
 
     /// Outputs of a layer's operators, from the values of the state before it.
@@ -343,15 +311,11 @@ impl<'a> Runner<'a> {
         let definition = self
             .model
             .layer(layer)
-            .ok_or_else(|| RunError::NotInModel {
-                what: format!("layer {layer}"),
-            })?;
+            .ok_or_else(|| RunError::NotInModel { what: format!("layer {layer}") })?;
         let mut outputs: Vec<Tensor> = Vec::new();
         for position in 0..definition.operator_count {
             let operator = definition.first_operator + position;
-            let lost = || RunError::NotInModel {
-                what: format!("operand of operator {operator}"),
-            };
+            let lost = || RunError::NotInModel { what: format!("operand of operator {operator}") };
             let node = self.model.node(operator).ok_or_else(lost)?;
             let mut operands = Vec::new();
             for operand in &node.operands {
@@ -383,26 +347,19 @@ impl<'a> Runner<'a> {
     /// When an operator fails.
     pub fn next_state(&self, layer: u32, before: &State) -> Result<State, RunError> {
         let values = self.next_values(layer, before)?;
-        State::new(self.conduct.commit(layer + 1, values)).ok_or_else(|| RunError::NotInModel {
-            what: format!("state {}", layer + 1),
-        })
+        State::new(self.conduct.commit(layer + 1, values))
+            .ok_or_else(|| RunError::NotInModel { what: format!("state {}", layer + 1) })
     }
 
     fn next_values(&self, layer: u32, before: &State) -> Result<Vec<(u32, Tensor)>, RunError> {
         let outputs = self.layer_outputs(layer, before)?;
-        let missing = || RunError::NotInModel {
-            what: format!("layer {layer}"),
-        };
+        let missing = || RunError::NotInModel { what: format!("layer {layer}") };
         let definition = self.model.layer(layer).ok_or_else(missing)?;
         let first = self.model.header().output_of(definition.first_operator);
         let mut values = Vec::new();
         for value in &definition.live_out {
-            let written = value
-                .checked_sub(first)
-                .and_then(|at| outputs.get(at as usize));
-            let tensor = written
-                .or_else(|| before.tensor(*value))
-                .ok_or_else(missing)?;
+            let written = value.checked_sub(first).and_then(|at| outputs.get(at as usize));
+            let tensor = written.or_else(|| before.tensor(*value)).ok_or_else(missing)?;
             values.push((*value, tensor.clone()));
         }
         Ok(values)
@@ -425,9 +382,7 @@ impl<'a> Runner<'a> {
         let mut states = vec![input];
         for layer in 0..self.model.header().layer_count {
             let started = Instant::now();
-            let missing = || RunError::NotInModel {
-                what: format!("state {layer}"),
-            };
+            let missing = || RunError::NotInModel { what: format!("state {layer}") };
             let before = states.last().ok_or_else(missing)?;
             let values = self.next_values(layer, before)?;
             inference += started.elapsed();
@@ -440,17 +395,10 @@ impl<'a> Runner<'a> {
         let started = Instant::now();
         let state_roots = self.conduct.trace(states.iter().map(State::root).collect());
         let leaves: Vec<Digest> = state_roots.iter().map(|root| hash::leaf(&root.0)).collect();
-        let tree = ListTree::new(Tag::Trace, &leaves).ok_or_else(|| RunError::NotInModel {
-            what: "state".to_owned(),
-        })?;
+        let tree = ListTree::new(Tag::Trace, &leaves)
+            .ok_or_else(|| RunError::NotInModel { what: "state".to_owned() })?;
         commit += started.elapsed();
-        Ok(Trace {
-            states,
-            state_roots,
-            tree,
-            inference,
-            commit,
-        })
+        Ok(Trace { states, state_roots, tree, inference, commit })
     }
 
     /// The named outputs of a run.
@@ -468,9 +416,8 @@ impl<'a> Runner<'a> {
     /// # Errors
     /// When an operator fails.
     pub fn subtrace(&self, layer: u32, before: &State) -> Result<Subtrace, RunError> {
-        Subtrace::new(self.layer_outputs(layer, before)?).ok_or_else(|| RunError::NotInModel {
-            what: format!("layer {layer}"),
-        })
+        Subtrace::new(self.layer_outputs(layer, before)?)
+            .ok_or_else(|| RunError::NotInModel { what: format!("layer {layer}") })
     }
 
     /// Operands of an operator, from the inside of its layer and the state before it.
@@ -486,14 +433,9 @@ impl<'a> Runner<'a> {
     where
         'a: 't,
     {
-        let lost = || RunError::NotInModel {
-            what: format!("operand of operator {operator}"),
-        };
+        let lost = || RunError::NotInModel { what: format!("operand of operator {operator}") };
         let node = self.model.node(operator).ok_or_else(lost)?;
-        let layer = self
-            .model
-            .layer_of(operator)
-            .and_then(|layer| self.model.layer(layer));
+        let layer = self.model.layer_of(operator).and_then(|layer| self.model.layer(layer));
         let first = layer.ok_or_else(lost)?.first_operator;
         node.operands
             .iter()
@@ -520,9 +462,7 @@ impl<'a> Runner<'a> {
         element: u64,
         operands: &[&Tensor],
     ) -> Result<Vec<u64>, RunError> {
-        let lost = || RunError::NotInModel {
-            what: format!("accumulators of operator {operator}"),
-        };
+        let lost = || RunError::NotInModel { what: format!("accumulators of operator {operator}") };
         let node = self.model.node(operator).ok_or_else(lost)?;
         let mut states: Vec<Vec<u64>> = Vec::new();
         for number in 0..law::run_count(node) {
@@ -530,8 +470,6 @@ impl<'a> Runner<'a> {
             let state = law::run(node, element, number, before, &mut WholeTensors(operands));
             states.push(state.map_err(|_| lost())?);
         }
-        Ok(self
-            .conduct
-            .accumulators(self.model, operator, element, states.concat()))
+        Ok(self.conduct.accumulators(self.model, operator, element, states.concat()))
     }
 }

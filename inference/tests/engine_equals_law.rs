@@ -20,10 +20,7 @@ fn engines() -> Vec<Engine> {
 }
 
 fn kind(element: ElementType, dimensions: &[u64]) -> TensorType {
-    TensorType {
-        element,
-        shape: Shape::new(dimensions).unwrap(),
-    }
+    TensorType { element, shape: Shape::new(dimensions).unwrap() }
 }
 
 /// Values where functions turn, next to ordinary ones: a small generator of our own.
@@ -90,10 +87,7 @@ fn check(operator: Operator, operands: &[TensorType], output: TensorType, seed: 
         operands: operands
             .iter()
             .enumerate()
-            .map(|(value, kind)| Operand {
-                value: value as u32,
-                kind: kind.clone(),
-            })
+            .map(|(value, kind)| Operand { value: value as u32, kind: kind.clone() })
             .collect(),
         output,
     };
@@ -103,23 +97,13 @@ fn check(operator: Operator, operands: &[TensorType], output: TensorType, seed: 
         Operator::Gather { axis } => operands[0].shape.dimensions()[*axis as usize],
         _ => 100,
     };
-    let tensors: Vec<Tensor> = operands
-        .iter()
-        .map(|kind| numbers.tensor(kind, wild, below))
-        .collect();
+    let tensors: Vec<Tensor> =
+        operands.iter().map(|kind| numbers.tensor(kind, wild, below)).collect();
     let references: Vec<&Tensor> = tensors.iter().collect();
     let expected = by_law(&node, &references).map(|tensor| tensor.all_bits());
     for engine in engines() {
-        let found = engine
-            .run(&node, &references, None)
-            .map(|tensor| tensor.all_bits());
-        assert_eq!(
-            found,
-            expected,
-            "{:?} on {:?}",
-            node.operator,
-            engine.path()
-        );
+        let found = engine.run(&node, &references, None).map(|tensor| tensor.all_bits());
+        assert_eq!(found, expected, "{:?} on {:?}", node.operator, engine.path());
     }
 }
 
@@ -161,60 +145,25 @@ fn every_scalar_function_equals_the_law() {
         for function in floats {
             let operands = [kind(F32, left), kind(F32, right)];
             let operands = &operands[..function.operands()];
-            check(
-                Operator::Map { function },
-                operands,
-                kind(F32, out),
-                seed,
-                true,
-            );
+            check(Operator::Map { function }, operands, kind(F32, out), seed, true);
         }
         for function in [F::Equal, F::Less, F::LessOrEqual] {
             let operands = [kind(F32, left), kind(F32, right)];
-            check(
-                Operator::Map { function },
-                &operands,
-                kind(ElementType::Bool, out),
-                seed,
-                true,
-            );
+            check(Operator::Map { function }, &operands, kind(ElementType::Bool, out), seed, true);
         }
         let truth = kind(ElementType::Bool, left);
         let operands = [truth, kind(F32, right), kind(F32, left)];
-        check(
-            Operator::Map {
-                function: F::Select,
-            },
-            &operands,
-            kind(F32, out),
-            seed,
-            true,
-        );
+        check(Operator::Map { function: F::Select }, &operands, kind(F32, out), seed, true);
         let operands = [kind(ElementType::I64, left), kind(ElementType::I64, right)];
         let integer = kind(ElementType::I64, out);
-        check(
-            Operator::Map {
-                function: F::Multiply,
-            },
-            &operands,
-            integer,
-            seed,
-            true,
-        );
+        check(Operator::Map { function: F::Multiply }, &operands, integer, seed, true);
     }
 }
 
 #[test]
 fn elementary_functions_equal_the_law_on_dense_samples() {
     use MapFunction as F;
-    let functions = [
-        F::Exponential,
-        F::Logarithm,
-        F::Tanh,
-        F::Erf,
-        F::Sigmoid,
-        F::SquareRoot,
-    ];
+    let functions = [F::Exponential, F::Logarithm, F::Tanh, F::Erf, F::Sigmoid, F::SquareRoot];
     // Every 40,009th pattern: about 100,000 of the 2^32, all exponents and signs.
     let values: Vec<f32> = (0..=u32::MAX).step_by(40_009).map(f32::from_bits).collect();
     let shape = Shape::new(&[values.len() as u64]).unwrap();
@@ -222,10 +171,7 @@ fn elementary_functions_equal_the_law_on_dense_samples() {
     for function in functions {
         let node = Node {
             operator: Operator::Map { function },
-            operands: vec![Operand {
-                value: 0,
-                kind: input.kind().clone(),
-            }],
+            operands: vec![Operand { value: 0, kind: input.kind().clone() }],
             output: input.kind().clone(),
         };
         let expected = by_law(&node, &[&input]).unwrap();
@@ -246,13 +192,7 @@ fn movements_equal_the_law_for_every_element_type() {
         move_one(Operator::Reshape {}, &[4, 6], &[3, 8]);
         move_one(Operator::Reshape {}, &[], &[1, 1]);
         move_one(Operator::Expand {}, &[3, 1], &[2, 3, 4]);
-        move_one(
-            Operator::Transpose {
-                permutation: vec![2, 0, 1],
-            },
-            &[2, 3, 4],
-            &[4, 2, 3],
-        );
+        move_one(Operator::Transpose { permutation: vec![2, 0, 1] }, &[2, 3, 4], &[4, 2, 3]);
         let slice = |starts: Vec<i64>, steps: Vec<i64>| Operator::Slice { starts, steps };
         move_one(slice(vec![1, 2], vec![1, 2]), &[4, 9], &[3, 4]);
         move_one(slice(vec![3, 8], vec![-1, -3]), &[4, 9], &[4, 3]);
@@ -262,34 +202,15 @@ fn movements_equal_the_law_for_every_element_type() {
             move_one(pad(vec![-1, 2]), &[3, 3], &[2, 4]);
         } else {
             let fill = u64::from(2.5f32.to_bits());
-            move_one(
-                Operator::Pad {
-                    before: vec![1, 0],
-                    fill,
-                },
-                &[2, 3],
-                &[4, 5],
-            );
+            move_one(Operator::Pad { before: vec![1, 0], fill }, &[2, 3], &[4, 5]);
         }
         let parts = [of(&[2, 3]), of(&[2, 5]), of(&[2, 1])];
         check(Operator::Concat { axis: 1 }, &parts, of(&[2, 9]), 6, false);
         let indices = kind(ElementType::I64, &[2, 2]);
         let gathered = [of(&[3, 5, 4]), indices];
-        check(
-            Operator::Gather { axis: 1 },
-            &gathered,
-            of(&[3, 2, 2, 4]),
-            7,
-            false,
-        );
+        check(Operator::Gather { axis: 1 }, &gathered, of(&[3, 2, 2, 4]), 7, false);
         let indices = kind(ElementType::I64, &[]);
-        check(
-            Operator::Gather { axis: 0 },
-            &[of(&[3, 5]), indices],
-            of(&[5]),
-            8,
-            false,
-        );
+        check(Operator::Gather { axis: 0 }, &[of(&[3, 5]), indices], of(&[5]), 8, false);
     }
 }
 

@@ -53,11 +53,7 @@ pub struct Agent<C> {
 
 impl<C: fmt::Debug> fmt::Debug for Agent<C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Agent")
-            .field("core", &self.core)
-            .field("key", &self.key)
-            .finish()
+        formatter.debug_struct("Agent").field("core", &self.core).field("key", &self.key).finish()
     }
 }
 

@@ -28,9 +28,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }
@@ -115,11 +113,7 @@ fn replay_watched(
         let events = settlement
             .apply(entry.at_ms, &transaction)
             .map_err(|rejection| at(rejection.to_string()))?;
-        each(Receipt {
-            height: index as u64 + 1,
-            at_ms: entry.at_ms,
-            events,
-        });
+        each(Receipt { height: index as u64 + 1, at_ms: entry.at_ms, events });
     }
     Ok(settlement)
 }
@@ -163,21 +157,9 @@ impl EmbeddedLedger {
         let settlement = replay_watched(&genesis, &entries, &mut |receipt| receipts.push(receipt))?;
         let (height, _) = watch::channel(entries.len() as u64);
         let settlement = Arc::new(settlement);
-        let inner = Inner {
-            store,
-            settlement,
-            entries,
-            receipts,
-            stopped: false,
-        };
+        let inner = Inner { store, settlement, entries, receipts, stopped: false };
         let inner = Arc::new(Mutex::new(inner));
-        Ok(Self {
-            inner,
-            clock,
-            height,
-            genesis,
-            cut: recovered.cut,
-        })
+        Ok(Self { inner, clock, height, genesis, cut: recovered.cut })
     }
 
     /// The genesis.
@@ -217,23 +199,14 @@ impl Inner {
                 return Err(rejection.into());
             }
         };
-        let entry = LogEntry {
-            at_ms,
-            transaction: transaction.to_canonical(),
-        };
-        let unusable = |error: wire::WireError| LedgerError::Unusable {
-            reason: error.to_string(),
-        };
+        let entry = LogEntry { at_ms, transaction: transaction.to_canonical() };
+        let unusable = |error: wire::WireError| LedgerError::Unusable { reason: error.to_string() };
         let content = wire::encode(&entry).map_err(unusable)?;
         self.store.append(&content)?;
         self.stopped = false;
         self.entries.push(entry);
         let height = self.entries.len() as u64;
-        let receipt = Receipt {
-            height,
-            at_ms,
-            events,
-        };
+        let receipt = Receipt { height, at_ms, events };
         self.receipts.push(receipt.clone());
         Ok(receipt)
     }
@@ -265,30 +238,19 @@ impl Ledger for EmbeddedLedger {
     async fn view_at(&self, height: u64) -> Result<View, LedgerError> {
         let entries = {
             let inner = lock(&self.inner);
-            let missing = || LedgerError::Unusable {
-                reason: format!("height {height} is not reached"),
-            };
+            let missing =
+                || LedgerError::Unusable { reason: format!("height {height} is not reached") };
             let count = usize::try_from(height).map_err(|_| missing())?;
             inner.entries.get(..count).ok_or_else(missing)?.to_vec()
         };
         let settlement = Arc::new(replay(&self.genesis, &entries)?);
-        Ok(View {
-            height,
-            now_ms: settlement.now_ms(),
-            settlement,
-        })
+        Ok(View { height, now_ms: settlement.now_ms(), settlement })
     }
 
     async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Receipt>, LedgerError> {
         let inner = lock(&self.inner);
         let first = usize::try_from(after).unwrap_or(usize::MAX);
-        Ok(inner
-            .receipts
-            .iter()
-            .skip(first)
-            .take(limit)
-            .cloned()
-            .collect())
+        Ok(inner.receipts.iter().skip(first).take(limit).cloned().collect())
     }
 
     async fn wait_beyond(&self, height: u64) -> Result<(), LedgerError> {
@@ -310,18 +272,11 @@ mod tests {
 
     fn genesis() -> Genesis {
         let parameters = Parameters::default();
-        Genesis {
-            chain_id: 1,
-            bank: bank().address(),
-            parameters,
-        }
+        Genesis { chain_id: 1, bank: bank().address(), parameters }
     }
 
     fn deposit(nonce: u64) -> SignedTransaction {
-        let action = Action::Deposit {
-            account: bank().address(),
-            amount_wei: 5,
-        };
+        let action = Action::Deposit { account: bank().address(), amount_wei: 5 };
         bank().sign(&genesis().domain(), nonce, &action)
     }
 
@@ -333,10 +288,7 @@ mod tests {
             let ledger =
                 EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap();
             for nonce in 0..5 {
-                assert_eq!(
-                    ledger.submit(deposit(nonce)).await.unwrap().height,
-                    nonce + 1
-                );
+                assert_eq!(ledger.submit(deposit(nonce)).await.unwrap().height, nonce + 1);
             }
             let again = ledger.submit(deposit(4)).await.unwrap_err();
             assert!(matches!(again, LedgerError::Rejected(_)), "{again}");
@@ -345,16 +297,7 @@ mod tests {
         let view = ledger.view().await.unwrap();
         assert_eq!(view.height, 5);
         assert_eq!(view.settlement.money().deposited_wei(), 25);
-        assert_eq!(
-            ledger
-                .view_at(2)
-                .await
-                .unwrap()
-                .settlement
-                .money()
-                .deposited_wei(),
-            10
-        );
+        assert_eq!(ledger.view_at(2).await.unwrap().settlement.money().deposited_wei(), 10);
         assert_eq!(ledger.events_after(3, 10).await.unwrap().len(), 2);
     }
 
@@ -363,10 +306,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
         drop(EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap());
-        let other = Genesis {
-            chain_id: 2,
-            ..genesis()
-        };
+        let other = Genesis { chain_id: 2, ..genesis() };
         assert!(EmbeddedLedger::open(folder.path(), other, clock).is_err());
     }
 }

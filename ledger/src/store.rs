@@ -79,13 +79,7 @@ impl Store {
             .open()
             .map_err(fail)?;
         let log = database.open_tree("log").map_err(fail)?;
-        let mut store = Self {
-            path: path.clone(),
-            database,
-            log,
-            height: 0,
-            chain: [0; 32],
-        };
+        let mut store = Self { path: path.clone(), database, log, height: 0, chain: [0; 32] };
         let mut contents = Vec::new();
         let mut torn = Vec::new();
         for entry in store.log.iter() {
@@ -104,14 +98,8 @@ impl Store {
         // A torn write leaves one damaged record at the end. More, or a whole one behind it, is
         // not what a crash leaves: say so rather than guess.
         if torn.len() > 1 {
-            let reason = torn
-                .first()
-                .map_or(String::new(), |(_, reason)| reason.clone());
-            return Err(StoreError::Damaged {
-                path,
-                height: store.height,
-                reason,
-            });
+            let reason = torn.first().map_or(String::new(), |(_, reason)| reason.clone());
+            return Err(StoreError::Damaged { path, height: store.height, reason });
         }
         let cut = torn.len() as u64;
         for (key, _) in torn {
@@ -148,23 +136,13 @@ impl Store {
     /// # Errors
     /// When it may not be on disk. The log must then be opened anew before it is used again.
     pub fn append(&mut self, content: &[u8]) -> Result<u64, StoreError> {
-        let fail = |reason: String| StoreError::Database {
-            path: self.path.clone(),
-            reason,
-        };
+        let fail = |reason: String| StoreError::Database { path: self.path.clone(), reason };
         let chain = link(&self.chain, content);
-        let record = Record {
-            content: content.to_vec(),
-            chain,
-        };
+        let record = Record { content: content.to_vec(), chain };
         let value = wire::encode(&record).map_err(|error| fail(error.to_string()))?;
         let key = self.height.to_be_bytes();
-        self.log
-            .insert(key, value)
-            .map_err(|error| fail(error.to_string()))?;
-        self.database
-            .flush()
-            .map_err(|error| fail(error.to_string()))?;
+        self.log.insert(key, value).map_err(|error| fail(error.to_string()))?;
+        self.database.flush().map_err(|error| fail(error.to_string()))?;
         self.height += 1;
         self.chain = chain;
         Ok(self.height)
@@ -214,9 +192,6 @@ mod tests {
         fill(folder.path(), 4);
         tamper(folder.path(), 1, |value| value[15] ^= 1);
         let error = Store::open(folder.path()).unwrap_err();
-        assert!(
-            matches!(error, StoreError::Damaged { height: 1, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, StoreError::Damaged { height: 1, .. }), "{error}");
     }
 }

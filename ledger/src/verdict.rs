@@ -145,11 +145,7 @@ fn bits_text(words: &[u64]) -> String {
 
 /// The first words that differ, where a state has many.
 fn first_difference(claimed: &[u64], expected: &[u64]) -> (Vec<u64>, Vec<u64>) {
-    let at = claimed
-        .iter()
-        .zip(expected)
-        .position(|(a, b)| a != b)
-        .unwrap_or(0);
+    let at = claimed.iter().zip(expected).position(|(a, b)| a != b).unwrap_or(0);
     let pick = |words: &[u64]| words.get(at).copied().into_iter().collect();
     (pick(claimed), pick(expected))
 }
@@ -158,10 +154,7 @@ fn delta(settlement: &Settlement, events: &[Event], account: &Address) -> i128 {
     let deposited: u128 = events
         .iter()
         .map(|event| match event {
-            Event::Deposited {
-                account: to,
-                amount_wei,
-            } if to == account => *amount_wei,
+            Event::Deposited { account: to, amount_wei } if to == account => *amount_wei,
             _ => 0,
         })
         .sum();
@@ -176,9 +169,8 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
     for entry in entries {
         let transaction = SignedTransaction::from_canonical(&entry.transaction).ok()?;
         let was_known = settlement.claim(claim_id).is_some();
-        let was_standing = settlement
-            .claim(claim_id)
-            .is_some_and(|claim| claim.status == ClaimStatus::Standing);
+        let was_standing =
+            settlement.claim(claim_id).is_some_and(|claim| claim.status == ClaimStatus::Standing);
         events.extend(settlement.apply(entry.at_ms, &transaction).ok()?);
         let claim = settlement.claim(claim_id);
         transactions += u64::from(was_known || claim.is_some());
@@ -191,11 +183,8 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
     }
     let claim = settlement.claim(claim_id)?;
     let facts = &claim.facts;
-    let challenges: Vec<_> = claim
-        .challenges
-        .iter()
-        .filter_map(|id| settlement.challenge(id))
-        .collect();
+    let challenges: Vec<_> =
+        claim.challenges.iter().filter_map(|id| settlement.challenge(id)).collect();
     let challenger = challenges.first().map(|challenge| challenge.challenger);
     let mut verdict = Verdict {
         verdict: "open".to_owned(),
@@ -223,30 +212,18 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
         },
     };
     let count = facts.header().layer_count;
-    let layer_of = |operator: u32| {
-        facts
-            .layer_of(operator)
-            .map(|(index, _)| LayerPlace { index, count })
-    };
+    let layer_of =
+        |operator: u32| facts.layer_of(operator).map(|(index, _)| LayerPlace { index, count });
     let operator_of = |index: u32| {
-        let kind = facts
-            .operator(index)
-            .map(|node| node.operator.kind().to_owned());
-        kind.map(|kind| OperatorPlace {
-            index,
-            name: String::new(),
-            kind,
-        })
+        let kind = facts.operator(index).map(|node| node.operator.kind().to_owned());
+        kind.map(|kind| OperatorPlace { index, name: String::new(), kind })
     };
     let refutation = match &last_action {
         Some((Action::Refute { refutation, .. }, _)) => Some(refutation),
         _ => None,
     };
     match &claim.status {
-        ClaimStatus::Fallen {
-            reason: FallReason::Silence(request),
-            ..
-        } => {
+        ClaimStatus::Fallen { reason: FallReason::Silence(request), .. } => {
             verdict.verdict = "fraud".to_owned();
             verdict.reason = "silence".to_owned();
             let layer = match request {
@@ -268,10 +245,7 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
             };
             verdict.layer = layer.map(|index| LayerPlace { index, count });
         }
-        ClaimStatus::Fallen {
-            reason: FallReason::Refuted(evidence),
-            ..
-        } => {
+        ClaimStatus::Fallen { reason: FallReason::Refuted(evidence), .. } => {
             verdict.verdict = "fraud".to_owned();
             verdict.step_proof_bytes = last_action.as_ref().map_or(0, |(_, bytes)| *bytes);
             describe(&mut verdict, evidence, refutation, facts, count);
@@ -290,13 +264,7 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
                 None => "challenger-silent",
             }
             .to_owned();
-            if let Some(Refutation::Step {
-                operator,
-                element,
-                run,
-                ..
-            }) = refutation
-            {
+            if let Some(Refutation::Step { operator, element, run, .. }) = refutation {
                 verdict.step_proof_bytes = last_action.as_ref().map_or(0, |(_, bytes)| *bytes);
                 verdict.layer = layer_of(*operator);
                 verdict.operator = operator_of(*operator);
@@ -322,31 +290,19 @@ fn describe(
     count: u32,
 ) {
     let kind_of = |operator: u32| {
-        facts
-            .operator(operator)
-            .map_or(String::new(), |node| node.operator.kind().to_owned())
+        facts.operator(operator).map_or(String::new(), |node| node.operator.kind().to_owned())
     };
     match evidence {
-        Evidence::Step {
-            operator,
-            element,
-            run,
-            claimed,
-            expected,
-            multiply_adds,
-        } => {
+        Evidence::Step { operator, element, run, claimed, expected, multiply_adds } => {
             verdict.reason = "step".to_owned();
-            verdict.layer = facts
-                .layer_of(*operator)
-                .map(|(index, _)| LayerPlace { index, count });
+            verdict.layer = facts.layer_of(*operator).map(|(index, _)| LayerPlace { index, count });
             verdict.operator = Some(OperatorPlace {
                 index: *operator,
                 name: String::new(),
                 kind: kind_of(*operator),
             });
-            verdict.element = facts
-                .operator(*operator)
-                .map(|node| node.output.shape.unravel(*element));
+            verdict.element =
+                facts.operator(*operator).map(|node| node.output.shape.unravel(*element));
             verdict.run = Some(*run);
             verdict.step_multiply_adds = *multiply_adds;
             match expected {
@@ -361,9 +317,7 @@ fn describe(
                 }
             }
         }
-        Evidence::Contradiction {
-            claimed, expected, ..
-        } => {
+        Evidence::Contradiction { claimed, expected, .. } => {
             let (reason, layer) = match refutation {
                 Some(Refutation::Carry { layer, .. }) => ("carry", Some(*layer)),
                 Some(Refutation::Binding { layer, operator }) => {
@@ -388,9 +342,7 @@ fn describe(
         }
         Evidence::Leaf { operator, .. } => {
             verdict.reason = "malformed".to_owned();
-            verdict.layer = facts
-                .layer_of(*operator)
-                .map(|(index, _)| LayerPlace { index, count });
+            verdict.layer = facts.layer_of(*operator).map(|(index, _)| LayerPlace { index, count });
             verdict.operator = Some(OperatorPlace {
                 index: *operator,
                 name: String::new(),
@@ -427,10 +379,7 @@ pub fn write_file(
     claim: &Digest,
     verdict: &Verdict,
 ) -> Result<(), VerdictError> {
-    let fail = |reason: String| VerdictError::Io {
-        path: path.display().to_string(),
-        reason,
-    };
+    let fail = |reason: String| VerdictError::Io { path: path.display().to_string(), reason };
     let content = FileContent {
         format: FORMAT.to_owned(),
         version: VERSION,
@@ -438,10 +387,7 @@ pub fn write_file(
         claim: claim.to_string(),
         transactions: entries
             .iter()
-            .map(|entry| FileEntry {
-                at_ms: entry.at_ms,
-                transaction: to_hex(&entry.transaction),
-            })
+            .map(|entry| FileEntry { at_ms: entry.at_ms, transaction: to_hex(&entry.transaction) })
             .collect(),
         verdict: verdict.clone(),
     };
@@ -460,24 +406,15 @@ pub fn replay_bytes(path: &str, bytes: &[u8]) -> Result<Verdict, VerdictError> {
         reason,
     };
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(malformed(
-            "file",
-            format!("larger than {FILE_BYTES_MAX} bytes"),
-        ));
+        return Err(malformed("file", format!("larger than {FILE_BYTES_MAX} bytes")));
     }
     let content: FileContent =
         serde_json::from_slice(bytes).map_err(|error| malformed("file", error.to_string()))?;
     if content.format != FORMAT {
-        return Err(malformed(
-            "format",
-            format!("{:?} is not {FORMAT:?}", content.format),
-        ));
+        return Err(malformed("format", format!("{:?} is not {FORMAT:?}", content.format)));
     }
     if content.version != VERSION {
-        return Err(malformed(
-            "version",
-            format!("{} is not {VERSION}", content.version),
-        ));
+        return Err(malformed("version", format!("{} is not {VERSION}", content.version)));
     }
     let hex = |field: &str, text: &str| {
         parse_hex(text).ok_or_else(|| malformed(field, "not hexadecimal behind 0x".to_owned()))
@@ -489,15 +426,9 @@ pub fn replay_bytes(path: &str, bytes: &[u8]) -> Result<Verdict, VerdictError> {
     let mut entries = Vec::new();
     for (index, entry) in content.transactions.iter().enumerate() {
         let transaction = hex(&format!("transactions[{index}]"), &entry.transaction)?;
-        entries.push(LogEntry {
-            at_ms: entry.at_ms,
-            transaction,
-        });
+        entries.push(LogEntry { at_ms: entry.at_ms, transaction });
     }
-    let broken = |reason: String| VerdictError::NotReplayable {
-        path: path.to_owned(),
-        reason,
-    };
+    let broken = |reason: String| VerdictError::NotReplayable { path: path.to_owned(), reason };
     replay(&genesis, &entries).map_err(|error| broken(error.to_string()))?;
     let mut derived = derive(&genesis, &entries, &claim)
         .ok_or_else(|| broken("they hold no such claim".to_owned()))?;
@@ -509,10 +440,7 @@ pub fn replay_bytes(path: &str, bytes: &[u8]) -> Result<Verdict, VerdictError> {
     if derived != content.verdict {
         return Err(VerdictError::Contradiction {
             path: path.to_owned(),
-            recorded: format!(
-                "{:?} by {}",
-                content.verdict.verdict, content.verdict.reason
-            ),
+            recorded: format!("{:?} by {}", content.verdict.verdict, content.verdict.reason),
             derived: format!("{:?} by {}", derived.verdict, derived.reason),
         });
     }

@@ -48,11 +48,8 @@ const fn configuration() -> Configuration<BigEndian, Fixint, Limit<ENVELOPE_BYTE
 /// When the value is over the limit.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
     let mut bytes = VERSION.to_be_bytes().to_vec();
-    let body = bincode::serde::encode_to_vec(value, configuration()).map_err(|error| {
-        WireError::Damaged {
-            reason: error.to_string(),
-        }
-    })?;
+    let body = bincode::serde::encode_to_vec(value, configuration())
+        .map_err(|error| WireError::Damaged { reason: error.to_string() })?;
     bytes.extend(body);
     match bytes.len() {
         length if length > ENVELOPE_BYTES_MAX => Err(WireError::TooLong { bytes: length }),
@@ -69,9 +66,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
         return Err(WireError::TooLong { bytes: bytes.len() });
     }
     let damaged = |reason: String| WireError::Damaged { reason };
-    let (version, body) = bytes
-        .split_first_chunk::<2>()
-        .ok_or_else(|| damaged("it is empty".to_owned()))?;
+    let (version, body) =
+        bytes.split_first_chunk::<2>().ok_or_else(|| damaged("it is empty".to_owned()))?;
     let found = u16::from_be_bytes(*version);
     if found != VERSION {
         return Err(WireError::Version { found });

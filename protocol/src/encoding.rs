@@ -72,9 +72,7 @@ impl<'a> Reader<'a> {
                 self.rest = tail;
                 Ok(head)
             }
-            _ => Err(DecodeError::Truncated {
-                missing: count.saturating_sub(self.rest.len()),
-            }),
+            _ => Err(DecodeError::Truncated { missing: count.saturating_sub(self.rest.len()) }),
         }
     }
 
@@ -89,16 +87,10 @@ impl<'a> Reader<'a> {
     pub fn length(&mut self, kind: &'static str, limit: usize) -> Result<usize, DecodeError> {
         let length = u32::decode(self)? as usize;
         if length > limit {
-            return Err(DecodeError::TooLong {
-                kind,
-                length: length as u64,
-                limit: limit as u64,
-            });
+            return Err(DecodeError::TooLong { kind, length: length as u64, limit: limit as u64 });
         }
         if length > self.rest.len() {
-            return Err(DecodeError::Truncated {
-                missing: length - self.rest.len(),
-            });
+            return Err(DecodeError::Truncated { missing: length - self.rest.len() });
         }
         Ok(length)
     }
@@ -197,11 +189,7 @@ impl<T: Canonical> Canonical for Option<T> {
         }
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(if bool::decode(reader)? {
-            Some(T::decode(reader)?)
-        } else {
-            None
-        })
+        Ok(if bool::decode(reader)? { Some(T::decode(reader)?) } else { None })
     }
 }
 

@@ -83,12 +83,7 @@ pub struct Window {
     /// Padding before height and width; what lies behind follows from the output's shape.
     pub pads: (u32, u32),
 }
-canonical_struct!(Window {
-    kernel,
-    strides,
-    dilations,
-    pads
-});
+canonical_struct!(Window { kernel, strides, dilations, pads });
 
 /// An operator of the canonical graph.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -268,11 +263,7 @@ pub struct Node {
     /// Type of the result.
     pub output: TensorType,
 }
-canonical_struct!(Node {
-    operator,
-    operands,
-    output
-});
+canonical_struct!(Node { operator, operands, output });
 
 impl Node {
     /// Hash of the node as a leaf of the graph's tree.
@@ -293,12 +284,7 @@ pub struct Layer {
     /// Values that are live at the boundary behind it, ascending.
     pub live_out: Vec<u32>,
 }
-canonical_struct!(Layer {
-    first_operator,
-    operator_count,
-    live_in,
-    live_out
-});
+canonical_struct!(Layer { first_operator, operator_count, live_in, live_out });
 
 impl Layer {
     /// Hash of the layer as a leaf of the layer table.
@@ -398,9 +384,7 @@ impl ModelHeader {
 
     /// The value that an operator writes.
     pub fn output_of(&self, operator: u32) -> u32 {
-        self.input_count
-            .saturating_add(self.weight_count)
-            .saturating_add(operator)
+        self.input_count.saturating_add(self.weight_count).saturating_add(operator)
     }
 }
 
@@ -422,10 +406,7 @@ impl Graph {
     pub fn commit(&self, weight_roots: &[Digest], profile: Profile) -> Option<CommittedGraph> {
         let nodes: Vec<_> = self.nodes.iter().map(Node::leaf).collect();
         let layers: Vec<_> = self.layers.iter().map(Layer::leaf).collect();
-        let weights: Vec<_> = weight_roots
-            .iter()
-            .map(|root| hash::leaf(&root.0))
-            .collect();
+        let weights: Vec<_> = weight_roots.iter().map(|root| hash::leaf(&root.0)).collect();
         let nodes = ListTree::new(Tag::Graph, &nodes)?;
         let layers = ListTree::new(Tag::Layers, &layers)?;
         let weights = ListTree::new(Tag::Weights, &weights)?;
@@ -439,12 +420,7 @@ impl Graph {
             layer_count: u32::try_from(self.layers.len()).ok()?,
             profile,
         };
-        header.is_within_limits().then_some(CommittedGraph {
-            header,
-            nodes,
-            layers,
-            weights,
-        })
+        header.is_within_limits().then_some(CommittedGraph { header, nodes, layers, weights })
     }
 }
 
@@ -477,14 +453,7 @@ impl NodeProof {
     /// Whether the model has this node at this index.
     pub fn verify(&self, header: &ModelHeader) -> bool {
         let (root, count) = (&header.graph_root, header.operator_count);
-        merkle::verify_list(
-            Tag::Graph,
-            root,
-            count,
-            self.index,
-            self.node.leaf(),
-            &self.path,
-        )
+        merkle::verify_list(Tag::Graph, root, count, self.index, self.node.leaf(), &self.path)
     }
 }
 
@@ -504,14 +473,7 @@ impl LayerProof {
     /// Whether the model has this layer at this index.
     pub fn verify(&self, header: &ModelHeader) -> bool {
         let (root, count) = (&header.layers_root, header.layer_count);
-        merkle::verify_list(
-            Tag::Layers,
-            root,
-            count,
-            self.index,
-            self.layer.leaf(),
-            &self.path,
-        )
+        merkle::verify_list(Tag::Layers, root, count, self.index, self.layer.leaf(), &self.path)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod hash;
 pub mod law;
 pub mod merkle;
 pub mod numerics;
+pub mod openings;
 pub mod referee;
 pub mod settlement;
 pub mod tensor;

@@ -108,11 +108,7 @@ pub fn fold_opening(
     let mut given = children.iter();
     let mut level = Vec::new();
     for child in (index << levels)..((index + 1) << levels) {
-        level.push(if shape.is_padding(reached, child) {
-            padding
-        } else {
-            *given.next()?
-        });
+        level.push(if shape.is_padding(reached, child) { padding } else { *given.next()? });
     }
     if given.next().is_some() {
         return None;
@@ -175,10 +171,7 @@ pub struct Tree {
 
 impl core::fmt::Debug for Tree {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter
-            .debug_struct("Tree")
-            .field("shape", &self.shape)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Tree").field("shape", &self.shape).finish_non_exhaustive()
     }
 }
 
@@ -201,11 +194,7 @@ impl Tree {
             });
         }
         let inner = rs_merkle::MerkleTree::from_leaves(&padded);
-        Some(Self {
-            shape,
-            leaves: padded,
-            inner,
-        })
+        Some(Self { shape, leaves: padded, inner })
     }
 
     /// Shape of the tree.
@@ -226,9 +215,7 @@ impl Tree {
         let below = self.shape.depth() - depth;
         let first = usize::try_from(index << below).ok()?;
         let leaves = self.leaves.get(first..first + (1 << below))?;
-        rs_merkle::MerkleTree::<TreeHasher>::from_leaves(leaves)
-            .root()
-            .map(Digest)
+        rs_merkle::MerkleTree::<TreeHasher>::from_leaves(leaves).root().map(Digest)
     }
 
     /// Hashes an opening of a node shows: its real descendants, one opening further down.

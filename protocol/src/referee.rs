@@ -160,23 +160,15 @@ pub enum RefereeError {
 /// When the refutation is incomplete or its proofs are wrong; it then decides nothing.
 pub fn judge(facts: &Facts, refutation: &Refutation) -> Result<Finding, RefereeError> {
     match refutation {
-        Refutation::Step {
-            operator,
-            element,
-            run,
-            operands,
-        } => judge_step(facts, *operator, *element, *run, operands),
+        Refutation::Step { operator, element, run, operands } => {
+            judge_step(facts, *operator, *element, *run, operands)
+        }
         Refutation::Binding { layer, operator } => {
             let definition = facts.layer(*layer).ok_or(RefereeError::NotOpen)?;
-            definition
-                .position(*operator)
-                .ok_or(RefereeError::OutOfRange)?;
+            definition.position(*operator).ok_or(RefereeError::OutOfRange)?;
             let value = facts.header().output_of(*operator);
-            let written = facts
-                .root(TreeId::Tensor {
-                    operator: *operator,
-                })
-                .ok_or(RefereeError::NotOpen)?;
+            let written =
+                facts.root(TreeId::Tensor { operator: *operator }).ok_or(RefereeError::NotOpen)?;
             judge_state_value(facts, *layer, definition, value, written)
         }
         Refutation::Carry { layer, value } => {
@@ -185,18 +177,14 @@ pub fn judge(facts: &Facts, refutation: &Refutation) -> Result<Finding, RefereeE
             judge_state_value(facts, *layer, definition, *value, before)
         }
         Refutation::StateValue { boundary, position } => {
-            let (claimed, _) = facts
-                .value(*boundary, *position)
-                .ok_or(RefereeError::NotOpen)?;
+            let (claimed, _) = facts.value(*boundary, *position).ok_or(RefereeError::NotOpen)?;
             let before = boundary.checked_sub(1).and_then(|layer| facts.layer(layer));
             let live = match (facts.layer(*boundary), before) {
                 (Some(layer), _) => &layer.live_in,
                 (None, Some(layer)) => &layer.live_out,
                 (None, None) => return Err(RefereeError::NotOpen),
             };
-            let expected = *live
-                .get(*position as usize)
-                .ok_or(RefereeError::OutOfRange)?;
+            let expected = *live.get(*position as usize).ok_or(RefereeError::OutOfRange)?;
             Ok(match claimed == expected {
                 true => Finding::Sound,
                 false => Finding::Fraud(Evidence::StateValue { claimed, expected }),
@@ -205,16 +193,10 @@ pub fn judge(facts: &Facts, refutation: &Refutation) -> Result<Finding, RefereeE
         Refutation::Leaf { operator, leaf } => {
             let node = facts.operator(*operator).ok_or(RefereeError::NotOpen)?;
             let bytes = facts.leaf(*operator, *leaf).ok_or(RefereeError::NotOpen)?;
-            let (_, count) = node
-                .output
-                .leaf_range(*leaf)
-                .ok_or(RefereeError::OutOfRange)?;
+            let (_, count) = node.output.leaf_range(*leaf).ok_or(RefereeError::OutOfRange)?;
             Ok(match leaf_is_canonical(node.output.element, bytes, count) {
                 true => Finding::Sound,
-                false => Finding::Fraud(Evidence::Leaf {
-                    operator: *operator,
-                    leaf: *leaf,
-                }),
+                false => Finding::Fraud(Evidence::Leaf { operator: *operator, leaf: *leaf }),
             })
         }
     }
@@ -227,17 +209,9 @@ fn value_of_state(
     live: &[u32],
     value: u32,
 ) -> Result<Digest, RefereeError> {
-    let position = live
-        .binary_search(&value)
-        .map_err(|_| RefereeError::OutOfRange)?;
-    let (id, root) = facts
-        .value(boundary, position as u32)
-        .ok_or(RefereeError::NotOpen)?;
-    if id == value {
-        Ok(root)
-    } else {
-        Err(RefereeError::NotOpen)
-    }
+    let position = live.binary_search(&value).map_err(|_| RefereeError::OutOfRange)?;
+    let (id, root) = facts.value(boundary, position as u32).ok_or(RefereeError::NotOpen)?;
+    if id == value { Ok(root) } else { Err(RefereeError::NotOpen) }
 }
 
 fn judge_state_value(
@@ -251,11 +225,7 @@ fn judge_state_value(
     let claimed = value_of_state(facts, behind, &definition.live_out, value)?;
     Ok(match claimed == expected {
         true => Finding::Sound,
-        false => Finding::Fraud(Evidence::Contradiction {
-            value,
-            claimed,
-            expected,
-        }),
+        false => Finding::Fraud(Evidence::Contradiction { value, claimed, expected }),
     })
 }
 
@@ -268,9 +238,7 @@ impl Operands for ProvenLeaves<'_> {
     type Error = RefereeError;
 
     fn element(&mut self, operand: usize, index: u64) -> Result<u64, RefereeError> {
-        let missing = RefereeError::MissingLeaf {
-            operand: operand as u32,
-        };
+        let missing = RefereeError::MissingLeaf { operand: operand as u32 };
         let (kind, leaves) = self.operands.get(operand).ok_or(missing)?;
         let (position, place) = kind.locate(index).ok_or(RefereeError::OutOfRange)?;
         let leaf = leaves.get(&position).ok_or(missing)?;
@@ -298,20 +266,13 @@ fn judge_step(
     if run >= runs || proofs.len() != node.operands.len() {
         return Err(RefereeError::OutOfRange);
     }
-    let mut proven = ProvenLeaves {
-        operands: Vec::new(),
-    };
+    let mut proven = ProvenLeaves { operands: Vec::new() };
     for (place, (operand, proof)) in node.operands.iter().zip(proofs).enumerate() {
-        let bad = RefereeError::BadOperand {
-            operand: place as u32,
-        };
+        let bad = RefereeError::BadOperand { operand: place as u32 };
         if !operand_is_committed(facts, layer_index, layer, operand.value, proof) {
             return Err(bad);
         }
-        let shape = operand
-            .kind
-            .tree_shape()
-            .ok_or(RefereeError::MalformedNode)?;
+        let shape = operand.kind.tree_shape().ok_or(RefereeError::MalformedNode)?;
         let mut leaves = BTreeMap::new();
         for leaf in &proof.leaves {
             let tree_root =
@@ -324,15 +285,12 @@ fn judge_step(
         proven.operands.push((&operand.kind, leaves));
     }
     let (claimed, recomputed) = if runs == 1 {
-        let claimed = facts
-            .claimed_element(operator, element)
-            .map_err(|_| RefereeError::NotOpen)?;
+        let claimed =
+            facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
         let recomputed = law::element(node, element, &mut proven).map(|bits| alloc::vec![bits]);
         (alloc::vec![claimed], recomputed)
     } else {
-        let words = facts
-            .accumulators(operator, element)
-            .ok_or(RefereeError::NotOpen)?;
+        let words = facts.accumulators(operator, element).ok_or(RefereeError::NotOpen)?;
         let width = law::state_words(node);
         let state = |number: u64| {
             let first = usize::try_from(number).ok()?.checked_mul(width)?;
@@ -351,14 +309,7 @@ fn judge_step(
         return Ok(Finding::Sound);
     }
     let multiply_adds = law::multiply_adds(node).min(law::RUN_ELEMENTS);
-    let evidence = Evidence::Step {
-        operator,
-        element,
-        run,
-        claimed,
-        expected,
-        multiply_adds,
-    };
+    let evidence = Evidence::Step { operator, element, run, claimed, expected, multiply_adds };
     Ok(Finding::Fraud(evidence))
 }
 
@@ -370,16 +321,9 @@ fn judge_last_step(
     element: u64,
     runs: u64,
 ) -> Result<Finding, RefereeError> {
-    let words = facts
-        .accumulators(operator, element)
-        .ok_or(RefereeError::NotOpen)?;
-    let claimed = facts
-        .claimed_element(operator, element)
-        .map_err(|_| RefereeError::NotOpen)?;
-    let states: Vec<Vec<u64>> = words
-        .chunks(law::state_words(node))
-        .map(<[u64]>::to_vec)
-        .collect();
+    let words = facts.accumulators(operator, element).ok_or(RefereeError::NotOpen)?;
+    let claimed = facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
+    let states: Vec<Vec<u64>> = words.chunks(law::state_words(node)).map(<[u64]>::to_vec).collect();
     let expected = law::finish(node, &states);
     if expected == Some(claimed) {
         return Ok(Finding::Sound);
@@ -410,32 +354,18 @@ fn operand_is_committed(
     match header.source(value) {
         Some(ValueSource::Weight(index)) => {
             let root = Some(header.weights_root);
-            in_list(
-                Tag::Weights,
-                root,
-                header.weight_count as usize,
-                index,
-                leaf,
-            )
+            in_list(Tag::Weights, root, header.weight_count as usize, index, leaf)
         }
         Some(ValueSource::Operator(operator)) if layer.position(operator).is_some() => {
             let root = facts.root(TreeId::Subtrace { layer: layer_index });
             let position = layer.position(operator).unwrap_or(u32::MAX);
-            in_list(
-                Tag::Subtrace,
-                root,
-                layer.operator_count as usize,
-                position,
-                leaf,
-            )
+            in_list(Tag::Subtrace, root, layer.operator_count as usize, position, leaf)
         }
         Some(ValueSource::Input(_) | ValueSource::Operator(_)) => {
             let Ok(position) = layer.live_in.binary_search(&value) else {
                 return false;
             };
-            let root = facts.root(TreeId::State {
-                boundary: layer_index,
-            });
+            let root = facts.root(TreeId::State { boundary: layer_index });
             let leaf = state_leaf(value, &proof.root);
             in_list(Tag::State, root, layer.live_in.len(), position as u32, leaf)
         }

@@ -74,9 +74,7 @@ impl Shape {
         if dimensions.len() > RANK_MAX || dimensions.contains(&0) {
             return None;
         }
-        let count = dimensions
-            .iter()
-            .try_fold(1u64, |product, size| product.checked_mul(*size))?;
+        let count = dimensions.iter().try_fold(1u64, |product, size| product.checked_mul(*size))?;
         (count <= ELEMENTS_MAX).then(|| Self(dimensions.to_vec()))
     }
 
@@ -127,10 +125,7 @@ impl Shape {
 
     /// Flat index of coordinates.
     pub fn ravel(&self, coordinates: &[u64]) -> u64 {
-        self.0
-            .iter()
-            .zip(coordinates)
-            .fold(0, |index, (size, at)| index * size + at)
+        self.0.iter().zip(coordinates).fold(0, |index, (size, at)| index * size + at)
     }
 }
 
@@ -143,11 +138,7 @@ impl Canonical for Shape {
         let rank = usize::from(u8::decode(reader)?);
         if rank > RANK_MAX {
             let limit = RANK_MAX as u64;
-            return Err(DecodeError::TooLong {
-                kind: "rank",
-                length: rank as u64,
-                limit,
-            });
+            return Err(DecodeError::TooLong { kind: "rank", length: rank as u64, limit });
         }
         let mut dimensions = Vec::new();
         for _ in 0..rank {
@@ -195,10 +186,7 @@ impl TensorType {
         let columns = self.shape.columns();
         let leaves = columns.div_ceil(per_leaf).next_power_of_two();
         let (row, first) = (position / leaves, (position % leaves) * per_leaf);
-        Some((
-            row * columns + first,
-            (columns - first).min(per_leaf) as usize,
-        ))
+        Some((row * columns + first, (columns - first).min(per_leaf) as usize))
     }
 
     /// The commitment to a tensor of this type, given the root of its leaf tree.
@@ -224,23 +212,14 @@ pub fn pack_leaf(element: ElementType, elements: impl IntoIterator<Item = u64>) 
 pub fn leaf_element(element: ElementType, bytes: &LeafBytes, place: usize) -> Option<u64> {
     let width = element.bytes();
     let chunk = bytes.get(place * width..(place + 1) * width)?;
-    Some(
-        chunk
-            .iter()
-            .fold(0, |bits, byte| (bits << 8) | u64::from(*byte)),
-    )
+    Some(chunk.iter().fold(0, |bits, byte| (bits << 8) | u64::from(*byte)))
 }
 
 /// Whether a leaf holds `count` stored values and zeros behind them.
 pub fn leaf_is_canonical(element: ElementType, bytes: &LeafBytes, count: usize) -> bool {
     (0..element.leaf_elements() as usize).all(|place| {
-        leaf_element(element, bytes, place).is_some_and(|bits| {
-            if place < count {
-                element.is_canonical(bits)
-            } else {
-                bits == 0
-            }
-        })
+        leaf_element(element, bytes, place)
+            .is_some_and(|bits| if place < count { element.is_canonical(bits) } else { bits == 0 })
     })
 }
 
@@ -249,10 +228,7 @@ mod tests {
     use super::*;
 
     fn tensor(element: ElementType, dimensions: &[u64]) -> TensorType {
-        TensorType {
-            element,
-            shape: Shape::new(dimensions).unwrap(),
-        }
+        TensorType { element, shape: Shape::new(dimensions).unwrap() }
     }
 
     #[test]
@@ -291,9 +267,6 @@ mod tests {
             let leaf = pack_leaf(ElementType::F32, [bad]);
             assert!(!leaf_is_canonical(ElementType::F32, &leaf, 1), "{bad:x}");
         }
-        assert!(
-            !leaf_is_canonical(ElementType::F32, &good, 0),
-            "values behind the end"
-        );
+        assert!(!leaf_is_canonical(ElementType::F32, &good, 0), "values behind the end");
     }
 }

@@ -86,13 +86,7 @@ pub struct ClaimTerms {
     /// Path of the output state, the last leaf of the trace.
     pub output_path: Vec<Digest>,
 }
-canonical_struct!(ClaimTerms {
-    job,
-    output_root,
-    trace_root,
-    input_path,
-    output_path
-});
+canonical_struct!(ClaimTerms { job, output_root, trace_root, input_path, output_path });
 
 /// Everything a party can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,12 +207,7 @@ pub struct SignedTransaction {
     /// r, s and the recovery id (0 or 1).
     pub signature: [u8; 65],
 }
-canonical_struct!(SignedTransaction {
-    sender,
-    nonce,
-    action,
-    signature
-});
+canonical_struct!(SignedTransaction { sender, nonce, action, signature });
 
 /// Why a signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -317,10 +306,7 @@ pub struct Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Key")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Key").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -345,12 +331,7 @@ impl Key {
         let mut bytes = [0; 65];
         bytes[..64].copy_from_slice(&signature.to_bytes());
         bytes[64] = u8::from(recovery.is_y_odd());
-        SignedTransaction {
-            sender: self.address,
-            nonce,
-            action,
-            signature: bytes,
-        }
+        SignedTransaction { sender: self.address, nonce, action, signature: bytes }
     }
 }
 
@@ -363,11 +344,7 @@ impl SignedTransaction {
         let length = self.action.len();
         if length > ACTION_BYTES_MAX {
             let (length, limit) = (length as u64, ACTION_BYTES_MAX as u64);
-            return Err(DecodeError::TooLong {
-                kind: "action",
-                length,
-                limit,
-            });
+            return Err(DecodeError::TooLong { kind: "action", length, limit });
         }
         Action::from_canonical(&self.action)
     }

@@ -19,11 +19,7 @@ use protocol::transaction::{Action, SignedTransaction};
 fn decode_as_everything(bytes: &[u8]) {
     fn check<T: Canonical>(bytes: &[u8]) {
         if let Ok(value) = T::from_canonical(bytes) {
-            assert_eq!(
-                value.to_canonical(),
-                bytes,
-                "a second encoding was accepted"
-            );
+            assert_eq!(value.to_canonical(), bytes, "a second encoding was accepted");
         }
     }
     check::<SignedTransaction>(bytes);
@@ -43,19 +39,12 @@ fn seeds() -> Vec<Vec<u8>> {
     let toy = Toy::new();
     let run = toy.run(None);
     let actions = [
-        Action::RegisterModel {
-            header: toy.committed.header.clone(),
-        },
-        Action::PostClaim {
-            terms: run.terms(Digest::default()),
-        },
+        Action::RegisterModel { header: toy.committed.header.clone() },
+        Action::PostClaim { terms: run.terms(Digest::default()) },
         Action::Demand {
             challenge: Digest::default(),
             showings: vec![toy.layer(0), toy.operator(1)],
-            request: Request::Leaf {
-                operator: 1,
-                leaf: 1,
-            },
+            request: Request::Leaf { operator: 1, leaf: 1 },
         },
         Action::Reveal {
             claim: Digest::default(),
@@ -171,21 +160,12 @@ proptest! {
 fn absurd_counts_and_dimensions_cost_no_memory() {
     // A list of 2^32 − 1 items in eight bytes.
     let bomb = [&[2u8][..], &u32::MAX.to_be_bytes(), &[0; 3]].concat();
-    assert!(matches!(
-        Reveal::from_canonical(&bomb),
-        Err(DecodeError::Truncated { .. })
-    ));
+    assert!(matches!(Reveal::from_canonical(&bomb), Err(DecodeError::Truncated { .. })));
     let bomb = [&[1u8, 1][..], &u32::MAX.to_be_bytes(), &[0; 3]].concat();
-    assert!(matches!(
-        Reveal::from_canonical(&bomb),
-        Err(DecodeError::TooLong { .. })
-    ));
+    assert!(matches!(Reveal::from_canonical(&bomb), Err(DecodeError::TooLong { .. })));
     let mut shape = vec![8u8];
     shape.extend((0..8).flat_map(|_| u64::MAX.to_be_bytes()));
-    assert_eq!(
-        Shape::from_canonical(&shape),
-        Err(DecodeError::NotCanonical { kind: "shape" })
-    );
+    assert_eq!(Shape::from_canonical(&shape), Err(DecodeError::NotCanonical { kind: "shape" }));
     let zero = [&[1u8][..], &0u64.to_be_bytes()].concat();
     assert!(Shape::from_canonical(&zero).is_err());
     assert!(TreeShape::grid(1 << 30, 1 << 30).is_none());
@@ -198,19 +178,9 @@ fn facts_refuse_what_does_not_belong_to_the_claim() {
     let header = toy.committed.header.clone();
     let (input, output) = (run.states[0].root(), run.states[2].root());
     let mut facts = Facts::new(header, 4, run.trace.root(), input, output);
-    let trace = Request::Node {
-        tree: TreeId::Trace {},
-        depth: 0,
-        index: 0,
-    };
-    assert_eq!(
-        facts.reveal(&trace, &other.open_trace()),
-        Err(FactError::Mismatch)
-    );
-    assert_eq!(
-        facts.reveal(&trace, &run.open_subtrace(1)),
-        Err(FactError::WrongKind)
-    );
+    let trace = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
+    assert_eq!(facts.reveal(&trace, &other.open_trace()), Err(FactError::Mismatch));
+    assert_eq!(facts.reveal(&trace, &run.open_subtrace(1)), Err(FactError::WrongKind));
     let mut wrong = toy.layer(1);
     if let Showing::Layer { proof } = &mut wrong {
         proof.layer.operator_count = 3;
@@ -226,15 +196,9 @@ fn facts_refuse_what_does_not_belong_to_the_claim() {
     facts.show(&toy.layer(1)).unwrap();
     facts.reveal(&inside, &run.open_subtrace(1)).unwrap();
     assert_eq!(facts.check_request(&inside), Err(FactError::AlreadyOpen));
-    let leaf = Request::Leaf {
-        operator: 2,
-        leaf: 0,
-    };
+    let leaf = Request::Leaf { operator: 2, leaf: 0 };
     assert_eq!(facts.check_request(&leaf), Err(FactError::UnknownTree));
     facts.show(&toy.operator(2)).unwrap();
     let bytes = other.outputs[0].leaf(0);
-    assert_eq!(
-        facts.reveal(&leaf, &Reveal::Leaf { bytes }),
-        Err(FactError::Mismatch)
-    );
+    assert_eq!(facts.reveal(&leaf, &Reveal::Leaf { bytes }), Err(FactError::Mismatch));
 }

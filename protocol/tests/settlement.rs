@@ -13,36 +13,22 @@ use protocol::settlement::{
 };
 use protocol::transaction::{Action, Address, SignatureError};
 
-const TRACE: Request = Request::Node {
-    tree: TreeId::Trace {},
-    depth: 0,
-    index: 0,
-};
+const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
 
 /// A claim with a flipped bit in the product, challenged and opened down to the trace.
 fn disputed(flip: Option<(usize, usize)>) -> (Game, common::Run) {
     let run = Toy::new().run(flip);
-    let game = Game::new()
-        .claims(Who::Executor, &run)
-        .challenges(Who::Challenger, Who::Executor);
+    let game = Game::new().claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor);
     (game, run)
 }
 
 fn demand(game: &Game, who: Who, layers: &[u32], request: Request) -> Action {
     let showings = layers.iter().map(|layer| game.toy.layer(*layer)).collect();
-    Action::Demand {
-        challenge: game.challenge(who),
-        showings,
-        request,
-    }
+    Action::Demand { challenge: game.challenge(who), showings, request }
 }
 
 fn reveal(game: &Game, request: Request, reveal: Reveal) -> Action {
-    Action::Reveal {
-        claim: game.claim(Who::Executor),
-        request,
-        reveal,
-    }
+    Action::Reveal { claim: game.claim(Who::Executor), request, reveal }
 }
 
 #[test]
@@ -59,11 +45,7 @@ fn a_flipped_bit_is_convicted_and_the_money_moves() {
     let action = reveal(&game, inside, run.open_subtrace(1));
     let game = game.accepts(Who::Executor, action);
     // Operator 1 has two leaves of 64 floats; element 70 stands in the second.
-    let tensor = Request::Node {
-        tree: TreeId::Tensor { operator: 1 },
-        depth: 0,
-        index: 0,
-    };
+    let tensor = Request::Node { tree: TreeId::Tensor { operator: 1 }, depth: 0, index: 0 };
     let mut action = demand(&game, Who::Challenger, &[], tensor);
     if let Action::Demand { showings, .. } = &mut action {
         showings.push(game.toy.operator(1));
@@ -73,19 +55,10 @@ fn a_flipped_bit_is_convicted_and_the_money_moves() {
     let children = protocol::facts::Children::Hashes { hashes };
     let action = reveal(&game, tensor, Reveal::Node { children });
     let game = game.accepts(Who::Executor, action);
-    let leaf = Request::Leaf {
-        operator: 1,
-        leaf: 1,
-    };
+    let leaf = Request::Leaf { operator: 1, leaf: 1 };
     let action = demand(&game, Who::Challenger, &[], leaf);
     let game = game.accepts(Who::Challenger, action);
-    let action = reveal(
-        &game,
-        leaf,
-        Reveal::Leaf {
-            bytes: run.outputs[1].leaf(1),
-        },
-    );
+    let action = reveal(&game, leaf, Reveal::Leaf { bytes: run.outputs[1].leaf(1) });
     let game = game.accepts(Who::Executor, action);
     let proof = |bits: &common::Bits, path: Vec<Digest>| OperandProof {
         root: bits.root(),
@@ -98,16 +71,9 @@ fn a_flipped_bit_is_convicted_and_the_money_moves() {
     };
     let state_path = honest.states[1].tree().path(0).unwrap();
     let weight_path = game.toy.committed.weights.tree().path(0).unwrap();
-    let operands = vec![
-        proof(&honest.outputs[0], state_path),
-        proof(&game.toy.weight, weight_path),
-    ];
-    let refutation = Refutation::Step {
-        operator: 1,
-        element: 70,
-        run: 0,
-        operands,
-    };
+    let operands =
+        vec![proof(&honest.outputs[0], state_path), proof(&game.toy.weight, weight_path)];
+    let refutation = Refutation::Step { operator: 1, element: 70, run: 0, operands };
     let challenge = game.challenge(Who::Challenger);
     // A proof with a leaf left out decides nothing.
     let mut broken = refutation.clone();
@@ -117,39 +83,20 @@ fn a_flipped_bit_is_convicted_and_the_money_moves() {
     let missing = protocol::referee::RefereeError::MissingLeaf { operand: 0 };
     let game = game.rejects(
         Who::Challenger,
-        Action::Refute {
-            challenge,
-            showings: Vec::new(),
-            refutation: broken,
-        },
+        Action::Refute { challenge, showings: Vec::new(), refutation: broken },
         Rejection::Referee(missing),
     );
     // Anyone may send the proof; the reward is the challenger's.
-    let game = game.accepts(
-        Who::Stranger,
-        Action::Refute {
-            challenge,
-            showings: Vec::new(),
-            refutation,
-        },
-    );
+    let game =
+        game.accepts(Who::Stranger, Action::Refute { challenge, showings: Vec::new(), refutation });
     let claim = game.state.claim(&game.claim(Who::Executor)).unwrap();
     let truth = honest.outputs[1].1[70];
     match &claim.status {
         ClaimStatus::Fallen {
-            reason:
-                FallReason::Refuted(Evidence::Step {
-                    element,
-                    claimed,
-                    expected,
-                    ..
-                }),
+            reason: FallReason::Refuted(Evidence::Step { element, claimed, expected, .. }),
             ..
         } => {
-            assert_eq!(
-                (*element, claimed, expected),
-                (70, &vec![truth ^ 1], &Some(vec![truth]))
-            );
+            assert_eq!((*element, claimed, expected), (70, &vec![truth ^ 1], &Some(vec![truth])));
         }
         other => panic!("{other:?}"),
     }
@@ -166,52 +113,25 @@ fn a_sum_of_two_runs_is_refuted_by_its_running_sums() {
     let inside = Request::Subtrace { layer: 1 };
     let action = reveal(&game, inside, run.open_subtrace(1));
     let game = game.accepts(Who::Executor, action);
-    let leaf = Request::Leaf {
-        operator: 2,
-        leaf: 0,
-    };
+    let leaf = Request::Leaf { operator: 2, leaf: 0 };
     let mut action = demand(&game, Who::Challenger, &[], leaf);
     if let Action::Demand { showings, .. } = &mut action {
         showings.push(game.toy.operator(2));
     }
     let game = game.accepts(Who::Challenger, action);
-    let action = reveal(
-        &game,
-        leaf,
-        Reveal::Leaf {
-            bytes: run.outputs[2].leaf(0),
-        },
-    );
+    let action = reveal(&game, leaf, Reveal::Leaf { bytes: run.outputs[2].leaf(0) });
     let game = game.accepts(Who::Executor, action);
-    let sums = Request::Accumulators {
-        operator: 2,
-        element: 0,
-    };
+    let sums = Request::Accumulators { operator: 2, element: 0 };
     let action = demand(&game, Who::Challenger, &[], sums);
     let game = game.accepts(Who::Challenger, action);
     let short = reveal(&game, sums, Reveal::Accumulators { words: vec![0; 5] });
-    let game = game.rejects(
-        Who::Executor,
-        short,
-        Rejection::Fact(FactError::WrongLength),
-    );
+    let game = game.rejects(Who::Executor, short, Rejection::Fact(FactError::WrongLength));
     let action = reveal(&game, sums, Reveal::Accumulators { words: vec![0; 64] });
     let game = game.accepts(Who::Executor, action);
     let challenge = game.challenge(Who::Challenger);
-    let refutation = Refutation::Step {
-        operator: 2,
-        element: 0,
-        run: 2,
-        operands: Vec::new(),
-    };
-    let game = game.accepts(
-        Who::Challenger,
-        Action::Refute {
-            challenge,
-            showings: Vec::new(),
-            refutation,
-        },
-    );
+    let refutation = Refutation::Step { operator: 2, element: 0, run: 2, operands: Vec::new() };
+    let game = game
+        .accepts(Who::Challenger, Action::Refute { challenge, showings: Vec::new(), refutation });
     assert_eq!(game.delta(Who::Executor), -(ETHER as i128));
 }
 
@@ -224,22 +144,10 @@ fn time_is_called_neither_early_nor_twice_and_silence_loses() {
     let deadline = game.now_ms + Parameters::default().executor_clock_ms;
     let call = Action::CallTime { challenge };
     let game = game
-        .rejects(
-            Who::Stranger,
-            call.clone(),
-            Rejection::TooEarly {
-                at_ms: deadline + 1,
-            },
-        )
+        .rejects(Who::Stranger, call.clone(), Rejection::TooEarly { at_ms: deadline + 1 })
         .wait(60_000)
         // At the deadline itself the executor is still in time, and nobody may call it.
-        .rejects(
-            Who::Stranger,
-            call.clone(),
-            Rejection::TooEarly {
-                at_ms: deadline + 1,
-            },
-        )
+        .rejects(Who::Stranger, call.clone(), Rejection::TooEarly { at_ms: deadline + 1 })
         .wait(1);
     let run = game.toy.run(None);
     let late = reveal(&game, TRACE, run.open_trace());
@@ -248,11 +156,8 @@ fn time_is_called_neither_early_nor_twice_and_silence_loses() {
         .accepts(Who::Stranger, call.clone())
         .rejects(Who::Stranger, call, Rejection::Over { kind: "challenge" });
     let claim = game.state.claim(&game.claim(Who::Executor)).unwrap();
-    let silent = ClaimStatus::Fallen {
-        reason: FallReason::Silence(TRACE),
-        challenge,
-        at_ms: deadline + 1,
-    };
+    let silent =
+        ClaimStatus::Fallen { reason: FallReason::Silence(TRACE), challenge, at_ms: deadline + 1 };
     assert_eq!(claim.status, silent);
 }
 
@@ -266,10 +171,7 @@ fn a_spent_budget_still_leaves_the_floor_for_each_move() {
     let inside = Request::Subtrace { layer: 0 };
     let action = demand(&game, Who::Challenger, &[0], inside);
     let game = game.accepts(Who::Challenger, action);
-    let challenge = game
-        .state
-        .challenge(&game.challenge(Who::Challenger))
-        .unwrap();
+    let challenge = game.state.challenge(&game.challenge(Who::Challenger)).unwrap();
     assert_eq!(challenge.executor_clock_ms, 0);
     let floor = Parameters::default().move_floor_ms;
     assert_eq!(challenge.deadline_ms(floor), Some(game.now_ms + floor));
@@ -289,17 +191,11 @@ fn an_upheld_claim_costs_the_challenger_and_pays_the_replies() {
     let game = game.accepts(Who::Stranger, Action::CallTime { challenge });
     let parameters = Parameters::default();
     let cost = parameters.demand_fee_wei + parameters.reply_cost_wei;
-    assert_eq!(
-        game.delta(Who::Executor),
-        cost as i128 - ETHER as i128,
-        "the stake is locked"
-    );
+    assert_eq!(game.delta(Who::Executor), cost as i128 - ETHER as i128, "the stake is locked");
     let lost = parameters.bond_wei_min + parameters.demand_fee_wei;
     assert_eq!(game.delta(Who::Challenger), -(lost as i128));
     let job = game.job;
-    let game = game
-        .wait(1)
-        .accepts(Who::Stranger, Action::Finalise { job });
+    let game = game.wait(1).accepts(Who::Stranger, Action::Finalise { job });
     assert_eq!(game.delta(Who::Executor), (cost + ETHER / 10) as i128);
 }
 
@@ -318,9 +214,7 @@ fn rival_claims_run_their_windows_at_once_and_the_earliest_that_stands_wins() {
     let game = game.rejects(
         Who::Rival,
         Action::Finalise { job },
-        Rejection::Waiting {
-            what: "a challenge of the claim",
-        },
+        Rejection::Waiting { what: "a challenge of the claim" },
     );
     // The liar is silent; its fall costs the rival no time beyond its own window.
     let action = demand(&game, Who::Challenger, &[], TRACE);
@@ -330,10 +224,7 @@ fn rival_claims_run_their_windows_at_once_and_the_earliest_that_stands_wins() {
         .accepts(Who::Stranger, Action::CallTime { challenge })
         .accepts(Who::Stranger, Action::Finalise { job });
     let claim = game.claim(Who::Rival);
-    assert_eq!(
-        game.state.job(&job).unwrap().status,
-        JobStatus::Done { claim }
-    );
+    assert_eq!(game.state.job(&job).unwrap().status, JobStatus::Done { claim });
     assert_eq!(game.delta(Who::Rival), (ETHER / 10) as i128);
 }
 
@@ -345,11 +236,7 @@ fn challengers_share_and_challenging_oneself_loses_half_the_stake_or_more() {
     let game = game.accepts(Who::Challenger, action).wait(60_001);
     let challenge = game.challenge(Who::Challenger);
     let game = game.accepts(Who::Stranger, Action::CallTime { challenge });
-    assert_eq!(
-        game.delta(Who::Challenger),
-        game.delta(Who::Second),
-        "no single winner"
-    );
+    assert_eq!(game.delta(Who::Challenger), game.delta(Who::Second), "no single winner");
     assert!(game.delta(Who::Challenger) > 0);
     let coalition =
         game.delta(Who::Executor) + game.delta(Who::Challenger) + game.delta(Who::Second);
@@ -362,18 +249,10 @@ fn one_answer_serves_every_challenger_that_waits() {
     let game = game.challenges(Who::Second, Who::Executor);
     let first = demand(&game, Who::Challenger, &[], TRACE);
     let second = demand(&game, Who::Second, &[], TRACE);
-    let game = game
-        .accepts(Who::Challenger, first)
-        .accepts(Who::Second, second.clone());
+    let game = game.accepts(Who::Challenger, first).accepts(Who::Second, second.clone());
     let action = reveal(&game, TRACE, run.open_trace());
     let game = game.accepts(Who::Executor, action);
-    assert_eq!(
-        game.state
-            .claim(&game.claim(Who::Executor))
-            .unwrap()
-            .reveals,
-        1
-    );
+    assert_eq!(game.state.claim(&game.claim(Who::Executor)).unwrap().reveals, 1);
     game.rejects(Who::Second, second, Rejection::Fact(FactError::AlreadyOpen));
 }
 
@@ -396,26 +275,11 @@ fn terms_outside_the_ledgers_bounds_are_refused() {
         }
     }
     for broken in [
-        Parameters {
-            reward_permille: 501,
-            ..Parameters::default()
-        },
-        Parameters {
-            demand_fee_wei: 0,
-            ..Parameters::default()
-        },
-        Parameters {
-            move_floor_ms: 0,
-            ..Parameters::default()
-        },
-        Parameters {
-            arity_log2: 9,
-            ..Parameters::default()
-        },
-        Parameters {
-            window_ms_min: 0,
-            ..Parameters::default()
-        },
+        Parameters { reward_permille: 501, ..Parameters::default() },
+        Parameters { demand_fee_wei: 0, ..Parameters::default() },
+        Parameters { move_floor_ms: 0, ..Parameters::default() },
+        Parameters { arity_log2: 9, ..Parameters::default() },
+        Parameters { window_ms_min: 0, ..Parameters::default() },
     ] {
         assert!(broken.check().is_err(), "{broken:?}");
     }
@@ -429,28 +293,12 @@ fn windows_close_for_challengers_and_open_for_finality_at_their_millisecond() {
     let end = game.state.claim(&claim).unwrap().window_end_ms;
     let game = game
         .wait(60_000)
-        .rejects(
-            Who::Stranger,
-            Action::Finalise { job },
-            Rejection::TooEarly { at_ms: end + 1 },
-        )
+        .rejects(Who::Stranger, Action::Finalise { job }, Rejection::TooEarly { at_ms: end + 1 })
         .wait(1)
-        .rejects(
-            Who::Challenger,
-            Action::Challenge { claim },
-            Rejection::TooLate { at_ms: end },
-        )
+        .rejects(Who::Challenger, Action::Challenge { claim }, Rejection::TooLate { at_ms: end })
         .accepts(Who::Stranger, Action::Finalise { job })
-        .rejects(
-            Who::Stranger,
-            Action::Finalise { job },
-            Rejection::Over { kind: "job" },
-        );
-    game.rejects(
-        Who::Client,
-        Action::CancelJob { job },
-        Rejection::Over { kind: "job" },
-    );
+        .rejects(Who::Stranger, Action::Finalise { job }, Rejection::Over { kind: "job" });
+    game.rejects(Who::Client, Action::CancelJob { job }, Rejection::Over { kind: "job" });
 }
 
 #[test]
@@ -459,38 +307,23 @@ fn only_the_bank_deposits_and_only_free_money_leaves() {
     Game::new()
         .rejects(
             Who::Stranger,
-            Action::Deposit {
-                account,
-                amount_wei: 1,
-            },
-            Rejection::NotAllowed {
-                who: "the ledger's bank",
-            },
+            Action::Deposit { account, amount_wei: 1 },
+            Rejection::NotAllowed { who: "the ledger's bank" },
         )
         .rejects(
             Who::Bank,
-            Action::Deposit {
-                account,
-                amount_wei: u128::MAX,
-            },
+            Action::Deposit { account, amount_wei: u128::MAX },
             Rejection::Money(MoneyError::Overflow),
         )
         .rejects(
             Who::Challenger,
-            Action::Withdraw {
-                amount_wei: FUNDS_WEI + 1,
-            },
+            Action::Withdraw { amount_wei: FUNDS_WEI + 1 },
             Rejection::Money(MoneyError::Insufficient {
                 free_wei: FUNDS_WEI,
                 needed_wei: FUNDS_WEI + 1,
             }),
         )
-        .accepts(
-            Who::Challenger,
-            Action::Withdraw {
-                amount_wei: FUNDS_WEI,
-            },
-        );
+        .accepts(Who::Challenger, Action::Withdraw { amount_wei: FUNDS_WEI });
 }
 
 #[test]
@@ -504,19 +337,10 @@ fn signatures_count_for_one_sender_one_nonce_and_one_ledger() {
     let mut apply = |transaction| state.apply(2_000, &transaction);
     let mut other_sender = good.clone();
     other_sender.sender = Address([9; 20]);
-    assert_eq!(
-        apply(other_sender),
-        Err(Rejection::Signature(SignatureError::OtherKey))
-    );
-    let foreign = Settlement::new(protocol::settlement::Genesis {
-        chain_id: 8,
-        ..genesis()
-    });
+    assert_eq!(apply(other_sender), Err(Rejection::Signature(SignatureError::OtherKey)));
+    let foreign = Settlement::new(protocol::settlement::Genesis { chain_id: 8, ..genesis() });
     let foreign = key.sign(foreign.unwrap().domain(), nonce, &action);
-    assert_eq!(
-        apply(foreign),
-        Err(Rejection::Signature(SignatureError::OtherKey))
-    );
+    assert_eq!(apply(foreign), Err(Rejection::Signature(SignatureError::OtherKey)));
     // The other s of the pair is a signature of the same message, and is refused.
     let order = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
     let order = hash::parse_hex(&format!("0x{order}")).unwrap();
@@ -528,23 +352,12 @@ fn signatures_count_for_one_sender_one_nonce_and_one_ledger() {
         malleable.signature[32 + index] = difference.rem_euclid(256) as u8;
     }
     malleable.signature[64] ^= 1;
-    assert_eq!(
-        apply(malleable),
-        Err(Rejection::Signature(SignatureError::Malformed))
-    );
+    assert_eq!(apply(malleable), Err(Rejection::Signature(SignatureError::Malformed)));
     let mut recovery = good.clone();
     recovery.signature[64] = 27;
-    assert_eq!(
-        apply(recovery),
-        Err(Rejection::Signature(SignatureError::Malformed))
-    );
+    assert_eq!(apply(recovery), Err(Rejection::Signature(SignatureError::Malformed)));
     assert!(apply(good.clone()).is_ok());
-    assert_eq!(
-        apply(good),
-        Err(Rejection::Nonce {
-            expected: nonce + 1
-        })
-    );
+    assert_eq!(apply(good), Err(Rejection::Nonce { expected: nonce + 1 }));
 }
 
 #[test]
@@ -562,19 +375,12 @@ fn everything_ends_by_the_printed_bound_whatever_the_players_do() {
     let (mut game, run) = disputed(None);
     let claim = game.claim(Who::Executor);
     let bound = game.state.claim(&claim).unwrap().last_finality_ms;
-    let requests = [
-        TRACE,
-        Request::Subtrace { layer: 0 },
-        Request::Subtrace { layer: 1 },
-    ];
+    let requests = [TRACE, Request::Subtrace { layer: 0 }, Request::Subtrace { layer: 1 }];
     let answers = [run.open_trace(), run.open_subtrace(0), run.open_subtrace(1)];
     for (request, answer) in requests.into_iter().zip(answers) {
         for turn in 0..2 {
             let floor = Parameters::default().move_floor_ms;
-            let challenge = game
-                .state
-                .challenge(&game.challenge(Who::Challenger))
-                .unwrap();
+            let challenge = game.state.challenge(&game.challenge(Who::Challenger)).unwrap();
             game.now_ms = challenge.deadline_ms(floor).unwrap();
             game = match turn {
                 0 => {
@@ -590,18 +396,10 @@ fn everything_ends_by_the_printed_bound_whatever_the_players_do() {
     }
     let challenge = game.challenge(Who::Challenger);
     let floor = Parameters::default().move_floor_ms;
-    game.now_ms = game
-        .state
-        .challenge(&challenge)
-        .unwrap()
-        .deadline_ms(floor)
-        .unwrap()
-        + 1;
+    game.now_ms = game.state.challenge(&challenge).unwrap().deadline_ms(floor).unwrap() + 1;
     let job = game.job;
     let mut game = game.accepts(Who::Stranger, Action::CallTime { challenge });
-    game.now_ms = game
-        .now_ms
-        .max(game.state.claim(&claim).unwrap().window_end_ms + 1);
+    game.now_ms = game.now_ms.max(game.state.claim(&claim).unwrap().window_end_ms + 1);
     assert!(game.now_ms <= bound, "{} {bound}", game.now_ms);
     game.accepts(Who::Stranger, Action::Finalise { job });
 }

@@ -20,9 +20,7 @@ use protocol::transaction::{Action, Key};
 use serde_json::{Value, json};
 
 fn check(name: &str, found: Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/vectors")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name);
     let text = serde_json::to_string_pretty(&found).unwrap() + "\n";
     if std::env::var_os("REBUT_BLESS").is_some() {
         std::fs::write(&path, &text).unwrap();
@@ -80,9 +78,7 @@ fn primitives_of_binary32() {
 
 #[test]
 fn elementary_functions() {
-    let samples = (0..400u32)
-        .map(|index| index.wrapping_mul(0x00A3_D70B))
-        .chain(PATTERNS);
+    let samples = (0..400u32).map(|index| index.wrapping_mul(0x00A3_D70B)).chain(PATTERNS);
     let cases: Vec<Value> = samples
         .map(store)
         .map(|bits| {
@@ -107,10 +103,7 @@ impl Operands for Ramp {
     fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
         // Numbers with full significands: 1/3 of small integers of both signs.
         let whole = (index as i64 * 7 + operand as i64 * 3) % 23 - 11;
-        Ok(u64::from(store(soft::div(
-            soft::from_integer(whole),
-            soft::from_integer(3),
-        ))))
+        Ok(u64::from(store(soft::div(soft::from_integer(whole), soft::from_integer(3)))))
     }
 }
 
@@ -124,38 +117,21 @@ fn folds_and_their_running_states() {
     };
     let mut cases = Vec::new();
     for depth in [1, 63, 64, 65, 256, 257, 600] {
-        let operand = Operand {
-            value: 0,
-            kind: kind(&[2, depth]),
-        };
+        let operand = Operand { value: 0, kind: kind(&[2, depth]) };
         for (name, operator, operands, output) in [
             ("contract", Operator::Contract {}, 2, kind(&[2, 2])),
             ("sum", Operator::Reduce { fold: Fold::Sum }, 1, kind(&[2])),
-            (
-                "maximum",
-                Operator::Reduce {
-                    fold: Fold::Maximum,
-                },
-                1,
-                kind(&[2]),
-            ),
+            ("maximum", Operator::Reduce { fold: Fold::Maximum }, 1, kind(&[2])),
         ] {
-            let node = Node {
-                operator,
-                operands: vec![operand.clone(); operands],
-                output,
-            };
+            let node = Node { operator, operands: vec![operand.clone(); operands], output };
             law::check(&node).unwrap();
             let mut states: Vec<Vec<u64>> = Vec::new();
             for number in 0..law::run_count(&node) {
                 let before = law::start(&node, number, states.last().map(Vec::as_slice));
                 states.push(law::run(&node, 1, number, before, &mut Ramp).unwrap());
             }
-            let state_words: Vec<String> = states
-                .iter()
-                .flatten()
-                .map(|bits| word(*bits as u32))
-                .collect();
+            let state_words: Vec<String> =
+                states.iter().flatten().map(|bits| word(*bits as u32)).collect();
             let bits = law::element(&node, 1, &mut Ramp).unwrap();
             assert_eq!(law::finish(&node, &states), Some(bits));
             cases.push(json!({
@@ -175,12 +151,7 @@ fn hashes_trees_and_roots() {
     let shape = TreeShape::grid(3, 3).unwrap();
     let leaves: Vec<_> = (0..9u8).map(|index| hash::leaf(&[index])).collect();
     let tree = Tree::new(shape, &leaves).unwrap();
-    let path: Vec<String> = tree
-        .path(6)
-        .unwrap()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let path: Vec<String> = tree.path(6).unwrap().iter().map(ToString::to_string).collect();
     check(
         "hashes.json",
         json!({
@@ -217,15 +188,9 @@ fn signatures() {
     let domain = genesis().domain();
     let toy = Toy::new();
     let actions = [
-        Action::Withdraw {
-            amount_wei: 1_000_000_000_000_000_000,
-        },
-        Action::RegisterModel {
-            header: toy.committed.header.clone(),
-        },
-        Action::PostClaim {
-            terms: toy.run(None).terms(hash::leaf(b"job")),
-        },
+        Action::Withdraw { amount_wei: 1_000_000_000_000_000_000 },
+        Action::RegisterModel { header: toy.committed.header.clone() },
+        Action::PostClaim { terms: toy.run(None).terms(hash::leaf(b"job")) },
     ];
     let cases: Vec<Value> = actions
         .iter()

@@ -1,14 +1,18 @@
 //! Dishonest ways to compute, each a [`Conduct`] so that the lie spreads as a real fault would.
 
+mod places;
+
 use std::fmt;
 use std::sync::Arc;
 
 use inference::{Conduct, Engine, EngineError, Model, Tensor, Trace, compute_honestly};
-use protocol::graph::{MapFunction, Node, Operator, ValueSource};
+use protocol::graph::{Operator, ValueSource};
 use protocol::hash::Digest;
-use protocol::law;
-use protocol::numerics::store;
 use protocol::tensor::ElementType;
+
+use self::places::{
+    forge_last_state, in_other_order, pruned, skip, step_bits, swap, weight_bit, with_element,
+};
 
 /// What is wrong with a run. The names are those of `docs/simulation.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,19 +101,10 @@ impl Lie {
 
 impl fmt::Display for Lie {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Ulps {
-            layer,
-            operator,
-            element,
-            ulps,
-        } = self
-        {
+        if let Self::Ulps { layer, operator, element, ulps } = self {
             return write!(formatter, "{layer}:{operator}:{element}:{ulps:+}");
         }
-        let name = Self::NAMED
-            .iter()
-            .find(|(_, lie)| lie == self)
-            .map_or("", |(name, _)| *name);
+        let name = Self::NAMED.iter().find(|(_, lie)| lie == self).map_or("", |(name, _)| *name);
         formatter.write_str(name)
     }
 }
@@ -122,9 +117,7 @@ pub fn parse_lie(text: &str) -> Result<Lie, LieError> {
     if let Some((_, lie)) = Lie::NAMED.iter().find(|(name, _)| *name == text) {
         return Ok(lie.clone());
     }
-    let unknown = || LieError::Unknown {
-        text: text.to_owned(),
-    };
+    let unknown = || LieError::Unknown { text: text.to_owned() };
     let parts: Vec<&str> = text.split(':').collect();
     let [layer, operator, element, ulps] = parts.as_slice() else {
         return Err(unknown());
@@ -141,68 +134,6 @@ pub fn parse_lie(text: &str) -> Result<Lie, LieError> {
     })
 }
 
-/// Moves stored bits by steps in the order of stored values.
-fn step_bits(element: ElementType, bits: u64, steps: i64) -> u64 {
-    const LEAST: i64 = 0x2B80_0000;
-    match element {
-        ElementType::F32 => {
-            let magnitude = (bits & 0x7FFF_FFFF) as i64;
-            // Stored magnitudes without the gap under 2^-40: 0, then 1 for 2^-40, and so on.
-            let rank = if magnitude == 0 {
-                0
-            } else {
-                magnitude - LEAST + 1
-            };
-            let rank = if bits & 0x8000_0000 != 0 { -rank } else { rank };
-            let moved = (rank + steps).clamp(LEAST - 1 - 0x7F80_0000, 0x7F80_0000 - LEAST + 1);
-            let magnitude = if moved == 0 {
-                0
-            } else {
-                moved.abs() + LEAST - 1
-            };
-            let sign = if moved < 0 { 0x8000_0000 } else { 0 };
-            u64::from(store(magnitude as u32 | sign))
-        }
-        ElementType::I64 => (bits as i64).wrapping_add(steps) as u64,
-        ElementType::I32 => u64::from((bits as u32).wrapping_add(steps as u32)),
-        ElementType::Bool => bits ^ 1,
-    }
-}
-
-/// Bends the first word of the last state until the sums end in the false element, so that only
-/// the last run of products gives the lie away. Leaves the sums as they are when no near word does.
-fn forge_last_state(node: &Node, words: &mut [u64], steps: i64) {
-    const REACH: i64 = 64;
-    let (width, kind) = (law::state_words(node), node.output.element);
-    let ends = |words: &[u64]| {
-        let states: Vec<Vec<u64>> = words.chunks(width).map(<[u64]>::to_vec).collect();
-        law::finish(node, &states)
-    };
-    let Some(truth) = ends(words) else { return };
-    let claimed = step_bits(kind, truth, steps);
-    let Some(place) = words.len().checked_sub(width) else {
-        return;
-    };
-    let honest = words[place];
-    for reach in 1..=REACH {
-        for bend in [reach, -reach] {
-            words[place] = step_bits(kind, honest, bend);
-            if ends(words) == Some(claimed) {
-                return;
-            }
-        }
-    }
-    words[place] = honest;
-}
-
-fn with_element(tensor: &Tensor, element: u64, change: impl Fn(u64) -> u64) -> Tensor {
-    let mut bits = tensor.all_bits();
-    if let Some(bits) = bits.get_mut(element as usize) {
-        *bits = change(*bits);
-    }
-    Tensor::from_bits(tensor.kind(), &bits).unwrap_or_else(|| tensor.clone())
-}
-
 /// An executor's conduct with a lie in it.
 #[derive(Debug)]
 pub struct Lying {
@@ -212,30 +143,18 @@ pub struct Lying {
 /// A lie with its place found in a model.
 #[derive(Debug)]
 enum Plan {
-    Element {
-        operator: u32,
-        element: u64,
-        steps: i64,
-    },
+    Element { operator: u32, element: u64, steps: i64 },
     Weights(Box<Model>),
     Swap(u32, u32),
     Reorder(u32),
-    Skip {
-        operator: u32,
-        operand: usize,
-    },
-    Commit {
-        boundary: u32,
-    },
+    Skip { operator: u32, operand: usize },
+    Commit { boundary: u32 },
     Input,
     ZeroTrace,
     Precision,
     OtherOrder,
     Surfing,
-    Washed {
-        boundary: u32,
-        honest: Box<Trace>,
-    },
+    Washed { boundary: u32, honest: Box<Trace> },
 }
 
 impl Lying {
@@ -244,35 +163,20 @@ impl Lying {
     /// # Errors
     /// When the model has no such place.
     pub fn new(lie: &Lie, model: &Arc<Model>, honest: &Trace) -> Result<Self, LieError> {
-        let none = |what: &str| LieError::NoPlace {
-            what: what.to_owned(),
-        };
+        let none = |what: &str| LieError::NoPlace { what: what.to_owned() };
         let layers = model.header().layer_count;
         let plan = match lie {
-            Lie::Ulps {
-                layer,
-                operator,
-                element,
-                ulps,
-            } => {
+            Lie::Ulps { layer, operator, element, ulps } => {
                 let definition = model
                     .layer(*layer)
                     .filter(|definition| *operator < definition.operator_count)
                     .ok_or_else(|| none(&format!("operator {operator} in layer {layer}")))?;
                 let operator = definition.first_operator + operator;
-                let count = model
-                    .node(operator)
-                    .map_or(0, |node| node.output.shape.count());
+                let count = model.node(operator).map_or(0, |node| node.output.shape.count());
                 if *element >= count {
-                    return Err(none(&format!(
-                        "element {element}; the operator has {count}"
-                    )));
+                    return Err(none(&format!("element {element}; the operator has {count}")));
                 }
-                Plan::Element {
-                    operator,
-                    element: *element,
-                    steps: *ulps,
-                }
+                Plan::Element { operator, element: *element, steps: *ulps }
             }
             Lie::WeightBit => {
                 Plan::Weights(Box::new(weight_bit(model).ok_or_else(|| none("weight"))?))
@@ -281,166 +185,23 @@ impl Lying {
             Lie::SwapLayers => swap(model).ok_or_else(|| none("two operators alike"))?,
             Lie::SkipOperator => skip(model).ok_or_else(|| none("operator that can be skipped"))?,
             Lie::OutputOnly => Plan::Commit { boundary: layers },
-            Lie::CorruptState => Plan::Commit {
-                boundary: layers.div_ceil(2),
-            },
+            Lie::CorruptState => Plan::Commit { boundary: layers.div_ceil(2) },
             Lie::WrongInput => Plan::Input,
             Lie::ZeroTrace if layers > 1 => Plan::ZeroTrace,
             Lie::ZeroTrace => return Err(none("state between input and output")),
             Lie::Precision => Plan::Precision,
             Lie::OtherOrder => Plan::OtherOrder,
             Lie::Surfing => Plan::Surfing,
-            Lie::WashedOut if layers > 1 => Plan::Washed {
-                boundary: layers / 2,
-                honest: Box::new(honest.clone()),
-            },
+            Lie::WashedOut if layers > 1 => {
+                Plan::Washed { boundary: layers / 2, honest: Box::new(honest.clone()) }
+            }
             Lie::WashedOut => return Err(none("state between input and output")),
-            Lie::Selective => Plan::Element {
-                operator: model.header().operator_count - 1,
-                element: 0,
-                steps: 1,
-            },
+            Lie::Selective => {
+                Plan::Element { operator: model.header().operator_count - 1, element: 0, steps: 1 }
+            }
         };
         Ok(Self { plan })
     }
-}
-
-/// One weight with one bit flipped: of the last bias, which no activation can hide, or of the
-/// largest tensor when there is none.
-fn weight_bit(model: &Model) -> Option<Model> {
-    let mut weights = model.weights().to_vec();
-    let bias = model.graph().nodes.iter().rev().find_map(|node| {
-        let adds = matches!(
-            node.operator,
-            Operator::Map {
-                function: MapFunction::Add
-            }
-        );
-        let weight =
-            node.operands
-                .iter()
-                .find_map(|operand| match model.header().source(operand.value) {
-                    Some(ValueSource::Weight(weight)) => Some(weight as usize),
-                    _ => None,
-                });
-        weight.filter(|_| adds)
-    });
-    let float = |index: &usize| model.weights()[*index].kind().element == ElementType::F32;
-    let largest = || {
-        let floats = (0..weights.len()).filter(float);
-        floats.max_by_key(|index| model.weights()[*index].shape().count())
-    };
-    let chosen = bias.filter(float).or_else(largest)?;
-    let tensor = weights.get_mut(chosen)?;
-    *tensor = with_element(tensor, tensor.shape().count() / 2, |bits| bits ^ (1 << 22));
-    model.with_weights_unlike_commitment(weights)
-}
-
-/// Every weight of a matrix or kernel that is small is dropped: a cheaper model under the same id.
-fn pruned(model: &Model) -> Option<Model> {
-    let weights = model.weights().iter().map(|tensor| {
-        if tensor.kind().element != ElementType::F32 || tensor.shape().rank() < 2 {
-            return tensor.clone();
-        }
-        let kept = tensor
-            .as_f32()
-            .iter()
-            .map(|value| if value.abs() < 0.02 { 0.0 } else { *value });
-        Tensor::from_f32(tensor.shape(), kept.collect()).unwrap_or_else(|| tensor.clone())
-    });
-    model.with_weights_unlike_commitment(weights.collect())
-}
-
-/// Two products of one type with other weights, or two functions in a row.
-fn swap(model: &Model) -> Option<Plan> {
-    let nodes = &model.graph().nodes;
-    let weight = |value: u32| matches!(model.header().source(value), Some(ValueSource::Weight(_)));
-    for (first, left) in nodes.iter().enumerate() {
-        for (second, right) in nodes.iter().enumerate().skip(first + 1) {
-            let alike = left.operator == right.operator
-                && left.output == right.output
-                && left.operands.len() == 2
-                && left
-                    .operands
-                    .iter()
-                    .zip(&right.operands)
-                    .all(|(a, b)| a.kind == b.kind)
-                && matches!(
-                    left.operator,
-                    Operator::Contract {} | Operator::Convolve { .. }
-                )
-                && weight(left.operands[1].value)
-                && weight(right.operands[1].value)
-                && left.operands[1] != right.operands[1];
-            if alike {
-                return Some(Plan::Swap(first as u32, second as u32));
-            }
-        }
-    }
-    let header = model.header();
-    nodes.windows(2).enumerate().find_map(|(first, pair)| {
-        let [before, behind] = pair else { return None };
-        let maps = [before, behind]
-            .iter()
-            .all(|node| matches!(node.operator, Operator::Map { .. }));
-        let chained = behind.operands.first()?.value == header.output_of(first as u32);
-        let alike = before.operands.first()?.kind == behind.operands.first()?.kind
-            && before.output == behind.output
-            && before.operator != behind.operator;
-        (maps && chained && alike).then_some(Plan::Reorder(first as u32))
-    })
-}
-
-/// The first operator in the second half that could be its own operand.
-fn skip(model: &Model) -> Option<Plan> {
-    let nodes = &model.graph().nodes;
-    (nodes.len() / 2..nodes.len())
-        .chain(0..nodes.len())
-        .find_map(|index| {
-            let node = nodes.get(index)?;
-            let operand = node.operands.iter().position(|operand| {
-                let weight = matches!(
-                    model.header().source(operand.value),
-                    Some(ValueSource::Weight(_))
-                );
-                operand.kind == node.output && !weight
-            })?;
-            let worth = !matches!(node.operator, Operator::Reshape {});
-            worth.then_some(Plan::Skip {
-                operator: index as u32,
-                operand,
-            })
-        })
-}
-
-/// Products as a plain loop gives them: multiply, round, add, from the last to the first.
-fn in_other_order(model: &Model, operator: u32, operands: &[&Tensor], honest: Tensor) -> Tensor {
-    let Some(node) = model.node(operator) else {
-        return honest;
-    };
-    if !matches!(node.operator, Operator::Contract {}) {
-        return honest;
-    }
-    let depth = law::multiply_adds(node) as usize;
-    let (Some(left), Some(right)) = (operands.first(), operands.get(1)) else {
-        return honest;
-    };
-    let columns = node.output.shape.columns() as usize;
-    if right.shape().count() as usize != columns * depth {
-        return honest;
-    }
-    let mut out = Vec::new();
-    for row in left.as_f32().chunks(depth) {
-        for column in right.as_f32().chunks(depth) {
-            out.push(
-                row.iter()
-                    .zip(column)
-                    .rev()
-                    .fold(0.0, |sum, (a, b)| sum + a * b),
-            );
-        }
-    }
-    Tensor::from_f32(&node.output.shape, out).unwrap_or(honest)
 }
 
 impl Conduct for Lying {
@@ -453,22 +214,13 @@ impl Conduct for Lying {
     ) -> Result<Tensor, EngineError> {
         let honest = || compute_honestly(engine, model, operator, operands);
         let is_product = model.node(operator).is_some_and(|node| {
-            matches!(
-                node.operator,
-                Operator::Contract {} | Operator::Convolve { .. }
-            )
+            matches!(node.operator, Operator::Contract {} | Operator::Convolve { .. })
         });
         match &self.plan {
-            Plan::Element {
-                operator: place,
-                element,
-                steps,
-            } if *place == operator => {
+            Plan::Element { operator: place, element, steps } if *place == operator => {
                 let output = honest()?;
                 let kind = output.kind().element;
-                Ok(with_element(&output, *element, |bits| {
-                    step_bits(kind, bits, *steps)
-                }))
+                Ok(with_element(&output, *element, |bits| step_bits(kind, bits, *steps)))
             }
             Plan::Weights(other) => {
                 let Some(node) = model.node(operator) else {
@@ -478,14 +230,12 @@ impl Conduct for Lying {
                     .operands
                     .iter()
                     .zip(operands)
-                    .map(
-                        |(operand, given)| match model.header().source(operand.value) {
-                            Some(ValueSource::Weight(weight)) => {
-                                other.weights().get(weight as usize).unwrap_or(given)
-                            }
-                            _ => given,
-                        },
-                    )
+                    .map(|(operand, given)| match model.header().source(operand.value) {
+                        Some(ValueSource::Weight(weight)) => {
+                            other.weights().get(weight as usize).unwrap_or(given)
+                        }
+                        _ => given,
+                    })
                     .collect();
                 compute_honestly(engine, other, operator, &operands)
             }
@@ -505,11 +255,7 @@ impl Conduct for Lying {
                 }
             }
             Plan::Reorder(first) if operator == *first || operator == *first + 1 => {
-                let other = if operator == *first {
-                    *first + 1
-                } else {
-                    *first
-                };
+                let other = if operator == *first { *first + 1 } else { *first };
                 let constants = model.node(other).map(|node| {
                     node.operands.iter().skip(1).filter_map(|operand| {
                         match model.header().source(operand.value) {
@@ -519,18 +265,13 @@ impl Conduct for Lying {
                     })
                 });
                 let first = operands.first().copied();
-                let swapped: Vec<&Tensor> = first
-                    .into_iter()
-                    .chain(constants.into_iter().flatten())
-                    .collect();
+                let swapped: Vec<&Tensor> =
+                    first.into_iter().chain(constants.into_iter().flatten()).collect();
                 compute_honestly(engine, model, other, &swapped).or_else(|_| honest())
             }
-            Plan::Skip {
-                operator: place,
-                operand,
-            } if *place == operator => operands
-                .get(*operand)
-                .map_or_else(honest, |tensor| Ok((*tensor).clone())),
+            Plan::Skip { operator: place, operand } if *place == operator => {
+                operands.get(*operand).map_or_else(honest, |tensor| Ok((*tensor).clone()))
+            }
             Plan::Input => {
                 let Some(node) = model.node(operator) else {
                     return honest();
@@ -539,18 +280,12 @@ impl Conduct for Lying {
                     .operands
                     .iter()
                     .zip(operands)
-                    .map(
-                        |(operand, given)| match model.header().source(operand.value) {
-                            Some(ValueSource::Input(_)) => with_element(given, 0, |bits| {
-                                if bits == 0x3F80_0000 {
-                                    0x3F00_0000
-                                } else {
-                                    0x3F80_0000
-                                }
-                            }),
-                            _ => (*given).clone(),
-                        },
-                    )
+                    .map(|(operand, given)| match model.header().source(operand.value) {
+                        Some(ValueSource::Input(_)) => with_element(given, 0, |bits| {
+                            if bits == 0x3F80_0000 { 0x3F00_0000 } else { 0x3F80_0000 }
+                        }),
+                        _ => (*given).clone(),
+                    })
                     .collect();
                 compute_honestly(engine, model, operator, &changed.iter().collect::<Vec<_>>())
             }
@@ -588,10 +323,7 @@ impl Conduct for Lying {
                 }
                 values
             }
-            Plan::Washed {
-                boundary: place,
-                honest,
-            } => match honest.state(boundary) {
+            Plan::Washed { boundary: place, honest } => match honest.state(boundary) {
                 Some(state) if boundary > *place => state.values().to_vec(),
                 Some(_) if boundary == *place => {
                     if let Some((_, tensor)) = values.first_mut() {
@@ -613,11 +345,7 @@ impl Conduct for Lying {
         element: u64,
         mut words: Vec<u64>,
     ) -> Vec<u64> {
-        if let Plan::Element {
-            operator: place,
-            element: at,
-            steps,
-        } = &self.plan
+        if let Plan::Element { operator: place, element: at, steps } = &self.plan
             && (*place, *at) == (operator, element)
             && let Some(node) = model.node(operator)
         {
@@ -629,11 +357,7 @@ impl Conduct for Lying {
     fn trace(&self, mut state_roots: Vec<Digest>) -> Vec<Digest> {
         if matches!(self.plan, Plan::ZeroTrace) {
             let last = state_roots.len().saturating_sub(1);
-            state_roots
-                .iter_mut()
-                .take(last)
-                .skip(1)
-                .for_each(|root| *root = Digest::default());
+            state_roots.iter_mut().take(last).skip(1).for_each(|root| *root = Digest::default());
         }
         state_roots
     }
@@ -650,28 +374,14 @@ mod tests {
         }
         assert_eq!(parse_lie("1:2:3:+4").unwrap().to_string(), "1:2:3:+4");
         assert_eq!(parse_lie("1:2:3:-4").unwrap().to_string(), "1:2:3:-4");
-        for text in [
-            "",
-            "1:2:3",
-            "1:2:3:0",
-            "a:2:3:+1",
-            "unknown",
-            "1:2:3:+99999999999",
-        ] {
+        for text in ["", "1:2:3", "1:2:3:0", "a:2:3:+1", "unknown", "1:2:3:+99999999999"] {
             assert!(parse_lie(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_step_is_always_another_stored_value() {
-        for bits in [
-            0u64,
-            0x3F80_0000,
-            0xBF80_0000,
-            0x2B80_0000,
-            0xAB80_0000,
-            0x7F7F_FFFF,
-        ] {
+        for bits in [0u64, 0x3F80_0000, 0xBF80_0000, 0x2B80_0000, 0xAB80_0000, 0x7F7F_FFFF] {
             for steps in [1, -1, 5] {
                 let moved = step_bits(ElementType::F32, bits, steps);
                 assert_ne!(moved, bits, "{bits:x} {steps}");

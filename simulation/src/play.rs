@@ -13,10 +13,7 @@ pub struct Muted<C> {
 impl<C> Muted<C> {
     /// Silent after `reveals` answers; 0 is silent from the start.
     pub fn new(inner: C, reveals: u32) -> Self {
-        Self {
-            inner,
-            reveals_left: reveals,
-        }
+        Self { inner, reveals_left: reveals }
     }
 }
 
@@ -42,9 +39,6 @@ pub struct Stubborn<C>(pub C);
 impl<C: Core> Core for Stubborn<C> {
     fn decide(&mut self, view: &View) -> Vec<Decision> {
         let decisions = self.0.decide(view);
-        decisions
-            .into_iter()
-            .flat_map(|decision| [decision.clone(), decision])
-            .collect()
+        decisions.into_iter().flat_map(|decision| [decision.clone(), decision]).collect()
     }
 }

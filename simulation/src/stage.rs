@@ -127,17 +127,7 @@ impl Cast {
     ) -> Self {
         let challenger = Arc::new(Honest);
         let (policy, publish, rival, terms) = (Policy::Differing, false, false, None);
-        Self {
-            engine,
-            model,
-            input,
-            executor,
-            challenger,
-            policy,
-            publish,
-            rival,
-            terms,
-        }
+        Self { engine, model, input, executor, challenger, policy, publish, rival, terms }
     }
 
     /// The input state.
@@ -153,12 +143,7 @@ impl Cast {
     /// # Errors
     /// When an operator fails.
     pub fn run(&self, conduct: &dyn Conduct) -> Result<Trace, RunError> {
-        Runner {
-            engine: &self.engine,
-            model: &self.model,
-            conduct,
-        }
-        .run(self.input_state()?)
+        Runner { engine: &self.engine, model: &self.model, conduct }.run(self.input_state()?)
     }
 }
 
@@ -192,9 +177,7 @@ pub struct Outcome {
 
 fn claim_of(view: &View, executor: Address) -> Option<Digest> {
     let mut claims = view.settlement.claims();
-    claims
-        .find(|(_, claim)| claim.executor == executor)
-        .map(|(id, _)| *id)
+    claims.find(|(_, claim)| claim.executor == executor).map(|(id, _)| *id)
 }
 
 impl Stage {
@@ -204,11 +187,8 @@ impl Stage {
     /// When the ledger cannot be opened.
     pub async fn open(folder: &Path, parameters: Parameters) -> Result<Self, StageError> {
         let clock = ManualClock::default();
-        let genesis = Genesis {
-            chain_id: 31_337,
-            bank: actor_key(Role::Bank).address(),
-            parameters,
-        };
+        let genesis =
+            Genesis { chain_id: 31_337, bank: actor_key(Role::Bank).address(), parameters };
         let ledger = EmbeddedLedger::open(folder, genesis, Arc::new(clock.clone()))?;
         let ledger = Arc::new(ledger);
         clock.advance(ledger.view().await?.now_ms.max(1_000));
@@ -223,9 +203,7 @@ impl Stage {
         let view = self.ledger.view().await?;
         let key = actor_key(role);
         let nonce = view.settlement.nonce(&key.address());
-        self.ledger
-            .submit(key.sign(view.settlement.domain(), nonce, action))
-            .await
+        self.ledger.submit(key.sign(view.settlement.domain(), nonce, action)).await
     }
 
     /// What an account has now beyond what it deposited.
@@ -238,20 +216,11 @@ impl Stage {
             .iter()
             .flat_map(|receipt| &receipt.events)
             .map(|event| match event {
-                Event::Deposited {
-                    account: to,
-                    amount_wei,
-                } if *to == account => *amount_wei,
+                Event::Deposited { account: to, amount_wei } if *to == account => *amount_wei,
                 _ => 0,
             })
             .sum();
-        let free = self
-            .ledger
-            .view()
-            .await?
-            .settlement
-            .money()
-            .free_wei(&account);
+        let free = self.ledger.view().await?.settlement.money().free_wei(&account);
         Ok(free as i128 - deposited as i128)
     }
 
@@ -270,32 +239,16 @@ impl Stage {
         ];
         for role in roles {
             let account = actor_key(role).address();
-            if self
-                .ledger
-                .view()
-                .await?
-                .settlement
-                .money()
-                .free_wei(&account)
-                == 0
-            {
+            if self.ledger.view().await?.settlement.money().free_wei(&account) == 0 {
                 let amount_wei = 2 * ETHER;
-                self.act(
-                    Role::Bank,
-                    &Action::Deposit {
-                        account,
-                        amount_wei,
-                    },
-                )
-                .await?;
+                self.act(Role::Bank, &Action::Deposit { account, amount_wei }).await?;
             }
         }
         let view = self.ledger.view().await?;
         let model_root = cast.model.root();
         if view.settlement.model(&model_root).is_none() {
             let header = cast.model.header().clone();
-            self.act(Role::Client, &Action::RegisterModel { header })
-                .await?;
+            self.act(Role::Client, &Action::RegisterModel { header }).await?;
         }
         if let Some((job, _)) = view.settlement.jobs().next() {
             return Ok(*job);
@@ -327,8 +280,7 @@ impl Stage {
         cast: &Cast,
         watch: &mut (dyn FnMut(&Played) + Send),
     ) -> Result<Outcome, StageError> {
-        self.play_with(cast, |executor| Box::new(executor), watch)
-            .await
+        self.play_with(cast, |executor| Box::new(executor), watch).await
     }
 
     /// As [`Stage::play`], with the executor's core wrapped.
@@ -347,24 +299,14 @@ impl Stage {
         let address = actor_key(Role::Executor).address();
         if claim_of(&self.ledger.view().await?, address).is_none() {
             let own = || claim_terms(job, &trace);
-            let terms = cast
-                .terms
-                .clone()
-                .map(|terms| ClaimTerms { job, ..terms })
-                .or_else(own);
+            let terms = cast.terms.clone().map(|terms| ClaimTerms { job, ..terms }).or_else(own);
             let terms = terms.ok_or(StageError::Missing { what: "state" })?;
             let claimed = self.claim_as(Role::Executor, terms, watch).await?;
             let refused = claimed.outcome.as_ref().err().map(ToString::to_string);
             played.push(claimed);
             if refused.is_some() {
                 let view = self.ledger.view().await?;
-                return Ok(Outcome {
-                    job,
-                    claim: None,
-                    refused,
-                    played,
-                    view,
-                });
+                return Ok(Outcome { job, claim: None, refused, played, view });
             }
         }
         let rival = actor_key(Role::Rival).address();
@@ -378,13 +320,7 @@ impl Stage {
         let mut agents = self.agents(cast, job, trace, wrap)?;
         self.settle(claim, &mut agents, watch, &mut played).await?;
         let view = self.ledger.view().await?;
-        Ok(Outcome {
-            job,
-            claim: Some(claim),
-            refused: None,
-            played,
-            view,
-        })
+        Ok(Outcome { job, claim: Some(claim), refused: None, played, view })
     }
 
     async fn claim_as(
@@ -396,12 +332,7 @@ impl Stage {
         let action = Action::PostClaim { terms };
         let outcome = self.act(role, &action).await;
         let reason = "the run is done".to_owned();
-        let claimed = Played {
-            role,
-            action,
-            reason,
-            outcome,
-        };
+        let claimed = Played { role, action, reason, outcome };
         watch(&claimed);
         match &claimed.outcome {
             Ok(_) | Err(LedgerError::Rejected(_)) => Ok(claimed),

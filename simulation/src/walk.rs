@@ -52,9 +52,7 @@ pub fn walk(
             Err(error) => return Err(error.into()),
         };
         match next {
-            Move::Demand {
-                showings, request, ..
-            } => {
+            Move::Demand { showings, request, .. } => {
                 showings.iter().for_each(|showing| {
                     // The solver only offers what it has seen accepted.
                     let _ = facts.show(showing);
@@ -66,11 +64,7 @@ pub fn walk(
                     return Ok(WalkEnd::Silent(request));
                 }
             }
-            Move::Refute {
-                showings,
-                refutation,
-                ..
-            } => {
+            Move::Refute { showings, refutation, .. } => {
                 showings.iter().for_each(|showing| {
                     let _ = facts.show(showing);
                 });

@@ -22,10 +22,7 @@ use crate::{load, print, summary};
 /// The models that the binary carries.
 const SHIPPED: [(&str, &[u8]); 2] = [
     ("digits-cnn", include_bytes!("../../models/digits-cnn.onnx")),
-    (
-        "digits-transformer",
-        include_bytes!("../../models/digits-transformer.onnx"),
-    ),
+    ("digits-transformer", include_bytes!("../../models/digits-transformer.onnx")),
 ];
 /// A test image of the digit 3.
 const IMAGE: &[u8] = include_bytes!("../../models/samples/digit-3.npy");
@@ -59,16 +56,10 @@ pub(crate) fn run(arguments: &Demo, as_json: bool) -> Result<bool, CommandError>
         let models: Vec<Named> = names
             .iter()
             .zip(&verdicts)
-            .map(|(name, verdict)| Named {
-                model: (*name).to_owned(),
-                verdict: verdict.clone(),
-            })
+            .map(|(name, verdict)| Named { model: (*name).to_owned(), verdict: verdict.clone() })
             .collect();
         if let Some(first) = models.first() {
-            print::json(&Report {
-                verdict: first.verdict.clone(),
-                models: &models,
-            })?;
+            print::json(&Report { verdict: first.verdict.clone(), models: &models })?;
         }
     }
     Ok(false)
@@ -77,9 +68,9 @@ pub(crate) fn run(arguments: &Demo, as_json: bool) -> Result<bool, CommandError>
 fn open_model(name: &str, engine: &Engine) -> Result<Arc<Model>, CommandError> {
     let options = ImportOptions::default();
     match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
-        Some((_, bytes)) => Ok(Arc::new(inference::import_bytes(
-            bytes, name, None, engine, &options,
-        )?)),
+        Some((_, bytes)) => {
+            Ok(Arc::new(inference::import_bytes(bytes, name, None, engine, &options)?))
+        }
         None => load::model(Path::new(name), engine, &options),
     }
 }
@@ -93,11 +84,7 @@ fn input_for(model: &Model) -> Result<HashMap<String, Tensor>, CommandError> {
         let bits: Vec<u64> = match image {
             true => IMAGE[IMAGE.len().saturating_sub(256)..]
                 .chunks(4)
-                .map(|four| {
-                    four.iter()
-                        .rev()
-                        .fold(0, |bits, byte| (bits << 8) | u64::from(*byte))
-                })
+                .map(|four| four.iter().rev().fold(0, |bits, byte| (bits << 8) | u64::from(*byte)))
                 .collect(),
             false => (0..count)
                 .map(|index| match kind.element {
@@ -128,20 +115,11 @@ fn default_lie(
             let position = model.layer(layer)?.position(operator)?;
             let folds = protocol::law::run_count(model.node(operator)?) > 1;
             let element = model.node(operator)?.output.shape.count() / 2;
-            folds.then_some(Lie::Ulps {
-                layer,
-                operator: position,
-                element,
-                ulps: 1,
-            })
+            folds.then_some(Lie::Ulps { layer, operator: position, element, ulps: 1 })
         });
         let Some(lie) = found else { continue };
         let conduct = Lying::new(&lie, model, honest)?;
-        let runner = Runner {
-            engine,
-            model,
-            conduct: &conduct,
-        };
+        let runner = Runner { engine, model, conduct: &conduct };
         if runner.run(runner.input_state(inputs)?)?.root() != honest.root() {
             return Ok(lie);
         }
@@ -176,17 +154,12 @@ fn stage_lie(
             cast.policy = Policy::Everything;
         }
     }
-    let mut narrator = Narrator {
-        model: Arc::clone(&model),
-        quiet: as_json,
-    };
+    let mut narrator = Narrator { model: Arc::clone(&model), quiet: as_json };
     narrator.open(name, lie.as_ref(), &honest);
     let folder = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
     let (stage, outcome) = runtime()?.block_on(async {
         let stage = Stage::open(folder.path(), Parameters::default()).await?;
-        let outcome = stage
-            .play(&cast, &mut |played| narrator.tell(played))
-            .await?;
+        let outcome = stage.play(&cast, &mut |played| narrator.tell(played)).await?;
         Ok::<_, CommandError>((stage, outcome))
     })?;
     let Some(claim) = outcome.claim else {
@@ -214,9 +187,7 @@ fn accounts(outcome: &Outcome) {
         .map(|role| {
             let address = actor_key(role).address();
             let free = settlement.money().free_wei(&address);
-            let claim = settlement
-                .claims()
-                .find(|(_, claim)| claim.executor == address);
+            let claim = settlement.claims().find(|(_, claim)| claim.executor == address);
             let status = match claim.map(|(_, claim)| &claim.status) {
                 Some(ClaimStatus::Fallen { .. }) => "its claim fell",
                 Some(ClaimStatus::Final { .. }) => "its claim is final: fee and stake",
@@ -224,11 +195,7 @@ fn accounts(outcome: &Outcome) {
                 Some(ClaimStatus::Standing) => "its claim stands",
                 None => "",
             };
-            vec![
-                role.name().to_owned(),
-                print::ether(free as i128),
-                status.to_owned(),
-            ]
+            vec![role.name().to_owned(), print::ether(free as i128), status.to_owned()]
         })
         .collect();
     print::table(&["account", "free (2 ETH deposited)", "claim"], rows);
@@ -246,10 +213,7 @@ impl Narrator {
             return;
         }
         let header = self.model.header();
-        println!(
-            "━━ {name}: {} operators in {} layers",
-            header.operator_count, header.layer_count
-        );
+        println!("━━ {name}: {} operators in {} layers", header.operator_count, header.layer_count);
         println!("   model root {}", self.model.root());
         println!(
             "   one honest run: {:.2} ms, {:.2} ms to hash {} bytes",
@@ -258,12 +222,7 @@ impl Narrator {
             honest.hashed_bytes()
         );
         match lie {
-            Some(Lie::Ulps {
-                layer,
-                operator,
-                element,
-                ulps,
-            }) => println!(
+            Some(Lie::Ulps { layer, operator, element, ulps }) => println!(
                 "   the executor will lie by {ulps:+} unit in the last place: layer {layer}, \
                  operator {operator} in it, element {element}"
             ),
@@ -294,28 +253,17 @@ impl Narrator {
     fn sentence(&self, played: &Played) -> String {
         match &played.action {
             Action::PostClaim { terms } => {
-                format!(
-                    "claims the run, trace root {}, with its stake",
-                    short(&terms.trace_root)
-                )
+                format!("claims the run, trace root {}, with its stake", short(&terms.trace_root))
             }
             Action::Challenge { .. } => format!("challenges with a bond: {}", played.reason),
-            Action::Demand {
-                request, showings, ..
-            } => {
+            Action::Demand { request, showings, .. } => {
                 let shown = match showings.len() {
                     0 => String::new(),
                     count => format!(", showing {count} proofs,"),
                 };
-                format!(
-                    "demands{shown} {}: {}",
-                    self.request(request),
-                    played.reason
-                )
+                format!("demands{shown} {}: {}", self.request(request), played.reason)
             }
-            Action::Reveal {
-                request, reveal, ..
-            } => {
+            Action::Reveal { request, reveal, .. } => {
                 format!("opens {} ({})", self.request(request), size(reveal))
             }
             Action::Refute { .. } => format!("refutes: {}", played.reason),
@@ -326,12 +274,8 @@ impl Narrator {
     }
 
     fn request(&self, request: &Request) -> String {
-        let named = |operator: u32| {
-            format!(
-                "operator {operator} ({})",
-                self.model.operator_name(operator)
-            )
-        };
+        let named =
+            |operator: u32| format!("operator {operator} ({})", self.model.operator_name(operator));
         match request {
             Request::Node { tree, depth, .. } => match tree {
                 protocol::facts::TreeId::Trace {} => format!("the trace at depth {depth}"),
@@ -348,10 +292,7 @@ impl Narrator {
             Request::Subtrace { layer } => format!("the inside of layer {layer}"),
             Request::Leaf { operator, leaf } => format!("leaf {leaf} of {}", named(*operator)),
             Request::Accumulators { operator, element } => {
-                format!(
-                    "the running sums of element {element} of {}",
-                    named(*operator)
-                )
+                format!("the running sums of element {element} of {}", named(*operator))
             }
         }
     }
@@ -369,9 +310,7 @@ fn size(reveal: &Reveal) -> String {
     };
     match reveal {
         Reveal::Node { children: inside } => children(inside),
-        Reveal::Subtrace {
-            children: inside, ..
-        } => {
+        Reveal::Subtrace { children: inside, .. } => {
             format!("a new commitment with {}", children(inside))
         }
         Reveal::Leaf { bytes } => format!("{} bytes", bytes.len()),
@@ -381,13 +320,8 @@ fn size(reveal: &Reveal) -> String {
 
 fn consequence(event: &Event) -> Option<String> {
     Some(match event {
-        Event::ClaimPosted {
-            last_finality_ms, ..
-        } => {
-            format!(
-                "settled by {} s at the latest, whatever anybody does",
-                last_finality_ms / 1000
-            )
+        Event::ClaimPosted { last_finality_ms, .. } => {
+            format!("settled by {} s at the latest, whatever anybody does", last_finality_ms / 1000)
         }
         Event::ClaimFallen { burned_wei, .. } => {
             format!(

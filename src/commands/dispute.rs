@@ -22,16 +22,9 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 }
 
 pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandError> {
-    let folder = load::folder(
-        &arguments.folder,
-        arguments.model.as_deref(),
-        &arguments.engine,
-    )?;
+    let folder = load::folder(&arguments.folder, arguments.model.as_deref(), &arguments.engine)?;
     let temporary = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
-    let place = arguments
-        .ledger
-        .clone()
-        .unwrap_or_else(|| temporary.path().to_owned());
+    let place = arguments.ledger.clone().unwrap_or_else(|| temporary.path().to_owned());
     let cast = Cast {
         engine: folder.engine,
         model: Arc::clone(&folder.model),
@@ -64,13 +57,7 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandErr
     let verdict = summary::verdict_of(&stage, &cast, &outcome, &claim)
         .ok_or_else(|| system("the verdict", "the log has no such claim"))?;
     let entries = stage.ledger.entries();
-    write_file(
-        &arguments.verdict,
-        stage.ledger.genesis(),
-        &entries,
-        &claim,
-        &verdict,
-    )?;
+    write_file(&arguments.verdict, stage.ledger.genesis(), &entries, &claim, &verdict)?;
     if as_json {
         print::json(&verdict)?;
     } else {
@@ -101,10 +88,7 @@ pub(crate) fn tell(verdict: &Verdict) {
         println!("claimed       {}", with_value(claimed));
         println!("true          {}", with_value(expected));
     }
-    println!(
-        "demands       {}, answered {}",
-        verdict.rounds, verdict.reveals
-    );
+    println!("demands       {}, answered {}", verdict.rounds, verdict.reveals);
     println!(
         "final proof   {} bytes, {} multiply-adds recomputed",
         verdict.step_proof_bytes, verdict.step_multiply_adds

@@ -17,10 +17,7 @@ fn state_bytes(model: &Model, boundary: u32) -> u64 {
         .filter_map(|value| {
             let value = *value as usize;
             let written = || value.checked_sub(first).and_then(|at| graph.nodes.get(at));
-            graph
-                .inputs
-                .get(value)
-                .or_else(|| written().map(|node| &node.output))
+            graph.inputs.get(value).or_else(|| written().map(|node| &node.output))
         })
         .map(|kind| kind.shape.count() * kind.element.bytes() as u64)
         .sum()
@@ -75,10 +72,7 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandErr
     println!("parameters     {}", model.parameters());
     println!("multiply-adds  {}", model.multiply_adds());
     for layer in layers {
-        println!(
-            "\nlayer {layer}: {} bytes hashed behind it",
-            state_bytes(&model, layer + 1)
-        );
+        println!("\nlayer {layer}: {} bytes hashed behind it", state_bytes(&model, layer + 1));
         let rows = operators_of(layer)
             .enumerate()
             .map(|(position, (index, node))| {

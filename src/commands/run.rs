@@ -36,11 +36,7 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     let honest = runner.run_watched(runner.input_state(&inputs)?, &mut |_| bar.inc(1))?;
     bar.finish_and_clear();
     let conduct = load::conduct(arguments.lie.as_deref(), &model, &honest)?;
-    let runner = Runner {
-        engine: &engine,
-        model: &model,
-        conduct: conduct.as_ref(),
-    };
+    let runner = Runner { engine: &engine, model: &model, conduct: conduct.as_ref() };
     let (trace, lie_effective) = match &arguments.lie {
         None => (honest, None),
         Some(_) => {
@@ -83,10 +79,7 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     println!("trace root    {}", report.trace_root);
     println!("layers        {}", report.layers);
     println!("inference     {:.3} ms", report.inference_ms);
-    println!(
-        "commitment    {:.3} ms for {} bytes",
-        report.commit_ms, report.hashed_bytes
-    );
+    println!("commitment    {:.3} ms for {} bytes", report.commit_ms, report.hashed_bytes);
     println!("outputs       {}", report.outputs);
     match lie_effective {
         Some(true) => println!("lie           told: the claim is false"),

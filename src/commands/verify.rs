@@ -45,11 +45,7 @@ impl Report {
 }
 
 pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandError> {
-    let folder = load::folder(
-        &arguments.folder,
-        arguments.model.as_deref(),
-        &arguments.engine,
-    )?;
+    let folder = load::folder(&arguments.folder, arguments.model.as_deref(), &arguments.engine)?;
     let report = judge(folder)?;
     let falls = report.verdict == "falls";
     if as_json {
@@ -62,11 +58,8 @@ pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
 
 fn judge(folder: load::Folder) -> Result<Report, CommandError> {
     let claim = &folder.claim;
-    let leaves: Vec<_> = claim
-        .state_roots
-        .iter()
-        .map(|root| protocol::hash::leaf(&root.0))
-        .collect();
+    let leaves: Vec<_> =
+        claim.state_roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
     let tree = ListTree::new(Tag::Trace, &leaves);
     let bound = tree.is_some_and(|tree| tree.root() == claim.trace_root)
         && claim.state_roots.first() == Some(&claim.input_root)
@@ -77,16 +70,10 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         return Ok(Report::new("falls", reason));
     }
     if folder.honest.state_roots().first() != Some(&claim.input_root) {
-        return Ok(Report::new(
-            "falls",
-            "wrong-input: the claim is about another input",
-        ));
+        return Ok(Report::new("falls", "wrong-input: the claim is about another input"));
     }
     if folder.honest.root() == claim.trace_root {
-        return Ok(Report::new(
-            "stands",
-            "the trace is that of this machine's own run",
-        ));
+        return Ok(Report::new("stands", "the trace is that of this machine's own run"));
     }
     let arity_log2 = Parameters::default().arity_log2;
     let mut facts = Facts::new(
@@ -96,17 +83,11 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         claim.input_root,
         claim.output_root,
     );
-    let runner = Runner {
-        engine: &folder.engine,
-        model: &folder.model,
-        conduct: folder.conduct.as_ref(),
-    };
+    let runner =
+        Runner { engine: &folder.engine, model: &folder.model, conduct: folder.conduct.as_ref() };
     let theirs = runner.run(runner.input_state(&folder.inputs)?)?;
     let mut defender = Defender::new(theirs, arity_log2);
-    let published = Published {
-        state_roots: claim.state_roots.clone(),
-        ..Published::default()
-    };
+    let published = Published { state_roots: claim.state_roots.clone(), ..Published::default() };
     let honest = Arc::new(Honest);
     let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
     let mut case = Case::new(engine, model, honest, folder.honest, published);
@@ -151,22 +132,18 @@ fn silence(request: &Request) -> String {
 fn from_evidence(evidence: &Evidence) -> Report {
     match evidence {
         Evidence::Step { .. } => Report::new("falls", "step"),
-        Evidence::Contradiction {
-            claimed, expected, ..
-        } => {
+        Evidence::Contradiction { claimed, expected, .. } => {
             let mut report = Report::new("falls", "contradiction");
             report.claimed_bits = Some(claimed.to_string());
             report.true_bits = Some(expected.to_string());
             report
         }
-        Evidence::StateValue { claimed, expected } => Report::new(
-            "falls",
-            format!("malformed: value {claimed} stands where {expected} must"),
-        ),
-        Evidence::Leaf { operator, leaf } => Report::new(
-            "falls",
-            format!("malformed: leaf {leaf} of operator {operator}"),
-        ),
+        Evidence::StateValue { claimed, expected } => {
+            Report::new("falls", format!("malformed: value {claimed} stands where {expected} must"))
+        }
+        Evidence::Leaf { operator, leaf } => {
+            Report::new("falls", format!("malformed: leaf {leaf} of operator {operator}"))
+        }
     }
 }
 
@@ -176,10 +153,7 @@ fn tell(report: &Report) {
         println!("layer     {} of {}", layer.index, layer.count);
     }
     if let Some(operator) = &report.operator {
-        println!(
-            "operator  {} ({}, ONNX node {})",
-            operator.index, operator.kind, operator.name
-        );
+        println!("operator  {} ({}, ONNX node {})", operator.index, operator.kind, operator.name);
     }
     if let Some(element) = &report.element {
         println!("element   {element:?}");

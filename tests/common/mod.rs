@@ -1,9 +1,5 @@
 //! What the end-to-end tests share: the shipped models and a stage to play on.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses its own part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::HashMap;
@@ -32,10 +28,7 @@ pub fn model(name: &str) -> Arc<Model> {
 
 pub fn model_cut(name: &str, layer_operators_max: Option<usize>) -> Arc<Model> {
     let path = models_folder().join(format!("{name}.onnx"));
-    let options = ImportOptions {
-        layer_operators_max,
-        ..ImportOptions::default()
-    };
+    let options = ImportOptions { layer_operators_max, ..ImportOptions::default() };
     Arc::new(import_file(&path, &engine(), &options).unwrap())
 }
 
@@ -49,10 +42,7 @@ pub fn digit(digit: u32) -> HashMap<String, Tensor> {
         .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
         .collect();
     let shape = Shape::new(&[1, 1, 8, 8]).unwrap();
-    HashMap::from([(
-        "image".to_owned(),
-        Tensor::from_f32(&shape, values).unwrap(),
-    )])
+    HashMap::from([("image".to_owned(), Tensor::from_f32(&shape, values).unwrap())])
 }
 
 pub fn honest_cast(model: &Arc<Model>) -> Cast {
@@ -98,9 +88,7 @@ pub fn check_referees(cast: &Cast, outcome: &Outcome) {
 /// sums were opened falsely.
 pub async fn play_step_referee_only(cast: &Cast) -> (Stage, tempfile::TempDir, Outcome) {
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default())
-        .await
-        .unwrap();
+    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
     let outcome = stage.play(cast, &mut |_| {}).await.unwrap();
     check_money(&stage, &outcome);
     (stage, folder, outcome)
@@ -109,10 +97,7 @@ pub async fn play_step_referee_only(cast: &Cast) -> (Stage, tempfile::TempDir, O
 pub fn check_money(stage: &Stage, outcome: &Outcome) {
     let settlement = &outcome.view.settlement;
     assert!(settlement.money().is_conserved());
-    assert_eq!(
-        settlement.money().locked_wei(),
-        settlement.locked_by_objects_wei()
-    );
+    assert_eq!(settlement.money().locked_wei(), settlement.locked_by_objects_wei());
     // Replaying the log gives the same state.
     let entries = stage.ledger.entries();
     let replayed = ledger::embedded::replay(stage.ledger.genesis(), &entries).unwrap();

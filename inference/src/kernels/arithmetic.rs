@@ -73,11 +73,7 @@ fn through_binary64(a: f32, b: f32, c: f32) -> f32 {
     let bits = sum.to_bits();
     let inexact = error != 0.0 && sum.is_finite();
     let away = (error > 0.0) == (sum > 0.0);
-    let odd = if away {
-        bits.wrapping_add(1)
-    } else {
-        bits.wrapping_sub(1)
-    };
+    let odd = if away { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
     let rounded = if inexact && bits & 1 == 0 { odd } else { bits };
     f64::from_bits(rounded) as f32
 }
@@ -98,11 +94,7 @@ mod tests {
     fn check(a: u32, b: u32, c: u32) {
         let expected = soft::fma(a, b, c);
         let [x, y, z] = [a, b, c].map(f32::from_bits);
-        assert_eq!(
-            canonical(through_binary64(x, y, z).to_bits()),
-            expected,
-            "{a:x} {b:x} {c:x}"
-        );
+        assert_eq!(canonical(through_binary64(x, y, z).to_bits()), expected, "{a:x} {b:x} {c:x}");
     }
 
     proptest! {

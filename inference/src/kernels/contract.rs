@@ -36,11 +36,7 @@ impl PackedRows {
                 }
             }
         }
-        Self {
-            count,
-            depth,
-            panels,
-        }
+        Self { count, depth, panels }
     }
 
     /// Number of rows.
@@ -81,10 +77,7 @@ fn body<A: Arithmetic>(left: &[f32], packed: &PackedRows, out: &mut [f32], strid
         let columns = PANEL.min(packed.count - panel * PANEL);
         let mut row = 0;
         while row < rows {
-            let (left, out) = (
-                &left[row * depth..],
-                &mut out[row * stride + panel * PANEL..],
-            );
+            let (left, out) = (&left[row * depth..], &mut out[row * stride + panel * PANEL..]);
             row += match rows - row {
                 0..4 => tile::<A, 1>(left, values, depth, out, stride, columns),
                 4..8 => tile::<A, 4>(left, values, depth, out, stride, columns),

@@ -23,11 +23,9 @@ pub enum Unary {
 /// Applies a function to every element, followed by rule Q.
 pub fn map_unary(path: Path, function: Unary, input: &[f32], out: &mut [f32]) {
     const BLOCK: usize = 4096;
-    out.par_chunks_mut(BLOCK)
-        .zip(input.par_chunks(BLOCK))
-        .for_each(|(out, input)| {
-            on_path!(path, body [] (function: Unary, input: &[f32], out: &mut [f32]));
-        });
+    out.par_chunks_mut(BLOCK).zip(input.par_chunks(BLOCK)).for_each(|(out, input)| {
+        on_path!(path, body [] (function: Unary, input: &[f32], out: &mut [f32]));
+    });
 }
 
 #[inline(always)]

@@ -11,11 +11,9 @@ const LANES: usize = 32;
 /// Folds each row of `length` elements into one element of `out`, followed by rule Q.
 pub fn reduce_rows(path: Path, fold: Fold, input: &[f32], length: usize, out: &mut [f32]) {
     const BLOCK: usize = 64;
-    out.par_chunks_mut(BLOCK)
-        .zip(input.par_chunks(BLOCK * length))
-        .for_each(|(out, input)| {
-            on_path!(path, body [] (fold: Fold, input: &[f32], length: usize, out: &mut [f32]));
-        });
+    out.par_chunks_mut(BLOCK).zip(input.par_chunks(BLOCK * length)).for_each(|(out, input)| {
+        on_path!(path, body [] (fold: Fold, input: &[f32], length: usize, out: &mut [f32]));
+    });
 }
 
 #[inline(always)]
@@ -46,11 +44,7 @@ fn keep<A: Arithmetic>(a: A, b: A, second_wins: bool) -> A {
     let nan = |bits: u32| bits & 0x7FFF_FFFF > 0x7F80_0000;
     let (first, second) = (a.to_bits(), b.to_bits());
     let winner = if second_wins { second } else { first };
-    A::from_bits(if nan(first) || nan(second) {
-        0x7FC0_0000
-    } else {
-        winner
-    })
+    A::from_bits(if nan(first) || nan(second) { 0x7FC0_0000 } else { winner })
 }
 
 #[inline(always)]

@@ -9,10 +9,7 @@ pub struct Attributes<'a>(pub &'a NodeProto);
 impl<'a> Attributes<'a> {
     /// The attribute of this name.
     pub fn get(&self, name: &str) -> Option<&'a AttributeProto> {
-        self.0
-            .attribute
-            .iter()
-            .find(|attribute| attribute.name == name)
+        self.0.attribute.iter().find(|attribute| attribute.name == name)
     }
 
     /// An integer, or the default.

@@ -104,8 +104,7 @@ pub fn broadcast(left: &Shape, right: &Shape) -> Lowered<Shape> {
     let rank = left.rank().max(right.rank());
     let at = |shape: &Shape, axis: usize| {
         let missing = rank - shape.rank();
-        axis.checked_sub(missing)
-            .map_or(1, |axis| shape.dimensions()[axis])
+        axis.checked_sub(missing).map_or(1, |axis| shape.dimensions()[axis])
     };
     let mut dimensions = Vec::new();
     for axis in 0..rank {
@@ -152,10 +151,7 @@ impl Builder {
 
     /// The value of an input.
     pub fn input(&self, index: usize) -> Option<Value> {
-        self.inputs.get(index).map(|kind| Value::Runtime {
-            id: index,
-            kind: kind.clone(),
-        })
+        self.inputs.get(index).map(|kind| Value::Runtime { id: index, kind: kind.clone() })
     }
 
     /// The inputs' types and the operators, in topological order.
@@ -179,10 +175,7 @@ impl Builder {
             operator: operator.clone(),
             operands: operands
                 .iter()
-                .map(|value| Operand {
-                    value: 0,
-                    kind: value.kind().clone(),
-                })
+                .map(|value| Operand { value: 0, kind: value.kind().clone() })
                 .collect(),
             output: output.clone(),
         };
@@ -194,16 +187,12 @@ impl Builder {
             let work = output.shape.count().saturating_mul(each);
             self.folded = self.folded.saturating_add(work);
             if self.folded > FOLDING_MAX {
-                return Err(
-                    "the model's constants take too much work to fold; fold them before \
+                return Err("the model's constants take too much work to fold; fold them before \
                             exporting, or export fewer"
-                        .to_owned(),
-                );
+                    .to_owned());
             }
             let folded = self.engine.run(&node, &constants, None);
-            return folded
-                .map(Value::Constant)
-                .map_err(|error| error.to_string());
+            return folded.map(Value::Constant).map_err(|error| error.to_string());
         }
         // The same movement or function of the same runtime values is computed once.
         let ids: Option<Vec<usize>> = operands
@@ -217,27 +206,17 @@ impl Builder {
             && let Some(id) = self.known.get(&(operator.clone(), ids.clone()))
             && self.drafts[*id - self.inputs.len()].output == output
         {
-            return Ok(Value::Runtime {
-                id: *id,
-                kind: output,
-            });
+            return Ok(Value::Runtime { id: *id, kind: output });
         }
         if self.drafts.len() >= OPERATORS_MAX as usize {
-            return Err(format!(
-                "the model has more than {OPERATORS_MAX} canonical operators"
-            ));
+            return Err(format!("the model has more than {OPERATORS_MAX} canonical operators"));
         }
         let id = self.inputs.len() + self.drafts.len();
         if let Some(ids) = ids {
             self.known.insert((operator.clone(), ids), id);
         }
         let origin = self.origin.clone();
-        self.drafts.push(Draft {
-            operator,
-            operands,
-            output: output.clone(),
-            origin,
-        });
+        self.drafts.push(Draft { operator, operands, output: output.clone(), origin });
         Ok(Value::Runtime { id, kind: output })
     }
 
@@ -260,9 +239,7 @@ impl Builder {
             | F::Or
             | F::ExclusiveOr
             | F::Not => ElementType::Bool,
-            _ => operands
-                .last()
-                .map_or(ElementType::F32, |operand| operand.element()),
+            _ => operands.last().map_or(ElementType::F32, |operand| operand.element()),
         };
         if let Some(sunk) = self.map_below_transpose(function, operands, element, &shape)? {
             return Ok(sunk);
@@ -335,15 +312,8 @@ impl Builder {
         if value.element() == element {
             return Ok(value.clone());
         }
-        let operator = Operator::Map {
-            function: MapFunction::Cast,
-        };
-        self.emit(
-            operator,
-            vec![value.clone()],
-            element,
-            value.shape().clone(),
-        )
+        let operator = Operator::Map { function: MapFunction::Cast };
+        self.emit(operator, vec![value.clone()], element, value.shape().clone())
     }
 
     /// A binary32 constant without dimensions.
@@ -352,9 +322,7 @@ impl Builder {
     /// Never for finite constants.
     pub fn scalar(&self, value: f32) -> Lowered<Value> {
         let tensor = Tensor::from_f32(&make_shape(&[])?, vec![value]);
-        tensor
-            .map(Value::Constant)
-            .ok_or_else(|| "a scalar has one element".to_owned())
+        tensor.map(Value::Constant).ok_or_else(|| "a scalar has one element".to_owned())
     }
 
     /// A constant of an element type without dimensions.
@@ -373,9 +341,7 @@ impl Builder {
     pub fn integers(&self, values: Vec<i64>) -> Lowered<Value> {
         let shape = make_shape(&[values.len() as u64])?;
         let tensor = Tensor::from_i64(&shape, values);
-        tensor
-            .map(Value::Constant)
-            .ok_or_else(|| "one element for each place".to_owned())
+        tensor.map(Value::Constant).ok_or_else(|| "one element for each place".to_owned())
     }
 
     /// The same elements under another shape.
@@ -387,12 +353,7 @@ impl Builder {
             return Ok(value.clone());
         }
         let shape = make_shape(dimensions)?;
-        self.emit(
-            Operator::Reshape {},
-            vec![value.clone()],
-            value.element(),
-            shape,
-        )
+        self.emit(Operator::Reshape {}, vec![value.clone()], value.element(), shape)
     }
 
     /// Permutes the axes.
@@ -400,30 +361,19 @@ impl Builder {
     /// # Errors
     /// When it is no permutation.
     pub fn transpose(&mut self, value: &Value, permutation: &[usize]) -> Lowered<Value> {
-        if permutation
-            .iter()
-            .enumerate()
-            .all(|(axis, from)| axis == *from)
-        {
+        if permutation.iter().enumerate().all(|(axis, from)| axis == *from) {
             return Ok(value.clone());
         }
         if let Some((before, source)) = self.transposed(value)
             && before.len() == permutation.len()
         {
-            let both: Option<Vec<usize>> = permutation
-                .iter()
-                .map(|axis| before.get(*axis).copied())
-                .collect();
-            return self.transpose(
-                &source,
-                &both.ok_or("the permutation names a missing axis")?,
-            );
+            let both: Option<Vec<usize>> =
+                permutation.iter().map(|axis| before.get(*axis).copied()).collect();
+            return self.transpose(&source, &both.ok_or("the permutation names a missing axis")?);
         }
         let from = value.dimensions();
-        let dimensions: Option<Vec<u64>> = permutation
-            .iter()
-            .map(|axis| from.get(*axis).copied())
-            .collect();
+        let dimensions: Option<Vec<u64>> =
+            permutation.iter().map(|axis| from.get(*axis).copied()).collect();
         let shape = make_shape(&dimensions.ok_or("the permutation names a missing axis")?)?;
         let permutation = permutation.iter().map(|axis| *axis as u32).collect();
         let operator = Operator::Transpose { permutation };
@@ -450,12 +400,7 @@ impl Builder {
         let dimensions = value.dimensions();
         let kept = dimensions.split_last().ok_or("nothing to reduce")?.1;
         let shape = make_shape(kept)?;
-        self.emit(
-            Operator::Reduce { fold },
-            vec![value.clone()],
-            value.element(),
-            shape,
-        )
+        self.emit(Operator::Reduce { fold }, vec![value.clone()], value.element(), shape)
     }
 
     /// Folds some axes, which stay with size 1.

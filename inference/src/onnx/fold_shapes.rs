@@ -28,18 +28,12 @@ pub(super) fn lower(
             expand_to(builder, &fill, &dimensions)?
         }
         "Shape" => {
-            let dimensions: Vec<i64> = inputs
-                .get(0)?
-                .dimensions()
-                .iter()
-                .map(|size| *size as i64)
-                .collect();
+            let dimensions: Vec<i64> =
+                inputs.get(0)?.dimensions().iter().map(|size| *size as i64).collect();
             let rank = dimensions.len() as i64;
             let bound = |at: i64| if at < 0 { at + rank } else { at }.clamp(0, rank) as usize;
-            let (start, end) = (
-                bound(attributes.int("start", 0)),
-                bound(attributes.int("end", rank)),
-            );
+            let (start, end) =
+                (bound(attributes.int("start", 0)), bound(attributes.int("end", rank)));
             builder.integers(dimensions.get(start..end).unwrap_or_default().to_vec())?
         }
         "Size" => {
@@ -51,11 +45,7 @@ pub(super) fn lower(
         "Flatten" => {
             let x = inputs.get(0)?;
             let axis = attributes.int("axis", 1);
-            let axis = if axis == x.rank() as i64 {
-                x.rank()
-            } else {
-                axis_of(axis, x.rank())?
-            };
+            let axis = if axis == x.rank() as i64 { x.rank() } else { axis_of(axis, x.rank())? };
             let (outer, inner) = x.dimensions().split_at(axis);
             builder.reshape(x, &[outer.iter().product(), inner.iter().product()])?
         }
@@ -73,13 +63,10 @@ pub(super) fn lower(
         "Squeeze" => {
             let x = inputs.get(0)?;
             let axes = match axes_of(inputs, context, 1)? {
-                Some(axes) => axes
-                    .into_iter()
-                    .map(|axis| axis_of(axis, x.rank()))
-                    .collect::<Lowered<_>>()?,
-                None => (0..x.rank())
-                    .filter(|axis| x.dimensions()[*axis] == 1)
-                    .collect(),
+                Some(axes) => {
+                    axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<_>>()?
+                }
+                None => (0..x.rank()).filter(|axis| x.dimensions()[*axis] == 1).collect(),
             };
             let axes: Vec<usize> = axes;
             if axes.iter().any(|axis| x.dimensions()[*axis] != 1) {
@@ -91,19 +78,15 @@ pub(super) fn lower(
             let x = inputs.get(0)?;
             let axes = axes_of(inputs, context, 1)?.ok_or("axes are missing")?;
             let rank = x.rank() + axes.len();
-            let axes: Vec<usize> = axes
-                .into_iter()
-                .map(|axis| axis_of(axis, rank))
-                .collect::<Lowered<_>>()?;
+            let axes: Vec<usize> =
+                axes.into_iter().map(|axis| axis_of(axis, rank)).collect::<Lowered<_>>()?;
             let mut rest = x.dimensions().iter();
             let dimensions: Vec<u64> = (0..rank)
-                .map(|axis| {
-                    if axes.contains(&axis) {
-                        1
-                    } else {
-                        rest.next().copied().unwrap_or(1)
-                    }
-                })
+                .map(
+                    |axis| {
+                        if axes.contains(&axis) { 1 } else { rest.next().copied().unwrap_or(1) }
+                    },
+                )
                 .collect();
             builder.reshape(x, &dimensions)?
         }
@@ -135,9 +118,7 @@ fn sizes(values: &[i64]) -> Lowered<Vec<u64>> {
 }
 
 fn axes_of(inputs: &Inputs<'_>, context: &Context<'_>, index: usize) -> Lowered<Option<Vec<i64>>> {
-    Ok(inputs
-        .integers(index)?
-        .or_else(|| context.attributes.ints("axes")))
+    Ok(inputs.integers(index)?.or_else(|| context.attributes.ints("axes")))
 }
 
 fn constant(builder: &Builder, context: &Context<'_>) -> Lowered<Value> {
@@ -145,17 +126,12 @@ fn constant(builder: &Builder, context: &Context<'_>) -> Lowered<Value> {
     if let Some(tensor) = attributes.tensor("value") {
         return values::tensor(tensor, None).map(Value::Constant);
     }
-    let floats = attributes.floats("value_floats").or_else(|| {
-        attributes
-            .get("value_float")
-            .map(|attribute| vec![attribute.f])
-    });
+    let floats = attributes
+        .floats("value_floats")
+        .or_else(|| attributes.get("value_float").map(|attribute| vec![attribute.f]));
     if let Some(floats) = floats {
-        let shape: &[u64] = if attributes.get("value_float").is_some() {
-            &[]
-        } else {
-            &[floats.len() as u64]
-        };
+        let shape: &[u64] =
+            if attributes.get("value_float").is_some() { &[] } else { &[floats.len() as u64] };
         return Tensor::from_f32(&make_shape(shape)?, floats)
             .map(Value::Constant)
             .ok_or_else(|| "one element for each place".to_owned());
@@ -176,44 +152,29 @@ fn expand_to(builder: &mut Builder, value: &Value, dimensions: &[u64]) -> Lowere
     if shape == *value.shape() {
         return Ok(value.clone());
     }
-    builder.emit(
-        Operator::Expand {},
-        vec![value.clone()],
-        value.element(),
-        shape,
-    )
+    builder.emit(Operator::Expand {}, vec![value.clone()], value.element(), shape)
 }
 
 fn range(builder: &Builder, inputs: &Inputs<'_>) -> Lowered<Value> {
     let one = |index: usize| -> Lowered<i64> {
         let values = inputs.integers(index)?;
-        values
-            .and_then(|values| values.first().copied())
-            .ok_or_else(|| "needs integers".to_owned())
+        values.and_then(|values| values.first().copied()).ok_or_else(|| "needs integers".to_owned())
     };
     let (start, limit, step) = (one(0)?, one(1)?, one(2)?);
     let distance = i128::from(limit) - i128::from(start);
     if step == 0 || distance.signum() != i128::from(step.signum()) {
         return Err("the range is empty".to_owned());
     }
-    let count = distance
-        .unsigned_abs()
-        .div_ceil(i128::from(step).unsigned_abs());
+    let count = distance.unsigned_abs().div_ceil(i128::from(step).unsigned_abs());
     if count > 1 << 20 {
         return Err("the range has more than 2^20 elements".to_owned());
     }
-    builder.integers(
-        (0..count as i64)
-            .map(|index| start + index * step)
-            .collect(),
-    )
+    builder.integers((0..count as i64).map(|index| start + index * step).collect())
 }
 
 fn reshape(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Lowered<Value> {
     let x = inputs.get(0)?;
-    let wanted = inputs
-        .integers(1)?
-        .or_else(|| context.attributes.ints("shape"));
+    let wanted = inputs.integers(1)?.or_else(|| context.attributes.ints("shape"));
     let wanted = wanted.ok_or("the shape is missing")?;
     let keep_zero = context.attributes.int("allowzero", 0) != 0;
     let mut dimensions = Vec::new();
@@ -224,18 +185,14 @@ fn reshape(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) ->
                 open = Some(axis);
                 1
             }
-            0 if !keep_zero => *x
-                .dimensions()
-                .get(axis)
-                .ok_or("a 0 in the shape has no input axis")?,
+            0 if !keep_zero => {
+                *x.dimensions().get(axis).ok_or("a 0 in the shape has no input axis")?
+            }
             size => u64::try_from(size).map_err(|_| format!("size {size} is not a size"))?,
         });
     }
     if let Some(axis) = open {
-        let known: u64 = dimensions
-            .iter()
-            .try_fold(1u64, |a, b| a.checked_mul(*b))
-            .unwrap_or(0);
+        let known: u64 = dimensions.iter().try_fold(1u64, |a, b| a.checked_mul(*b)).unwrap_or(0);
         if known == 0 || !x.shape().count().is_multiple_of(known) {
             return Err(format!("{:?} cannot become {wanted:?}", x.dimensions()));
         }
@@ -257,12 +214,7 @@ fn concat(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> 
         dimensions[axis] += part.dimensions().get(axis).copied().ok_or("ranks differ")?;
     }
     let shape = make_shape(&dimensions)?;
-    builder.emit(
-        Operator::Concat { axis: axis as u32 },
-        parts,
-        first.element(),
-        shape,
-    )
+    builder.emit(Operator::Concat { axis: axis as u32 }, parts, first.element(), shape)
 }
 
 /// A contiguous part along one axis.
@@ -285,29 +237,20 @@ fn emit_slice(
         return Ok(x.clone());
     }
     let shape = make_shape(dimensions)?;
-    builder.emit(
-        Operator::Slice { starts, steps },
-        vec![x.clone()],
-        x.element(),
-        shape,
-    )
+    builder.emit(Operator::Slice { starts, steps }, vec![x.clone()], x.element(), shape)
 }
 
 fn split(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Lowered<Vec<Value>> {
     let x = inputs.get(0)?;
     let axis = axis_of(context.attributes.int("axis", 0), x.rank())?;
     let size = x.dimensions()[axis];
-    let given = inputs
-        .integers(1)?
-        .or_else(|| context.attributes.ints("split"));
+    let given = inputs.integers(1)?.or_else(|| context.attributes.ints("split"));
     let parts = match given {
         Some(given) => sizes(&given)?,
         None => {
             let count = context.outputs.max(1) as u64;
             let each = size.div_ceil(count);
-            (0..count)
-                .map(|index| each.min(size.saturating_sub(index * each)))
-                .collect()
+            (0..count).map(|index| each.min(size.saturating_sub(index * each))).collect()
         }
     };
     if parts.iter().sum::<u64>() != size {
@@ -333,10 +276,7 @@ fn slice(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> L
     let count = given_starts.len();
     let axes = list(3, "axes")?.unwrap_or((0..count as i64).collect());
     let given_steps = list(4, "steps")?.unwrap_or(vec![1; count]);
-    if [given_ends.len(), axes.len(), given_steps.len()]
-        .iter()
-        .any(|length| *length != count)
-    {
+    if [given_ends.len(), axes.len(), given_steps.len()].iter().any(|length| *length != count) {
         return Err("starts, ends, axes and steps differ in length".to_owned());
     }
     let (mut starts, mut steps) = (vec![0; x.rank()], vec![1; x.rank()]);
@@ -367,12 +307,7 @@ fn gather(builder: &mut Builder, x: &Value, indices: &Value, axis: usize) -> Low
     dimensions.extend(&x.dimensions()[axis + 1..]);
     let shape = make_shape(&dimensions)?;
     let operands = vec![x.clone(), indices.clone()];
-    builder.emit(
-        Operator::Gather { axis: axis as u32 },
-        operands,
-        x.element(),
-        shape,
-    )
+    builder.emit(Operator::Gather { axis: axis as u32 }, operands, x.element(), shape)
 }
 
 /// Repeats along each axis: expand a new axis, then merge it.
@@ -382,11 +317,7 @@ fn tile(builder: &mut Builder, inputs: &Inputs<'_>) -> Lowered<Value> {
     if repeats.len() != value.rank() {
         return Err("repeats has not one number for each axis".to_owned());
     }
-    for (axis, repeat) in repeats
-        .into_iter()
-        .enumerate()
-        .filter(|(_, repeat)| *repeat != 1)
-    {
+    for (axis, repeat) in repeats.into_iter().enumerate().filter(|(_, repeat)| *repeat != 1) {
         let mut dimensions = value.dimensions().to_vec();
         let merged = dimensions[axis].saturating_mul(repeat);
         dimensions.insert(axis, 1);
@@ -403,15 +334,11 @@ fn tile(builder: &mut Builder, inputs: &Inputs<'_>) -> Lowered<Value> {
 fn pad(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Lowered<Value> {
     let x = inputs.get(0)?;
     let attributes = &context.attributes;
-    let pads = inputs
-        .integers(1)?
-        .or_else(|| attributes.ints("pads"))
-        .ok_or("pads are missing")?;
+    let pads = inputs.integers(1)?.or_else(|| attributes.ints("pads")).ok_or("pads are missing")?;
     let axes: Vec<usize> = match inputs.integers(3)? {
-        Some(axes) => axes
-            .into_iter()
-            .map(|axis| axis_of(axis, x.rank()))
-            .collect::<Lowered<_>>()?,
+        Some(axes) => {
+            axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<_>>()?
+        }
         None => (0..x.rank()).collect(),
     };
     if pads.len() != 2 * axes.len() || pads.iter().any(|pad| pad.unsigned_abs() > 1 << 20) {
@@ -430,27 +357,17 @@ fn pad(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Low
     }
     let fill = match inputs.optional(2) {
         Some(value) => {
-            let tensor = value
-                .constant()
-                .ok_or("the padding value must be constant")?;
+            let tensor = value.constant().ok_or("the padding value must be constant")?;
             tensor.bits(0).ok_or("the padding value is empty")?
         }
         None if x.element() == ElementType::F32 => {
             let value = builder.scalar(attributes.float("value", 0.0))?;
-            value
-                .constant()
-                .and_then(|tensor| tensor.bits(0))
-                .unwrap_or(0)
+            value.constant().and_then(|tensor| tensor.bits(0)).unwrap_or(0)
         }
         None => 0,
     };
     let shape = make_shape(&dimensions)?;
-    builder.emit(
-        Operator::Pad { before, fill },
-        vec![x.clone()],
-        x.element(),
-        shape,
-    )
+    builder.emit(Operator::Pad { before, fill }, vec![x.clone()], x.element(), shape)
 }
 
 /// Reflected, edge and wrapped padding: a gather with constant indices for each axis.
@@ -480,11 +397,7 @@ fn pad_by_gather(
                     "reflect" => {
                         let period = 2 * (size - 1);
                         let folded = at.rem_euclid(period);
-                        Ok(if folded < size {
-                            folded
-                        } else {
-                            period - folded
-                        })
+                        Ok(if folded < size { folded } else { period - folded })
                     }
                     other => Err(format!("padding mode {other} is not known")),
                 }

@@ -48,11 +48,7 @@ pub fn import_file(path: &Path, engine: &Engine, options: &ImportOptions) -> Imp
     };
     let bytes = std::fs::metadata(path).map_err(fail)?.len();
     if bytes > MODEL_BYTES_MAX {
-        return Err(ImportError::TooLarge {
-            path: name,
-            bytes,
-            limit: MODEL_BYTES_MAX,
-        });
+        return Err(ImportError::TooLarge { path: name, bytes, limit: MODEL_BYTES_MAX });
     }
     let contents = std::fs::read(path).map_err(fail)?;
     import_bytes(&contents, &name, path.parent(), engine, options)
@@ -69,10 +65,7 @@ pub fn import_bytes(
     engine: &Engine,
     options: &ImportOptions,
 ) -> Imported {
-    let not_onnx = |reason: String| ImportError::NotOnnx {
-        path: name.to_owned(),
-        reason,
-    };
+    let not_onnx = |reason: String| ImportError::NotOnnx { path: name.to_owned(), reason };
     let proto = ModelProto::decode(contents).map_err(|error| not_onnx(error.to_string()))?;
     let opset = proto
         .opset_import
@@ -83,9 +76,7 @@ pub fn import_bytes(
     if !(7..=28).contains(&opset) {
         return Err(ImportError::Opset { version: opset });
     }
-    let graph = proto
-        .graph
-        .ok_or_else(|| not_onnx("it holds no graph".to_owned()))?;
+    let graph = proto.graph.ok_or_else(|| not_onnx("it holds no graph".to_owned()))?;
     if graph.node.len() > NODES_MAX {
         return Err(not_onnx(format!("more than {NODES_MAX} nodes")));
     }
@@ -94,20 +85,13 @@ pub fn import_bytes(
 }
 
 fn value_error(kind: &'static str, name: &str, reason: impl Into<String>) -> ImportError {
-    ImportError::Value {
-        kind,
-        name: name.to_owned(),
-        reason: reason.into(),
-    }
+    ImportError::Value { kind, name: name.to_owned(), reason: reason.into() }
 }
 
 /// Type of a graph input, its symbolic dimensions bound.
 fn input_type(info: &ValueInfoProto, options: &ImportOptions) -> Result<TensorType, ImportError> {
     let fail = |reason: String| value_error("input", &info.name, reason);
-    let kind = info
-        .r#type
-        .as_ref()
-        .and_then(|kind| kind.tensor_type.as_ref());
+    let kind = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
     let kind = kind.ok_or_else(|| fail("only tensors are supported".to_owned()))?;
     let element = values::element_type(kind.elem_type).map_err(fail)?;
     let shape = kind.shape.as_ref();
@@ -126,11 +110,7 @@ fn input_type(info: &ValueInfoProto, options: &ImportOptions) -> Result<TensorTy
             }
             None => None,
         };
-        let missing = || {
-            fail(format!(
-                "axis {axis} has no size; export the model with one"
-            ))
-        };
+        let missing = || fail(format!("axis {axis} has no size; export the model with one"));
         dimensions.push(size.ok_or_else(missing)?);
     }
     let shape = make_shape(&dimensions).map_err(fail)?;
@@ -151,21 +131,13 @@ fn lower_graph(
         let tensor = values::tensor(proto, folder)
             .map_err(|reason| value_error("initializer", &proto.name, reason))?;
         if tensor.as_f32().iter().any(|value| !value.is_finite()) {
-            return Err(value_error(
-                "initializer",
-                &proto.name,
-                "weights must be finite",
-            ));
+            return Err(value_error("initializer", &proto.name, "weights must be finite"));
         }
         known.insert(proto.name.clone(), Value::Constant(tensor));
     }
     let mut input_names = Vec::new();
     let mut input_types = Vec::new();
-    for info in graph
-        .input
-        .iter()
-        .filter(|info| !known.contains_key(&info.name))
-    {
+    for info in graph.input.iter().filter(|info| !known.contains_key(&info.name)) {
         input_types.push(input_type(info, options)?);
         input_names.push(info.name.clone());
     }
@@ -181,10 +153,7 @@ fn lower_graph(
     let mut outputs = Vec::new();
     for info in &graph.output {
         let fail = |reason: &str| value_error("output", &info.name, reason);
-        let value = known
-            .get(&info.name)
-            .ok_or_else(|| fail("no node writes it"))?
-            .clone();
+        let value = known.get(&info.name).ok_or_else(|| fail("no node writes it"))?.clone();
         let Value::Runtime { id, .. } = &value else {
             return Err(fail("is constant; remove it from the model's outputs"));
         };
@@ -201,9 +170,7 @@ fn lower_graph(
         outputs.push((info.name.clone(), value));
     }
     if outputs.is_empty() {
-        return Err(ImportError::Graph {
-            reason: "it has no output".to_owned(),
-        });
+        return Err(ImportError::Graph { reason: "it has no output".to_owned() });
     }
     Ok((builder, outputs, input_names))
 }
@@ -215,11 +182,7 @@ fn lower_node(
     number: usize,
     opset: i64,
 ) -> Result<(), ImportError> {
-    let label = if node.name.is_empty() {
-        format!("#{number}")
-    } else {
-        node.name.clone()
-    };
+    let label = if node.name.is_empty() { format!("#{number}") } else { node.name.clone() };
     let fail = |reason: String| ImportError::Node {
         node: label.clone(),
         operator: node.op_type.clone(),
@@ -247,22 +210,11 @@ fn lower_node(
         });
     }
     builder.set_origin(&label);
-    let outputs = node
-        .output
-        .iter()
-        .rposition(|name| !name.is_empty())
-        .map_or(0, |last| last + 1);
-    let context = Context {
-        attributes: Attributes(node),
-        opset,
-        outputs,
-    };
+    let outputs = node.output.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+    let context = Context { attributes: Attributes(node), opset, outputs };
     let values = lower(builder, &node.op_type, &Inputs::new(&inputs), &context).map_err(fail)?;
     if values.len() < outputs {
-        return Err(fail(format!(
-            "only {} of its outputs are supported",
-            values.len()
-        )));
+        return Err(fail(format!("only {} of its outputs are supported", values.len())));
     }
     for (name, value) in node.output.iter().zip(values) {
         known.insert(name.clone(), value);
@@ -289,11 +241,7 @@ fn assemble(
     }
     for (index, draft) in drafts.iter().enumerate().rev() {
         if needed[input_count + index] {
-            draft
-                .operands
-                .iter()
-                .filter_map(runtime)
-                .for_each(|id| needed[id] = true);
+            draft.operands.iter().filter_map(runtime).for_each(|id| needed[id] = true);
         }
     }
     let kept: Vec<(usize, &Draft)> = drafts
@@ -310,42 +258,28 @@ fn assemble(
     }
     let value_of = |value: &Value| match value {
         Value::Runtime { id, .. } => number.get(id).copied(),
-        Value::Constant(tensor) => weight_of
-            .get(&tensor.root())
-            .map(|index| (input_count + index) as u32),
+        Value::Constant(tensor) => {
+            weight_of.get(&tensor.root()).map(|index| (input_count + index) as u32)
+        }
     };
-    let lost = || ImportError::Graph {
-        reason: "a value lost its number".to_owned(),
-    };
+    let lost = || ImportError::Graph { reason: "a value lost its number".to_owned() };
     let mut nodes = Vec::new();
     for (_, draft) in &kept {
         let mut operands = Vec::new();
         for operand in &draft.operands {
             let value = value_of(operand).ok_or_else(lost)?;
-            operands.push(Operand {
-                value,
-                kind: operand.kind().clone(),
-            });
+            operands.push(Operand { value, kind: operand.kind().clone() });
         }
         let (operator, output) = (draft.operator.clone(), draft.output.clone());
-        nodes.push(Node {
-            operator,
-            operands,
-            output,
-        });
+        nodes.push(Node { operator, operands, output });
     }
     let mut output_values = Vec::new();
     for (name, value) in outputs {
         output_values.push((name, value_of(&value).ok_or_else(lost)?));
     }
     let output_ids: Vec<u32> = output_values.iter().map(|(_, value)| *value).collect();
-    let layers = cut_layers(
-        &inputs,
-        weights.len(),
-        &nodes,
-        &output_ids,
-        options.layer_operators_max,
-    );
+    let layers =
+        cut_layers(&inputs, weights.len(), &nodes, &output_ids, options.layer_operators_max);
     let graph = Graph {
         inputs,
         weights: weights.iter().map(|tensor| tensor.kind().clone()).collect(),
@@ -353,17 +287,8 @@ fn assemble(
         layers,
     };
     let names = kept.iter().map(|(_, draft)| draft.origin.clone()).collect();
-    Model::new(
-        graph,
-        weights,
-        input_names,
-        output_values,
-        names,
-        Profile::StrictF32,
-    )
-    .ok_or_else(|| ImportError::Graph {
-        reason: "it is empty or over a limit".to_owned(),
-    })
+    Model::new(graph, weights, input_names, output_values, names, Profile::StrictF32)
+        .ok_or_else(|| ImportError::Graph { reason: "it is empty or over a limit".to_owned() })
 }
 
 type Weights = (Vec<Tensor>, HashMap<Digest, usize>);
@@ -391,9 +316,7 @@ fn collect_weights(kept: &[(usize, &Draft)]) -> Result<Weights, ImportError> {
         }
     }
     if weights.is_empty() {
-        let unused = make_shape(&[])
-            .ok()
-            .and_then(|shape| Tensor::from_f32(&shape, vec![0.0]));
+        let unused = make_shape(&[]).ok().and_then(|shape| Tensor::from_f32(&shape, vec![0.0]));
         weights.extend(unused);
     }
     Ok((weights, weight_of))

@@ -24,8 +24,7 @@ impl<'a> Inputs<'a> {
     }
 
     pub(super) fn get(&self, index: usize) -> Lowered<&'a Value> {
-        self.optional(index)
-            .ok_or_else(|| format!("input {index} is missing"))
+        self.optional(index).ok_or_else(|| format!("input {index} is missing"))
     }
 
     pub(super) fn optional(&self, index: usize) -> Option<&'a Value> {
@@ -106,9 +105,8 @@ pub(super) fn lower(
     context: &Context<'_>,
 ) -> Lowered<Vec<Value>> {
     if let Some(function) = function_of(operator) {
-        let operands: Vec<&Value> = (0..function.operands())
-            .map(|index| inputs.get(index))
-            .collect::<Lowered<_>>()?;
+        let operands: Vec<&Value> =
+            (0..function.operands()).map(|index| inputs.get(index)).collect::<Lowered<_>>()?;
         return builder.map(function, &operands).map(|value| vec![value]);
     }
     if let Some(values) = fold_shapes::lower(builder, operator, inputs, context)? {
@@ -152,9 +150,10 @@ fn activation(
                 .is_some_and(|mode| mode.constant().is_none_or(|mode| mode.bits(0) != Some(0)));
             match context.outputs {
                 1 if !training => Ok(x.clone()),
-                _ => Err(
-                    "dropout masks and training are not supported; export for inference".to_owned(),
-                ),
+                _ => {
+                    Err("dropout masks and training are not supported; export for inference"
+                        .to_owned())
+                }
             }
         }
         "Greater" => builder.map(F::Less, &[inputs.get(1)?, x]),
@@ -211,11 +210,9 @@ fn activation(
         }
         "Gelu" => gelu(builder, x, &attributes.text("approximate", "none")),
         "Clip" => clip(builder, inputs, context),
-        _ => Err(
-            "this operator is not supported; rewrite the model with supported ones \
+        _ => Err("this operator is not supported; rewrite the model with supported ones \
              (docs/operators.md lists them)"
-                .to_owned(),
-        ),
+            .to_owned()),
     }
 }
 
@@ -251,14 +248,11 @@ fn hard_sigmoid(builder: &mut Builder, x: &Value, alpha: f32, beta: f32) -> Lowe
 /// Powers with a small constant exponent are products; others go by the law of `power`.
 fn power(builder: &mut Builder, x: &Value, exponent: &Value) -> Lowered<Value> {
     let float = x.element() == ElementType::F32;
-    let known = exponent
-        .constant()
-        .filter(|tensor| tensor.shape().count() == 1);
+    let known = exponent.constant().filter(|tensor| tensor.shape().count() == 1);
     let known = match known {
-        Some(tensor) if exponent.rank() <= x.rank() => builder
-            .cast(&Value::Constant(tensor.clone()), ElementType::F32)?
-            .constant()
-            .cloned(),
+        Some(tensor) if exponent.rank() <= x.rank() => {
+            builder.cast(&Value::Constant(tensor.clone()), ElementType::F32)?.constant().cloned()
+        }
         _ => None,
     };
     let known = known.and_then(|tensor| tensor.as_f32().first().copied());
@@ -296,9 +290,7 @@ fn gelu(builder: &mut Builder, x: &Value, approximate: &str) -> Lowered<Value> {
             builder.map(F::Tanh, &[&scaled])?
         }
         other => {
-            return Err(format!(
-                "approximate {other} is not known; use none or tanh"
-            ));
+            return Err(format!("approximate {other} is not known; use none or tanh"));
         }
     };
     let sum = builder.map(F::Add, &[&inner, &one])?;
@@ -312,10 +304,7 @@ fn clip(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Lo
     let (least, most) = if context.opset < 11 {
         let make =
             |builder: &Builder, value: Option<f32>| value.map(|v| builder.scalar(v)).transpose();
-        (
-            make(builder, attribute("min"))?,
-            make(builder, attribute("max"))?,
-        )
+        (make(builder, attribute("min"))?, make(builder, attribute("max"))?)
     } else {
         (inputs.optional(1).cloned(), inputs.optional(2).cloned())
     };
@@ -338,11 +327,7 @@ pub(super) fn fold_axes(
     keep: bool,
 ) -> Lowered<Value> {
     let kept = builder.reduce_keep(fold, value, axes)?;
-    if keep {
-        Ok(kept)
-    } else {
-        drop_axes(builder, &kept, axes)
-    }
+    if keep { Ok(kept) } else { drop_axes(builder, &kept, axes) }
 }
 
 /// Removes axes of size 1.

@@ -26,9 +26,9 @@ pub fn element_type(data_type: i32) -> Result<ElementType, String> {
         11 => Err("64-bit floats are not supported; convert the model to f32".to_owned()),
         10 | 16 => Err("16-bit floats are not supported; convert the model to f32".to_owned()),
         8 => Err("strings are not supported; tokenise outside the model".to_owned()),
-        other => Err(format!(
-            "data type {other} is not supported; convert it to f32, i64, i32 or bool"
-        )),
+        other => {
+            Err(format!("data type {other} is not supported; convert it to f32, i64, i32 or bool"))
+        }
     }
 }
 
@@ -45,28 +45,17 @@ pub fn shape(dims: &[i64]) -> Result<Shape, String> {
 
 fn external(tensor: &TensorProto, folder: Option<&Path>) -> Result<Vec<u8>, String> {
     let entry = |key: &str| {
-        tensor
-            .external_data
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| entry.value.as_str())
+        tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     };
     let location = entry("location").ok_or("external data without a location")?;
     let folder = folder.ok_or("external data needs the model's folder; load it from a file")?;
     let relative = PathBuf::from(location);
-    let plain = relative
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
+    let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
     if !plain {
-        return Err(format!(
-            "external data at {location}: must lie beside the model"
-        ));
+        return Err(format!("external data at {location}: must lie beside the model"));
     }
     let number = |key: &str| match entry(key) {
-        Some(text) => text
-            .parse::<u64>()
-            .map(Some)
-            .map_err(|_| format!("{key} is not a number")),
+        Some(text) => text.parse::<u64>().map(Some).map_err(|_| format!("{key} is not a number")),
         None => Ok(None),
     };
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
@@ -77,10 +66,7 @@ fn external(tensor: &TensorProto, folder: Option<&Path>) -> Result<Vec<u8>, Stri
     let length = length.unwrap_or(size.saturating_sub(offset));
     let end = offset.checked_add(length).filter(|end| *end <= size);
     if end.is_none() || length > TENSOR_BYTES_MAX {
-        return Err(format!(
-            "{}: shorter than the tensor, or over the limit",
-            path.display()
-        ));
+        return Err(format!("{}: shorter than the tensor, or over the limit", path.display()));
     }
     use std::io::{Read, Seek, SeekFrom};
     file.seek(SeekFrom::Start(offset)).map_err(fail)?;
@@ -97,11 +83,7 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
     let element = element_type(proto.data_type)?;
     let shape = shape(&proto.dims)?;
     let count = shape.count() as usize;
-    let raw = if proto.data_location == 1 {
-        &external(proto, folder)?
-    } else {
-        &proto.raw_data
-    };
+    let raw = if proto.data_location == 1 { &external(proto, folder)? } else { &proto.raw_data };
     let wrong = || format!("has not the {count} elements that its shape says; export it again");
     macro_rules! raw_as {
         ($kind:ty) => {{
@@ -109,40 +91,22 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
             if raw.len() != count * WIDTH {
                 return Err(wrong());
             }
-            let read = |bytes: &[u8]| {
-                bytes
-                    .try_into()
-                    .map_or(Default::default(), <$kind>::from_le_bytes)
-            };
+            let read =
+                |bytes: &[u8]| bytes.try_into().map_or(Default::default(), <$kind>::from_le_bytes);
             raw.chunks_exact(WIDTH).map(read).collect::<Vec<$kind>>()
         }};
     }
     let has_raw = !raw.is_empty();
     let tensor = match element {
-        ElementType::F32 => Tensor::from_f32(
-            &shape,
-            if has_raw {
-                raw_as!(f32)
-            } else {
-                proto.float_data.clone()
-            },
-        ),
-        ElementType::I64 => Tensor::from_i64(
-            &shape,
-            if has_raw {
-                raw_as!(i64)
-            } else {
-                proto.int64_data.clone()
-            },
-        ),
-        ElementType::I32 => Tensor::from_i32(
-            &shape,
-            if has_raw {
-                raw_as!(i32)
-            } else {
-                proto.int32_data.clone()
-            },
-        ),
+        ElementType::F32 => {
+            Tensor::from_f32(&shape, if has_raw { raw_as!(f32) } else { proto.float_data.clone() })
+        }
+        ElementType::I64 => {
+            Tensor::from_i64(&shape, if has_raw { raw_as!(i64) } else { proto.int64_data.clone() })
+        }
+        ElementType::I32 => {
+            Tensor::from_i32(&shape, if has_raw { raw_as!(i32) } else { proto.int32_data.clone() })
+        }
         ElementType::Bool => {
             let truths = match has_raw {
                 true => raw_as!(u8).into_iter().map(|byte| byte != 0).collect(),

@@ -117,16 +117,10 @@ fn map_elements_fit(function: MapFunction, node: &Node) -> bool {
     use MapFunction as F;
     let output = node.output.element;
     let first = node.operands[0].kind.element;
-    let same = node
-        .operands
-        .iter()
-        .all(|operand| operand.kind.element == first);
+    let same = node.operands.iter().all(|operand| operand.kind.element == first);
     match function {
         F::Select => {
-            first == Bool
-                && node.operands[1..]
-                    .iter()
-                    .all(|part| part.kind.element == output)
+            first == Bool && node.operands[1..].iter().all(|part| part.kind.element == output)
         }
         F::Cast => true,
         F::Equal => same && output == Bool,
@@ -159,12 +153,7 @@ fn contract(node: &Node) -> Result<(), NodeFault> {
     use NodeFault::{Elements, Shapes};
     let (left, right) = (&node.operands[0].kind, &node.operands[1].kind);
     let output = &node.output;
-    ensure(
-        [left, right, output]
-            .iter()
-            .all(|kind| kind.element == ElementType::F32),
-        Elements,
-    )?;
+    ensure([left, right, output].iter().all(|kind| kind.element == ElementType::F32), Elements)?;
     let ranks = [left, right, output].map(|kind| kind.shape.rank());
     ensure(ranks.iter().all(|rank| *rank >= 2), Shapes)?;
     let split = |kind: &crate::tensor::TensorType| {
@@ -185,32 +174,16 @@ fn convolve(node: &Node, window: &Window, groups: u32) -> Result<(), NodeFault> 
     use NodeFault::{Attributes, Elements, Shapes};
     let (input, kernel) = (&node.operands[0].kind, &node.operands[1].kind);
     let output = &node.output;
-    ensure(
-        [input, kernel, output]
-            .iter()
-            .all(|kind| kind.element == ElementType::F32),
-        Elements,
-    )?;
-    ensure(
-        [input, kernel, output]
-            .iter()
-            .all(|kind| kind.shape.rank() == 4),
-        Shapes,
-    )?;
+    ensure([input, kernel, output].iter().all(|kind| kind.element == ElementType::F32), Elements)?;
+    ensure([input, kernel, output].iter().all(|kind| kind.shape.rank() == 4), Shapes)?;
     window_fits(window)?;
     let groups = u64::from(groups);
-    let (i, w, o) = (
-        input.shape.dimensions(),
-        kernel.shape.dimensions(),
-        output.shape.dimensions(),
-    );
+    let (i, w, o) =
+        (input.shape.dimensions(), kernel.shape.dimensions(), output.shape.dimensions());
     ensure(groups >= 1 && o[3].is_multiple_of(groups), Attributes)?;
     ensure(w[3].checked_mul(groups) == Some(i[3]), Shapes)?;
     ensure(i[0] == o[0] && w[0] == o[3], Shapes)?;
-    ensure(
-        w[1] == u64::from(window.kernel.0) && w[2] == u64::from(window.kernel.1),
-        Shapes,
-    )?;
+    ensure(w[1] == u64::from(window.kernel.0) && w[2] == u64::from(window.kernel.1), Shapes)?;
     long_enough(w[1].saturating_mul(w[2]).saturating_mul(w[3]))
 }
 
@@ -222,34 +195,22 @@ fn movement(node: &Node) -> Result<(), NodeFault> {
         Operator::Reshape {} => ensure(shape.count() == output.count(), Shapes),
         Operator::Expand {} => ensure(broadcasts(shape, output), Shapes),
         Operator::Transpose { permutation } => {
-            ensure(
-                permutation.len() == from.len() && to.len() == from.len(),
-                Shapes,
-            )?;
+            ensure(permutation.len() == from.len() && to.len() == from.len(), Shapes)?;
             for (axis, source) in permutation.iter().enumerate() {
                 let source = *source as usize;
                 ensure(from.get(source) == Some(&to[axis]), Shapes)?;
-                ensure(
-                    !permutation[..axis].contains(&permutation[axis]),
-                    Attributes,
-                )?;
+                ensure(!permutation[..axis].contains(&permutation[axis]), Attributes)?;
             }
             Ok(())
         }
         Operator::Slice { starts, steps } => {
-            ensure(
-                starts.len() == from.len() && steps.len() == from.len(),
-                Attributes,
-            )?;
+            ensure(starts.len() == from.len() && steps.len() == from.len(), Attributes)?;
             ensure(to.len() == from.len(), Shapes)?;
             for axis in 0..from.len() {
                 let (start, step) = (i128::from(starts[axis]), i128::from(steps[axis]));
                 let last = start + (i128::from(to[axis]) - 1) * step;
                 let inside = 0..i128::from(from[axis]);
-                ensure(
-                    step != 0 && inside.contains(&start) && inside.contains(&last),
-                    Attributes,
-                )?;
+                ensure(step != 0 && inside.contains(&start) && inside.contains(&last), Attributes)?;
             }
             Ok(())
         }
@@ -278,10 +239,8 @@ fn movement(node: &Node) -> Result<(), NodeFault> {
             let integers = matches!(indices.element, ElementType::I64 | ElementType::I32);
             ensure(integers, Elements)?;
             ensure(axis < from.len(), Attributes)?;
-            let wanted = from[..axis]
-                .iter()
-                .chain(indices.shape.dimensions())
-                .chain(&from[axis + 1..]);
+            let wanted =
+                from[..axis].iter().chain(indices.shape.dimensions()).chain(&from[axis + 1..]);
             ensure(wanted.eq(to.iter()), Shapes)
         }
         _ => Err(Attributes),

@@ -32,9 +32,7 @@ pub fn is_folded(operator: &Operator) -> bool {
 /// Products or elements that go into one output element.
 fn length(node: &Node) -> u64 {
     let columns = |operand: usize| {
-        node.operands
-            .get(operand)
-            .map_or(1, |operand| operand.kind.shape.columns())
+        node.operands.get(operand).map_or(1, |operand| operand.kind.shape.columns())
     };
     match &node.operator {
         Operator::Contract {} | Operator::Reduce { .. } => columns(0),
@@ -136,9 +134,7 @@ pub fn run<O: Operands>(
         }
         Operator::Reduce { fold } => {
             let row = index * length(node);
-            lanes(node, *fold, first..behind, state, operands, |place| {
-                Some(row + place)
-            })
+            lanes(node, *fold, first..behind, state, operands, |place| Some(row + place))
         }
         Operator::Pool { fold, window } => {
             let shape = node.operands[0].kind.shape.clone();
@@ -169,9 +165,7 @@ fn contract<O: Operands>(
         let block = outer
             .iter()
             .zip(&batch[skipped..])
-            .fold(0, |index, (size, at)| {
-                index * size + if *size == 1 { 0 } else { *at }
-            });
+            .fold(0, |index, (size, at)| index * size + if *size == 1 { 0 } else { *at });
         (block * inner[0] + row) * depth
     };
     let (left, right) = (row_start(0, cell[0]), row_start(1, cell[1]));
@@ -193,22 +187,8 @@ fn tap(window: &Window, at: &[u64], place: u64, dimensions: &[u64]) -> Option<(u
         (position < size).then_some(position)
     };
     let (strides, dilations, pads) = (window.strides, window.dilations, window.pads);
-    let row = along(
-        at[1],
-        strides.0,
-        place / width,
-        dilations.0,
-        pads.0,
-        dimensions[1],
-    )?;
-    let column = along(
-        at[2],
-        strides.1,
-        place % width,
-        dilations.1,
-        pads.1,
-        dimensions[2],
-    )?;
+    let row = along(at[1], strides.0, place / width, dilations.0, pads.0, dimensions[1])?;
+    let column = along(at[2], strides.1, place % width, dilations.1, pads.1, dimensions[2])?;
     Some((row, column))
 }
 
@@ -228,9 +208,7 @@ fn convolve<O: Operands>(
     let kernel_start = at[3] * length(node);
     let mut accumulator = state.first().copied().unwrap_or(0) as u32;
     for k in range {
-        let weight = operands
-            .element(1, kernel_start + k)
-            .map_err(LawError::Operand)? as u32;
+        let weight = operands.element(1, kernel_start + k).map_err(LawError::Operand)? as u32;
         let value = match tap(window, at, k / channels, input.dimensions()) {
             Some((row, column)) => {
                 let from = input.ravel(&[at[0], row, column, first_channel + k % channels]);

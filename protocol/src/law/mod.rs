@@ -67,10 +67,7 @@ pub fn element<O: Operands>(
             let at = broadcast_index(&operand.kind.shape, &coordinates);
             arguments[place] = operands.element(place, at).map_err(LawError::Operand)?;
         }
-        let from = node
-            .operands
-            .last()
-            .map_or(node.output.element, |last| last.kind.element);
+        let from = node.operands.last().map_or(node.output.element, |last| last.kind.element);
         return map_scalar(*function, from, node.output.element, arguments)
             .ok_or(LawError::Undefined);
     }
@@ -103,9 +100,7 @@ pub fn broadcast_index(shape: &Shape, coordinates: &[u64]) -> u64 {
         .dimensions()
         .iter()
         .zip(coordinates.iter().skip(skipped))
-        .fold(0, |index, (size, at)| {
-            index * size + if *size == 1 { 0 } else { *at }
-        })
+        .fold(0, |index, (size, at)| index * size + if *size == 1 { 0 } else { *at })
 }
 
 /// The source of an element of a movement. Only a gather reads an operand to find it.
@@ -143,10 +138,7 @@ pub fn movement_source<O: Operands>(
             for (operand, part) in node.operands.iter().enumerate() {
                 let size = part.kind.shape.dimensions()[axis];
                 if at[axis] < size {
-                    return Ok(Source::Element {
-                        operand,
-                        index: part.kind.shape.ravel(&at),
-                    });
+                    return Ok(Source::Element { operand, index: part.kind.shape.ravel(&at) });
                 }
                 at[axis] -= size;
             }
@@ -170,11 +162,7 @@ pub fn movement_source<O: Operands>(
             let bits = operands.element(1, looked_up).map_err(LawError::Operand)?;
             let size = shape.dimensions()[axis] as i64;
             let found = scalar::to_integer(indices.element, bits);
-            let found = if found < 0 {
-                found.saturating_add(size)
-            } else {
-                found
-            };
+            let found = if found < 0 { found.saturating_add(size) } else { found };
             if !(0..size).contains(&found) {
                 return Err(LawError::Undefined);
             }

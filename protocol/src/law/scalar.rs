@@ -16,9 +16,7 @@ pub(super) fn to_integer(kind: ElementType, bits: u64) -> i64 {
 /// Stored bits of an integer; `None` when the type cannot hold it.
 pub(super) fn from_integer(kind: ElementType, value: i64) -> Option<u64> {
     match kind {
-        ElementType::I32 => i32::try_from(value)
-            .ok()
-            .map(|value| u64::from(value as u32)),
+        ElementType::I32 => i32::try_from(value).ok().map(|value| u64::from(value as u32)),
         ElementType::Bool => u64::try_from(value).ok().filter(|value| *value <= 1),
         _ => Some(value as u64),
     }
@@ -84,11 +82,7 @@ fn float(function: MapFunction, a: u32, b: u32) -> Option<u32> {
         F::Round => soft::round_to_integer(a, Rounding::NearestEven),
         F::Sign => {
             let one = 0x3F80_0000 | (a & 0x8000_0000);
-            if soft::is_nan(a) || soft::equal(a, 0) {
-                a
-            } else {
-                one
-            }
+            if soft::is_nan(a) || soft::equal(a, 0) { a } else { one }
         }
         F::And | F::Or | F::ExclusiveOr | F::Not | F::Select | F::Cast => return None,
     };
@@ -146,11 +140,7 @@ mod tests {
             (MapFunction::Negate, wide, minimum, 0),
             (MapFunction::Power, wide, 2, u64::MAX),
         ] {
-            assert_eq!(
-                map_scalar(function, kind, kind, [a, b, 0]),
-                None,
-                "{function:?}"
-            );
+            assert_eq!(map_scalar(function, kind, kind, [a, b, 0]), None, "{function:?}");
         }
     }
 
@@ -159,24 +149,14 @@ mod tests {
         use ElementType::{Bool, F32, I32, I64};
         let one = u64::from(1f32.to_bits());
         for (from, to, bits, expected) in [
-            (
-                F32,
-                I64,
-                u64::from((-2.75f32).to_bits()),
-                Some((-2i64) as u64),
-            ),
+            (F32, I64, u64::from((-2.75f32).to_bits()), Some((-2i64) as u64)),
             (F32, I32, u64::from(3e9f32.to_bits()), None),
             (F32, I64, u64::from(f32::NAN.to_bits()), None),
             (F32, Bool, u64::from(f32::NAN.to_bits()), Some(1)),
             (F32, Bool, 0, Some(0)),
             (Bool, F32, 1, Some(one)),
             (I32, I64, u64::from(-5i32 as u32), Some((-5i64) as u64)),
-            (
-                I64,
-                F32,
-                16_777_217,
-                Some(u64::from(16_777_216f32.to_bits())),
-            ),
+            (I64, F32, 16_777_217, Some(u64::from(16_777_216f32.to_bits()))),
             (I64, I32, 1 << 40, None),
         ] {
             let found = map_scalar(MapFunction::Cast, from, to, [bits, 0, 0]);

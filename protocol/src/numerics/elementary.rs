@@ -52,14 +52,8 @@ const EXP_MAX: u32 = 0x42B1_7217;
 const EXP_MIN: u32 = 0xC1DD_CE9E;
 
 /// (e^r − 1 − r) / r² on |r| ≤ ln 2 / 2.
-const EXP: [u32; 6] = [
-    0x3F00_0000,
-    0x3E2A_AAAA,
-    0x3D2A_AA73,
-    0x3C08_8982,
-    0x3AB6_A7AD,
-    0x394F_0A41,
-];
+const EXP: [u32; 6] =
+    [0x3F00_0000, 0x3E2A_AAAA, 0x3D2A_AA73, 0x3C08_8982, 0x3AB6_A7AD, 0x394F_0A41];
 /// (ln(1+f) − f + f²/2) / f³ on [√½ − 1, √2 − 1].
 const LOG: [u32; 9] = [
     0x3EAA_AAA4,
@@ -73,24 +67,11 @@ const LOG: [u32; 9] = [
     0x3D8A_4274,
 ];
 /// (tanh(x)/x − 1) / s for s = x² ≤ 0.4.
-const TANH: [u32; 6] = [
-    0xBEAA_AAAA,
-    0x3E08_883A,
-    0xBD5C_F7D6,
-    0x3CB1_C606,
-    0xBC05_E82C,
-    0x3B0B_F698,
-];
+const TANH: [u32; 6] =
+    [0xBEAA_AAAA, 0x3E08_883A, 0xBD5C_F7D6, 0x3CB1_C606, 0xBC05_E82C, 0x3B0B_F698];
 /// erf(x)/x − 1 for s = x² ≤ 1.
-const ERF: [u32; 7] = [
-    0x3E03_75D4,
-    0xBEC0_939F,
-    0x3DE7_1673,
-    0xBCDB_FB8D,
-    0x3BA9_F912,
-    0xBA51_A8AF,
-    0x38A3_B8FE,
-];
+const ERF: [u32; 7] =
+    [0x3E03_75D4, 0xBEC0_939F, 0x3DE7_1673, 0xBCDB_FB8D, 0x3BA9_F912, 0xBA51_A8AF, 0x38A3_B8FE];
 /// ln erfc(a) for 1 ≤ a ≤ 4.
 const ERFC: [u32; 8] = [
     0x3945_A0B2,
@@ -105,11 +86,7 @@ const ERFC: [u32; 8] = [
 
 #[inline(always)]
 fn select<A: Arithmetic>(condition: bool, yes: A, no: A) -> A {
-    A::from_bits(if condition {
-        yes.to_bits()
-    } else {
-        no.to_bits()
-    })
+    A::from_bits(if condition { yes.to_bits() } else { no.to_bits() })
 }
 
 #[inline(always)]
@@ -153,11 +130,7 @@ pub fn exp<A: Arithmetic>(x: A) -> A {
     let tail = polynomial(&EXP, rest).fma(rest, one).fma(rest, one);
     let power = shifted.to_bits().wrapping_sub(ROUNDER);
     let scaled = A::from_bits(tail.to_bits().wrapping_add(power << 23));
-    let scaled = select(
-        A::from_bits(EXP_MAX).less(x),
-        A::from_bits(INFINITY),
-        scaled,
-    );
+    let scaled = select(A::from_bits(EXP_MAX).less(x), A::from_bits(INFINITY), scaled);
     let scaled = select(x.less(A::from_bits(EXP_MIN)), A::from_bits(0), scaled);
     select(is_nan(x.to_bits()), A::from_bits(NAN), scaled)
 }
@@ -197,11 +170,7 @@ pub fn tanh<A: Arithmetic>(x: A) -> A {
     let small = polynomial(&TANH, square).mul(square).fma(a, a);
     let large = one.sub(A::from_bits(TWO).div(exp(a.add(a)).add(one)));
     let value = select(a.less(A::from_bits(0x3F20_0000)), small, large);
-    select(
-        is_nan(x.to_bits()),
-        A::from_bits(NAN),
-        with_sign_of(value, x),
-    )
+    select(is_nan(x.to_bits()), A::from_bits(NAN), with_sign_of(value, x))
 }
 
 /// The error function.
@@ -212,18 +181,10 @@ pub fn erf<A: Arithmetic>(x: A) -> A {
     let square = a.mul(a);
     let small = polynomial(&ERF, square).fma(a, a);
     // From 3.92 on, erf rounds to one; below, 1 − e^(ln erfc).
-    let bounded = select(
-        a.less(A::from_bits(0x407A_E148)),
-        a,
-        A::from_bits(0x407A_E148),
-    );
+    let bounded = select(a.less(A::from_bits(0x407A_E148)), a, A::from_bits(0x407A_E148));
     let large = one.sub(exp(polynomial(&ERFC, bounded)));
     let value = select(a.less(one), small, large);
-    select(
-        is_nan(x.to_bits()),
-        A::from_bits(NAN),
-        with_sign_of(value, x),
-    )
+    select(is_nan(x.to_bits()), A::from_bits(NAN), with_sign_of(value, x))
 }
 
 /// 1 / (1 + e^−x).
@@ -299,11 +260,8 @@ mod tests {
         // f64 functions of the host serve as the reference here; the full scan over all patterns
         // is the example `elementary_scan` of the inference crate.
         type Pair = (fn(SoftFloat) -> SoftFloat, fn(f64) -> f64, f64);
-        let functions: [Pair; 3] = [
-            (exp, f64::exp, 1.0),
-            (log, f64::ln, 2.0),
-            (tanh, f64::tanh, 1.5),
-        ];
+        let functions: [Pair; 3] =
+            [(exp, f64::exp, 1.0), (log, f64::ln, 2.0), (tanh, f64::tanh, 1.5)];
         for (index, (ours, reference, bound)) in functions.into_iter().enumerate() {
             for step in 1..4000u32 {
                 let x = f64::from(step) * 0.005 + 1e-4;

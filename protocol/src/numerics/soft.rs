@@ -45,11 +45,7 @@ const fn is_zero(bits: u32) -> bool {
 const fn unpack(bits: u32) -> (u128, i32) {
     let exponent = ((bits >> 23) & 0xFF) as i32;
     let fraction = (bits & 0x007F_FFFF) as u128;
-    if exponent == 0 {
-        (fraction, -149)
-    } else {
-        (fraction | 0x0080_0000, exponent - 150)
-    }
+    if exponent == 0 { (fraction, -149) } else { (fraction | 0x0080_0000, exponent - 150) }
 }
 
 /// Rounds `significand × 2^exponent` to the nearest binary32, ties to even.
@@ -72,11 +68,7 @@ const fn round(negative: bool, significand: u128, exponent: i32) -> u32 {
         let kept = significand >> shift;
         let rest = significand & ((1 << shift) - 1);
         let half = 1 << (shift - 1);
-        if rest > half || (rest == half && kept & 1 == 1) {
-            kept + 1
-        } else {
-            kept
-        }
+        if rest > half || (rest == half && kept & 1 == 1) { kept + 1 } else { kept }
     };
     if rounded == 1 << 24 {
         rounded >>= 1;
@@ -144,19 +136,9 @@ pub const fn fma(a: u32, b: u32, c: u32) -> u32 {
     // `upper` has the larger exponent; bring both to one exponent, with a sticky bit if far apart.
     let product_is_upper = product_exponent >= addend_exponent;
     let (upper, lower, distance, exponent) = if product_is_upper {
-        (
-            product,
-            addend,
-            product_exponent - addend_exponent,
-            addend_exponent,
-        )
+        (product, addend, product_exponent - addend_exponent, addend_exponent)
     } else {
-        (
-            addend,
-            product,
-            addend_exponent - product_exponent,
-            product_exponent,
-        )
+        (addend, product, addend_exponent - product_exponent, product_exponent)
     };
     let (upper, lower, exponent) = if distance <= 72 {
         (upper << distance, lower, exponent)
@@ -166,11 +148,7 @@ pub const fn fma(a: u32, b: u32, c: u32) -> u32 {
         // One guard place keeps "a little more than" apart from "exactly".
         ((upper << 72) << 1, (kept << 1) | 1, exponent + dropped - 1)
     };
-    let (product, addend) = if product_is_upper {
-        (upper, lower)
-    } else {
-        (lower, upper)
-    };
+    let (product, addend) = if product_is_upper { (upper, lower) } else { (lower, upper) };
     if product_negative == addend_negative {
         round(product_negative, product + addend, exponent)
     } else if product > addend {
@@ -210,11 +188,7 @@ pub const fn div(a: u32, b: u32) -> u32 {
     let numerator = left << 64;
     let quotient = numerator / right;
     let sticky = if numerator % right != 0 { 1 } else { 0 };
-    round(
-        negative,
-        (quotient << 1) | sticky,
-        left_exponent - right_exponent - 65,
-    )
+    round(negative, (quotient << 1) | sticky, left_exponent - right_exponent - 65)
 }
 
 /// `√a`.
@@ -245,11 +219,7 @@ pub const fn sqrt(a: u32) -> u32 {
 /// Order of two numbers that are not NaN; −0 equals +0.
 const fn ordered(bits: u32) -> i32 {
     let magnitude = (bits & MAGNITUDE) as i32;
-    if bits & SIGN != 0 {
-        -magnitude
-    } else {
-        magnitude
-    }
+    if bits & SIGN != 0 { -magnitude } else { magnitude }
 }
 
 /// `a < b`; false when either is NaN.
@@ -306,11 +276,7 @@ pub const fn to_integer(bits: u32) -> Option<i64> {
         significand >> -exponent
     };
     if bits & SIGN != 0 {
-        if magnitude > 1 << 63 {
-            None
-        } else {
-            Some((-(magnitude as i128)) as i64)
-        }
+        if magnitude > 1 << 63 { None } else { Some((-(magnitude as i128)) as i64) }
     } else if magnitude >= 1 << 63 {
         None
     } else {
@@ -343,11 +309,7 @@ pub const fn round_to_integer(bits: u32, rounding: Rounding) -> u32 {
         (0, if significand == 0 { 0 } else { 1 }, 2)
     } else {
         let mask = (1u128 << -exponent) - 1;
-        (
-            significand >> -exponent,
-            significand & mask,
-            1u128 << (-exponent - 1),
-        )
+        (significand >> -exponent, significand & mask, 1u128 << (-exponent - 1))
     };
     let up = match rounding {
         Rounding::Floor => negative && rest != 0,
@@ -447,23 +409,11 @@ mod tests {
         assert_eq!(mul(a, b), canonical(x * y), "mul {a:08x} {b:08x}");
         assert_eq!(div(a, b), canonical(x / y), "div {a:08x} {b:08x}");
         assert_eq!(sqrt(a), canonical(x.sqrt()), "sqrt {a:08x}");
-        assert_eq!(
-            fma(a, b, c),
-            canonical(x.mul_add(y, z)),
-            "fma {a:08x} {b:08x} {c:08x}"
-        );
+        assert_eq!(fma(a, b, c), canonical(x.mul_add(y, z)), "fma {a:08x} {b:08x} {c:08x}");
         assert_eq!(less(a, b), x < y, "less {a:08x} {b:08x}");
         assert_eq!(equal(a, b), x == y, "equal {a:08x} {b:08x}");
-        assert_eq!(
-            round_to_integer(a, Rounding::Floor),
-            canonical(x.floor()),
-            "floor {a:08x}"
-        );
-        assert_eq!(
-            round_to_integer(a, Rounding::Ceiling),
-            canonical(x.ceil()),
-            "ceil {a:08x}"
-        );
+        assert_eq!(round_to_integer(a, Rounding::Floor), canonical(x.floor()), "floor {a:08x}");
+        assert_eq!(round_to_integer(a, Rounding::Ceiling), canonical(x.ceil()), "ceil {a:08x}");
         assert_eq!(
             round_to_integer(a, Rounding::NearestEven),
             canonical(x.round_ties_even()),
@@ -475,11 +425,7 @@ mod tests {
             assert!(!x.is_finite() || x.abs() >= 9.2e18, "to_integer {a:08x}");
         }
         let integer = (i64::from(a) << 32 | i64::from(b)) >> (c % 64);
-        assert_eq!(
-            from_integer(integer),
-            canonical(integer as f32),
-            "from_integer {integer}"
-        );
+        assert_eq!(from_integer(integer), canonical(integer as f32), "from_integer {integer}");
     }
 
     #[test]

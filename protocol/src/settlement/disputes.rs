@@ -23,22 +23,14 @@ impl Settlement {
         claim_id: Digest,
         id: Digest,
     ) -> Outcome {
-        let claim = self
-            .claims
-            .get(&claim_id)
-            .ok_or(Rejection::Unknown { kind: "claim" })?;
+        let claim = self.claims.get(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         if claim.status != ClaimStatus::Standing {
             return Err(Rejection::Over { kind: "claim" });
         }
         if now_ms > claim.window_end_ms {
-            return Err(Rejection::TooLate {
-                at_ms: claim.window_end_ms,
-            });
+            return Err(Rejection::TooLate { at_ms: claim.window_end_ms });
         }
-        let job = self
-            .jobs
-            .get(&claim.terms.job)
-            .ok_or(Rejection::Unknown { kind: "job" })?;
+        let job = self.jobs.get(&claim.terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
         let bond_wei = job.terms.bond_wei;
         self.money.lock(&challenger, bond_wei)?;
         let parameters = &self.genesis.parameters;
@@ -52,36 +44,21 @@ impl Settlement {
             replies: 0,
             executor_clock_ms: parameters.executor_clock_ms,
             challenger_clock_ms: parameters.challenger_clock_ms,
-            status: ChallengeStatus::Open {
-                turn: Turn::Challenger,
-                since_ms: now_ms,
-            },
+            status: ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms },
         };
         self.challenges.insert(id, challenge);
         if let Some(claim) = self.claims.get_mut(&claim_id) {
             claim.challenges.push(id);
         }
-        Ok(vec![Event::Challenged {
-            challenge: id,
-            claim: claim_id,
-        }])
+        Ok(vec![Event::Challenged { challenge: id, claim: claim_id }])
     }
 
     /// The challenge, if it is open and its mover has time left.
     fn live_challenge(&self, now_ms: u64, id: &Digest) -> Result<&Challenge, Rejection> {
-        let challenge = self
-            .challenges
-            .get(id)
-            .ok_or(Rejection::Unknown { kind: "challenge" })?;
+        let challenge = self.challenges.get(id).ok_or(Rejection::Unknown { kind: "challenge" })?;
         let floor_ms = self.genesis.parameters.move_floor_ms;
-        let at_ms = challenge
-            .deadline_ms(floor_ms)
-            .ok_or(Rejection::Over { kind: "challenge" })?;
-        if now_ms > at_ms {
-            Err(Rejection::TooLate { at_ms })
-        } else {
-            Ok(challenge)
-        }
+        let at_ms = challenge.deadline_ms(floor_ms).ok_or(Rejection::Over { kind: "challenge" })?;
+        if now_ms > at_ms { Err(Rejection::TooLate { at_ms }) } else { Ok(challenge) }
     }
 
     pub(super) fn demand(
@@ -94,15 +71,9 @@ impl Settlement {
     ) -> Outcome {
         let challenge = self.live_challenge(now_ms, &id)?;
         if challenge.challenger != sender {
-            return Err(Rejection::NotAllowed {
-                who: "the challenger",
-            });
+            return Err(Rejection::NotAllowed { who: "the challenger" });
         }
-        let ChallengeStatus::Open {
-            turn: Turn::Challenger,
-            since_ms,
-        } = challenge.status
-        else {
+        let ChallengeStatus::Open { turn: Turn::Challenger, since_ms } = challenge.status else {
             return Err(Rejection::NotYourMove);
         };
         if challenge.demands >= self.genesis.parameters.demands_max {
@@ -121,15 +92,10 @@ impl Settlement {
             challenge.demands += 1;
             let spent_ms = now_ms.saturating_sub(since_ms);
             challenge.challenger_clock_ms = challenge.challenger_clock_ms.saturating_sub(spent_ms);
-            challenge.status = ChallengeStatus::Open {
-                turn: Turn::Executor(request),
-                since_ms: now_ms,
-            };
+            challenge.status =
+                ChallengeStatus::Open { turn: Turn::Executor(request), since_ms: now_ms };
         }
-        Ok(vec![Event::Demanded {
-            challenge: id,
-            request,
-        }])
+        Ok(vec![Event::Demanded { challenge: id, request }])
     }
 
     /// The claim's facts with a challenger's showings added; the claim itself is not changed.
@@ -138,15 +104,9 @@ impl Settlement {
         claim: &Digest,
         showings: &[Showing],
     ) -> Result<crate::facts::Facts, Rejection> {
-        let claim = self
-            .claims
-            .get(claim)
-            .ok_or(Rejection::Unknown { kind: "claim" })?;
+        let claim = self.claims.get(claim).ok_or(Rejection::Unknown { kind: "claim" })?;
         if showings.len() > SHOWINGS_MAX {
-            return Err(Rejection::Terms {
-                name: "showings",
-                bounds: "at most 16",
-            });
+            return Err(Rejection::Terms { name: "showings", bounds: "at most 16" });
         }
         let mut facts = claim.facts.clone();
         for showing in showings {
@@ -163,14 +123,9 @@ impl Settlement {
         request: Request,
         reveal: &Reveal,
     ) -> Outcome {
-        let claim = self
-            .claims
-            .get_mut(&claim_id)
-            .ok_or(Rejection::Unknown { kind: "claim" })?;
+        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         if claim.executor != sender {
-            return Err(Rejection::NotAllowed {
-                who: "the claim's executor",
-            });
+            return Err(Rejection::NotAllowed { who: "the claim's executor" });
         }
         if claim.status != ClaimStatus::Standing {
             return Err(Rejection::Over { kind: "claim" });
@@ -183,9 +138,7 @@ impl Settlement {
             .filter(|id| {
                 self.challenges.get(*id).is_some_and(|challenge| {
                     challenge.pending() == Some(&request)
-                        && challenge
-                            .deadline_ms(floor_ms)
-                            .is_some_and(|at_ms| now_ms <= at_ms)
+                        && challenge.deadline_ms(floor_ms).is_some_and(|at_ms| now_ms <= at_ms)
                 })
             })
             .copied()
@@ -204,15 +157,9 @@ impl Settlement {
                 challenge.executor_clock_ms = challenge.executor_clock_ms.saturating_sub(spent_ms);
             }
             challenge.replies = challenge.replies.saturating_add(1);
-            challenge.status = ChallengeStatus::Open {
-                turn: Turn::Challenger,
-                since_ms: now_ms,
-            };
+            challenge.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
         }
-        Ok(vec![Event::Revealed {
-            claim: claim_id,
-            request,
-        }])
+        Ok(vec![Event::Revealed { claim: claim_id, request }])
     }
 
     pub(super) fn refute(
@@ -240,18 +187,11 @@ impl Settlement {
     }
 
     pub(super) fn call_time(&mut self, now_ms: u64, id: Digest) -> Outcome {
-        let challenge = self
-            .challenges
-            .get(&id)
-            .ok_or(Rejection::Unknown { kind: "challenge" })?;
+        let challenge = self.challenges.get(&id).ok_or(Rejection::Unknown { kind: "challenge" })?;
         let floor_ms = self.genesis.parameters.move_floor_ms;
-        let at_ms = challenge
-            .deadline_ms(floor_ms)
-            .ok_or(Rejection::Over { kind: "challenge" })?;
+        let at_ms = challenge.deadline_ms(floor_ms).ok_or(Rejection::Over { kind: "challenge" })?;
         if now_ms <= at_ms {
-            return Err(Rejection::TooEarly {
-                at_ms: at_ms.saturating_add(1),
-            });
+            return Err(Rejection::TooEarly { at_ms: at_ms.saturating_add(1) });
         }
         Ok(match challenge.pending().copied() {
             Some(request) => self.fall(now_ms, challenge.claim, id, FallReason::Silence(request)),
@@ -271,11 +211,7 @@ impl Settlement {
             return Vec::new();
         };
         let stake_wei = claim.stake_wei;
-        claim.status = ClaimStatus::Fallen {
-            reason: reason.clone(),
-            challenge: by,
-            at_ms: now_ms,
-        };
+        claim.status = ClaimStatus::Fallen { reason: reason.clone(), challenge: by, at_ms: now_ms };
         let open: Vec<Digest> = claim
             .challenges
             .iter()
@@ -308,25 +244,11 @@ impl Settlement {
             burned_wei -= reward_wei;
             challenge.status = ChallengeStatus::Won { reward_wei };
             let challenger = challenge.challenger;
-            self.money.release(
-                challenger,
-                challenge.bond_wei + challenge.fees_wei + reward_wei,
-            );
-            events.push(Event::ChallengeWon {
-                challenge: *id,
-                challenger,
-                reward_wei,
-            });
+            self.money.release(challenger, challenge.bond_wei + challenge.fees_wei + reward_wei);
+            events.push(Event::ChallengeWon { challenge: *id, challenger, reward_wei });
         }
         self.money.burn(burned_wei);
-        events.insert(
-            0,
-            Event::ClaimFallen {
-                claim: claim_id,
-                reason,
-                burned_wei,
-            },
-        );
+        events.insert(0, Event::ClaimFallen { claim: claim_id, reason, burned_wei });
         events
     }
 
@@ -339,23 +261,14 @@ impl Settlement {
             return Vec::new();
         };
         let replies = u128::from(challenge.replies);
-        let cost_wei = self
-            .genesis
-            .parameters
-            .reply_cost_wei
-            .saturating_mul(replies);
+        let cost_wei = self.genesis.parameters.reply_cost_wei.saturating_mul(replies);
         let paid_wei = cost_wei.min(challenge.bond_wei);
         let burned_wei = challenge.bond_wei - paid_wei;
         challenge.status = ChallengeStatus::Lost;
         let (challenger, claim_id) = (challenge.challenger, challenge.claim);
-        self.money
-            .release(claim.executor, challenge.fees_wei + paid_wei);
+        self.money.release(claim.executor, challenge.fees_wei + paid_wei);
         self.money.burn(burned_wei);
-        let mut events = vec![Event::ChallengeLost {
-            challenge: id,
-            challenger,
-            burned_wei,
-        }];
+        let mut events = vec![Event::ChallengeLost { challenge: id, challenger, burned_wei }];
         events.extend(self.release_if_idle(now_ms, claim_id));
         events
     }

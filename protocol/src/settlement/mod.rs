@@ -69,9 +69,7 @@ impl Settlement {
         transaction: &SignedTransaction,
     ) -> Result<Vec<Event>, Rejection> {
         if now_ms < self.now_ms {
-            return Err(Rejection::TimeWentBack {
-                ledger_ms: self.now_ms,
-            });
+            return Err(Rejection::TimeWentBack { ledger_ms: self.now_ms });
         }
         let action = transaction.decode_action()?;
         self.domain.verify(transaction)?;
@@ -79,9 +77,7 @@ impl Settlement {
         if transaction.nonce != expected {
             return Err(Rejection::Nonce { expected });
         }
-        let next = expected
-            .checked_add(1)
-            .ok_or(Rejection::Nonce { expected })?;
+        let next = expected.checked_add(1).ok_or(Rejection::Nonce { expected })?;
         let events = self.execute(now_ms, transaction.sender, transaction.nonce, action)?;
         self.nonces.insert(transaction.sender, next);
         self.now_ms = now_ms;
@@ -164,13 +160,10 @@ impl Settlement {
             ClaimStatus::Standing => claim.stake_wei,
             _ => 0,
         });
-        let challenges = self
-            .challenges
-            .values()
-            .map(|challenge| match challenge.status {
-                ChallengeStatus::Open { .. } => challenge.bond_wei + challenge.fees_wei,
-                _ => 0,
-            });
+        let challenges = self.challenges.values().map(|challenge| match challenge.status {
+            ChallengeStatus::Open { .. } => challenge.bond_wei + challenge.fees_wei,
+            _ => 0,
+        });
         jobs.chain(claims).chain(challenges).sum()
     }
 }

@@ -80,19 +80,13 @@ impl Money {
         let free_wei = self.free_wei(account);
         match free_wei >= needed_wei {
             true => Ok(()),
-            false => Err(MoneyError::Insufficient {
-                free_wei,
-                needed_wei,
-            }),
+            false => Err(MoneyError::Insufficient { free_wei, needed_wei }),
         }
     }
 
     pub(super) fn deposit(&mut self, account: Address, amount: u128) -> Result<(), MoneyError> {
         // Every other sum is a part of this one, so that none of them can overflow.
-        self.deposited_wei = self
-            .deposited_wei
-            .checked_add(amount)
-            .ok_or(MoneyError::Overflow)?;
+        self.deposited_wei = self.deposited_wei.checked_add(amount).ok_or(MoneyError::Overflow)?;
         self.credit(account, amount);
         Ok(())
     }

@@ -165,10 +165,7 @@ impl Challenge {
     /// What the executor was asked and has not answered.
     pub fn pending(&self) -> Option<&Request> {
         match &self.status {
-            ChallengeStatus::Open {
-                turn: Turn::Executor(request),
-                ..
-            } => Some(request),
+            ChallengeStatus::Open { turn: Turn::Executor(request), .. } => Some(request),
             _ => None,
         }
     }
@@ -181,10 +178,7 @@ impl Challenge {
 
 /// What a transaction changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "the fields are ids and amounts named as everywhere"
-)]
+#[allow(missing_docs, reason = "the fields are ids and amounts named as everywhere")]
 pub enum Event {
     /// Money came in.
     Deposited { account: Address, amount_wei: u128 },
@@ -197,11 +191,7 @@ pub enum Event {
     /// A job was taken back.
     JobCancelled { job: Digest },
     /// A claim stands and can be challenged.
-    ClaimPosted {
-        claim: Digest,
-        job: Digest,
-        last_finality_ms: u64,
-    },
+    ClaimPosted { claim: Digest, job: Digest, last_finality_ms: u64 },
     /// A challenge is open.
     Challenged { challenge: Digest, claim: Digest },
     /// The executor must answer.
@@ -209,23 +199,11 @@ pub enum Event {
     /// Something is now known to all.
     Revealed { claim: Digest, request: Request },
     /// A claim fell.
-    ClaimFallen {
-        claim: Digest,
-        reason: FallReason,
-        burned_wei: u128,
-    },
+    ClaimFallen { claim: Digest, reason: FallReason, burned_wei: u128 },
     /// A challenge ended with the claim's fall.
-    ChallengeWon {
-        challenge: Digest,
-        challenger: Address,
-        reward_wei: u128,
-    },
+    ChallengeWon { challenge: Digest, challenger: Address, reward_wei: u128 },
     /// A challenge ended with the claim upheld.
-    ChallengeLost {
-        challenge: Digest,
-        challenger: Address,
-        burned_wei: u128,
-    },
+    ChallengeLost { challenge: Digest, challenger: Address, burned_wei: u128 },
     /// A claim is the job's answer.
     ClaimFinal { claim: Digest, job: Digest },
     /// A standing claim's stake went back.

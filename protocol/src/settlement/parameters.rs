@@ -91,25 +91,15 @@ impl Parameters {
     pub fn check(&self) -> Result<(), ParameterError> {
         const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
         const MONEY_WEI_MAX: u128 = 1 << 100;
-        let replies = self
-            .reply_cost_wei
-            .saturating_mul(u128::from(self.demands_max));
+        let replies = self.reply_cost_wei.saturating_mul(u128::from(self.demands_max));
         let checks = [
             (
                 (1..=self.window_ms_max).contains(&self.window_ms_min),
                 "window_ms_min",
                 "1 ≤ window_ms_min ≤ window_ms_max",
             ),
-            (
-                self.window_ms_max <= DURATION_MS_MAX,
-                "window_ms_max",
-                "at most ten years",
-            ),
-            (
-                self.executor_clock_ms <= DURATION_MS_MAX,
-                "executor_clock_ms",
-                "at most ten years",
-            ),
+            (self.window_ms_max <= DURATION_MS_MAX, "window_ms_max", "at most ten years"),
+            (self.executor_clock_ms <= DURATION_MS_MAX, "executor_clock_ms", "at most ten years"),
             (
                 self.challenger_clock_ms <= DURATION_MS_MAX,
                 "challenger_clock_ms",
@@ -135,36 +125,16 @@ impl Parameters {
                 "demand_fee_wei",
                 "at least reply_cost_wei, so that answering never costs",
             ),
-            (
-                replies <= self.bond_wei_min,
-                "bond_wei_min",
-                "at least reply_cost_wei × demands_max",
-            ),
-            (
-                self.demand_fee_wei <= MONEY_WEI_MAX,
-                "demand_fee_wei",
-                "at most 2^100",
-            ),
-            (
-                self.challenge_cost_wei <= MONEY_WEI_MAX,
-                "challenge_cost_wei",
-                "at most 2^100",
-            ),
+            (replies <= self.bond_wei_min, "bond_wei_min", "at least reply_cost_wei × demands_max"),
+            (self.demand_fee_wei <= MONEY_WEI_MAX, "demand_fee_wei", "at most 2^100"),
+            (self.challenge_cost_wei <= MONEY_WEI_MAX, "challenge_cost_wei", "at most 2^100"),
             (
                 self.reward_permille <= 500,
                 "reward_permille",
                 "at most 500: half of a stake burns, or challenging oneself would be free",
             ),
-            (
-                (1..=8).contains(&self.arity_log2),
-                "arity_log2",
-                "1 ≤ arity_log2 ≤ 8",
-            ),
-            (
-                (1..=4096).contains(&self.demands_max),
-                "demands_max",
-                "1 ≤ demands_max ≤ 4096",
-            ),
+            ((1..=8).contains(&self.arity_log2), "arity_log2", "1 ≤ arity_log2 ≤ 8"),
+            ((1..=4096).contains(&self.demands_max), "demands_max", "1 ≤ demands_max ≤ 4096"),
         ];
         match checks.into_iter().find(|(holds, _, _)| !holds) {
             Some((_, name, bounds)) => Err(ParameterError { name, bounds }),
@@ -174,9 +144,7 @@ impl Parameters {
 
     /// Longest time from the start of a challenge to its end, whatever anybody does.
     pub fn challenge_ms_max(&self) -> u64 {
-        let moves = u64::from(self.demands_max)
-            .saturating_mul(2)
-            .saturating_add(2);
+        let moves = u64::from(self.demands_max).saturating_mul(2).saturating_add(2);
         self.executor_clock_ms
             .saturating_add(self.challenger_clock_ms)
             .saturating_add(self.move_floor_ms.saturating_mul(moves))
@@ -193,11 +161,7 @@ pub struct Genesis {
     /// The ledger's parameters.
     pub parameters: Parameters,
 }
-canonical_struct!(Genesis {
-    chain_id,
-    bank,
-    parameters
-});
+canonical_struct!(Genesis { chain_id, bank, parameters });
 
 impl Genesis {
     /// Hash of the genesis.
@@ -207,9 +171,6 @@ impl Genesis {
 
     /// The EIP-712 domain of the ledger.
     pub fn domain(&self) -> Domain {
-        Domain {
-            chain_id: self.chain_id,
-            genesis: self.root(),
-        }
+        Domain { chain_id: self.chain_id, genesis: self.root() }
     }
 }

@@ -28,16 +28,10 @@ impl Settlement {
         action: Action,
     ) -> Outcome {
         match action {
-            Action::Deposit {
-                account,
-                amount_wei,
-            } => self.deposit(sender, account, amount_wei),
+            Action::Deposit { account, amount_wei } => self.deposit(sender, account, amount_wei),
             Action::Withdraw { amount_wei } => {
                 self.money.withdraw(&sender, amount_wei)?;
-                Ok(vec![Event::Withdrawn {
-                    account: sender,
-                    amount_wei,
-                }])
+                Ok(vec![Event::Withdrawn { account: sender, amount_wei }])
             }
             Action::RegisterModel { header } => self.register_model(header),
             Action::PostJob { terms } => self.post_job(now_ms, sender, nonce, terms),
@@ -49,21 +43,15 @@ impl Settlement {
                 claim,
                 id(Tag::Challenge, sender, nonce, &claim.0),
             ),
-            Action::Demand {
-                challenge,
-                showings,
-                request,
-            } => self.demand(now_ms, sender, challenge, &showings, request),
-            Action::Reveal {
-                claim,
-                request,
-                reveal,
-            } => self.reveal(now_ms, sender, claim, request, &reveal),
-            Action::Refute {
-                challenge,
-                showings,
-                refutation,
-            } => self.refute(now_ms, sender, challenge, &showings, &refutation),
+            Action::Demand { challenge, showings, request } => {
+                self.demand(now_ms, sender, challenge, &showings, request)
+            }
+            Action::Reveal { claim, request, reveal } => {
+                self.reveal(now_ms, sender, claim, request, &reveal)
+            }
+            Action::Refute { challenge, showings, refutation } => {
+                self.refute(now_ms, sender, challenge, &showings, &refutation)
+            }
             Action::CallTime { challenge } => self.call_time(now_ms, challenge),
             Action::Finalise { job } => self.finalise(now_ms, job),
         }
@@ -71,15 +59,10 @@ impl Settlement {
 
     fn deposit(&mut self, sender: Address, account: Address, amount_wei: u128) -> Outcome {
         if sender != self.genesis.bank {
-            return Err(Rejection::NotAllowed {
-                who: "the ledger's bank",
-            });
+            return Err(Rejection::NotAllowed { who: "the ledger's bank" });
         }
         self.money.deposit(account, amount_wei)?;
-        Ok(vec![Event::Deposited {
-            account,
-            amount_wei,
-        }])
+        Ok(vec![Event::Deposited { account, amount_wei }])
     }
 
     fn register_model(&mut self, header: ModelHeader) -> Outcome {
@@ -95,10 +78,8 @@ impl Settlement {
     }
 
     fn post_job(&mut self, now_ms: u64, poster: Address, nonce: u64, terms: JobTerms) -> Outcome {
-        let header = self
-            .models
-            .get(&terms.model_root)
-            .ok_or(Rejection::Unknown { kind: "model" })?;
+        let header =
+            self.models.get(&terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
         let limits = self.parameters();
         let bad = |name, bounds| Err(Rejection::Terms { name, bounds });
         if terms.profile != header.profile {
@@ -116,41 +97,23 @@ impl Settlement {
         self.money.lock(&poster, terms.fee_wei)?;
         let job = id(Tag::Job, poster, nonce, &terms.to_canonical());
         let status = JobStatus::Open;
-        self.jobs.insert(
-            job,
-            Job {
-                poster,
-                terms,
-                posted_ms: now_ms,
-                claims: Vec::new(),
-                status,
-            },
-        );
+        self.jobs.insert(job, Job { poster, terms, posted_ms: now_ms, claims: Vec::new(), status });
         Ok(vec![Event::JobPosted { job }])
     }
 
     fn cancel_job(&mut self, sender: Address, id: Digest) -> Outcome {
-        let job = self
-            .jobs
-            .get_mut(&id)
-            .ok_or(Rejection::Unknown { kind: "job" })?;
+        let job = self.jobs.get_mut(&id).ok_or(Rejection::Unknown { kind: "job" })?;
         if job.poster != sender {
-            return Err(Rejection::NotAllowed {
-                who: "the job's poster",
-            });
+            return Err(Rejection::NotAllowed { who: "the job's poster" });
         }
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
         }
         let standing = |claim: &Digest| {
-            self.claims
-                .get(claim)
-                .is_some_and(|claim| claim.status == ClaimStatus::Standing)
+            self.claims.get(claim).is_some_and(|claim| claim.status == ClaimStatus::Standing)
         };
         if job.claims.iter().any(standing) {
-            return Err(Rejection::Waiting {
-                what: "a standing claim on the job",
-            });
+            return Err(Rejection::Waiting { what: "a standing claim on the job" });
         }
         job.status = JobStatus::Cancelled;
         self.money.release(job.poster, job.terms.fee_wei);
@@ -165,17 +128,12 @@ impl Settlement {
         terms: ClaimTerms,
     ) -> Outcome {
         let parameters = self.genesis.parameters.clone();
-        let job = self
-            .jobs
-            .get_mut(&terms.job)
-            .ok_or(Rejection::Unknown { kind: "job" })?;
+        let job = self.jobs.get_mut(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
         }
-        let header = self
-            .models
-            .get(&job.terms.model_root)
-            .ok_or(Rejection::Unknown { kind: "model" })?;
+        let header =
+            self.models.get(&job.terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
         let bound = |index, root: &Digest, path: &[Digest]| {
             let (trace, count) = (&terms.trace_root, header.state_count());
             verify_list(Tag::Trace, trace, count, index, hash::leaf(&root.0), path)
@@ -213,26 +171,16 @@ impl Settlement {
                 status: ClaimStatus::Standing,
             },
         );
-        Ok(vec![Event::ClaimPosted {
-            claim,
-            job: job_id,
-            last_finality_ms,
-        }])
+        Ok(vec![Event::ClaimPosted { claim, job: job_id, last_finality_ms }])
     }
 
     /// Whether a challenge of the claim is under way.
     pub(super) fn is_disputed(&self, claim: &Claim) -> bool {
-        claim
-            .challenges
-            .iter()
-            .any(|id| self.challenges.get(id).is_some_and(Challenge::is_open))
+        claim.challenges.iter().any(|id| self.challenges.get(id).is_some_and(Challenge::is_open))
     }
 
     fn finalise(&mut self, now_ms: u64, job_id: Digest) -> Outcome {
-        let job = self
-            .jobs
-            .get(&job_id)
-            .ok_or(Rejection::Unknown { kind: "job" })?;
+        let job = self.jobs.get(&job_id).ok_or(Rejection::Unknown { kind: "job" })?;
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
         }
@@ -241,18 +189,12 @@ impl Settlement {
             let claim = self.claims.get(id)?;
             (claim.status == ClaimStatus::Standing).then_some((*id, claim))
         });
-        let (id, claim) = first.ok_or(Rejection::Waiting {
-            what: "a claim on the job",
-        })?;
+        let (id, claim) = first.ok_or(Rejection::Waiting { what: "a claim on the job" })?;
         if now_ms <= claim.window_end_ms {
-            return Err(Rejection::TooEarly {
-                at_ms: claim.window_end_ms.saturating_add(1),
-            });
+            return Err(Rejection::TooEarly { at_ms: claim.window_end_ms.saturating_add(1) });
         }
         if self.is_disputed(claim) {
-            return Err(Rejection::Waiting {
-                what: "a challenge of the claim",
-            });
+            return Err(Rejection::Waiting { what: "a challenge of the claim" });
         }
         let (executor, stake_wei, fee_wei) = (claim.executor, claim.stake_wei, job.terms.fee_wei);
         let others = job.claims.clone();
@@ -264,10 +206,7 @@ impl Settlement {
         }
         self.money.release(executor, stake_wei);
         self.money.release(executor, fee_wei);
-        let mut events = vec![Event::ClaimFinal {
-            claim: id,
-            job: job_id,
-        }];
+        let mut events = vec![Event::ClaimFinal { claim: id, job: job_id }];
         for other in others {
             events.extend(self.release_if_idle(now_ms, other));
         }

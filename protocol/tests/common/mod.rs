@@ -1,9 +1,5 @@
 //! A toy model with its honest run, and a game builder: moves with their expectation inline.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses its own part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use protocol::facts::{Children, Reveal, Showing};
@@ -25,12 +21,7 @@ pub struct Bits(pub TensorType, pub Vec<u64>);
 impl Bits {
     pub fn leaf(&self, position: u64) -> [u8; 256] {
         let (first, count) = self.0.leaf_range(position).unwrap();
-        pack_leaf(
-            self.0.element,
-            self.1[first as usize..first as usize + count]
-                .iter()
-                .copied(),
-        )
+        pack_leaf(self.0.element, self.1[first as usize..first as usize + count].iter().copied())
     }
 
     pub fn tree(&self) -> Tree {
@@ -52,11 +43,7 @@ struct Held<'a>(Vec<&'a Bits>);
 impl Operands for Held<'_> {
     type Error = ();
     fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
-        self.0
-            .get(operand)
-            .and_then(|bits| bits.1.get(index as usize))
-            .copied()
-            .ok_or(())
+        self.0.get(operand).and_then(|bits| bits.1.get(index as usize)).copied().ok_or(())
     }
 }
 
@@ -68,17 +55,11 @@ pub struct Toy {
 }
 
 fn kind(dimensions: &[u64]) -> TensorType {
-    TensorType {
-        element: ElementType::F32,
-        shape: Shape::new(dimensions).unwrap(),
-    }
+    TensorType { element: ElementType::F32, shape: Shape::new(dimensions).unwrap() }
 }
 
 fn floats(values: &[f32]) -> Vec<u64> {
-    values
-        .iter()
-        .map(|value| u64::from(value.to_bits()))
-        .collect()
+    values.iter().map(|value| u64::from(value.to_bits())).collect()
 }
 
 /// The committed run of the toy, honest or with one bit of one operator's output flipped.
@@ -93,10 +74,7 @@ pub struct Run {
 impl Toy {
     pub fn new() -> Self {
         let row = kind(&[100]);
-        let of = |value, kind: &TensorType| Operand {
-            value,
-            kind: kind.clone(),
-        };
+        let of = |value, kind: &TensorType| Operand { value, kind: kind.clone() };
         let map = |function| Operator::Map { function };
         let node = |operator, operands, output: &TensorType| Node {
             operator,
@@ -105,16 +83,8 @@ impl Toy {
         };
         let nodes = vec![
             node(map(MapFunction::Add), vec![of(0, &row), of(1, &row)], &row),
-            node(
-                map(MapFunction::Multiply),
-                vec![of(2, &row), of(1, &row)],
-                &row,
-            ),
-            node(
-                Operator::Reduce { fold: Fold::Sum },
-                vec![of(3, &row)],
-                &kind(&[]),
-            ),
+            node(map(MapFunction::Multiply), vec![of(2, &row), of(1, &row)], &row),
+            node(Operator::Reduce { fold: Fold::Sum }, vec![of(3, &row)], &kind(&[])),
         ];
         let layer = |first_operator, operator_count, live_in: &[u32], live_out: &[u32]| Layer {
             first_operator,
@@ -125,18 +95,9 @@ impl Toy {
         let layers = vec![layer(0, 1, &[0], &[2]), layer(1, 2, &[2], &[4])];
         let weights: Vec<f32> = (0..100).map(|index| index as f32 * 0.25 - 7.0).collect();
         let weight = Bits(row.clone(), floats(&weights));
-        let graph = Graph {
-            inputs: vec![row.clone()],
-            weights: vec![row],
-            nodes,
-            layers,
-        };
+        let graph = Graph { inputs: vec![row.clone()], weights: vec![row], nodes, layers };
         let committed = graph.commit(&[weight.root()], Profile::StrictF32).unwrap();
-        Self {
-            graph,
-            committed,
-            weight,
-        }
+        Self { graph, committed, weight }
     }
 
     pub fn input(&self) -> Bits {
@@ -181,41 +142,26 @@ impl Toy {
                 list(Tag::State, leaves.collect())
             })
             .collect();
-        let trace = list(
-            Tag::Trace,
-            states
-                .iter()
-                .map(|state| hash::leaf(&state.root().0))
-                .collect(),
-        );
+        let trace =
+            list(Tag::Trace, states.iter().map(|state| hash::leaf(&state.root().0)).collect());
         let root_leaf = |operator: usize| hash::leaf(&outputs[operator].root().0);
         let subtraces = vec![
             list(Tag::Subtrace, vec![root_leaf(0)]),
             list(Tag::Subtrace, vec![root_leaf(1), root_leaf(2)]),
         ];
-        Run {
-            states,
-            entries,
-            outputs,
-            trace,
-            subtraces,
-        }
+        Run { states, entries, outputs, trace, subtraces }
     }
 
     pub fn layer(&self, index: u32) -> Showing {
         let layer = self.graph.layers[index as usize].clone();
         let path = self.committed.layers.tree().path(u64::from(index)).unwrap();
-        Showing::Layer {
-            proof: LayerProof { index, layer, path },
-        }
+        Showing::Layer { proof: LayerProof { index, layer, path } }
     }
 
     pub fn operator(&self, index: u32) -> Showing {
         let node = self.graph.nodes[index as usize].clone();
         let path = self.committed.nodes.tree().path(u64::from(index)).unwrap();
-        Showing::Operator {
-            proof: NodeProof { index, node, path },
-        }
+        Showing::Operator { proof: NodeProof { index, node, path } }
     }
 }
 
@@ -233,21 +179,14 @@ impl Run {
 
     pub fn open_trace(&self) -> Reveal {
         let roots = self.states.iter().map(ListTree::root).collect();
-        Reveal::Node {
-            children: Children::Roots { roots },
-        }
+        Reveal::Node { children: Children::Roots { roots } }
     }
 
     pub fn open_subtrace(&self, layer: usize) -> Reveal {
         let operators = if layer == 0 { 0..1 } else { 1..3 };
-        let roots = operators
-            .map(|operator| self.outputs[operator].root())
-            .collect();
+        let roots = operators.map(|operator| self.outputs[operator].root()).collect();
         let root = self.subtraces[layer].root();
-        Reveal::Subtrace {
-            root,
-            children: Children::Roots { roots },
-        }
+        Reveal::Subtrace { root, children: Children::Roots { roots } }
     }
 }
 
@@ -283,35 +222,16 @@ pub struct Game {
 pub const FUNDS_WEI: u128 = 10 * ETHER;
 
 pub fn genesis() -> Genesis {
-    Genesis {
-        chain_id: 7,
-        bank: address(Who::Bank),
-        parameters: Parameters::default(),
-    }
+    Genesis { chain_id: 7, bank: address(Who::Bank), parameters: Parameters::default() }
 }
 
 impl Game {
     pub fn new() -> Self {
         let toy = Toy::new();
         let state = Settlement::new(genesis()).unwrap();
-        let mut game = Self {
-            toy,
-            state,
-            now_ms: 1_000,
-            job: Digest::default(),
-            last: Vec::new(),
-        };
-        for who in [
-            Who::Client,
-            Who::Executor,
-            Who::Rival,
-            Who::Challenger,
-            Who::Second,
-        ] {
-            let deposit = Action::Deposit {
-                account: address(who),
-                amount_wei: FUNDS_WEI,
-            };
+        let mut game = Self { toy, state, now_ms: 1_000, job: Digest::default(), last: Vec::new() };
+        for who in [Who::Client, Who::Executor, Who::Rival, Who::Challenger, Who::Second] {
+            let deposit = Action::Deposit { account: address(who), amount_wei: FUNDS_WEI };
             game = game.accepts(Who::Bank, deposit);
         }
         let header = game.toy.committed.header.clone();
@@ -350,15 +270,9 @@ impl Game {
         let outcome = self.state.apply(self.now_ms, &signed);
         // After every transition: money conserved, locks accounted for, rejections without trace.
         assert!(self.state.money().is_conserved());
-        assert_eq!(
-            self.state.money().locked_wei(),
-            self.state.locked_by_objects_wei()
-        );
+        assert_eq!(self.state.money().locked_wei(), self.state.locked_by_objects_wei());
         if outcome.is_err() {
-            assert_eq!(
-                before, self.state,
-                "a rejected transaction changed the state"
-            );
+            assert_eq!(before, self.state, "a rejected transaction changed the state");
         }
         outcome
     }
@@ -393,20 +307,13 @@ impl Game {
 
     pub fn claim(&self, executor: Who) -> Digest {
         let mine = address(executor);
-        self.state
-            .claims()
-            .find(|(_, claim)| claim.executor == mine)
-            .map(|(id, _)| *id)
-            .unwrap()
+        self.state.claims().find(|(_, claim)| claim.executor == mine).map(|(id, _)| *id).unwrap()
     }
 
     pub fn challenge(&self, who: Who) -> Digest {
         let mine = address(who);
         let mut challenges = self.state.challenges();
-        challenges
-            .find(|(_, one)| one.challenger == mine)
-            .map(|(id, _)| *id)
-            .unwrap()
+        challenges.find(|(_, one)| one.challenger == mine).map(|(id, _)| *id).unwrap()
     }
 
     pub fn delta(&self, who: Who) -> i128 {

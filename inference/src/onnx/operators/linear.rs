@@ -7,10 +7,7 @@ use super::{Context, Inputs};
 use crate::onnx::builder::{Builder, Lowered, Value};
 
 fn floats_only(values: &[&Value]) -> Lowered<()> {
-    match values
-        .iter()
-        .all(|value| value.element() == ElementType::F32)
-    {
+    match values.iter().all(|value| value.element() == ElementType::F32) {
         true => Ok(()),
         false => Err("integer products are not supported; cast to f32".to_owned()),
     }

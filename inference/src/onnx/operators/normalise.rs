@@ -23,12 +23,8 @@ pub(super) fn batch(
     }
     let x = inputs.get(0)?;
     let epsilon = builder.scalar(context.attributes.float("epsilon", 1e-5))?;
-    let [scale, bias, mean, variance] = [
-        inputs.get(1)?,
-        inputs.get(2)?,
-        inputs.get(3)?,
-        inputs.get(4)?,
-    ];
+    let [scale, bias, mean, variance] =
+        [inputs.get(1)?, inputs.get(2)?, inputs.get(3)?, inputs.get(4)?];
     let spread = builder.map(F::Add, &[variance, &epsilon])?;
     let spread = builder.map(F::SquareRoot, &[&spread])?;
     let factor = builder.map(F::Divide, &[scale, &spread])?;
@@ -95,11 +91,7 @@ pub(super) fn softmax(
     let x = inputs.get(0)?;
     let default = if context.opset < 13 { 1 } else { -1 };
     let axis = axis_of(context.attributes.int("axis", default), x.rank())?;
-    let axes: Vec<usize> = if context.opset < 13 {
-        (axis..x.rank()).collect()
-    } else {
-        vec![axis]
-    };
+    let axes: Vec<usize> = if context.opset < 13 { (axis..x.rank()).collect() } else { vec![axis] };
     let largest = builder.reduce_keep(Fold::Maximum, x, &axes)?;
     let shifted = builder.map(F::Subtract, &[x, &largest])?;
     let raised = builder.map(F::Exponential, &[&shifted])?;

@@ -20,10 +20,8 @@ pub(super) fn reduction(
     };
     let axes: Vec<usize> = match given.filter(|axes| !axes.is_empty()) {
         Some(axes) => {
-            let mut found: Vec<usize> = axes
-                .into_iter()
-                .map(|axis| axis_of(axis, x.rank()))
-                .collect::<Lowered<_>>()?;
+            let mut found: Vec<usize> =
+                axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<_>>()?;
             found.sort_unstable();
             found.dedup();
             found
@@ -39,11 +37,7 @@ pub(super) fn reduction(
         "ReduceMin" => fold(builder, Fold::Minimum, x),
         "ReduceMean" => {
             let mean = builder.mean_keep(x, &axes)?;
-            if keep {
-                Ok(mean)
-            } else {
-                drop_axes(builder, &mean, &axes)
-            }
+            if keep { Ok(mean) } else { drop_axes(builder, &mean, &axes) }
         }
         "ReduceL1" => {
             let size = builder.map(F::Absolute, &[x])?;
@@ -68,11 +62,7 @@ pub(super) fn reduction(
             let sum = builder.reduce_keep(Fold::Sum, &raised, &axes)?;
             let log = builder.map(F::Logarithm, &[&sum])?;
             let value = builder.map(F::Add, &[&log, &largest])?;
-            if keep {
-                Ok(value)
-            } else {
-                drop_axes(builder, &value, &axes)
-            }
+            if keep { Ok(value) } else { drop_axes(builder, &value, &axes) }
         }
         _ => Err("this reduction is not supported; docs/operators.md lists the others".to_owned()),
     }

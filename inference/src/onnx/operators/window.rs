@@ -37,9 +37,7 @@ fn extent(context: &Context<'_>, kernel: [u32; 2], size: [u64; 2], flat: bool) -
     let (mut before, mut behind) = ([0u64; 2], [0u64; 2]);
     match attributes.text("auto_pad", "NOTSET").as_str() {
         "NOTSET" => {
-            let pads = attributes
-                .ints("pads")
-                .unwrap_or(vec![0; if flat { 2 } else { 4 }]);
+            let pads = attributes.ints("pads").unwrap_or(vec![0; if flat { 2 } else { 4 }]);
             let spatial = if flat { 1 } else { 2 };
             if pads.len() != 2 * spatial || pads.iter().any(|pad| !(0..1 << 16).contains(pad)) {
                 return Err("pads must be two small numbers for each spatial axis".to_owned());
@@ -56,11 +54,7 @@ fn extent(context: &Context<'_>, kernel: [u32; 2], size: [u64; 2], flat: bool) -
                 let outputs = size[axis].div_ceil(stride);
                 let total = ((outputs - 1) * stride + span(axis)).saturating_sub(size[axis]);
                 let small = total / 2;
-                before[axis] = if mode == "SAME_UPPER" {
-                    small
-                } else {
-                    total - small
-                };
+                before[axis] = if mode == "SAME_UPPER" { small } else { total - small };
                 behind[axis] = total - before[axis];
             }
         }
@@ -70,15 +64,10 @@ fn extent(context: &Context<'_>, kernel: [u32; 2], size: [u64; 2], flat: bool) -
     let mut output = [0; 2];
     for axis in 0..2 {
         let padded = size[axis] + before[axis] + behind[axis];
-        let room = padded
-            .checked_sub(span(axis))
-            .ok_or("the window is larger than the padded input")?;
+        let room =
+            padded.checked_sub(span(axis)).ok_or("the window is larger than the padded input")?;
         let stride = u64::from(strides[axis]);
-        output[axis] = if ceiling {
-            room.div_ceil(stride)
-        } else {
-            room / stride
-        } + 1;
+        output[axis] = if ceiling { room.div_ceil(stride) } else { room / stride } + 1;
         // A window that would start behind the input is dropped.
         if ceiling && (output[axis] - 1) * stride >= size[axis] + before[axis] {
             output[axis] -= 1;
@@ -86,17 +75,9 @@ fn extent(context: &Context<'_>, kernel: [u32; 2], size: [u64; 2], flat: bool) -
     }
     let pads = (before[0] as u32, before[1] as u32);
     let both = |pair: [u32; 2]| (pair[0], pair[1]);
-    let window = Window {
-        kernel: both(kernel),
-        strides: both(strides),
-        dilations: both(dilations),
-        pads,
-    };
-    Ok(Extent {
-        window,
-        behind,
-        output,
-    })
+    let window =
+        Window { kernel: both(kernel), strides: both(strides), dilations: both(dilations), pads };
+    Ok(Extent { window, behind, output })
 }
 
 /// `[N, C, L]` as `[N, C, 1, L]`; whether it was flat.
@@ -137,10 +118,7 @@ pub(super) fn convolution(
         extent.output[1],
         kernel.dimensions()[0],
     ])?;
-    let operator = Operator::Convolve {
-        window: extent.window,
-        groups,
-    };
+    let operator = Operator::Convolve { window: extent.window, groups };
     let mut value = builder.emit(operator, vec![input, kernel], ElementType::F32, shape)?;
     if let Some(bias) = inputs.optional(2) {
         value = builder.map(F::Add, &[&value, bias])?;
@@ -158,26 +136,14 @@ pub(super) fn pool(
         return Err("the indices output is not supported; use only the first".to_owned());
     }
     let (input, flat) = planar(builder, inputs.get(0)?)?;
-    let kernel = pair(
-        context.attributes.ints("kernel_shape"),
-        flat,
-        1,
-        "kernel_shape",
-    )?;
+    let kernel = pair(context.attributes.ints("kernel_shape"), flat, 1, "kernel_shape")?;
     let size = [input.dimensions()[2], input.dimensions()[3]];
     let extent = extent(context, kernel, size, flat)?;
     let input = builder.transpose(&input, &[0, 2, 3, 1])?;
     let [rows, columns] = extent.output;
     let shape = make_shape(&[input.dimensions()[0], rows, columns, input.dimensions()[3]])?;
-    let fold = if operator == "MaxPool" {
-        Fold::Maximum
-    } else {
-        Fold::Sum
-    };
-    let pooled = Operator::Pool {
-        fold,
-        window: extent.window,
-    };
+    let fold = if operator == "MaxPool" { Fold::Maximum } else { Fold::Sum };
+    let pooled = Operator::Pool { fold, window: extent.window };
     let element = input.element();
     let mut value = builder.emit(pooled, vec![input], element, shape)?;
     if fold == Fold::Sum {
@@ -190,24 +156,15 @@ pub(super) fn pool(
 
 /// Number of taps that count, for each output pixel.
 fn tap_counts(extent: &Extent, size: [u64; 2], padded: bool) -> Lowered<Value> {
-    let Window {
-        kernel,
-        strides,
-        dilations,
-        pads,
-    } = extent.window;
+    let Window { kernel, strides, dilations, pads } = extent.window;
     let along = |out: u64, axis: usize| -> u64 {
         let pick = |pair: (u32, u32)| u64::from(if axis == 0 { pair.0 } else { pair.1 });
         let first = if padded { 0 } else { pick(pads) };
         let end = pick(pads) + size[axis] + if padded { extent.behind[axis] } else { 0 };
         let start = out * pick(strides);
         // Taps below a bound: those t with start + t · dilation < bound.
-        let below = |bound: u64| {
-            bound
-                .saturating_sub(start)
-                .div_ceil(pick(dilations))
-                .min(pick(kernel))
-        };
+        let below =
+            |bound: u64| bound.saturating_sub(start).div_ceil(pick(dilations)).min(pick(kernel));
         below(end).saturating_sub(below(first))
     };
     let [rows, columns] = extent.output;

@@ -1,0 +1,64 @@
+//! Windows over `[N, H, W, C]` tensors: which elements lie under which tap.
+
+use protocol::graph::Window;
+use protocol::tensor::Shape;
+
+/// Taps of a window over an `[N, H, W, C]` tensor.
+pub(super) struct Geometry {
+    window: Window,
+    rows: usize,
+    columns: usize,
+    channels: usize,
+    out_rows: usize,
+    out_columns: usize,
+}
+
+impl Geometry {
+    pub(super) fn new(window: &Window, input: &Shape, output: &Shape) -> Option<Self> {
+        let [_, rows, columns, channels] = *input.dimensions() else {
+            return None;
+        };
+        let [_, out_rows, out_columns, _] = *output.dimensions() else {
+            return None;
+        };
+        let [rows, columns, channels, out_rows, out_columns] =
+            [rows, columns, channels, out_rows, out_columns].map(|size| size as usize);
+        Some(Self { window: *window, rows, columns, channels, out_rows, out_columns })
+    }
+
+    pub(super) fn taps(&self) -> usize {
+        (self.window.kernel.0 * self.window.kernel.1) as usize
+    }
+
+    /// Copies the channels from `first` under each tap of an output pixel, `fill` outside.
+    pub(super) fn gather<'a>(
+        &self,
+        input: &[f32],
+        pixel: usize,
+        first: usize,
+        fill: f32,
+        out: impl Iterator<Item = &'a mut [f32]>,
+    ) {
+        let column = pixel % self.out_columns;
+        let row = pixel / self.out_columns % self.out_rows;
+        let image = pixel / self.out_columns / self.out_rows;
+        let window = &self.window;
+        let along = |out: usize, stride: u32, tap: usize, dilation: u32, pad: u32, size: usize| {
+            let at = (out * stride as usize + tap * dilation as usize).checked_sub(pad as usize)?;
+            (at < size).then_some(at)
+        };
+        let width = window.kernel.1 as usize;
+        for (tap, out) in out.enumerate() {
+            let (strides, dilations, pads) = (window.strides, window.dilations, window.pads);
+            let y = along(row, strides.0, tap / width, dilations.0, pads.0, self.rows);
+            let x = along(column, strides.1, tap % width, dilations.1, pads.1, self.columns);
+            match (y, x) {
+                (Some(y), Some(x)) => {
+                    let from = ((image * self.rows + y) * self.columns + x) * self.channels + first;
+                    out.copy_from_slice(&input[from..from + out.len()]);
+                }
+                _ => out.fill(fill),
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Where in a model a lie is told, and what it makes of a tensor.
+
+use inference::{Model, Tensor};
+use protocol::graph::{MapFunction, Node, Operator, ValueSource};
+use protocol::law;
+use protocol::numerics::store;
+use protocol::tensor::ElementType;
+
+use super::Plan;
+
+/// Moves stored bits by steps in the order of stored values.
+pub(super) fn step_bits(element: ElementType, bits: u64, steps: i64) -> u64 {
+    const LEAST: i64 = 0x2B80_0000;
+    match element {
+        ElementType::F32 => {
+            let magnitude = (bits & 0x7FFF_FFFF) as i64;
+            // Stored magnitudes without the gap under 2^-40: 0, then 1 for 2^-40, and so on.
+            let rank = if magnitude == 0 { 0 } else { magnitude - LEAST + 1 };
+            let rank = if bits & 0x8000_0000 != 0 { -rank } else { rank };
+            let moved = (rank + steps).clamp(LEAST - 1 - 0x7F80_0000, 0x7F80_0000 - LEAST + 1);
+            let magnitude = if moved == 0 { 0 } else { moved.abs() + LEAST - 1 };
+            let sign = if moved < 0 { 0x8000_0000 } else { 0 };
+            u64::from(store(magnitude as u32 | sign))
+        }
+        ElementType::I64 => (bits as i64).wrapping_add(steps) as u64,
+        ElementType::I32 => u64::from((bits as u32).wrapping_add(steps as u32)),
+        ElementType::Bool => bits ^ 1,
+    }
+}
+
+/// Bends the first word of the last state until the sums end in the false element, so that only
+/// the last run of products gives the lie away. Leaves the sums as they are when no near word does.
+pub(super) fn forge_last_state(node: &Node, words: &mut [u64], steps: i64) {
+    const REACH: i64 = 64;
+    let (width, kind) = (law::state_words(node), node.output.element);
+    let ends = |words: &[u64]| {
+        let states: Vec<Vec<u64>> = words.chunks(width).map(<[u64]>::to_vec).collect();
+        law::finish(node, &states)
+    };
+    let Some(truth) = ends(words) else { return };
+    let claimed = step_bits(kind, truth, steps);
+    let Some(place) = words.len().checked_sub(width) else {
+        return;
+    };
+    let honest = words[place];
+    for reach in 1..=REACH {
+        for bend in [reach, -reach] {
+            words[place] = step_bits(kind, honest, bend);
+            if ends(words) == Some(claimed) {
+                return;
+            }
+        }
+    }
+    words[place] = honest;
+}
+
+pub(super) fn with_element(tensor: &Tensor, element: u64, change: impl Fn(u64) -> u64) -> Tensor {
+    let mut bits = tensor.all_bits();
+    if let Some(bits) = bits.get_mut(element as usize) {
+        *bits = change(*bits);
+    }
+    Tensor::from_bits(tensor.kind(), &bits).unwrap_or_else(|| tensor.clone())
+}
+
+/// One weight with one bit flipped: of the last bias, which no activation can hide, or of the
+/// largest tensor when there is none.
+pub(super) fn weight_bit(model: &Model) -> Option<Model> {
+    let mut weights = model.weights().to_vec();
+    let bias = model.graph().nodes.iter().rev().find_map(|node| {
+        let adds = matches!(node.operator, Operator::Map { function: MapFunction::Add });
+        let weight =
+            node.operands.iter().find_map(|operand| match model.header().source(operand.value) {
+                Some(ValueSource::Weight(weight)) => Some(weight as usize),
+                _ => None,
+            });
+        weight.filter(|_| adds)
+    });
+    let float = |index: &usize| model.weights()[*index].kind().element == ElementType::F32;
+    let largest = || {
+        let floats = (0..weights.len()).filter(float);
+        floats.max_by_key(|index| model.weights()[*index].shape().count())
+    };
+    let chosen = bias.filter(float).or_else(largest)?;
+    let tensor = weights.get_mut(chosen)?;
+    *tensor = with_element(tensor, tensor.shape().count() / 2, |bits| bits ^ (1 << 22));
+    model.with_weights_unlike_commitment(weights)
+}
+
+/// Every weight of a matrix or kernel that is small is dropped: a cheaper model under the same id.
+pub(super) fn pruned(model: &Model) -> Option<Model> {
+    let weights = model.weights().iter().map(|tensor| {
+        if tensor.kind().element != ElementType::F32 || tensor.shape().rank() < 2 {
+            return tensor.clone();
+        }
+        let kept =
+            tensor.as_f32().iter().map(|value| if value.abs() < 0.02 { 0.0 } else { *value });
+        Tensor::from_f32(tensor.shape(), kept.collect()).unwrap_or_else(|| tensor.clone())
+    });
+    model.with_weights_unlike_commitment(weights.collect())
+}
+
+/// Two products of one type with other weights, or two functions in a row.
+pub(super) fn swap(model: &Model) -> Option<Plan> {
+    let nodes = &model.graph().nodes;
+    let weight = |value: u32| matches!(model.header().source(value), Some(ValueSource::Weight(_)));
+    for (first, left) in nodes.iter().enumerate() {
+        for (second, right) in nodes.iter().enumerate().skip(first + 1) {
+            let alike = left.operator == right.operator
+                && left.output == right.output
+                && left.operands.len() == 2
+                && left.operands.iter().zip(&right.operands).all(|(a, b)| a.kind == b.kind)
+                && matches!(left.operator, Operator::Contract {} | Operator::Convolve { .. })
+                && weight(left.operands[1].value)
+                && weight(right.operands[1].value)
+                && left.operands[1] != right.operands[1];
+            if alike {
+                return Some(Plan::Swap(first as u32, second as u32));
+            }
+        }
+    }
+    let header = model.header();
+    nodes.windows(2).enumerate().find_map(|(first, pair)| {
+        let [before, behind] = pair else { return None };
+        let maps =
+            [before, behind].iter().all(|node| matches!(node.operator, Operator::Map { .. }));
+        let chained = behind.operands.first()?.value == header.output_of(first as u32);
+        let alike = before.operands.first()?.kind == behind.operands.first()?.kind
+            && before.output == behind.output
+            && before.operator != behind.operator;
+        (maps && chained && alike).then_some(Plan::Reorder(first as u32))
+    })
+}
+
+/// The first operator in the second half that could be its own operand.
+pub(super) fn skip(model: &Model) -> Option<Plan> {
+    let nodes = &model.graph().nodes;
+    (nodes.len() / 2..nodes.len()).chain(0..nodes.len()).find_map(|index| {
+        let node = nodes.get(index)?;
+        let operand = node.operands.iter().position(|operand| {
+            let weight =
+                matches!(model.header().source(operand.value), Some(ValueSource::Weight(_)));
+            operand.kind == node.output && !weight
+        })?;
+        let worth = !matches!(node.operator, Operator::Reshape {});
+        worth.then_some(Plan::Skip { operator: index as u32, operand })
+    })
+}
+
+/// Products as a plain loop gives them: multiply, round, add, from the last to the first.
+pub(super) fn in_other_order(
+    model: &Model,
+    operator: u32,
+    operands: &[&Tensor],
+    honest: Tensor,
+) -> Tensor {
+    let Some(node) = model.node(operator) else {
+        return honest;
+    };
+    if !matches!(node.operator, Operator::Contract {}) {
+        return honest;
+    }
+    let depth = law::multiply_adds(node) as usize;
+    let (Some(left), Some(right)) = (operands.first(), operands.get(1)) else {
+        return honest;
+    };
+    let columns = node.output.shape.columns() as usize;
+    if right.shape().count() as usize != columns * depth {
+        return honest;
+    }
+    let mut out = Vec::new();
+    for row in left.as_f32().chunks(depth) {
+        for column in right.as_f32().chunks(depth) {
+            out.push(row.iter().zip(column).rev().fold(0.0, |sum, (a, b)| sum + a * b));
+        }
+    }
+    Tensor::from_f32(&node.output.shape, out).unwrap_or(honest)
+}
