@@ -1,0 +1,175 @@
+//! The importer: what it accepts, how it names what it refuses.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, HashMap};
+
+use inference::onnx::proto::{
+    AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+};
+use inference::{Engine, ImportError, ImportOptions, Model, Path, Runner, Tensor, import_bytes};
+use prost::Message as _;
+use protocol::tensor::Shape;
+
+fn dimension(text: &str) -> Dimension {
+    let value = match text.parse() {
+        Ok(size) => DimensionValue::DimValue(size),
+        Err(_) => DimensionValue::DimParam(text.to_owned()),
+    };
+    Dimension { value: Some(value) }
+}
+
+fn input(name: &str, element: i32, dimensions: &[&str]) -> ValueInfoProto {
+    let dim = dimensions.iter().map(|text| dimension(text)).collect();
+    let shape = Some(TensorShapeProto { dim });
+    let tensor_type = Some(TensorTypeProto { elem_type: element, shape });
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type }) }
+}
+
+fn node(operator: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+    NodeProto {
+        op_type: operator.to_owned(),
+        name: format!("the-{operator}"),
+        input: inputs.iter().map(ToString::to_string).collect(),
+        output: outputs.iter().map(ToString::to_string).collect(),
+        ..NodeProto::default()
+    }
+}
+
+fn weight(name: &str, values: &[f32]) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        data_type: 1,
+        dims: vec![values.len() as i64],
+        float_data: values.to_vec(),
+        ..TensorProto::default()
+    }
+}
+
+fn model(nodes: Vec<NodeProto>, weights: Vec<TensorProto>, opset: i64) -> ModelProto {
+    ModelProto {
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: opset }],
+        graph: Some(GraphProto {
+            node: nodes,
+            initializer: weights,
+            input: vec![input("x", 1, &["batch", "3"])],
+            output: vec![ValueInfoProto { name: "y".to_owned(), r#type: None }],
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
+    }
+}
+
+fn import(proto: &ModelProto, batch: Option<u64>) -> Result<Model, ImportError> {
+    let engine = Engine::new(Path::detect(), 1).unwrap();
+    let dimensions: BTreeMap<String, u64> =
+        batch.map(|size| ("batch".to_owned(), size)).into_iter().collect();
+    let options = ImportOptions { dimensions, ..ImportOptions::default() };
+    import_bytes(&proto.encode_to_vec(), "test.onnx", None, &engine, &options)
+}
+
+#[test]
+fn a_symbolic_dimension_is_bound_by_the_caller_or_named() {
+    let proto = model(vec![node("Relu", &["x"], &["y"])], Vec::new(), 17);
+    let error = import(&proto, None).unwrap_err().to_string();
+    assert!(error.contains("--dim batch=SIZE"), "{error}");
+    let bound = import(&proto, Some(5)).unwrap();
+    assert_eq!(bound.graph().inputs[0].shape.dimensions(), [5, 3]);
+    assert_ne!(bound.root(), import(&proto, Some(6)).unwrap().root());
+}
+
+#[test]
+fn what_is_refused_is_named_with_a_remedy() {
+    let relu = || vec![node("Relu", &["x"], &["y"])];
+    let mut foreign = node("Relu", &["x"], &["y"]);
+    foreign.domain = "my.company".to_owned();
+    let table = [
+        (model(vec![node("NonZero", &["x"], &["y"])], Vec::new(), 17), "the-NonZero (NonZero)"),
+        (model(vec![foreign], Vec::new(), 17), "domain my.company"),
+        (model(relu(), Vec::new(), 5), "opset 5"),
+        (model(relu(), Vec::new(), 99), "opset 99"),
+        (model(vec![node("Add", &["x", "w"], &["y"])], Vec::new(), 17), "input w is not written"),
+        (
+            model(vec![node("Add", &["x", "w"], &["y"])], vec![weight("w", &[f32::NAN; 3])], 17),
+            "initializer w: weights must be finite",
+        ),
+        (
+            model(vec![node("Add", &["x", "w"], &["y"])], vec![weight("w", &[1.0; 2])], 17),
+            "do not broadcast",
+        ),
+        (model(vec![node("Relu", &["x"], &["z"])], Vec::new(), 17), "output y: no node writes it"),
+        (
+            model(vec![node("Neg", &["w"], &["y"])], vec![weight("w", &[1.0])], 17),
+            "output y: is constant",
+        ),
+    ];
+    for (proto, expected) in table {
+        let error = import(&proto, Some(2)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} must name {expected}");
+    }
+}
+
+#[test]
+fn shape_arithmetic_is_folded_and_dead_operators_are_dropped() {
+    let mut gather = node("Gather", &["shape", "axis"], &["size"]);
+    gather.attribute =
+        vec![AttributeProto { name: "axis".to_owned(), ..AttributeProto::default() }];
+    let integer = |name: &str, value: i64, dims: Vec<i64>| TensorProto {
+        name: name.to_owned(),
+        data_type: 7,
+        dims,
+        int64_data: vec![value],
+        ..TensorProto::default()
+    };
+    let proto = model(
+        vec![
+            node("Shape", &["x"], &["shape"]),
+            gather,
+            node("Concat", &["size", "minus"], &["wanted"]),
+            node("Exp", &["x"], &["unused"]),
+            node("Reshape", &["x", "wanted"], &["moved"]),
+            node("Relu", &["moved"], &["y"]),
+        ],
+        vec![integer("axis", 1, vec![1]), integer("minus", -1, vec![1])],
+        17,
+    );
+    let model = import(&proto, Some(4)).unwrap();
+    let kinds: Vec<&str> = model.graph().nodes.iter().map(|node| node.operator.kind()).collect();
+    assert_eq!(kinds, ["reshape", "maximum"]);
+    assert_eq!(model.graph().nodes[1].output.shape.dimensions(), [3, 4]);
+}
+
+#[test]
+fn layers_cover_all_operators_and_states_chain() {
+    let mut nodes = vec![node("Relu", &["x"], &["v0"])];
+    for index in 0..40 {
+        let (from, to) = (format!("v{index}"), format!("v{}", index + 1));
+        nodes.push(node("Mul", &[&from, "x"], &[&to]));
+    }
+    nodes.push(node("Add", &["v40", "v0"], &["y"]));
+    for most in [None, Some(1), Some(7), Some(100)] {
+        let engine = Engine::new(Path::detect(), 1).unwrap();
+        let dimensions = BTreeMap::from([("batch".to_owned(), 2)]);
+        let options = ImportOptions { dimensions, layer_operators_max: most };
+        let proto = model(nodes.clone(), Vec::new(), 17);
+        let model =
+            import_bytes(&proto.encode_to_vec(), "test.onnx", None, &engine, &options).unwrap();
+        let mut next = 0;
+        for (index, layer) in model.graph().layers.iter().enumerate() {
+            assert_eq!(layer.first_operator, next);
+            next += layer.operator_count;
+            assert!(most.is_none_or(|most| layer.operator_count as usize <= most));
+            let behind = model.graph().layers.get(index + 1).map(|layer| &layer.live_in);
+            assert!(behind.is_none_or(|live| *live == layer.live_out));
+        }
+        assert_eq!(next, model.header().operator_count);
+        let shape = Shape::new(&[2, 3]).unwrap();
+        let x = Tensor::from_f32(&shape, vec![0.5; 6]).unwrap();
+        let runner = Runner::honest(&engine, &model);
+        let input = runner.input_state(&HashMap::from([("x".to_owned(), x)])).unwrap();
+        let trace = runner.run(input).unwrap();
+        let y = &runner.outputs(&trace)["y"];
+        // 0.5^41 is under 2^-40 and stored as zero: the sum is 0.5.
+        assert_eq!(y.as_f32(), [0.5; 6], "{most:?}");
+    }
+}
