@@ -15,7 +15,7 @@ const CHUNK: usize = 256;
 /// Columns of one panel.
 const PANEL: usize = 32;
 
-/// Rows `[N, K]` laid out for the kernel: panels of [`PANEL`] rows, k-major.
+/// Rows `[N, K]` laid out for the kernel: panels of 32 rows, k-major.
 #[derive(Clone, Debug)]
 pub struct PackedRows {
     count: usize,

@@ -1,7 +1,7 @@
 //! IEEE-754 binary32 in integer arithmetic: round to nearest even, one NaN.
 //!
 //! A finite number is unpacked to `significand × 2^exponent`, the exact result of the operation is
-//! formed (or truncated with a sticky bit far below the last place), and [`round`] packs it. Every
+//! formed (or truncated with a sticky bit far below the last place), and `round` packs it. Every
 //! operation returns the one canonical NaN `0x7FC0_0000`.
 
 use super::elementary::Arithmetic;
