@@ -94,8 +94,8 @@ pub(crate) struct Run {
     /// Folder for outputs.npz, inputs.npz, claim.json and executor.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// A lie to run with: LAYER:OPERATOR:ELEMENT:+ULPS (operator counted within its layer), or a
-    /// name such as weight-bit, swap-layers, skip-operator, output-only, wrong-input, zero-trace.
+    /// A lie to run with: LAYER:OPERATOR:ELEMENT:+ULPS (operator counted within its layer or given
+    /// by its ONNX node's name, element flat or as coordinates 0,3,5), or a name such as weight-bit, swap-layers, skip-operator, output-only, wrong-input, zero-trace.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) lie: Option<String>,
     #[command(flatten)]

@@ -80,6 +80,36 @@ pub(crate) fn inputs(
     Ok(tensors)
 }
 
+/// A lie's place in numbers: the operator may be given by its ONNX node's name (its last operator in
+/// the layer is meant), the element by its coordinates (`0,3,5`). Other texts stay as they are.
+pub(crate) fn placed(text: &str, model: &Model) -> String {
+    let numbers = || {
+        let mut parts = text.splitn(2, ':');
+        let (layer, rest) = (parts.next()?, parts.next()?);
+        let mut parts = rest.rsplitn(3, ':');
+        let (ulps, element, operator) = (parts.next()?, parts.next()?, parts.next()?);
+        let definition = model.layer(layer.parse().ok()?)?;
+        let position = operator.parse().ok().or_else(|| {
+            (0..definition.operator_count).rev().find(|position| {
+                model.operator_name(definition.first_operator + position) == operator
+            })
+        })?;
+        let shape = &model.node(definition.first_operator.checked_add(position)?)?.output.shape;
+        let element = match element.parse::<u64>() {
+            Ok(flat) => flat,
+            Err(_) => {
+                let at: Vec<u64> =
+                    element.split(',').map(|at| at.parse().ok()).collect::<Option<_>>()?;
+                let inside = at.len() == shape.rank()
+                    && at.iter().zip(shape.dimensions()).all(|(at, size)| at < size);
+                inside.then(|| shape.ravel(&at))?
+            }
+        };
+        Some(format!("{layer}:{position}:{element}:{ulps}"))
+    };
+    numbers().unwrap_or_else(|| text.to_owned())
+}
+
 /// How an executor with this lie computes.
 pub(crate) fn conduct(
     lie: Option<&str>,
@@ -88,7 +118,7 @@ pub(crate) fn conduct(
 ) -> Result<Arc<dyn Conduct>, CommandError> {
     Ok(match lie {
         None => Arc::new(Honest),
-        Some(text) => Arc::new(Lying::new(&parse_lie(text)?, model, honest)?),
+        Some(text) => Arc::new(Lying::new(&parse_lie(&placed(text, model))?, model, honest)?),
     })
 }
 

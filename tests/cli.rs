@@ -305,6 +305,22 @@ fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
 }
 
 #[test]
+fn a_lie_is_placed_by_numbers_or_by_name_and_coordinates() {
+    let roots: Vec<Value> = ["1:5:32:+1", "1:dense1:32:+1", "1:dense1:0,32:+1", "1:5:0,32:+1"]
+        .into_iter()
+        .map(|lie| {
+            let folder = tempfile::tempdir().unwrap();
+            claim(folder.path(), "digits-cnn", Some(lie))["trace_root"].clone()
+        })
+        .collect();
+    let (layers, _) = json(&["inspect", &model("digits-cnn")]);
+    assert_eq!(layers["layers"][1]["operators"][5]["name"], "dense1");
+    // The node's last operator is the bias; the product is the fifth.
+    assert_eq!(roots[0], roots[3]);
+    assert_eq!(roots[1], roots[2]);
+}
+
+#[test]
 fn preflight_passes_on_this_machine() {
     let (report, code) = json(&["preflight", &model("digits-cnn")]);
     assert_eq!((code, &report["agrees"]), (0, &Value::Bool(true)));

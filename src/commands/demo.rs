@@ -139,7 +139,7 @@ fn stage_lie(
     let honest = cast.run(&Honest)?;
     let lie = match arguments.lie.as_deref() {
         Some("none") => None,
-        Some(text) => Some(parse_lie(text)?),
+        Some(text) => Some(parse_lie(&load::placed(text, &model))?),
         None => Some(default_lie(engine, &model, &cast.input, &honest)?),
     };
     match &lie {
