@@ -268,9 +268,10 @@ fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
     let (whole, code) = json(&["dispute", &path, "--verdict", &verdict("whole.json")]);
     assert_eq!((code, whole["verdict"].as_str()), (0, Some("fraud")));
     let moves = whole["transactions"].as_u64().unwrap();
+    let mut interrupted = 0;
     for kill_after in 1..=moves {
         let ledger = verdict(&format!("ledger-{kill_after}"));
-        let file = verdict("killed.json");
+        let file = verdict(&format!("killed-{kill_after}.json"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_rebut"))
             .args(["dispute", &path, "--verdict", &file, "--ledger", &ledger, "--trace-moves"])
             .stdout(Stdio::null())
@@ -287,6 +288,7 @@ fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(seen <= kill_after);
+        interrupted += u64::from(!Path::new(&file).exists());
         let (again, code) = json(&["dispute", &path, "--verdict", &file, "--ledger", &ledger]);
         assert_eq!(code, 0, "killed after {kill_after}: {again}");
         for key in
@@ -302,6 +304,8 @@ fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
         }
         assert_eq!(json(&["replay", &file]).1, 0, "killed after {kill_after}");
     }
+    // Some kills may come too late on a busy machine; most must have hit a dispute under way.
+    assert!(interrupted * 2 >= moves, "{interrupted} of {moves} kills hit");
 }
 
 #[test]

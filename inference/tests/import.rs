@@ -110,6 +110,28 @@ fn what_is_refused_is_named_with_a_remedy() {
 }
 
 #[test]
+fn a_small_file_cannot_ask_for_much_memory_or_work() {
+    let sizes = TensorProto {
+        name: "sizes".to_owned(),
+        data_type: 7,
+        dims: vec![2],
+        int64_data: vec![1 << 15, 1 << 15],
+        ..TensorProto::default()
+    };
+    let proto = model(
+        vec![
+            node("Expand", &["one", "sizes"], &["large"]),
+            node("ReduceSum", &["large"], &["sum"]),
+            node("Add", &["x", "sum"], &["y"]),
+        ],
+        vec![weight("one", &[1.0]), sizes],
+        17,
+    );
+    let error = import(&proto, Some(2)).unwrap_err().to_string();
+    assert!(error.contains("the-Expand") && error.contains("grow too much"), "{error}");
+}
+
+#[test]
 fn shape_arithmetic_is_folded_and_dead_operators_are_dropped() {
     let mut gather = node("Gather", &["shape", "axis"], &["size"]);
     gather.attribute =

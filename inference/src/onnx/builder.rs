@@ -89,10 +89,13 @@ pub struct Builder {
     origin: String,
     known: HashMap<(Operator, Vec<usize>), usize>,
     folded: u64,
+    grown: u64,
 }
 
 /// Most work of constant folding: elements times what is folded into each.
 const FOLDING_MAX: u64 = 1 << 31;
+/// Most elements by which constants may grow: a small file must not ask for much memory.
+const GROWTH_MAX: u64 = 1 << 26;
 /// Work of one element that only the law computes, against one of a kernel.
 const LAW_COST: u64 = 256;
 
@@ -141,6 +144,7 @@ impl Builder {
             origin: String::new(),
             known: HashMap::new(),
             folded: 0,
+            grown: 0,
         }
     }
 
@@ -186,6 +190,15 @@ impl Builder {
             let each = law::multiply_adds(&node) * if by_law { LAW_COST } else { 1 };
             let work = output.shape.count().saturating_mul(each);
             self.folded = self.folded.saturating_add(work);
+            let given: u64 = operands.iter().map(|value| value.shape().count()).sum();
+            self.grown = self.grown.saturating_add(output.shape.count().saturating_sub(given));
+            if self.grown > GROWTH_MAX {
+                return Err(
+                    "the model's constants grow too much when they are folded; export them \
+                            in the shape in which they are used"
+                        .to_owned(),
+                );
+            }
             if self.folded > FOLDING_MAX {
                 return Err("the model's constants take too much work to fold; fold them before \
                             exporting, or export fewer"
