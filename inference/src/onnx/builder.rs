@@ -94,6 +94,8 @@ pub struct Builder {
 
 /// Most work of constant folding: elements times what is folded into each.
 const FOLDING_MAX: u64 = 1 << 31;
+/// Most elements of a value that is computed at run time.
+const VALUE_ELEMENTS_MAX: u64 = 1 << 28;
 /// Most elements by which constants may grow: a small file must not ask for much memory.
 const GROWTH_MAX: u64 = 1 << 26;
 /// Work of one element that only the law computes, against one of a kernel.
@@ -206,6 +208,13 @@ impl Builder {
             }
             let folded = self.engine.run(&node, &constants, None);
             return folded.map(Value::Constant).map_err(|error| error.to_string());
+        }
+        if output.shape.count() > VALUE_ELEMENTS_MAX {
+            return Err(format!(
+                "its output of {} elements is over the limit of {VALUE_ELEMENTS_MAX}; use smaller \
+                 batches",
+                output.shape.count()
+            ));
         }
         // The same movement or function of the same runtime values is computed once.
         let ids: Option<Vec<usize>> = operands
