@@ -129,7 +129,8 @@ pub(crate) struct Folder {
     pub(crate) inputs: HashMap<String, Tensor>,
     pub(crate) claim: ClaimFile,
     pub(crate) honest: Trace,
-    pub(crate) conduct: Arc<dyn Conduct>,
+    /// How the executor computed; unknown to who has only what is public.
+    pub(crate) conduct: Option<Arc<dyn Conduct>>,
 }
 
 pub(crate) fn folder(
@@ -138,13 +139,23 @@ pub(crate) fn folder(
     engine_options: &EngineOptions,
 ) -> Result<Folder, CommandError> {
     let claim = ClaimFile::read(path)?;
-    let made = ExecutorFile::read(path)?;
-    let engine = engine(engine_options)?;
-    let options = ImportOptions {
-        dimensions: made.dimensions.clone(),
-        layer_operators_max: made.layer_operators_max,
+    // Without the executor's own file, the model must be named, and its dimensions be fixed.
+    let made = match (path.join("executor.json").exists(), model_path) {
+        (false, Some(model)) => Err(model),
+        _ => Ok(ExecutorFile::read(path)?),
     };
-    let model = model(model_path.unwrap_or(&made.model), &engine, &options)?;
+    let engine = engine(engine_options)?;
+    let (model_file, options, lie) = match &made {
+        Ok(made) => {
+            let options = ImportOptions {
+                dimensions: made.dimensions.clone(),
+                layer_operators_max: made.layer_operators_max,
+            };
+            (model_path.unwrap_or(&made.model), options, Some(made.lie.as_deref()))
+        }
+        Err(model) => (*model, ImportOptions::default(), None),
+    };
+    let model = model(model_file, &engine, &options)?;
     if model.root() != claim.model_root {
         return Err(executor::files::ClaimFileError::Malformed {
             path: path.join("claim.json").display().to_string(),
@@ -156,6 +167,6 @@ pub(crate) fn folder(
     let inputs = read_tensors(&path.join("inputs.npz"), &input_types(&model))?;
     let runner = Runner::honest(&engine, &model);
     let honest = runner.run(runner.input_state(&inputs)?)?;
-    let conduct = conduct(made.lie.as_deref(), &model, &honest)?;
+    let conduct = lie.map(|lie| conduct(lie, &model, &honest)).transpose()?;
     Ok(Folder { engine, model, inputs, claim, honest, conduct })
 }

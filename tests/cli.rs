@@ -83,6 +83,22 @@ fn run_verify_dispute_and_replay_tell_the_same_story() {
 }
 
 #[test]
+fn who_has_only_what_is_public_still_learns_whether_and_in_which_layer() {
+    for (lie, expected) in [(None, 0), (Some("1:5:32:+1"), 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        claim(folder.path(), "digits-cnn", lie);
+        std::fs::remove_file(folder.path().join("executor.json")).unwrap();
+        assert_eq!(json(&["verify", &path]).1, 2, "the model must be named");
+        let (report, code) = json(&["verify", &path, "--model", &model("digits-cnn")]);
+        assert_eq!(code, expected, "{report}");
+        if code == 1 {
+            assert_eq!(report["layer"]["index"], 1);
+        }
+    }
+}
+
+#[test]
 fn an_honest_claim_stands_and_a_dispute_about_it_is_upheld() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();

@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandErr
         engine: folder.engine,
         model: Arc::clone(&folder.model),
         input: folder.inputs,
-        executor: folder.conduct,
+        executor: folder.conduct.unwrap_or_else(|| Arc::new(Honest)),
         challenger: Arc::new(Honest),
         policy: Policy::Everything,
         publish: arguments.public_data,

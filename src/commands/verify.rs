@@ -75,6 +75,22 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
     if folder.honest.root() == claim.trace_root {
         return Ok(Report::new("stands", "the trace is that of this machine's own run"));
     }
+    let count = folder.model.header().layer_count;
+    let Some(conduct) = &folder.conduct else {
+        // Only what is public is at hand: the states say where, not what inside the layer.
+        let pairs = claim.state_roots.iter().zip(folder.honest.state_roots());
+        let boundary = pairs.clone().position(|(claimed, own)| claimed != own);
+        let mut report = Report::new(
+            "falls",
+            "a state differs; the operator is not known without the executor's data",
+        );
+        let layer = boundary.and_then(|boundary| boundary.checked_sub(1));
+        report.layer = layer.map(|index| LayerPlace { index: index as u32, count });
+        let roots = boundary.and_then(|boundary| pairs.clone().nth(boundary));
+        report.claimed_bits = roots.map(|(claimed, _)| claimed.to_string());
+        report.true_bits = roots.map(|(_, own)| own.to_string());
+        return Ok(report);
+    };
     let arity_log2 = Parameters::default().arity_log2;
     let mut facts = Facts::new(
         folder.model.header().clone(),
@@ -83,8 +99,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         claim.input_root,
         claim.output_root,
     );
-    let runner =
-        Runner { engine: &folder.engine, model: &folder.model, conduct: folder.conduct.as_ref() };
+    let runner = Runner { engine: &folder.engine, model: &folder.model, conduct: conduct.as_ref() };
     let theirs = runner.run(runner.input_state(&folder.inputs)?)?;
     let mut defender = Defender::new(theirs, arity_log2);
     let published = Published { state_roots: claim.state_roots.clone(), ..Published::default() };
@@ -106,7 +121,6 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         }
         WalkEnd::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
     };
-    let count = folder.model.header().layer_count;
     report.layer = found.layer.map(|index| LayerPlace { index, count });
     report.operator = found.operator.and_then(|index| {
         let kind = folder.model.node(index)?.operator.kind().to_owned();
