@@ -1,7 +1,7 @@
 //! A finished play as a verdict, with the layer referee's word and the model's names.
 
 use inference::Runner;
-use inference::referee::{LayerFinding, judge_layer};
+use inference::referee::judge_layer;
 use ledger::verdict::{Verdict, derive};
 use protocol::hash::Digest;
 use simulation::{Cast, Outcome, Stage};
@@ -36,9 +36,7 @@ fn layer_referee_agrees(
     let layer = verdict.layer.as_ref()?.index;
     let finding = judge_layer(&cast.engine, &cast.model, facts, layer, honest.state(layer)?);
     match finding {
-        Ok(finding) => {
-            Some(matches!(finding, LayerFinding::Fraud { .. }) == (verdict.verdict == "fraud"))
-        }
+        Ok(finding) => Some(finding.is_fraud() == (verdict.verdict == "fraud")),
         // The state behind the layer was never opened: only the step referee can say.
         Err(_) => None,
     }

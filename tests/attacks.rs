@@ -256,6 +256,7 @@ async fn attacks_20_and_22_an_honest_claim_defended_falsely_falls_by_silence() {
         let wrap = |core| Box::new(FalseAnswers { inner: core, from }) as Box<dyn ledger::Core>;
         let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
         common::check_money(&stage, &outcome);
+        common::check_referees(&cast, &outcome);
         assert_eq!(code(&stage, &outcome), "fraud/silence", "{}", story(&outcome));
         let refused = outcome.played.iter().any(|played| {
             let mismatch = Rejection::Fact(FactError::Mismatch);
@@ -369,6 +370,7 @@ async fn attack_25_duplicates_strangers_and_moves_after_the_end_change_nothing()
     let wrap = |core| Box::new(Stubborn(core)) as Box<dyn ledger::Core>;
     let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
     assert_eq!(code(&stage, &outcome), "fraud/binding");
+    common::check_referees(&cast, &outcome);
     let before = stage.ledger.view().await.unwrap().settlement;
     for played in outcome.played.iter().filter(|played| played.outcome.is_ok()) {
         for role in [played.role, Role::Watchtower] {
@@ -433,7 +435,7 @@ async fn attack_27_false_running_sums_of_a_true_result_fall_when_they_are_opened
         .find(|view| cast.run(view.as_ref()).unwrap().root() != honest.root())
         .unwrap();
     cast.policy = Policy::Everything;
-    let (stage, _folder, outcome) = common::play_step_referee_only(&cast).await;
+    let (stage, _folder, outcome) = play(&cast).await;
     assert_eq!(code(&stage, &outcome), "fraud/step");
 }
 
@@ -447,6 +449,7 @@ async fn attack_28_silence_from_the_start_or_after_some_moves_loses() {
         let wrap = |core| Box::new(Muted::new(core, reveals)) as Box<dyn ledger::Core>;
         let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
         common::check_money(&stage, &outcome);
+        common::check_referees(&cast, &outcome);
         let expected = if reveals < 3 { "fraud/silence" } else { "fraud/step" };
         assert_eq!(code(&stage, &outcome), expected, "after {reveals} reveals");
         assert!(stage.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() > 0);

@@ -21,6 +21,20 @@ pub enum LayerFinding {
         /// What the layer gives.
         expected: Digest,
     },
+    /// The layer gives the state that was claimed, but not the running sums that were opened.
+    FalseSums {
+        /// The operator.
+        operator: u32,
+        /// Flat index of the element.
+        element: u64,
+    },
+}
+
+impl LayerFinding {
+    /// Whether the claim is false in this layer.
+    pub fn is_fraud(&self) -> bool {
+        *self != Self::Sound
+    }
 }
 
 /// Why the layer referee cannot judge.
@@ -66,8 +80,34 @@ pub fn judge_layer(
     let behind = TreeId::State { boundary: layer.saturating_add(1) };
     let claimed = facts.root(behind).ok_or(LayerRefereeError::NotOpen { layer })?;
     let expected = Runner::honest(engine, model).next_state(layer, before)?.root();
-    Ok(match claimed == expected {
-        true => LayerFinding::Sound,
-        false => LayerFinding::Fraud { claimed, expected },
-    })
+    if claimed != expected {
+        return Ok(LayerFinding::Fraud { claimed, expected });
+    }
+    false_sums(engine, model, facts, layer, before)
+}
+
+/// Compares the running sums that were opened inside the layer.
+fn false_sums(
+    engine: &Engine,
+    model: &Model,
+    facts: &Facts,
+    layer: u32,
+    before: &State,
+) -> Result<LayerFinding, LayerRefereeError> {
+    let runner = Runner::honest(engine, model);
+    let inside = |operator: u32| model.layer_of(operator) == Some(layer);
+    if !facts.all_accumulators().any(|(operator, ..)| inside(operator)) {
+        return Ok(LayerFinding::Sound);
+    }
+    let subtrace = runner.subtrace(layer, before)?;
+    for (operator, element, words) in facts.all_accumulators() {
+        if !inside(operator) {
+            continue;
+        }
+        let operands = runner.operands(operator, before, &subtrace)?;
+        if runner.accumulators(operator, element, &operands)? != words {
+            return Ok(LayerFinding::FalseSums { operator, element });
+        }
+    }
+    Ok(LayerFinding::Sound)
 }

@@ -106,6 +106,13 @@ impl Facts {
         self.accumulators.get(&(operator, element)).map(Vec::as_slice)
     }
 
+    /// All opened accumulators: operator, element, words.
+    pub fn all_accumulators(&self) -> impl Iterator<Item = (u32, u64, &[u64])> {
+        self.accumulators
+            .iter()
+            .map(|((operator, element), words)| (*operator, *element, words.as_slice()))
+    }
+
     /// Hash of a known inner node or leaf.
     pub fn node(&self, tree: TreeId, depth: u32, index: u64) -> Option<Digest> {
         self.nodes.get(&(tree, depth, index)).copied()

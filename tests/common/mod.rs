@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use inference::referee::{LayerFinding, judge_layer};
+use inference::referee::judge_layer;
 use inference::{Engine, Honest, ImportOptions, Model, Tensor, Trace, import_file};
 use protocol::settlement::{ClaimStatus, FallReason, Parameters};
 use protocol::tensor::Shape;
@@ -58,14 +58,6 @@ pub fn lying_cast(model: &Arc<Model>, lie: &Lie) -> (Cast, Trace, Trace) {
     (cast, honest, false_run)
 }
 
-/// Plays a cast on a fresh stage and checks what must hold for every play, the agreement of the two
-/// referees among it.
-pub async fn play(cast: &Cast) -> (Stage, tempfile::TempDir, Outcome) {
-    let (stage, folder, outcome) = play_step_referee_only(cast).await;
-    check_referees(cast, &outcome);
-    (stage, folder, outcome)
-}
-
 /// Both referees find the same about every layer whose surrounding states are open.
 pub fn check_referees(cast: &Cast, outcome: &Outcome) {
     let Some(claim) = outcome.claim else { return };
@@ -75,7 +67,7 @@ pub fn check_referees(cast: &Cast, outcome: &Outcome) {
     for layer in 0..cast.model.header().layer_count {
         let before = honest.state(layer).unwrap();
         let finding = judge_layer(&cast.engine, &cast.model, &claim.facts, layer, before);
-        frauds += u32::from(matches!(finding, Ok(LayerFinding::Fraud { .. })));
+        frauds += u32::from(finding.is_ok_and(|finding| finding.is_fraud()));
     }
     match fall_reason(outcome) {
         Some(FallReason::Refuted(_)) => assert!(frauds > 0, "only the step referee convicts"),
@@ -84,13 +76,14 @@ pub fn check_referees(cast: &Cast, outcome: &Outcome) {
     }
 }
 
-/// As [`play`], for the one case that the layer referee cannot see: a true result whose running
-/// sums were opened falsely.
-pub async fn play_step_referee_only(cast: &Cast) -> (Stage, tempfile::TempDir, Outcome) {
+/// Plays a cast on a fresh stage and checks what must hold for every play: money, replay, and the
+/// agreement of the two referees.
+pub async fn play(cast: &Cast) -> (Stage, tempfile::TempDir, Outcome) {
     let folder = tempfile::tempdir().unwrap();
     let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
     let outcome = stage.play(cast, &mut |_| {}).await.unwrap();
     check_money(&stage, &outcome);
+    check_referees(cast, &outcome);
     (stage, folder, outcome)
 }
 
