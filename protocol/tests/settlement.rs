@@ -360,6 +360,24 @@ fn signatures_count_for_one_sender_one_nonce_and_one_ledger() {
     assert_eq!(apply(good), Err(Rejection::Nonce { expected: nonce + 1 }));
 }
 
+/// ATTACKS 19: absurd sequence numbers, and ids that could compare equal.
+#[test]
+fn equal_terms_make_different_jobs_and_absurd_nonces_are_refused() {
+    let game = Game::new();
+    let (first, terms) = (game.job, game.job_terms());
+    let game = game.accepts(Who::Client, Action::PostJob { terms: terms.clone() });
+    let jobs: Vec<Digest> = game.state.jobs().map(|(id, _)| *id).collect();
+    assert_eq!(jobs.len(), 2);
+    assert!(jobs.contains(&first) && jobs[0] != jobs[1]);
+    let mut state = game.state.clone();
+    let key = key(Who::Client);
+    let expected = state.nonce(&key.address());
+    for nonce in [u64::MAX, expected + 1, expected - 1, expected + (1 << 32)] {
+        let signed = key.sign(state.domain(), nonce, &Action::PostJob { terms: terms.clone() });
+        assert_eq!(state.apply(game.now_ms, &signed), Err(Rejection::Nonce { expected }));
+    }
+}
+
 #[test]
 fn time_that_goes_back_is_refused() {
     let mut game = Game::new();
