@@ -244,6 +244,21 @@ fn challengers_share_and_challenging_oneself_loses_half_the_stake_or_more() {
 }
 
 #[test]
+fn half_the_stake_burns_however_many_challengers_claim_their_costs() {
+    let (mut game, _) = disputed(Some((0, 1)));
+    // Eighty challenges: their costs alone would be four fifths of the stake.
+    for _ in 1..80 {
+        game = game.challenges(Who::Challenger, Who::Executor);
+    }
+    let action = demand(&game, Who::Challenger, &[], TRACE);
+    let game = game.accepts(Who::Challenger, action).wait(60_001);
+    let pending = game.state.challenges().find(|(_, one)| one.pending().is_some());
+    let challenge = *pending.unwrap().0;
+    let game = game.accepts(Who::Stranger, Action::CallTime { challenge });
+    assert_eq!(game.state.money().burned_wei(), ETHER / 2);
+}
+
+#[test]
 fn one_answer_serves_every_challenger_that_waits() {
     let (game, run) = disputed(None);
     let game = game.challenges(Who::Second, Who::Executor);
