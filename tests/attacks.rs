@@ -282,8 +282,7 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     let claim = *claim;
     stage.act(Role::Challenger, &Action::Challenge { claim }).await.unwrap();
     let arity = view.settlement.parameters().arity_log2;
-    let mut defender = executor::Defender::new(trace, arity);
-    let runner = inference::Runner::honest(&cast.engine, &cast.model);
+    let defender = executor::Defender::new(cast.run_of(Arc::new(Honest), trace), arity);
     let layers = 0..model.header().layer_count;
     let mut showings: Vec<_> = layers
         .map(|layer| protocol::facts::Showing::Layer { proof: model.layer_proof(layer).unwrap() })
@@ -314,7 +313,7 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
         let demand = Action::Demand { challenge: *id, showings: showings.clone(), request };
         match stage.act(Role::Challenger, &demand).await {
             Ok(_) => {
-                let reveal = defender.answer(&runner, &request).unwrap();
+                let reveal = defender.answer(&request).unwrap();
                 let answer = Action::Reveal { claim, request, reveal };
                 stage.act(Role::Executor, &answer).await.unwrap();
                 answered += 1;

@@ -1,101 +1,82 @@
 //! One claim as the challenger sees it: its own run, and what the executor has published.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use inference::{Conduct, Engine, Model, RunError, Runner, Subtrace, Tensor, Trace};
-use protocol::hash::Digest;
+use inference::{Conduct, Engine, Model, Run, Runner, Tensor, Trace};
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::Tree;
 
 /// Data that the executor published, by content. Wrong data is the same as no data: everything is
 /// checked against the claim's commitments before it is used.
 #[derive(Clone, Debug, Default)]
-pub struct Published {
+pub struct Published<C: Commitment = Keccak> {
     /// State roots of the trace, in order.
     pub state_roots: Vec<Digest>,
     /// Tensors by their roots.
     pub tensors: HashMap<Digest, Tensor>,
+    /// Under which commitment.
+    pub commitment: PhantomData<C>,
 }
 
-impl Published {
+impl<C: Commitment> Published<C> {
     /// Adds a tensor under its root.
     pub fn add(&mut self, tensor: Tensor) {
-        self.tensors.insert(tensor.root(), tensor);
+        self.tensors.insert(tensor.root_under::<C>(), tensor);
     }
 }
 
-/// The challenger's own view of a job, computed once for all claims on it.
-#[derive(Debug)]
-pub struct Case {
-    engine: Engine,
-    model: Arc<Model>,
-    conduct: Arc<dyn Conduct>,
-    trace: Trace,
-    subtraces: HashMap<u32, Subtrace>,
-    trees: HashMap<u32, Tree>,
-    pub(crate) published: Published,
+/// The challenger's own view of a job, computed once for all claims on it. Clones share the run.
+#[derive(Clone, Debug)]
+pub struct Case<C: Commitment = Keccak> {
+    run: Arc<Run<C>>,
+    pub(crate) published: Arc<Published<C>>,
 }
 
-impl Case {
+impl<C: Commitment> Case<C> {
     /// A case from the challenger's own run. An honest challenger's conduct is
     /// [`inference::Honest`].
     pub fn new(
         engine: Engine,
-        model: Arc<Model>,
-        conduct: Arc<dyn Conduct>,
-        trace: Trace,
-        published: Published,
+        model: Arc<Model<C>>,
+        conduct: Arc<dyn Conduct<C>>,
+        trace: Trace<C>,
+        published: Published<C>,
     ) -> Self {
-        let (subtraces, trees) = (HashMap::new(), HashMap::new());
-        Self { engine, model, conduct, trace, subtraces, trees, published }
+        Self::of_run(Arc::new(Run::new(engine, model, conduct, trace)), Arc::new(published))
+    }
+
+    /// A case from a run that others may share.
+    pub fn of_run(run: Arc<Run<C>>, published: Arc<Published<C>>) -> Self {
+        Self { run, published }
     }
 
     /// The model.
-    pub fn model(&self) -> &Arc<Model> {
-        &self.model
+    pub fn model(&self) -> &Arc<Model<C>> {
+        self.run.model()
     }
 
     /// The challenger's own run.
-    pub fn trace(&self) -> &Trace {
-        &self.trace
+    pub fn trace(&self) -> &Trace<C> {
+        self.run.trace()
     }
 
-    pub(crate) fn runner(&self) -> Runner<'_> {
-        Runner { engine: &self.engine, model: &self.model, conduct: self.conduct.as_ref() }
+    pub(crate) fn run(&self) -> &Run<C> {
+        &self.run
     }
 
-    /// The challenger's own inside of a layer, recomputed at the first call.
-    pub(crate) fn prepare(&mut self, layer: u32) -> Result<(), RunError> {
-        if !self.subtraces.contains_key(&layer) {
-            let missing = || RunError::NotInModel { what: format!("state {layer}") };
-            let before = self.trace.state(layer).ok_or_else(missing)?;
-            let subtrace = self.runner().subtrace(layer, before)?;
-            self.subtraces.insert(layer, subtrace);
-        }
-        Ok(())
+    /// How the challenger computes.
+    pub fn runner(&self) -> Runner<'_, C> {
+        self.run.runner()
     }
 
-    pub(crate) fn subtrace(&self, layer: u32) -> Option<&Subtrace> {
-        self.subtraces.get(&layer)
-    }
-
-    /// Output of an operator in the challenger's view; its layer must be prepared.
-    pub(crate) fn output(&self, operator: u32) -> Option<&Tensor> {
-        let layer = self.model.layer_of(operator)?;
-        let position = self.model.layer(layer)?.position(operator)?;
-        self.subtrace(layer)?.tensors().get(position as usize)
-    }
-
-    /// Bits of an output element in the challenger's view; `None` before the dispute got there.
+    /// Bits of an output element in the challenger's view; `None` outside the model.
     pub fn own_element(&self, operator: u32, element: u64) -> Option<u64> {
-        self.output(operator)?.bits(element)
+        self.run.output(operator).ok()?.bits(element)
     }
 
-    pub(crate) fn output_tree(&mut self, operator: u32) -> Option<&Tree> {
-        if !self.trees.contains_key(&operator) {
-            let tree = self.output(operator)?.tree()?;
-            self.trees.insert(operator, tree);
-        }
-        self.trees.get(&operator)
+    pub(crate) fn output_tree(&self, operator: u32) -> Option<&Tree<C>> {
+        self.run.output_tree(operator).ok()
     }
 }

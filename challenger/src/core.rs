@@ -1,9 +1,9 @@
 //! What a challenger does next, from the ledger's state.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use ledger::{Core, Decision, View};
-use protocol::hash::Digest;
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::{Action, Address};
 
@@ -22,64 +22,111 @@ pub enum Policy {
     Nothing,
 }
 
-/// A challenger with its own runs of the jobs it watches.
-#[derive(Debug)]
-pub struct ChallengerCore {
-    address: Address,
-    policy: Policy,
-    cases: HashMap<Digest, Case>,
+/// In which order a challenger works when it cannot do everything at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The earliest deadline first.
+    #[default]
+    EarliestDeadline,
+    /// The claim with the largest stake first.
+    LargestStake,
 }
 
-impl ChallengerCore {
+/// Demands that a challenger sets money aside for before it opens a challenge: more than any
+/// dispute of the published models takes, so that none is lost for want of a fee.
+const DEMANDS_RESERVED: u32 = 16;
+
+/// A challenger with its own runs of the jobs it watches. Clones share the runs.
+#[derive(Clone, Debug)]
+pub struct ChallengerCore<C: Commitment = Keccak> {
+    address: Address,
+    policy: Policy,
+    order: Order,
+    cases: BTreeMap<Digest, Case<C>>,
+}
+
+impl<C: Commitment> ChallengerCore<C> {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
-        Self { address, policy, cases: HashMap::new() }
+        Self { address, policy, order: Order::default(), cases: BTreeMap::new() }
+    }
+
+    /// Works in another order.
+    pub fn in_order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
     }
 
     /// Watches a job with the challenger's own run of it.
-    pub fn watch(&mut self, job: Digest, case: Case) {
+    pub fn watch(&mut self, job: Digest, case: Case<C>) {
         self.cases.insert(job, case);
     }
 
     /// The challenger's case for a job.
-    pub fn case_mut(&mut self, job: &Digest) -> Option<&mut Case> {
-        self.cases.get_mut(job)
+    pub fn case(&self, job: &Digest) -> Option<&Case<C>> {
+        self.cases.get(job)
     }
 
-    fn new_challenges(&self, view: &View) -> Vec<Decision> {
+    /// New challenges, as far as the money reaches: the largest stake first, because there the
+    /// most is at risk.
+    fn new_challenges(&self, view: &View<C>) -> Vec<Decision> {
         let settlement = &view.settlement;
         let mine = |challenge: &Challenge| challenge.challenger == self.address;
-        let mut decisions = Vec::new();
+        let mut wanted = Vec::new();
         for (id, claim) in settlement.claims() {
+            if claim.status != ClaimStatus::Standing || view.now_ms > claim.window_end_ms {
+                continue;
+            }
             let Some(case) = self.cases.get(&claim.terms.job) else {
                 continue;
             };
             let differs = claim.terms.trace_root != case.trace().root();
-            let wanted = match self.policy {
+            let policy = match self.policy {
                 Policy::Differing => differs,
                 Policy::Everything => true,
                 Policy::Nothing => false,
             };
-            let already = claim
-                .challenges
-                .iter()
-                .any(|challenge| settlement.challenge(challenge).is_some_and(mine));
-            let in_time = view.now_ms <= claim.window_end_ms;
-            if wanted && !already && in_time && claim.status == ClaimStatus::Standing {
-                decisions.push(Decision {
-                    action: Action::Challenge { claim: *id },
-                    reason: match differs {
-                        true => "the claim's trace root is not ours".to_owned(),
-                        false => "policy: challenge everything".to_owned(),
-                    },
-                    deadline_ms: Some(claim.window_end_ms),
-                });
+            let already = || {
+                let mut challenges = claim.challenges.iter();
+                challenges.any(|challenge| settlement.challenge(challenge).is_some_and(mine))
+            };
+            if policy && !already() {
+                wanted.push((claim.stake_wei, *id, claim, differs));
             }
+        }
+        wanted.sort_by_key(|(stake_wei, id, ..)| (std::cmp::Reverse(*stake_wei), *id));
+        let parameters = settlement.parameters();
+        let demands = u128::from(parameters.demands_max.min(DEMANDS_RESERVED));
+        let fees_wei = parameters.demand_fee_wei.saturating_mul(demands);
+        let mut free_wei = settlement.money().free_wei(&self.address);
+        // What open challenges may still need stays set aside.
+        for (_, challenge) in settlement.challenges() {
+            if mine(challenge) && challenge.is_open() {
+                free_wei = free_wei.saturating_sub(fees_wei.saturating_sub(challenge.fees_wei));
+            }
+        }
+        let mut decisions = Vec::new();
+        for (_, id, claim, differs) in wanted {
+            let bond_wei = settlement.job(&claim.terms.job).map_or(0, |job| job.terms.bond_wei);
+            let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
+                tracing::warn!(event = "challenger.out_of_money", claim = %id,
+                    "a claim to challenge and no money for bond and fees; deposit more");
+                continue;
+            };
+            free_wei = left_wei;
+            decisions.push(Decision {
+                action: Action::Challenge { claim: id },
+                reason: match differs {
+                    true => "the claim's trace root is not ours".to_owned(),
+                    false => "policy: challenge everything".to_owned(),
+                },
+                deadline_ms: Some(claim.window_end_ms),
+            });
         }
         decisions
     }
 
-    fn moves(&mut self, view: &View) -> Vec<Decision> {
+    fn moves(&self, view: &View<C>) -> Vec<Decision> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
         let mut decisions = Vec::new();
@@ -110,14 +157,14 @@ impl ChallengerCore {
     }
 
     fn own_turn(
-        &mut self,
-        view: &View,
+        &self,
+        view: &View<C>,
         id: Digest,
         challenge: &Challenge,
         deadline_ms: u64,
     ) -> Option<Decision> {
         let claim = view.settlement.claim(&challenge.claim)?;
-        let case = self.cases.get_mut(&claim.terms.job)?;
+        let case = self.cases.get(&claim.terms.job)?;
         let (action, reason) = match case.next_move(&claim.facts) {
             Ok(Move::Demand { showings, request, reason }) => {
                 (Action::Demand { challenge: id, showings, request }, reason)
@@ -134,12 +181,30 @@ impl ChallengerCore {
     }
 }
 
-impl Core for ChallengerCore {
-    fn decide(&mut self, view: &View) -> Vec<Decision> {
+impl<C: Commitment> Core<C> for ChallengerCore<C> {
+    fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         let mut decisions = self.moves(view);
         decisions.extend(self.new_challenges(view));
-        // The earliest deadline first; what can wait comes last.
-        decisions.sort_by_key(|decision| decision.deadline_ms.unwrap_or(u64::MAX));
+        let stake_wei = |decision: &Decision| {
+            let claim = match &decision.action {
+                Action::Challenge { claim } => Some(*claim),
+                Action::Demand { challenge, .. } | Action::Refute { challenge, .. } => {
+                    view.settlement.challenge(challenge).map(|challenge| challenge.claim)
+                }
+                _ => None,
+            };
+            claim.and_then(|id| view.settlement.claim(&id)).map_or(0, |claim| claim.stake_wei)
+        };
+        // What can wait comes last, in either order.
+        match self.order {
+            Order::EarliestDeadline => {
+                decisions.sort_by_key(|decision| decision.deadline_ms.unwrap_or(u64::MAX));
+            }
+            Order::LargestStake => decisions.sort_by_key(|decision| {
+                let stake_wei = std::cmp::Reverse(stake_wei(decision));
+                (stake_wei, decision.deadline_ms.unwrap_or(u64::MAX))
+            }),
+        }
         decisions
     }
 }

@@ -7,5 +7,5 @@ mod solver;
 mod view_of_tree;
 
 pub use case::{Case, Published};
-pub use core::{ChallengerCore, Policy};
+pub use core::{ChallengerCore, Order, Policy};
 pub use solver::{Divergence, Move, SolveError};

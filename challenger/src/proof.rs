@@ -6,6 +6,7 @@ use inference::Tensor;
 use inference::engine::WholeTensors;
 use protocol::facts::{Facts, LeafProof, TreeId};
 use protocol::graph::{Node, ValueSource};
+use protocol::hash::Commitment;
 use protocol::law::{self, LawError, Operands};
 use protocol::referee::OperandProof;
 
@@ -59,9 +60,9 @@ pub(crate) fn leaves_of_step(
 }
 
 /// Proofs of all operands of a step.
-pub(crate) fn prove_operands(
-    case: &Case,
-    facts: &Facts,
+pub(crate) fn prove_operands<C: Commitment>(
+    case: &Case<C>,
+    facts: &Facts<C>,
     layer: u32,
     operator: u32,
     leaves: &[BTreeSet<u64>],
@@ -69,14 +70,14 @@ pub(crate) fn prove_operands(
     let model = case.model();
     let definition = model.layer(layer)?;
     let node = model.node(operator)?;
-    let (before, subtrace) = (case.trace().state(layer)?, case.subtrace(layer)?);
-    let tensors = case.runner().operands(operator, before, subtrace).ok()?;
+    let (before, subtrace) = (case.trace().state(layer)?, case.run().inside(layer).ok()?);
+    let tensors = case.run().operands(operator).ok()?;
     let mut proofs = Vec::new();
     for ((operand, tensor), positions) in node.operands.iter().zip(tensors).zip(leaves) {
-        let (root, path) = match model.header().source(operand.value)? {
+        let (root, path, tree) = match model.header().source(operand.value)? {
             ValueSource::Weight(weight) => {
-                let tree = model.committed().weights.tree();
-                (model.weight_root(weight)?, tree.path(u64::from(weight))?)
+                let path = model.committed().weights.tree().path(u64::from(weight))?;
+                (model.weight_root(weight)?, path, model.weight_tree(weight)?)
             }
             ValueSource::Operator(from) if definition.position(from).is_some() => {
                 let position = definition.position(from)?;
@@ -85,15 +86,15 @@ pub(crate) fn prove_operands(
                 let equal = facts.root(id) == Some(own.root());
                 let compared = Compared { facts, id, own: own.tree(), equal };
                 let root = subtrace.roots().get(position as usize).copied()?;
-                (root, compared.path(u64::from(position))?)
+                (root, compared.path(u64::from(position))?, subtrace.leaf_tree(position)?)
             }
             ValueSource::Input(_) | ValueSource::Operator(_) => {
                 let position = definition.live_in.binary_search(&operand.value).ok()?;
-                let root = before.entries().get(position)?.1;
-                (root, before.tree().tree().path(position as u64)?)
+                let root = *before.roots().get(position)?;
+                let path = before.tree().tree().path(position as u64)?;
+                (root, path, before.leaf_tree(operand.value)?)
             }
         };
-        let tree = tensor.tree()?;
         let leaves = positions
             .iter()
             .map(|position| {

@@ -3,10 +3,12 @@
 //! A pure function of the claim's facts and the challenger's own run. Asked again after every
 //! answer, it goes one step further down: layer, operator, leaf, sum, step.
 
+use std::borrow::Cow;
+
 use inference::RunError;
 use protocol::facts::{Facts, Request, Showing, TreeId};
 use protocol::graph::Operator;
-use protocol::hash::Digest;
+use protocol::hash::{Commitment, Digest, Tag};
 use protocol::law;
 use protocol::referee::Refutation;
 use protocol::tensor::{leaf_element, leaf_is_canonical};
@@ -74,12 +76,12 @@ fn stuck(what: &'static str) -> SolveError {
 
 type Solved = Result<Move, SolveError>;
 
-impl Case {
+impl<C: Commitment> Case<C> {
     /// The next move against a claim with this trace root and these facts.
     ///
     /// # Errors
     /// When nothing differs, or the challenger's own view does not fit the facts.
-    pub fn next_move(&mut self, facts: &Facts) -> Solved {
+    pub fn next_move(&self, facts: &Facts<C>) -> Solved {
         self.next_move_watched(facts, &mut Divergence::default())
     }
 
@@ -87,11 +89,12 @@ impl Case {
     ///
     /// # Errors
     /// As [`Case::next_move`].
-    pub fn next_move_watched(&mut self, facts: &Facts, found: &mut Divergence) -> Solved {
-        let mut facts = facts.clone();
+    pub fn next_move_watched(&self, facts: &Facts<C>, found: &mut Divergence) -> Solved {
+        // Most moves show nothing, so that the facts are copied only when one does.
+        let mut facts = Cow::Borrowed(facts);
         let mut showings = Vec::new();
-        let mut show = |facts: &mut Facts, showing: Showing| {
-            let shown = facts.show(&showing).is_ok();
+        let mut show = |facts: &mut Cow<'_, Facts<C>>, showing: Showing| {
+            let shown = facts.to_mut().show(&showing).is_ok();
             if shown {
                 showings.push(showing);
             }
@@ -101,7 +104,7 @@ impl Case {
         let trace = self.trace().tree();
         let id = TreeId::Trace {};
         let equal = facts.root(id) == Some(trace.root());
-        let compared = Compared { facts: &facts, id, own: trace.tree(), equal };
+        let compared = Compared { facts: facts.as_ref(), id, own: trace.tree(), equal };
         let boundary = match self.first_shown_divergence(&facts) {
             Some(boundary) => boundary,
             None => match compared.descend() {
@@ -122,10 +125,9 @@ impl Case {
             let reason = format!("layer {layer} is the first whose result differs");
             return Ok(Move::Demand { showings, request: Request::Subtrace { layer }, reason });
         }
-        self.prepare(layer)?;
-        let own = self.subtrace(layer).ok_or(stuck("no subtrace"))?.tree().clone();
+        let own = self.run().inside(layer)?.tree();
         let equal = facts.root(subtrace) == Some(own.root());
-        let compared = Compared { facts: &facts, id: subtrace, own: own.tree(), equal };
+        let compared = Compared { facts: facts.as_ref(), id: subtrace, own: own.tree(), equal };
         let position = match compared.descend() {
             Descent::Equal => {
                 let (step, reason) = self.contradiction(&mut facts, layer, &mut show)?;
@@ -148,20 +150,22 @@ impl Case {
     /// State roots that the executor published and that its trace root confirms.
     fn show_published_trace(
         &self,
-        facts: &mut Facts,
-        show: &mut impl FnMut(&mut Facts, Showing) -> bool,
+        facts: &mut Cow<'_, Facts<C>>,
+        show: &mut impl FnMut(&mut Cow<'_, Facts<C>>, Showing) -> bool,
     ) {
         let roots = &self.published.state_roots;
-        let leaves: Vec<Digest> = roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
-        let Some(tree) = protocol::merkle::ListTree::new(protocol::hash::Tag::Trace, &leaves)
-        else {
+        if roots.is_empty() {
+            return;
+        }
+        let leaves: Vec<Digest> = roots.iter().map(|root| C::leaf(&root.0)).collect();
+        let Some(tree) = protocol::merkle::ListTree::<C>::new(Tag::Trace, &leaves) else {
             return;
         };
         if facts.root(TreeId::Trace {}) != Some(tree.root()) {
             return;
         }
-        let differs =
-            self.trace().state_roots().iter().zip(roots).position(|(own, root)| own != root);
+        let mut pairs = self.trace().state_roots().iter().zip(roots);
+        let differs = pairs.position(|(own, root)| own != root);
         let Some(boundary) = differs else { return };
         for boundary in [boundary.saturating_sub(1), boundary] {
             let known = facts.root(TreeId::State { boundary: boundary as u32 }).is_some();
@@ -176,7 +180,7 @@ impl Case {
     }
 
     /// The first boundary at which a known state root differs while the one before agrees.
-    fn first_shown_divergence(&self, facts: &Facts) -> Option<u32> {
+    fn first_shown_divergence(&self, facts: &Facts<C>) -> Option<u32> {
         let own = self.trace().state_roots();
         (1..own.len()).map(|boundary| boundary as u32).find(|boundary| {
             let known = |boundary: u32| facts.root(TreeId::State { boundary });
@@ -189,9 +193,9 @@ impl Case {
     /// Shows the layer, and the state before it, which both views share.
     fn show_layer(
         &self,
-        facts: &mut Facts,
+        facts: &mut Cow<'_, Facts<C>>,
         layer: u32,
-        show: &mut impl FnMut(&mut Facts, Showing) -> bool,
+        show: &mut impl FnMut(&mut Cow<'_, Facts<C>>, Showing) -> bool,
     ) -> Result<(), SolveError> {
         if facts.layer(layer).is_none() {
             let proof = self.model().layer_proof(layer).ok_or(stuck("no such layer"))?;
@@ -220,9 +224,9 @@ impl Case {
     /// the state before.
     fn contradiction(
         &self,
-        facts: &mut Facts,
+        facts: &mut Cow<'_, Facts<C>>,
         layer: u32,
-        show: &mut impl FnMut(&mut Facts, Showing) -> bool,
+        show: &mut impl FnMut(&mut Cow<'_, Facts<C>>, Showing) -> bool,
     ) -> Result<(Step, String), SolveError> {
         let boundary = layer + 1;
         let own = self.trace().state(boundary).ok_or(stuck("no such state"))?;
@@ -230,7 +234,7 @@ impl Case {
         if facts.root(id).is_none() {
             return Err(stuck("the state behind the layer is not known"));
         }
-        let compared = Compared { facts, id, own: own.tree().tree(), equal: false };
+        let compared = Compared { facts: facts.as_ref(), id, own: own.tree().tree(), equal: false };
         let position = match compared.descend() {
             Descent::Open { depth, index } => {
                 let request = Request::Node { tree: id, depth, index };
@@ -267,7 +271,7 @@ impl Case {
         if let Some(operator) = written {
             if facts.root(TreeId::Tensor { operator }).is_none() {
                 let position = operator - definition.first_operator;
-                let subtrace = self.subtrace(layer).ok_or(stuck("no subtrace"))?;
+                let subtrace = self.run().inside(layer)?;
                 let root = subtrace.roots()[position as usize];
                 let path = subtrace.tree().tree().path(u64::from(position));
                 let path = path.ok_or(stuck("no such operator"))?;
@@ -280,7 +284,7 @@ impl Case {
         let place = definition.live_in.binary_search(&value).map_err(|_| stuck("no such value"))?;
         if facts.value(layer, place as u32).is_none() {
             let before = self.trace().state(layer).ok_or(stuck("no such state"))?;
-            let (_, root) = before.entries()[place];
+            let root = *before.roots().get(place).ok_or(stuck("no such value"))?;
             let path = before.tree().tree().path(place as u64).ok_or(stuck("no such value"))?;
             let (boundary, position) = (layer, place as u32);
             show(facts, Showing::StateLeaf { boundary, position, value, root, path });
@@ -291,12 +295,12 @@ impl Case {
 
     /// From a differing operator output to its leaf, element, run and step.
     fn inside_operator(
-        &mut self,
-        facts: &mut Facts,
+        &self,
+        facts: &mut Cow<'_, Facts<C>>,
         layer: u32,
         operator: u32,
         found: &mut Divergence,
-        show: &mut impl FnMut(&mut Facts, Showing) -> bool,
+        show: &mut impl FnMut(&mut Cow<'_, Facts<C>>, Showing) -> bool,
     ) -> Result<(Step, String), SolveError> {
         if facts.operator(operator).is_none() {
             let proof = self.model().node_proof(operator).ok_or(stuck("no such operator"))?;
@@ -304,17 +308,16 @@ impl Case {
                 return Err(stuck("the claim is about another model"));
             }
         }
-        let node = self.model().node(operator).cloned().ok_or(stuck("no such operator"))?;
+        let node = self.model().node(operator).ok_or(stuck("no such operator"))?;
         let id = TreeId::Tensor { operator };
         let claimed_root = facts.root(id).ok_or(stuck("the output's root is not open"))?;
-        self.output_tree(operator);
         let published = self.published.tensors.get(&claimed_root).cloned();
-        let own_tree = self.output_tree(operator).ok_or(stuck("no output"))?.clone();
-        let own = self.output(operator).cloned().ok_or(stuck("no output"))?;
+        let own_tree = self.output_tree(operator).ok_or(stuck("no output"))?;
+        let own = self.run().output(operator)?;
         let leaf = match published {
             Some(theirs) if theirs.kind() == own.kind() => {
-                let leaf = first_differing_leaf(&own, &theirs).ok_or(stuck("the outputs agree"))?;
-                let (bytes, tree) = (theirs.leaf(leaf), theirs.tree());
+                let leaf = first_differing_leaf(own, &theirs).ok_or(stuck("the outputs agree"))?;
+                let (bytes, tree) = (theirs.leaf(leaf), theirs.tree::<C>());
                 let path = tree.and_then(|tree| tree.path(leaf));
                 let (Some(bytes), Some(path)) = (bytes, path) else {
                     return Err(stuck("no such leaf"));
@@ -323,7 +326,7 @@ impl Case {
                 leaf
             }
             _ => {
-                let compared = Compared { facts, id, own: &own_tree, equal: false };
+                let compared = Compared { facts: facts.as_ref(), id, own: own_tree, equal: false };
                 match compared.descend() {
                     Descent::Leaf(leaf) => leaf,
                     Descent::Equal => return Err(stuck("the outputs agree")),
@@ -349,12 +352,8 @@ impl Case {
         });
         let element = first + differs.ok_or(stuck("the leaves agree"))? as u64;
         found.element = Some(element);
-        let runs = law::run_count(&node);
-        let (before, subtrace) = (
-            self.trace().state(layer).ok_or(stuck("no such state"))?,
-            self.subtrace(layer).ok_or(stuck("no subtrace"))?,
-        );
-        let operands = self.runner().operands(operator, before, subtrace)?;
+        let runs = law::run_count(node);
+        let operands = self.run().operands(operator)?;
         let mut run = 0;
         let mut claimed_before = None;
         if runs > 1 {
@@ -362,8 +361,8 @@ impl Case {
                 let reason = format!("element {element} of operator {operator} differs");
                 return Ok((Step::Demand(Request::Accumulators { operator, element }), reason));
             };
-            let ours = self.runner().accumulators(operator, element, &operands)?;
-            let width = law::state_words(&node);
+            let ours = self.run().accumulators(operator, element)?;
+            let width = law::state_words(node);
             let pairs = theirs.chunks(width).zip(ours.chunks(width));
             // Where every sum agrees, the last step from the sums to the element is the false one.
             run = pairs
@@ -380,7 +379,7 @@ impl Case {
                 run.checked_sub(1).and_then(|at| theirs.chunks(width).nth(at as usize));
         }
         found.run = Some(run);
-        let leaves = leaves_of_step(&node, element, run, claimed_before, &operands)
+        let leaves = leaves_of_step(node, element, run, claimed_before, &operands)
             .ok_or(stuck("the step reads outside its operands"))?;
         let operands = prove_operands(self, facts, layer, operator, &leaves)
             .ok_or(stuck("an operand cannot be proven"))?;

@@ -1,15 +1,15 @@
 //! The executor's trees, as far as facts and the challenger's own trees tell.
 
 use protocol::facts::{Facts, TreeId};
-use protocol::hash::{self, Digest};
+use protocol::hash::{Commitment, Digest};
 use protocol::merkle::{Tree, empty_subtree};
 
 /// A tree of the executor next to the challenger's own of the same shape.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Compared<'a> {
-    pub(crate) facts: &'a Facts,
+pub(crate) struct Compared<'a, C: Commitment> {
+    pub(crate) facts: &'a Facts<C>,
     pub(crate) id: TreeId,
-    pub(crate) own: &'a Tree,
+    pub(crate) own: &'a Tree<C>,
     /// Whether the whole trees are known to be equal.
     pub(crate) equal: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) enum Descent {
     Equal,
 }
 
-impl Compared<'_> {
+impl<C: Commitment> Compared<'_, C> {
     /// Walks down the opened nodes to the first difference.
     pub(crate) fn descend(&self) -> Descent {
         if self.equal {
@@ -64,7 +64,7 @@ impl Compared<'_> {
     pub(crate) fn resolve(&self, depth: u32, index: u64) -> Option<Digest> {
         let shape = self.own.shape();
         if shape.is_padding(depth, index) {
-            return Some(empty_subtree(shape.depth().checked_sub(depth)?));
+            return Some(empty_subtree::<C>(shape.depth().checked_sub(depth)?));
         }
         if let Some(known) = self.facts.node(self.id, depth, index) {
             return Some(known);
@@ -77,7 +77,7 @@ impl Compared<'_> {
         }
         let left = self.resolve(depth + 1, index << 1)?;
         let right = self.resolve(depth + 1, (index << 1) | 1)?;
-        Some(hash::node(&left, &right))
+        Some(C::node(&left, &right))
     }
 
     /// Whether an ancestor is known and equal to the challenger's own, so that all below is.

@@ -1,9 +1,10 @@
 //! Answers to demands, from a run.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use inference::{RunError, Runner, Subtrace, Tensor, Trace};
+use inference::{Run, RunError};
 use protocol::facts::{Children, Request, Reveal, TreeId};
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::Tree;
 
 /// Why a demand cannot be answered.
@@ -20,145 +21,98 @@ pub enum AnswerError {
     },
 }
 
-/// Answers demands about one run, keeping the insides of the layers that were asked for.
-#[derive(Debug)]
-pub struct Defender {
-    trace: Trace,
+/// Answers demands about one run. Clones share the run.
+#[derive(Clone, Debug)]
+pub struct Defender<C: Commitment = Keccak> {
+    run: Arc<Run<C>>,
     arity_log2: u32,
-    subtraces: HashMap<u32, Subtrace>,
-    trees: HashMap<u32, Tree>,
 }
 
-impl Defender {
+impl<C: Commitment> Defender<C> {
     /// Defends this run on a ledger whose openings go down `arity_log2` levels.
-    pub fn new(trace: Trace, arity_log2: u32) -> Self {
-        Self { trace, arity_log2, subtraces: HashMap::new(), trees: HashMap::new() }
+    pub fn new(run: Arc<Run<C>>, arity_log2: u32) -> Self {
+        Self { run, arity_log2 }
     }
 
     /// The run.
-    pub fn trace(&self) -> &Trace {
-        &self.trace
-    }
-
-    /// The inside of a layer, recomputed at the first call.
-    ///
-    /// # Errors
-    /// When the layer cannot be recomputed.
-    pub fn subtrace(&mut self, runner: &Runner<'_>, layer: u32) -> Result<&Subtrace, AnswerError> {
-        if !self.subtraces.contains_key(&layer) {
-            let before = self.trace.state(layer);
-            let missing = || AnswerError::NotInRun { request: Request::Subtrace { layer } };
-            let subtrace = runner.subtrace(layer, before.ok_or_else(missing)?)?;
-            self.subtraces.insert(layer, subtrace);
-        }
-        let missing = AnswerError::NotInRun { request: Request::Subtrace { layer } };
-        self.subtraces.get(&layer).ok_or(missing)
-    }
-
-    fn output(&mut self, runner: &Runner<'_>, operator: u32) -> Result<Tensor, AnswerError> {
-        let request = Request::Node { tree: TreeId::Tensor { operator }, depth: 0, index: 0 };
-        let missing = AnswerError::NotInRun { request };
-        let layer = runner.model.layer_of(operator).ok_or_else(|| missing.clone())?;
-        let first = runner.model.layer(layer).map_or(0, |layer| layer.first_operator);
-        let subtrace = self.subtrace(runner, layer)?;
-        subtrace.tensors().get((operator - first) as usize).cloned().ok_or(missing)
+    pub fn run(&self) -> &Arc<Run<C>> {
+        &self.run
     }
 
     /// The answer to a request.
     ///
     /// # Errors
     /// When the run has nothing there or a layer cannot be recomputed.
-    pub fn answer(
-        &mut self,
-        runner: &Runner<'_>,
-        request: &Request,
-    ) -> Result<Reveal, AnswerError> {
+    pub fn answer(&self, request: &Request) -> Result<Reveal, AnswerError> {
         let missing = || AnswerError::NotInRun { request: *request };
         match *request {
             Request::Node { tree, depth, index } => {
-                let children = self.children(runner, tree, depth, index)?;
+                let children = self.children(tree, depth, index)?;
                 Ok(Reveal::Node { children: children.ok_or_else(missing)? })
             }
             Request::Subtrace { layer } => {
-                let root = self.subtrace(runner, layer)?.tree().root();
-                let children = self.children(runner, TreeId::Subtrace { layer }, 0, 0)?;
+                let root = self.run.inside(layer)?.tree().root();
+                let children = self.children(TreeId::Subtrace { layer }, 0, 0)?;
                 Ok(Reveal::Subtrace { root, children: children.ok_or_else(missing)? })
             }
             Request::Leaf { operator, leaf } => {
-                let tensor = self.output(runner, operator)?;
-                Ok(Reveal::Leaf { bytes: tensor.leaf(leaf).ok_or_else(missing)? })
+                let output = self.run.output(operator)?;
+                Ok(Reveal::Leaf { bytes: output.leaf(leaf).ok_or_else(missing)? })
             }
             Request::Accumulators { operator, element } => {
-                let layer = runner.model.layer_of(operator).ok_or_else(missing)?;
-                self.subtrace(runner, layer)?;
-                let subtrace = self.subtraces.get(&layer).ok_or_else(missing)?;
-                let before = self.trace.state(layer).ok_or_else(missing)?;
-                let operands = runner.operands(operator, before, subtrace)?;
-                let words = runner.accumulators(operator, element, &operands)?;
+                let words = self.run.accumulators(operator, element)?.to_vec();
                 Ok(Reveal::Accumulators { words })
             }
         }
     }
 
     fn children(
-        &mut self,
-        runner: &Runner<'_>,
+        &self,
         tree: TreeId,
         depth: u32,
         index: u64,
     ) -> Result<Option<Children>, AnswerError> {
         let arity_log2 = self.arity_log2;
-        let pick = |tree: &Tree| {
-            let reached = depth + tree.shape().opening_levels(depth, arity_log2);
-            let indices = tree.shape().opened_indices(depth, index, arity_log2);
-            (indices, reached == tree.shape().depth(), tree.opening(depth, index, arity_log2))
+        let hashes = |tree: &Tree<C>| {
+            tree.opening(depth, index, arity_log2).map(|hashes| Children::Hashes { hashes })
         };
-        let hashes = |opening: Option<Vec<_>>| opening.map(|hashes| Children::Hashes { hashes });
-        let roots = |indices: Vec<u64>, all: &[protocol::hash::Digest]| {
-            let roots = indices.iter().map(|index| all.get(*index as usize).copied()).collect();
-            let roots: Option<Vec<_>> = roots;
-            roots.map(|roots| Children::Roots { roots })
+        let roots = |tree: &Tree<C>, all: &[Digest]| {
+            let indices = tree.shape().opened_indices(depth, index, arity_log2);
+            let roots = indices.iter().map(|index| all.get(*index as usize).copied());
+            Some(Children::Roots { roots: roots.collect::<Option<Vec<_>>>()? })
+        };
+        let at_leaves = |tree: &Tree<C>| {
+            depth + tree.shape().opening_levels(depth, arity_log2) == tree.shape().depth()
         };
         Ok(match tree {
             TreeId::Trace {} => {
-                let (indices, at_leaves, opening) = pick(self.trace.tree().tree());
-                match at_leaves {
-                    true => roots(indices, self.trace.state_roots()),
-                    false => hashes(opening),
+                let trace = self.run.trace();
+                match at_leaves(trace.tree().tree()) {
+                    true => roots(trace.tree().tree(), trace.state_roots()),
+                    false => hashes(trace.tree().tree()),
                 }
             }
             TreeId::State { boundary } => {
-                let Some(state) = self.trace.state(boundary) else {
+                let Some(state) = self.run.trace().state(boundary) else {
                     return Ok(None);
                 };
-                let (indices, at_leaves, opening) = pick(state.tree().tree());
+                let tree = state.tree().tree();
+                if !at_leaves(tree) {
+                    return Ok(hashes(tree));
+                }
                 let entries = state.entries();
-                let values = || {
-                    let values: Option<Vec<_>> =
-                        indices.iter().map(|index| entries.get(*index as usize).copied()).collect();
-                    values.map(|values| Children::Values { values })
-                };
-                if at_leaves { values() } else { hashes(opening) }
+                let indices = tree.shape().opened_indices(depth, index, arity_log2);
+                let values = indices.iter().map(|index| entries.get(*index as usize).copied());
+                values.collect::<Option<Vec<_>>>().map(|values| Children::Values { values })
             }
             TreeId::Subtrace { layer } => {
-                let subtrace = self.subtrace(runner, layer)?;
-                let (indices, at_leaves, opening) = pick(subtrace.tree().tree());
-                match at_leaves {
-                    true => roots(indices, subtrace.roots()),
-                    false => hashes(opening),
+                let inside = self.run.inside(layer)?;
+                match at_leaves(inside.tree().tree()) {
+                    true => roots(inside.tree().tree(), inside.roots()),
+                    false => hashes(inside.tree().tree()),
                 }
             }
-            TreeId::Tensor { operator } => {
-                if !self.trees.contains_key(&operator) {
-                    let Some(tree) = self.output(runner, operator)?.tree() else {
-                        return Ok(None);
-                    };
-                    self.trees.insert(operator, tree);
-                }
-                self.trees
-                    .get(&operator)
-                    .and_then(|tree| hashes(tree.opening(depth, index, arity_log2)))
-            }
+            TreeId::Tensor { operator } => hashes(self.run.output_tree(operator)?),
         })
     }
 }

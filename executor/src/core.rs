@@ -1,12 +1,12 @@
 //! What an executor does next, from the ledger's state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use inference::{Conduct, Engine, Model, Runner, Trace};
+use inference::{Run, Trace};
 use ledger::{Core, Decision, View};
 use protocol::facts::Request;
-use protocol::hash::Digest;
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, JobStatus, Turn};
 use protocol::transaction::{Action, Address, ClaimTerms};
 
@@ -15,7 +15,7 @@ use crate::answer::Defender;
 /// The terms of a claim on a job, from a run.
 ///
 /// `None` when the trace has no states, which no model gives.
-pub fn claim_terms(job: Digest, trace: &Trace) -> Option<ClaimTerms> {
+pub fn claim_terms<C: Commitment>(job: Digest, trace: &Trace<C>) -> Option<ClaimTerms> {
     let last = trace.state_roots().len().checked_sub(1)?;
     let tree = trace.tree().tree();
     Some(ClaimTerms {
@@ -27,38 +27,53 @@ pub fn claim_terms(job: Digest, trace: &Trace) -> Option<ClaimTerms> {
     })
 }
 
-/// An executor: which models it serves, how it computes, what it ran.
-#[derive(Debug)]
-pub struct ExecutorCore {
+/// An executor: what it ran, and which jobs it wants to claim. Clones share the runs.
+#[derive(Clone, Debug)]
+pub struct ExecutorCore<C: Commitment = Keccak> {
     address: Address,
-    engine: Engine,
-    model: Arc<Model>,
-    conduct: Arc<dyn Conduct>,
-    runs: HashMap<Digest, Defender>,
+    runs: BTreeMap<Digest, Defender<C>>,
+    offers: BTreeMap<Digest, ClaimTerms>,
 }
 
-impl ExecutorCore {
-    /// An executor of one model.
-    pub fn new(
-        address: Address,
-        engine: Engine,
-        model: Arc<Model>,
-        conduct: Arc<dyn Conduct>,
-    ) -> Self {
-        Self { address, engine, model, conduct, runs: HashMap::new() }
+impl<C: Commitment> ExecutorCore<C> {
+    /// An executor that has run nothing yet.
+    pub fn new(address: Address) -> Self {
+        Self { address, runs: BTreeMap::new(), offers: BTreeMap::new() }
     }
 
-    /// How it computes.
-    pub fn runner(&self) -> Runner<'_> {
-        Runner { engine: &self.engine, model: &self.model, conduct: self.conduct.as_ref() }
+    /// Remembers the run behind claims with its trace root.
+    pub fn remember(&mut self, run: Arc<Run<C>>, arity_log2: u32) {
+        self.runs.insert(run.trace().root(), Defender::new(run, arity_log2));
     }
 
-    /// Remembers the run behind claims with this trace root.
-    pub fn remember(&mut self, trace: Trace, arity_log2: u32) {
-        self.runs.insert(trace.root(), Defender::new(trace, arity_log2));
+    /// Claims a job, once, as long as it is open and nobody's standing claim says the same.
+    pub fn offer(&mut self, terms: ClaimTerms) {
+        self.offers.insert(terms.job, terms);
     }
 
-    fn replies(&mut self, view: &View) -> Vec<Decision> {
+    fn claims(&self, view: &View<C>) -> Vec<Decision> {
+        let settlement = &view.settlement;
+        let wanted = |terms: &&ClaimTerms| {
+            settlement.job(&terms.job).is_some_and(|job| {
+                let open = job.status == JobStatus::Open;
+                let affordable = settlement.money().free_wei(&self.address) >= job.terms.stake_wei;
+                let said = job.claims.iter().filter_map(|id| settlement.claim(id)).any(|claim| {
+                    let same = claim.terms.trace_root == terms.trace_root;
+                    claim.executor == self.address
+                        || (same && claim.status == ClaimStatus::Standing)
+                });
+                open && affordable && !said
+            })
+        };
+        let decide = |terms: &ClaimTerms| Decision {
+            action: Action::PostClaim { terms: terms.clone() },
+            reason: "the job is open and the run is done".to_owned(),
+            deadline_ms: None,
+        };
+        self.offers.values().filter(wanted).map(decide).collect()
+    }
+
+    fn replies(&self, view: &View<C>) -> Vec<Decision> {
         let floor_ms = view.settlement.parameters().move_floor_ms;
         // One answer serves all challenges that wait for it; its deadline is the earliest.
         let mut wanted: BTreeMap<(Digest, Request), u64> = BTreeMap::new();
@@ -76,20 +91,17 @@ impl ExecutorCore {
                 *entry = (*entry).min(deadline);
             }
         }
-        let (engine, model, conduct) =
-            (self.engine.clone(), Arc::clone(&self.model), Arc::clone(&self.conduct));
-        let runner = Runner { engine: &engine, model: &model, conduct: conduct.as_ref() };
         let mut decisions = Vec::new();
         for ((claim_id, request), deadline_ms) in wanted {
             let Some(claim) = view.settlement.claim(&claim_id) else {
                 continue;
             };
-            let Some(defender) = self.runs.get_mut(&claim.terms.trace_root) else {
+            let Some(defender) = self.runs.get(&claim.terms.trace_root) else {
                 tracing::error!(event = "executor.run_lost", claim = %claim_id,
                     "the run behind a challenged claim is not at hand; recompute it from its input");
                 continue;
             };
-            match defender.answer(&runner, &request) {
+            match defender.answer(&request) {
                 Ok(reveal) => decisions.push(Decision {
                     action: Action::Reveal { claim: claim_id, request, reveal },
                     reason: format!("a challenger demands {}", describe(&request)),
@@ -105,7 +117,7 @@ impl ExecutorCore {
     }
 
     /// Ends challenges whose challengers are silent, and settles jobs that are ripe.
-    fn housekeeping(&self, view: &View) -> Vec<Decision> {
+    fn housekeeping(&self, view: &View<C>) -> Vec<Decision> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
         let mut decisions = Vec::new();
@@ -146,7 +158,10 @@ impl ExecutorCore {
     }
 }
 
-fn first_standing(view: &View, job: &protocol::settlement::Job) -> Option<Digest> {
+fn first_standing<C: Commitment>(
+    view: &View<C>,
+    job: &protocol::settlement::Job,
+) -> Option<Digest> {
     job.claims.iter().copied().find(|id| {
         view.settlement.claim(id).is_some_and(|claim| claim.status == ClaimStatus::Standing)
     })
@@ -166,9 +181,10 @@ pub(crate) fn describe(request: &Request) -> String {
     }
 }
 
-impl Core for ExecutorCore {
-    fn decide(&mut self, view: &View) -> Vec<Decision> {
+impl<C: Commitment> Core<C> for ExecutorCore<C> {
+    fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         let mut decisions = self.replies(view);
+        decisions.extend(self.claims(view));
         decisions.extend(self.housekeeping(view));
         decisions
     }

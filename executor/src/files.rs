@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use inference::Trace;
 use inference::files::{FileError, read_limited};
 use protocol::hash::Tag;
-use protocol::hash::{Digest, parse_digest};
+use protocol::hash::{Digest, Keccak, parse_digest};
 use protocol::merkle::ListTree;
 use protocol::transaction::ClaimTerms;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ impl ClaimFile {
     pub fn terms(&self, job: Digest) -> ClaimTerms {
         let leaves: Vec<Digest> =
             self.state_roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
-        let tree = ListTree::new(Tag::Trace, &leaves);
+        let tree = ListTree::<Keccak>::new(Tag::Trace, &leaves);
         let path =
             |index: u64| tree.as_ref().and_then(|tree| tree.tree().path(index)).unwrap_or_default();
         ClaimTerms {

@@ -20,14 +20,20 @@ impl Operands for Ones {
 fuzz_target!(|bytes: &[u8]| {
     let mut reader = Reader::new(bytes);
     let Ok(header) = ModelHeader::decode(&mut reader) else { return };
-    let mut facts =
-        Facts::new(header, 4, Digest::default(), Digest::default(), Digest::default());
+    let zero = Digest::default();
+    let mut facts: Facts = Facts::new(header, 4, zero, zero, zero);
     while reader.remaining() > 0 {
         let Ok(kind) = u8::decode(&mut reader) else { return };
         match kind % 4 {
             0 => {
                 let Ok(showing) = Showing::decode(&mut reader) else { return };
-                let _ = facts.show(&showing);
+                // What is shown can be taken back without a trace, and shown again.
+                let before = facts.clone();
+                if let Ok(shown) = facts.show(&showing) {
+                    facts.take_back(&[shown]);
+                    assert_eq!(facts, before);
+                    assert_eq!(facts.show(&showing), Ok(shown));
+                }
             }
             1 => {
                 let Ok(request) = Request::decode(&mut reader) else { return };

@@ -8,6 +8,7 @@ pub mod model;
 mod npy;
 pub mod onnx;
 pub mod referee;
+pub mod run;
 pub mod tensor;
 pub mod trace;
 
@@ -15,5 +16,6 @@ pub use engine::{Engine, EngineError};
 pub use kernels::Path;
 pub use model::Model;
 pub use onnx::{ImportError, ImportOptions, import_bytes, import_file};
+pub use run::Run;
 pub use tensor::Tensor;
 pub use trace::{Conduct, Honest, RunError, Runner, State, Subtrace, Trace, compute_honestly};

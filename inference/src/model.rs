@@ -1,31 +1,34 @@
 //! A model ready to run: canonical graph, weights, commitments, names.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use protocol::graph::{
     CommittedGraph, Graph, Layer, LayerProof, ModelHeader, Node, NodeProof, Operator, Profile,
     ValueSource,
 };
-use protocol::hash::Digest;
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::law;
+use protocol::merkle::Tree;
 
 use crate::kernels::PackedRows;
 use crate::tensor::Tensor;
 
 /// A committed model with its weights.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub struct Model<C: Commitment = Keccak> {
     graph: Graph,
-    committed: CommittedGraph,
+    committed: CommittedGraph<C>,
     weights: Vec<Tensor>,
     weight_roots: Vec<Digest>,
     input_names: Vec<String>,
     outputs: Vec<(String, u32)>,
     operator_names: Vec<String>,
     packed: HashMap<u32, PackedRows>,
+    weight_trees: Vec<OnceLock<Tree<C>>>,
 }
 
-impl Model {
+impl<C: Commitment> Model<C> {
     /// Commits to a graph and its weights. `None` when it is empty or over a limit.
     pub fn new(
         graph: Graph,
@@ -35,7 +38,8 @@ impl Model {
         operator_names: Vec<String>,
         profile: Profile,
     ) -> Option<Self> {
-        let weight_roots: Vec<Digest> = weights.iter().map(Tensor::root).collect();
+        let weight_roots: Vec<Digest> = weights.iter().map(Tensor::root_under::<C>).collect();
+        let weight_trees = vec![OnceLock::new(); weights.len()];
         let committed = graph.commit(&weight_roots, profile)?;
         let mut model = Self {
             graph,
@@ -46,6 +50,7 @@ impl Model {
             outputs,
             operator_names,
             packed: HashMap::new(),
+            weight_trees,
         };
         model.pack_weights();
         Some(model)
@@ -57,7 +62,8 @@ impl Model {
     pub fn with_weights_unlike_commitment(&self, weights: Vec<Tensor>) -> Option<Self> {
         let fits = weights.len() == self.weights.len()
             && weights.iter().zip(&self.weights).all(|(new, old)| new.kind() == old.kind());
-        let mut model = Self { weights, ..self.clone() };
+        let weight_trees = vec![OnceLock::new(); weights.len()];
+        let mut model = Self { weights, weight_trees, ..self.clone() };
         model.pack_weights();
         fits.then_some(model)
     }
@@ -100,7 +106,7 @@ impl Model {
 
     /// The model root.
     pub fn root(&self) -> Digest {
-        self.committed.header.root()
+        self.committed.header.root_under::<C>()
     }
 
     /// What the model root commits to.
@@ -109,7 +115,7 @@ impl Model {
     }
 
     /// The trees behind the model root.
-    pub fn committed(&self) -> &CommittedGraph {
+    pub fn committed(&self) -> &CommittedGraph<C> {
         &self.committed
     }
 
@@ -121,6 +127,18 @@ impl Model {
     /// Root of a weight tensor, as committed.
     pub fn weight_root(&self, weight: u32) -> Option<Digest> {
         self.weight_roots.get(weight as usize).copied()
+    }
+
+    /// Leaf tree of a weight tensor, built at the first call.
+    pub fn weight_tree(&self, weight: u32) -> Option<&Tree<C>> {
+        let cell = self.weight_trees.get(weight as usize)?;
+        match cell.get() {
+            Some(tree) => Some(tree),
+            None => {
+                let tree = self.weights.get(weight as usize)?.tree()?;
+                Some(cell.get_or_init(|| tree))
+            }
+        }
     }
 
     /// Names of the inputs.

@@ -1,8 +1,10 @@
 //! Tensors of the engine: burn's Flex storage with the protocol's type beside it.
 
+use std::marker::PhantomData;
+
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape as BurnShape, TensorData};
-use protocol::hash::{self, Digest};
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::{Tree, empty_subtree};
 use protocol::numerics::store;
 use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType, pack_leaf};
@@ -197,60 +199,69 @@ impl Tensor {
     }
 
     /// The leaf tree, for openings and paths.
-    pub fn tree(&self) -> Option<Tree> {
+    pub fn tree<C: Commitment>(&self) -> Option<Tree<C>> {
         let shape = self.kind.tree_shape()?;
         let leaves: Vec<Digest> = (0..1u64 << shape.depth())
             .filter(|position| !shape.is_padding(shape.depth(), *position))
-            .filter_map(|position| Some(hash::leaf(&self.leaf(position)?)))
+            .filter_map(|position| Some(C::leaf(&self.leaf(position)?)))
             .collect();
         Tree::new(shape, &leaves)
     }
 
     /// The commitment to the tensor, computed row by row without holding the tree.
     pub fn root(&self) -> Digest {
+        self.root_under::<Keccak>()
+    }
+
+    /// As [`Tensor::root`], under any commitment.
+    pub fn root_under<C: Commitment>(&self) -> Digest {
         let columns = self.kind.shape.columns() as usize;
         let rows = self.kind.shape.rows() as usize;
         let per_leaf = self.kind.element.leaf_elements() as usize;
         let width = self.kind.element.bytes();
         let row_height = columns.div_ceil(per_leaf).next_power_of_two().trailing_zeros();
-        let mut spine = Spine::default();
+        let mut spine = Spine::<C>::new();
         for row in 0..rows {
-            let mut inner = Spine::default();
+            let mut inner = Spine::<C>::new();
             let bytes = &self.bytes()[row * columns * width..(row + 1) * columns * width];
             for chunk in bytes.chunks(per_leaf * width) {
-                inner.push(hash_leaf(self.kind.element, chunk), 0);
+                inner.push(hash_leaf::<C>(self.kind.element, chunk), 0);
             }
             spine.push(inner.finish(row_height, 0), row_height);
         }
         let height = (rows as u64).next_power_of_two().trailing_zeros() + row_height;
-        self.kind.root(&spine.finish(height, row_height))
+        self.kind.root_under::<C>(&spine.finish(height, row_height))
     }
 }
 
 /// Hash of a leaf made of native-endian elements.
-fn hash_leaf(element: ElementType, chunk: &[u8]) -> Digest {
+fn hash_leaf<C: Commitment>(element: ElementType, chunk: &[u8]) -> Digest {
     let width = element.bytes();
     let mut leaf = [0; protocol::tensor::LEAF_BYTES];
     leaf[..chunk.len()].copy_from_slice(chunk);
     if cfg!(target_endian = "little") {
         leaf[..chunk.len()].chunks_mut(width).for_each(<[u8]>::reverse);
     }
-    hash::leaf(&leaf)
+    C::leaf(&leaf)
 }
 
 /// The left edge of a growing tree: one finished subtree for each height at most.
-#[derive(Default)]
-struct Spine {
+struct Spine<C> {
     pending: Vec<(u32, Digest)>,
+    commitment: PhantomData<C>,
 }
 
-impl Spine {
+impl<C: Commitment> Spine<C> {
+    fn new() -> Self {
+        Self { pending: Vec::new(), commitment: PhantomData }
+    }
+
     fn push(&mut self, digest: Digest, height: u32) {
         let (mut digest, mut height) = (digest, height);
         while let Some((last, left)) = self.pending.last()
             && *last == height
         {
-            digest = hash::node(left, &digest);
+            digest = C::node(left, &digest);
             height += 1;
             self.pending.pop();
         }
@@ -262,10 +273,10 @@ impl Spine {
         loop {
             match self.pending.as_slice() {
                 [(reached, digest)] if *reached >= height => return *digest,
-                [] => return empty_subtree(height),
+                [] => return empty_subtree::<C>(height),
                 [.., (lowest, _)] => {
                     let lowest = (*lowest).max(unit);
-                    self.push(empty_subtree(lowest), lowest);
+                    self.push(empty_subtree::<C>(lowest), lowest);
                 }
             }
         }
@@ -300,7 +311,7 @@ mod tests {
                 Tensor::from_i64(&shape, integers).unwrap(),
                 Tensor::from_bool(&shape, truths).unwrap(),
             ] {
-                let tree = tensor.tree().unwrap();
+                let tree = tensor.tree::<Keccak>().unwrap();
                 assert_eq!(tensor.root(), tensor.kind().root(&tree.root()), "{dimensions:?}");
             }
         }

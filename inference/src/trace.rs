@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use protocol::graph::{ValueSource, state_leaf};
-use protocol::hash::{self, Digest, Tag};
+use protocol::hash::{Commitment, Digest, Keccak, Tag};
 use protocol::law;
-use protocol::merkle::ListTree;
+use protocol::merkle::{ListTree, Tree};
 use protocol::tensor::TensorType;
 
 use crate::engine::{Engine, EngineError, WholeTensors};
@@ -70,7 +71,7 @@ pub fn type_text(kind: &TensorType) -> String {
 
 /// How an executor computes. The honest one does what the model says; dishonest ones, in the
 /// simulation, do something else *here*, so that a lie spreads as a real fault would.
-pub trait Conduct: fmt::Debug + Send + Sync {
+pub trait Conduct<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
     /// Output of an operator.
     ///
     /// # Errors
@@ -78,7 +79,7 @@ pub trait Conduct: fmt::Debug + Send + Sync {
     fn compute(
         &self,
         engine: &Engine,
-        model: &Model,
+        model: &Model<C>,
         operator: u32,
         operands: &[&Tensor],
     ) -> Result<Tensor, EngineError> {
@@ -98,7 +99,7 @@ pub trait Conduct: fmt::Debug + Send + Sync {
     /// The accumulators that are revealed for an element.
     fn accumulators(
         &self,
-        _model: &Model,
+        _model: &Model<C>,
         _operator: u32,
         _element: u64,
         words: Vec<u64>,
@@ -111,15 +112,15 @@ pub trait Conduct: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Honest;
 
-impl Conduct for Honest {}
+impl<C: Commitment> Conduct<C> for Honest {}
 
 /// Output of an operator as the model defines it.
 ///
 /// # Errors
 /// When the operator has no result for these operands.
-pub fn compute_honestly(
+pub fn compute_honestly<C: Commitment>(
     engine: &Engine,
-    model: &Model,
+    model: &Model<C>,
     operator: u32,
     operands: &[&Tensor],
 ) -> Result<Tensor, EngineError> {
@@ -129,20 +130,24 @@ pub fn compute_honestly(
 
 /// Committed values at a boundary.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct State<C: Commitment = Keccak> {
     values: Vec<(u32, Tensor)>,
     roots: Vec<Digest>,
-    tree: ListTree,
+    tree: ListTree<C>,
+    leaf_trees: Vec<OnceLock<Tree<C>>>,
 }
 
-impl State {
+impl<C: Commitment> State<C> {
     /// Commits to values, ascending by id. `None` for none.
     pub fn new(values: Vec<(u32, Tensor)>) -> Option<Self> {
-        let roots: Vec<Digest> = values.iter().map(|(_, tensor)| tensor.root()).collect();
+        let roots: Vec<Digest> =
+            values.iter().map(|(_, tensor)| tensor.root_under::<C>()).collect();
+        let pairs = values.iter().zip(&roots);
         let leaves: Vec<Digest> =
-            values.iter().zip(&roots).map(|((value, _), root)| state_leaf(*value, root)).collect();
+            pairs.map(|((value, _), root)| state_leaf::<C>(*value, root)).collect();
         let tree = ListTree::new(Tag::State, &leaves)?;
-        Some(Self { values, roots, tree })
+        let leaf_trees = vec![OnceLock::new(); values.len()];
+        Some(Self { values, roots, tree, leaf_trees })
     }
 
     /// The state root.
@@ -151,13 +156,18 @@ impl State {
     }
 
     /// The tree of the values.
-    pub fn tree(&self) -> &ListTree {
+    pub fn tree(&self) -> &ListTree<C> {
         &self.tree
     }
 
     /// Ids and tensors.
     pub fn values(&self) -> &[(u32, Tensor)] {
         &self.values
+    }
+
+    /// Tensor roots, in the order of the values.
+    pub fn roots(&self) -> &[Digest] {
+        &self.roots
     }
 
     /// Ids and tensor roots.
@@ -170,6 +180,12 @@ impl State {
         self.values.iter().find(|(id, _)| *id == value).map(|(_, tensor)| tensor)
     }
 
+    /// Leaf tree of a value, built at the first call.
+    pub fn leaf_tree(&self, value: u32) -> Option<&Tree<C>> {
+        let place = self.values.iter().position(|(id, _)| *id == value)?;
+        cached_tree(self.leaf_trees.get(place)?, &self.values.get(place)?.1)
+    }
+
     /// Bytes that were hashed for it.
     pub fn bytes(&self) -> u64 {
         let bytes = |tensor: &Tensor| tensor.shape().count() * tensor.kind().element.bytes() as u64;
@@ -177,25 +193,46 @@ impl State {
     }
 }
 
-/// Outputs of the operators of one layer.
-#[derive(Clone, Debug)]
-pub struct Subtrace {
-    tensors: Vec<Tensor>,
-    roots: Vec<Digest>,
-    tree: ListTree,
+fn cached_tree<'a, C: Commitment>(
+    cell: &'a OnceLock<Tree<C>>,
+    tensor: &Tensor,
+) -> Option<&'a Tree<C>> {
+    match cell.get() {
+        Some(tree) => Some(tree),
+        None => {
+            let tree = tensor.tree()?;
+            Some(cell.get_or_init(|| tree))
+        }
+    }
 }
 
-impl Subtrace {
+/// Outputs of the operators of one layer.
+#[derive(Clone, Debug)]
+pub struct Subtrace<C: Commitment = Keccak> {
+    tensors: Vec<Tensor>,
+    roots: Vec<Digest>,
+    tree: ListTree<C>,
+    leaf_trees: Vec<OnceLock<Tree<C>>>,
+}
+
+impl<C: Commitment> Subtrace<C> {
     fn new(tensors: Vec<Tensor>) -> Option<Self> {
-        let roots: Vec<Digest> = tensors.iter().map(Tensor::root).collect();
-        let leaves: Vec<Digest> = roots.iter().map(|root| hash::leaf(&root.0)).collect();
+        let roots: Vec<Digest> = tensors.iter().map(Tensor::root_under::<C>).collect();
+        let leaves: Vec<Digest> = roots.iter().map(|root| C::leaf(&root.0)).collect();
         let tree = ListTree::new(Tag::Subtrace, &leaves)?;
-        Some(Self { tensors, roots, tree })
+        let leaf_trees = vec![OnceLock::new(); tensors.len()];
+        Some(Self { tensors, roots, tree, leaf_trees })
     }
 
     /// Tensors in the order of the operators.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
+    }
+
+    /// Leaf tree of the output at a position, built at the first call.
+    pub fn leaf_tree(&self, position: u32) -> Option<&Tree<C>> {
+        let place = position as usize;
+        cached_tree(self.leaf_trees.get(place)?, self.tensors.get(place)?)
     }
 
     /// Tensor roots in the order of the operators.
@@ -204,41 +241,41 @@ impl Subtrace {
     }
 
     /// The tree of the roots.
-    pub fn tree(&self) -> &ListTree {
+    pub fn tree(&self) -> &ListTree<C> {
         &self.tree
     }
 }
 
 /// A committed run.
 #[derive(Clone, Debug)]
-pub struct Trace {
-    states: Vec<State>,
+pub struct Trace<C: Commitment = Keccak> {
+    states: Vec<State<C>>,
     state_roots: Vec<Digest>,
-    tree: ListTree,
+    tree: ListTree<C>,
     /// Time of the operators.
     pub inference: Duration,
     /// Time of hashing the states.
     pub commit: Duration,
 }
 
-impl Trace {
+impl<C: Commitment> Trace<C> {
     /// The trace root.
     pub fn root(&self) -> Digest {
         self.tree.root()
     }
 
     /// The tree of the state roots.
-    pub fn tree(&self) -> &ListTree {
+    pub fn tree(&self) -> &ListTree<C> {
         &self.tree
     }
 
     /// The state at a boundary.
-    pub fn state(&self, boundary: u32) -> Option<&State> {
+    pub fn state(&self, boundary: u32) -> Option<&State<C>> {
         self.states.get(boundary as usize)
     }
 
     /// All states.
-    pub fn states(&self) -> &[State] {
+    pub fn states(&self) -> &[State<C>] {
         &self.states
     }
 
@@ -255,18 +292,18 @@ impl Trace {
 
 /// A model on an engine, computed by somebody.
 #[derive(Clone, Copy, Debug)]
-pub struct Runner<'a> {
+pub struct Runner<'a, C: Commitment = Keccak> {
     /// The engine.
     pub engine: &'a Engine,
     /// The model.
-    pub model: &'a Model,
+    pub model: &'a Model<C>,
     /// How it is computed.
-    pub conduct: &'a dyn Conduct,
+    pub conduct: &'a dyn Conduct<C>,
 }
 
-impl<'a> Runner<'a> {
+impl<'a, C: Commitment> Runner<'a, C> {
     /// An honest runner.
-    pub fn honest(engine: &'a Engine, model: &'a Model) -> Self {
+    pub fn honest(engine: &'a Engine, model: &'a Model<C>) -> Self {
         Self { engine, model, conduct: &Honest }
     }
 
@@ -274,7 +311,7 @@ impl<'a> Runner<'a> {
     ///
     /// # Errors
     /// When an input is missing, of another type, or not finite.
-    pub fn input_state(&self, inputs: &HashMap<String, Tensor>) -> Result<State, RunError> {
+    pub fn input_state(&self, inputs: &HashMap<String, Tensor>) -> Result<State<C>, RunError> {
         let mut values = Vec::new();
         let names = self.model.input_names();
         for (index, (name, wanted)) in names.iter().zip(&self.model.graph().inputs).enumerate() {
@@ -307,7 +344,7 @@ impl<'a> Runner<'a> {
     ///
     /// # Errors
     /// When an operator fails.
-    pub fn layer_outputs(&self, layer: u32, before: &State) -> Result<Vec<Tensor>, RunError> {
+    pub fn layer_outputs(&self, layer: u32, before: &State<C>) -> Result<Vec<Tensor>, RunError> {
         let definition = self
             .model
             .layer(layer)
@@ -345,13 +382,13 @@ impl<'a> Runner<'a> {
     ///
     /// # Errors
     /// When an operator fails.
-    pub fn next_state(&self, layer: u32, before: &State) -> Result<State, RunError> {
+    pub fn next_state(&self, layer: u32, before: &State<C>) -> Result<State<C>, RunError> {
         let values = self.next_values(layer, before)?;
         State::new(self.conduct.commit(layer + 1, values))
             .ok_or_else(|| RunError::NotInModel { what: format!("state {}", layer + 1) })
     }
 
-    fn next_values(&self, layer: u32, before: &State) -> Result<Vec<(u32, Tensor)>, RunError> {
+    fn next_values(&self, layer: u32, before: &State<C>) -> Result<Vec<(u32, Tensor)>, RunError> {
         let outputs = self.layer_outputs(layer, before)?;
         let missing = || RunError::NotInModel { what: format!("layer {layer}") };
         let definition = self.model.layer(layer).ok_or_else(missing)?;
@@ -369,7 +406,7 @@ impl<'a> Runner<'a> {
     ///
     /// # Errors
     /// When an operator fails.
-    pub fn run(&self, input: State) -> Result<Trace, RunError> {
+    pub fn run(&self, input: State<C>) -> Result<Trace<C>, RunError> {
         self.run_watched(input, &mut |_| {})
     }
 
@@ -377,7 +414,11 @@ impl<'a> Runner<'a> {
     ///
     /// # Errors
     /// When an operator fails.
-    pub fn run_watched(&self, input: State, watch: &mut dyn FnMut(u32)) -> Result<Trace, RunError> {
+    pub fn run_watched(
+        &self,
+        input: State<C>,
+        watch: &mut dyn FnMut(u32),
+    ) -> Result<Trace<C>, RunError> {
         let (mut inference, mut commit) = (Duration::ZERO, Duration::ZERO);
         let mut states = vec![input];
         for layer in 0..self.model.header().layer_count {
@@ -394,7 +435,7 @@ impl<'a> Runner<'a> {
         }
         let started = Instant::now();
         let state_roots = self.conduct.trace(states.iter().map(State::root).collect());
-        let leaves: Vec<Digest> = state_roots.iter().map(|root| hash::leaf(&root.0)).collect();
+        let leaves: Vec<Digest> = state_roots.iter().map(|root| C::leaf(&root.0)).collect();
         let tree = ListTree::new(Tag::Trace, &leaves)
             .ok_or_else(|| RunError::NotInModel { what: "state".to_owned() })?;
         commit += started.elapsed();
@@ -402,7 +443,7 @@ impl<'a> Runner<'a> {
     }
 
     /// The named outputs of a run.
-    pub fn outputs(&self, trace: &Trace) -> BTreeMap<String, Tensor> {
+    pub fn outputs(&self, trace: &Trace<C>) -> BTreeMap<String, Tensor> {
         let last = trace.states().last();
         self.model
             .outputs()
@@ -415,7 +456,7 @@ impl<'a> Runner<'a> {
     ///
     /// # Errors
     /// When an operator fails.
-    pub fn subtrace(&self, layer: u32, before: &State) -> Result<Subtrace, RunError> {
+    pub fn subtrace(&self, layer: u32, before: &State<C>) -> Result<Subtrace<C>, RunError> {
         Subtrace::new(self.layer_outputs(layer, before)?)
             .ok_or_else(|| RunError::NotInModel { what: format!("layer {layer}") })
     }
@@ -427,8 +468,8 @@ impl<'a> Runner<'a> {
     pub fn operands<'t>(
         &self,
         operator: u32,
-        before: &'t State,
-        subtrace: &'t Subtrace,
+        before: &'t State<C>,
+        subtrace: &'t Subtrace<C>,
     ) -> Result<Vec<&'t Tensor>, RunError>
     where
         'a: 't,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use protocol::hash::{Commitment, Keccak};
 use protocol::settlement::Rejection;
 use protocol::transaction::{Action, Key};
 
@@ -23,13 +24,13 @@ pub struct Decision {
 ///
 /// It is asked again at every event and keeps nothing that the ledger does not hold, so a party
 /// that crashed is rebuilt and goes on.
-pub trait Core: fmt::Debug + Send {
+pub trait Core<C: Commitment = Keccak>: fmt::Debug + Send {
     /// What to do now.
-    fn decide(&mut self, view: &View) -> Vec<Decision>;
+    fn decide(&mut self, view: &View<C>) -> Vec<Decision>;
 }
 
-impl Core for Box<dyn Core> {
-    fn decide(&mut self, view: &View) -> Vec<Decision> {
+impl<C: Commitment> Core<C> for Box<dyn Core<C>> {
+    fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         self.as_mut().decide(view)
     }
 }

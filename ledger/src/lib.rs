@@ -9,6 +9,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use protocol::hash::{Commitment, Keccak};
 use protocol::settlement::{Event, Rejection, Settlement};
 use protocol::transaction::SignedTransaction;
 
@@ -49,13 +50,13 @@ pub struct Receipt {
 
 /// A ledger's state after some transaction.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct View<C: Commitment = Keccak> {
     /// Number of accepted transactions.
     pub height: u64,
     /// The ledger's clock now.
     pub now_ms: u64,
     /// The state.
-    pub settlement: Arc<Settlement>,
+    pub settlement: Arc<Settlement<C>>,
 }
 
 /// A place where claims are settled.

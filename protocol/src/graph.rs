@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::encoding::{Canonical, canonical_enum, canonical_struct};
-use crate::hash::{self, Digest, Tag};
+use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::merkle::{self, ListTree};
 use crate::tensor::TensorType;
 
@@ -267,8 +267,8 @@ canonical_struct!(Node { operator, operands, output });
 
 impl Node {
     /// Hash of the node as a leaf of the graph's tree.
-    pub fn leaf(&self) -> Digest {
-        hash::leaf(&self.to_canonical())
+    pub fn leaf<C: Commitment>(&self) -> Digest {
+        C::leaf(&self.to_canonical())
     }
 }
 
@@ -288,8 +288,8 @@ canonical_struct!(Layer { first_operator, operator_count, live_in, live_out });
 
 impl Layer {
     /// Hash of the layer as a leaf of the layer table.
-    pub fn leaf(&self) -> Digest {
-        hash::leaf(&self.to_canonical())
+    pub fn leaf<C: Commitment>(&self) -> Digest {
+        C::leaf(&self.to_canonical())
     }
 
     /// Position of an operator in the layer's subtrace.
@@ -342,7 +342,7 @@ canonical_struct!(ModelHeader {
 });
 
 /// Where a value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ValueSource {
     /// Input of the graph, by index.
     Input(u32),
@@ -355,7 +355,12 @@ pub enum ValueSource {
 impl ModelHeader {
     /// The model root.
     pub fn root(&self) -> Digest {
-        hash::tagged_value(Tag::Model, self)
+        self.root_under::<Keccak>()
+    }
+
+    /// As [`ModelHeader::root`], under any commitment.
+    pub fn root_under<C: Commitment>(&self) -> Digest {
+        C::tagged_value(Tag::Model, self)
     }
 
     /// Whether the counts are inside the limits.
@@ -389,7 +394,7 @@ impl ModelHeader {
 }
 
 /// A whole canonical model without its weights' contents.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Graph {
     /// Types of the inputs.
     pub inputs: Vec<TensorType>,
@@ -403,10 +408,14 @@ pub struct Graph {
 
 impl Graph {
     /// Commits to the graph; `None` when a list is empty or over its limit.
-    pub fn commit(&self, weight_roots: &[Digest], profile: Profile) -> Option<CommittedGraph> {
-        let nodes: Vec<_> = self.nodes.iter().map(Node::leaf).collect();
-        let layers: Vec<_> = self.layers.iter().map(Layer::leaf).collect();
-        let weights: Vec<_> = weight_roots.iter().map(|root| hash::leaf(&root.0)).collect();
+    pub fn commit<C: Commitment>(
+        &self,
+        weight_roots: &[Digest],
+        profile: Profile,
+    ) -> Option<CommittedGraph<C>> {
+        let nodes: Vec<_> = self.nodes.iter().map(Node::leaf::<C>).collect();
+        let layers: Vec<_> = self.layers.iter().map(Layer::leaf::<C>).collect();
+        let weights: Vec<_> = weight_roots.iter().map(|root| C::leaf(&root.0)).collect();
         let nodes = ListTree::new(Tag::Graph, &nodes)?;
         let layers = ListTree::new(Tag::Layers, &layers)?;
         let weights = ListTree::new(Tag::Weights, &weights)?;
@@ -426,19 +435,19 @@ impl Graph {
 
 /// The trees behind a model root, for those who prove.
 #[derive(Clone, Debug)]
-pub struct CommittedGraph {
+pub struct CommittedGraph<C: Commitment = Keccak> {
     /// The header.
     pub header: ModelHeader,
     /// Tree of the nodes.
-    pub nodes: ListTree,
+    pub nodes: ListTree<C>,
     /// Tree of the layer table.
-    pub layers: ListTree,
+    pub layers: ListTree<C>,
     /// Tree of the weights' tensor roots.
-    pub weights: ListTree,
+    pub weights: ListTree<C>,
 }
 
 /// A node with the path that places it in a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NodeProof {
     /// Index of the operator.
     pub index: u32,
@@ -451,14 +460,15 @@ canonical_struct!(NodeProof { index, node, path });
 
 impl NodeProof {
     /// Whether the model has this node at this index.
-    pub fn verify(&self, header: &ModelHeader) -> bool {
+    pub fn verify<C: Commitment>(&self, header: &ModelHeader) -> bool {
         let (root, count) = (&header.graph_root, header.operator_count);
-        merkle::verify_list(Tag::Graph, root, count, self.index, self.node.leaf(), &self.path)
+        let leaf = self.node.leaf::<C>();
+        merkle::verify_list::<C>(Tag::Graph, root, count, self.index, leaf, &self.path)
     }
 }
 
 /// A layer with the path that places it in a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LayerProof {
     /// Index of the layer.
     pub index: u32,
@@ -471,13 +481,14 @@ canonical_struct!(LayerProof { index, layer, path });
 
 impl LayerProof {
     /// Whether the model has this layer at this index.
-    pub fn verify(&self, header: &ModelHeader) -> bool {
+    pub fn verify<C: Commitment>(&self, header: &ModelHeader) -> bool {
         let (root, count) = (&header.layers_root, header.layer_count);
-        merkle::verify_list(Tag::Layers, root, count, self.index, self.layer.leaf(), &self.path)
+        let leaf = self.layer.leaf::<C>();
+        merkle::verify_list::<C>(Tag::Layers, root, count, self.index, leaf, &self.path)
     }
 }
 
 /// Leaf of a state: the value's id, then its tensor root.
-pub fn state_leaf(value: u32, tensor_root: &Digest) -> Digest {
-    hash::leaf(&[&value.to_be_bytes()[..], &tensor_root.0].concat())
+pub fn state_leaf<C: Commitment>(value: u32, tensor_root: &Digest) -> Digest {
+    C::tagged(Tag::Leaf, &[&value.to_be_bytes(), &tensor_root.0])
 }

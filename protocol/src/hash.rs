@@ -62,6 +62,10 @@ pub enum Tag {
     Empty = 0x0e,
     /// A ledger's genesis.
     Genesis = 0x0f,
+    /// A sealed claim.
+    Seal = 0x10,
+    /// A verifier's word that it ran the model too.
+    Attestation = 0x11,
 }
 
 /// Keccak-256 of `bytes`, without any tag. For signatures, which have their own separation.
@@ -69,49 +73,70 @@ pub fn keccak(bytes: &[u8]) -> Digest {
     Digest(Keccak256::digest(bytes).into())
 }
 
-/// Hash of `parts`, one after the other, under `tag`.
-pub fn tagged(tag: Tag, parts: &[&[u8]]) -> Digest {
-    let mut hasher = Keccak256::new();
-    hasher.update([tag as u8]);
-    for part in parts {
-        hasher.update(part);
-    }
-    Digest(hasher.finalize().into())
-}
+/// How things are committed to: the hash behind every root.
+///
+/// The protocol's own is [`Keccak`]. The simulation also settles worlds under a cheap one, so that
+/// the same referee, settlement and parties play millions of disputes; nothing else may.
+pub trait Commitment:
+    Copy + Default + fmt::Debug + Eq + Ord + core::hash::Hash + Send + Sync + 'static
+{
+    /// Name, for reports.
+    const NAME: &'static str;
 
-/// Hash of a value's canonical encoding under `tag`.
-pub fn tagged_value<T: Canonical>(tag: Tag, value: &T) -> Digest {
-    tagged(tag, &[&value.to_canonical()])
-}
+    /// Hash of `parts`, one after the other, under `tag`.
+    fn tagged(tag: Tag, parts: &[&[u8]]) -> Digest;
 
-/// Hash of a leaf.
-pub fn leaf(bytes: &[u8]) -> Digest {
-    tagged(Tag::Leaf, &[bytes])
-}
-
-/// Hash of an inner node.
-pub fn node(left: &Digest, right: &Digest) -> Digest {
-    tagged(Tag::Node, &[&left.0, &right.0])
-}
-
-/// The hasher we hand to `rs_merkle`: its leaves and its nodes cannot be taken for one another.
-#[derive(Clone, Copy, Debug)]
-pub struct TreeHasher;
-
-impl rs_merkle::Hasher for TreeHasher {
-    type Hash = [u8; 32];
-
-    fn hash(data: &[u8]) -> Self::Hash {
-        leaf(data).0
+    /// Hash of a value's canonical encoding under `tag`.
+    fn tagged_value<T: Canonical>(tag: Tag, value: &T) -> Digest {
+        Self::tagged(tag, &[&value.to_canonical()])
     }
 
-    fn concat_and_hash(left: &Self::Hash, right: Option<&Self::Hash>) -> Self::Hash {
-        match right {
-            Some(right) => node(&Digest(*left), &Digest(*right)).0,
-            // Our trees are padded, so no node is ever alone; promoting it keeps this total.
-            None => *left,
+    /// Hash of a leaf.
+    fn leaf(bytes: &[u8]) -> Digest {
+        Self::tagged(Tag::Leaf, &[bytes])
+    }
+
+    /// Hash of an inner node.
+    fn node(left: &Digest, right: &Digest) -> Digest {
+        Self::tagged(Tag::Node, &[&left.0, &right.0])
+    }
+}
+
+/// The protocol's commitment: Keccak-256, so that a chain can check our proofs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Keccak;
+
+impl Commitment for Keccak {
+    const NAME: &'static str = "keccak-256";
+
+    fn tagged(tag: Tag, parts: &[&[u8]]) -> Digest {
+        let mut hasher = Keccak256::new();
+        hasher.update([tag as u8]);
+        for part in parts {
+            hasher.update(part);
         }
+        Digest(hasher.finalize().into())
     }
+}
+
+/// [`Commitment::tagged`] of [`Keccak`].
+pub fn tagged(tag: Tag, parts: &[&[u8]]) -> Digest {
+    Keccak::tagged(tag, parts)
+}
+
+/// [`Commitment::tagged_value`] of [`Keccak`].
+pub fn tagged_value<T: Canonical>(tag: Tag, value: &T) -> Digest {
+    Keccak::tagged_value(tag, value)
+}
+
+/// [`Commitment::leaf`] of [`Keccak`].
+pub fn leaf(bytes: &[u8]) -> Digest {
+    Keccak::leaf(bytes)
+}
+
+/// [`Commitment::node`] of [`Keccak`].
+pub fn node(left: &Digest, right: &Digest) -> Digest {
+    Keccak::node(left, right)
 }
 
 /// Parses `0x` and 64 hexadecimal digits.

@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod defects;
 pub mod encoding;
 pub mod facts;
 pub mod graph;

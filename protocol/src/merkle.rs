@@ -1,13 +1,16 @@
 //! Merkle trees of fixed shape, their openings and paths.
 //!
 //! A tree is a grid of `rows × columns` leaves, both padded to a power of two with one fixed empty
-//! leaf, so that every index is shifts and masks. A list is a grid of one row. `rs_merkle` builds
-//! trees and proofs; *checking* is our own branch check, because `rs_merkle` 1.5 does not bind the
-//! index to the path nor the number of leaves.
+//! leaf, so that every index is shifts and masks. A list is a grid of one row. A [`Tree`] keeps every
+//! node, because openings and comparisons read inner nodes, which `rs_merkle` does not give out;
+//! tests hold its roots and paths against `rs_merkle`'s. Checking is a branch check that binds the
+//! index to the path and the number of leaves, which `rs_merkle` 1.5 does not.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
-use crate::hash::{self, Digest, Tag, TreeHasher};
+use crate::hash::{Commitment, Digest, Keccak, Tag};
 
 /// Deepest tree the protocol accepts.
 pub const DEPTH_MAX: u32 = 40;
@@ -84,10 +87,10 @@ impl TreeShape {
 }
 
 /// Hash of a subtree of `height` levels that holds only empty leaves.
-pub fn empty_subtree(height: u32) -> Digest {
-    let mut digest = hash::tagged(Tag::Empty, &[]);
+pub fn empty_subtree<C: Commitment>(height: u32) -> Digest {
+    let mut digest = C::tagged(Tag::Empty, &[]);
     for _ in 0..height.min(DEPTH_MAX) {
-        digest = hash::node(&digest, &digest);
+        digest = C::node(&digest, &digest);
     }
     digest
 }
@@ -95,7 +98,7 @@ pub fn empty_subtree(height: u32) -> Digest {
 /// Folds the opened descendants of a node (padding left out) back to the node's hash.
 ///
 /// Returns `None` unless there is exactly one hash for each real descendant.
-pub fn fold_opening(
+pub fn fold_opening<C: Commitment>(
     shape: &TreeShape,
     depth: u32,
     index: u64,
@@ -104,20 +107,29 @@ pub fn fold_opening(
 ) -> Option<Digest> {
     let levels = shape.opening_levels(depth, arity_log2);
     let reached = depth + levels;
-    let padding = empty_subtree(shape.depth() - reached);
+    let mut padding = None;
     let mut given = children.iter();
-    let mut level = Vec::new();
+    let mut level = Vec::with_capacity(1 << levels);
     for child in (index << levels)..((index + 1) << levels) {
-        level.push(if shape.is_padding(reached, child) { padding } else { *given.next()? });
+        level.push(if shape.is_padding(reached, child) {
+            *padding.get_or_insert_with(|| empty_subtree::<C>(shape.depth() - reached))
+        } else {
+            *given.next()?
+        });
     }
     if given.next().is_some() {
         return None;
     }
     while level.len() > 1 {
-        level = level
-            .chunks(2)
-            .filter_map(|pair| Some(hash::node(pair.first()?, pair.get(1)?)))
-            .collect();
+        let half = level.len() / 2;
+        for at in 0..half {
+            let (Some(left), Some(right)) = (level.get(2 * at), level.get(2 * at + 1)) else {
+                return None;
+            };
+            let parent = C::node(left, right);
+            *level.get_mut(at)? = parent;
+        }
+        level.truncate(half);
     }
     level.first().copied()
 }
@@ -126,7 +138,7 @@ pub fn fold_opening(
 ///
 /// Returns the hash, depth and index of the node reached, or `None` when the index does not fit
 /// the depth or the path is longer than the way to the root.
-pub fn climb(
+pub fn climb<C: Commitment>(
     depth: u32,
     index: u64,
     start: Digest,
@@ -139,8 +151,8 @@ pub fn climb(
     let mut digest = start;
     for (level, sibling) in siblings.iter().enumerate() {
         digest = match (index >> level) & 1 {
-            0 => hash::node(&digest, sibling),
-            _ => hash::node(sibling, &digest),
+            0 => C::node(&digest, sibling),
+            _ => C::node(sibling, &digest),
         };
     }
     Some((digest, depth - steps, index >> steps))
@@ -148,7 +160,7 @@ pub fn climb(
 
 /// Root of the tree in which `leaf` stands at `index`, given the full path; `None` when the path
 /// has not the tree's depth or the position is padding.
-pub fn root_of_path(
+pub fn root_of_path<C: Commitment>(
     shape: &TreeShape,
     index: u64,
     leaf: Digest,
@@ -157,25 +169,26 @@ pub fn root_of_path(
     if shape.is_padding(shape.depth(), index) || siblings.len() != shape.depth() as usize {
         return None;
     }
-    let (digest, _, _) = climb(shape.depth(), index, leaf, siblings)?;
+    let (digest, _, _) = climb::<C>(shape.depth(), index, leaf, siblings)?;
     Some(digest)
 }
 
-/// A tree held in memory, for those who prove.
+/// A tree held in memory, for those who prove. Clones share the nodes.
 #[derive(Clone)]
-pub struct Tree {
+pub struct Tree<C: Commitment = Keccak> {
     shape: TreeShape,
-    leaves: Vec<[u8; 32]>,
-    inner: rs_merkle::MerkleTree<TreeHasher>,
+    /// Level by level from the root: the node of depth d and index i stands at 2^d − 1 + i.
+    nodes: Arc<[Digest]>,
+    commitment: PhantomData<C>,
 }
 
-impl core::fmt::Debug for Tree {
+impl<C: Commitment> core::fmt::Debug for Tree<C> {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         formatter.debug_struct("Tree").field("shape", &self.shape).finish_non_exhaustive()
     }
 }
 
-impl Tree {
+impl<C: Commitment> Tree<C> {
     /// Builds a tree from the hashes of its real leaves, row by row.
     ///
     /// Returns `None` unless there is one hash for each leaf of the shape.
@@ -184,17 +197,18 @@ impl Tree {
             return None;
         }
         let mut given = leaves.iter();
-        let empty = empty_subtree(0);
-        let mut padded = Vec::with_capacity(1 << shape.depth());
-        for index in 0..1u64 << shape.depth() {
-            padded.push(if shape.is_padding(shape.depth(), index) {
-                empty.0
-            } else {
-                given.next()?.0
-            });
+        let empty = empty_subtree::<C>(0);
+        let width = 1usize << shape.depth();
+        let mut nodes = alloc::vec![Digest::default(); 2 * width - 1];
+        for index in 0..width {
+            let padding = shape.is_padding(shape.depth(), index as u64);
+            *nodes.get_mut(width - 1 + index)? = if padding { empty } else { *given.next()? };
         }
-        let inner = rs_merkle::MerkleTree::from_leaves(&padded);
-        Some(Self { shape, leaves: padded, inner })
+        for at in (0..width - 1).rev() {
+            let parent = C::node(nodes.get(2 * at + 1)?, nodes.get(2 * at + 2)?);
+            *nodes.get_mut(at)? = parent;
+        }
+        Some(Self { shape, nodes: nodes.into(), commitment: PhantomData })
     }
 
     /// Shape of the tree.
@@ -204,7 +218,7 @@ impl Tree {
 
     /// Root of the tree.
     pub fn root(&self) -> Digest {
-        Digest(self.inner.root().unwrap_or_default())
+        self.nodes.first().copied().unwrap_or_default()
     }
 
     /// Hash of the node at `depth` and `index`; `None` outside the tree.
@@ -212,10 +226,8 @@ impl Tree {
         if depth > self.shape.depth() || index >> depth != 0 {
             return None;
         }
-        let below = self.shape.depth() - depth;
-        let first = usize::try_from(index << below).ok()?;
-        let leaves = self.leaves.get(first..first + (1 << below))?;
-        rs_merkle::MerkleTree::<TreeHasher>::from_leaves(leaves).root().map(Digest)
+        let at = (1usize << depth) - 1 + usize::try_from(index).ok()?;
+        self.nodes.get(at).copied()
     }
 
     /// Hashes an opening of a node shows: its real descendants, one opening further down.
@@ -230,22 +242,21 @@ impl Tree {
 
     /// Siblings from leaf `index` up to the root, lowest first.
     pub fn path(&self, index: u64) -> Option<Vec<Digest>> {
-        let position = usize::try_from(index).ok()?;
-        if position >= self.leaves.len() {
+        let depth = self.shape.depth();
+        if index >> depth != 0 {
             return None;
         }
-        let proof = self.inner.proof(&[position]);
-        Some(proof.proof_hashes().iter().copied().map(Digest).collect())
+        (0..depth).map(|level| self.node(depth - level, (index >> level) ^ 1)).collect()
     }
 }
 
 /// Root of a committed list: tag, number of leaves, root of the leaf tree.
-pub fn list_root(tag: Tag, count: u32, tree_root: &Digest) -> Digest {
-    hash::tagged(tag, &[&count.to_be_bytes(), &tree_root.0])
+pub fn list_root<C: Commitment>(tag: Tag, count: u32, tree_root: &Digest) -> Digest {
+    C::tagged(tag, &[&count.to_be_bytes(), &tree_root.0])
 }
 
 /// Checks that `leaf` stands at `index` of the list committed to by `root`.
-pub fn verify_list(
+pub fn verify_list<C: Commitment>(
     tag: Tag,
     root: &Digest,
     count: u32,
@@ -254,23 +265,23 @@ pub fn verify_list(
     siblings: &[Digest],
 ) -> bool {
     TreeShape::list(u64::from(count))
-        .and_then(|shape| root_of_path(&shape, u64::from(index), leaf, siblings))
-        .is_some_and(|tree_root| list_root(tag, count, &tree_root) == *root)
+        .and_then(|shape| root_of_path::<C>(&shape, u64::from(index), leaf, siblings))
+        .is_some_and(|tree_root| list_root::<C>(tag, count, &tree_root) == *root)
 }
 
 /// A list with its tree and its root, for those who prove.
 #[derive(Clone, Debug)]
-pub struct ListTree {
-    tree: Tree,
+pub struct ListTree<C: Commitment = Keccak> {
+    tree: Tree<C>,
     root: Digest,
 }
 
-impl ListTree {
+impl<C: Commitment> ListTree<C> {
     /// Commits to leaves given by their hashes. `None` for an empty or an over-long list.
     pub fn new(tag: Tag, leaves: &[Digest]) -> Option<Self> {
         let count = u32::try_from(leaves.len()).ok()?;
         let tree = Tree::new(TreeShape::list(u64::from(count))?, leaves)?;
-        let root = list_root(tag, count, &tree.root());
+        let root = list_root::<C>(tag, count, &tree.root());
         Some(Self { tree, root })
     }
 
@@ -280,7 +291,53 @@ impl ListTree {
     }
 
     /// The tree below the root.
-    pub fn tree(&self) -> &Tree {
+    pub fn tree(&self) -> &Tree<C> {
         &self.tree
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `rs_merkle` with our separation, as a second opinion.
+    #[derive(Clone)]
+    struct Peer;
+
+    impl rs_merkle::Hasher for Peer {
+        type Hash = [u8; 32];
+
+        fn hash(data: &[u8]) -> Self::Hash {
+            Keccak::leaf(data).0
+        }
+
+        fn concat_and_hash(left: &Self::Hash, right: Option<&Self::Hash>) -> Self::Hash {
+            right.map_or(*left, |right| Keccak::node(&Digest(*left), &Digest(*right)).0)
+        }
+    }
+
+    #[test]
+    fn roots_and_paths_are_those_of_rs_merkle() {
+        for (rows, columns) in [(1, 1), (1, 2), (1, 5), (3, 1), (3, 5), (8, 8), (5, 17)] {
+            let shape = TreeShape::grid(rows, columns).unwrap();
+            let real: Vec<Digest> =
+                (0..shape.leaves()).map(|leaf| Keccak::leaf(&leaf.to_be_bytes())).collect();
+            let tree = Tree::<Keccak>::new(shape, &real).unwrap();
+            let mut given = real.iter();
+            let padded: Vec<[u8; 32]> = (0..1u64 << shape.depth())
+                .map(|index| match shape.is_padding(shape.depth(), index) {
+                    true => empty_subtree::<Keccak>(0).0,
+                    false => given.next().unwrap().0,
+                })
+                .collect();
+            let peer = rs_merkle::MerkleTree::<Peer>::from_leaves(&padded);
+            assert_eq!(Some(tree.root().0), peer.root());
+            for index in 0..padded.len() {
+                let theirs = peer.proof(&[index]).proof_hashes().to_vec();
+                let ours: Vec<[u8; 32]> =
+                    tree.path(index as u64).unwrap().iter().map(|digest| digest.0).collect();
+                assert_eq!(ours, theirs, "{rows} × {columns}, leaf {index}");
+            }
+        }
     }
 }

@@ -70,7 +70,7 @@ canonical_enum!(Request {
 });
 
 /// The descendants that an opening shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Children {
     /// Hashes of inner nodes, or of the leaves of a tensor.
     Hashes {
@@ -93,7 +93,7 @@ canonical_enum!(Children {
 });
 
 /// The executor's answer to a [`Request`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reveal {
     /// Answers [`Request::Node`].
     Node {
@@ -126,7 +126,7 @@ canonical_enum!(Reveal {
 /// Something a challenger proves by itself, from the model or from published data.
 ///
 /// A `path` leads from the leaf up to any node that is already known; its length says how far.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Showing {
     /// A layer of the model.
     Layer {
@@ -220,7 +220,7 @@ pub enum FactError {
 }
 
 /// A leaf of a tensor with its full path to the tensor's leaf root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeafProof {
     /// Position in the padded leaf tree.
     pub position: u64,

@@ -6,16 +6,17 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::defects::{Defect, active};
 use crate::encoding::{canonical_enum, canonical_struct};
 use crate::facts::{Facts, LeafProof, TreeId};
 use crate::graph::{Layer, Node, ValueSource, state_leaf};
-use crate::hash::{self, Digest, Tag};
+use crate::hash::{Commitment, Digest, Tag};
 use crate::law::{self, LawError, Operands};
 use crate::merkle::{root_of_path, verify_list};
 use crate::tensor::{TensorType, leaf_element, leaf_is_canonical};
 
 /// An operand of a step: its root, proven to be committed, and the leaves the step reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OperandProof {
     /// The tensor root.
     pub root: Digest,
@@ -27,7 +28,7 @@ pub struct OperandProof {
 canonical_struct!(OperandProof { root, path, leaves });
 
 /// How a challenger ends a dispute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Refutation {
     /// The operands are committed, the result is not what the law gives.
     Step {
@@ -77,7 +78,7 @@ canonical_enum!(Refutation {
 });
 
 /// What the referee found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Finding {
     /// The claim is false here.
     Fraud(Evidence),
@@ -86,7 +87,7 @@ pub enum Finding {
 }
 
 /// What was claimed and what is true.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Evidence {
     /// A step gives another result.
     Step {
@@ -158,7 +159,10 @@ pub enum RefereeError {
 ///
 /// # Errors
 /// When the refutation is incomplete or its proofs are wrong; it then decides nothing.
-pub fn judge(facts: &Facts, refutation: &Refutation) -> Result<Finding, RefereeError> {
+pub fn judge<C: Commitment>(
+    facts: &Facts<C>,
+    refutation: &Refutation,
+) -> Result<Finding, RefereeError> {
     match refutation {
         Refutation::Step { operator, element, run, operands } => {
             judge_step(facts, *operator, *element, *run, operands)
@@ -203,8 +207,8 @@ pub fn judge(facts: &Facts, refutation: &Refutation) -> Result<Finding, RefereeE
 }
 
 /// The opened root of a value in a state, where the model says it stands.
-fn value_of_state(
-    facts: &Facts,
+fn value_of_state<C: Commitment>(
+    facts: &Facts<C>,
     boundary: u32,
     live: &[u32],
     value: u32,
@@ -214,8 +218,8 @@ fn value_of_state(
     if id == value { Ok(root) } else { Err(RefereeError::NotOpen) }
 }
 
-fn judge_state_value(
-    facts: &Facts,
+fn judge_state_value<C: Commitment>(
+    facts: &Facts<C>,
     layer: u32,
     definition: &Layer,
     value: u32,
@@ -246,8 +250,8 @@ impl Operands for ProvenLeaves<'_> {
     }
 }
 
-fn judge_step(
-    facts: &Facts,
+fn judge_step<C: Commitment>(
+    facts: &Facts<C>,
     operator: u32,
     element: u64,
     run: u64,
@@ -276,8 +280,8 @@ fn judge_step(
         let mut leaves = BTreeMap::new();
         for leaf in &proof.leaves {
             let tree_root =
-                root_of_path(&shape, leaf.position, hash::leaf(&leaf.bytes), &leaf.path);
-            if tree_root.map(|root| operand.kind.root(&root)) != Some(proof.root) {
+                root_of_path::<C>(&shape, leaf.position, C::leaf(&leaf.bytes), &leaf.path);
+            if tree_root.map(|root| operand.kind.root_under::<C>(&root)) != Some(proof.root) {
                 return Err(bad);
             }
             leaves.insert(leaf.position, leaf);
@@ -305,7 +309,7 @@ fn judge_step(
         Err(LawError::Undefined) => None,
         Err(LawError::Operand(error)) => return Err(error),
     };
-    if expected.as_ref() == Some(&claimed) {
+    if expected.as_ref() == Some(&claimed) || active(Defect::RefereeSaysSound) {
         return Ok(Finding::Sound);
     }
     let multiply_adds = law::multiply_adds(node).min(law::RUN_ELEMENTS);
@@ -314,8 +318,8 @@ fn judge_step(
 }
 
 /// The step behind the runs: from their ends to the element.
-fn judge_last_step(
-    facts: &Facts,
+fn judge_last_step<C: Commitment>(
+    facts: &Facts<C>,
     node: &Node,
     operator: u32,
     element: u64,
@@ -339,8 +343,8 @@ fn judge_last_step(
 }
 
 /// Whether an operand's root is what the claim (or the model) committed to.
-fn operand_is_committed(
-    facts: &Facts,
+fn operand_is_committed<C: Commitment>(
+    facts: &Facts<C>,
     layer_index: u32,
     layer: &Layer,
     value: u32,
@@ -348,9 +352,11 @@ fn operand_is_committed(
 ) -> bool {
     let header = facts.header();
     let in_list = |tag, root: Option<Digest>, count: usize, index: u32, leaf| {
-        root.is_some_and(|root| verify_list(tag, &root, count as u32, index, leaf, &proof.path))
+        root.is_some_and(|root| {
+            verify_list::<C>(tag, &root, count as u32, index, leaf, &proof.path)
+        })
     };
-    let leaf = hash::leaf(&proof.root.0);
+    let leaf = C::leaf(&proof.root.0);
     match header.source(value) {
         Some(ValueSource::Weight(index)) => {
             let root = Some(header.weights_root);
@@ -366,7 +372,7 @@ fn operand_is_committed(
                 return false;
             };
             let root = facts.root(TreeId::State { boundary: layer_index });
-            let leaf = state_leaf(value, &proof.root);
+            let leaf = state_leaf::<C>(value, &proof.root);
             in_list(Tag::State, root, layer.live_in.len(), position as u32, leaf)
         }
         None => false,
@@ -374,7 +380,10 @@ fn operand_is_committed(
 }
 
 /// The operator's definition as the facts hold it; for reports.
-pub fn operator_of<'a>(facts: &'a Facts, evidence: &Evidence) -> Option<&'a Node> {
+pub fn operator_of<'a, C: Commitment>(
+    facts: &'a Facts<C>,
+    evidence: &Evidence,
+) -> Option<&'a Node> {
     match evidence {
         Evidence::Step { operator, .. } | Evidence::Leaf { operator, .. } => {
             facts.operator(*operator)

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum};
-use crate::hash::{self, Digest, Tag};
+use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::merkle::TreeShape;
 use crate::numerics::store;
 
@@ -191,7 +191,12 @@ impl TensorType {
 
     /// The commitment to a tensor of this type, given the root of its leaf tree.
     pub fn root(&self, tree_root: &Digest) -> Digest {
-        hash::tagged(Tag::Tensor, &[&self.to_canonical(), &tree_root.0])
+        self.root_under::<Keccak>(tree_root)
+    }
+
+    /// As [`TensorType::root`], under any commitment.
+    pub fn root_under<C: Commitment>(&self, tree_root: &Digest) -> Digest {
+        C::tagged(Tag::Tensor, &[&self.to_canonical(), &tree_root.0])
     }
 }
 

@@ -45,7 +45,7 @@ impl fmt::Debug for Address {
 }
 
 /// What a job asks for, and under which terms.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobTerms {
     /// A registered model.
     pub model_root: Digest,
@@ -73,7 +73,7 @@ canonical_struct!(JobTerms {
 });
 
 /// What an executor claims: the whole run, by one root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimTerms {
     /// The job.
     pub job: Digest,
@@ -89,7 +89,7 @@ pub struct ClaimTerms {
 canonical_struct!(ClaimTerms { job, output_root, trace_root, input_path, output_path });
 
 /// Everything a party can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The bank credits an account with money that came in from outside.
     Deposit {
@@ -196,7 +196,7 @@ impl Action {
 }
 
 /// An action with its sender, its place in the sender's sequence, and the signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SignedTransaction {
     /// Who acts.
     pub sender: Address,
@@ -224,7 +224,7 @@ const DOMAIN_TYPE: &[u8] = b"EIP712Domain(string name,string version,uint256 cha
 const TRANSACTION_TYPE: &[u8] = b"Transaction(address sender,uint64 nonce,bytes action)";
 
 /// The EIP-712 domain of a ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Domain {
     /// Chain id of the ledger.
     pub chain_id: u64,

@@ -93,27 +93,27 @@ proptest! {
         let shape = TreeShape::grid(rows, columns).unwrap();
         let leaves: Vec<Digest> =
             (0..rows * columns).map(|leaf| hash::leaf(&leaf.to_be_bytes())).collect();
-        let tree = Tree::new(shape, &leaves).unwrap();
+        let tree: Tree = Tree::new(shape, &leaves).unwrap();
         let size = 1u64 << shape.depth();
         let (index, other) = (index % size, other % size);
         let leaf = tree.node(shape.depth(), index).unwrap();
         let path = tree.path(index).unwrap();
-        let proven = root_of_path(&shape, index, leaf, &path);
+        let proven = root_of_path::<protocol::hash::Keccak>(&shape, index, leaf, &path);
         let padding = shape.is_padding(shape.depth(), index);
         prop_assert_eq!(proven == Some(tree.root()), !padding, "padding proves nothing");
         if other != index {
-            prop_assert_ne!(root_of_path(&shape, other, leaf, &path), Some(tree.root()));
+            prop_assert_ne!(root_of_path::<protocol::hash::Keccak>(&shape, other, leaf, &path), Some(tree.root()));
         }
         // Attack 18: an inner node is no leaf, and a longer or shorter path is no path.
         let inner = tree.node(shape.depth().saturating_sub(1), index / 2).unwrap();
         if shape.depth() > 0 {
-            prop_assert_ne!(root_of_path(&shape, index, inner, &path[1..]), Some(tree.root()));
-            prop_assert_eq!(root_of_path(&shape, index, leaf, &path[1..]), None);
+            prop_assert_ne!(root_of_path::<protocol::hash::Keccak>(&shape, index, inner, &path[1..]), Some(tree.root()));
+            prop_assert_eq!(root_of_path::<protocol::hash::Keccak>(&shape, index, leaf, &path[1..]), None);
         }
         let mut long = path.clone();
         long.push(Digest::default());
-        prop_assert_eq!(root_of_path(&shape, index, leaf, &long), None);
-        prop_assert_eq!(climb(shape.depth(), size, leaf, &path), None);
+        prop_assert_eq!(root_of_path::<protocol::hash::Keccak>(&shape, index, leaf, &long), None);
+        prop_assert_eq!(climb::<protocol::hash::Keccak>(shape.depth(), size, leaf, &path), None);
         // Openings fold back, with neither fewer nor more children.
         for depth in 0..=shape.depth() {
             let node = index >> (shape.depth() - depth);
@@ -121,11 +121,11 @@ proptest! {
                 continue;
             }
             let children = tree.opening(depth, node, arity).unwrap();
-            let folded = fold_opening(&shape, depth, node, arity, &children);
+            let folded = fold_opening::<protocol::hash::Keccak>(&shape, depth, node, arity, &children);
             prop_assert_eq!(folded, tree.node(depth, node));
-            prop_assert_eq!(fold_opening(&shape, depth, node, arity, &children[1..]), None);
+            prop_assert_eq!(fold_opening::<protocol::hash::Keccak>(&shape, depth, node, arity, &children[1..]), None);
             let more = [&children[..], &[Digest::default()]].concat();
-            prop_assert_eq!(fold_opening(&shape, depth, node, arity, &more), None);
+            prop_assert_eq!(fold_opening::<protocol::hash::Keccak>(&shape, depth, node, arity, &more), None);
         }
     }
 
@@ -135,7 +135,7 @@ proptest! {
         let run = toy.run(Some((1, 3)));
         let header = toy.committed.header.clone();
         let (input, output) = (run.states[0].root(), run.states[2].root());
-        let mut facts = Facts::new(header, 4, run.trace.root(), input, output);
+        let mut facts: Facts = Facts::new(header, 4, run.trace.root(), input, output);
         facts.show(&toy.layer(1)).unwrap();
         facts.show(&toy.operator(1)).unwrap();
         facts.reveal(&Request::Subtrace { layer: 1 }, &run.open_subtrace(1)).unwrap();
@@ -177,7 +177,7 @@ fn facts_refuse_what_does_not_belong_to_the_claim() {
     let (run, other) = (toy.run(None), toy.run(Some((0, 0))));
     let header = toy.committed.header.clone();
     let (input, output) = (run.states[0].root(), run.states[2].root());
-    let mut facts = Facts::new(header, 4, run.trace.root(), input, output);
+    let mut facts: Facts = Facts::new(header, 4, run.trace.root(), input, output);
     let trace = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
     assert_eq!(facts.reveal(&trace, &other.open_trace()), Err(FactError::Mismatch));
     assert_eq!(facts.reveal(&trace, &run.open_subtrace(1)), Err(FactError::WrongKind));

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use common::{Toy, Who, genesis, key};
 use protocol::encoding::Canonical;
-use protocol::hash::{self, Tag, to_hex};
+use protocol::hash::{self, Keccak, Tag, to_hex};
 use protocol::law::{self, Operands};
 use protocol::merkle::{Tree, TreeShape, empty_subtree};
 use protocol::numerics::soft::{self, SoftFloat};
@@ -150,14 +150,14 @@ fn hashes_trees_and_roots() {
     let run = toy.run(None);
     let shape = TreeShape::grid(3, 3).unwrap();
     let leaves: Vec<_> = (0..9u8).map(|index| hash::leaf(&[index])).collect();
-    let tree = Tree::new(shape, &leaves).unwrap();
+    let tree: Tree = Tree::new(shape, &leaves).unwrap();
     let path: Vec<String> = tree.path(6).unwrap().iter().map(ToString::to_string).collect();
     check(
         "hashes.json",
         json!({
             "leaf_of_0x01": hash::leaf(&[1]).to_string(),
             "node_of_leaves": hash::node(&hash::leaf(&[1]), &hash::leaf(&[2])).to_string(),
-            "empty": (0..4).map(|height| empty_subtree(height).to_string()).collect::<Vec<_>>(),
+            "empty": (0..4).map(|height| empty_subtree::<Keccak>(height).to_string()).collect::<Vec<_>>(),
             "tagged_job_of_nothing": hash::tagged(Tag::Job, &[]).to_string(),
             "grid_3x3": { "root": tree.root().to_string(), "path_of_6": path },
             "toy": {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use inference::{Conduct, Engine, EngineError, Model, Tensor, Trace, compute_honestly};
 use protocol::graph::{Operator, ValueSource};
-use protocol::hash::Digest;
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::tensor::ElementType;
 
 use self::places::{
@@ -136,15 +136,15 @@ pub fn parse_lie(text: &str) -> Result<Lie, LieError> {
 
 /// An executor's conduct with a lie in it.
 #[derive(Debug)]
-pub struct Lying {
-    plan: Plan,
+pub struct Lying<C: Commitment = Keccak> {
+    plan: Plan<C>,
 }
 
 /// A lie with its place found in a model.
 #[derive(Debug)]
-enum Plan {
+enum Plan<C: Commitment> {
     Element { operator: u32, element: u64, steps: i64 },
-    Weights(Box<Model>),
+    Weights(Box<Model<C>>),
     Swap(u32, u32),
     Reorder(u32),
     Skip { operator: u32, operand: usize },
@@ -154,15 +154,15 @@ enum Plan {
     Precision,
     OtherOrder,
     Surfing,
-    Washed { boundary: u32, honest: Box<Trace> },
+    Washed { boundary: u32, honest: Box<Trace<C>> },
 }
 
-impl Lying {
+impl<C: Commitment> Lying<C> {
     /// Finds the lie's place in a model. `honest` is the true run that it falsifies.
     ///
     /// # Errors
     /// When the model has no such place.
-    pub fn new(lie: &Lie, model: &Arc<Model>, honest: &Trace) -> Result<Self, LieError> {
+    pub fn new(lie: &Lie, model: &Arc<Model<C>>, honest: &Trace<C>) -> Result<Self, LieError> {
         let none = |what: &str| LieError::NoPlace { what: what.to_owned() };
         let layers = model.header().layer_count;
         let plan = match lie {
@@ -204,11 +204,11 @@ impl Lying {
     }
 }
 
-impl Conduct for Lying {
+impl<C: Commitment> Conduct<C> for Lying<C> {
     fn compute(
         &self,
         engine: &Engine,
-        model: &Model,
+        model: &Model<C>,
         operator: u32,
         operands: &[&Tensor],
     ) -> Result<Tensor, EngineError> {
@@ -340,7 +340,7 @@ impl Conduct for Lying {
 
     fn accumulators(
         &self,
-        model: &Model,
+        model: &Model<C>,
         operator: u32,
         element: u64,
         mut words: Vec<u64>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use challenger::{Case, ChallengerCore, Policy, Published};
 use executor::{ExecutorCore, claim_terms};
-use inference::{Conduct, Engine, Honest, Model, RunError, Runner, State, Tensor, Trace};
+use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Tensor, Trace};
 use ledger::{Agent, Core, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View};
 use protocol::graph::Profile;
 use protocol::hash::{Digest, keccak};
@@ -136,6 +136,11 @@ impl Cast {
     /// When the inputs do not fit the model.
     pub fn input_state(&self) -> Result<State, RunError> {
         Runner::honest(&self.engine, &self.model).input_state(&self.input)
+    }
+
+    /// A run with what is needed to defend it.
+    pub fn run_of(&self, conduct: Arc<dyn Conduct>, trace: Trace) -> Arc<Run> {
+        Arc::new(Run::new(self.engine.clone(), Arc::clone(&self.model), conduct, trace))
     }
 
     /// A run by some conduct.
@@ -368,13 +373,8 @@ impl Stage {
                     .for_each(|tensor| published.add(tensor));
             }
         }
-        let mut core = ExecutorCore::new(
-            key.address(),
-            cast.engine.clone(),
-            Arc::clone(&cast.model),
-            Arc::clone(&cast.executor),
-        );
-        core.remember(trace, arity_log2);
+        let mut core = ExecutorCore::new(key.address());
+        core.remember(cast.run_of(Arc::clone(&cast.executor), trace), arity_log2);
         let ledger: Arc<dyn Ledger> = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
         let executor = Agent::new(wrap(core), Arc::clone(&ledger), key);
         let key = actor_key(Role::Challenger);
@@ -393,9 +393,8 @@ impl Stage {
         let mut agents = vec![(Role::Challenger, challenger), (Role::Executor, executor)];
         if cast.rival {
             let key = actor_key(Role::Rival);
-            let (engine, model) = (cast.engine.clone(), Arc::clone(&cast.model));
-            let mut core = ExecutorCore::new(key.address(), engine, model, Arc::new(Honest));
-            core.remember(cast.run(&Honest)?, arity_log2);
+            let mut core = ExecutorCore::new(key.address());
+            core.remember(cast.run_of(Arc::new(Honest), cast.run(&Honest)?), arity_log2);
             let boxed: Box<dyn Core> = Box::new(core);
             let ledger: Arc<dyn Ledger> = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
             agents.push((Role::Rival, Agent::new(boxed, ledger, key)));

@@ -2,7 +2,6 @@
 
 use challenger::{Case, Divergence, Move, SolveError};
 use executor::Defender;
-use inference::Runner;
 use protocol::facts::{Facts, Request};
 use protocol::referee::{Finding, RefereeError, judge};
 
@@ -39,10 +38,9 @@ const DEMANDS_MAX: u32 = 64;
 /// # Errors
 /// When the challenger's own view does not fit the claim.
 pub fn walk(
-    case: &mut Case,
+    case: &Case,
     facts: &mut Facts,
-    defender: &mut Defender,
-    runner: &Runner<'_>,
+    defender: &Defender,
     found: &mut Divergence,
 ) -> Result<WalkEnd, WalkError> {
     for _ in 0..DEMANDS_MAX {
@@ -58,7 +56,7 @@ pub fn walk(
                     let _ = facts.show(showing);
                 });
                 let answered = defender
-                    .answer(runner, &request)
+                    .answer(&request)
                     .is_ok_and(|reveal| facts.reveal(&request, &reveal).is_ok());
                 if !answered {
                     return Ok(WalkEnd::Silent(request));

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use challenger::{Case, Divergence, Published};
 use executor::Defender;
-use inference::{Honest, Runner};
+use inference::{Honest, Run, Runner};
 use ledger::verdict::{LayerPlace, OperatorPlace};
 use protocol::facts::{Facts, Request};
-use protocol::hash::Tag;
+use protocol::hash::{Keccak, Tag};
 use protocol::merkle::ListTree;
 use protocol::referee::{Evidence, Finding};
 use protocol::settlement::Parameters;
@@ -60,7 +60,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
     let claim = &folder.claim;
     let leaves: Vec<_> =
         claim.state_roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
-    let tree = ListTree::new(Tag::Trace, &leaves);
+    let tree = ListTree::<Keccak>::new(Tag::Trace, &leaves);
     let bound = tree.is_some_and(|tree| tree.root() == claim.trace_root)
         && claim.state_roots.first() == Some(&claim.input_root)
         && claim.state_roots.last() == Some(&claim.output_root)
@@ -92,7 +92,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         return Ok(report);
     };
     let arity_log2 = Parameters::default().arity_log2;
-    let mut facts = Facts::new(
+    let mut facts = Facts::<Keccak>::new(
         folder.model.header().clone(),
         arity_log2,
         claim.trace_root,
@@ -101,13 +101,15 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
     );
     let runner = Runner { engine: &folder.engine, model: &folder.model, conduct: conduct.as_ref() };
     let theirs = runner.run(runner.input_state(&folder.inputs)?)?;
-    let mut defender = Defender::new(theirs, arity_log2);
+    let theirs =
+        Run::new(folder.engine.clone(), Arc::clone(&folder.model), Arc::clone(conduct), theirs);
+    let defender = Defender::new(Arc::new(theirs), arity_log2);
     let published = Published { state_roots: claim.state_roots.clone(), ..Published::default() };
     let honest = Arc::new(Honest);
     let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
-    let mut case = Case::new(engine, model, honest, folder.honest, published);
+    let case = Case::new(engine, model, honest, folder.honest, published);
     let mut found = Divergence::default();
-    let end = walk(&mut case, &mut facts, &mut defender, &runner, &mut found)?;
+    let end = walk(&case, &mut facts, &defender, &mut found)?;
     let mut report = match end {
         WalkEnd::Agrees => return Ok(Report::new("stands", "nothing differs")),
         WalkEnd::Silent(request) => Report::new("falls", silence(&request)),

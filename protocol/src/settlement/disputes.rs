@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn};
 use super::{Rejection, Settlement};
-use crate::facts::{Request, Reveal, Showing};
-use crate::hash::Digest;
+use crate::facts::{Facts, Request, Reveal, Showing, Shown};
+use crate::hash::{Commitment, Digest};
 use crate::referee::{Finding, Refutation, judge};
 use crate::transaction::Address;
 
@@ -15,7 +15,28 @@ type Outcome = Result<Vec<Event>, Rejection>;
 /// Showings that one transaction may carry.
 pub(super) const SHOWINGS_MAX: usize = 16;
 
-impl Settlement {
+/// Adds a challenger's showings to a claim's facts: all of them, or none.
+fn show_all<C: Commitment>(
+    facts: &mut Facts<C>,
+    showings: &[Showing],
+) -> Result<Vec<Shown>, Rejection> {
+    if showings.len() > SHOWINGS_MAX {
+        return Err(Rejection::Terms { name: "showings", bounds: "at most 16" });
+    }
+    let mut added = Vec::new();
+    for showing in showings {
+        match facts.show(showing) {
+            Ok(shown) => added.push(shown),
+            Err(error) => {
+                facts.take_back(&added);
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(added)
+}
+
+impl<C: Commitment> Settlement<C> {
     pub(super) fn open_challenge(
         &mut self,
         now_ms: u64,
@@ -80,13 +101,15 @@ impl Settlement {
             return Err(Rejection::DemandsUsed);
         }
         let claim_id = challenge.claim;
-        let facts = self.shown(&claim_id, showings)?;
-        facts.check_request(&request)?;
         let fee_wei = self.genesis.parameters.demand_fee_wei;
-        self.money.lock(&sender, fee_wei)?;
-        if let Some(claim) = self.claims.get_mut(&claim_id) {
-            claim.facts = facts;
+        self.money.check(&sender, fee_wei)?;
+        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
+        let shown = show_all(&mut claim.facts, showings)?;
+        if let Err(error) = claim.facts.check_request(&request) {
+            claim.facts.take_back(&shown);
+            return Err(error.into());
         }
+        self.money.lock(&sender, fee_wei)?;
         if let Some(challenge) = self.challenges.get_mut(&id) {
             challenge.fees_wei += fee_wei;
             challenge.demands += 1;
@@ -96,23 +119,6 @@ impl Settlement {
                 ChallengeStatus::Open { turn: Turn::Executor(request), since_ms: now_ms };
         }
         Ok(vec![Event::Demanded { challenge: id, request }])
-    }
-
-    /// The claim's facts with a challenger's showings added; the claim itself is not changed.
-    fn shown(
-        &self,
-        claim: &Digest,
-        showings: &[Showing],
-    ) -> Result<crate::facts::Facts, Rejection> {
-        let claim = self.claims.get(claim).ok_or(Rejection::Unknown { kind: "claim" })?;
-        if showings.len() > SHOWINGS_MAX {
-            return Err(Rejection::Terms { name: "showings", bounds: "at most 16" });
-        }
-        let mut facts = claim.facts.clone();
-        for showing in showings {
-            facts.show(showing)?;
-        }
-        Ok(facts)
     }
 
     pub(super) fn reveal(
@@ -172,17 +178,25 @@ impl Settlement {
     ) -> Outcome {
         let challenge = self.live_challenge(now_ms, &id)?;
         let (claim_id, challenger) = (challenge.claim, challenge.challenger);
-        let facts = self.shown(&claim_id, showings)?;
-        match judge(&facts, refutation)? {
-            Finding::Fraud(evidence) => {
-                if let Some(claim) = self.claims.get_mut(&claim_id) {
-                    claim.facts = facts;
-                }
+        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
+        let shown = show_all(&mut claim.facts, showings)?;
+        match judge(&claim.facts, refutation) {
+            Ok(Finding::Fraud(evidence)) => {
                 Ok(self.fall(now_ms, claim_id, id, FallReason::Refuted(evidence)))
             }
             // Only the challenger can lose its own case; a stranger's bad proof changes nothing.
-            Finding::Sound if sender == challenger => Ok(self.uphold(now_ms, id)),
-            Finding::Sound => Err(Rejection::NothingRefuted),
+            Ok(Finding::Sound) if sender == challenger => {
+                claim.facts.take_back(&shown);
+                Ok(self.uphold(now_ms, id))
+            }
+            Ok(Finding::Sound) => {
+                claim.facts.take_back(&shown);
+                Err(Rejection::NothingRefuted)
+            }
+            Err(error) => {
+                claim.facts.take_back(&shown);
+                Err(error.into())
+            }
         }
     }
 

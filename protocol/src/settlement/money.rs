@@ -21,9 +21,11 @@ pub enum MoneyError {
 }
 
 /// All money on a ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Money {
     free: BTreeMap<Address, u128>,
+    /// Sum of `free`, kept so that conservation is checked in constant time.
+    free_wei: u128,
     locked_wei: u128,
     burned_wei: u128,
     deposited_wei: u128,
@@ -38,7 +40,7 @@ impl Money {
 
     /// Free money of all accounts.
     pub fn free_total_wei(&self) -> u128 {
-        self.free.values().sum()
+        self.free_wei
     }
 
     /// Money behind jobs, claims and challenges.
@@ -123,11 +125,13 @@ impl Money {
         self.check(account, amount)?;
         if let Some(free) = self.free.get_mut(account) {
             *free -= amount;
+            self.free_wei -= amount;
         }
         Ok(())
     }
 
     fn credit(&mut self, account: Address, amount: u128) {
         *self.free.entry(account).or_default() += amount;
+        self.free_wei += amount;
     }
 }

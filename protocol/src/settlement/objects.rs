@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use crate::facts::{Facts, Request};
-use crate::hash::Digest;
+use crate::hash::{Commitment, Digest, Keccak};
 use crate::referee::Evidence;
 use crate::transaction::{Address, ClaimTerms, JobTerms};
 
 /// A posted job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Job {
     /// Who asked.
     pub poster: Address,
@@ -23,7 +23,7 @@ pub struct Job {
 }
 
 /// How far a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStatus {
     /// Waits for a claim to become final.
     Open,
@@ -37,8 +37,8 @@ pub enum JobStatus {
 }
 
 /// A posted claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Claim<C: Commitment = Keccak> {
     /// Who claims.
     pub executor: Address,
     /// What.
@@ -52,7 +52,7 @@ pub struct Claim {
     /// Money behind it.
     pub stake_wei: u128,
     /// What is publicly known of its run.
-    pub facts: Facts,
+    pub facts: Facts<C>,
     /// Challenges in the order of their bonds.
     pub challenges: Vec<Digest>,
     /// Answers the executor gave.
@@ -62,7 +62,7 @@ pub struct Claim {
 }
 
 /// How far a claim is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClaimStatus {
     /// Not refuted.
     Standing,
@@ -88,7 +88,7 @@ pub enum ClaimStatus {
 }
 
 /// How a claim fell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FallReason {
     /// The referee convicted it.
     Refuted(Evidence),
@@ -97,7 +97,7 @@ pub enum FallReason {
 }
 
 /// A bonded challenge.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Challenge {
     /// The claim.
     pub claim: Digest,
@@ -122,7 +122,7 @@ pub struct Challenge {
 }
 
 /// How far a challenge is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ChallengeStatus {
     /// Under way.
     Open {
@@ -141,7 +141,7 @@ pub enum ChallengeStatus {
 }
 
 /// Whose move it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Turn {
     /// The challenger must demand or refute.
     Challenger,
@@ -177,7 +177,7 @@ impl Challenge {
 }
 
 /// What a transaction changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the fields are ids and amounts named as everywhere")]
 pub enum Event {
     /// Money came in.

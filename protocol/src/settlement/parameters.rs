@@ -5,7 +5,7 @@ use crate::hash::{self, Digest, Tag};
 use crate::transaction::{Address, Domain};
 
 /// Clocks, money and limits of a ledger. Fixed at genesis, so that no live dispute can change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Parameters {
     /// Least time for challenges after a claim.
     pub window_ms_min: u64,
@@ -152,7 +152,7 @@ impl Parameters {
 }
 
 /// A ledger's beginning.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Genesis {
     /// Chain id, part of every signature.
     pub chain_id: u64,

@@ -8,52 +8,52 @@ use super::{Rejection, Settlement};
 use crate::encoding::Canonical;
 use crate::facts::Facts;
 use crate::graph::ModelHeader;
-use crate::hash::{self, Digest, Tag};
+use crate::hash::{Commitment, Digest, Tag};
 use crate::merkle::verify_list;
 use crate::transaction::{Action, Address, ClaimTerms, JobTerms};
 
 type Outcome = Result<Vec<Event>, Rejection>;
 
 /// Id of something an account makes: unique by the account's nonce.
-fn id(tag: Tag, maker: Address, nonce: u64, body: &[u8]) -> Digest {
-    hash::tagged(tag, &[&maker.0, &nonce.to_be_bytes(), body])
+fn id<C: Commitment>(tag: Tag, maker: Address, nonce: u64, body: &[u8]) -> Digest {
+    C::tagged(tag, &[&maker.0, &nonce.to_be_bytes(), body])
 }
 
-impl Settlement {
+impl<C: Commitment> Settlement<C> {
     pub(super) fn execute(
         &mut self,
         now_ms: u64,
         sender: Address,
         nonce: u64,
-        action: Action,
+        action: &Action,
     ) -> Outcome {
         match action {
-            Action::Deposit { account, amount_wei } => self.deposit(sender, account, amount_wei),
+            Action::Deposit { account, amount_wei } => self.deposit(sender, *account, *amount_wei),
             Action::Withdraw { amount_wei } => {
-                self.money.withdraw(&sender, amount_wei)?;
-                Ok(vec![Event::Withdrawn { account: sender, amount_wei }])
+                self.money.withdraw(&sender, *amount_wei)?;
+                Ok(vec![Event::Withdrawn { account: sender, amount_wei: *amount_wei }])
             }
             Action::RegisterModel { header } => self.register_model(header),
             Action::PostJob { terms } => self.post_job(now_ms, sender, nonce, terms),
-            Action::CancelJob { job } => self.cancel_job(sender, job),
+            Action::CancelJob { job } => self.cancel_job(sender, *job),
             Action::PostClaim { terms } => self.post_claim(now_ms, sender, nonce, terms),
             Action::Challenge { claim } => self.open_challenge(
                 now_ms,
                 sender,
-                claim,
-                id(Tag::Challenge, sender, nonce, &claim.0),
+                *claim,
+                id::<C>(Tag::Challenge, sender, nonce, &claim.0),
             ),
             Action::Demand { challenge, showings, request } => {
-                self.demand(now_ms, sender, challenge, &showings, request)
+                self.demand(now_ms, sender, *challenge, showings, *request)
             }
             Action::Reveal { claim, request, reveal } => {
-                self.reveal(now_ms, sender, claim, request, &reveal)
+                self.reveal(now_ms, sender, *claim, *request, reveal)
             }
             Action::Refute { challenge, showings, refutation } => {
-                self.refute(now_ms, sender, challenge, &showings, &refutation)
+                self.refute(now_ms, sender, *challenge, showings, refutation)
             }
-            Action::CallTime { challenge } => self.call_time(now_ms, challenge),
-            Action::Finalise { job } => self.finalise(now_ms, job),
+            Action::CallTime { challenge } => self.call_time(now_ms, *challenge),
+            Action::Finalise { job } => self.finalise(now_ms, *job),
         }
     }
 
@@ -65,19 +65,19 @@ impl Settlement {
         Ok(vec![Event::Deposited { account, amount_wei }])
     }
 
-    fn register_model(&mut self, header: ModelHeader) -> Outcome {
-        let model_root = header.root();
+    fn register_model(&mut self, header: &ModelHeader) -> Outcome {
+        let model_root = header.root_under::<C>();
         if self.models.contains_key(&model_root) {
             return Err(Rejection::Exists { kind: "model" });
         }
         if !header.is_within_limits() {
             return Err(Rejection::ModelLimits);
         }
-        self.models.insert(model_root, header);
+        self.models.insert(model_root, header.clone());
         Ok(vec![Event::ModelRegistered { model_root }])
     }
 
-    fn post_job(&mut self, now_ms: u64, poster: Address, nonce: u64, terms: JobTerms) -> Outcome {
+    fn post_job(&mut self, now_ms: u64, poster: Address, nonce: u64, terms: &JobTerms) -> Outcome {
         let header =
             self.models.get(&terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
         let limits = self.parameters();
@@ -95,9 +95,10 @@ impl Settlement {
             return bad("bond_wei", "at least the ledger's");
         }
         self.money.lock(&poster, terms.fee_wei)?;
-        let job = id(Tag::Job, poster, nonce, &terms.to_canonical());
+        let job = id::<C>(Tag::Job, poster, nonce, &terms.to_canonical());
         let status = JobStatus::Open;
-        self.jobs.insert(job, Job { poster, terms, posted_ms: now_ms, claims: Vec::new(), status });
+        let (terms, claims) = (terms.clone(), Vec::new());
+        self.jobs.insert(job, Job { poster, terms, posted_ms: now_ms, claims, status });
         Ok(vec![Event::JobPosted { job }])
     }
 
@@ -125,9 +126,9 @@ impl Settlement {
         now_ms: u64,
         executor: Address,
         nonce: u64,
-        terms: ClaimTerms,
+        terms: &ClaimTerms,
     ) -> Outcome {
-        let parameters = self.genesis.parameters.clone();
+        let parameters = &self.genesis.parameters;
         let job = self.jobs.get_mut(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
@@ -136,7 +137,7 @@ impl Settlement {
             self.models.get(&job.terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
         let bound = |index, root: &Digest, path: &[Digest]| {
             let (trace, count) = (&terms.trace_root, header.state_count());
-            verify_list(Tag::Trace, trace, count, index, hash::leaf(&root.0), path)
+            verify_list::<C>(Tag::Trace, trace, count, index, C::leaf(&root.0), path)
         };
         if !bound(0, &job.terms.input_root, &terms.input_path)
             || !bound(header.layer_count, &terms.output_root, &terms.output_path)
@@ -151,7 +152,7 @@ impl Settlement {
             job.terms.input_root,
             terms.output_root,
         );
-        let claim = id(Tag::Claim, executor, nonce, &terms.to_canonical());
+        let claim = id::<C>(Tag::Claim, executor, nonce, &terms.to_canonical());
         let window_end_ms = now_ms.saturating_add(job.terms.window_ms);
         let last_finality_ms = window_end_ms.saturating_add(parameters.challenge_ms_max());
         let job_id = terms.job;
@@ -160,7 +161,7 @@ impl Settlement {
             claim,
             Claim {
                 executor,
-                terms,
+                terms: terms.clone(),
                 posted_ms: now_ms,
                 window_end_ms,
                 last_finality_ms,
@@ -175,7 +176,7 @@ impl Settlement {
     }
 
     /// Whether a challenge of the claim is under way.
-    pub(super) fn is_disputed(&self, claim: &Claim) -> bool {
+    pub(super) fn is_disputed(&self, claim: &Claim<C>) -> bool {
         claim.challenges.iter().any(|id| self.challenges.get(id).is_some_and(Challenge::is_open))
     }
 

@@ -138,7 +138,9 @@ impl Toy {
         let states: Vec<ListTree> = entries
             .iter()
             .map(|entries| {
-                let leaves = entries.iter().map(|(value, root)| state_leaf(*value, root));
+                let leaves = entries
+                    .iter()
+                    .map(|(value, root)| state_leaf::<protocol::hash::Keccak>(*value, root));
                 list(Tag::State, leaves.collect())
             })
             .collect();

@@ -2,6 +2,7 @@
 
 use inference::{Model, Tensor};
 use protocol::graph::{MapFunction, Node, Operator, ValueSource};
+use protocol::hash::Commitment;
 use protocol::law;
 use protocol::numerics::store;
 use protocol::tensor::ElementType;
@@ -64,7 +65,7 @@ pub(super) fn with_element(tensor: &Tensor, element: u64, change: impl Fn(u64) -
 
 /// One weight with one bit flipped: of the last bias, which no activation can hide, or of the
 /// largest tensor when there is none.
-pub(super) fn weight_bit(model: &Model) -> Option<Model> {
+pub(super) fn weight_bit<C: Commitment>(model: &Model<C>) -> Option<Model<C>> {
     let mut weights = model.weights().to_vec();
     let bias = model.graph().nodes.iter().rev().find_map(|node| {
         let adds = matches!(node.operator, Operator::Map { function: MapFunction::Add });
@@ -87,7 +88,7 @@ pub(super) fn weight_bit(model: &Model) -> Option<Model> {
 }
 
 /// Every weight of a matrix or kernel that is small is dropped: a cheaper model under the same id.
-pub(super) fn pruned(model: &Model) -> Option<Model> {
+pub(super) fn pruned<C: Commitment>(model: &Model<C>) -> Option<Model<C>> {
     let weights = model.weights().iter().map(|tensor| {
         if tensor.kind().element != ElementType::F32 || tensor.shape().rank() < 2 {
             return tensor.clone();
@@ -100,7 +101,7 @@ pub(super) fn pruned(model: &Model) -> Option<Model> {
 }
 
 /// Two products of one type with other weights, or two functions in a row.
-pub(super) fn swap(model: &Model) -> Option<Plan> {
+pub(super) fn swap<C: Commitment>(model: &Model<C>) -> Option<Plan<C>> {
     let nodes = &model.graph().nodes;
     let weight = |value: u32| matches!(model.header().source(value), Some(ValueSource::Weight(_)));
     for (first, left) in nodes.iter().enumerate() {
@@ -132,7 +133,7 @@ pub(super) fn swap(model: &Model) -> Option<Plan> {
 }
 
 /// The first operator in the second half that could be its own operand.
-pub(super) fn skip(model: &Model) -> Option<Plan> {
+pub(super) fn skip<C: Commitment>(model: &Model<C>) -> Option<Plan<C>> {
     let nodes = &model.graph().nodes;
     (nodes.len() / 2..nodes.len()).chain(0..nodes.len()).find_map(|index| {
         let node = nodes.get(index)?;
@@ -147,8 +148,8 @@ pub(super) fn skip(model: &Model) -> Option<Plan> {
 }
 
 /// Products as a plain loop gives them: multiply, round, add, from the last to the first.
-pub(super) fn in_other_order(
-    model: &Model,
+pub(super) fn in_other_order<C: Commitment>(
+    model: &Model<C>,
     operator: u32,
     operands: &[&Tensor],
     honest: Tensor,
