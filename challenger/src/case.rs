@@ -52,6 +52,12 @@ impl<C: Commitment> Case<C> {
         Self { run, published }
     }
 
+    /// The same case with what was published meanwhile.
+    #[must_use]
+    pub fn with_published(&self, published: Arc<Published<C>>) -> Self {
+        Self { run: Arc::clone(&self.run), published }
+    }
+
     /// The model.
     pub fn model(&self) -> &Arc<Model<C>> {
         self.run.model()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ledger::{Core, Decision, View};
+use protocol::defects::{Defect, active};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::{Action, Address};
@@ -43,12 +44,14 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     policy: Policy,
     order: Order,
     cases: BTreeMap<Digest, Case<C>>,
+    /// Only ever counted under the deliberate defect that makes a core remember.
+    looks: usize,
 }
 
 impl<C: Commitment> ChallengerCore<C> {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
-        Self { address, policy, order: Order::default(), cases: BTreeMap::new() }
+        Self { address, policy, order: Order::default(), cases: BTreeMap::new(), looks: 0 }
     }
 
     /// Works in another order.
@@ -185,6 +188,10 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
     fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         let mut decisions = self.moves(view);
         decisions.extend(self.new_challenges(view));
+        if active(Defect::ForgetfulCore) {
+            self.looks += 1;
+            decisions.truncate(self.looks % 2);
+        }
         let stake_wei = |decision: &Decision| {
             let claim = match &decision.action {
                 Action::Challenge { claim } => Some(*claim),
@@ -206,5 +213,16 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
             }),
         }
         decisions
+    }
+
+    fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
+        let floor_ms = view.settlement.parameters().move_floor_ms;
+        view.settlement
+            .challenges()
+            .filter(|(_, challenge)| challenge.challenger == self.address)
+            .filter_map(|(_, challenge)| challenge.deadline_ms(floor_ms))
+            .filter(|at_ms| *at_ms >= view.now_ms)
+            .min()
+            .map(|at_ms| at_ms.saturating_add(1))
     }
 }

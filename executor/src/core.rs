@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use inference::{Run, Trace};
 use ledger::{Core, Decision, View};
+use protocol::defects::{Defect, active};
 use protocol::facts::Request;
 use protocol::hash::{Commitment, Digest, Keccak};
-use protocol::settlement::{ChallengeStatus, ClaimStatus, JobStatus, Turn};
+use protocol::settlement::{ChallengeStatus, Claim, ClaimStatus, JobStatus, Turn};
 use protocol::transaction::{Action, Address, ClaimTerms};
 
 use crate::answer::Defender;
@@ -102,11 +103,16 @@ impl<C: Commitment> ExecutorCore<C> {
                 continue;
             };
             match defender.answer(&request) {
-                Ok(reveal) => decisions.push(Decision {
-                    action: Action::Reveal { claim: claim_id, request, reveal },
-                    reason: format!("a challenger demands {}", describe(&request)),
-                    deadline_ms: Some(deadline_ms),
-                }),
+                Ok(mut reveal) => {
+                    if active(Defect::AnswersChange) && view.now_ms % 2 == 0 {
+                        reveal = protocol::facts::Reveal::Accumulators { words: Vec::new() };
+                    }
+                    decisions.push(Decision {
+                        action: Action::Reveal { claim: claim_id, request, reveal },
+                        reason: format!("a challenger demands {}", describe(&request)),
+                        deadline_ms: Some(deadline_ms),
+                    })
+                }
                 Err(error) => {
                     tracing::error!(event = "executor.cannot_answer", claim = %claim_id, %error);
                 }
@@ -117,14 +123,14 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 
     /// Ends challenges whose challengers are silent, and settles jobs that are ripe.
+    ///
+    /// Also of claims by others that stand before ours: nobody else may care to, and ours waits
+    /// behind them (`simulation/scenarios/copycat-claim.toml`).
     fn housekeeping(&self, view: &View<C>) -> Vec<Decision> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
         let mut decisions = Vec::new();
-        for (id, claim) in settlement.claims() {
-            if claim.executor != self.address || claim.status != ClaimStatus::Standing {
-                continue;
-            }
+        for (id, claim) in self.awaited(view) {
             let mut disputed = false;
             for challenge_id in &claim.challenges {
                 let Some(challenge) = settlement.challenge(challenge_id) else {
@@ -135,26 +141,58 @@ impl<C: Commitment> ExecutorCore<C> {
                 };
                 disputed = true;
                 let late = challenge.deadline_ms(floor_ms).is_some_and(|at| view.now_ms > at);
-                if late && *turn == Turn::Challenger {
+                let silent = match turn {
+                    Turn::Challenger => Some("challenger"),
+                    Turn::Executor(_) if claim.executor != self.address => Some("executor"),
+                    Turn::Executor(_) => None,
+                };
+                if let (true, Some(silent)) = (late, silent) {
                     decisions.push(Decision {
                         action: Action::CallTime { challenge: *challenge_id },
-                        reason: "the challenger's time is over".to_owned(),
+                        reason: format!("the {silent}'s time is over"),
                         deadline_ms: None,
                     });
                 }
             }
-            let open = settlement.job(&claim.terms.job).is_some_and(|job| {
-                job.status == JobStatus::Open && first_standing(view, job) == Some(*id)
+            let job = claim.terms.job;
+            let first = settlement.job(&job).is_some_and(|job| {
+                job.status == JobStatus::Open && first_standing(view, job) == Some(id)
             });
-            if open && !disputed && view.now_ms > claim.window_end_ms {
+            if first && !disputed && view.now_ms > claim.window_end_ms {
                 decisions.push(Decision {
-                    action: Action::Finalise { job: claim.terms.job },
+                    action: Action::Finalise { job },
                     reason: "the window is over and nobody disputes the claim".to_owned(),
                     deadline_ms: None,
                 });
             }
         }
         decisions
+    }
+
+    /// This executor's standing claims, and the claims that stand before them on their jobs.
+    fn awaited<'a>(&self, view: &'a View<C>) -> BTreeMap<Digest, &'a Claim<C>> {
+        let settlement = &view.settlement;
+        let mut awaited = BTreeMap::new();
+        for (id, claim) in settlement.claims() {
+            if claim.executor != self.address || claim.status != ClaimStatus::Standing {
+                continue;
+            }
+            awaited.insert(*id, claim);
+            let Some(job) = settlement.job(&claim.terms.job) else {
+                continue;
+            };
+            if job.status != JobStatus::Open {
+                continue;
+            }
+            for before in job.claims.iter().take_while(|before| *before != id) {
+                if let Some(claim) = settlement.claim(before)
+                    && claim.status == ClaimStatus::Standing
+                {
+                    awaited.insert(*before, claim);
+                }
+            }
+        }
+        awaited
     }
 }
 
@@ -186,6 +224,22 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
         let mut decisions = self.replies(view);
         decisions.extend(self.claims(view));
         decisions.extend(self.housekeeping(view));
+        if active(Defect::EndlessWork) {
+            decisions = decisions.iter().cycle().take(1_000 * decisions.len()).cloned().collect();
+        }
         decisions
+    }
+
+    fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
+        let settlement = &view.settlement;
+        let floor_ms = settlement.parameters().move_floor_ms;
+        let mine = self.awaited(view).into_iter();
+        let times = mine.flat_map(|(_, claim)| {
+            let clocks = claim.challenges.iter().filter_map(move |id| {
+                settlement.challenge(id).and_then(|challenge| challenge.deadline_ms(floor_ms))
+            });
+            clocks.chain([claim.window_end_ms])
+        });
+        times.filter(|at_ms| *at_ms >= view.now_ms).min().map(|at_ms| at_ms.saturating_add(1))
     }
 }

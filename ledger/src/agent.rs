@@ -27,11 +27,20 @@ pub struct Decision {
 pub trait Core<C: Commitment = Keccak>: fmt::Debug + Send {
     /// What to do now.
     fn decide(&mut self, view: &View<C>) -> Vec<Decision>;
+
+    /// When to ask again although nothing happens: the next time something runs out by itself.
+    fn next_look_ms(&self, _view: &View<C>) -> Option<u64> {
+        None
+    }
 }
 
 impl<C: Commitment> Core<C> for Box<dyn Core<C>> {
     fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         self.as_mut().decide(view)
+    }
+
+    fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
+        self.as_ref().next_look_ms(view)
     }
 }
 

@@ -8,24 +8,28 @@
 #[repr(u8)]
 #[allow(missing_docs, reason = "each is named by what it does, and explained where it stands")]
 pub enum Defect {
-    RefereeSaysSound = 1,
-    OpeningsNotChecked,
-    TrueClaimsCanBeReplaced,
+    FinalThoughDisputed = 1,
+    NeverFinal,
     BondNotReturned,
     MoneyAppears,
     ClocksNeverRunOut,
-    AnswersNotShared,
-    ClockCreditedTwice,
-    MoveSentTwice,
+    OpenedAgain,
+    ClockCredited,
+    AnswersChange,
     ForgetfulCore,
     RivalsWaitInTurn,
-    EveryAnswerCosts,
-    HalfStakeNotBurned,
-    WindowNotRespected,
-    LedgerForgets,
-    TimeForTheSlow,
+    OneWinner,
+    StakeNotBurned,
+    RefereeSaysFraud,
+    RefereeSaysSound,
+    OnlyOneChallengeEnds,
     SolverGoesAstray,
-    RewardForOne,
+    SmallOpenings,
+    AnswersNotShared,
+    WindowCutShort,
+    EndlessWork,
+    OpeningsNotChecked,
+    LedgerForgets,
 }
 
 /// Whether a defect is switched on in this process.
@@ -49,4 +53,18 @@ pub fn active(defect: Defect) -> bool {
 pub fn switch(defect: Option<Defect>) {
     let code = defect.map_or(0, |defect| defect as u8);
     ACTIVE.store(code, core::sync::atomic::Ordering::Relaxed);
+}
+
+/// The defect [`Defect::LedgerForgets`]: true now and then, whatever the state is.
+#[cfg(not(feature = "defects"))]
+pub(crate) const fn forgets() -> bool {
+    false
+}
+
+/// The defect [`Defect::LedgerForgets`]: true now and then, whatever the state is.
+#[cfg(feature = "defects")]
+pub(crate) fn forgets() -> bool {
+    static CALLS: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(0);
+    let calls = CALLS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+    active(Defect::LedgerForgets) && calls % 7 == 0
 }

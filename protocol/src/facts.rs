@@ -198,7 +198,7 @@ impl<C: Commitment> Facts<C> {
                 if shape.is_padding(depth, index) || at_bottom {
                     return Err(FactError::OutOfRange);
                 }
-                if self.opened.contains(&(tree, depth, index)) {
+                if self.opened.contains(&(tree, depth, index)) && !active(Defect::OpenedAgain) {
                     return Err(FactError::AlreadyOpen);
                 }
                 if depth > 0 && !self.nodes.contains_key(&(tree, depth, index)) {

@@ -309,7 +309,8 @@ fn judge_step<C: Commitment>(
         Err(LawError::Undefined) => None,
         Err(LawError::Operand(error)) => return Err(error),
     };
-    if expected.as_ref() == Some(&claimed) || active(Defect::RefereeSaysSound) {
+    let right = expected.as_ref() == Some(&claimed) && !active(Defect::RefereeSaysFraud);
+    if right || active(Defect::RefereeSaysSound) {
         return Ok(Finding::Sound);
     }
     let multiply_adds = law::multiply_adds(node).min(law::RUN_ELEMENTS);

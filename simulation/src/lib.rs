@@ -3,10 +3,19 @@
 //! Dishonest ways to compute ([`Lie`]), dishonest ways to play ([`Muted`], [`Stubborn`]) around the
 //! real cores, and a [`Stage`] on which the real executor and challenger meet at a real ledger.
 
+pub mod dice;
+pub mod invariants;
+pub mod library;
 mod lies;
 mod play;
+pub mod scenario;
 mod stage;
+pub mod statistics;
+pub mod strategy;
+pub mod swarm;
+pub mod toy;
 mod walk;
+pub mod world;
 
 pub use lies::{Lie, LieError, Lying, parse_lie};
 pub use play::{Muted, Stubborn};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use inference::{Conduct, Engine, EngineError, Model, Tensor, Trace, compute_honestly};
-use protocol::graph::{Operator, ValueSource};
+use protocol::graph::{MapFunction, Operator, ValueSource};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::tensor::ElementType;
 
@@ -15,7 +15,7 @@ use self::places::{
 };
 
 /// What is wrong with a run. The names are those of `docs/simulation.md`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lie {
     /// One element of one operator's output is off by some units in the last place.
     Ulps {
@@ -213,8 +213,13 @@ impl<C: Commitment> Conduct<C> for Lying<C> {
         operands: &[&Tensor],
     ) -> Result<Tensor, EngineError> {
         let honest = || compute_honestly(engine, model, operator, operands);
-        let is_product = model.node(operator).is_some_and(|node| {
-            matches!(node.operator, Operator::Contract {} | Operator::Convolve { .. })
+        let is_product = model.node(operator).is_some_and(|node| match node.operator {
+            Operator::Contract {} | Operator::Convolve { .. } => true,
+            // Integer models have no matrix products.
+            Operator::Map { function: MapFunction::Multiply } => {
+                node.output.element != ElementType::F32
+            }
+            _ => false,
         });
         match &self.plan {
             Plan::Element { operator: place, element, steps } if *place == operator => {
@@ -291,22 +296,20 @@ impl<C: Commitment> Conduct<C> for Lying<C> {
             }
             Plan::Precision if is_product => {
                 let output = honest()?;
-                let rounded = output.as_f32().iter().map(|value| {
-                    // 10 bits of fraction, to nearest even.
-                    let bits = value.to_bits();
-                    let half = 0x0FFF + ((bits >> 13) & 1);
-                    f32::from_bits((bits + half) & !0x1FFF)
+                let float = output.kind().element == ElementType::F32;
+                let rounded = output.all_bits().into_iter().map(|bits| match float {
+                    // 10 bits of fraction, to nearest even; integers lose their last 3 bits.
+                    true => (bits + 0x0FFF + ((bits >> 13) & 1)) & 0xFFFF_E000,
+                    false => bits & !7,
                 });
-                let rounded = rounded.collect();
-                Ok(Tensor::from_f32(output.shape(), rounded).unwrap_or(output))
+                let rounded: Vec<u64> = rounded.collect();
+                Ok(Tensor::from_bits(output.kind(), &rounded).unwrap_or(output))
             }
             Plan::Surfing if is_product => {
                 let output = honest()?;
-                let bits: Vec<u64> = output
-                    .all_bits()
-                    .into_iter()
-                    .map(|bits| step_bits(ElementType::F32, bits, 1))
-                    .collect();
+                let kind = output.kind().element;
+                let bits: Vec<u64> =
+                    output.all_bits().into_iter().map(|bits| step_bits(kind, bits, 1)).collect();
                 Ok(Tensor::from_bits(output.kind(), &bits).unwrap_or(output))
             }
             Plan::OtherOrder => Ok(in_other_order(model, operator, operands, honest()?)),

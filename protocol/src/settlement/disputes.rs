@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn};
 use super::{Rejection, Settlement};
+use crate::defects::{Defect, active};
 use crate::facts::{Facts, Request, Reveal, Showing, Shown};
 use crate::hash::{Commitment, Digest};
 use crate::referee::{Finding, Refutation, judge};
@@ -161,9 +162,15 @@ impl<C: Commitment> Settlement<C> {
             if let ChallengeStatus::Open { since_ms, .. } = challenge.status {
                 let spent_ms = now_ms.saturating_sub(since_ms);
                 challenge.executor_clock_ms = challenge.executor_clock_ms.saturating_sub(spent_ms);
+                if active(Defect::ClockCredited) {
+                    challenge.executor_clock_ms += 2 * spent_ms;
+                }
             }
             challenge.replies = challenge.replies.saturating_add(1);
             challenge.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
+            if active(Defect::AnswersNotShared) {
+                break;
+            }
         }
         Ok(vec![Event::Revealed { claim: claim_id, request }])
     }
@@ -204,7 +211,7 @@ impl<C: Commitment> Settlement<C> {
         let challenge = self.challenges.get(&id).ok_or(Rejection::Unknown { kind: "challenge" })?;
         let floor_ms = self.genesis.parameters.move_floor_ms;
         let at_ms = challenge.deadline_ms(floor_ms).ok_or(Rejection::Over { kind: "challenge" })?;
-        if now_ms <= at_ms {
+        if now_ms <= at_ms || active(Defect::ClocksNeverRunOut) {
             return Err(Rejection::TooEarly { at_ms: at_ms.saturating_add(1) });
         }
         Ok(match challenge.pending().copied() {
@@ -251,6 +258,16 @@ impl<C: Commitment> Settlement<C> {
         let mut burned_wei = stake_wei;
         let mut events = Vec::new();
         for (id, cost_wei) in open.iter().zip(costs) {
+            if active(Defect::OnlyOneChallengeEnds) && *id != by {
+                continue;
+            }
+            let (mut cost_wei, mut share_wei) = (cost_wei, share_wei);
+            if active(Defect::OneWinner) && *id != by {
+                (cost_wei, share_wei) = (0, 0);
+            }
+            if active(Defect::StakeNotBurned) {
+                (cost_wei, share_wei) = (0, stake_wei / open.len() as u128);
+            }
             let Some(challenge) = self.challenges.get_mut(id) else {
                 continue;
             };
@@ -258,7 +275,13 @@ impl<C: Commitment> Settlement<C> {
             burned_wei -= reward_wei;
             challenge.status = ChallengeStatus::Won { reward_wei };
             let challenger = challenge.challenger;
-            self.money.release(challenger, challenge.bond_wei + challenge.fees_wei + reward_wei);
+            let back_wei = if active(Defect::BondNotReturned) {
+                self.money.burn(challenge.bond_wei);
+                challenge.fees_wei
+            } else {
+                challenge.bond_wei + challenge.fees_wei
+            };
+            self.money.release(challenger, back_wei + reward_wei);
             events.push(Event::ChallengeWon { challenge: *id, challenger, reward_wei });
         }
         self.money.burn(burned_wei);
@@ -282,6 +305,9 @@ impl<C: Commitment> Settlement<C> {
         let (challenger, claim_id) = (challenge.challenger, challenge.claim);
         self.money.release(claim.executor, challenge.fees_wei + paid_wei);
         self.money.burn(burned_wei);
+        if active(Defect::MoneyAppears) {
+            self.money.appear(challenger);
+        }
         let mut events = vec![Event::ChallengeLost { challenge: id, challenger, burned_wei }];
         events.extend(self.release_if_idle(now_ms, claim_id));
         events

@@ -64,7 +64,7 @@ impl Money {
     }
 
     /// The accounts with their free money.
-    pub fn accounts(&self) -> impl Iterator<Item = (&Address, u128)> {
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = (&Address, u128)> {
         self.free.iter().map(|(account, amount)| (account, *amount))
     }
 
@@ -119,6 +119,11 @@ impl Money {
         assert!(self.locked_wei >= amount, "burned more than was locked");
         self.locked_wei -= amount;
         self.burned_wei += amount;
+    }
+
+    /// The deliberate defect of that name.
+    pub(super) fn appear(&mut self, account: Address) {
+        self.credit(account, 1);
     }
 
     fn debit(&mut self, account: &Address, amount: u128) -> Result<(), MoneyError> {

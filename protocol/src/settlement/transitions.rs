@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::objects::{Challenge, Claim, ClaimStatus, Event, Job, JobStatus};
 use super::{Rejection, Settlement};
+use crate::defects::{Defect, active};
 use crate::encoding::Canonical;
 use crate::facts::Facts;
 use crate::graph::ModelHeader;
@@ -153,7 +154,11 @@ impl<C: Commitment> Settlement<C> {
             terms.output_root,
         );
         let claim = id::<C>(Tag::Claim, executor, nonce, &terms.to_canonical());
-        let window_end_ms = now_ms.saturating_add(job.terms.window_ms);
+        let mut window_end_ms = now_ms.saturating_add(job.terms.window_ms);
+        if active(Defect::RivalsWaitInTurn) {
+            let rivals = job.claims.len() as u64;
+            window_end_ms = window_end_ms.saturating_add(rivals.saturating_mul(600_000));
+        }
         let last_finality_ms = window_end_ms.saturating_add(parameters.challenge_ms_max());
         let job_id = terms.job;
         job.claims.push(claim);
@@ -191,10 +196,17 @@ impl<C: Commitment> Settlement<C> {
             (claim.status == ClaimStatus::Standing).then_some((*id, claim))
         });
         let (id, claim) = first.ok_or(Rejection::Waiting { what: "a claim on the job" })?;
-        if now_ms <= claim.window_end_ms {
-            return Err(Rejection::TooEarly { at_ms: claim.window_end_ms.saturating_add(1) });
+        let mut window_end_ms = claim.window_end_ms;
+        if active(Defect::WindowCutShort) {
+            window_end_ms = claim.posted_ms;
         }
-        if self.is_disputed(claim) {
+        if now_ms <= window_end_ms {
+            return Err(Rejection::TooEarly { at_ms: window_end_ms.saturating_add(1) });
+        }
+        if active(Defect::NeverFinal) && !claim.challenges.is_empty() {
+            return Err(Rejection::Waiting { what: "nothing, ever" });
+        }
+        if self.is_disputed(claim) && !active(Defect::FinalThoughDisputed) {
             return Err(Rejection::Waiting { what: "a challenge of the claim" });
         }
         let (executor, stake_wei, fee_wei) = (claim.executor, claim.stake_wei, job.terms.fee_wei);

@@ -76,12 +76,12 @@ pub(super) fn weight_bit<C: Commitment>(model: &Model<C>) -> Option<Model<C>> {
             });
         weight.filter(|_| adds)
     });
-    let float = |index: &usize| model.weights()[*index].kind().element == ElementType::F32;
+    let number = |index: &usize| model.weights()[*index].kind().element != ElementType::Bool;
     let largest = || {
-        let floats = (0..weights.len()).filter(float);
-        floats.max_by_key(|index| model.weights()[*index].shape().count())
+        let numbers = (0..weights.len()).filter(number);
+        numbers.max_by_key(|index| model.weights()[*index].shape().count())
     };
-    let chosen = bias.filter(float).or_else(largest)?;
+    let chosen = bias.filter(number).or_else(largest)?;
     let tensor = weights.get_mut(chosen)?;
     *tensor = with_element(tensor, tensor.shape().count() / 2, |bits| bits ^ (1 << 22));
     model.with_weights_unlike_commitment(weights)
@@ -90,6 +90,13 @@ pub(super) fn weight_bit<C: Commitment>(model: &Model<C>) -> Option<Model<C>> {
 /// Every weight of a matrix or kernel that is small is dropped: a cheaper model under the same id.
 pub(super) fn pruned<C: Commitment>(model: &Model<C>) -> Option<Model<C>> {
     let weights = model.weights().iter().map(|tensor| {
+        if let Some(integers) = tensor.integers() {
+            let kept: Vec<u64> = integers
+                .iter()
+                .map(|value| if value.unsigned_abs() < 3 { 0 } else { *value as u64 })
+                .collect();
+            return Tensor::from_bits(tensor.kind(), &kept).unwrap_or_else(|| tensor.clone());
+        }
         if tensor.kind().element != ElementType::F32 || tensor.shape().rank() < 2 {
             return tensor.clone();
         }

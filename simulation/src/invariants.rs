@@ -1,0 +1,727 @@
+//! What must hold after every event, checked by code that shares nothing with the referee.
+//!
+//! The audit knows the truth by construction: it holds the honest run of every job and the run
+//! behind every claim, and keeps its own books from the transactions alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use protocol::facts::{Request, TreeId};
+use protocol::hash::{Commitment, Digest};
+use protocol::merkle::TreeShape;
+use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, FallReason, Settlement};
+use protocol::transaction::{Action, Address};
+
+use crate::library::Known;
+
+macro_rules! named {
+    ($(#[$meta:meta])* $kind:ident { $($variant:ident => $name:literal),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "each is explained by its name and in docs/simulation.md")]
+        pub enum $kind { $($variant),* }
+
+        impl $kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its stable name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+named! {
+    /// What must always hold.
+    Invariant {
+        NoFalseFinal => "no-false-final",
+        TrueFinal => "true-final",
+        NoHonestLoss => "no-honest-loss",
+        Conservation => "conservation",
+        DisputesEnd => "disputes-end",
+        OpeningsBounded => "openings-bounded",
+        ClocksMonotone => "clocks-monotone",
+        NoEquivocation => "no-equivocation",
+        SameViewSameActions => "same-view-same-actions",
+        DelayIndependent => "delay-independent",
+        RewardCoversCost => "reward-covers-cost",
+        HalfBurned => "half-burned",
+        VerdictIsTruth => "verdict-is-truth",
+        HonestRefutationWins => "honest-refutation-wins",
+        VerdictEndsAll => "verdict-ends-all",
+        DescentContainsDivergence => "descent-contains-divergence",
+        DemandsBounded => "demands-bounded",
+        AnswersShared => "answers-shared",
+        WindowRespected => "window-respected",
+        WorkBounded => "work-bounded",
+        FactsAreCommitted => "facts-are-committed",
+        ReplayIsIdentical => "replay-is-identical",
+    }
+}
+
+named! {
+    /// What must happen now and then, or the worlds are too tame.
+    Sometimes {
+        RefutedByStep => "refuted by a step",
+        RefutedByRun => "refuted by one run of several",
+        RefutedByBinding => "refuted by a contradiction of commitments",
+        FellBySilence => "a claim fell by silence",
+        ChallengeUpheld => "a challenge was lost by a wrong refutation",
+        ChallengerTimedOut => "a challenger ran out of time",
+        ClaimFinal => "a claim became final undisputed",
+        FinalAfterDispute => "a claim became final after a dispute",
+        RivalFinal => "a later claim became final after an earlier one fell",
+        StakeReleased => "a standing claim's stake went back",
+        TwoHonestChallengers => "two honest challengers won on one claim",
+        AnswerShared => "one answer served several challenges",
+        Published => "published data saved openings",
+        Withheld => "a dispute had to open everything",
+        Reorganised => "blocks were replaced in mid-dispute",
+        Restarted => "an honest party restarted in mid-dispute",
+        Partitioned => "an honest party was cut off in mid-dispute",
+        Censored => "an honest move was censored",
+        MessageLost => "a message was lost and sent again",
+        MessageDoubled => "a message arrived twice",
+        NonceTaken => "a transaction came with a used nonce",
+        CopiedMove => "a copied move was refused",
+        TooEarly => "time was called too early",
+        TooLate => "a move came too late",
+        Unbound => "an unbound claim was refused",
+        BadAnswer => "a false answer was refused",
+        BadProof => "a false proof was refused",
+        DemandRefused => "an impossible demand was refused",
+        DemandsUsed => "a challenge used up its demands",
+        OutOfMoney => "a party ran out of money",
+        FloorSaved => "a move was in time only thanks to the floor",
+        Withdrawn => "money was withdrawn during a dispute",
+        JobCancelled => "a job was taken back",
+        Saturated => "a party had more moves than slots",
+        QueueFull => "a block was full",
+        FalseFinalUnwatched => "a false claim became final where nobody watched",
+    }
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// When, in the world's time.
+    pub at_ms: u64,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// What the audit knows of a claim.
+#[derive(Debug)]
+pub(crate) struct AuditedClaim<C: Commitment> {
+    pub(crate) known: Option<Arc<Known<C>>>,
+    pub(crate) is_true: bool,
+    pub(crate) by_honest: bool,
+    pub(crate) opened: BTreeSet<Request>,
+}
+
+impl<C: Commitment> Clone for AuditedClaim<C> {
+    fn clone(&self) -> Self {
+        Self { known: self.known.clone(), opened: self.opened.clone(), ..*self }
+    }
+}
+
+/// The audit's own books; they go back with the ledger when blocks are replaced.
+#[derive(Debug)]
+pub(crate) struct Books<C: Commitment> {
+    pub(crate) deposited_wei: u128,
+    pub(crate) withdrawn_wei: u128,
+    pub(crate) claims: BTreeMap<Digest, AuditedClaim<C>>,
+    pub(crate) clocks: BTreeMap<Digest, (u64, u64)>,
+}
+
+impl<C: Commitment> Clone for Books<C> {
+    fn clone(&self) -> Self {
+        Self { claims: self.claims.clone(), clocks: self.clocks.clone(), ..*self }
+    }
+}
+
+impl<C: Commitment> Default for Books<C> {
+    fn default() -> Self {
+        let (claims, clocks) = (BTreeMap::new(), BTreeMap::new());
+        Self { deposited_wei: 0, withdrawn_wei: 0, claims, clocks }
+    }
+}
+
+/// Bounds that follow from a model's shape alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShapeBounds {
+    /// Demands that an honest challenger may need.
+    pub demands: u32,
+    /// Openings that a claim can give at all.
+    pub openings: u64,
+}
+
+fn openings_of(shape: &TreeShape, arity_log2: u32) -> u64 {
+    let depth = shape.depth();
+    (0..depth.max(1))
+        .step_by(arity_log2.max(1) as usize)
+        .map(|level| {
+            let below = depth - level;
+            (0..1u64 << level).filter(|index| !shape.is_padding(level, *index)).count() as u64
+                * u64::from(below > 0 || depth == 0)
+        })
+        .sum()
+}
+
+impl ShapeBounds {
+    /// The bounds of a model under openings of `arity_log2` levels.
+    pub fn of<C: Commitment>(model: &inference::Model<C>, arity_log2: u32) -> Self {
+        // Written out here rather than asked of the trees, so that trees which open too little
+        // are noticed.
+        let levels = |shape: Option<TreeShape>| {
+            shape.map_or(0, |shape| shape.depth().div_ceil(arity_log2.max(1)))
+        };
+        let header = model.header();
+        let trace = TreeShape::list(u64::from(header.state_count()));
+        let (mut widest, mut openings) = (0, 0);
+        openings += trace.map_or(0, |shape| openings_of(&shape, arity_log2));
+        for layer in &model.graph().layers {
+            let inside = TreeShape::list(u64::from(layer.operator_count));
+            let state = TreeShape::list(layer.live_out.len() as u64);
+            widest = widest.max(levels(inside).max(1) + levels(state).max(1));
+            openings +=
+                [inside, state].iter().flatten().map(|s| openings_of(s, arity_log2)).sum::<u64>();
+            openings += 1;
+        }
+        let mut deepest = 0;
+        for node in &model.graph().nodes {
+            let shape = node.output.tree_shape();
+            deepest = deepest.max(levels(shape));
+            openings += shape.map_or(0, |shape| openings_of(&shape, arity_log2) + shape.leaves());
+            if protocol::law::run_count(node) > 1 {
+                openings += node.output.shape.count();
+            }
+        }
+        // The leaf and the sums are two more.
+        Self { demands: levels(trace) + widest + deepest + 2, openings }
+    }
+}
+
+/// What the audit needs to know of the world besides the ledger.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) now_ms: u64,
+    pub(crate) slack_ms: u64,
+    pub(crate) guarded: bool,
+    pub(crate) honest: &'a dyn Fn(&Address) -> bool,
+    pub(crate) bounds: ShapeBounds,
+}
+
+/// The audit.
+#[derive(Clone, Debug)]
+pub struct Audit<C: Commitment> {
+    pub(crate) books: Books<C>,
+    /// What did not hold; the first stops the world.
+    pub violations: Vec<Violation>,
+    sometimes: u64,
+    checks: Vec<u64>,
+}
+
+impl<C: Commitment> Default for Audit<C> {
+    fn default() -> Self {
+        Self {
+            books: Books::default(),
+            violations: Vec::new(),
+            sometimes: 0,
+            checks: vec![0; Invariant::ALL.len()],
+        }
+    }
+}
+
+impl<C: Commitment> Audit<C> {
+    /// Notes that something happened.
+    pub fn saw(&mut self, what: Sometimes) {
+        self.sometimes |= 1 << what as u8;
+    }
+
+    /// What happened, as bits in the order of [`Sometimes::ALL`].
+    pub fn sometimes(&self) -> u64 {
+        self.sometimes
+    }
+
+    /// How often each invariant was checked, in the order of [`Invariant::ALL`].
+    pub fn checks(&self) -> &[u64] {
+        &self.checks
+    }
+
+    /// Checks an invariant.
+    pub(crate) fn hold(
+        &mut self,
+        invariant: Invariant,
+        at_ms: u64,
+        holds: bool,
+        detail: impl FnOnce() -> String,
+    ) {
+        if let Some(count) = self.checks.get_mut(invariant as usize) {
+            *count += 1;
+        }
+        if !holds {
+            self.violations.push(Violation { invariant, at_ms, detail: detail() });
+        }
+    }
+
+    /// Looks at one accepted transaction and the state behind it.
+    pub(crate) fn accepted(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        sender: &Address,
+        action: &Action,
+        events: &[Event],
+    ) {
+        self.money(around, state, action);
+        self.demand(around, state, sender, action);
+        for event in events {
+            self.event(around, state, action, event);
+        }
+        if let Some(challenge) = match action {
+            Action::Demand { challenge, .. } | Action::Refute { challenge, .. } => Some(challenge),
+            _ => None,
+        } {
+            self.clocks(around.now_ms, state, challenge);
+        }
+    }
+
+    fn money(&mut self, around: &Surroundings<'_>, state: &Settlement<C>, action: &Action) {
+        const EVERY_ACCOUNT_UP_TO: usize = 64;
+        match action {
+            Action::Deposit { amount_wei, .. } => self.books.deposited_wei += amount_wei,
+            Action::Withdraw { amount_wei } => self.books.withdrawn_wei += amount_wei,
+            _ => {}
+        }
+        let money = state.money();
+        let seldom = self.checks[Invariant::Conservation as usize];
+        if money.accounts().len() > EVERY_ACCOUNT_UP_TO && !seldom.is_multiple_of(64) {
+            self.checks[Invariant::Conservation as usize] += 1;
+            return;
+        }
+        let free_wei: u128 = money.accounts().map(|(_, wei)| wei).sum();
+        let inside_wei = free_wei + state.locked_by_objects_wei() + money.burned_wei();
+        let expected_wei = self.books.deposited_wei - self.books.withdrawn_wei;
+        self.hold(Invariant::Conservation, around.now_ms, inside_wei == expected_wei, || {
+            format!("{inside_wei} wei on the ledger, {expected_wei} came in and stayed")
+        });
+    }
+
+    fn demand(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        sender: &Address,
+        action: &Action,
+    ) {
+        let Action::Demand { challenge: id, request, .. } = action else {
+            return;
+        };
+        if !(around.honest)(sender) {
+            return;
+        }
+        let Some(challenge) = state.challenge(id) else {
+            return;
+        };
+        let (demands, bound) = (challenge.demands, around.bounds.demands);
+        self.hold(Invariant::DemandsBounded, around.now_ms, demands <= bound, || {
+            format!("demand {demands} of an honest challenger, {bound} suffice for the model")
+        });
+        let Some(claim) = self.books.claims.get(&challenge.claim) else {
+            return;
+        };
+        let Some(known) = &claim.known else { return };
+        let Some(truth) = self.truth_of(state, &challenge.claim) else {
+            return;
+        };
+        let differs = differs_at(&known.clone(), &truth, request);
+        self.hold(Invariant::DescentContainsDivergence, around.now_ms, differs, || {
+            format!("an honest challenger demands {request:?}, where both runs agree")
+        });
+    }
+
+    fn truth_of(&self, state: &Settlement<C>, claim: &Digest) -> Option<Arc<Known<C>>> {
+        let job = state.claim(claim)?.terms.job;
+        self.truths_get(&job)
+    }
+
+    fn truths_get(&self, job: &Digest) -> Option<Arc<Known<C>>> {
+        self.books.claims.get(job).and_then(|entry| entry.known.clone())
+    }
+
+    /// Remembers the honest run of a job. It stands beside the claims, under the job's own id.
+    pub(crate) fn knows_truth(&mut self, job: Digest, known: Arc<Known<C>>) {
+        let entry = AuditedClaim {
+            known: Some(known),
+            is_true: true,
+            by_honest: false,
+            opened: BTreeSet::new(),
+        };
+        self.books.claims.insert(job, entry);
+    }
+
+    fn clocks(&mut self, now_ms: u64, state: &Settlement<C>, id: &Digest) {
+        let Some(challenge) = state.challenge(id) else {
+            return;
+        };
+        let now = (challenge.executor_clock_ms, challenge.challenger_clock_ms);
+        let before = self.books.clocks.insert(*id, now).unwrap_or((
+            state.parameters().executor_clock_ms,
+            state.parameters().challenger_clock_ms,
+        ));
+        let holds = now.0 <= before.0 && now.1 <= before.1;
+        self.hold(Invariant::ClocksMonotone, now_ms, holds, || {
+            format!("the clocks of {id} went from {before:?} to {now:?}")
+        });
+    }
+
+    fn event(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        action: &Action,
+        event: &Event,
+    ) {
+        match event {
+            Event::Revealed { claim, request } => self.revealed(around, state, claim, request),
+            Event::ClaimFallen { claim, reason, burned_wei } => {
+                self.fallen(around, state, claim, reason, *burned_wei);
+            }
+            Event::ChallengeWon { challenge, challenger, reward_wei } => {
+                self.won(around, state, challenge, challenger, *reward_wei);
+            }
+            Event::ChallengeLost { challenge, challenger, .. } => {
+                let by_time = matches!(action, Action::CallTime { .. });
+                self.saw(match by_time {
+                    true => Sometimes::ChallengerTimedOut,
+                    false => Sometimes::ChallengeUpheld,
+                });
+                let claim = state.challenge(challenge).map(|challenge| challenge.claim);
+                let entry = claim.and_then(|id| self.books.claims.get(&id));
+                let wronged =
+                    (around.honest)(challenger) && entry.is_some_and(|claim| !claim.is_true);
+                self.hold(Invariant::HonestRefutationWins, around.now_ms, !wronged, || {
+                    format!("an honest challenger lost {challenge} against a false claim")
+                });
+            }
+            Event::ClaimFinal { claim, job } => self.is_final(around, state, claim, job),
+            Event::StakeReleased { .. } => self.saw(Sometimes::StakeReleased),
+            Event::JobCancelled { .. } => self.saw(Sometimes::JobCancelled),
+            Event::Withdrawn { .. } => {
+                if state.challenges().any(|(_, challenge)| challenge.is_open()) {
+                    self.saw(Sometimes::Withdrawn);
+                }
+            }
+            Event::Deposited { .. }
+            | Event::ModelRegistered { .. }
+            | Event::JobPosted { .. }
+            | Event::ClaimPosted { .. }
+            | Event::Challenged { .. }
+            | Event::Demanded { .. } => {}
+        }
+    }
+
+    fn revealed(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        id: &Digest,
+        request: &Request,
+    ) {
+        let Some(claim) = state.claim(id) else { return };
+        let floor_ms = state.parameters().move_floor_ms;
+        let mut served = 0;
+        let mut waits = false;
+        for challenge_id in &claim.challenges {
+            let Some(challenge) = state.challenge(challenge_id) else {
+                continue;
+            };
+            let in_time = challenge.deadline_ms(floor_ms).is_some_and(|at| around.now_ms <= at);
+            waits |= challenge.pending() == Some(request) && in_time;
+            if let ChallengeStatus::Open { since_ms, .. } = challenge.status {
+                served += u32::from(since_ms == around.now_ms);
+            }
+            self.clocks(around.now_ms, state, challenge_id);
+        }
+        if served > 1 {
+            self.saw(Sometimes::AnswerShared);
+        }
+        self.hold(Invariant::AnswersShared, around.now_ms, !waits, || {
+            format!("{request:?} is open and a challenge still waits for it")
+        });
+        let Some(entry) = self.books.claims.get_mut(id) else {
+            return;
+        };
+        let fresh = entry.opened.insert(*request);
+        let (count, known) = (entry.opened.len() as u64, entry.known.clone());
+        let bounded = fresh && count <= around.bounds.openings;
+        self.hold(Invariant::OpeningsBounded, around.now_ms, bounded, || match fresh {
+            true => format!("{count} openings, the run has {}", around.bounds.openings),
+            false => format!("{request:?} was opened twice"),
+        });
+        if let Some(known) = known {
+            let committed = is_committed(&known, claim, request);
+            self.hold(Invariant::FactsAreCommitted, around.now_ms, committed, || {
+                format!("{request:?} was answered with something else than was committed")
+            });
+        }
+    }
+
+    fn fallen(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        id: &Digest,
+        reason: &FallReason,
+        burned_wei: u128,
+    ) {
+        use protocol::referee::Evidence;
+        self.saw(match reason {
+            FallReason::Silence(_) => Sometimes::FellBySilence,
+            FallReason::Refuted(Evidence::Step { claimed, .. }) if claimed.len() > 1 => {
+                Sometimes::RefutedByRun
+            }
+            FallReason::Refuted(Evidence::Step { run, .. }) if *run > 0 => Sometimes::RefutedByRun,
+            FallReason::Refuted(Evidence::Step { .. } | Evidence::Leaf { .. }) => {
+                Sometimes::RefutedByStep
+            }
+            FallReason::Refuted(Evidence::Contradiction { .. } | Evidence::StateValue { .. }) => {
+                Sometimes::RefutedByBinding
+            }
+        });
+        let Some(claim) = state.claim(id) else { return };
+        let stake_wei = claim.stake_wei;
+        self.hold(Invariant::HalfBurned, around.now_ms, burned_wei >= stake_wei / 2, || {
+            format!("{burned_wei} of {stake_wei} wei burned")
+        });
+        let open = claim
+            .challenges
+            .iter()
+            .any(|id| state.challenge(id).is_some_and(|challenge| challenge.is_open()));
+        self.hold(Invariant::VerdictEndsAll, around.now_ms, !open, || {
+            format!("{id} fell and a challenge of it is still open")
+        });
+        let entry = self.books.claims.get(id);
+        let (is_true, by_honest) = entry.map_or((false, false), |e| (e.is_true, e.by_honest));
+        let refuted = matches!(reason, FallReason::Refuted(_));
+        self.hold(Invariant::VerdictIsTruth, around.now_ms, !(refuted && is_true), || {
+            format!("the true claim {id} was refuted: {reason:?}")
+        });
+        self.hold(Invariant::NoHonestLoss, around.now_ms, !by_honest, || {
+            format!("an honest executor's claim {id} fell: {reason:?}")
+        });
+        if claim.facts.openings() > 3 {
+            self.saw(Sometimes::Withheld);
+        } else {
+            self.saw(Sometimes::Published);
+        }
+        self.in_time(around, claim.last_finality_ms, id);
+    }
+
+    fn in_time(&mut self, around: &Surroundings<'_>, last_ms: u64, id: &Digest) {
+        let bound_ms = last_ms.saturating_add(around.slack_ms);
+        self.hold(Invariant::DisputesEnd, around.now_ms, around.now_ms <= bound_ms, || {
+            format!("{id} ended after its printed bound {last_ms} ms and {} ms", around.slack_ms)
+        });
+    }
+
+    fn won(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        id: &Digest,
+        challenger: &Address,
+        reward_wei: u128,
+    ) {
+        let Some(claim) = state.challenge(id).and_then(|challenge| state.claim(&challenge.claim))
+        else {
+            return;
+        };
+        let winners = claim.challenges.iter().filter(|id| {
+            let challenge = state.challenge(id);
+            challenge.is_some_and(|one| matches!(one.status, ChallengeStatus::Won { .. }))
+        });
+        let honest = winners
+            .clone()
+            .filter(|id| state.challenge(id).is_some_and(|one| (around.honest)(&one.challenger)));
+        if honest.count() > 1 {
+            self.saw(Sometimes::TwoHonestChallengers);
+        }
+        if !(around.honest)(challenger) {
+            return;
+        }
+        // What is promised to each: its costs, as far as half of the stake reaches.
+        let (cost_wei, half_wei) = (state.parameters().challenge_cost_wei, claim.stake_wei / 2);
+        let opened = claim.challenges.len() as u128;
+        let promised_wei = if cost_wei * opened <= half_wei { cost_wei } else { 0 };
+        self.hold(Invariant::RewardCoversCost, around.now_ms, reward_wei >= promised_wei, || {
+            format!("an honest winner got {reward_wei} of {promised_wei} wei promised")
+        });
+    }
+
+    fn is_final(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        id: &Digest,
+        job: &Digest,
+    ) {
+        let Some(claim) = state.claim(id) else { return };
+        let entry = self.books.claims.get(id);
+        let is_true = entry.is_some_and(|entry| entry.is_true);
+        if !is_true && !around.guarded {
+            self.saw(Sometimes::FalseFinalUnwatched);
+        }
+        let early = around.now_ms <= claim.window_end_ms;
+        self.hold(Invariant::WindowRespected, around.now_ms, !early, || {
+            format!("{id} became final before its window ended at {} ms", claim.window_end_ms)
+        });
+        self.hold(Invariant::NoFalseFinal, around.now_ms, is_true || !around.guarded, || {
+            format!("the false claim {id} became final with an honest challenger at hand")
+        });
+        self.saw(match claim.challenges.is_empty() {
+            true => Sometimes::ClaimFinal,
+            false => Sometimes::FinalAfterDispute,
+        });
+        let Some(job) = state.job(job) else { return };
+        if job.claims.first() != Some(id) {
+            self.saw(Sometimes::RivalFinal);
+        }
+        self.in_time(around, claim.last_finality_ms, id);
+        // Claims that came no later than this one delay it by their own disputes at most, all of
+        // which ran at once: their number does not matter.
+        let window_ms = job.terms.window_ms;
+        let bound_ms = claim
+            .posted_ms
+            .saturating_add(window_ms)
+            .saturating_add(state.parameters().challenge_ms_max())
+            .saturating_add(around.slack_ms);
+        self.hold(Invariant::DelayIndependent, around.now_ms, around.now_ms <= bound_ms, || {
+            format!("{} claims delayed the job beyond {bound_ms} ms", job.claims.len())
+        });
+    }
+
+    /// Looks at the whole state when everything is over.
+    pub(crate) fn ended(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        honest_deltas: &[(String, i128)],
+    ) {
+        for (id, claim) in state.claims() {
+            let Some(entry) = self.books.claims.get(id).cloned() else {
+                continue;
+            };
+            let done =
+                matches!(claim.status, ClaimStatus::Final { .. } | ClaimStatus::Released { .. });
+            if entry.is_true && entry.by_honest {
+                self.hold(Invariant::TrueFinal, around.now_ms, done, || {
+                    format!("the true claim {id} ended as {:?}", claim.status)
+                });
+            }
+            // Somebody honest must care for it: nobody is bound to settle what strangers stake.
+            let honest_waits = state.job(&claim.terms.job).is_some_and(|job| {
+                job.claims.iter().any(|id| {
+                    let standing =
+                        state.claim(id).is_some_and(|one| one.status == ClaimStatus::Standing);
+                    standing && self.books.claims.get(id).is_some_and(|entry| entry.by_honest)
+                })
+            });
+            let cared_for = honest_waits
+                || claim.challenges.iter().filter_map(|id| state.challenge(id)).any(|challenge| {
+                    challenge.is_open() && (around.honest)(&challenge.challenger)
+                });
+            let standing = claim.status == ClaimStatus::Standing && cared_for;
+            let over = around.now_ms > claim.last_finality_ms.saturating_add(around.slack_ms);
+            self.hold(Invariant::DisputesEnd, around.now_ms, !(standing && over), || {
+                format!("{id} stands for ever; its printed bound was {}", claim.last_finality_ms)
+            });
+        }
+        for (name, delta_wei) in honest_deltas {
+            self.hold(Invariant::NoHonestLoss, around.now_ms, *delta_wei >= 0, || {
+                format!("{name} lost {} wei", -delta_wei)
+            });
+        }
+    }
+}
+
+/// Whether two runs differ at what is asked for.
+fn differs_at<C: Commitment>(theirs: &Known<C>, truth: &Known<C>, request: &Request) -> bool {
+    let (their_run, own_run) = (&theirs.run, &truth.run);
+    match *request {
+        Request::Node { tree, depth, index } => match tree {
+            TreeId::Trace {} => {
+                let node = |run: &inference::Run<C>| run.trace().tree().tree().node(depth, index);
+                node(their_run) != node(own_run)
+            }
+            TreeId::State { boundary } => {
+                let node = |run: &inference::Run<C>| {
+                    run.trace().state(boundary)?.tree().tree().node(depth, index)
+                };
+                // Where a state's committed root is not that of the values behind it, the roots
+                // differ although the trees may not.
+                let root = |run: &inference::Run<C>| {
+                    run.trace().state_roots().get(boundary as usize).copied()
+                };
+                node(their_run) != node(own_run) || root(their_run) != root(own_run)
+            }
+            TreeId::Subtrace { layer } => {
+                let node = |run: &inference::Run<C>| {
+                    run.inside(layer).ok()?.tree().tree().node(depth, index)
+                };
+                node(their_run) != node(own_run)
+            }
+            TreeId::Tensor { operator } => {
+                let node =
+                    |run: &inference::Run<C>| run.output_tree(operator).ok()?.node(depth, index);
+                node(their_run) != node(own_run)
+            }
+        },
+        // The inside of the first layer whose result differs.
+        Request::Subtrace { layer } => {
+            let root = |run: &inference::Run<C>| {
+                run.trace().state_roots().get(layer as usize + 1).copied()
+            };
+            root(their_run) != root(own_run)
+        }
+        Request::Leaf { operator, leaf } => {
+            let bytes = |run: &inference::Run<C>| run.output(operator).ok()?.leaf(leaf);
+            bytes(their_run) != bytes(own_run)
+        }
+        Request::Accumulators { operator, element } => {
+            let bits = |run: &inference::Run<C>| run.output(operator).ok()?.bits(element);
+            bits(their_run) != bits(own_run)
+        }
+    }
+}
+
+/// Whether what is now open is what the run behind the claim holds.
+fn is_committed<C: Commitment>(
+    known: &Known<C>,
+    claim: &protocol::settlement::Claim<C>,
+    request: &Request,
+) -> bool {
+    let facts = &claim.facts;
+    match *request {
+        Request::Node { tree: TreeId::Trace {}, depth, index } => {
+            let tree = known.run.trace().tree().tree();
+            let reached = depth + tree.shape().opening_levels(depth, facts.arity_log2());
+            tree.shape().opened_indices(depth, index, facts.arity_log2()).into_iter().all(|child| {
+                reached == 0
+                    || facts.node(TreeId::Trace {}, reached, child) == tree.node(reached, child)
+            })
+        }
+        Request::Leaf { operator, leaf } => {
+            let bytes = known.run.output(operator).ok().and_then(|output| output.leaf(leaf));
+            facts.leaf(operator, leaf) == bytes.as_ref()
+        }
+        // A subtrace is committed to only now, and sums are never: what they say is the play.
+        _ => true,
+    }
+}

@@ -1,0 +1,200 @@
+//! What is computed once and shared by all worlds: models, inputs, and the runs of each lie.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use challenger::Published;
+use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Tensor};
+use protocol::hash::{Commitment, Digest};
+
+use crate::lies::{Lie, LieError, Lying};
+use crate::toy::{ToySize, toy_input, toy_model};
+
+/// Why a library cannot give something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LibraryError {
+    /// A model cannot be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A lie has no place in the model.
+    #[error(transparent)]
+    Lie(#[from] LieError),
+    /// There is no such model or input.
+    #[error("the library has no {what}")]
+    Missing {
+        /// What.
+        what: String,
+    },
+}
+
+/// One party's run of one input, with what it may publish.
+#[derive(Debug)]
+pub struct Known<C: Commitment> {
+    /// The run.
+    pub run: Arc<Run<C>>,
+    /// Whether it says the same as the honest run.
+    pub is_true: bool,
+    /// Everything a dispute can ask for, published.
+    pub published: Arc<Published<C>>,
+}
+
+/// A model with some inputs.
+#[derive(Debug)]
+struct Shelf<C: Commitment> {
+    model: Arc<Model<C>>,
+    inputs: Vec<HashMap<String, Tensor>>,
+}
+
+/// Which run: model, input, lie (`None` is the truth).
+type Key = (usize, usize, Option<Lie>);
+
+/// Models, inputs and runs under one commitment.
+#[derive(Debug)]
+pub struct Library<C: Commitment> {
+    engine: Engine,
+    shelves: Vec<Shelf<C>>,
+    runs: RwLock<BTreeMap<Key, Option<Arc<Known<C>>>>>,
+}
+
+/// Inputs of each toy model.
+const TOY_INPUTS: u64 = 4;
+
+/// The sizes of the toy models: shallow and deep, with and without several runs behind a sum.
+pub const TOY_SIZES: [ToySize; 4] = [
+    ToySize { layers: 1, width: 16 },
+    ToySize { layers: 3, width: 150 },
+    ToySize { layers: 6, width: 64 },
+    ToySize { layers: 20, width: 40 },
+];
+
+impl<C: Commitment> Library<C> {
+    /// A library of given models, each with its inputs.
+    pub fn of_models(
+        engine: Engine,
+        models: Vec<(Arc<Model<C>>, Vec<HashMap<String, Tensor>>)>,
+    ) -> Self {
+        let shelves = models.into_iter().map(|(model, inputs)| Shelf { model, inputs }).collect();
+        Self { engine, shelves, runs: RwLock::default() }
+    }
+
+    /// A library of toy models.
+    ///
+    /// # Errors
+    /// When a size is outside the protocol's limits.
+    pub fn of_toys(engine: Engine, sizes: &[ToySize]) -> Result<Self, LibraryError> {
+        let missing = || LibraryError::Missing { what: "toy model of this size".to_owned() };
+        let mut models = Vec::new();
+        for size in sizes {
+            let model = Arc::new(toy_model(*size).ok_or_else(missing)?);
+            let inputs = (0..TOY_INPUTS).map(|index| {
+                let tensor = toy_input(*size, index).ok_or_else(missing)?;
+                Ok(HashMap::from([("input".to_owned(), tensor)]))
+            });
+            models.push((model, inputs.collect::<Result<Vec<_>, LibraryError>>()?));
+        }
+        Ok(Self::of_models(engine, models))
+    }
+
+    /// Number of models.
+    pub fn models(&self) -> usize {
+        self.shelves.len()
+    }
+
+    /// A model.
+    ///
+    /// # Errors
+    /// When there is none of this number.
+    pub fn model(&self, model: usize) -> Result<&Arc<Model<C>>, LibraryError> {
+        let missing = || LibraryError::Missing { what: format!("model {model}") };
+        Ok(&self.shelves.get(model).ok_or_else(missing)?.model)
+    }
+
+    /// Number of inputs of a model.
+    pub fn inputs(&self, model: usize) -> usize {
+        self.shelves.get(model).map_or(0, |shelf| shelf.inputs.len())
+    }
+
+    /// Root of the input state.
+    ///
+    /// # Errors
+    /// When there is no such model or input.
+    pub fn input_root(&self, model: usize, input: usize) -> Result<Digest, LibraryError> {
+        let honest = self.truth(model, input)?;
+        Ok(honest.run.trace().state_roots().first().copied().unwrap_or_default())
+    }
+
+    fn input_state(&self, model: usize, input: usize) -> Result<State<C>, LibraryError> {
+        let missing = || LibraryError::Missing { what: format!("input {input} of model {model}") };
+        let shelf = self.shelves.get(model).ok_or_else(missing)?;
+        let tensors = shelf.inputs.get(input).ok_or_else(missing)?;
+        Ok(Runner::honest(&self.engine, &shelf.model).input_state(tensors)?)
+    }
+
+    /// The honest run of an input.
+    ///
+    /// # Errors
+    /// When there is no such model or input.
+    pub fn truth(&self, model: usize, input: usize) -> Result<Arc<Known<C>>, LibraryError> {
+        let missing = || LibraryError::Missing { what: format!("run of model {model}") };
+        self.run(model, input, None)?.ok_or_else(missing)
+    }
+
+    /// A run with a lie in it; `None` when the lie has no place in the model.
+    ///
+    /// # Errors
+    /// When there is no such model or input, or it cannot be run.
+    pub fn run(
+        &self,
+        model: usize,
+        input: usize,
+        lie: Option<&Lie>,
+    ) -> Result<Option<Arc<Known<C>>>, LibraryError> {
+        let key = (model, input, lie.cloned());
+        let runs = self.runs.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = runs.get(&key) {
+            return Ok(known.clone());
+        }
+        drop(runs);
+        let known = self.compute(model, input, lie)?.map(Arc::new);
+        let mut runs = self.runs.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(runs.entry(key).or_insert(known).clone())
+    }
+
+    fn compute(
+        &self,
+        model: usize,
+        input: usize,
+        lie: Option<&Lie>,
+    ) -> Result<Option<Known<C>>, LibraryError> {
+        let shared = Arc::clone(self.model(model)?);
+        let state = self.input_state(model, input)?;
+        let conduct: Arc<dyn Conduct<C>> = match lie {
+            None => Arc::new(Honest),
+            Some(lie) => {
+                let honest = self.truth(model, input)?;
+                match Lying::new(lie, &shared, honest.run.trace()) {
+                    Ok(lying) => Arc::new(lying),
+                    Err(LieError::NoPlace { .. }) => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        let runner = Runner { engine: &self.engine, model: &shared, conduct: conduct.as_ref() };
+        let trace = runner.run(state)?;
+        let is_true = match lie {
+            None => true,
+            Some(_) => self.truth(model, input)?.run.trace().root() == trace.root(),
+        };
+        let run = Arc::new(Run::new(self.engine.clone(), shared, conduct, trace));
+        let mut published =
+            Published { state_roots: run.trace().state_roots().to_vec(), ..Published::default() };
+        if !is_true {
+            for layer in 0..run.model().header().layer_count {
+                for tensor in run.inside(layer)?.tensors() {
+                    published.add(tensor.clone());
+                }
+            }
+        }
+        Ok(Some(Known { run, is_true, published: Arc::new(published) }))
+    }
+}

@@ -1,0 +1,591 @@
+//! The habits that named strategies are made of.
+
+use protocol::facts::{Children, Request, Reveal, Showing, TreeId};
+use protocol::graph::{Node, NodeProof, Operand, Operator};
+use protocol::hash::{Commitment, Digest};
+use protocol::referee::{OperandProof, Refutation};
+use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
+use protocol::tensor::{ElementType, Shape, TensorType};
+use protocol::transaction::Action;
+
+use super::{Intent, Sight, Strategy};
+
+macro_rules! boxed {
+    () => {
+        fn boxed(&self) -> Box<dyn Strategy<C>> {
+            Box::new(self.clone())
+        }
+    };
+}
+
+/// Gives `left` answers and then none.
+#[derive(Clone, Debug)]
+pub struct Silent {
+    /// Answers still given.
+    pub left: u64,
+}
+
+impl<C: Commitment> Strategy<C> for Silent {
+    fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        intents.retain(|intent| match intent.action {
+            Action::Reveal { .. } => {
+                let speaks = self.left > 0;
+                self.left = self.left.saturating_sub(1);
+                speaks
+            }
+            _ => true,
+        });
+        intents
+    }
+    boxed!();
+}
+
+/// Makes `left` demands and then none, and never refutes after that.
+#[derive(Clone, Debug)]
+pub struct Mute {
+    /// Demands still made.
+    pub left: u64,
+}
+
+impl<C: Commitment> Strategy<C> for Mute {
+    fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        intents.retain(|intent| match intent.action {
+            Action::Demand { .. } | Action::Refute { .. } => {
+                let speaks = self.left > 0;
+                self.left = self.left.saturating_sub(1);
+                speaks
+            }
+            _ => true,
+        });
+        intents
+    }
+    boxed!();
+}
+
+/// Moves only when its deadline is `margin_ms` away.
+#[derive(Clone, Debug)]
+pub struct LastSecond {
+    /// How long before the deadline.
+    pub margin_ms: u64,
+}
+
+impl<C: Commitment> Strategy<C> for LastSecond {
+    fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        for intent in &mut intents {
+            let wanted = intent.deadline_ms.map(|at_ms| at_ms.saturating_sub(self.margin_ms));
+            intent.not_before_ms = wanted.unwrap_or(intent.not_before_ms);
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Sends every move twice, the second time some blocks later.
+#[derive(Clone, Debug)]
+pub struct Twice {
+    /// How much later.
+    pub later_ms: u64,
+}
+
+impl<C: Commitment> Strategy<C> for Twice {
+    fn play(&mut self, sight: &mut Sight<'_, C>, intents: Vec<Intent>) -> Vec<Intent> {
+        let again = |intent: Intent| {
+            let not_before_ms = sight.now_ms + self.later_ms;
+            [intent.clone(), Intent { not_before_ms, ..intent }]
+        };
+        intents.into_iter().flat_map(again).collect()
+    }
+    boxed!();
+}
+
+/// How an answer is forged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgery {
+    /// Every hash and byte zero.
+    Zeros,
+    /// Bits flipped.
+    Garbage,
+    /// One child too few.
+    TooFew,
+    /// One child too many.
+    TooMany,
+    /// An answer of another kind.
+    WrongKind,
+    /// Children in reverse order: proofs for other indices.
+    Reversed,
+    /// Leaves passed off as inner nodes and back.
+    LeafAsNode,
+    /// Another value than was committed, only when the leaf is reached.
+    LeafSwitched,
+    /// Running sums that are false although the element is right, or right although it is false.
+    Sums,
+}
+
+/// Forges answers.
+#[derive(Clone, Debug)]
+pub struct Forge {
+    /// How.
+    pub forgery: Forgery,
+}
+
+fn flip(digest: &mut Digest) {
+    digest.0[0] ^= 0x80;
+}
+
+impl Forge {
+    fn children(&self, children: &mut Children) {
+        let zero = Digest::default();
+        match (self.forgery, &mut *children) {
+            (Forgery::LeafAsNode, Children::Roots { roots }) => {
+                let hashes = roots.clone();
+                *children = Children::Hashes { hashes };
+            }
+            (Forgery::LeafAsNode, Children::Hashes { hashes }) => {
+                let roots = hashes.clone();
+                *children = Children::Roots { roots };
+            }
+            (_, Children::Hashes { hashes: list } | Children::Roots { roots: list }) => {
+                match self.forgery {
+                    Forgery::Zeros => list.iter_mut().for_each(|one| *one = zero),
+                    Forgery::Garbage => list.iter_mut().for_each(flip),
+                    Forgery::TooFew => drop(list.pop()),
+                    Forgery::TooMany => list.push(zero),
+                    Forgery::Reversed => list.reverse(),
+                    _ => {}
+                }
+            }
+            (_, Children::Values { values }) => match self.forgery {
+                Forgery::Zeros => values.iter_mut().for_each(|one| *one = (0, zero)),
+                Forgery::Garbage => values.iter_mut().for_each(|one| flip(&mut one.1)),
+                Forgery::TooFew => drop(values.pop()),
+                Forgery::TooMany => values.push((0, zero)),
+                Forgery::Reversed => values.reverse(),
+                _ => {}
+            },
+        }
+    }
+
+    fn reveal(&self, reveal: &mut Reveal) {
+        let at_leaf = matches!(self.forgery, Forgery::LeafSwitched | Forgery::Garbage);
+        match reveal {
+            Reveal::Node { children } => self.children(children),
+            Reveal::Subtrace { root, children } => {
+                if self.forgery == Forgery::Zeros {
+                    *root = Digest::default();
+                }
+                self.children(children);
+            }
+            Reveal::Leaf { bytes } if at_leaf => bytes[7] ^= 1,
+            Reveal::Leaf { bytes } if self.forgery == Forgery::Zeros => *bytes = [0; 256],
+            Reveal::Leaf { .. } if self.forgery == Forgery::WrongKind => {
+                *reveal = Reveal::Accumulators { words: vec![0] };
+            }
+            Reveal::Accumulators { words } => match self.forgery {
+                Forgery::Sums | Forgery::Garbage => {
+                    if let Some(first) = words.first_mut() {
+                        *first ^= 1;
+                    }
+                }
+                Forgery::Zeros => words.iter_mut().for_each(|word| *word = 0),
+                Forgery::TooFew => drop(words.pop()),
+                Forgery::TooMany => words.push(0),
+                Forgery::Reversed => words.reverse(),
+                _ => {}
+            },
+            Reveal::Leaf { .. } => {}
+        }
+        if self.forgery == Forgery::WrongKind && matches!(reveal, Reveal::Node { .. }) {
+            *reveal = Reveal::Leaf { bytes: [0; 256] };
+        }
+    }
+}
+
+impl<C: Commitment> Strategy<C> for Forge {
+    fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        for intent in &mut intents {
+            if let Action::Reveal { reveal, .. } = &mut intent.action {
+                self.reveal(reveal);
+            }
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Calls time on every open challenge of claims it has to do with, right or wrong.
+#[derive(Clone, Debug)]
+pub struct TimeCaller;
+
+impl<C: Commitment> Strategy<C> for TimeCaller {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        for (id, challenge) in sight.view.settlement.challenges() {
+            if challenge.is_open() && sight.dice.chance(300) {
+                intents.push(Intent::new(Action::CallTime { challenge: *id }));
+            }
+        }
+        intents
+    }
+    boxed!();
+}
+
+fn own_turns<'a, C: Commitment>(
+    sight: &'a Sight<'_, C>,
+) -> impl Iterator<Item = (Digest, &'a Challenge)> {
+    let mine = sight.view.settlement.challenges().filter(|(_, challenge)| {
+        let turn = matches!(challenge.status, ChallengeStatus::Open { turn: Turn::Challenger, .. });
+        challenge.challenger == sight.me && turn
+    });
+    mine.map(|(id, challenge)| (*id, challenge))
+}
+
+/// Demands whatever can be demanded, at random, until its demands are used up.
+#[derive(Clone, Debug)]
+pub struct DemandAnything;
+
+impl<C: Commitment> Strategy<C> for DemandAnything {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        intents.retain(|intent| {
+            !matches!(intent.action, Action::Demand { .. } | Action::Refute { .. })
+        });
+        let turns: Vec<(Digest, Digest)> =
+            own_turns(sight).map(|(id, challenge)| (id, challenge.claim)).collect();
+        for (challenge, claim) in turns {
+            let Some(claim) = sight.view.settlement.claim(&claim) else {
+                continue;
+            };
+            let facts = &claim.facts;
+            let header = facts.header();
+            let (states, operators) = (header.state_count(), header.operator_count);
+            let mut showings = Vec::new();
+            let model = sight
+                .cases
+                .and_then(|cases| cases.case(&claim.terms.job))
+                .map(|case| case.model().clone());
+            let layer = sight.dice.below(u64::from(header.layer_count)) as u32;
+            let operator = sight.dice.below(u64::from(operators)) as u32;
+            if let Some(model) = &model {
+                let proof = model.layer_proof(layer).map(|proof| Showing::Layer { proof });
+                let node = model.node_proof(operator).map(|proof| Showing::Operator { proof });
+                showings.extend(proof.into_iter().chain(node));
+            }
+            let boundary = sight.dice.below(u64::from(states)) as u32;
+            let trees = [
+                TreeId::Trace {},
+                TreeId::State { boundary },
+                TreeId::Subtrace { layer },
+                TreeId::Tensor { operator },
+            ];
+            let tree = sight.dice.pick(&trees).copied().unwrap_or(TreeId::Trace {});
+            let depth = sight.dice.below(4) as u32;
+            let index = sight.dice.below(1 << depth);
+            let requests = [
+                Request::Node { tree, depth, index },
+                Request::Node { tree, depth: 0, index: 0 },
+                Request::Subtrace { layer },
+                Request::Leaf { operator, leaf: sight.dice.below(4) },
+                Request::Accumulators { operator, element: sight.dice.below(200) },
+            ];
+            if let Some(request) = sight.dice.pick(&requests).copied() {
+                intents.push(Intent::new(Action::Demand { challenge, showings, request }));
+            }
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// How a refutation is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRefutation {
+    /// About a step that is right, with no proof at all.
+    Unproven,
+    /// Indices far outside everything.
+    Absurd,
+    /// Proofs of another leaf, or of enormous length.
+    WrongProof,
+    /// About another operator than the true one.
+    OtherPlace,
+}
+
+/// Refutes with nothing behind it, before its proper move.
+#[derive(Clone, Debug)]
+pub struct Refuter {
+    /// How.
+    pub kind: BadRefutation,
+}
+
+impl<C: Commitment> Strategy<C> for Refuter {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        let turns: Vec<Digest> = own_turns(sight).map(|(id, _)| id).collect();
+        let bad = |operands| Refutation::Step { operator: 0, element: 0, run: 0, operands };
+        for intent in &mut intents {
+            if let (BadRefutation::OtherPlace, Action::Refute { refutation, .. }) =
+                (self.kind, &mut intent.action)
+                && let Refutation::Step { element, .. } = refutation
+            {
+                *element ^= 1;
+            }
+        }
+        for challenge in turns {
+            let refutation = match self.kind {
+                BadRefutation::Unproven => bad(Vec::new()),
+                BadRefutation::Absurd => Refutation::Step {
+                    operator: u32::MAX,
+                    element: u64::MAX,
+                    run: u64::MAX,
+                    operands: Vec::new(),
+                },
+                BadRefutation::WrongProof => bad(vec![
+                    OperandProof {
+                        root: Digest::default(),
+                        path: vec![Digest::default(); 64],
+                        leaves: Vec::new(),
+                    };
+                    2
+                ]),
+                BadRefutation::OtherPlace => Refutation::Binding { layer: 0, operator: 0 },
+            };
+            let showings = Vec::new();
+            intents.push(Intent::new(Action::Refute { challenge, showings, refutation }));
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Shows absurd dimensions and demands absurd indices.
+#[derive(Clone, Debug)]
+pub struct AbsurdDemands;
+
+impl<C: Commitment> Strategy<C> for AbsurdDemands {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        let turns: Vec<Digest> = own_turns(sight).map(|(id, _)| id).collect();
+        let Some(shape) = Shape::new(&[1 << 31]) else {
+            return intents;
+        };
+        let kind = TensorType { element: ElementType::F32, shape };
+        let node = Node {
+            operator: Operator::Contract {},
+            operands: vec![Operand { value: u32::MAX, kind: kind.clone() }; 2],
+            output: kind,
+        };
+        for challenge in turns {
+            let proof = NodeProof { index: u32::MAX, node: node.clone(), path: Vec::new() };
+            let tree = TreeId::Tensor { operator: u32::MAX };
+            let absurd = Request::Node { tree, depth: u32::MAX, index: u64::MAX };
+            for (showings, request) in [
+                (vec![Showing::Operator { proof }], Request::Subtrace { layer: u32::MAX }),
+                (vec![], absurd),
+                (vec![], Request::Leaf { operator: 0, leaf: u64::MAX }),
+            ] {
+                intents.insert(0, Intent::new(Action::Demand { challenge, showings, request }));
+            }
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Sends other parties' waiting moves under its own name, with a higher bid.
+#[derive(Clone, Debug)]
+pub struct Copycat;
+
+impl<C: Commitment> Strategy<C> for Copycat {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        for pending in sight.queue {
+            if sight.allies.contains(&pending.sender) {
+                continue;
+            }
+            let copied = Intent::new(pending.action.as_ref().clone());
+            intents.push(Intent { bid: pending.bid + 1, ..copied });
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Repeats moves that it once sent, out of order and after the end.
+#[derive(Clone, Debug, Default)]
+pub struct Replayer {
+    seen: Vec<Action>,
+}
+
+impl<C: Commitment> Strategy<C> for Replayer {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        const SEEN_MAX: usize = 32;
+        for intent in &intents {
+            if self.seen.len() < SEEN_MAX {
+                self.seen.push(intent.action.clone());
+            }
+        }
+        if let Some(action) = sight.dice.pick(&self.seen) {
+            intents.push(Intent::new(action.clone()));
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Takes out all free money whenever it looks.
+#[derive(Clone, Debug)]
+pub struct Withdrawer;
+
+impl<C: Commitment> Strategy<C> for Withdrawer {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        let free_wei = sight.view.settlement.money().free_wei(&sight.me);
+        let disputed = sight.view.settlement.challenges().any(|(_, challenge)| {
+            challenge.is_open()
+                && sight
+                    .view
+                    .settlement
+                    .claim(&challenge.claim)
+                    .is_some_and(|claim| claim.executor == sight.me)
+        });
+        if free_wei > 0 && disputed {
+            intents.insert(0, Intent::new(Action::Withdraw { amount_wei: free_wei }));
+            intents.push(Intent::new(Action::Withdraw { amount_wei: u128::MAX }));
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Never settles and never calls time: others must.
+#[derive(Clone, Debug)]
+pub struct Idle;
+
+impl<C: Commitment> Strategy<C> for Idle {
+    fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        intents.retain(|intent| {
+            !matches!(intent.action, Action::Finalise { .. } | Action::CallTime { .. })
+        });
+        intents
+    }
+    boxed!();
+}
+
+/// Challenges claims of its allies, and only those.
+#[derive(Clone, Debug)]
+pub struct ChallengeAllies;
+
+impl<C: Commitment> Strategy<C> for ChallengeAllies {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        let settlement = &sight.view.settlement;
+        intents.retain(|intent| !matches!(intent.action, Action::Challenge { .. }));
+        for (id, claim) in settlement.claims() {
+            let already = claim.challenges.iter().any(|challenge| {
+                settlement.challenge(challenge).is_some_and(|one| one.challenger == sight.me)
+            });
+            let standing = claim.status == ClaimStatus::Standing;
+            if standing && !already && sight.allies.contains(&claim.executor) {
+                intents.push(Intent::new(Action::Challenge { claim: *id }));
+            }
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Joins every claim that somebody else challenges, without having looked.
+#[derive(Clone, Debug)]
+pub struct FreeRide;
+
+impl<C: Commitment> Strategy<C> for FreeRide {
+    fn play(&mut self, sight: &mut Sight<'_, C>, _: Vec<Intent>) -> Vec<Intent> {
+        let settlement = &sight.view.settlement;
+        let mut intents = Vec::new();
+        for (id, claim) in settlement.claims() {
+            let others = !claim.challenges.is_empty();
+            let already = claim.challenges.iter().any(|challenge| {
+                settlement.challenge(challenge).is_some_and(|one| one.challenger == sight.me)
+            });
+            if others && !already && claim.status == ClaimStatus::Standing {
+                intents.push(Intent::new(Action::Challenge { claim: *id }));
+            }
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Offers more than anybody for every move.
+#[derive(Clone, Debug)]
+pub struct Overbid;
+
+impl<C: Commitment> Strategy<C> for Overbid {
+    fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        intents.iter_mut().for_each(|intent| intent.bid = 1_000);
+        intents
+    }
+    boxed!();
+}
+
+/// Answers what nobody asked, moves in disputes of others, moves after the end.
+#[derive(Clone, Debug)]
+pub struct Meddler;
+
+impl<C: Commitment> Strategy<C> for Meddler {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        let settlement = &sight.view.settlement;
+        for (id, challenge) in settlement.challenges().take(4) {
+            let (claim, showings) = (challenge.claim, Vec::new());
+            let request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
+            let reveal = Reveal::Node { children: Children::Hashes { hashes: Vec::new() } };
+            let refutation = Refutation::Binding { layer: 0, operator: 0 };
+            let moves = [
+                Action::Demand { challenge: *id, showings: Vec::new(), request },
+                Action::Reveal { claim, request, reveal },
+                Action::Refute { challenge: *id, showings, refutation },
+            ];
+            intents.extend(sight.dice.pick(&moves).cloned().map(Intent::new));
+        }
+        for (id, _) in settlement.jobs().take(2) {
+            intents.push(Intent::new(Action::Finalise { job: *id }));
+            intents.push(Intent::new(Action::CancelJob { job: *id }));
+        }
+        intents
+    }
+    boxed!();
+}
+
+/// Asks for jobs whose terms no ledger should take.
+#[derive(Clone, Debug)]
+pub struct AbsurdJobs;
+
+impl<C: Commitment> Strategy<C> for AbsurdJobs {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        let Some((_, job)) = sight.view.settlement.jobs().next() else {
+            return intents;
+        };
+        let mut add = |change: &dyn Fn(&mut protocol::transaction::JobTerms)| {
+            let mut terms = job.terms.clone();
+            change(&mut terms);
+            intents.push(Intent::new(Action::PostJob { terms }));
+        };
+        add(&|terms| terms.window_ms = 0);
+        add(&|terms| terms.window_ms = u64::MAX);
+        add(&|terms| terms.stake_wei = 0);
+        add(&|terms| terms.bond_wei = 0);
+        add(&|terms| terms.fee_wei = u128::MAX);
+        add(&|terms| terms.model_root = Digest::default());
+        intents
+    }
+    boxed!();
+}
+
+/// Joins in only when so many others already challenge: to thin out the reward.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// Time of the ledger before which it does not move.
+    pub until_ms: u64,
+}
+
+impl<C: Commitment> Strategy<C> for Hold {
+    fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+        for intent in &mut intents {
+            intent.not_before_ms = intent.not_before_ms.max(self.until_ms);
+        }
+        intents
+    }
+    boxed!();
+}

@@ -1,0 +1,351 @@
+//! The ledger stand-in: a queue, blocks, orders, censorship, reorganisations.
+
+use std::sync::Arc;
+
+use protocol::hash::Commitment;
+use protocol::settlement::{ChallengeStatus, Event, Rejection, Settlement, Turn};
+use protocol::transaction::{Action, Address};
+
+use super::{Happening, LogLine, Snapshot, World};
+use crate::invariants::Sometimes;
+use crate::scenario::{MICROETHER, Ordering, OutageKind};
+use crate::strategy::Pending;
+
+impl<C: Commitment> World<C> {
+    pub(super) fn plan_block(&mut self, after_ms: u64) {
+        let block_ms = self.scenario.ledger.block_ms;
+        let at_ms = (after_ms / block_ms + 1) * block_ms;
+        if self.block_at_ms.is_some_and(|planned| planned <= at_ms && planned >= self.now_ms) {
+            return;
+        }
+        self.block_at_ms = Some(at_ms);
+        self.schedule(at_ms, Happening::Block);
+    }
+
+    /// Makes a block of what waits.
+    pub(super) fn block(&mut self) {
+        if self.block_at_ms != Some(self.now_ms) {
+            return;
+        }
+        self.block_at_ms = None;
+        self.maybe_reorganise();
+        let mut taken = self.choose();
+        let remembers = self.scenario.ledger.reorganisation_permille > 0;
+        if remembers {
+            self.remember(&taken);
+        }
+        // A sender's transactions go in the order of their numbers, whatever was bid.
+        let mut deferred = Vec::new();
+        for _ in 0..3 {
+            for pending in taken.drain(..) {
+                if pending.nonce > self.settlement.nonce(&pending.sender) {
+                    deferred.push(pending);
+                } else {
+                    self.take(&pending);
+                }
+                if !self.audit.violations.is_empty() {
+                    return;
+                }
+            }
+            if deferred.is_empty() {
+                break;
+            }
+            std::mem::swap(&mut taken, &mut deferred);
+        }
+        // What comes before its turn is told so: its sender decides anew.
+        for pending in taken.drain(..) {
+            self.take(&pending);
+        }
+        if let Some(next_ms) = self.waiting.iter().map(|pending| pending.arrives_ms).min() {
+            self.plan_block(next_ms.max(self.now_ms));
+        }
+    }
+
+    /// Takes out of the queue what the next block holds, in order.
+    fn choose(&mut self) -> Vec<Pending> {
+        let now_ms = self.now_ms;
+        let (mut taken, mut left) = (Vec::new(), Vec::new());
+        for pending in std::mem::take(&mut self.waiting) {
+            let censored = self.is_censored(&pending.sender);
+            if censored {
+                self.audit.saw(Sometimes::Censored);
+            }
+            if pending.arrives_ms <= now_ms && !censored {
+                taken.push(pending);
+            } else {
+                left.push(pending);
+            }
+        }
+        match self.scenario.ledger.ordering {
+            Ordering::Fair => taken.sort_by_key(|one| (one.arrives_ms, one.submission)),
+            Ordering::Fee => {
+                taken.sort_by_key(|one| (u32::MAX - one.bid, one.arrives_ms, one.submission));
+            }
+            Ordering::Builder => {
+                taken.sort_by_key(|one| {
+                    let last = !self.allies.contains(&one.sender);
+                    (last, u32::MAX - one.bid, one.arrives_ms, one.submission)
+                });
+            }
+        }
+        let room = self.scenario.ledger.block_transactions as usize;
+        if taken.len() > room {
+            self.audit.saw(Sometimes::QueueFull);
+            left.extend(taken.drain(room..));
+        }
+        self.waiting = left;
+        taken
+    }
+
+    fn is_censored(&self, sender: &Address) -> bool {
+        if self.scenario.outage.is_empty() {
+            return false;
+        }
+        let party = self.by_address.get(sender).and_then(|index| self.parties.get(*index));
+        party.is_some_and(|one| self.outage(one.group, OutageKind::Censored, self.now_ms).is_some())
+    }
+
+    fn remember(&mut self, taken: &[Pending]) {
+        self.history.push_back(Snapshot {
+            at_ms: self.now_ms,
+            settlement: Arc::clone(&self.settlement),
+            books: self.audit.books.clone(),
+            accepted: self.accepted.len(),
+            withdrawn: self.withdrawn.clone(),
+            taken: taken.to_vec(),
+        });
+        while self.history.len() > self.scenario.ledger.reorganisation_blocks as usize {
+            self.history.pop_front();
+        }
+    }
+
+    /// The last blocks are replaced: their transactions wait again, in another order.
+    fn maybe_reorganise(&mut self) {
+        let permille = self.scenario.ledger.reorganisation_permille;
+        if !self.faults() || !self.order.chance(permille) {
+            return;
+        }
+        // Empty blocks count as well: what is old is settled for good.
+        let ledger = &self.scenario.ledger;
+        let reach_ms = ledger.block_ms * u64::from(ledger.reorganisation_blocks);
+        while self.history.front().is_some_and(|one| one.at_ms + reach_ms < self.now_ms) {
+            self.history.pop_front();
+        }
+        let Some(oldest) = self.history.pop_front() else {
+            return;
+        };
+        if self.settlement.challenges().any(|(_, challenge)| challenge.is_open()) {
+            self.audit.saw(Sometimes::Reorganised);
+        }
+        let later = std::mem::take(&mut self.history);
+        self.settlement = oldest.settlement;
+        self.audit.books = oldest.books;
+        self.accepted.truncate(oldest.accepted);
+        self.withdrawn = oldest.withdrawn;
+        let again = later.into_iter().flat_map(|snapshot| snapshot.taken);
+        for mut pending in oldest.taken.into_iter().chain(again) {
+            // Another order between senders; each sender's own numbers still hold its order.
+            pending.arrives_ms = self.now_ms - self.order.below(2);
+            self.waiting.push(pending);
+        }
+        for index in 0..self.parties.len() {
+            self.wake_soon(index);
+        }
+    }
+
+    /// Applies one transaction and tells everybody concerned.
+    fn take(&mut self, pending: &Pending) {
+        self.events += 1;
+        let Some(&index) = self.by_address.get(&pending.sender) else {
+            return;
+        };
+        let floor_saves = self.floor_saves(&pending.action);
+        let now_ms = self.now_ms;
+        let settlement = Arc::make_mut(&mut self.settlement);
+        let outcome = settlement.perform(now_ms, pending.sender, pending.nonce, &pending.action);
+        self.log_event(index, pending, &outcome);
+        if let Some(one) = self.parties.get_mut(index) {
+            one.in_flight.retain(|sent| sent.nonce != pending.nonce);
+            one.gas_wei += u128::from(self.scenario.ledger.transaction_microether) * MICROETHER;
+        }
+        match outcome {
+            Ok(events) => {
+                self.height += 1;
+                if floor_saves {
+                    self.audit.saw(Sometimes::FloorSaved);
+                }
+                if self.check_replay {
+                    let accepted =
+                        (now_ms, pending.sender, pending.nonce, Arc::clone(&pending.action));
+                    self.accepted.push(accepted);
+                }
+                self.accepted_events(index, pending, &events);
+            }
+            Err(rejection) => self.rejected(index, pending, &rejection),
+        }
+    }
+
+    /// Whether a move is in time only because every move has a least time.
+    fn floor_saves(&self, action: &Action) -> bool {
+        let (Action::Demand { challenge, .. } | Action::Refute { challenge, .. }) = action else {
+            return false;
+        };
+        self.settlement.challenge(challenge).is_some_and(|one| {
+            matches!(one.status, ChallengeStatus::Open { turn: Turn::Challenger, since_ms }
+                if self.now_ms > since_ms.saturating_add(one.challenger_clock_ms))
+        })
+    }
+
+    fn accepted_events(&mut self, index: usize, pending: &Pending, events: &[Event]) {
+        for event in events {
+            if let Event::ClaimPosted { claim, .. } = event {
+                self.audit_claim(*claim);
+            }
+            if let Event::Withdrawn { account, amount_wei } = event {
+                *self.withdrawn.entry(*account).or_default() += amount_wei;
+            }
+            if let Event::ChallengeWon { .. } | Event::ChallengeLost { .. } = event {
+                self.disputes += 1;
+            }
+        }
+        let (parties, by_address) = (&self.parties, &self.by_address);
+        let honest = |address: &Address| {
+            by_address
+                .get(address)
+                .and_then(|index| parties.get(*index))
+                .is_some_and(|one| one.plan.honest)
+        };
+        let around = self.surroundings(&honest);
+        let state: &Settlement<C> = &self.settlement;
+        self.audit.accepted(&around, state, &pending.sender, &pending.action, events);
+        for event in events {
+            self.tell(event);
+        }
+        self.wake_soon(index);
+    }
+
+    /// Wakes those whom an event concerns.
+    fn tell(&mut self, event: &Event) {
+        let mut concerned: Vec<usize> = Vec::new();
+        let executor_of = |world: &Self, claim: &_| {
+            let claim = world.settlement.claim(claim)?;
+            world.by_address.get(&claim.executor).copied()
+        };
+        match event {
+            Event::ClaimPosted { .. } => {
+                concerned.extend((0..self.parties.len()).filter(|index| {
+                    self.parties.get(*index).is_some_and(|one| {
+                        matches!(one.core, super::PartyCore::Challenger(_))
+                            || !one.plan.habits.is_empty()
+                    })
+                }));
+            }
+            Event::Challenged { claim, .. } => {
+                concerned.extend(executor_of(self, claim));
+                concerned.extend((0..self.parties.len()).filter(|index| {
+                    self.parties.get(*index).is_some_and(|one| !one.plan.habits.is_empty())
+                }));
+            }
+            Event::Demanded { challenge, .. } => {
+                let claim = self.settlement.challenge(challenge).map(|one| one.claim);
+                concerned.extend(claim.and_then(|claim| executor_of(self, &claim)));
+            }
+            Event::Revealed { claim, .. } => {
+                let challenges = self.settlement.claim(claim).map(|claim| &claim.challenges);
+                for id in challenges.into_iter().flatten() {
+                    let waits = self.settlement.challenge(id).filter(|one| one.is_open());
+                    concerned.extend(
+                        waits.and_then(|one| self.by_address.get(&one.challenger)).copied(),
+                    );
+                }
+            }
+            Event::ClaimFallen { claim, .. } => {
+                let job = self.settlement.claim(claim).map(|claim| claim.terms.job);
+                let job = job.and_then(|job| self.settlement.job(&job));
+                for claim in job.map(|job| job.claims.as_slice()).unwrap_or_default() {
+                    concerned.extend(executor_of(self, claim));
+                }
+                // Executors whose claim it kept away.
+                concerned.extend((0..self.parties.len()).filter(|index| {
+                    self.parties
+                        .get(*index)
+                        .is_some_and(|one| matches!(one.core, super::PartyCore::Executor(_)))
+                }));
+            }
+            Event::ChallengeLost { challenge, .. } => {
+                let claim = self.settlement.challenge(challenge).map(|one| one.claim);
+                concerned.extend(claim.and_then(|claim| executor_of(self, &claim)));
+            }
+            _ => {}
+        }
+        for index in concerned {
+            self.wake_soon(index);
+        }
+    }
+
+    fn rejected(&mut self, index: usize, pending: &Pending, rejection: &Rejection) {
+        self.audit_rejection(pending, rejection);
+        let block_ms = self.scenario.ledger.block_ms;
+        let Some(one) = self.parties.get_mut(index) else {
+            return;
+        };
+        one.rejections += 1;
+        // Whoever is refused often looks less often.
+        let pause_ms = block_ms * u64::from(one.rejections.min(8));
+        let at_ms = self.now_ms + pause_ms;
+        self.wake(index, at_ms);
+    }
+
+    fn audit_rejection(&mut self, pending: &Pending, rejection: &Rejection) {
+        let copied = self.by_address.get(&pending.sender).is_some_and(|index| {
+            self.parties.get(*index).is_some_and(|one| one.plan.watches_queue)
+        });
+        if copied {
+            self.audit.saw(Sometimes::CopiedMove);
+        }
+        let saw = match rejection {
+            Rejection::Nonce { .. } => Some(Sometimes::NonceTaken),
+            Rejection::TooEarly { .. } => Some(Sometimes::TooEarly),
+            Rejection::TooLate { .. } | Rejection::Over { .. } => Some(Sometimes::TooLate),
+            Rejection::NotBound => Some(Sometimes::Unbound),
+            Rejection::DemandsUsed => Some(Sometimes::DemandsUsed),
+            Rejection::Money(_) => Some(Sometimes::OutOfMoney),
+            Rejection::Fact(_) => match pending.action.as_ref() {
+                Action::Reveal { .. } => Some(Sometimes::BadAnswer),
+                _ => Some(Sometimes::DemandRefused),
+            },
+            Rejection::Referee(_) => Some(Sometimes::BadProof),
+            _ => None,
+        };
+        saw.into_iter().for_each(|saw| self.audit.saw(saw));
+    }
+
+    fn log_event(
+        &mut self,
+        index: usize,
+        pending: &Pending,
+        outcome: &Result<Vec<Event>, Rejection>,
+    ) {
+        let mut mixed = self.log_hash;
+        for word in [
+            self.now_ms,
+            index as u64,
+            pending.nonce,
+            super::fingerprint(&pending.action),
+            u64::from(outcome.is_ok()),
+        ] {
+            mixed = crate::dice::seed_of(mixed ^ word, word);
+        }
+        self.log_hash = mixed;
+        if let Some(log) = &mut self.log {
+            log.push(LogLine {
+                at_ms: self.now_ms,
+                submission: pending.submission,
+                group: self.parties.get(index).map_or(0, |one| one.group),
+                party: index,
+                action: pending.action.as_ref().clone(),
+                outcome: outcome.as_ref().map(|_| ()).map_err(ToString::to_string),
+            });
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A party: its real core, its habits, and the shell around them: journal, slots, clock, crashes.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use challenger::ChallengerCore;
+use executor::ExecutorCore;
+use ledger::{Core, Decision, View};
+use protocol::hash::{Commitment, Digest};
+use protocol::transaction::{Action, Address};
+
+use crate::strategy::Plan;
+
+/// The core of a party.
+#[derive(Clone, Debug)]
+pub(crate) enum PartyCore<C: Commitment> {
+    Executor(ExecutorCore<C>),
+    Challenger(ChallengerCore<C>),
+    /// Posts jobs and takes them back when nobody claims.
+    Client {
+        jobs: Vec<Digest>,
+        patience_ms: u64,
+    },
+}
+
+impl<C: Commitment> PartyCore<C> {
+    pub(crate) fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
+        match self {
+            Self::Executor(core) => core.decide(view),
+            Self::Challenger(core) => core.decide(view),
+            Self::Client { jobs, patience_ms } => cancellations(jobs, *patience_ms, view),
+        }
+    }
+
+    pub(crate) fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
+        match self {
+            Self::Executor(core) => core.next_look_ms(view),
+            Self::Challenger(core) => core.next_look_ms(view),
+            Self::Client { .. } => None,
+        }
+    }
+}
+
+/// Jobs that nobody's standing claim answers after the client's patience.
+fn cancellations<C: Commitment>(
+    jobs: &[Digest],
+    patience_ms: u64,
+    view: &View<C>,
+) -> Vec<Decision> {
+    use protocol::settlement::{ClaimStatus, JobStatus};
+    let settlement = &view.settlement;
+    let ripe = jobs.iter().filter(|id| {
+        settlement.job(id).is_some_and(|job| {
+            let standing = job.claims.iter().filter_map(|claim| settlement.claim(claim));
+            let mut standing = standing.filter(|claim| claim.status == ClaimStatus::Standing);
+            job.status == JobStatus::Open
+                && view.now_ms > job.posted_ms.saturating_add(patience_ms)
+                && standing.next().is_none()
+        })
+    });
+    ripe.map(|job| Decision {
+        action: Action::CancelJob { job: *job },
+        reason: "nobody answers the job".to_owned(),
+        deadline_ms: None,
+    })
+    .collect()
+}
+
+/// A transaction of a party that the ledger has not answered yet.
+#[derive(Clone, Debug)]
+pub(crate) struct InFlight {
+    pub(crate) nonce: u64,
+    pub(crate) fingerprint: u64,
+    pub(crate) action: Arc<Action>,
+    pub(crate) bid: u32,
+    pub(crate) sent_ms: u64,
+}
+
+/// One party of a world.
+#[derive(Clone, Debug)]
+pub(crate) struct Party<C: Commitment> {
+    pub(crate) group: usize,
+    pub(crate) address: Address,
+    pub(crate) plan: Plan<C>,
+    pub(crate) core: PartyCore<C>,
+    pub(crate) clock_skew_ms: i64,
+    pub(crate) in_flight: Vec<InFlight>,
+    pub(crate) busy_until_ms: u64,
+    pub(crate) down_until_ms: u64,
+    pub(crate) look_at_ms: Option<u64>,
+    /// Content of what it said, by what it was about: never two different ones.
+    pub(crate) said: Vec<(u64, u64)>,
+    pub(crate) gas_wei: u128,
+    pub(crate) rejections: u32,
+    pub(crate) transactions: u32,
+}
+
+fn hash_of(value: &impl Hash) -> u64 {
+    // The standard hasher with its fixed keys: the same on every machine and run.
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Content of a move.
+pub(crate) fn fingerprint(action: &Action) -> u64 {
+    hash_of(action)
+}
+
+/// What a move is about, where saying two things about it is equivocation.
+pub(crate) fn subject(action: &Action) -> Option<u64> {
+    match action {
+        Action::Reveal { claim, request, .. } => Some(hash_of(&(1u8, claim, request))),
+        Action::PostClaim { terms } => Some(hash_of(&(2u8, terms.job))),
+        _ => None,
+    }
+}
+
+impl<C: Commitment> Party<C> {
+    /// Its own clock.
+    pub(crate) fn clock_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add_signed(self.clock_skew_ms)
+    }
+
+    /// The first number of its sequence that nothing under way carries: a gap would hold up
+    /// everything behind it.
+    pub(crate) fn next_nonce(&self, ledger_nonce: u64) -> u64 {
+        let mut nonce = ledger_nonce;
+        while self.in_flight.iter().any(|one| one.nonce == nonce) {
+            nonce += 1;
+        }
+        nonce
+    }
+
+    /// Notes what it says; false when it said something else about the same before.
+    pub(crate) fn says(&mut self, action: &Action, fingerprint: u64) -> bool {
+        let Some(subject) = subject(action) else {
+            return true;
+        };
+        match self.said.iter().find(|(about, _)| *about == subject) {
+            Some((_, content)) => *content == fingerprint,
+            None => {
+                self.said.push((subject, fingerprint));
+                true
+            }
+        }
+    }
+}

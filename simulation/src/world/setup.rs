@@ -1,0 +1,669 @@
+//! How a world begins and ends: parties, deposits, jobs, runs; outcomes and profits.
+
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use challenger::{Case, ChallengerCore, Published};
+use executor::{ExecutorCore, claim_terms};
+use protocol::graph::Profile;
+use protocol::hash::{Commitment, Digest};
+use protocol::referee::Evidence;
+use protocol::settlement::{
+    ChallengeStatus, ClaimStatus, FallReason, Genesis, JobStatus, Settlement,
+};
+use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
+
+use super::{Arena, Ended, GroupEnd, Happening, Party, PartyCore, World, WorldJob};
+use crate::dice::{Dice, Purpose};
+use crate::invariants::{Audit, AuditedClaim, Invariant, ShapeBounds};
+use crate::library::{Known, LibraryError};
+use crate::lies::{Lie, parse_lie};
+use crate::scenario::{MILLIETHER, Scenario, ScenarioError, Side};
+use crate::strategy::{Plan, Publishing, Unbound};
+
+/// The account that credits deposits.
+const BANK: usize = 0;
+
+fn address_of(number: usize) -> Address {
+    let mut bytes = [0; 20];
+    bytes[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
+    Address(bytes)
+}
+
+/// Whether an outcome is one of those expected (`|` between alternatives).
+pub fn outcome_matches(expected: &str, outcome: &str) -> bool {
+    expected.is_empty() || expected.split('|').any(|one| one == outcome)
+}
+
+impl<C: Commitment> World<C> {
+    /// A world at its beginning: everybody has deposited, no job is posted yet.
+    ///
+    /// # Errors
+    /// When the scenario names what does not exist.
+    pub fn new(
+        arena: &Arc<Arena<C>>,
+        scenario: &Scenario,
+        seed: u64,
+    ) -> Result<Self, ScenarioError> {
+        let genesis = Genesis {
+            chain_id: 1,
+            bank: address_of(BANK),
+            parameters: scenario.parameters.apply(),
+        };
+        let model = arena.library.model(scenario.model as usize)?;
+        let bounds = ShapeBounds::of(model, genesis.parameters.arity_log2);
+        let dice = |purpose| Dice::new(seed, purpose);
+        let mut world = Self {
+            arena: Arc::clone(arena),
+            scenario: Arc::new(scenario.clone()),
+            now_ms: 0,
+            sequence: 0,
+            queue: BinaryHeap::new(),
+            settlement: Arc::new(Settlement::without_bounds(genesis)),
+            height: 0,
+            parties: Vec::new(),
+            by_address: BTreeMap::new(),
+            allies: Vec::new(),
+            jobs: Vec::new(),
+            runs: BTreeMap::new(),
+            waiting: Vec::new(),
+            block_at_ms: None,
+            history: VecDeque::new(),
+            accepted: Vec::new(),
+            withdrawn: BTreeMap::new(),
+            network: dice(Purpose::Network),
+            order: dice(Purpose::Ledger),
+            attack: dice(Purpose::Attack),
+            sampling: dice(Purpose::Sampling),
+            audit_dice: dice(Purpose::Audit),
+            submissions: 0,
+            events: 0,
+            disputes: 0,
+            bounds,
+            slack_ms: slack_ms(scenario),
+            guarded: false,
+            check_replay: false,
+            log_hash: seed,
+            log: None,
+            audit: Audit::default(),
+        };
+        world.populate()?;
+        world.begin(model.header().clone())?;
+        Ok(world)
+    }
+
+    fn populate(&mut self) -> Result<(), ScenarioError> {
+        let scenario = Arc::clone(&self.scenario);
+        for (group, spec) in scenario.party.iter().enumerate() {
+            let entry = self.arena.catalogue.get(&spec.strategy).ok_or_else(|| {
+                let (party, name) = (spec.name.clone(), spec.strategy.clone());
+                ScenarioError::UnknownStrategy { party, name }
+            })?;
+            let mut plan = (entry.plan)(crate::strategy::Numbers(&spec.with));
+            if let Some(lie) = &spec.lie {
+                let lie = parse_lie(lie).map_err(|error| ScenarioError::Field {
+                    field: format!("party {}: lie", spec.name),
+                    bounds: error.to_string(),
+                })?;
+                plan.lie = Some(lie);
+            }
+            plan.capital_milliether = spec.capital_milliether.unwrap_or(plan.capital_milliether);
+            plan.inference_ms = spec.inference_ms.unwrap_or(plan.inference_ms);
+            plan.slots = spec.slots.unwrap_or(plan.slots);
+            for _ in 0..spec.count {
+                self.add_party(group, plan.clone(), spec.clock_skew_ms);
+            }
+        }
+        self.guarded = self.parties.iter().any(|party| party.plan.guardian);
+        Ok(())
+    }
+
+    fn add_party(&mut self, group: usize, plan: Plan<C>, clock_skew_ms: i64) {
+        let index = self.parties.len();
+        let address = address_of(index + 1);
+        let core = match plan.side {
+            Side::Executor => PartyCore::Executor(ExecutorCore::new(address)),
+            Side::Challenger | Side::Stranger => {
+                let core = ChallengerCore::new(address, plan.policy).in_order(plan.order);
+                PartyCore::Challenger(core)
+            }
+            Side::Client => PartyCore::Client { jobs: Vec::new(), patience_ms: 600_000 },
+        };
+        if !plan.honest {
+            self.allies.push(address);
+        }
+        self.by_address.insert(address, index);
+        self.parties.push(Party {
+            group,
+            address,
+            plan,
+            core,
+            clock_skew_ms,
+            in_flight: Vec::new(),
+            busy_until_ms: 0,
+            down_until_ms: 0,
+            look_at_ms: None,
+            said: Vec::new(),
+            gas_wei: 0,
+            rejections: 0,
+            transactions: 0,
+        });
+    }
+
+    /// Deposits, the model, and when jobs will come.
+    fn begin(&mut self, header: protocol::graph::ModelHeader) -> Result<(), ScenarioError> {
+        let bank = address_of(BANK);
+        let mut actions: Vec<Action> = self
+            .parties
+            .iter()
+            .map(|party| Action::Deposit {
+                account: party.address,
+                amount_wei: u128::from(party.plan.capital_milliether) * MILLIETHER,
+            })
+            .collect();
+        actions.push(Action::RegisterModel { header });
+        let fees = u128::from(self.scenario.fee_milliether) * u128::from(self.scenario.jobs);
+        if self.client().is_none() {
+            let account = address_of(self.parties.len() + 1);
+            actions.push(Action::Deposit { account, amount_wei: fees * MILLIETHER });
+        }
+        for action in &actions {
+            let nonce = self.settlement.nonce(&bank);
+            let outcome = Arc::make_mut(&mut self.settlement).perform(0, bank, nonce, action);
+            if let Err(rejection) = outcome {
+                let (field, bounds) = ("capital_milliether".to_owned(), rejection.to_string());
+                return Err(ScenarioError::Field { field, bounds });
+            }
+            if let Action::Deposit { amount_wei, .. } = action {
+                self.audit.books.deposited_wei += amount_wei;
+            }
+            self.accepted.push((0, bank, nonce, Arc::new(action.clone())));
+        }
+        let inputs = self.arena.library.inputs(self.scenario.model as usize).max(1);
+        for number in 0..self.scenario.jobs as usize {
+            let posted_ms = 1_000 + self.scenario.job_every_ms * number as u64;
+            let input = (number + self.scenario.seed as usize) % inputs;
+            self.jobs.push(WorldJob { input, id: None });
+            self.schedule(posted_ms, Happening::Job(number));
+        }
+        Ok(())
+    }
+
+    fn client(&self) -> Option<usize> {
+        self.parties.iter().position(|party| party.plan.side == Side::Client && party.plan.honest)
+    }
+
+    /// The client posts a job. It reaches the ledger without delay: what is studied begins here.
+    pub(super) fn post_job(&mut self, number: usize) {
+        let Some(job) = self.jobs.get(number).cloned() else {
+            return;
+        };
+        let library = &self.arena.library;
+        let model = self.scenario.model as usize;
+        let (Ok(shared), Ok(input_root)) =
+            (library.model(model), library.input_root(model, job.input))
+        else {
+            return;
+        };
+        let parameters = self.settlement.parameters();
+        let terms = JobTerms {
+            model_root: shared.root(),
+            input_root,
+            profile: Profile::StrictF32,
+            fee_wei: u128::from(self.scenario.fee_milliether) * MILLIETHER,
+            stake_wei: parameters.stake_wei_min,
+            bond_wei: parameters.bond_wei_min,
+            window_ms: parameters.window_ms_min,
+        };
+        let sender = self
+            .client()
+            .and_then(|index| self.parties.get(index))
+            .map_or(address_of(self.parties.len() + 1), |party| party.address);
+        let nonce = self.settlement.nonce(&sender);
+        let action = Action::PostJob { terms };
+        let settlement = Arc::make_mut(&mut self.settlement);
+        let posted = settlement.perform(self.now_ms, sender, nonce, &action);
+        let id = posted.ok().and_then(|events| {
+            events.into_iter().find_map(|event| match event {
+                protocol::settlement::Event::JobPosted { job } => Some(job),
+                _ => None,
+            })
+        });
+        let Some(id) = id else { return };
+        self.height += 1;
+        // A job is older than every reorganisation: what is studied are claims and disputes.
+        self.history.clear();
+        if self.check_replay || self.accepted.len() < 4096 {
+            self.accepted.push((self.now_ms, sender, nonce, Arc::new(action)));
+        }
+        if let Some(job) = self.jobs.get_mut(number) {
+            job.id = Some(id);
+        }
+        if let Ok(truth) = self.arena.library.truth(model, job.input) {
+            self.audit.knows_truth(id, truth);
+        }
+        for party in 0..self.parties.len() {
+            let at_ms = self.now_ms + self.delay_ms();
+            self.schedule(at_ms, Happening::Heard { party, job: number });
+        }
+        if let Some(index) = self.client() {
+            if let Some(PartyCore::Client { jobs, .. }) =
+                self.parties.get_mut(index).map(|party| &mut party.core)
+            {
+                jobs.push(id);
+            }
+            self.wake(index, self.now_ms + 900_000);
+        }
+    }
+
+    /// A party that runs models puts the job behind what it already computes.
+    pub(super) fn heard(&mut self, index: usize, job: usize) {
+        if let Some(back_ms) = self.away_until_ms(index) {
+            self.schedule(back_ms, Happening::Heard { party: index, job });
+            return;
+        }
+        let now_ms = self.now_ms;
+        let Some(party) = self.parties.get_mut(index) else {
+            return;
+        };
+        let computes = match party.plan.side {
+            Side::Executor => true,
+            Side::Challenger => self.sampling.chance(party.plan.sampling_permille),
+            Side::Stranger | Side::Client => false,
+        };
+        if computes {
+            party.busy_until_ms = party.busy_until_ms.max(now_ms) + party.plan.inference_ms;
+            let at_ms = party.busy_until_ms;
+            self.schedule(at_ms, Happening::Computed { party: index, job });
+        } else {
+            self.wake(index, now_ms);
+        }
+    }
+
+    fn known(&self, input: usize, lie: Option<&Lie>) -> Result<Arc<Known<C>>, LibraryError> {
+        let (library, model) = (&self.arena.library, self.scenario.model as usize);
+        if let Some(known) = library.run(model, input, lie)? {
+            return Ok(known);
+        }
+        // A lie without a place in this model: the last operator is off instead.
+        match library.run(model, input, Some(&Lie::Selective))? {
+            Some(known) => Ok(known),
+            None => library.truth(model, input),
+        }
+    }
+
+    /// A party has run the model: an executor can claim, a challenger can check.
+    pub(super) fn computed(&mut self, index: usize, number: usize) {
+        let Some((input, id)) = self.jobs.get(number).and_then(|job| Some((job.input, job.id?)))
+        else {
+            return;
+        };
+        let Some((plan, address)) =
+            self.parties.get(index).map(|party| (party.plan.clone(), party.address))
+        else {
+            return;
+        };
+        let lie = match plan.side {
+            Side::Executor => plan.lie.as_ref(),
+            _ => plan.lie.as_ref().filter(|_| plan.corrupt_view),
+        };
+        let Ok(known) = self.known(input, lie) else {
+            return;
+        };
+        let terms = claim_terms(id, known.run.trace());
+        let terms = terms.map(|terms| self.unbind(&plan, terms, input));
+        let arity_log2 = self.settlement.parameters().arity_log2;
+        let published = self.published_for(number);
+        if let Some(party) = self.parties.get_mut(index) {
+            match &mut party.core {
+                PartyCore::Executor(core) => {
+                    core.remember(Arc::clone(&known.run), arity_log2);
+                    if let Some(terms) = terms {
+                        core.offer(terms);
+                    }
+                }
+                PartyCore::Challenger(core) => {
+                    core.watch(id, Case::of_run(Arc::clone(&known.run), published));
+                }
+                PartyCore::Client { .. } => {}
+            }
+        }
+        if plan.side == Side::Executor {
+            self.runs.insert((id, address), known);
+            let late_ms = match plan.publishing {
+                Publishing::Nothing => None,
+                Publishing::Late => Some(20_000),
+                Publishing::Everything | Publishing::Roots | Publishing::Wrong => Some(0),
+            };
+            if let Some(late_ms) = late_ms {
+                let happening = Happening::Published { party: index, job: number };
+                self.schedule(self.now_ms + late_ms, happening);
+            }
+        }
+        self.wake(index, self.now_ms);
+    }
+
+    /// What executors have published about a job so far. Without any: nothing.
+    fn published_for(&self, number: usize) -> Arc<Published<C>> {
+        let data = self.parties.iter().find_map(|party| {
+            let shown = party.plan.side == Side::Executor
+                && party.plan.publishing != Publishing::Nothing
+                && party.plan.publishing != Publishing::Late;
+            shown.then(|| self.publication(party, number)).flatten()
+        });
+        data.unwrap_or_default()
+    }
+
+    fn publication(&self, party: &Party<C>, number: usize) -> Option<Arc<Published<C>>> {
+        let job = self.jobs.get(number)?;
+        let known = self.known(job.input, party.plan.lie.as_ref()).ok()?;
+        Some(match party.plan.publishing {
+            Publishing::Nothing => return None,
+            Publishing::Everything | Publishing::Late => Arc::clone(&known.published),
+            Publishing::Roots => Arc::new(Published {
+                state_roots: known.published.state_roots.clone(),
+                ..Published::default()
+            }),
+            Publishing::Wrong => {
+                let other = self.known(job.input, Some(&Lie::WrongInput)).ok()?;
+                Arc::clone(&other.published)
+            }
+        })
+    }
+
+    /// A publication is complete: challengers that already watch get it.
+    pub(super) fn published(&mut self, index: usize, number: usize) {
+        let Some(id) = self.jobs.get(number).and_then(|job| job.id) else {
+            return;
+        };
+        let data = self.parties.get(index).and_then(|party| self.publication(party, number));
+        let Some(data) = data else { return };
+        for party in &mut self.parties {
+            let PartyCore::Challenger(core) = &mut party.core else {
+                continue;
+            };
+            if let Some(case) = core.case(&id) {
+                let case = case.with_published(Arc::clone(&data));
+                core.watch(id, case);
+            }
+        }
+    }
+
+    /// Makes a claim's terms say what they should not.
+    fn unbind(&self, plan: &Plan<C>, mut terms: ClaimTerms, input: usize) -> ClaimTerms {
+        let Some(how) = plan.unbound else {
+            return terms;
+        };
+        let zero = Digest::default();
+        match how {
+            Unbound::Output => terms.output_root.0[0] ^= 1,
+            Unbound::Input | Unbound::Replayed => {
+                let inputs = self.arena.library.inputs(self.scenario.model as usize).max(1);
+                let lie = (inputs == 1).then_some(Lie::WrongInput);
+                if let Ok(other) = self.known((input + 1) % inputs, lie.as_ref())
+                    && let Some(others) = claim_terms(terms.job, other.run.trace())
+                {
+                    terms = others;
+                    // Its own input committed in the place of the job's.
+                    terms.input_path.reverse();
+                }
+            }
+            Unbound::Short => drop(terms.output_path.pop()),
+            Unbound::Long => terms.output_path.push(zero),
+            Unbound::Naked => {
+                let roots = self.runs.values().next().map(|known| known.run.trace().tree());
+                terms.trace_root = roots.map_or(zero, |tree| tree.tree().root());
+            }
+            Unbound::Zero => {
+                (terms.trace_root, terms.output_root) = (zero, zero);
+            }
+            Unbound::Paths => terms.input_path = vec![zero; 4_096],
+        }
+        terms
+    }
+
+    /// The audit learns which run stands behind a claim.
+    pub(super) fn audit_claim(&mut self, id: Digest) {
+        let Some(claim) = self.settlement.claim(&id) else {
+            return;
+        };
+        let job = claim.terms.job;
+        let known = self.runs.get(&(job, claim.executor)).cloned();
+        let known = known.filter(|known| known.run.trace().root() == claim.terms.trace_root);
+        let truth = self.audit.books.claims.get(&job).and_then(|entry| entry.known.clone());
+        let is_true = truth.is_some_and(|truth| truth.run.trace().root() == claim.terms.trace_root);
+        let by_honest = self
+            .by_address
+            .get(&claim.executor)
+            .and_then(|index| self.parties.get(*index))
+            .is_some_and(|party| party.plan.honest);
+        let opened = std::collections::BTreeSet::new();
+        self.audit.books.claims.insert(id, AuditedClaim { known, is_true, by_honest, opened });
+    }
+
+    /// Last checks, once nothing happens any more.
+    pub(super) fn finish(&mut self) {
+        if !self.audit.violations.is_empty() {
+            return;
+        }
+        self.now_ms = self.now_ms.max(self.horizon_ms());
+        let deltas: Vec<(String, i128)> = self
+            .parties
+            .iter()
+            .filter(|party| party.plan.honest)
+            .map(|party| {
+                let name = self.scenario.party.get(party.group).map(|spec| spec.name.clone());
+                (name.unwrap_or_default(), self.delta_wei(party) + self.paid_fees_wei(party))
+            })
+            .collect();
+        let (parties, by_address) = (&self.parties, &self.by_address);
+        let honest = |address: &Address| {
+            by_address
+                .get(address)
+                .and_then(|index| parties.get(*index))
+                .is_some_and(|one| one.plan.honest)
+        };
+        let around = self.surroundings(&honest);
+        self.audit.ended(&around, &self.settlement, &deltas);
+        if self.check_replay && self.audit.violations.is_empty() {
+            self.replay();
+        }
+    }
+
+    /// What a client rightly paid for answers, and what its open jobs still hold.
+    fn paid_fees_wei(&self, party: &Party<C>) -> i128 {
+        if party.plan.side != Side::Client {
+            return 0;
+        }
+        let jobs = self.settlement.jobs().filter(|(_, job)| job.poster == party.address);
+        let paid = jobs.filter(|(_, job)| job.status != JobStatus::Cancelled);
+        paid.map(|(_, job)| job.terms.fee_wei as i128).sum()
+    }
+
+    fn replay(&mut self) {
+        let genesis = self.settlement.genesis().clone();
+        let mut again = Settlement::<C>::without_bounds(genesis);
+        for (at_ms, sender, nonce, action) in &self.accepted {
+            let taken = again.perform(*at_ms, *sender, *nonce, action);
+            if taken.is_err() {
+                break;
+            }
+        }
+        let same = again == *self.settlement;
+        let now_ms = self.now_ms;
+        self.audit.hold(Invariant::ReplayIsIdentical, now_ms, same, || {
+            "a replay of the accepted transactions gives another ledger".to_owned()
+        });
+    }
+
+    fn delta_wei(&self, party: &Party<C>) -> i128 {
+        let free_wei = self.settlement.money().free_wei(&party.address) as i128;
+        let locked_wei: u128 = self
+            .settlement
+            .claims()
+            .filter(|(_, claim)| {
+                claim.executor == party.address && claim.status == ClaimStatus::Standing
+            })
+            .map(|(_, claim)| claim.stake_wei)
+            .sum();
+        let deposited_wei = (u128::from(party.plan.capital_milliether) * MILLIETHER) as i128;
+        free_wei + locked_wei as i128 - deposited_wei
+    }
+
+    /// What is left of the world.
+    pub fn end(mut self) -> Ended {
+        let groups = (0..self.scenario.party.len()).map(|group| self.group_end(group)).collect();
+        let finality_ms = self
+            .settlement
+            .claims()
+            .filter_map(|(_, claim)| match claim.status {
+                ClaimStatus::Final { at_ms } => Some(at_ms - claim.posted_ms),
+                _ => None,
+            })
+            .collect();
+        let books = &self.audit.books.claims;
+        let honest_openings_max = self
+            .settlement
+            .claims()
+            .filter(|(id, _)| books.get(id).is_some_and(|entry| entry.by_honest))
+            .map(|(_, claim)| claim.reveals)
+            .max()
+            .unwrap_or(0);
+        Ended {
+            seed: self.scenario.seed,
+            disputes: self.disputes,
+            events: self.events,
+            end_ms: self.now_ms,
+            log_hash: self.log_hash,
+            violations: std::mem::take(&mut self.audit.violations),
+            sometimes: self.audit.sometimes(),
+            checks: self.audit.checks().to_vec(),
+            groups,
+            finality_ms,
+            honest_openings_max,
+            log: self.log.take().unwrap_or_default(),
+        }
+    }
+
+    fn group_end(&self, group: usize) -> GroupEnd {
+        let members: Vec<&Party<C>> =
+            self.parties.iter().filter(|party| party.group == group).collect();
+        let profit_wei = members
+            .iter()
+            .map(|party| self.delta_wei(party) + self.withdrawn_wei(party) - party.gas_wei as i128)
+            .sum();
+        let spec = self.scenario.party.get(group);
+        let plan = members.first().map(|party| &party.plan);
+        GroupEnd {
+            name: spec.map(|spec| spec.name.clone()).unwrap_or_default(),
+            strategy: spec.map(|spec| spec.strategy.clone()).unwrap_or_default(),
+            honest: plan.is_some_and(|plan| plan.honest),
+            side: plan.map_or(Side::Stranger, |plan| plan.side),
+            profit_wei,
+            outcome: self.outcome(&members),
+            disputes: self.disputes_of(&members),
+        }
+    }
+
+    fn withdrawn_wei(&self, party: &Party<C>) -> i128 {
+        self.withdrawn.get(&party.address).copied().unwrap_or(0) as i128
+    }
+
+    /// What became of a group: of its claims first, of its challenges otherwise.
+    fn outcome(&self, members: &[&Party<C>]) -> String {
+        let is_member = |address: &Address| members.iter().any(|one| one.address == *address);
+        let claims = self.settlement.claims().filter(|(_, claim)| is_member(&claim.executor));
+        let mut best = None;
+        for (_, claim) in claims {
+            let (rank, code) = match &claim.status {
+                ClaimStatus::Fallen { reason, .. } => (0, fall_code(reason)),
+                ClaimStatus::Final { .. } => (1, "final"),
+                ClaimStatus::Released { .. } => (2, "released"),
+                ClaimStatus::Standing => (3, "standing"),
+            };
+            if best.is_none_or(|(known, _)| rank < known) {
+                best = Some((rank, code));
+            }
+        }
+        if let Some((_, code)) = best {
+            return code.to_owned();
+        }
+        let challenges = self.settlement.challenges().filter(|(_, one)| is_member(&one.challenger));
+        let (mut won, mut lost, mut open) = (0, 0, 0);
+        for (_, challenge) in challenges {
+            match challenge.status {
+                ChallengeStatus::Won { .. } => won += 1,
+                ChallengeStatus::Lost => lost += 1,
+                ChallengeStatus::Open { .. } => open += 1,
+            }
+        }
+        let executes = members.iter().any(|one| one.plan.side == Side::Executor);
+        match (won, lost, open) {
+            (0, 0, 0) if executes && members.iter().any(|one| one.rejections > 0) => "refused",
+            (0, 0, 0) => "nothing",
+            (_, 0, 0) => "won",
+            (0, _, 0) => "upheld",
+            (_, _, 0) => "won-and-upheld",
+            _ => "open",
+        }
+        .to_owned()
+    }
+
+    /// Disputes that a group took part in, and how many ended as the truth demands.
+    fn disputes_of(&self, members: &[&Party<C>]) -> (u64, u64) {
+        let is_member = |address: &Address| members.iter().any(|one| one.address == *address);
+        let is_honest = |address: &Address| {
+            let index = self.by_address.get(address);
+            index.and_then(|index| self.parties.get(*index)).is_some_and(|one| one.plan.honest)
+        };
+        let (mut all, mut right) = (0, 0);
+        for (_, challenge) in self.settlement.challenges() {
+            let Some(claim) = self.settlement.claim(&challenge.claim) else {
+                continue;
+            };
+            if !is_member(&challenge.challenger) && !is_member(&claim.executor) {
+                continue;
+            }
+            let entry = self.audit.books.claims.get(&challenge.claim);
+            let is_true = entry.is_some_and(|entry| entry.is_true);
+            let by_honest = entry.is_some_and(|entry| entry.by_honest);
+            let won = matches!(challenge.status, ChallengeStatus::Won { .. });
+            let lost = matches!(challenge.status, ChallengeStatus::Lost);
+            all += 1;
+            // Where both sides are dishonest, either may lose; the ledger must only end it.
+            right += u64::from(match (is_honest(&challenge.challenger), by_honest) {
+                (true, _) => won && !is_true || !is_true && !lost,
+                (false, true) => lost,
+                (false, false) => won || lost,
+            });
+        }
+        (all, right)
+    }
+}
+
+fn fall_code(reason: &FallReason) -> &'static str {
+    match reason {
+        FallReason::Silence(_) => "fraud/silence",
+        FallReason::Refuted(Evidence::Step { .. } | Evidence::Leaf { .. }) => "fraud/step",
+        FallReason::Refuted(Evidence::Contradiction { .. } | Evidence::StateValue { .. }) => {
+            "fraud/binding"
+        }
+    }
+}
+
+/// How much later than its printed bound anything may end: somebody has to look and send.
+fn slack_ms(scenario: &Scenario) -> u64 {
+    const PARTY_MS: u64 = 30_000;
+    let outages: u64 = scenario.outage.iter().map(|outage| 2 * outage.for_ms).sum();
+    let network = &scenario.network;
+    let losses = u64::from(network.loss_permille) * network.resend_ms / 20;
+    let reorganised = u64::from(scenario.ledger.reorganisation_permille.min(1))
+        * u64::from(scenario.ledger.reorganisation_blocks)
+        * scenario.ledger.block_ms;
+    PARTY_MS
+        + 4 * scenario.ledger.block_ms
+        + 4 * network.delay_ms_max
+        + outages
+        + losses
+        + 4 * reorganised
+}
