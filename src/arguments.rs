@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Compares this machine's arithmetic with the law on a model, before the first stake.
     Preflight(Preflight),
+    /// Attacks the protocol in simulated worlds. Exit 0: nothing broke, 1: something did.
+    Sim(Sim),
 }
 
 /// Choices of the engine.
@@ -152,4 +154,132 @@ pub(crate) struct Preflight {
     pub(crate) import: ImportChoices,
     #[command(flatten)]
     pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sim {
+    #[command(subcommand)]
+    pub(crate) command: SimCommand,
+    /// Threads; all cores unless given. Never changes what is found.
+    #[arg(long, global = true, env = "REBUT_THREADS")]
+    pub(crate) threads: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SimCommand {
+    /// Plays scenario files and compares each with its expected outcome.
+    Run(SimRun),
+    /// Plays made-up worlds from a seed and checks every invariant after every event.
+    Swarm(SimSwarm),
+    /// Plays one world again, told event by event: a seed of a swarm, or a scenario file.
+    Replay(SimReplay),
+    /// Shrinks a failing scenario to the smallest that still fails, and writes a test.
+    Shrink(SimShrink),
+    /// Plays a scenario over a grid or a Latin hypercube of its fields.
+    Sweep(SimSweep),
+    /// Searches for the attack that wins most.
+    BestResponse(SimBestResponse),
+    /// Lists the strategies.
+    Strategies,
+    /// Plays a swarm, crowds, a sweep and searches, and writes one HTML file.
+    Report(SimReport),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimRun {
+    /// Scenario files, or folders of them.
+    #[arg(required = true)]
+    pub(crate) scenario: Vec<PathBuf>,
+    /// Seeds of each scenario, counted up from its own.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seeds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimSwarm {
+    /// How long to play.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// How many worlds to play instead, however long it takes.
+    #[arg(long)]
+    pub(crate) worlds: Option<u64>,
+    /// Decides everything: a number, decimal or 0x and hexadecimal (a commit's hash will do).
+    #[arg(long, default_value = "1")]
+    pub(crate) seed: String,
+    /// Worlds under the real commitment and models, in thousandths.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) real_permille: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimReplay {
+    /// A scenario file, or the seed of a swarm's world: decimal or 0x and hexadecimal.
+    pub(crate) what: String,
+    /// The seed is of a world under the real commitment.
+    #[arg(long)]
+    pub(crate) real: bool,
+    /// Prints the scenario too.
+    #[arg(long)]
+    pub(crate) scenario: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimShrink {
+    /// A scenario file, or the seed of a swarm's world.
+    pub(crate) what: String,
+    /// The seed is of a world under the real commitment.
+    #[arg(long)]
+    pub(crate) real: bool,
+    /// File for the minimal scenario.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimSweep {
+    /// The sweep file.
+    pub(crate) sweep: PathBuf,
+    /// Table to write; cells that it already holds are not played again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: PathBuf,
+    /// The same table as Parquet, once all cells are played.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) parquet: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimBestResponse {
+    /// Plays in all.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) plays: u64,
+    /// Decides everything.
+    #[arg(long, default_value = "1")]
+    pub(crate) seed: String,
+    /// What a false answer is worth to the attacker if it becomes final, in thousandths of an
+    /// ether.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) gain_milliether: u64,
+    /// A scenario file with the honest parties and the parameters; one executor and one prompt
+    /// challenger at the default parameters unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimReport {
+    /// File for the report.
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub(crate) out: PathBuf,
+    /// Seconds of the swarm.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// Decides everything.
+    #[arg(long, default_value = "1")]
+    pub(crate) seed: String,
+    /// A sweep to play as well.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sweep: Option<PathBuf>,
+    /// Plays of each search for the best attack.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) plays: u64,
 }

@@ -25,6 +25,8 @@ pub(crate) enum CommandError {
     Ledger(#[from] ledger::LedgerError),
     #[error(transparent)]
     Verdict(#[from] ledger::verdict::VerdictError),
+    #[error(transparent)]
+    Scenario(#[from] simulation::scenario::ScenarioError),
     #[error("argument {argument}: {reason}")]
     Argument { argument: &'static str, reason: String },
     #[error("{what}: {reason}")]
@@ -46,6 +48,7 @@ impl CommandError {
             Self::Walk(_) => "walk",
             Self::Ledger(_) => "ledger",
             Self::Verdict(_) => "verdict",
+            Self::Scenario(_) => "scenario",
             Self::Argument { .. } => "argument",
             Self::System { .. } => "system",
         }

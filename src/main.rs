@@ -6,6 +6,7 @@ mod error;
 mod load;
 mod print;
 mod progress;
+mod shipped;
 mod summary;
 
 use std::io::IsTerminal as _;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Dispute(dispute) => commands::dispute::run(&dispute, json),
         Command::Replay(replay) => commands::replay::run(&replay, json),
         Command::Preflight(preflight) => commands::preflight::run(&preflight, json),
+        Command::Sim(sim) => commands::sim::run(&sim, json),
     };
     match outcome {
         Ok(falls) => ExitCode::from(if falls { FALLS } else { DONE }),

@@ -3,16 +3,21 @@
 //! Dishonest ways to compute ([`Lie`]), dishonest ways to play ([`Muted`], [`Stubborn`]) around the
 //! real cores, and a [`Stage`] on which the real executor and challenger meet at a real ledger.
 
+pub mod arenas;
+pub mod best_response;
 pub mod dice;
 pub mod invariants;
 pub mod library;
 mod lies;
 mod play;
+pub mod report;
 pub mod scenario;
+pub mod shrink;
 mod stage;
 pub mod statistics;
 pub mod strategy;
 pub mod swarm;
+pub mod sweep;
 pub mod toy;
 mod walk;
 pub mod world;

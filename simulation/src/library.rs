@@ -32,7 +32,9 @@ pub enum LibraryError {
 pub struct Known<C: Commitment> {
     /// The run.
     pub run: Arc<Run<C>>,
-    /// Whether it says the same as the honest run.
+    /// Whether nothing is wrong with it, inside and outside.
+    pub honest: bool,
+    /// Whether it says the same as the honest run: a lie inside a layer may not reach its end.
     pub is_true: bool,
     /// Everything a dispute can ask for, published.
     pub published: Arc<Published<C>>,
@@ -180,7 +182,12 @@ impl<C: Commitment> Library<C> {
             }
         };
         let runner = Runner { engine: &self.engine, model: &shared, conduct: conduct.as_ref() };
-        let trace = runner.run(state)?;
+        let trace = match (runner.run(state), lie) {
+            (Ok(trace), _) => trace,
+            // A lie that drives the model out of its numbers cannot be told.
+            (Err(RunError::Operator { .. }), Some(_)) => return Ok(None),
+            (Err(error), _) => return Err(error.into()),
+        };
         let is_true = match lie {
             None => true,
             Some(_) => self.truth(model, input)?.run.trace().root() == trace.root(),
@@ -195,6 +202,6 @@ impl<C: Commitment> Library<C> {
                 }
             }
         }
-        Ok(Some(Known { run, is_true, published: Arc::new(published) }))
+        Ok(Some(Known { run, honest: lie.is_none(), is_true, published: Arc::new(published) }))
     }
 }

@@ -286,9 +286,14 @@ impl<C: Commitment> Conduct<C> for Lying<C> {
                     .iter()
                     .zip(operands)
                     .map(|(operand, given)| match model.header().source(operand.value) {
-                        Some(ValueSource::Input(_)) => with_element(given, 0, |bits| {
-                            if bits == 0x3F80_0000 { 0x3F00_0000 } else { 0x3F80_0000 }
-                        }),
+                        Some(ValueSource::Input(_)) => {
+                            let float = given.kind().element == ElementType::F32;
+                            with_element(given, 0, |bits| match (float, bits) {
+                                (true, 0x3F80_0000) => 0x3F00_0000,
+                                (true, _) => 0x3F80_0000,
+                                (false, _) => bits ^ 1,
+                            })
+                        }
                         _ => (*given).clone(),
                     })
                     .collect();

@@ -38,8 +38,11 @@ pub fn make_up<C: Commitment>(
         job_every_ms: dice.between(500, 30_000),
         ..Scenario::default()
     };
-    let honest = dice.pick(&EXECUTORS).copied().unwrap_or("honest");
-    scenario.party.push(PartySpec::new("executor", honest));
+    let deserted = dice.chance(40);
+    if !deserted {
+        let honest = dice.pick(&EXECUTORS).copied().unwrap_or("honest");
+        scenario.party.push(PartySpec::new("executor", honest));
+    }
     let guarded = !dice.chance(20);
     if guarded {
         let guardian = dice.pick(&GUARDIANS).copied().unwrap_or("prompt");
@@ -49,7 +52,7 @@ pub fn make_up<C: Commitment>(
         let companion = dice.pick(&COMPANIONS).copied().unwrap_or("prompt");
         scenario.party.push(PartySpec::new("companion", companion));
     }
-    if dice.chance(100) {
+    if deserted || dice.chance(100) {
         scenario.party.push(PartySpec::new("client", "client"));
     }
     for number in 0..dice.between(1, 3) {
@@ -287,26 +290,4 @@ pub fn play<C: Commitment>(
     }
     world.play();
     Ok(world.end())
-}
-
-/// Plays the worlds `from..until` of a swarm.
-///
-/// # Errors
-/// When a world cannot be set up, which no made-up scenario causes.
-pub fn play_range<C: Commitment>(
-    arena: &Arc<Arena<C>>,
-    seed: u64,
-    commitment: CommitmentKind,
-    worlds: std::ops::Range<u64>,
-) -> Result<Totals, ScenarioError> {
-    let names = dishonest(arena);
-    let mut totals = Totals::default();
-    for index in worlds {
-        let world_seed = seed_of(seed, index);
-        let scenario = make_up(arena, &names, world_seed, commitment);
-        // One world in 64 is replayed from its transactions.
-        let ended = play(arena, &scenario, false, index % 64 == 0)?;
-        totals.add(&scenario, &ended);
-    }
-    Ok(totals)
 }

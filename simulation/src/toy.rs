@@ -52,8 +52,13 @@ pub struct ToySize {
     pub width: u64,
 }
 
-/// A model of integer rows: each layer adds a weight row, multiplies by another, and adds to every
-/// element the sum of the row. `None` when a size is 0 or over the protocol's limits.
+/// Every this many layers one spreads the sum of its row to all elements.
+const SPREAD_EVERY: u32 = 5;
+
+/// A model of integer rows, in which every element of every layer reaches the output and no sum
+/// leaves 64 bits. Each layer adds a weight row and multiplies by another; then some add the sum of
+/// the row to every element, the others take the larger of the two and subtract the first row
+/// again. `None` when a size is 0 or over the protocol's limits.
 pub fn toy_model<C: Commitment>(size: ToySize) -> Option<Model<C>> {
     let shape = Shape::new(&[size.width])?;
     let row = TensorType { element: ElementType::I64, shape: shape.clone() };
@@ -70,30 +75,39 @@ pub fn toy_model<C: Commitment>(size: ToySize) -> Option<Model<C>> {
     for layer in 0..size.layers {
         let input = if layer == 0 { 0 } else { first_output + 4 * layer - 1 };
         let (added, factor) = (1 + 2 * layer, 2 + 2 * layer);
-        let output = first_output + 4 * layer;
+        let sum = first_output + 4 * layer;
+        let product = sum + 1;
+        let spreads = layer % SPREAD_EVERY == 0;
         nodes.push(node(map(MapFunction::Add), vec![of(input, &row), of(added, &row)], &row));
-        nodes.push(node(
-            map(MapFunction::Multiply),
-            vec![of(output, &row), of(factor, &row)],
-            &row,
-        ));
-        nodes.push(node(Operator::Reduce { fold: Fold::Sum }, vec![of(output + 1, &row)], &scalar));
-        nodes.push(node(
-            map(MapFunction::Add),
-            vec![of(output + 1, &row), of(output + 2, &scalar)],
-            &row,
-        ));
+        nodes.push(node(map(MapFunction::Multiply), vec![of(sum, &row), of(factor, &row)], &row));
+        if spreads {
+            let reduce = Operator::Reduce { fold: Fold::Sum };
+            nodes.push(node(reduce, vec![of(product, &row)], &scalar));
+            let operands = vec![of(product, &row), of(product + 1, &scalar)];
+            nodes.push(node(map(MapFunction::Add), operands, &row));
+        } else {
+            let operands = vec![of(sum, &row), of(product, &row)];
+            nodes.push(node(map(MapFunction::Maximum), operands, &row));
+            let operands = vec![of(product + 1, &row), of(added, &row)];
+            nodes.push(node(map(MapFunction::Subtract), operands, &row));
+        }
         layers.push(Layer {
             first_operator: 4 * layer,
             operator_count: 4,
             live_in: vec![input],
-            live_out: vec![output + 3],
+            live_out: vec![product + 2],
         });
-        for number in [added, factor] {
-            let element = |at: u64| ((at * 7 + u64::from(number) * 13) % 23) as i64 - 11;
-            weights.push(Tensor::from_i64(&shape, (0..size.width).map(element).collect())?);
-        }
-        names.extend(["add", "multiply", "sum", "spread"].map(|name| format!("{layer}/{name}")));
+        let addend = |at: u64| ((at * 7 + u64::from(layer) * 13) % 23) as i64 - 11;
+        // 1, 2, 4 or 5 where rows are spread, never 0: nothing may be lost.
+        let multiplier = |at: u64| match (spreads, at % 4) {
+            (_, 0) => 1,
+            (_, 1) | (false, _) => 2,
+            (true, 2) => 4,
+            (true, _) => 5,
+        };
+        weights.push(Tensor::from_i64(&shape, (0..size.width).map(addend).collect())?);
+        weights.push(Tensor::from_i64(&shape, (0..size.width).map(multiplier).collect())?);
+        names.extend(["add", "multiply", "fold", "spread"].map(|name| format!("{layer}/{name}")));
     }
     let graph =
         Graph { inputs: vec![row.clone()], weights: vec![row; weights.len()], nodes, layers };

@@ -17,15 +17,8 @@ use simulation::{Cast, Lie, Lying, Outcome, Played, Role, Stage, actor_key, pars
 use super::dispute::{runtime, tell};
 use crate::arguments::Demo;
 use crate::error::{CommandError, system};
+use crate::shipped::{IMAGES, SHIPPED, image_bits};
 use crate::{load, print, summary};
-
-/// The models that the binary carries.
-const SHIPPED: [(&str, &[u8]); 2] = [
-    ("digits-cnn", include_bytes!("../../models/digits-cnn.onnx")),
-    ("digits-transformer", include_bytes!("../../models/digits-transformer.onnx")),
-];
-/// A test image of the digit 3.
-const IMAGE: &[u8] = include_bytes!("../../models/samples/digit-3.npy");
 
 /// The first model's verdict, and all of them by name.
 #[derive(Debug, Serialize)]
@@ -82,10 +75,7 @@ fn input_for(model: &Model) -> Result<HashMap<String, Tensor>, CommandError> {
         let count = kind.shape.count();
         let image = Shape::new(&[1, 1, 8, 8]).is_some_and(|shape| shape == kind.shape);
         let bits: Vec<u64> = match image {
-            true => IMAGE[IMAGE.len().saturating_sub(256)..]
-                .chunks(4)
-                .map(|four| four.iter().rev().fold(0, |bits, byte| (bits << 8) | u64::from(*byte)))
-                .collect(),
+            true => image_bits(IMAGES[0]),
             false => (0..count)
                 .map(|index| match kind.element {
                     protocol::tensor::ElementType::F32 => {

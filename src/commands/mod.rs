@@ -6,4 +6,5 @@ pub(crate) mod inspect;
 pub(crate) mod preflight;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod sim;
 pub(crate) mod verify;

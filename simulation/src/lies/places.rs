@@ -83,7 +83,8 @@ pub(super) fn weight_bit<C: Commitment>(model: &Model<C>) -> Option<Model<C>> {
     };
     let chosen = bias.filter(number).or_else(largest)?;
     let tensor = weights.get_mut(chosen)?;
-    *tensor = with_element(tensor, tensor.shape().count() / 2, |bits| bits ^ (1 << 22));
+    let bit = if tensor.kind().element == ElementType::F32 { 22 } else { 0 };
+    *tensor = with_element(tensor, tensor.shape().count() / 2, |bits| bits ^ (1 << bit));
     model.with_weights_unlike_commitment(weights)
 }
 

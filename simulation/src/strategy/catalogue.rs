@@ -141,8 +141,8 @@ fn honest<C: Commitment>() -> Vec<Entry<C>> {
                 think_ms: n.or("think_ms", 800),
                 ..Plan::honest(Side::Executor)
             };
-        "honest-narrow", "", "final|released", "an executor that sends one transaction at a time",
-            |_| Plan { slots: 1, ..Plan::honest(Side::Executor) };
+        "honest-narrow", "", "final|released", "an executor that sends few transactions at a time",
+            |n| Plan { slots: n.or("slots", 16) as u32, ..Plan::honest(Side::Executor) };
         "honest-crash-prone", "F45", "final|released", "an executor that crashes and restarts",
             |n| Plan {
                 crashes: Some(Crashes {
@@ -394,7 +394,7 @@ fn paying<C: Commitment>() -> Vec<Entry<C>> {
         "double-settler", "E39", "final|released|fraud/step", "settles twice, claims twice",
             |_| executor().with(Replayer::default()).with(Twice { later_ms: 1_500 });
         "costly-demands", "E41", "upheld", "demands as much as it can pay for",
-            |_| everything().with(DemandAnything).with(Idle);
+            |_| Plan { transactions_max: 1_000, ..everything() }.with(DemandAnything).with(Idle);
         "lazy", "E42", "nothing", "a challenger that signs off without running",
             |_| nothing(Side::Challenger);
     }

@@ -165,7 +165,8 @@ impl Forge {
         }
     }
 
-    fn reveal(&self, reveal: &mut Reveal) {
+    /// Forges one answer.
+    pub fn forge(&self, reveal: &mut Reveal) {
         let at_leaf = matches!(self.forgery, Forgery::LeafSwitched | Forgery::Garbage);
         match reveal {
             Reveal::Node { children } => self.children(children),
@@ -204,7 +205,7 @@ impl<C: Commitment> Strategy<C> for Forge {
     fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
         for intent in &mut intents {
             if let Action::Reveal { reveal, .. } = &mut intent.action {
-                self.reveal(reveal);
+                self.forge(reveal);
             }
         }
         intents
@@ -250,48 +251,56 @@ impl<C: Commitment> Strategy<C> for DemandAnything {
         let turns: Vec<(Digest, Digest)> =
             own_turns(sight).map(|(id, challenge)| (id, challenge.claim)).collect();
         for (challenge, claim) in turns {
-            let Some(claim) = sight.view.settlement.claim(&claim) else {
-                continue;
-            };
-            let facts = &claim.facts;
-            let header = facts.header();
-            let (states, operators) = (header.state_count(), header.operator_count);
-            let mut showings = Vec::new();
-            let model = sight
-                .cases
-                .and_then(|cases| cases.case(&claim.terms.job))
-                .map(|case| case.model().clone());
-            let layer = sight.dice.below(u64::from(header.layer_count)) as u32;
-            let operator = sight.dice.below(u64::from(operators)) as u32;
-            if let Some(model) = &model {
-                let proof = model.layer_proof(layer).map(|proof| Showing::Layer { proof });
-                let node = model.node_proof(operator).map(|proof| Showing::Operator { proof });
-                showings.extend(proof.into_iter().chain(node));
-            }
-            let boundary = sight.dice.below(u64::from(states)) as u32;
-            let trees = [
-                TreeId::Trace {},
-                TreeId::State { boundary },
-                TreeId::Subtrace { layer },
-                TreeId::Tensor { operator },
-            ];
-            let tree = sight.dice.pick(&trees).copied().unwrap_or(TreeId::Trace {});
-            let depth = sight.dice.below(4) as u32;
-            let index = sight.dice.below(1 << depth);
-            let requests = [
-                Request::Node { tree, depth, index },
-                Request::Node { tree, depth: 0, index: 0 },
-                Request::Subtrace { layer },
-                Request::Leaf { operator, leaf: sight.dice.below(4) },
-                Request::Accumulators { operator, element: sight.dice.below(200) },
-            ];
-            if let Some(request) = sight.dice.pick(&requests).copied() {
+            const TRIES: usize = 12;
+            let candidate = (0..TRIES).find_map(|_| legal_demand(sight, &claim));
+            if let Some((showings, request)) = candidate {
                 intents.push(Intent::new(Action::Demand { challenge, showings, request }));
             }
         }
         intents
     }
     boxed!();
+}
+
+/// Something at random that can be demanded of a claim, if the dice hit one.
+fn legal_demand<C: Commitment>(
+    sight: &mut Sight<'_, C>,
+    claim: &Digest,
+) -> Option<(Vec<Showing>, Request)> {
+    let claim = sight.view.settlement.claim(claim)?;
+    let header = claim.facts.header();
+    let layer = sight.dice.below(u64::from(header.layer_count)) as u32;
+    let operator = sight.dice.below(u64::from(header.operator_count)) as u32;
+    let boundary = sight.dice.below(u64::from(header.state_count())) as u32;
+    let model = sight.cases.and_then(|cases| cases.case(&claim.terms.job)).map(|case| case.model());
+    let shown = model.and_then(|model| {
+        let layer = Showing::Layer { proof: model.layer_proof(layer)? };
+        Some(vec![layer, Showing::Operator { proof: model.node_proof(operator)? }])
+    });
+    let showings = shown.unwrap_or_default();
+    let trees = [
+        TreeId::Trace {},
+        TreeId::State { boundary },
+        TreeId::Subtrace { layer },
+        TreeId::Tensor { operator },
+    ];
+    let tree = sight.dice.pick(&trees).copied()?;
+    let depth = sight.dice.below(4) as u32;
+    let index = sight.dice.below(1 << depth);
+    let requests = [
+        Request::Node { tree, depth, index },
+        Request::Node { tree, depth: 0, index: 0 },
+        Request::Subtrace { layer },
+        Request::Leaf { operator, leaf: sight.dice.below(4) },
+        Request::Accumulators { operator, element: sight.dice.below(200) },
+    ];
+    let request = sight.dice.pick(&requests).copied()?;
+    let mut facts = claim.facts.clone();
+    for showing in &showings {
+        // What cannot be shown is refused by the ledger as well: part of the play.
+        let _ = facts.show(showing);
+    }
+    facts.check_request(&request).is_ok().then_some((showings, request))
 }
 
 /// How a refutation is wrong.

@@ -60,6 +60,8 @@ pub struct Pending {
     pub arrives_ms: u64,
     /// Number of its submission.
     pub submission: u64,
+    /// Its content, mixed to one word.
+    pub fingerprint: u64,
 }
 
 /// What a dishonest party sees.

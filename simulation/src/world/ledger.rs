@@ -29,7 +29,7 @@ impl<C: Commitment> World<C> {
         }
         self.block_at_ms = None;
         self.maybe_reorganise();
-        let mut taken = self.choose();
+        let mut taken = self.take_from_queue();
         let remembers = self.scenario.ledger.reorganisation_permille > 0;
         if remembers {
             self.remember(&taken);
@@ -62,7 +62,7 @@ impl<C: Commitment> World<C> {
     }
 
     /// Takes out of the queue what the next block holds, in order.
-    fn choose(&mut self) -> Vec<Pending> {
+    fn take_from_queue(&mut self) -> Vec<Pending> {
         let now_ms = self.now_ms;
         let (mut taken, mut left) = (Vec::new(), Vec::new());
         for pending in std::mem::take(&mut self.waiting) {
@@ -221,7 +221,27 @@ impl<C: Commitment> World<C> {
         for event in events {
             self.tell(event);
         }
-        self.wake_soon(index);
+        match pending.action.as_ref() {
+            // What comes next is the other side's answer, or the end of its time.
+            Action::Demand { challenge, .. } => self.wake_at_deadline(index, challenge),
+            Action::Reveal { claim, .. } => {
+                let ids = self.settlement.claim(claim).map(|claim| claim.challenges.clone());
+                for id in ids.unwrap_or_default() {
+                    self.wake_at_deadline(index, &id);
+                }
+            }
+            _ => self.wake_soon(index),
+        }
+    }
+
+    fn wake_at_deadline(&mut self, index: usize, challenge: &protocol::hash::Digest) {
+        let floor_ms = self.settlement.parameters().move_floor_ms;
+        let challenge = self.settlement.challenge(challenge);
+        if let Some(at_ms) = challenge.and_then(|challenge| challenge.deadline_ms(floor_ms)) {
+            let skew_ms = self.parties.get(index).map_or(0, |one| one.clock_skew_ms);
+            let at_ms = (at_ms + 1).saturating_add_signed(-skew_ms);
+            self.wake(index, at_ms.max(self.now_ms + 1));
+        }
     }
 
     /// Wakes those whom an event concerns.
@@ -290,8 +310,12 @@ impl<C: Commitment> World<C> {
             return;
         };
         one.rejections += 1;
-        // Whoever is refused often looks less often.
-        let pause_ms = block_ms * u64::from(one.rejections.min(8));
+        // Who is refused for nothing but noise looks less often; an honest party has clocks.
+        let pause_ms = if one.plan.honest {
+            block_ms / 2
+        } else {
+            block_ms * u64::from(one.rejections.min(8))
+        };
         let at_ms = self.now_ms + pause_ms;
         self.wake(index, at_ms);
     }
@@ -331,7 +355,7 @@ impl<C: Commitment> World<C> {
             self.now_ms,
             index as u64,
             pending.nonce,
-            super::fingerprint(&pending.action),
+            pending.fingerprint,
             u64::from(outcome.is_ok()),
         ] {
             mixed = crate::dice::seed_of(mixed ^ word, word);

@@ -18,6 +18,7 @@ use crate::dice::Dice;
 use crate::invariants::{Audit, Books, Invariant, ShapeBounds, Sometimes, Surroundings, Violation};
 use crate::library::{Known, Library};
 use crate::scenario::{OutageKind, Scenario, Side};
+use crate::strategy::habits::{Forge, Forgery};
 use crate::strategy::{Catalogue, Intent, Pending, Sight};
 
 pub(crate) use party::{Party, PartyCore};
@@ -56,6 +57,59 @@ enum Happening {
 struct WorldJob {
     input: usize,
     id: Option<Digest>,
+}
+
+/// What a searched attacker does at one of its looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// What its strategy plans.
+    #[default]
+    AsPlanned,
+    /// Nothing at all.
+    Nothing,
+    /// No answers, everything else.
+    NoAnswers,
+    /// Everything, but shortly before each deadline.
+    LastSecond,
+    /// Answers with flipped bits.
+    Forged,
+    /// Everything but challenges.
+    NoChallenges,
+}
+
+impl Choice {
+    /// All of them; the first is as planned.
+    pub const ALL: &'static [Self] = &[
+        Self::AsPlanned,
+        Self::Nothing,
+        Self::NoAnswers,
+        Self::LastSecond,
+        Self::Forged,
+        Self::NoChallenges,
+    ];
+
+    fn apply(self, mut intents: Vec<Intent>) -> Vec<Intent> {
+        match self {
+            Self::AsPlanned => {}
+            Self::Nothing => intents.clear(),
+            Self::NoAnswers => {
+                intents.retain(|intent| !matches!(intent.action, Action::Reveal { .. }));
+            }
+            Self::NoChallenges => {
+                intents.retain(|intent| !matches!(intent.action, Action::Challenge { .. }));
+            }
+            Self::LastSecond => intents.iter_mut().for_each(|intent| {
+                let late_ms = intent.deadline_ms.map(|at_ms| at_ms.saturating_sub(2_500));
+                intent.not_before_ms = late_ms.unwrap_or(intent.not_before_ms);
+            }),
+            Self::Forged => intents.iter_mut().for_each(|intent| {
+                if let Action::Reveal { reveal, .. } = &mut intent.action {
+                    Forge { forgery: Forgery::Garbage }.forge(reveal);
+                }
+            }),
+        }
+        intents
+    }
 }
 
 /// One line of a world's log.
@@ -170,6 +224,8 @@ pub struct GroupEnd {
     pub outcome: String,
     /// Disputes that it took part in, and how many ended as the truth demands.
     pub disputes: (u64, u64),
+    /// Whether a false claim of it became final.
+    pub false_final: bool,
 }
 
 impl<C: Commitment> World<C> {
@@ -181,6 +237,40 @@ impl<C: Commitment> World<C> {
     /// Checks at the end that a replay of the accepted transactions gives the same ledger.
     pub fn check_replay(&mut self) {
         self.check_replay = true;
+    }
+
+    /// Stops auditing: a search plays worlds that may break, and looks at the money only.
+    pub fn without_audit(&mut self) {
+        self.audit.stop();
+    }
+
+    /// Plays on until a dishonest party is about to look; false at the end.
+    pub fn to_next_choice(&mut self) -> bool {
+        loop {
+            let next = self.queue.peek().map(|Reverse((at_ms, _, happening))| (*at_ms, *happening));
+            let Some((at_ms, happening)) = next else {
+                return false;
+            };
+            if let Happening::Look(index) = happening
+                && self.parties.get(index).is_some_and(|one| {
+                    !one.plan.honest && one.look_at_ms == Some(at_ms) && one.choice.is_none()
+                })
+            {
+                return true;
+            }
+            if !self.step() {
+                return false;
+            }
+        }
+    }
+
+    /// Decides what the party does that is about to look.
+    pub fn choose(&mut self, choice: Choice) {
+        if let Some(Reverse((_, _, Happening::Look(index)))) = self.queue.peek().copied()
+            && let Some(one) = self.parties.get_mut(index)
+        {
+            one.choice = Some(choice);
+        }
     }
 
     /// The world's time.
@@ -354,7 +444,11 @@ impl<C: Commitment> World<C> {
         }
         let next_ms = one.core.next_look_ms(&view);
         let skew_ms = one.clock_skew_ms;
-        let intents = self.intents(index, &view, decisions);
+        let mut intents = self.intents(index, &view, decisions);
+        let choice = self.parties.get_mut(index).and_then(|one| one.choice.take());
+        if let Some(choice) = choice {
+            intents = choice.apply(intents);
+        }
         drop(view);
         let held_ms = self.send_all(index, intents);
         // The core's times are on its own clock.
@@ -503,12 +597,15 @@ impl<C: Commitment> World<C> {
     fn submit(&mut self, index: usize, sending: &InFlight) {
         let submission = self.submissions;
         self.submissions += 1;
-        if self.scenario.dropped.binary_search(&submission).is_ok() {
-            return;
-        }
-        let Some(sender) = self.parties.get(index).map(|one| one.address) else {
+        let Some((sender, honest)) =
+            self.parties.get(index).map(|one| (one.address, one.plan.honest))
+        else {
             return;
         };
+        // Only of dishonest parties: an honest message that is lost for ever proves nothing.
+        if !honest && self.scenario.dropped.binary_search(&submission).is_ok() {
+            return;
+        }
         let network = self.scenario.network.clone();
         let faults = self.faults();
         let copies = 1 + u32::from(faults && self.network.chance(network.duplicate_permille));
@@ -528,6 +625,7 @@ impl<C: Commitment> World<C> {
                 bid: sending.bid,
                 arrives_ms,
                 submission,
+                fingerprint: sending.fingerprint,
             });
             self.plan_block(arrives_ms);
             self.show_queue(arrives_ms);

@@ -1,6 +1,5 @@
 //! A party: its real core, its habits, and the shell around them: journal, slots, clock, crashes.
 
-use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -94,11 +93,57 @@ pub(crate) struct Party<C: Commitment> {
     pub(crate) gas_wei: u128,
     pub(crate) rejections: u32,
     pub(crate) transactions: u32,
+    /// What a search has decided for its next look.
+    pub(crate) choice: Option<super::Choice>,
+}
+
+/// A fast hasher without keys: the same on every machine and run. What is hashed are moves of the
+/// simulation's own parties, none of whom looks for collisions.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Mixer {
+    fn mix(&mut self, word: u64) {
+        let wide =
+            u128::from(self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        self.0 = (wide >> 64) as u64 ^ (wide as u64).rotate_left(29);
+    }
+}
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut words = bytes.chunks_exact(8);
+        for word in &mut words {
+            self.mix(word.try_into().map_or(0, u64::from_le_bytes));
+        }
+        for byte in words.remainder() {
+            self.mix(u64::from(*byte));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.mix(u64::from(value));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.mix(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.mix(value);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.mix(value as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 fn hash_of(value: &impl Hash) -> u64 {
-    // The standard hasher with its fixed keys: the same on every machine and run.
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = Mixer::default();
     value.hash(&mut hasher);
     hasher.finish()
 }

@@ -51,6 +51,9 @@ impl<C: Commitment> World<C> {
             parameters: scenario.parameters.apply(),
         };
         let model = arena.library.model(scenario.model as usize)?;
+        for input in 0..arena.library.inputs(scenario.model as usize) {
+            arena.library.truth(scenario.model as usize, input)?;
+        }
         let bounds = ShapeBounds::of(model, genesis.parameters.arity_log2);
         let dice = |purpose| Dice::new(seed, purpose);
         let mut world = Self {
@@ -147,6 +150,7 @@ impl<C: Commitment> World<C> {
             gas_wei: 0,
             rejections: 0,
             transactions: 0,
+            choice: None,
         });
     }
 
@@ -562,6 +566,12 @@ impl<C: Commitment> World<C> {
             profit_wei,
             outcome: self.outcome(&members),
             disputes: self.disputes_of(&members),
+            false_final: self.settlement.claims().any(|(id, claim)| {
+                let entry = self.audit.books.claims.get(id);
+                matches!(claim.status, ClaimStatus::Final { .. })
+                    && entry.is_some_and(|entry| !entry.is_true)
+                    && members.iter().any(|one| one.address == claim.executor)
+            }),
         }
     }
 

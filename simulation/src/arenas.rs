@@ -1,0 +1,198 @@
+//! Both arenas: toy worlds for volume, worlds of real models for a share of the seeds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering as Atomic};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use inference::{Engine, Model, Tensor};
+use protocol::hash::Keccak;
+
+use crate::dice::seed_of;
+use crate::library::{Library, LibraryError, TOY_SIZES};
+use crate::scenario::{CommitmentKind, Scenario, ScenarioError};
+use crate::strategy::Catalogue;
+use crate::swarm::{Totals, dishonest, make_up, play};
+use crate::toy::Toy;
+use crate::world::{Arena, Ended};
+
+/// A real model with some inputs by name.
+pub type RealModel = (Arc<Model<Keccak>>, Vec<HashMap<String, Tensor>>);
+
+/// The worlds that scenarios can be played in. Clones share what they have computed.
+#[derive(Clone, Debug)]
+pub struct Arenas {
+    toy: Arc<Arena<Toy>>,
+    real: Option<Arc<Arena<Keccak>>>,
+}
+
+impl Arenas {
+    /// Toy worlds, and worlds of these real models if there are any.
+    ///
+    /// # Errors
+    /// When a toy model cannot be made.
+    pub fn new(engine: &Engine, models: Vec<RealModel>) -> Result<Self, LibraryError> {
+        let library = Library::of_toys(engine.clone(), &TOY_SIZES)?;
+        let toy = Arc::new(Arena { library, catalogue: Catalogue::default() });
+        let real = (!models.is_empty()).then(|| {
+            let library = Library::of_models(engine.clone(), models);
+            Arc::new(Arena { library, catalogue: Catalogue::default() })
+        });
+        Ok(Self { toy, real })
+    }
+
+    /// The toy worlds.
+    pub fn toy(&self) -> &Arc<Arena<Toy>> {
+        &self.toy
+    }
+
+    /// The worlds of real models.
+    ///
+    /// # Errors
+    /// When no real model was given.
+    pub fn real(&self) -> Result<&Arc<Arena<Keccak>>, LibraryError> {
+        self.real.as_ref().ok_or(LibraryError::Missing { what: "real models".to_owned() })
+    }
+
+    /// Adds a strategy of your own to the toy worlds.
+    pub fn add_toy_strategy(&mut self, entry: crate::strategy::Entry<Toy>) {
+        match Arc::get_mut(&mut self.toy) {
+            Some(arena) => arena.catalogue.add(entry),
+            None => tracing::warn!("the arena is in use; add strategies before playing"),
+        }
+    }
+
+    /// Plays one scenario to its end.
+    ///
+    /// # Errors
+    /// When the scenario names what does not exist.
+    pub fn play(&self, scenario: &Scenario, keep_log: bool) -> Result<Ended, ScenarioError> {
+        match scenario.commitment {
+            CommitmentKind::Toy => play(&self.toy, scenario, keep_log, true),
+            CommitmentKind::Real => play(self.real()?, scenario, keep_log, true),
+        }
+    }
+
+    /// The scenario of a swarm's seed.
+    ///
+    /// # Errors
+    /// When real worlds are wanted and no real model was given.
+    pub fn made_up(&self, seed: u64, kind: CommitmentKind) -> Result<Scenario, ScenarioError> {
+        Ok(match kind {
+            CommitmentKind::Toy => make_up(&self.toy, &dishonest(&self.toy), seed, kind),
+            CommitmentKind::Real => make_up(self.real()?, &dishonest(self.real()?), seed, kind),
+        })
+    }
+}
+
+/// How a swarm is played.
+#[derive(Clone, Copy, Debug)]
+pub struct SwarmPlan {
+    /// Decides everything.
+    pub seed: u64,
+    /// Threads; never changes what is found.
+    pub threads: usize,
+    /// Worlds under the real commitment, in thousandths.
+    pub real_permille: u32,
+    /// Worlds; `None` for as many as the caller lets start.
+    pub worlds: Option<u64>,
+}
+
+/// Worlds that one thread plays between two looks at the clock.
+const BATCH: u64 = 64;
+
+struct Progress {
+    next: u64,
+    early: BTreeMap<u64, Totals>,
+    totals: Totals,
+    failure: Option<ScenarioError>,
+}
+
+/// Plays a swarm. `go_on` is asked before each batch, with what is known so far.
+///
+/// The totals of the same number of worlds are the same on any number of threads.
+///
+/// # Errors
+/// When a world cannot be set up.
+pub fn swarm(
+    arenas: &Arenas,
+    plan: &SwarmPlan,
+    go_on: &(dyn Fn(&Totals) -> bool + Sync),
+) -> Result<Totals, ScenarioError> {
+    let next_batch = AtomicU64::new(0);
+    let progress = Mutex::new(Progress {
+        next: 0,
+        early: BTreeMap::new(),
+        totals: Totals::default(),
+        failure: None,
+    });
+    let lock = || progress.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        for _ in 0..plan.threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    {
+                        let known = lock();
+                        if known.failure.is_some() || !go_on(&known.totals) {
+                            return;
+                        }
+                    }
+                    let batch = next_batch.fetch_add(1, Atomic::Relaxed);
+                    let first = batch * BATCH;
+                    let last = (first + BATCH).min(plan.worlds.unwrap_or(u64::MAX));
+                    if first >= last {
+                        return;
+                    }
+                    let played = play_batch(arenas, plan, first..last);
+                    let mut known = lock();
+                    match played {
+                        Ok(totals) => drop(known.early.insert(batch, totals)),
+                        Err(error) => known.failure = Some(error),
+                    }
+                    // In the order of the worlds, so that sums do not depend on the threads.
+                    loop {
+                        let next = known.next;
+                        let Some(totals) = known.early.remove(&next) else { break };
+                        known.totals.join(totals);
+                        known.next += 1;
+                    }
+                }
+            });
+        }
+    });
+    let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match progress.failure {
+        Some(error) => Err(error),
+        None => {
+            let mut totals = progress.totals;
+            progress.early.into_values().for_each(|late| totals.join(late));
+            Ok(totals)
+        }
+    }
+}
+
+fn play_batch(
+    arenas: &Arenas,
+    plan: &SwarmPlan,
+    worlds: std::ops::Range<u64>,
+) -> Result<Totals, ScenarioError> {
+    let toy_names = dishonest(&arenas.toy);
+    let mut totals = Totals::default();
+    for index in worlds {
+        let seed = seed_of(plan.seed, index);
+        let real = seed_of(seed, 1) % 1000 < u64::from(plan.real_permille);
+        // One world in 64 is replayed from its transactions.
+        let check_replay = index % 64 == 0;
+        let (scenario, ended) = if real {
+            let arena = arenas.real()?;
+            let scenario = make_up(arena, &dishonest(arena), seed, CommitmentKind::Real);
+            let ended = play(arena, &scenario, false, check_replay)?;
+            (scenario, ended)
+        } else {
+            let scenario = make_up(&arenas.toy, &toy_names, seed, CommitmentKind::Toy);
+            let ended = play(&arenas.toy, &scenario, false, check_replay)?;
+            (scenario, ended)
+        };
+        totals.add(&scenario, &ended);
+    }
+    Ok(totals)
+}

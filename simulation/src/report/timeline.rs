@@ -1,0 +1,102 @@
+//! A dispute as swim lanes: one lane for each group of parties, one mark for each transaction.
+
+use std::fmt::Write as _;
+
+use super::chart::{escape, short};
+use crate::scenario::{OutageKind, Scenario};
+use crate::world::Ended;
+
+const WIDTH: f64 = 1_100.0;
+const LANE: f64 = 34.0;
+const LEFT: f64 = 150.0;
+const MARKS_MAX: usize = 400;
+
+/// The timeline of a world.
+pub(super) fn timeline(scenario: &Scenario, ended: &Ended) -> String {
+    let lanes = scenario.party.len();
+    let height = LANE * lanes as f64 + 46.0;
+    let last_ms = ended.log.last().map_or(1, |line| line.at_ms).max(1);
+    let across = |at_ms: u64| LEFT + at_ms as f64 / last_ms as f64 * (WIDTH - LEFT - 20.0);
+    let mut svg = format!(
+        "<svg class=wide viewBox=\"0 0 {WIDTH} {height}\" role=img aria-label=\"timeline\"><title>Timeline</title>"
+    );
+    for (number, party) in scenario.party.iter().enumerate() {
+        let y = 20.0 + LANE * number as f64;
+        let _ = write!(
+            svg,
+            "<text class=label x={:.1} y={:.1} text-anchor=end>{}</text><text class=tick x={:.1} y={:.1} text-anchor=end>{}</text><line class=grid x1={LEFT} x2={:.1} y1={y:.1} y2={y:.1} />",
+            LEFT - 10.0,
+            y,
+            escape(&party.name),
+            LEFT - 10.0,
+            y + 12.0,
+            escape(&party.strategy),
+            WIDTH - 20.0
+        );
+        for outage in scenario.outage.iter().filter(|outage| outage.party == party.name) {
+            let kind = match outage.kind {
+                OutageKind::Censored => "censored",
+                OutageKind::Partitioned => "cut off",
+                OutageKind::Crashed => "down",
+            };
+            let until_ms = outage.from_ms
+                + outage.for_ms * u64::from(2 * outage.slices - 1) / u64::from(outage.slices);
+            let (from, until) =
+                (across(outage.from_ms.min(last_ms)), across(until_ms.min(last_ms)));
+            let _ = write!(
+                svg,
+                "<rect class=outage x={from:.1} y={:.1} width={:.1} height=20><title>{kind}</title></rect>",
+                y - 10.0,
+                (until - from).max(2.0)
+            );
+        }
+    }
+    for line in ended.log.iter().take(MARKS_MAX) {
+        let y = 20.0 + LANE * line.group as f64;
+        let class = if line.outcome.is_ok() { "taken" } else { "refused" };
+        let kind = match line.action.name() {
+            "post-claim" => "claim",
+            "challenge" => "challenge",
+            "demand" => "demand",
+            "reveal" => "reveal",
+            "refute" => "refute",
+            "call-time" => "time",
+            _ => "other",
+        };
+        let outcome = line.outcome.as_ref().err().map_or("taken", String::as_str);
+        let _ = write!(
+            svg,
+            "<circle class=\"{class} {kind}\" cx={:.1} cy={y:.1} r=4.5><title>{} s: {} — {}</title></circle>",
+            across(line.at_ms),
+            line.at_ms as f64 / 1e3,
+            line.action.name(),
+            escape(outcome)
+        );
+    }
+    for part in 0..=5u64 {
+        let at_ms = last_ms * part / 5;
+        let _ = write!(
+            svg,
+            "<text class=tick x={:.1} y={:.1} text-anchor=middle>{} s</text>",
+            across(at_ms),
+            height - 8.0,
+            short(at_ms as f64 / 1e3)
+        );
+    }
+    svg.push_str("</svg><p class=legend>");
+    for (kind, text) in [
+        ("claim", "claim"),
+        ("challenge", "challenge"),
+        ("demand", "demand"),
+        ("reveal", "reveal"),
+        ("refute", "refutation"),
+        ("time", "time called"),
+        ("other", "other"),
+    ] {
+        let _ = write!(svg, "<span class=\"key {kind}\"></span>{text} ");
+    }
+    svg.push_str(
+        "<span class=\"key hollow\"></span>refused <span class=\"key outage\"></span>outage</p>",
+    );
+    svg
+}

@@ -1,0 +1,72 @@
+//! `rebut sim best-response`: what the best attack wins.
+
+use simulation::arenas::Arenas;
+use simulation::best_response::{Found, Hunt, base, hunt_on};
+use simulation::scenario::{ParameterPatch, Scenario};
+
+use super::{scenario_at, seed_of};
+use crate::arguments::SimBestResponse;
+use crate::error::CommandError;
+use crate::print;
+
+pub(super) fn run(
+    arenas: &Arenas,
+    arguments: &SimBestResponse,
+    threads: usize,
+    json: bool,
+) -> Result<bool, CommandError> {
+    let base = match &arguments.scenario {
+        Some(path) => scenario_at(path)?,
+        None => base(),
+    };
+    let plan = Hunt {
+        seed: seed_of(&arguments.seed)?,
+        plays: arguments.plays.max(1_000),
+        gain_milliether: arguments.gain_milliether,
+        base,
+    };
+    let found = hunt_on(arenas, &plan, threads)?;
+    if json {
+        print::json(&found)?;
+    } else {
+        tell(&found);
+    }
+    Ok(found.profitable)
+}
+
+fn tell(found: &Found) {
+    let [mean, low, high] = found.best_ether;
+    match &found.outside {
+        Some(which) => println!("parameters: OUTSIDE the bounds: {which}"),
+        None => println!("parameters: inside the bounds"),
+    }
+    println!(
+        "best attack of {} + {} plays: {} wins {mean:+.4} ether (95 %: {low:+.4} … {high:+.4}); \
+         the best single play of the tree search {:+.4}; honest play wins {:+.4}",
+        found.plays.0, found.plays.1, found.strategy, found.tree_ether, found.honest_ether
+    );
+    if found.profitable {
+        println!("PROFITABLE. The play:");
+        found.moves.iter().take(60).for_each(|line| println!("{line}"));
+        println!("\n{}", found.scenario);
+    } else {
+        println!("no profitable attack found: a lower bound on what can be won, not a proof");
+    }
+}
+
+/// Parameter sets for the report: the default, and one outside the bounds.
+pub(super) fn sets() -> Vec<(String, Scenario)> {
+    let mut short = base();
+    short.parameters = ParameterPatch { window_ms_min: Some(500), ..ParameterPatch::default() };
+    let mut free = base();
+    free.parameters = ParameterPatch {
+        reward_permille: Some(1_000),
+        challenge_cost_milliether: Some(0),
+        ..ParameterPatch::default()
+    };
+    vec![
+        ("default".to_owned(), base()),
+        ("a window of half a second".to_owned(), short),
+        ("the whole stake as reward".to_owned(), free),
+    ]
+}

@@ -1,0 +1,208 @@
+//! `rebut sim swarm`: as many worlds as the time allows.
+
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::scenario::CommitmentKind;
+use simulation::statistics::rate;
+use simulation::swarm::Totals;
+
+use super::seed_of;
+use crate::arguments::SimSwarm;
+use crate::error::CommandError;
+use crate::print;
+
+#[derive(Debug, Serialize)]
+pub(super) struct StrategyLine {
+    name: String,
+    disputes: u64,
+    expected: u64,
+    unexpected: u64,
+    attacker_profit_mean_wei: f64,
+    attacker_profit_ci95: [f64; 2],
+    parties: u64,
+    outcomes: std::collections::BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct ViolationLine {
+    invariant: &'static str,
+    replay: String,
+    at_ms: u64,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    seed: u64,
+    version: &'static str,
+    worlds: u64,
+    disputes: u64,
+    disputes_per_second: f64,
+    disputes_per_second_per_thread: f64,
+    seconds: f64,
+    threads: usize,
+    real_worlds: u64,
+    real_disputes: u64,
+    transactions: u64,
+    virtual_hours: f64,
+    log_hash: String,
+    violations: usize,
+    violation_rate_ci95_high: f64,
+    violated: Vec<ViolationLine>,
+    sometimes_missed: Vec<&'static str>,
+    strategies: Vec<StrategyLine>,
+}
+
+/// Plays a swarm with a bar that shows disputes a second.
+pub(super) fn play(
+    arenas: &Arenas,
+    plan: &SwarmPlan,
+    seconds: Option<u64>,
+    json: bool,
+) -> Result<(Totals, f64), CommandError> {
+    let started = Instant::now();
+    let bar = bar(plan.worlds.or(seconds).unwrap_or(0), json);
+    let go_on = |known: &Totals| {
+        let elapsed = started.elapsed();
+        let rate = known.disputes as f64 / elapsed.as_secs_f64().max(1e-3);
+        bar.set_message(format!("{} disputes, {rate:.0}/s", known.disputes));
+        bar.set_position(if plan.worlds.is_some() { known.worlds } else { elapsed.as_secs() });
+        plan.worlds.is_some() || seconds.is_none_or(|seconds| elapsed.as_secs() < seconds)
+    };
+    let totals = swarm(arenas, plan, &go_on)?;
+    bar.finish_and_clear();
+    Ok((totals, started.elapsed().as_secs_f64()))
+}
+
+fn bar(length: u64, json: bool) -> ProgressBar {
+    use std::io::IsTerminal as _;
+    if json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+pub(super) fn strategy_lines(totals: &Totals) -> Vec<StrategyLine> {
+    let lines = totals.strategies.iter().map(|(name, tally)| {
+        let [low, high] = tally.profit_ether.interval_95();
+        StrategyLine {
+            name: name.clone(),
+            disputes: tally.disputes,
+            expected: tally.expected,
+            unexpected: tally.disputes - tally.expected,
+            attacker_profit_mean_wei: tally.profit_ether.mean * 1e18,
+            attacker_profit_ci95: [low * 1e18, high * 1e18],
+            parties: tally.profit_ether.count,
+            outcomes: tally.outcomes.clone(),
+        }
+    });
+    lines.collect()
+}
+
+pub(super) fn run(
+    arenas: &Arenas,
+    arguments: &SimSwarm,
+    threads: usize,
+    json: bool,
+) -> Result<bool, CommandError> {
+    let plan = SwarmPlan {
+        seed: seed_of(&arguments.seed)?,
+        threads,
+        real_permille: arguments.real_permille.min(1000),
+        worlds: arguments.worlds,
+    };
+    if !json {
+        eprintln!(
+            "swarm: seed {}, {} threads, {} thousandths of the worlds under keccak-256",
+            plan.seed, plan.threads, plan.real_permille
+        );
+    }
+    let seconds = arguments.worlds.is_none().then_some(arguments.seconds);
+    let (totals, seconds) = play(arenas, &plan, seconds, json)?;
+    let missed = totals.sometimes_missed();
+    let per_second = totals.disputes as f64 / seconds.max(1e-9);
+    let violated: Vec<ViolationLine> = totals
+        .violations
+        .iter()
+        .take(20)
+        .map(|(seed, kind, violation)| ViolationLine {
+            invariant: violation.invariant.name(),
+            replay: match kind {
+                CommitmentKind::Toy => format!("rebut sim replay 0x{seed:016x}"),
+                CommitmentKind::Real => format!("rebut sim replay --real 0x{seed:016x}"),
+            },
+            at_ms: violation.at_ms,
+            detail: violation.detail.clone(),
+        })
+        .collect();
+    let strategies = strategy_lines(&totals);
+    let unexpected: u64 = strategies.iter().map(|line| line.unexpected).sum();
+    let report = Report {
+        seed: plan.seed,
+        version: env!("CARGO_PKG_VERSION"),
+        worlds: totals.worlds,
+        disputes: totals.disputes,
+        disputes_per_second: per_second,
+        disputes_per_second_per_thread: per_second / threads as f64,
+        seconds,
+        threads,
+        real_worlds: totals.real.0,
+        real_disputes: totals.real.1,
+        transactions: totals.events,
+        virtual_hours: totals.virtual_ms as f64 / 3.6e6,
+        log_hash: format!("{:016x}", totals.log_hash),
+        violations: totals.violations.len(),
+        violation_rate_ci95_high: rate(totals.violations.len() as u64, totals.disputes).high,
+        violated,
+        sometimes_missed: missed.clone(),
+        strategies,
+    };
+    let failed = report.violations > 0 || !missed.is_empty() || unexpected > 0;
+    if json {
+        print::json(&report)?;
+        return Ok(failed);
+    }
+    let ether = |wei: f64| format!("{:+.4}", wei / 1e18);
+    let rows = report.strategies.iter().map(|line| {
+        let [low, high] = line.attacker_profit_ci95;
+        vec![
+            line.name.clone(),
+            line.disputes.to_string(),
+            line.unexpected.to_string(),
+            ether(line.attacker_profit_mean_wei),
+            format!("{} … {}", ether(low), ether(high)),
+        ]
+    });
+    print::table(
+        &["strategy", "disputes", "unexpected", "profit, ether", "95 % interval"],
+        rows.collect(),
+    );
+    for line in &report.violated {
+        println!(
+            "BROKEN: {} at {} ms: {}\n        {}",
+            line.invariant, line.at_ms, line.detail, line.replay
+        );
+    }
+    if !missed.is_empty() {
+        println!("NEVER HAPPENED: {}", missed.join("; "));
+    }
+    println!(
+        "{} disputes in {} worlds ({} disputes under keccak-256), {:.0} a second, {} violations \
+         (95 %: fewer than {:.1e} of the disputes), event log {}",
+        report.disputes,
+        report.worlds,
+        report.real_disputes,
+        per_second,
+        report.violations,
+        report.violation_rate_ci95_high,
+        report.log_hash
+    );
+    Ok(failed)
+}
