@@ -13,6 +13,9 @@ use protocol::settlement::{
 };
 use protocol::transaction::{Action, Address, SignatureError};
 
+/// The budget of either side.
+const CLOCK_MS: u64 = 120_000;
+
 const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
 
 /// A claim with a flipped bit in the product, challenged and opened down to the trace.
@@ -145,7 +148,7 @@ fn time_is_called_neither_early_nor_twice_and_silence_loses() {
     let call = Action::CallTime { challenge };
     let game = game
         .rejects(Who::Stranger, call.clone(), Rejection::TooEarly { at_ms: deadline + 1 })
-        .wait(60_000)
+        .wait(CLOCK_MS)
         // At the deadline itself the executor is still in time, and nobody may call it.
         .rejects(Who::Stranger, call.clone(), Rejection::TooEarly { at_ms: deadline + 1 })
         .wait(1);
@@ -165,7 +168,7 @@ fn time_is_called_neither_early_nor_twice_and_silence_loses() {
 fn a_spent_budget_still_leaves_the_floor_for_each_move() {
     let (game, run) = disputed(None);
     let action = demand(&game, Who::Challenger, &[], TRACE);
-    let game = game.accepts(Who::Challenger, action).wait(60_000);
+    let game = game.accepts(Who::Challenger, action).wait(CLOCK_MS);
     let action = reveal(&game, TRACE, run.open_trace());
     let game = game.accepts(Who::Executor, action);
     let inside = Request::Subtrace { layer: 0 };
@@ -186,7 +189,7 @@ fn an_upheld_claim_costs_the_challenger_and_pays_the_replies() {
     let action = demand(&game, Who::Challenger, &[], TRACE);
     let game = game.accepts(Who::Challenger, action);
     let action = reveal(&game, TRACE, run.open_trace());
-    let game = game.accepts(Who::Executor, action).wait(60_001);
+    let game = game.accepts(Who::Executor, action).wait(CLOCK_MS + 1);
     let challenge = game.challenge(Who::Challenger);
     let game = game.accepts(Who::Stranger, Action::CallTime { challenge });
     let parameters = Parameters::default();
@@ -218,7 +221,7 @@ fn rival_claims_run_their_windows_at_once_and_the_earliest_that_stands_wins() {
     );
     // The liar is silent; its fall costs the rival no time beyond its own window.
     let action = demand(&game, Who::Challenger, &[], TRACE);
-    let game = game.accepts(Who::Challenger, action).wait(60_001);
+    let game = game.accepts(Who::Challenger, action).wait(CLOCK_MS + 1);
     let challenge = game.challenge(Who::Challenger);
     let game = game
         .accepts(Who::Stranger, Action::CallTime { challenge })
@@ -233,7 +236,7 @@ fn challengers_share_and_challenging_oneself_loses_half_the_stake_or_more() {
     let (game, _) = disputed(Some((0, 1)));
     let game = game.challenges(Who::Second, Who::Executor);
     let action = demand(&game, Who::Challenger, &[], TRACE);
-    let game = game.accepts(Who::Challenger, action).wait(60_001);
+    let game = game.accepts(Who::Challenger, action).wait(CLOCK_MS + 1);
     let challenge = game.challenge(Who::Challenger);
     let game = game.accepts(Who::Stranger, Action::CallTime { challenge });
     assert_eq!(game.delta(Who::Challenger), game.delta(Who::Second), "no single winner");
@@ -251,7 +254,7 @@ fn half_the_stake_burns_however_many_challengers_claim_their_costs() {
         game = game.challenges(Who::Challenger, Who::Executor);
     }
     let action = demand(&game, Who::Challenger, &[], TRACE);
-    let game = game.accepts(Who::Challenger, action).wait(60_001);
+    let game = game.accepts(Who::Challenger, action).wait(CLOCK_MS + 1);
     let pending = game.state.challenges().find(|(_, one)| one.pending().is_some());
     let challenge = *pending.unwrap().0;
     let game = game.accepts(Who::Stranger, Action::CallTime { challenge });

@@ -11,7 +11,9 @@ pub struct Parameters {
     pub window_ms_min: u64,
     /// Most time for challenges that a job may name.
     pub window_ms_max: u64,
-    /// Budget of the executor in each challenge.
+    /// Budget of the executor in each challenge. Safe from `demands_max` times the time of one
+    /// reply, plus the longest time for which an honest executor may be cut off, censored or down:
+    /// behind that only `move_floor_ms` is left for each reply (`docs/simulation.md`, clocks).
     pub executor_clock_ms: u64,
     /// Budget of the challenger in each challenge.
     pub challenger_clock_ms: u64,
@@ -58,8 +60,8 @@ impl Default for Parameters {
         Self {
             window_ms_min: 60_000,
             window_ms_max: 30 * 24 * 3_600_000,
-            executor_clock_ms: 60_000,
-            challenger_clock_ms: 60_000,
+            executor_clock_ms: 120_000,
+            challenger_clock_ms: 120_000,
             move_floor_ms: 5_000,
             stake_wei_min: ETHER,
             bond_wei_min: ETHER / 10,
@@ -68,7 +70,7 @@ impl Default for Parameters {
             challenge_cost_wei: ETHER / 100,
             reward_permille: 400,
             arity_log2: 4,
-            demands_max: 64,
+            demands_max: 24,
         }
     }
 }

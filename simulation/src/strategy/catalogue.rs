@@ -306,10 +306,12 @@ fn playing<C: Commitment>() -> Vec<Entry<C>> {
         "attack-and-defend", "C23", "fraud/step|fraud/silence|final",
             "claims falsely and claims that its own claim is false", |_| liar().with(Meddler);
         "copycat", "C24", "upheld|won|nothing", "copies waiting moves of others, with a higher bid",
-            |_| Plan { watches_queue: true, ..nothing(Side::Challenger) }.with(Copycat);
+            |_| Plan { watches_queue: true, transactions_max: 40, ..nothing(Side::Challenger) }
+                .with(Copycat);
         "copycat-executor", "C24", "final|fraud/step|released|nothing",
             "copies waiting claims of others",
-            |_| Plan { watches_queue: true, ..nothing(Side::Stranger) }.with(Copycat);
+            |_| Plan { watches_queue: true, transactions_max: 40, ..nothing(Side::Stranger) }
+                .with(Copycat);
         "duplicate-moves", "C25", "fraud/step", "lies and sends every move twice",
             |n| liar().with(Twice { later_ms: n.or("later_ms", 2_500) });
         "duplicate-challenger", "C25", "upheld", "challenges falsely and sends every move twice",

@@ -502,7 +502,11 @@ impl<C: Commitment> World<C> {
         let mut intents: Vec<Intent> = decisions.into_iter().map(Intent::from).collect();
         if one.plan.honest {
             // An operator bids for a place where places are scarce.
-            intents.iter_mut().for_each(|intent| intent.bid = HONEST_BID);
+            let soon_ms = view.now_ms.saturating_add(URGENT_MS);
+            for intent in &mut intents {
+                let urgent = intent.deadline_ms.is_some_and(|at_ms| at_ms < soon_ms);
+                intent.bid = if urgent { URGENT_BID } else { HONEST_BID };
+            }
         }
         if one.plan.habits.is_empty() {
             return intents;
@@ -654,6 +658,10 @@ impl<C: Commitment> World<C> {
 
 /// What honest parties offer for a place in a block; others offer 1 unless it is their habit.
 const HONEST_BID: u32 = 10;
+/// What they offer when the deadline is near.
+const URGENT_BID: u32 = 100_000;
+/// How near.
+const URGENT_MS: u64 = 60_000;
 
 /// Decisions that a party can have at once: a few for everything that is under way.
 fn work_max<C: Commitment>(view: &View<C>) -> usize {

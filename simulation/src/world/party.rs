@@ -36,7 +36,11 @@ impl<C: Commitment> PartyCore<C> {
         match self {
             Self::Executor(core) => core.next_look_ms(view),
             Self::Challenger(core) => core.next_look_ms(view),
-            Self::Client { .. } => None,
+            Self::Client { jobs, patience_ms } => {
+                let open = jobs.iter().filter_map(|id| view.settlement.job(id));
+                let times = open.map(|job| job.posted_ms.saturating_add(*patience_ms + 1));
+                times.filter(|at_ms| *at_ms > view.now_ms).min()
+            }
         }
     }
 }

@@ -256,7 +256,6 @@ impl<C: Commitment> World<C> {
             {
                 jobs.push(id);
             }
-            self.wake(index, self.now_ms + 900_000);
         }
     }
 
