@@ -211,7 +211,7 @@ fn computing<C: Commitment>() -> Vec<Entry<C>> {
         "one-ulp-first", "A2, C26", "fraud/step", "the first element of the first operator is off",
             |n| ulps(n, 0, 0, 0);
         "one-ulp-middle", "A2", "fraud/step", "one element in a middle layer is off",
-            |n| ulps(n, 1, 1, 7);
+            |n| ulps(n, 1, 1, 8);
         "one-ulp-last", "A2, C26", "fraud/step", "one element of the last operator is off",
             |_| executor().lying(Lie::Selective);
         "one-ulp-sum", "A2, C27", "fraud/step", "one sum is off, its running sums bent to fit",

@@ -576,7 +576,7 @@ impl<C: Commitment> World<C> {
                 sent.clone()
             }
             None => {
-                const IN_FLIGHT_MAX: usize = 256;
+                const IN_FLIGHT_MAX: usize = 4_096;
                 if one.in_flight.len() >= IN_FLIGHT_MAX {
                     return false;
                 }

@@ -1,0 +1,100 @@
+//! Every named strategy has a scenario, and every toy scenario ends as it says, without a broken
+//! invariant. The real ones are run by `rebut sim run simulation/scenarios`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use inference::{Engine, Path as Instructions};
+use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::report::crowd_scenario;
+use simulation::scenario::{CommitmentKind, Scenario};
+use simulation::shrink::shrink;
+use simulation::world::outcome_matches;
+
+fn arenas() -> Arenas {
+    Arenas::new(&Engine::new(Instructions::detect(), 1).unwrap(), Vec::new()).unwrap()
+}
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+fn scenario(name: &str) -> Scenario {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.toml"))).unwrap();
+    Scenario::parse(&text).unwrap()
+}
+
+#[test]
+fn every_strategy_has_a_scenario_and_every_scenario_ends_as_it_says() {
+    let arenas = arenas();
+    for entry in arenas.toy().catalogue.entries() {
+        let scenario = scenario(entry.name);
+        let sent = scenario.party.iter().any(|party| party.strategy == entry.name);
+        assert!(sent, "{} does not play its strategy", entry.name);
+    }
+    let mut played = 0;
+    for file in std::fs::read_dir(folder()).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let scenario = Scenario::parse(&text).unwrap();
+        if scenario.commitment == CommitmentKind::Real {
+            continue;
+        }
+        let ended = arenas.play(&scenario, false).unwrap();
+        assert_eq!(ended.violations, [], "{}", scenario.name);
+        let dishonest = ended.groups.iter().find(|group| !group.honest);
+        let outcome = &dishonest.unwrap_or(&ended.groups[0]).outcome;
+        assert!(
+            outcome_matches(&scenario.expect, outcome),
+            "{}: expected {}, came to {outcome}",
+            scenario.name,
+            scenario.expect
+        );
+        played += 1;
+    }
+    assert!(played >= 90, "{played}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_event_log_twice_and_on_any_number_of_threads() {
+    let arenas = arenas();
+    let plan = |threads| SwarmPlan { seed: 11, threads, real_permille: 0, worlds: Some(600) };
+    let first = swarm(&arenas, &plan(1), &|_| true).unwrap();
+    let again = swarm(&arenas, &plan(1), &|_| true).unwrap();
+    let threads = swarm(&arenas, &plan(2), &|_| true).unwrap();
+    assert_eq!(first.log_hash, again.log_hash);
+    assert_eq!(first.log_hash, threads.log_hash);
+    assert_eq!(first.disputes, threads.disputes);
+    assert_eq!(first.violations, []);
+    // Also what is summed in floating point: worlds are added in their order.
+    for (name, tally) in &first.strategies {
+        assert_eq!(tally.profit_ether, threads.strategies[name].profit_ether, "{name}");
+    }
+}
+
+#[test]
+fn a_thousand_parties_with_one_honest_side_end_with_the_truth() {
+    let arenas = arenas();
+    let alone = arenas.play(&crowd_scenario(2, 1), false).unwrap();
+    let ended = arenas.play(&crowd_scenario(998, 1), false).unwrap();
+    assert_eq!(ended.violations, []);
+    let executor = ended.groups.iter().find(|group| group.name == "executor").unwrap();
+    assert_eq!(executor.outcome, "final");
+    let claimers = ended.groups.iter().find(|group| group.name == "claimers").unwrap();
+    assert_eq!(claimers.outcome, "fraud/step");
+    assert_eq!(ended.honest_openings_max, alone.honest_openings_max);
+    assert!(ended.groups.iter().filter(|group| group.honest).all(|group| group.profit_wei > 0));
+}
+
+#[test]
+fn what_is_printed_as_a_scenario_is_read_as_the_same() {
+    let arenas = arenas();
+    for seed in 0..200 {
+        let made_up = arenas.made_up(seed, CommitmentKind::Toy).unwrap();
+        assert_eq!(Scenario::parse(&made_up.to_toml()).unwrap(), made_up);
+    }
+}
+
+#[test]
+fn a_scenario_in_which_nothing_breaks_is_not_shrunk() {
+    assert!(shrink(&arenas(), &scenario("selective")).unwrap().is_none());
+}
