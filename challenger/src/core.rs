@@ -188,10 +188,6 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
     fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         let mut decisions = self.moves(view);
         decisions.extend(self.new_challenges(view));
-        if active(Defect::ForgetfulCore) {
-            self.looks += 1;
-            decisions.truncate(self.looks % 2);
-        }
         let stake_wei = |decision: &Decision| {
             let claim = match &decision.action {
                 Action::Challenge { claim } => Some(*claim),
@@ -211,6 +207,11 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
                 let stake_wei = std::cmp::Reverse(stake_wei(decision));
                 (stake_wei, decision.deadline_ms.unwrap_or(u64::MAX))
             }),
+        }
+        if active(Defect::ForgetfulCore) {
+            self.looks += 1;
+            let by = self.looks % decisions.len().max(1);
+            decisions.rotate_left(by);
         }
         decisions
     }

@@ -104,7 +104,7 @@ impl<C: Commitment> ExecutorCore<C> {
             };
             match defender.answer(&request) {
                 Ok(mut reveal) => {
-                    if active(Defect::AnswersChange) && view.now_ms % 2 == 0 {
+                    if active(Defect::AnswersChange) && view.now_ms % 8 == 0 {
                         reveal = protocol::facts::Reveal::Accumulators { words: Vec::new() };
                     }
                     decisions.push(Decision {
@@ -158,6 +158,7 @@ impl<C: Commitment> ExecutorCore<C> {
             let first = settlement.job(&job).is_some_and(|job| {
                 job.status == JobStatus::Open && first_standing(view, job) == Some(id)
             });
+            let disputed = disputed && !active(Defect::FinalThoughDisputed);
             if first && !disputed && view.now_ms > claim.window_end_ms {
                 decisions.push(Decision {
                     action: Action::Finalise { job },

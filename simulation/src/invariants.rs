@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::facts::{Request, TreeId};
-use protocol::hash::{Commitment, Digest};
-use protocol::merkle::TreeShape;
-use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, FallReason, Settlement};
+use protocol::graph::state_leaf;
+use protocol::hash::{Commitment, Digest, Tag};
+use protocol::merkle::{ListTree, Tree, TreeShape};
+use protocol::settlement::{
+    Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Settlement,
+};
 use protocol::transaction::{Action, Address};
 
 use crate::library::Known;
@@ -530,7 +533,8 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::VerdictIsTruth, around.now_ms, !wrong, || {
             format!("the true claim {id} was refuted: {reason:?}")
         });
-        self.hold(Invariant::NoHonestLoss, around.now_ms, !by_honest, || {
+        let silenced = by_honest && !refuted;
+        self.hold(Invariant::NoHonestLoss, around.now_ms, !silenced, || {
             format!("an honest executor's claim {id} fell: {reason:?}")
         });
         if claim.facts.openings() > 3 {
@@ -538,7 +542,13 @@ impl<C: Commitment> Audit<C> {
         } else {
             self.saw(Sometimes::Published);
         }
-        self.in_time(around, claim.last_finality_ms, id);
+        // What strangers play among themselves may end whenever somebody calls time.
+        let honest_part = claim.challenges.iter().any(|id| {
+            state.challenge(id).is_some_and(|challenge| (around.honest)(&challenge.challenger))
+        });
+        if honest_part {
+            self.in_time(around, claim.last_finality_ms, id);
+        }
     }
 
     fn in_time(&mut self, around: &Surroundings<'_>, last_ms: u64, id: &Digest) {
@@ -599,7 +609,8 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::WindowRespected, around.now_ms, !early, || {
             format!("{id} became final before its window ended at {} ms", claim.window_end_ms)
         });
-        self.hold(Invariant::NoFalseFinal, around.now_ms, is_true || !around.guarded, || {
+        let false_final = !is_true && around.guarded && !early;
+        self.hold(Invariant::NoFalseFinal, around.now_ms, !false_final, || {
             format!("the false claim {id} became final with an honest challenger at hand")
         });
         self.saw(match claim.challenges.is_empty() {
@@ -624,6 +635,34 @@ impl<C: Commitment> Audit<C> {
         });
     }
 
+    /// A dispute in which somebody honest takes part, or for which an honest claim waits, is over
+    /// by the bound printed with its claim. Nobody is bound to end what only strangers play.
+    fn dispute_ended(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        challenge: &Challenge,
+    ) {
+        let Some(claim) = state.claim(&challenge.claim) else {
+            return;
+        };
+        let honest_waits = state.job(&claim.terms.job).is_some_and(|job| {
+            // The honest claim itself, or one that stands behind the disputed one.
+            job.claims.iter().skip_while(|id| **id != challenge.claim).any(|id| {
+                let standing =
+                    state.claim(id).is_some_and(|one| one.status == ClaimStatus::Standing);
+                standing && self.books.claims.get(id).is_some_and(|entry| entry.by_honest)
+            })
+        });
+        let cared_for = honest_waits || (around.honest)(&challenge.challenger);
+        let over = around.now_ms > claim.last_finality_ms.saturating_add(around.slack_ms);
+        let late = challenge.is_open() && over && cared_for;
+        self.hold(Invariant::DisputesEnd, around.now_ms, !late, || {
+            let bound_ms = claim.last_finality_ms;
+            format!("a challenge of {} is open after {bound_ms} ms", challenge.claim)
+        });
+    }
+
     /// Looks at the whole state when everything is over.
     pub(crate) fn ended(
         &mut self,
@@ -631,35 +670,28 @@ impl<C: Commitment> Audit<C> {
         state: &Settlement<C>,
         honest_deltas: &[(String, i128)],
     ) {
+        // One thing that went wrong brings the others with it: only the first is reported.
+        for (_, challenge) in state.challenges() {
+            self.dispute_ended(around, state, challenge);
+        }
+        if !self.violations.is_empty() {
+            return;
+        }
         for (id, claim) in state.claims() {
-            let Some(entry) = self.books.claims.get(id).cloned() else {
+            let Some(entry) = self.books.claims.get(id) else {
                 continue;
             };
+            let (is_true, by_honest) = (entry.is_true, entry.by_honest);
             let done =
                 matches!(claim.status, ClaimStatus::Final { .. } | ClaimStatus::Released { .. });
-            if entry.is_true && entry.by_honest {
+            if is_true && by_honest {
                 self.hold(Invariant::TrueFinal, around.now_ms, done, || {
                     format!("the true claim {id} ended as {:?}", claim.status)
                 });
             }
-            // Somebody honest must care for it: nobody is bound to settle what strangers stake.
-            let honest_waits = state.job(&claim.terms.job).is_some_and(|job| {
-                job.claims.iter().any(|id| {
-                    let standing =
-                        state.claim(id).is_some_and(|one| one.status == ClaimStatus::Standing);
-                    standing && self.books.claims.get(id).is_some_and(|entry| entry.by_honest)
-                })
-            });
-            let cared_for =
-                honest_waits
-                    || claim.challenges.iter().filter_map(|id| state.challenge(id)).any(
-                        |challenge| challenge.is_open() && (around.honest)(&challenge.challenger),
-                    );
-            let standing = claim.status == ClaimStatus::Standing && cared_for;
-            let over = around.now_ms > claim.last_finality_ms.saturating_add(around.slack_ms);
-            self.hold(Invariant::DisputesEnd, around.now_ms, !(standing && over), || {
-                format!("{id} stands for ever; its printed bound was {}", claim.last_finality_ms)
-            });
+        }
+        if !self.violations.is_empty() {
+            return;
         }
         for (name, delta_wei) in honest_deltas {
             self.hold(Invariant::NoHonestLoss, around.now_ms, *delta_wei >= 0, || {
@@ -726,20 +758,73 @@ fn is_committed<C: Commitment>(
     request: &Request,
 ) -> bool {
     let facts = &claim.facts;
-    match *request {
-        Request::Node { tree: TreeId::Trace {}, depth, index } => {
-            let tree = known.run.trace().tree().tree();
-            let reached = depth + tree.shape().opening_levels(depth, facts.arity_log2());
-            tree.shape().opened_indices(depth, index, facts.arity_log2()).into_iter().all(|child| {
-                reached == 0
-                    || facts.node(TreeId::Trace {}, reached, child) == tree.node(reached, child)
-            })
-        }
+    let (id, depth, index) = match *request {
+        Request::Node { tree, depth, index } => (tree, depth, index),
+        Request::Subtrace { layer } => (TreeId::Subtrace { layer }, 0, 0),
         Request::Leaf { operator, leaf } => {
             let bytes = known.run.output(operator).ok().and_then(|output| output.leaf(leaf));
-            facts.leaf(operator, leaf) == bytes.as_ref()
+            let root = known.run.output_tree(operator).ok().map(|tree| tree.root());
+            let kind = known.run.output(operator).ok().map(|output| output.kind().clone());
+            let own = kind.zip(root).map(|(kind, root)| kind.root_under::<C>(&root));
+            // An operator's output is committed to only in the dispute: another root, another leaf.
+            let other = facts.root(TreeId::Tensor { operator }) != own;
+            return other || facts.leaf(operator, leaf) == bytes.as_ref();
         }
-        // A subtrace is committed to only now, and sums are never: what they say is the play.
-        _ => true,
+        // Sums are never committed to: what they say is the play.
+        Request::Accumulators { .. } => return true,
+    };
+    let run = &known.run;
+    let (own, root) = match id {
+        TreeId::Trace {} => (Some(run.trace().tree().tree()), Some(run.trace().root())),
+        TreeId::State { boundary } => {
+            let state = run.trace().state(boundary).map(|state| state.tree());
+            (state.map(|list| list.tree()), state.map(|list| list.root()))
+        }
+        TreeId::Subtrace { layer } => {
+            let inside = run.inside(layer).ok().map(|inside| inside.tree());
+            (inside.map(|list| list.tree()), inside.map(|list| list.root()))
+        }
+        TreeId::Tensor { operator } => {
+            let tree = run.output_tree(operator).ok();
+            let kind = run.output(operator).ok().map(|output| output.kind());
+            let root = tree.zip(kind).map(|(tree, kind)| kind.root_under::<C>(&tree.root()));
+            (tree, root)
+        }
+    };
+    let Some(own) = own else { return true };
+    if facts.root(id) != root {
+        return folds_to_its_root(own, claim, id);
     }
+    let reached = depth + own.shape().opening_levels(depth, facts.arity_log2());
+    let mut children = own.shape().opened_indices(depth, index, facts.arity_log2()).into_iter();
+    children.all(|child| reached == 0 || facts.node(id, reached, child) == own.node(reached, child))
+}
+
+/// Whether the leaves of a list that was committed to only now lead to its root, as far as they
+/// were all opened at once.
+fn folds_to_its_root<C: Commitment>(
+    shape: &Tree<C>,
+    claim: &protocol::settlement::Claim<C>,
+    id: TreeId,
+) -> bool {
+    let facts = &claim.facts;
+    let (depth, count) = (shape.shape().depth(), shape.shape().leaves());
+    if depth > facts.arity_log2() {
+        return true;
+    }
+    let (tag, leaves): (Tag, Option<Vec<Digest>>) = match id {
+        TreeId::Subtrace { .. } if depth > 0 => {
+            (Tag::Subtrace, (0..count).map(|index| facts.node(id, depth, index)).collect())
+        }
+        TreeId::State { boundary } => {
+            let leaf = |index: u64| {
+                let (value, root) = facts.value(boundary, index as u32)?;
+                Some(state_leaf::<C>(value, &root))
+            };
+            (Tag::State, (0..count).map(leaf).collect())
+        }
+        _ => return true,
+    };
+    let tree = leaves.and_then(|leaves| ListTree::<C>::new(tag, &leaves));
+    tree.is_none_or(|tree| facts.root(id) == Some(tree.root()))
 }

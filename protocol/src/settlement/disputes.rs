@@ -299,7 +299,10 @@ impl<C: Commitment> Settlement<C> {
         };
         let replies = u128::from(challenge.replies);
         let cost_wei = self.genesis.parameters.reply_cost_wei.saturating_mul(replies);
-        let paid_wei = cost_wei.min(challenge.bond_wei);
+        let mut paid_wei = cost_wei.min(challenge.bond_wei);
+        if crate::defects::forgets() {
+            paid_wei = challenge.bond_wei;
+        }
         let burned_wei = challenge.bond_wei - paid_wei;
         challenge.status = ChallengeStatus::Lost;
         let (challenger, claim_id) = (challenge.challenger, challenge.claim);

@@ -156,8 +156,8 @@ impl<C: Commitment> Settlement<C> {
         let claim = id::<C>(Tag::Claim, executor, nonce, &terms.to_canonical());
         let mut window_end_ms = now_ms.saturating_add(job.terms.window_ms);
         if active(Defect::RivalsWaitInTurn) {
-            let rivals = job.claims.len() as u64;
-            window_end_ms = window_end_ms.saturating_add(rivals.saturating_mul(600_000));
+            let rivals = job.claims.len().min(1) as u64;
+            window_end_ms = window_end_ms.saturating_add(rivals.saturating_mul(700_000));
         }
         let last_finality_ms = window_end_ms.saturating_add(parameters.challenge_ms_max());
         let job_id = terms.job;

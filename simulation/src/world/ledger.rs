@@ -11,6 +11,9 @@ use crate::invariants::Sometimes;
 use crate::scenario::{MICROETHER, Ordering, OutageKind};
 use crate::strategy::Pending;
 
+/// Blocks for which the queue holds a transaction that comes before its turn.
+const PATIENCE_BLOCKS: u64 = 4;
+
 impl<C: Commitment> World<C> {
     pub(super) fn plan_block(&mut self, after_ms: u64) {
         let block_ms = self.scenario.ledger.block_ms;
@@ -34,9 +37,11 @@ impl<C: Commitment> World<C> {
         if remembers {
             self.remember(&taken);
         }
-        // A sender's transactions go in the order of their numbers, whatever was bid.
-        let mut deferred = Vec::new();
-        for _ in 0..3 {
+        // A sender's transactions go in the order of their numbers, whatever was bid; those whose
+        // predecessors are still on their way wait for them some blocks.
+        loop {
+            let mut deferred = Vec::new();
+            let before = taken.len();
             for pending in taken.drain(..) {
                 if pending.nonce > self.settlement.nonce(&pending.sender) {
                     deferred.push(pending);
@@ -47,14 +52,19 @@ impl<C: Commitment> World<C> {
                     return;
                 }
             }
-            if deferred.is_empty() {
+            let stuck = deferred.len() == before;
+            taken = deferred;
+            if stuck || taken.is_empty() {
                 break;
             }
-            std::mem::swap(&mut taken, &mut deferred);
         }
-        // What comes before its turn is told so: its sender decides anew.
-        for pending in taken.drain(..) {
-            self.take(&pending);
+        let patience_ms = PATIENCE_BLOCKS * self.scenario.ledger.block_ms;
+        for pending in taken {
+            match pending.arrives_ms + patience_ms > self.now_ms {
+                true => self.waiting.push(pending),
+                // Its sender is told, and decides anew.
+                false => self.take(&pending),
+            }
         }
         if let Some(next_ms) = self.waiting.iter().map(|pending| pending.arrives_ms).min() {
             self.plan_block(next_ms.max(self.now_ms));
@@ -171,6 +181,9 @@ impl<C: Commitment> World<C> {
         match outcome {
             Ok(events) => {
                 self.height += 1;
+                if let Some(one) = self.parties.get_mut(index) {
+                    one.rejections = 0;
+                }
                 if floor_saves {
                     self.audit.saw(Sometimes::FloorSaved);
                 }
@@ -310,11 +323,17 @@ impl<C: Commitment> World<C> {
             return;
         };
         one.rejections += 1;
-        // Who is refused for nothing but noise looks less often; an honest party has clocks.
-        let pause_ms = if one.plan.honest {
-            block_ms / 2
-        } else {
-            block_ms * u64::from(one.rejections.min(8))
+        one.refused = true;
+        // Who is refused for noise looks less often, and so does who settles in vain; a move that
+        // has a deadline is made again at once.
+        let patient = matches!(
+            pending.action.as_ref(),
+            Action::Finalise { .. } | Action::CallTime { .. } | Action::PostClaim { .. }
+        );
+        let pause_ms = match (one.plan.honest, patient) {
+            (true, false) => block_ms / 2,
+            (true, true) => one.is_refused_again(pending.fingerprint, self.now_ms, block_ms),
+            (false, _) => block_ms * u64::from(one.rejections.min(8)),
         };
         let at_ms = self.now_ms + pause_ms;
         self.wake(index, at_ms);

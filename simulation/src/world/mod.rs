@@ -460,7 +460,12 @@ impl<C: Commitment> World<C> {
             let oldest = one.in_flight.iter().map(|sent| sent.sent_ms).min()?;
             Some(oldest + after_ms)
         });
-        if let Some(at_ms) = [next_ms, held_ms, resend_ms].into_iter().flatten().min() {
+        let patient_ms = self.parties.get(index).and_then(|one| {
+            let times = one.patience.iter().map(|(_, until_ms, _)| *until_ms);
+            times.filter(|at_ms| *at_ms > self.now_ms).min()
+        });
+        let times = [next_ms, held_ms, resend_ms, patient_ms];
+        if let Some(at_ms) = times.into_iter().flatten().min() {
             self.wake(index, at_ms.max(self.now_ms + 1));
         }
     }
@@ -502,6 +507,9 @@ impl<C: Commitment> World<C> {
         let mut intents: Vec<Intent> = decisions.into_iter().map(Intent::from).collect();
         if one.plan.honest {
             // An operator bids for a place where places are scarce.
+            if !one.patience.is_empty() {
+                intents.retain(|intent| !one.is_patient(fingerprint(&intent.action), self.now_ms));
+            }
             let soon_ms = view.now_ms.saturating_add(URGENT_MS);
             for intent in &mut intents {
                 let urgent = intent.deadline_ms.is_some_and(|at_ms| at_ms < soon_ms);

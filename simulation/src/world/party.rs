@@ -95,8 +95,13 @@ pub(crate) struct Party<C: Commitment> {
     /// Content of what it said, by what it was about: never two different ones.
     pub(crate) said: Vec<(u64, u64)>,
     pub(crate) gas_wei: u128,
+    /// Refusals since the last acceptance.
     pub(crate) rejections: u32,
+    /// Whether anything was ever refused.
+    pub(crate) refused: bool,
     pub(crate) transactions: u32,
+    /// Moves without a deadline that were refused: content, when to try again, how often so far.
+    pub(crate) patience: Vec<(u64, u64, u32)>,
     /// What a search has decided for its next look.
     pub(crate) choice: Option<super::Choice>,
 }
@@ -170,6 +175,28 @@ impl<C: Commitment> Party<C> {
     /// Its own clock.
     pub(crate) fn clock_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_add_signed(self.clock_skew_ms)
+    }
+
+    /// Notes that a move without a deadline was refused; says how long to wait, longer each time.
+    pub(crate) fn is_refused_again(&mut self, content: u64, now_ms: u64, block_ms: u64) -> u64 {
+        const DOUBLINGS_MAX: u32 = 8;
+        let known = self.patience.iter_mut().find(|(refused, ..)| *refused == content);
+        match known {
+            Some((_, until_ms, times)) => {
+                *times = (*times + 1).min(DOUBLINGS_MAX);
+                *until_ms = now_ms + (block_ms << *times);
+                block_ms << *times
+            }
+            None => {
+                self.patience.push((content, now_ms + 4 * block_ms, 2));
+                4 * block_ms
+            }
+        }
+    }
+
+    /// Whether a move was refused and is not to be tried again yet.
+    pub(crate) fn is_patient(&self, content: u64, now_ms: u64) -> bool {
+        self.patience.iter().any(|(refused, until, _)| *refused == content && now_ms < *until)
     }
 
     /// The first number of its sequence that nothing under way carries: a gap would hold up

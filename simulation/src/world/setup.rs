@@ -149,7 +149,9 @@ impl<C: Commitment> World<C> {
             said: Vec::new(),
             gas_wei: 0,
             rejections: 0,
+            refused: false,
             transactions: 0,
+            patience: Vec::new(),
             choice: None,
         });
     }
@@ -608,7 +610,7 @@ impl<C: Commitment> World<C> {
         }
         let executes = members.iter().any(|one| one.plan.side == Side::Executor);
         match (won, lost, open) {
-            (0, 0, 0) if executes && members.iter().any(|one| one.rejections > 0) => "refused",
+            (0, 0, 0) if executes && members.iter().any(|one| one.refused) => "refused",
             (0, 0, 0) => "nothing",
             (_, 0, 0) => "won",
             (0, _, 0) => "upheld",
