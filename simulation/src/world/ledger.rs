@@ -1,5 +1,7 @@
 //! The ledger stand-in: a queue, blocks, orders, censorship, reorganisations.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::hash::Commitment;
@@ -12,7 +14,7 @@ use crate::scenario::{MICROETHER, Ordering, OutageKind};
 use crate::strategy::Pending;
 
 /// Blocks for which the queue holds a transaction that comes before its turn.
-const PATIENCE_BLOCKS: u64 = 4;
+const PATIENCE_BLOCKS: u64 = 30;
 
 impl<C: Commitment> World<C> {
     pub(super) fn plan_block(&mut self, after_ms: u64) {
@@ -32,38 +34,15 @@ impl<C: Commitment> World<C> {
         }
         self.block_at_ms = None;
         self.maybe_reorganise();
-        let mut taken = self.take_from_queue();
+        let taken = self.take_from_queue();
         let remembers = self.scenario.ledger.reorganisation_permille > 0;
         if remembers {
             self.remember(&taken);
         }
-        // A sender's transactions go in the order of their numbers, whatever was bid; those whose
-        // predecessors are still on their way wait for them some blocks.
-        loop {
-            let mut deferred = Vec::new();
-            let before = taken.len();
-            for pending in taken.drain(..) {
-                if pending.nonce > self.settlement.nonce(&pending.sender) {
-                    deferred.push(pending);
-                } else {
-                    self.take(&pending);
-                }
-                if !self.audit.violations.is_empty() {
-                    return;
-                }
-            }
-            let stuck = deferred.len() == before;
-            taken = deferred;
-            if stuck || taken.is_empty() {
-                break;
-            }
-        }
-        let patience_ms = PATIENCE_BLOCKS * self.scenario.ledger.block_ms;
-        for pending in taken {
-            match pending.arrives_ms + patience_ms > self.now_ms {
-                true => self.waiting.push(pending),
-                // Its sender is told, and decides anew.
-                false => self.take(&pending),
+        for pending in &taken {
+            self.take(pending);
+            if !self.audit.violations.is_empty() {
+                return;
             }
         }
         if let Some(next_ms) = self.waiting.iter().map(|pending| pending.arrives_ms).min() {
@@ -98,13 +77,60 @@ impl<C: Commitment> World<C> {
                 });
             }
         }
-        let room = self.scenario.ledger.block_transactions as usize;
-        if taken.len() > room {
-            self.audit.saw(Sometimes::QueueFull);
-            left.extend(taken.drain(room..));
-        }
+        let (taken, rest) = self.in_sequence(taken);
+        left.extend(rest);
         self.waiting = left;
         taken
+    }
+
+    /// What a block takes of a queue in the order wanted: a sender's transactions only in the order
+    /// of their numbers, nothing that cannot count; the rest waits some blocks for its turn.
+    fn in_sequence(&mut self, queue: Vec<Pending>) -> (Vec<Pending>, Vec<Pending>) {
+        let room = self.scenario.ledger.block_transactions as usize;
+        let mut numbers: BTreeMap<Address, u64> = BTreeMap::new();
+        let (mut taken, mut rest, mut dropped) = (Vec::new(), queue, Vec::new());
+        loop {
+            let before = taken.len();
+            let mut later = Vec::new();
+            for pending in rest {
+                let next = numbers
+                    .entry(pending.sender)
+                    .or_insert_with(|| self.settlement.nonce(&pending.sender));
+                match pending.nonce.cmp(next) {
+                    Less => {
+                        self.audit.saw(Sometimes::NonceTaken);
+                        dropped.push(pending.sender);
+                    }
+                    Equal if taken.len() < room => {
+                        *next += 1;
+                        taken.push(pending);
+                    }
+                    Equal | Greater => later.push(pending),
+                }
+            }
+            rest = later;
+            if taken.len() == before || rest.is_empty() {
+                break;
+            }
+        }
+        if taken.len() == room && !rest.is_empty() {
+            self.audit.saw(Sometimes::QueueFull);
+        }
+        let patience_ms = PATIENCE_BLOCKS * self.scenario.ledger.block_ms;
+        rest.retain(|pending| {
+            let waits = pending.arrives_ms + patience_ms > self.now_ms;
+            if !waits {
+                dropped.push(pending.sender);
+            }
+            waits
+        });
+        // Who is dropped hears nothing, but looks again.
+        for sender in dropped {
+            if let Some(index) = self.by_address.get(&sender).copied() {
+                self.wake_soon(index);
+            }
+        }
+        (taken, rest)
     }
 
     fn is_censored(&self, sender: &Address) -> bool {

@@ -420,6 +420,10 @@ impl<C: Commitment> World<C> {
             return;
         };
         one.in_flight.retain(|sent| sent.nonce >= ledger_nonce);
+        // Nothing behind a gap can ever count: it is numbered anew.
+        if one.in_flight.iter().all(|sent| sent.nonce > ledger_nonce) {
+            one.in_flight.clear();
+        }
         if let Some(crashes) = one.plan.crashes
             && faults
             && self.attack.chance(crashes.permille)
@@ -580,6 +584,7 @@ impl<C: Commitment> World<C> {
             }
             Some(sent) => {
                 sent.sent_ms = now_ms;
+                sent.bid = sent.bid.max(intent.bid);
                 self.audit.saw(Sometimes::MessageLost);
                 sent.clone()
             }
@@ -602,7 +607,26 @@ impl<C: Commitment> World<C> {
             });
         }
         self.submit(index, &sending);
+        self.outbid_own(index, &sending);
         true
+    }
+
+    /// A high bid is worth nothing behind a low one of the same sender: those before it are sent
+    /// again with the same bid.
+    fn outbid_own(&mut self, index: usize, sending: &InFlight) {
+        let Some(one) = self.parties.get_mut(index) else {
+            return;
+        };
+        let mut again = Vec::new();
+        for earlier in &mut one.in_flight {
+            if earlier.nonce < sending.nonce && earlier.bid < sending.bid {
+                (earlier.bid, earlier.sent_ms) = (sending.bid, self.now_ms);
+                again.push(earlier.clone());
+            }
+        }
+        for earlier in &again {
+            self.submit(index, earlier);
+        }
     }
 
     /// Hands a transaction to the network.
