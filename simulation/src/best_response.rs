@@ -1,7 +1,6 @@
 //! The best an attacker can do: a search over its parameters, then over its moves in copies of the
 //! world. What it finds is a lower bound on what can be won, not a proof that no more can.
 
-use protocol::settlement::ParameterError;
 use serde::Serialize;
 
 use crate::arenas::Arenas;
@@ -34,7 +33,7 @@ pub struct Found {
     pub plays: (u64, u64),
     /// The best attacker's mean profit in ether, with its 95 % interval.
     pub best_ether: [f64; 3],
-    /// Whether its whole interval is above zero.
+    /// Whether its whole interval is above zero and above what honest work earns.
     pub profitable: bool,
     /// Its strategy.
     pub strategy: String,
@@ -46,6 +45,43 @@ pub struct Found {
     pub moves: Vec<String>,
     /// The best profit of honest play with the same means, in ether.
     pub honest_ether: f64,
+}
+
+/// Demands that an honest challenger of the widest shipped model may need.
+const DEMANDS_NEEDED: u64 = 12;
+
+/// Which bound the parameters leave: the protocol's own, or one that follows from how fast honest
+/// parties and the ledger are (`docs/simulation.md`, bounds). `None` when they are inside.
+pub fn outside_bounds(scenario: &Scenario) -> Option<String> {
+    let parameters = scenario.parameters.apply();
+    if let Err(error) = parameters.check() {
+        return Some(error.to_string());
+    }
+    const INFERENCE_MS: u64 = 400;
+    let (network, block_ms) = (&scenario.network, scenario.ledger.block_ms);
+    // To look, to think, to send, to be taken.
+    let reply_ms = 2 * network.delay_ms_max + 2 * block_ms;
+    let away_ms: u64 = scenario.outage.iter().map(|outage| outage.for_ms).max().unwrap_or(0);
+    let slowest_ms = scenario.party.iter().filter_map(|party| party.inference_ms).max();
+    let window_ms = slowest_ms.unwrap_or(INFERENCE_MS) + reply_ms + away_ms;
+    let executor_ms = u64::from(parameters.demands_max) * reply_ms + away_ms;
+    let challenger_ms = DEMANDS_NEEDED * reply_ms + away_ms;
+    let floor_suffices = parameters.move_floor_ms >= reply_ms + away_ms;
+    let checks = [
+        (parameters.window_ms_min >= window_ms, "window_ms_min", window_ms),
+        (
+            parameters.executor_clock_ms >= executor_ms || floor_suffices,
+            "executor_clock_ms",
+            executor_ms,
+        ),
+        (
+            parameters.challenger_clock_ms >= challenger_ms || floor_suffices,
+            "challenger_clock_ms",
+            challenger_ms,
+        ),
+    ];
+    let broken = checks.into_iter().find(|(holds, ..)| !holds);
+    broken.map(|(_, name, least_ms)| format!("{name} must be at least {least_ms} for this world"))
 }
 
 /// The honest world that attackers are let loose on.
@@ -277,8 +313,7 @@ fn search_tree(
 /// # Errors
 /// When a world cannot be set up.
 pub fn hunt(arenas: &Arenas, hunt: &Hunt) -> Result<Found, ScenarioError> {
-    let parameters = hunt.base.parameters.apply();
-    let outside = parameters.check().err().map(|error: ParameterError| error.to_string());
+    let outside = outside_bounds(&hunt.base);
     let tree_plays = hunt.plays / 5;
     let (winner, plays) = search_parameters(arenas, hunt, hunt.plays - tree_plays)?;
     let (tree_ether, log) = search_tree(arenas, hunt, &winner.attackers, tree_plays)?;
@@ -303,7 +338,8 @@ pub fn hunt(arenas: &Arenas, hunt: &Hunt) -> Result<Found, ScenarioError> {
         outside,
         plays: (plays, tree_plays),
         best_ether: [winner.profit.mean, low, high],
-        profitable: low > 0.0,
+        // What honest work earns is no profit of an attack.
+        profitable: low > honest_ether.mean.max(0.0) + 1e-6,
         strategy: names.join(" + "),
         moves: log.iter().map(|line| move_text(&scenario, line)).collect(),
         scenario: scenario.to_toml(),

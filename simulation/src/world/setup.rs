@@ -640,6 +640,10 @@ impl<C: Commitment> World<C> {
             let by_honest = entry.is_some_and(|entry| entry.by_honest);
             let won = matches!(challenge.status, ChallengeStatus::Won { .. });
             let lost = matches!(challenge.status, ChallengeStatus::Lost);
+            // The world ends when nobody honest waits any more, not when strangers are done.
+            if !is_honest(&challenge.challenger) && !by_honest && challenge.is_open() {
+                continue;
+            }
             all += 1;
             // Where both sides are dishonest, either may lose; the ledger must only end it.
             right += u64::from(match (is_honest(&challenge.challenger), by_honest) {

@@ -54,19 +54,19 @@ fn tell(found: &Found) {
     }
 }
 
-/// Parameter sets for the report: the default, and one outside the bounds.
+/// Parameter sets for the report: the default, and two outside the bounds.
 pub(super) fn sets() -> Vec<(String, Scenario)> {
     let mut short = base();
     short.parameters = ParameterPatch { window_ms_min: Some(500), ..ParameterPatch::default() };
-    let mut free = base();
-    free.parameters = ParameterPatch {
-        reward_permille: Some(1_000),
-        challenge_cost_milliether: Some(0),
+    let mut hasty = base();
+    hasty.parameters = ParameterPatch {
+        challenger_clock_ms: Some(1_000),
+        move_floor_ms: Some(500),
         ..ParameterPatch::default()
     };
     vec![
         ("default".to_owned(), base()),
         ("a window of half a second".to_owned(), short),
-        ("the whole stake as reward".to_owned(), free),
+        ("a challenger's clock of one second".to_owned(), hasty),
     ]
 }
