@@ -61,6 +61,9 @@ pub struct JobTerms {
     pub bond_wei: u128,
     /// Time for challenges; between the ledger's least and most.
     pub window_ms: u64,
+    /// Shared by those who prove that they ran the model before the final claim was opened. With
+    /// any, claims on the job are sealed first.
+    pub attention_wei: u128,
 }
 canonical_struct!(JobTerms {
     model_root,
@@ -70,6 +73,7 @@ canonical_struct!(JobTerms {
     stake_wei,
     bond_wei,
     window_ms,
+    attention_wei,
 });
 
 /// What an executor claims: the whole run, by one root.
@@ -165,6 +169,41 @@ pub enum Action {
         /// The job.
         job: Digest,
     },
+    /// Stakes on a trace root without showing it.
+    SealClaim {
+        /// The job.
+        job: Digest,
+        /// Commitment to executor, trace root and salt.
+        seal: Digest,
+    },
+    /// Gives one's word on the trace root of a sealed claim.
+    Attest {
+        /// The sealed claim.
+        sealed: Digest,
+        /// Commitment to attester, trace root and salt.
+        word: Digest,
+    },
+    /// Opens a sealed claim.
+    OpenClaim {
+        /// The sealed claim.
+        sealed: Digest,
+        /// The claim.
+        terms: ClaimTerms,
+        /// The seal's salt.
+        salt: Digest,
+    },
+    /// Proves that one's word was on the claim's trace root.
+    ProveAttention {
+        /// The claim.
+        claim: Digest,
+        /// The word's salt.
+        salt: Digest,
+    },
+    /// Burns the stake of a seal that was not opened in time. Anyone may send it.
+    ExpireSeal {
+        /// The sealed claim.
+        sealed: Digest,
+    },
 }
 canonical_enum!(Action {
     1 => Deposit { account, amount_wei }, 2 => Withdraw { amount_wei },
@@ -172,7 +211,9 @@ canonical_enum!(Action {
     6 => PostClaim { terms }, 7 => Challenge { claim },
     8 => Demand { challenge, showings, request }, 9 => Reveal { claim, request, reveal },
     10 => Refute { challenge, showings, refutation }, 11 => CallTime { challenge },
-    12 => Finalise { job },
+    12 => Finalise { job }, 13 => SealClaim { job, seal }, 14 => Attest { sealed, word },
+    15 => OpenClaim { sealed, terms, salt }, 16 => ProveAttention { claim, salt },
+    17 => ExpireSeal { sealed },
 });
 
 impl Action {
@@ -191,6 +232,11 @@ impl Action {
             Self::Refute { .. } => "refute",
             Self::CallTime { .. } => "call-time",
             Self::Finalise { .. } => "finalise",
+            Self::SealClaim { .. } => "seal-claim",
+            Self::Attest { .. } => "attest",
+            Self::OpenClaim { .. } => "open-claim",
+            Self::ProveAttention { .. } => "prove-attention",
+            Self::ExpireSeal { .. } => "expire-seal",
         }
     }
 }

@@ -435,6 +435,11 @@ impl<C: Commitment> Audit<C> {
                 }
             }
             Event::Deposited { .. }
+            | Event::ClaimSealed { .. }
+            | Event::Attested { .. }
+            | Event::SealExpired { .. }
+            | Event::AttentionProven { .. }
+            | Event::AttentionPaid { .. }
             | Event::ModelRegistered { .. }
             | Event::JobPosted { .. }
             | Event::ClaimPosted { .. }

@@ -6,6 +6,7 @@
 pub mod arenas;
 pub mod best_response;
 pub mod dice;
+pub mod economy;
 pub mod invariants;
 pub mod library;
 mod lies;

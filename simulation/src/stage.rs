@@ -267,6 +267,7 @@ impl Stage {
             stake_wei: parameters.stake_wei_min,
             bond_wei: parameters.bond_wei_min,
             window_ms: parameters.window_ms_min,
+            attention_wei: 0,
         };
         let receipt = self.act(Role::Client, &Action::PostJob { terms }).await?;
         let posted = receipt.events.into_iter().find_map(|event| match event {

@@ -98,3 +98,16 @@ fn what_is_printed_as_a_scenario_is_read_as_the_same() {
 fn a_scenario_in_which_nothing_breaks_is_not_shrunk() {
     assert!(shrink(&arenas(), &scenario("selective")).unwrap().is_none());
 }
+
+#[test]
+fn rational_verifiers_stop_looking_under_the_plain_rule_and_go_on_with_attention_rewards() {
+    use simulation::economy::{Economy, play};
+    let arenas = arenas();
+    let plain = play(&arenas, &Economy::default()).unwrap();
+    let attentive = Economy { attention_microether: 20_000, ..Economy::default() };
+    let attentive = play(&arenas, &attentive).unwrap();
+    // Not one seed's luck: the intervals are far apart.
+    assert!(plain.false_final.low > attentive.false_final.high, "{plain:?}\n{attentive:?}");
+    assert!(attentive.watched.low > 0.95, "{attentive:?}");
+    assert!(plain.watched.high < attentive.watched.low, "{plain:?}");
+}

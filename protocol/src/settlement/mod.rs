@@ -3,6 +3,7 @@
 //! A pure transition function over signed transactions: the ledger's engine says what time it is
 //! and stores what was accepted. Replaying the accepted transactions gives the same state again.
 
+pub mod attention;
 mod disputes;
 mod money;
 mod objects;
@@ -12,7 +13,8 @@ mod transitions;
 
 pub use money::{Money, MoneyError};
 pub use objects::{
-    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Turn,
+    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Sealed,
+    SealedStatus, Turn,
 };
 pub use parameters::{ETHER, Genesis, ParameterError, Parameters};
 pub use rejection::Rejection;
@@ -38,6 +40,7 @@ pub struct Settlement<C: Commitment = Keccak> {
     jobs: BTreeMap<Digest, Job>,
     claims: BTreeMap<Digest, Claim<C>>,
     challenges: BTreeMap<Digest, Challenge>,
+    sealed: BTreeMap<Digest, Sealed>,
     commitment: PhantomData<C>,
 }
 
@@ -67,6 +70,7 @@ impl<C: Commitment> Settlement<C> {
             jobs: BTreeMap::new(),
             claims: BTreeMap::new(),
             challenges: BTreeMap::new(),
+            sealed: BTreeMap::new(),
             commitment: PhantomData,
         }
     }
@@ -168,6 +172,11 @@ impl<C: Commitment> Settlement<C> {
         self.challenges.get(id)
     }
 
+    /// A sealed claim.
+    pub fn sealed(&self, id: &Digest) -> Option<&Sealed> {
+        self.sealed.get(id)
+    }
+
     /// All jobs.
     pub fn jobs(&self) -> impl Iterator<Item = (&Digest, &Job)> {
         self.jobs.iter()
@@ -186,7 +195,7 @@ impl<C: Commitment> Settlement<C> {
     /// Sum of what jobs, claims and challenges say they hold; equals the money's locked sum.
     pub fn locked_by_objects_wei(&self) -> u128 {
         let jobs = self.jobs.values().map(|job| match job.status {
-            JobStatus::Open => job.terms.fee_wei,
+            JobStatus::Open => job.terms.fee_wei + job.terms.attention_wei,
             JobStatus::Done { .. } | JobStatus::Cancelled => 0,
         });
         let claims = self.claims.values().map(|claim| match claim.status {
@@ -197,6 +206,10 @@ impl<C: Commitment> Settlement<C> {
             ChallengeStatus::Open { .. } => challenge.bond_wei + challenge.fees_wei,
             _ => 0,
         });
-        jobs.chain(claims).chain(challenges).sum()
+        let sealed = self.sealed.values().map(|sealed| match sealed.status {
+            SealedStatus::Waiting => sealed.stake_wei,
+            SealedStatus::Opened { .. } | SealedStatus::Expired => 0,
+        });
+        jobs.chain(claims).chain(challenges).chain(sealed).sum()
     }
 }

@@ -53,12 +53,49 @@ pub struct Claim<C: Commitment = Keccak> {
     pub stake_wei: u128,
     /// What is publicly known of its run.
     pub facts: Facts<C>,
+    /// The seal that it was opened from.
+    pub sealed: Option<Digest>,
+    /// Those who proved that they ran the model before the claim was opened.
+    pub attentive: Vec<Address>,
     /// Challenges in the order of their bonds.
     pub challenges: Vec<Digest>,
     /// Answers the executor gave.
     pub reveals: u32,
     /// How far it is.
     pub status: ClaimStatus,
+}
+
+/// A claim whose trace root is not known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sealed {
+    /// The job.
+    pub job: Digest,
+    /// Who sealed.
+    pub executor: Address,
+    /// The commitment to executor, trace root and salt.
+    pub seal: Digest,
+    /// When.
+    pub sealed_ms: u64,
+    /// Money behind it, until it is opened.
+    pub stake_wei: u128,
+    /// Attesters with their words, in order.
+    pub words: Vec<(Address, Digest)>,
+    /// How far it is.
+    pub status: SealedStatus,
+}
+
+/// How far a sealed claim is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SealedStatus {
+    /// Not opened yet.
+    Waiting,
+    /// Became a claim.
+    Opened {
+        /// The claim.
+        claim: Digest,
+    },
+    /// Was not opened in time; its stake is burned.
+    Expired,
 }
 
 /// How far a claim is.
@@ -208,4 +245,14 @@ pub enum Event {
     ClaimFinal { claim: Digest, job: Digest },
     /// A standing claim's stake went back.
     StakeReleased { claim: Digest },
+    /// A claim was sealed.
+    ClaimSealed { sealed: Digest, job: Digest },
+    /// Somebody gave its word about a sealed claim.
+    Attested { sealed: Digest, attester: Address },
+    /// A seal was not opened in time.
+    SealExpired { sealed: Digest, burned_wei: u128 },
+    /// An attester proved that it had known the trace root.
+    AttentionProven { claim: Digest, attester: Address },
+    /// An attester was paid.
+    AttentionPaid { claim: Digest, attester: Address, amount_wei: u128 },
 }

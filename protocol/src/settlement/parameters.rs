@@ -35,6 +35,10 @@ pub struct Parameters {
     pub arity_log2: u32,
     /// Demands of one challenge.
     pub demands_max: u32,
+    /// Time for attesting to a sealed claim, and then again for opening it.
+    pub seal_ms: u64,
+    /// Attesters of one sealed claim.
+    pub attestations_max: u32,
 }
 canonical_struct!(Parameters {
     window_ms_min,
@@ -50,6 +54,8 @@ canonical_struct!(Parameters {
     reward_permille,
     arity_log2,
     demands_max,
+    seal_ms,
+    attestations_max,
 });
 
 /// One ether, in wei.
@@ -71,6 +77,8 @@ impl Default for Parameters {
             reward_permille: 400,
             arity_log2: 4,
             demands_max: 24,
+            seal_ms: 30_000,
+            attestations_max: 64,
         }
     }
 }
@@ -137,6 +145,12 @@ impl Parameters {
             ),
             ((1..=8).contains(&self.arity_log2), "arity_log2", "1 ≤ arity_log2 ≤ 8"),
             ((1..=4096).contains(&self.demands_max), "demands_max", "1 ≤ demands_max ≤ 4096"),
+            ((1..=DURATION_MS_MAX).contains(&self.seal_ms), "seal_ms", "1 ≤ seal_ms ≤ ten years"),
+            (
+                (1..=4096).contains(&self.attestations_max),
+                "attestations_max",
+                "1 ≤ attestations_max ≤ 4096",
+            ),
         ];
         match checks.into_iter().find(|(holds, _, _)| !holds) {
             Some((_, name, bounds)) => Err(ParameterError { name, bounds }),

@@ -16,7 +16,7 @@ use crate::transaction::{Action, Address, ClaimTerms, JobTerms};
 type Outcome = Result<Vec<Event>, Rejection>;
 
 /// Id of something an account makes: unique by the account's nonce.
-fn id<C: Commitment>(tag: Tag, maker: Address, nonce: u64, body: &[u8]) -> Digest {
+pub(super) fn id<C: Commitment>(tag: Tag, maker: Address, nonce: u64, body: &[u8]) -> Digest {
     C::tagged(tag, &[&maker.0, &nonce.to_be_bytes(), body])
 }
 
@@ -55,6 +55,15 @@ impl<C: Commitment> Settlement<C> {
             }
             Action::CallTime { challenge } => self.call_time(now_ms, *challenge),
             Action::Finalise { job } => self.finalise(now_ms, *job),
+            Action::SealClaim { job, seal } => self.seal_claim(now_ms, sender, nonce, *job, *seal),
+            Action::Attest { sealed, word } => self.attest(now_ms, sender, *sealed, *word),
+            Action::OpenClaim { sealed, terms, salt } => {
+                self.open_claim(now_ms, sender, nonce, *sealed, terms, salt)
+            }
+            Action::ProveAttention { claim, salt } => {
+                self.prove_attention(now_ms, sender, *claim, salt)
+            }
+            Action::ExpireSeal { sealed } => self.expire_seal(now_ms, *sealed),
         }
     }
 
@@ -95,7 +104,10 @@ impl<C: Commitment> Settlement<C> {
         if terms.bond_wei < limits.bond_wei_min {
             return bad("bond_wei", "at least the ledger's");
         }
-        self.money.lock(&poster, terms.fee_wei)?;
+        let Some(locked_wei) = terms.fee_wei.checked_add(terms.attention_wei) else {
+            return bad("attention_wei", "with the fee, no more than the ledger can count");
+        };
+        self.money.lock(&poster, locked_wei)?;
         let job = id::<C>(Tag::Job, poster, nonce, &terms.to_canonical());
         let status = JobStatus::Open;
         let (terms, claims) = (terms.clone(), Vec::new());
@@ -104,7 +116,7 @@ impl<C: Commitment> Settlement<C> {
     }
 
     fn cancel_job(&mut self, sender: Address, id: Digest) -> Outcome {
-        let job = self.jobs.get_mut(&id).ok_or(Rejection::Unknown { kind: "job" })?;
+        let job = self.jobs.get(&id).ok_or(Rejection::Unknown { kind: "job" })?;
         if job.poster != sender {
             return Err(Rejection::NotAllowed { who: "the job's poster" });
         }
@@ -117,8 +129,14 @@ impl<C: Commitment> Settlement<C> {
         if job.claims.iter().any(standing) {
             return Err(Rejection::Waiting { what: "a standing claim on the job" });
         }
+        if self.awaits_opening(&id) {
+            return Err(Rejection::Waiting { what: "a sealed claim on the job" });
+        }
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return Err(Rejection::Unknown { kind: "job" });
+        };
         job.status = JobStatus::Cancelled;
-        self.money.release(job.poster, job.terms.fee_wei);
+        self.money.release(job.poster, job.terms.fee_wei + job.terms.attention_wei);
         Ok(vec![Event::JobCancelled { job: id }])
     }
 
@@ -128,6 +146,23 @@ impl<C: Commitment> Settlement<C> {
         executor: Address,
         nonce: u64,
         terms: &ClaimTerms,
+    ) -> Outcome {
+        let job = self.jobs.get(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
+        if job.terms.attention_wei > 0 {
+            let bounds = "claims on a job with attention are sealed first";
+            return Err(Rejection::Terms { name: "claim", bounds });
+        }
+        self.stand_claim(now_ms, executor, nonce, terms, None)
+    }
+
+    /// Lets a claim stand: posted as it is, or opened from a seal that holds its stake already.
+    pub(super) fn stand_claim(
+        &mut self,
+        now_ms: u64,
+        executor: Address,
+        nonce: u64,
+        terms: &ClaimTerms,
+        sealed: Option<(Digest, u128)>,
     ) -> Outcome {
         let parameters = &self.genesis.parameters;
         let job = self.jobs.get_mut(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
@@ -145,7 +180,10 @@ impl<C: Commitment> Settlement<C> {
         {
             return Err(Rejection::NotBound);
         }
-        self.money.lock(&executor, job.terms.stake_wei)?;
+        let stake_wei = sealed.map_or(job.terms.stake_wei, |(_, stake_wei)| stake_wei);
+        if sealed.is_none() {
+            self.money.lock(&executor, stake_wei)?;
+        }
         let facts = Facts::new(
             header.clone(),
             parameters.arity_log2,
@@ -170,8 +208,10 @@ impl<C: Commitment> Settlement<C> {
                 posted_ms: now_ms,
                 window_end_ms,
                 last_finality_ms,
-                stake_wei: job.terms.stake_wei,
+                stake_wei,
                 facts,
+                sealed: sealed.map(|(sealed, _)| sealed),
+                attentive: Vec::new(),
                 challenges: Vec::new(),
                 reveals: 0,
                 status: ClaimStatus::Standing,
@@ -210,6 +250,7 @@ impl<C: Commitment> Settlement<C> {
             return Err(Rejection::Waiting { what: "a challenge of the claim" });
         }
         let (executor, stake_wei, fee_wei) = (claim.executor, claim.stake_wei, job.terms.fee_wei);
+        let (poster, attention_wei) = (job.poster, job.terms.attention_wei);
         let others = job.claims.clone();
         if let Some(job) = self.jobs.get_mut(&job_id) {
             job.status = JobStatus::Done { claim: id };
@@ -220,6 +261,7 @@ impl<C: Commitment> Settlement<C> {
         self.money.release(executor, stake_wei);
         self.money.release(executor, fee_wei);
         let mut events = vec![Event::ClaimFinal { claim: id, job: job_id }];
+        events.extend(self.pay_attention(poster, attention_wei, id));
         for other in others {
             events.extend(self.release_if_idle(now_ms, other));
         }

@@ -261,6 +261,7 @@ impl Game {
             stake_wei: parameters.stake_wei_min,
             bond_wei: parameters.bond_wei_min,
             window_ms: parameters.window_ms_min,
+            attention_wei: 0,
         }
     }
 

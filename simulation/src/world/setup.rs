@@ -220,6 +220,7 @@ impl<C: Commitment> World<C> {
             stake_wei: parameters.stake_wei_min,
             bond_wei: parameters.bond_wei_min,
             window_ms: parameters.window_ms_min,
+            attention_wei: 0,
         };
         let sender = self
             .client()

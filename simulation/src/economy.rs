@@ -1,0 +1,339 @@
+//! Rational verifiers: do they still look when nobody cheats?
+//!
+//! Rounds of jobs on the real settlement. Each verifier learns from what it earned whether running
+//! the model pays; the executor learns whether lying does. Money is read off the ledger; a run
+//! costs something outside it. The play of a dispute is the shortest there is: a liar that is
+//! challenged does not answer.
+
+use protocol::graph::Profile;
+use protocol::hash::{Commitment as _, Digest, Tag};
+use protocol::settlement::attention::{seal, word};
+use protocol::settlement::{Event, Genesis, Parameters, Rejection, Settlement};
+use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
+use serde::Serialize;
+
+use crate::arenas::Arenas;
+use crate::dice::{Dice, Purpose};
+use crate::library::LibraryError;
+use crate::lies::Lie;
+use crate::scenario::MICROETHER;
+use crate::statistics::{Rate, rate};
+use crate::toy::Toy;
+
+/// What the economy is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Economy {
+    /// Decides everything.
+    pub seed: u64,
+    /// Jobs.
+    pub rounds: u32,
+    /// Verifiers.
+    pub verifiers: u32,
+    /// What a run costs, for the executor and for each verifier.
+    pub run_microether: u64,
+    /// Attention money of each job; 0 for the plain rule.
+    pub attention_microether: u64,
+    /// What a false final answer is worth to the executor beyond the fee.
+    pub gain_microether: u64,
+}
+
+impl Default for Economy {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            rounds: 3_000,
+            verifiers: 5,
+            run_microether: 2_000,
+            attention_microether: 0,
+            gain_microether: 50_000,
+        }
+    }
+}
+
+/// What became of it, over the second half of the rounds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Habits {
+    /// Attention money of each job, in millionths of an ether.
+    pub attention_microether: u64,
+    /// Jobs that at least one verifier ran.
+    pub watched: Rate,
+    /// Jobs on which the executor lied.
+    pub lied: Rate,
+    /// Jobs whose final answer was false.
+    pub false_final: Rate,
+    /// Share of verifiers that ran a job, in windows of a twentieth of the rounds.
+    pub watching: Vec<f64>,
+    /// Share of jobs on which the executor lied, in the same windows.
+    pub lying: Vec<f64>,
+}
+
+/// One choice of two, learned from what each has earned lately (an exponential mean), with some
+/// trembling so that neither is forgotten.
+#[derive(Clone, Debug)]
+struct Learner {
+    earned: [f64; 2],
+}
+
+const TREMBLE_PERMILLE: u32 = 30;
+const MEMORY: f64 = 0.05;
+
+impl Learner {
+    fn choose(&self, dice: &mut Dice) -> usize {
+        if dice.chance(TREMBLE_PERMILLE) {
+            return dice.below(2) as usize;
+        }
+        usize::from(self.earned[1] > self.earned[0])
+    }
+
+    fn learn(&mut self, choice: usize, earned: f64) {
+        if let Some(mean) = self.earned.get_mut(choice) {
+            *mean += MEMORY * (earned - *mean);
+        }
+    }
+}
+
+/// The ledger with its parties, all of whom deposit more than they can lose.
+struct Town {
+    state: Settlement<Toy>,
+    now_ms: u64,
+}
+
+const DEPOSIT_WEI: u128 = 1 << 100;
+const BANK: u8 = 0;
+const CLIENT: u8 = 1;
+const EXECUTOR: u8 = 2;
+const FIRST_VERIFIER: u8 = 3;
+
+fn address(number: u8) -> Address {
+    Address([number + 1; 20])
+}
+
+impl Town {
+    fn act(&mut self, who: u8, action: &Action) -> Result<Vec<Event>, Rejection> {
+        let nonce = self.state.nonce(&address(who));
+        self.state.perform(self.now_ms, address(who), nonce, action)
+    }
+
+    fn free_wei(&self, who: u8) -> u128 {
+        self.state.money().free_wei(&address(who))
+    }
+}
+
+/// Why an economy cannot be played.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EconomyError {
+    /// The model or a run is missing.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The ledger refused a move.
+    #[error("the ledger refused {action}: {rejection}")]
+    Refused {
+        /// Which move.
+        action: &'static str,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// More verifiers than there are addresses.
+    #[error("at most 200 verifiers")]
+    TooMany,
+}
+
+struct Round<'a> {
+    town: &'a mut Town,
+    economy: &'a Economy,
+    truth: ClaimTerms,
+    lie: ClaimTerms,
+    job: Digest,
+}
+
+impl Round<'_> {
+    fn must(&mut self, who: u8, action: &Action) -> Result<Vec<Event>, EconomyError> {
+        let name = action.name();
+        let acted = self.town.act(who, action);
+        acted.map_err(|rejection| EconomyError::Refused { action: name, rejection })
+    }
+
+    /// Plays one job; says whether its answer was false.
+    fn play(&mut self, lies: bool, checks: &[bool]) -> Result<bool, EconomyError> {
+        let terms = if lies { self.lie.clone() } else { self.truth.clone() };
+        let root = terms.trace_root;
+        let claim = match self.economy.attention_microether {
+            0 => posted(&self.must(EXECUTOR, &Action::PostClaim { terms })?),
+            _ => self.sealed(terms, checks)?,
+        };
+        let checkers = (FIRST_VERIFIER..).zip(checks).filter(|(_, checks)| **checks);
+        let checkers: Vec<u8> = checkers.map(|(who, _)| who).collect();
+        if root == self.truth.trace_root || checkers.is_empty() {
+            self.town.now_ms += self.town.state.parameters().window_ms_min + 1;
+            self.must(CLIENT, &Action::Finalise { job: self.job })?;
+            return Ok(root != self.truth.trace_root);
+        }
+        let mut first = None;
+        for who in checkers {
+            let events = self.must(who, &Action::Challenge { claim })?;
+            let challenge = events.iter().find_map(|event| match event {
+                Event::Challenged { challenge, .. } => Some(*challenge),
+                _ => None,
+            });
+            first = first.or(challenge.map(|challenge| (who, challenge)));
+        }
+        if let Some((who, challenge)) = first {
+            let tree = protocol::facts::TreeId::Trace {};
+            let request = protocol::facts::Request::Node { tree, depth: 0, index: 0 };
+            self.must(who, &Action::Demand { challenge, showings: Vec::new(), request })?;
+            self.town.now_ms += self.town.state.parameters().executor_clock_ms + 1;
+            self.must(who, &Action::CallTime { challenge })?;
+        }
+        self.must(CLIENT, &Action::CancelJob { job: self.job })?;
+        Ok(false)
+    }
+
+    /// Seals, attests, opens, proves.
+    fn sealed(&mut self, terms: ClaimTerms, checks: &[bool]) -> Result<Digest, EconomyError> {
+        let salt = |who: u8| Digest([who; 32]);
+        let own = seal::<Toy>(&address(EXECUTOR), &terms.trace_root, &salt(EXECUTOR));
+        let events = self.must(EXECUTOR, &Action::SealClaim { job: self.job, seal: own })?;
+        let sealed = events.iter().find_map(|event| match event {
+            Event::ClaimSealed { sealed, .. } => Some(*sealed),
+            _ => None,
+        });
+        let sealed = sealed.unwrap_or_default();
+        let root = self.truth.trace_root;
+        for (who, _) in (FIRST_VERIFIER..).zip(checks).filter(|(_, checks)| **checks) {
+            let word = word::<Toy>(&address(who), &root, &salt(who));
+            self.must(who, &Action::Attest { sealed, word })?;
+        }
+        self.town.now_ms += self.town.state.parameters().seal_ms + 1;
+        let is_true = terms.trace_root == root;
+        let opening = Action::OpenClaim { sealed, terms, salt: salt(EXECUTOR) };
+        let claim = posted(&self.must(EXECUTOR, &opening)?);
+        for (who, _) in (FIRST_VERIFIER..).zip(checks).filter(|(_, checks)| **checks && is_true) {
+            self.must(who, &Action::ProveAttention { claim, salt: salt(who) })?;
+        }
+        Ok(claim)
+    }
+}
+
+fn posted(events: &[Event]) -> Digest {
+    let claim = events.iter().find_map(|event| match event {
+        Event::ClaimPosted { claim, .. } => Some(*claim),
+        _ => None,
+    });
+    claim.unwrap_or_default()
+}
+
+/// Plays an economy on the first toy model.
+///
+/// # Errors
+/// When the ledger refuses what it should take.
+pub fn play(arenas: &Arenas, economy: &Economy) -> Result<Habits, EconomyError> {
+    const WINDOWS: usize = 20;
+    let verifiers = u8::try_from(economy.verifiers).ok().filter(|count| *count <= 200);
+    let verifiers = verifiers.ok_or(EconomyError::TooMany)?;
+    let library = &arenas.toy().library;
+    let truth = library.truth(0, 0)?;
+    let missing = || LibraryError::Missing { what: "a lie in the first model".to_owned() };
+    let lie = library.run(0, 0, Some(&Lie::Selective))?.ok_or_else(missing)?;
+    let zero = Digest::default();
+    let terms = |known: &crate::library::Known<Toy>| {
+        executor::claim_terms(zero, known.run.trace()).ok_or_else(missing)
+    };
+    let (true_terms, false_terms) = (terms(&truth)?, terms(&lie)?);
+    let genesis = Genesis { chain_id: 1, bank: address(BANK), parameters: Parameters::default() };
+    let mut town = Town { state: Settlement::without_bounds(genesis.clone()), now_ms: 1 };
+    let mut dice = Dice::new(economy.seed, Purpose::Search);
+    let even = Learner { earned: [0.0, 0.0] };
+    let mut executor = even.clone();
+    // Everybody begins by looking.
+    let mut watchers = vec![Learner { earned: [0.0, 0.001] }; usize::from(verifiers)];
+    let (mut watched, mut lied, mut false_final, mut counted) = (0, 0, 0, 0);
+    let (mut watching, mut lying) = (vec![0.0; WINDOWS], vec![0.0; WINDOWS]);
+    let per_window = (economy.rounds as usize / WINDOWS).max(1);
+    for round in 0..economy.rounds {
+        // A fresh ledger now and then: what is over is not needed, and only slows down.
+        if round % 50 == 0 {
+            town.state = Settlement::without_bounds(genesis.clone());
+            for who in CLIENT..FIRST_VERIFIER + verifiers {
+                let account = address(who);
+                let deposit = Action::Deposit { account, amount_wei: DEPOSIT_WEI };
+                let _ = town.act(BANK, &deposit);
+            }
+            let header = truth.run.model().header().clone();
+            let _ = town.act(CLIENT, &Action::RegisterModel { header });
+        }
+        let before: Vec<u128> =
+            (0..FIRST_VERIFIER + verifiers).map(|who| town.free_wei(who)).collect();
+        let job = post(&mut town, economy, truth.run.model().root(), &truth)?;
+        let lies = executor.choose(&mut dice) == 1;
+        let checks: Vec<bool> =
+            watchers.iter().map(|watcher| watcher.choose(&mut dice) == 1).collect();
+        let mut one = Round {
+            town: &mut town,
+            economy,
+            truth: ClaimTerms { job, ..true_terms.clone() },
+            lie: ClaimTerms { job, ..false_terms.clone() },
+            job,
+        };
+        let is_false = one.play(lies, &checks)?;
+        let earned = |who: u8, town: &Town| {
+            let before = before.get(usize::from(who)).copied().unwrap_or(0);
+            (town.free_wei(who) as i128 - before as i128) as f64 / 1e18
+        };
+        let cost = economy.run_microether as f64 / 1e6;
+        let gain = if is_false { economy.gain_microether as f64 / 1e6 } else { 0.0 };
+        let own_cost = if lies { 0.0 } else { cost };
+        executor.learn(usize::from(lies), earned(EXECUTOR, &town) + gain - own_cost);
+        for ((who, watcher), checks) in (FIRST_VERIFIER..).zip(&mut watchers).zip(&checks) {
+            let own_cost = if *checks { cost } else { 0.0 };
+            watcher.learn(usize::from(*checks), earned(who, &town) - own_cost);
+        }
+        let window = (round as usize / per_window).min(WINDOWS - 1);
+        let share =
+            checks.iter().filter(|checks| **checks).count() as f64 / checks.len().max(1) as f64;
+        watching[window] += share / per_window as f64;
+        lying[window] += f64::from(u8::from(lies)) / per_window as f64;
+        if round >= economy.rounds / 2 {
+            counted += 1;
+            watched += u64::from(checks.iter().any(|checks| *checks));
+            lied += u64::from(lies);
+            false_final += u64::from(is_false);
+        }
+    }
+    Ok(Habits {
+        attention_microether: economy.attention_microether,
+        watched: rate(watched, counted),
+        lied: rate(lied, counted),
+        false_final: rate(false_final, counted),
+        watching,
+        lying,
+    })
+}
+
+fn post(
+    town: &mut Town,
+    economy: &Economy,
+    model_root: Digest,
+    truth: &crate::library::Known<Toy>,
+) -> Result<Digest, EconomyError> {
+    let parameters = town.state.parameters().clone();
+    let input_root = truth.run.trace().state_roots().first().copied().unwrap_or_default();
+    let terms = JobTerms {
+        model_root,
+        input_root,
+        profile: Profile::StrictF32,
+        fee_wei: 20_000 * MICROETHER,
+        stake_wei: parameters.stake_wei_min,
+        bond_wei: parameters.bond_wei_min,
+        window_ms: parameters.window_ms_min,
+        attention_wei: u128::from(economy.attention_microether) * MICROETHER,
+    };
+    let events = town
+        .act(CLIENT, &Action::PostJob { terms })
+        .map_err(|rejection| EconomyError::Refused { action: "post-job", rejection })?;
+    let job = events.iter().find_map(|event| match event {
+        Event::JobPosted { job } => Some(*job),
+        _ => None,
+    });
+    // Every accepted post tells its job; the tag only keeps this total.
+    Ok(job.unwrap_or_else(|| Toy::tagged(Tag::Empty, &[])))
+}
