@@ -9,7 +9,7 @@ pub mod dice;
 pub mod economy;
 pub mod invariants;
 pub mod library;
-mod lies;
+pub mod lies;
 mod play;
 pub mod report;
 pub mod scenario;
