@@ -104,7 +104,7 @@ impl<C: Commitment> ExecutorCore<C> {
             };
             match defender.answer(&request) {
                 Ok(mut reveal) => {
-                    if active(Defect::AnswersChange) && view.now_ms % 8 == 0 {
+                    if active(Defect::AnswersChange) && view.now_ms.is_multiple_of(8) {
                         reveal = protocol::facts::Reveal::Accumulators { words: Vec::new() };
                     }
                     decisions.push(Decision {

@@ -11,6 +11,9 @@ use crate::model::Model;
 use crate::tensor::Tensor;
 use crate::trace::{Conduct, RunError, Runner, Subtrace, Trace};
 
+/// Running sums by operator and element.
+type Sums = HashMap<(u32, u64), Arc<[u64]>>;
+
 /// A committed run and what can be recomputed from it: shared by all who defend or check with it.
 ///
 /// Everything in it follows from model, conduct and input; what is filled in later is a cache.
@@ -21,7 +24,7 @@ pub struct Run<C: Commitment = Keccak> {
     conduct: Arc<dyn Conduct<C>>,
     trace: Trace<C>,
     insides: Vec<OnceLock<Subtrace<C>>>,
-    sums: Mutex<HashMap<(u32, u64), Arc<[u64]>>>,
+    sums: Mutex<Sums>,
 }
 
 impl<C: Commitment> Run<C> {

@@ -66,5 +66,5 @@ pub(crate) const fn forgets() -> bool {
 pub(crate) fn forgets() -> bool {
     static CALLS: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(0);
     let calls = CALLS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-    active(Defect::LedgerForgets) && calls % 2 == 0
+    active(Defect::LedgerForgets) && calls.is_multiple_of(2)
 }

@@ -1,10 +1,10 @@
 //! Both arenas: toy worlds for volume, worlds of real models for a share of the seeds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use inference::{Engine, Model, Tensor};
+use inference::Engine;
 use protocol::hash::Keccak;
 
 use crate::dice::seed_of;
@@ -16,7 +16,7 @@ use crate::toy::Toy;
 use crate::world::{Arena, Ended};
 
 /// A real model with some inputs by name.
-pub type RealModel = (Arc<Model<Keccak>>, Vec<HashMap<String, Tensor>>);
+pub type RealModel = crate::library::ModelWithInputs<Keccak>;
 
 /// The worlds that scenarios can be played in. Clones share what they have computed.
 #[derive(Clone, Debug)]

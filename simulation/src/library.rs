@@ -40,6 +40,9 @@ pub struct Known<C: Commitment> {
     pub published: Arc<Published<C>>,
 }
 
+/// A model and some inputs of it, by name.
+pub type ModelWithInputs<C> = (Arc<Model<C>>, Vec<HashMap<String, Tensor>>);
+
 /// A model with some inputs.
 #[derive(Debug)]
 struct Shelf<C: Commitment> {
@@ -71,10 +74,7 @@ pub const TOY_SIZES: [ToySize; 4] = [
 
 impl<C: Commitment> Library<C> {
     /// A library of given models, each with its inputs.
-    pub fn of_models(
-        engine: Engine,
-        models: Vec<(Arc<Model<C>>, Vec<HashMap<String, Tensor>>)>,
-    ) -> Self {
+    pub fn of_models(engine: Engine, models: Vec<ModelWithInputs<C>>) -> Self {
         let shelves = models.into_iter().map(|(model, inputs)| Shelf { model, inputs }).collect();
         Self { engine, shelves, runs: RwLock::default() }
     }

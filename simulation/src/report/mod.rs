@@ -113,8 +113,11 @@ pub fn crowd_scenario(attackers: u32, seed: u64) -> Scenario {
     scenario
 }
 
-/// Counts of the invariants and of what should happen sometimes, by name.
-pub fn counts(totals: &Totals) -> (Vec<(&'static str, u64)>, Vec<(&'static str, u64)>) {
+/// Counts by name.
+pub type Counts = Vec<(&'static str, u64)>;
+
+/// Counts of the invariants and of what should happen sometimes.
+pub fn counts(totals: &Totals) -> (Counts, Counts) {
     let at = |list: &[u64], index: usize| list.get(index).copied().unwrap_or(0);
     let invariants = Invariant::ALL
         .iter()

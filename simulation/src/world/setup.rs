@@ -253,12 +253,9 @@ impl<C: Commitment> World<C> {
             let at_ms = self.now_ms + self.delay_ms();
             self.schedule(at_ms, Happening::Heard { party, job: number });
         }
-        if let Some(index) = self.client() {
-            if let Some(PartyCore::Client { jobs, .. }) =
-                self.parties.get_mut(index).map(|party| &mut party.core)
-            {
-                jobs.push(id);
-            }
+        let client = self.client().and_then(|index| self.parties.get_mut(index));
+        if let Some(PartyCore::Client { jobs, .. }) = client.map(|party| &mut party.core) {
+            jobs.push(id);
         }
     }
 
@@ -648,7 +645,7 @@ impl<C: Commitment> World<C> {
             all += 1;
             // Where both sides are dishonest, either may lose; the ledger must only end it.
             right += u64::from(match (is_honest(&challenge.challenger), by_honest) {
-                (true, _) => won && !is_true || !is_true && !lost,
+                (true, _) => won && !is_true,
                 (false, true) => lost,
                 (false, false) => won || lost,
             });
