@@ -9,6 +9,7 @@ use inference::{Engine, ImportOptions, Path, Tensor};
 use protocol::tensor::Shape;
 use simulation::arenas::{Arenas, SwarmPlan, swarm};
 use simulation::scenario::{CommitmentKind, PartySpec, Scenario};
+use simulation::swarm::play;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::new(Path::detect(), 1)?;
@@ -49,7 +50,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut disputes = 0;
         for seed in 0..4_000 {
             scenario.seed = seed;
-            disputes += arenas.play(&scenario, false)?.disputes;
+            let ended = match commitment {
+                CommitmentKind::Toy => play(arenas.toy(), &scenario, false, false)?,
+                CommitmentKind::Real => play(arenas.real()?, &scenario, false, false)?,
+            };
+            disputes += ended.disputes;
         }
         rates.push(row(name, disputes, started.elapsed().as_secs_f64()));
     }

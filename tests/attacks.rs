@@ -160,7 +160,7 @@ async fn attacks_11_12_13_17_unbound_claims_are_refused_and_cost_no_dispute() {
     let view = stage.ledger.view().await.unwrap();
     let key = actor_key(Role::Executor);
     let nonce = view.settlement.nonce(&key.address());
-    let signed = key.sign(view.settlement.domain(), nonce, &Action::PostClaim { terms: good });
+    let signed = key.sign(&view.settlement.domain(), nonce, &Action::PostClaim { terms: good });
     stage.ledger.submit(signed.clone()).await.unwrap();
     let again = stage.ledger.submit(signed).await.unwrap_err();
     assert!(matches!(again, LedgerError::Rejected(Rejection::Nonce { .. })), "{again}");
@@ -186,7 +186,7 @@ async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
     other_tag[0] = 99;
     for bytes in [bomb, truncated, trailing, other_tag, Vec::new()] {
         // The signature covers the bytes; the ledger refuses them before anything else.
-        let mut signed = key.sign(view.settlement.domain(), 0, &Action::CancelJob { job });
+        let mut signed = key.sign(&view.settlement.domain(), 0, &Action::CancelJob { job });
         signed.action = bytes;
         let refused = stage.ledger.submit(signed).await.unwrap_err();
         assert!(matches!(refused, LedgerError::Rejected(Rejection::Malformed(_))), "{refused}");

@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
         let parameters = Parameters::default();
         let genesis = Genesis { chain_id: 1, bank: key.address(), parameters };
         let mut settlement = Settlement::new(genesis).expect("defaults");
-        let signed = key.sign(settlement.domain(), 0, &action);
+        let signed = key.sign(&settlement.domain(), 0, &action);
         let _ = settlement.apply(1, &signed);
         assert!(settlement.money().is_conserved());
     }

@@ -104,7 +104,7 @@ impl<C: Core> Agent<C> {
         for _ in 0..TRIES {
             let view = self.ledger.view().await?;
             let nonce = view.settlement.nonce(&self.key.address());
-            let signed = self.key.sign(view.settlement.domain(), nonce, action);
+            let signed = self.key.sign(&view.settlement.domain(), nonce, action);
             match self.ledger.submit(signed).await {
                 // Another process of ours was faster; look again before deciding it is done.
                 Err(error @ LedgerError::Rejected(Rejection::Nonce { .. })) => last = error,

@@ -351,13 +351,13 @@ fn signatures_count_for_one_sender_one_nonce_and_one_ledger() {
     let key = key(Who::Client);
     let nonce = state.nonce(&key.address());
     let action = Action::Withdraw { amount_wei: 1 };
-    let good = key.sign(state.domain(), nonce, &action);
+    let good = key.sign(&state.domain(), nonce, &action);
     let mut apply = |transaction| state.apply(2_000, &transaction);
     let mut other_sender = good.clone();
     other_sender.sender = Address([9; 20]);
     assert_eq!(apply(other_sender), Err(Rejection::Signature(SignatureError::OtherKey)));
     let foreign = Settlement::new(protocol::settlement::Genesis { chain_id: 8, ..genesis() });
-    let foreign = key.sign(foreign.unwrap().domain(), nonce, &action);
+    let foreign = key.sign(&foreign.unwrap().domain(), nonce, &action);
     assert_eq!(apply(foreign), Err(Rejection::Signature(SignatureError::OtherKey)));
     // The other s of the pair is a signature of the same message, and is refused.
     let order = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
@@ -391,7 +391,7 @@ fn equal_terms_make_different_jobs_and_absurd_nonces_are_refused() {
     let key = key(Who::Client);
     let expected = state.nonce(&key.address());
     for nonce in [u64::MAX, expected + 1, expected - 1, expected + (1 << 32)] {
-        let signed = key.sign(state.domain(), nonce, &Action::PostJob { terms: terms.clone() });
+        let signed = key.sign(&state.domain(), nonce, &Action::PostJob { terms: terms.clone() });
         assert_eq!(state.apply(game.now_ms, &signed), Err(Rejection::Nonce { expected }));
     }
 }

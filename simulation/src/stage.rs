@@ -208,7 +208,7 @@ impl Stage {
         let view = self.ledger.view().await?;
         let key = actor_key(role);
         let nonce = view.settlement.nonce(&key.address());
-        self.ledger.submit(key.sign(view.settlement.domain(), nonce, action)).await
+        self.ledger.submit(key.sign(&view.settlement.domain(), nonce, action)).await
     }
 
     /// What an account has now beyond what it deposited.

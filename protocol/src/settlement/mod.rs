@@ -32,7 +32,6 @@ use crate::transaction::{Action, Address, Domain, SignedTransaction};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settlement<C: Commitment = Keccak> {
     genesis: Genesis,
-    domain: Domain,
     now_ms: u64,
     money: Money,
     nonces: BTreeMap<Address, u64>,
@@ -59,10 +58,8 @@ impl<C: Commitment> Settlement<C> {
     /// An empty ledger under any commitment and any parameters, also such as no ledger should have.
     /// For the simulation, which looks for what breaks outside the bounds.
     pub fn without_bounds(genesis: Genesis) -> Self {
-        let domain = genesis.domain();
         Self {
             genesis,
-            domain,
             now_ms: 0,
             money: Money::default(),
             nonces: BTreeMap::new(),
@@ -88,7 +85,7 @@ impl<C: Commitment> Settlement<C> {
             return Err(Rejection::TimeWentBack { ledger_ms: self.now_ms });
         }
         let action = transaction.decode_action()?;
-        self.domain.verify(transaction)?;
+        self.domain().verify(transaction)?;
         self.perform(now_ms, transaction.sender, transaction.nonce, &action)
     }
 
@@ -133,8 +130,8 @@ impl<C: Commitment> Settlement<C> {
     }
 
     /// The EIP-712 domain of the ledger.
-    pub fn domain(&self) -> &Domain {
-        &self.domain
+    pub fn domain(&self) -> Domain {
+        self.genesis.domain()
     }
 
     /// Time of the last accepted transaction.

@@ -268,7 +268,7 @@ impl Game {
     pub fn send(&mut self, who: Who, action: &Action) -> Result<Vec<Event>, Rejection> {
         let key = key(who);
         let nonce = self.state.nonce(&key.address());
-        let signed = key.sign(self.state.domain(), nonce, action);
+        let signed = key.sign(&self.state.domain(), nonce, action);
         let before = self.state.clone();
         let outcome = self.state.apply(self.now_ms, &signed);
         // After every transition: money conserved, locks accounted for, rejections without trace.
