@@ -12,9 +12,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         party: vec![PartySpec::new("guardian", "prompt"), PartySpec::new("liar", "selective")],
         ..Scenario::default()
     };
+    // Lies at once, and challengers at once.
+    let number = |at: usize| std::env::args().nth(at).and_then(|text| text.parse().ok());
+    scenario.party[1].count = number(1).unwrap_or(1);
+    scenario.party[0].count = number(2).unwrap_or(1);
     let started = std::time::Instant::now();
     let mut disputes = 0;
-    for seed in 0..100_000 {
+    let worlds = number(3).unwrap_or(60_000) / (scenario.party[0].count * scenario.party[1].count);
+    for seed in 0..u64::from(worlds) {
         scenario.seed = seed;
         disputes += play(arenas.toy(), &scenario, false, false)?.disputes;
     }

@@ -1,4 +1,4 @@
-//! How a world begins and ends: parties, deposits, jobs, runs; outcomes and profits.
+//! How a world begins: parties, deposits, jobs, runs, publications.
 
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -7,15 +7,12 @@ use challenger::{Case, ChallengerCore, Published};
 use executor::{ExecutorCore, claim_terms};
 use protocol::graph::Profile;
 use protocol::hash::{Commitment, Digest};
-use protocol::referee::Evidence;
-use protocol::settlement::{
-    ChallengeStatus, ClaimStatus, FallReason, Genesis, JobStatus, Settlement,
-};
+use protocol::settlement::{Genesis, Settlement};
 use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
 
-use super::{Arena, Ended, GroupEnd, Happening, Party, PartyCore, World, WorldJob};
+use super::{Arena, Happening, Party, PartyCore, World, WorldJob};
 use crate::dice::{Dice, Purpose};
-use crate::invariants::{Audit, AuditedClaim, Invariant, ShapeBounds};
+use crate::invariants::{Audit, AuditedClaim, ShapeBounds};
 use crate::library::{Known, LibraryError};
 use crate::lies::{Lie, parse_lie};
 use crate::scenario::{MILLIETHER, Scenario, ScenarioError, Side};
@@ -28,11 +25,6 @@ fn address_of(number: usize) -> Address {
     let mut bytes = [0; 20];
     bytes[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
     Address(bytes)
-}
-
-/// Whether an outcome is one of those expected (`|` between alternatives).
-pub fn outcome_matches(expected: &str, outcome: &str) -> bool {
-    expected.is_empty() || expected.split('|').any(|one| one == outcome)
 }
 
 impl<C: Commitment> World<C> {
@@ -442,225 +434,6 @@ impl<C: Commitment> World<C> {
             .is_some_and(|party| party.plan.honest);
         let opened = std::collections::BTreeSet::new();
         self.audit.books.claims.insert(id, AuditedClaim { known, is_true, by_honest, opened });
-    }
-
-    /// Last checks, once nothing happens any more.
-    pub(super) fn finish(&mut self) {
-        if !self.audit.violations.is_empty() {
-            return;
-        }
-        self.now_ms = self.now_ms.max(self.horizon_ms());
-        let deltas: Vec<(String, i128)> = self
-            .parties
-            .iter()
-            .filter(|party| party.plan.honest)
-            .map(|party| {
-                let name = self.scenario.party.get(party.group).map(|spec| spec.name.clone());
-                (name.unwrap_or_default(), self.delta_wei(party) + self.paid_fees_wei(party))
-            })
-            .collect();
-        let (parties, by_address) = (&self.parties, &self.by_address);
-        let honest = |address: &Address| {
-            by_address
-                .get(address)
-                .and_then(|index| parties.get(*index))
-                .is_some_and(|one| one.plan.honest)
-        };
-        let around = self.surroundings(&honest);
-        self.audit.ended(&around, &self.settlement, &deltas);
-        if self.check_replay && self.audit.violations.is_empty() {
-            self.replay();
-        }
-    }
-
-    /// What a client rightly paid for answers, and what its open jobs still hold.
-    fn paid_fees_wei(&self, party: &Party<C>) -> i128 {
-        if party.plan.side != Side::Client {
-            return 0;
-        }
-        let jobs = self.settlement.jobs().filter(|(_, job)| job.poster == party.address);
-        let paid = jobs.filter(|(_, job)| job.status != JobStatus::Cancelled);
-        paid.map(|(_, job)| job.terms.fee_wei as i128).sum()
-    }
-
-    fn replay(&mut self) {
-        let genesis = self.settlement.genesis().clone();
-        let mut again = Settlement::<C>::without_bounds(genesis);
-        for (at_ms, sender, nonce, action) in &self.accepted {
-            let taken = again.perform(*at_ms, *sender, *nonce, action);
-            if taken.is_err() {
-                break;
-            }
-        }
-        let same = again == *self.settlement;
-        let now_ms = self.now_ms;
-        self.audit.hold(Invariant::ReplayIsIdentical, now_ms, same, || {
-            "a replay of the accepted transactions gives another ledger".to_owned()
-        });
-    }
-
-    fn delta_wei(&self, party: &Party<C>) -> i128 {
-        let free_wei = self.settlement.money().free_wei(&party.address) as i128;
-        let locked_wei: u128 = self
-            .settlement
-            .claims()
-            .filter(|(_, claim)| {
-                claim.executor == party.address && claim.status == ClaimStatus::Standing
-            })
-            .map(|(_, claim)| claim.stake_wei)
-            .sum();
-        let deposited_wei = (u128::from(party.plan.capital_milliether) * MILLIETHER) as i128;
-        free_wei + locked_wei as i128 - deposited_wei
-    }
-
-    /// What is left of the world.
-    pub fn end(mut self) -> Ended {
-        let groups = (0..self.scenario.party.len()).map(|group| self.group_end(group)).collect();
-        let finality_ms = self
-            .settlement
-            .claims()
-            .filter_map(|(_, claim)| match claim.status {
-                ClaimStatus::Final { at_ms } => Some(at_ms - claim.posted_ms),
-                _ => None,
-            })
-            .collect();
-        let books = &self.audit.books.claims;
-        let honest_openings_max = self
-            .settlement
-            .claims()
-            .filter(|(id, _)| books.get(id).is_some_and(|entry| entry.by_honest))
-            .map(|(_, claim)| claim.reveals)
-            .max()
-            .unwrap_or(0);
-        Ended {
-            seed: self.scenario.seed,
-            disputes: self.disputes,
-            events: self.events,
-            end_ms: self.now_ms,
-            log_hash: self.log_hash,
-            violations: std::mem::take(&mut self.audit.violations),
-            sometimes: self.audit.sometimes(),
-            checks: self.audit.checks().to_vec(),
-            groups,
-            finality_ms,
-            honest_openings_max,
-            log: self.log.take().unwrap_or_default(),
-        }
-    }
-
-    fn group_end(&self, group: usize) -> GroupEnd {
-        let members: Vec<&Party<C>> =
-            self.parties.iter().filter(|party| party.group == group).collect();
-        let profit_wei = members
-            .iter()
-            .map(|party| self.delta_wei(party) + self.withdrawn_wei(party) - party.gas_wei as i128)
-            .sum();
-        let spec = self.scenario.party.get(group);
-        let plan = members.first().map(|party| &party.plan);
-        GroupEnd {
-            name: spec.map(|spec| spec.name.clone()).unwrap_or_default(),
-            strategy: spec.map(|spec| spec.strategy.clone()).unwrap_or_default(),
-            honest: plan.is_some_and(|plan| plan.honest),
-            side: plan.map_or(Side::Stranger, |plan| plan.side),
-            profit_wei,
-            outcome: self.outcome(&members),
-            disputes: self.disputes_of(&members),
-            false_final: self.settlement.claims().any(|(id, claim)| {
-                let entry = self.audit.books.claims.get(id);
-                matches!(claim.status, ClaimStatus::Final { .. })
-                    && entry.is_some_and(|entry| !entry.is_true)
-                    && members.iter().any(|one| one.address == claim.executor)
-            }),
-        }
-    }
-
-    fn withdrawn_wei(&self, party: &Party<C>) -> i128 {
-        self.withdrawn.get(&party.address).copied().unwrap_or(0) as i128
-    }
-
-    /// What became of a group: of its claims first, of its challenges otherwise.
-    fn outcome(&self, members: &[&Party<C>]) -> String {
-        let is_member = |address: &Address| members.iter().any(|one| one.address == *address);
-        let claims = self.settlement.claims().filter(|(_, claim)| is_member(&claim.executor));
-        let mut best = None;
-        for (_, claim) in claims {
-            let (rank, code) = match &claim.status {
-                ClaimStatus::Fallen { reason, .. } => (0, fall_code(reason)),
-                ClaimStatus::Final { .. } => (1, "final"),
-                ClaimStatus::Released { .. } => (2, "released"),
-                ClaimStatus::Standing => (3, "standing"),
-            };
-            if best.is_none_or(|(known, _)| rank < known) {
-                best = Some((rank, code));
-            }
-        }
-        if let Some((_, code)) = best {
-            return code.to_owned();
-        }
-        let challenges = self.settlement.challenges().filter(|(_, one)| is_member(&one.challenger));
-        let (mut won, mut lost, mut open) = (0, 0, 0);
-        for (_, challenge) in challenges {
-            match challenge.status {
-                ChallengeStatus::Won { .. } => won += 1,
-                ChallengeStatus::Lost => lost += 1,
-                ChallengeStatus::Open { .. } => open += 1,
-            }
-        }
-        let executes = members.iter().any(|one| one.plan.side == Side::Executor);
-        match (won, lost, open) {
-            (0, 0, 0) if executes && members.iter().any(|one| one.refused) => "refused",
-            (0, 0, 0) => "nothing",
-            (_, 0, 0) => "won",
-            (0, _, 0) => "upheld",
-            (_, _, 0) => "won-and-upheld",
-            _ => "open",
-        }
-        .to_owned()
-    }
-
-    /// Disputes that a group took part in, and how many ended as the truth demands.
-    fn disputes_of(&self, members: &[&Party<C>]) -> (u64, u64) {
-        let is_member = |address: &Address| members.iter().any(|one| one.address == *address);
-        let is_honest = |address: &Address| {
-            let index = self.by_address.get(address);
-            index.and_then(|index| self.parties.get(*index)).is_some_and(|one| one.plan.honest)
-        };
-        let (mut all, mut right) = (0, 0);
-        for (_, challenge) in self.settlement.challenges() {
-            let Some(claim) = self.settlement.claim(&challenge.claim) else {
-                continue;
-            };
-            if !is_member(&challenge.challenger) && !is_member(&claim.executor) {
-                continue;
-            }
-            let entry = self.audit.books.claims.get(&challenge.claim);
-            let is_true = entry.is_some_and(|entry| entry.is_true);
-            let by_honest = entry.is_some_and(|entry| entry.by_honest);
-            let won = matches!(challenge.status, ChallengeStatus::Won { .. });
-            let lost = matches!(challenge.status, ChallengeStatus::Lost);
-            // The world ends when nobody honest waits any more, not when strangers are done.
-            if !is_honest(&challenge.challenger) && !by_honest && challenge.is_open() {
-                continue;
-            }
-            all += 1;
-            // Where both sides are dishonest, either may lose; the ledger must only end it.
-            right += u64::from(match (is_honest(&challenge.challenger), by_honest) {
-                (true, _) => won && !is_true,
-                (false, true) => lost,
-                (false, false) => won || lost,
-            });
-        }
-        (all, right)
-    }
-}
-
-fn fall_code(reason: &FallReason) -> &'static str {
-    match reason {
-        FallReason::Silence(_) => "fraud/silence",
-        FallReason::Refuted(Evidence::Step { .. } | Evidence::Leaf { .. }) => "fraud/step",
-        FallReason::Refuted(Evidence::Contradiction { .. } | Evidence::StateValue { .. }) => {
-            "fraud/binding"
-        }
     }
 }
 

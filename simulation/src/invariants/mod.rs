@@ -3,13 +3,15 @@
 //! The audit knows the truth by construction: it holds the honest run of every job and the run
 //! behind every claim, and keeps its own books from the transactions alone.
 
+mod bounds;
+mod committed;
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::facts::{Request, TreeId};
-use protocol::graph::state_leaf;
-use protocol::hash::{Commitment, Digest, Tag};
-use protocol::merkle::{ListTree, Tree, TreeShape};
+use protocol::facts::Request;
+use protocol::hash::{Commitment, Digest};
 use protocol::settlement::{
     Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Settlement,
 };
@@ -17,95 +19,10 @@ use protocol::transaction::{Action, Address};
 
 use crate::library::Known;
 
-macro_rules! named {
-    ($(#[$meta:meta])* $kind:ident { $($variant:ident => $name:literal),* $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u8)]
-        #[allow(missing_docs, reason = "each is explained by its name and in docs/simulation.md")]
-        pub enum $kind { $($variant),* }
+pub use bounds::ShapeBounds;
+pub use names::{Invariant, Sometimes};
 
-        impl $kind {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// Its stable name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
-            }
-        }
-    };
-}
-
-named! {
-    /// What must always hold.
-    Invariant {
-        NoFalseFinal => "no-false-final",
-        TrueFinal => "true-final",
-        NoHonestLoss => "no-honest-loss",
-        Conservation => "conservation",
-        DisputesEnd => "disputes-end",
-        OpeningsBounded => "openings-bounded",
-        ClocksMonotone => "clocks-monotone",
-        NoEquivocation => "no-equivocation",
-        SameViewSameActions => "same-view-same-actions",
-        DelayIndependent => "delay-independent",
-        RewardCoversCost => "reward-covers-cost",
-        HalfBurned => "half-burned",
-        VerdictIsTruth => "verdict-is-truth",
-        HonestRefutationWins => "honest-refutation-wins",
-        VerdictEndsAll => "verdict-ends-all",
-        DescentContainsDivergence => "descent-contains-divergence",
-        DemandsBounded => "demands-bounded",
-        AnswersShared => "answers-shared",
-        WindowRespected => "window-respected",
-        WorkBounded => "work-bounded",
-        FactsAreCommitted => "facts-are-committed",
-        ReplayIsIdentical => "replay-is-identical",
-    }
-}
-
-named! {
-    /// What must happen now and then, or the worlds are too tame.
-    Sometimes {
-        RefutedByStep => "refuted by a step",
-        RefutedByRun => "refuted by one run of several",
-        RefutedByBinding => "refuted by a contradiction of commitments",
-        FellBySilence => "a claim fell by silence",
-        ChallengeUpheld => "a challenge was lost by a wrong refutation",
-        ChallengerTimedOut => "a challenger ran out of time",
-        ClaimFinal => "a claim became final undisputed",
-        FinalAfterDispute => "a claim became final after a dispute",
-        RivalFinal => "a later claim became final after an earlier one fell",
-        StakeReleased => "a standing claim's stake went back",
-        TwoHonestChallengers => "two honest challengers won on one claim",
-        AnswerShared => "one answer served several challenges",
-        Published => "published data saved openings",
-        Withheld => "a dispute had to open everything",
-        Reorganised => "blocks were replaced in mid-dispute",
-        Restarted => "an honest party restarted in mid-dispute",
-        Partitioned => "an honest party was cut off in mid-dispute",
-        Censored => "an honest move was censored",
-        MessageLost => "a message was lost and sent again",
-        MessageDoubled => "a message arrived twice",
-        NonceTaken => "a transaction came with a used nonce",
-        CopiedMove => "a copied move was refused",
-        TooEarly => "time was called too early",
-        TooLate => "a move came too late",
-        Unbound => "an unbound claim was refused",
-        BadAnswer => "a false answer was refused",
-        BadProof => "a false proof was refused",
-        DemandRefused => "an impossible demand was refused",
-        DemandsUsed => "a challenge used up its demands",
-        OutOfMoney => "a party ran out of money",
-        FloorSaved => "a move was in time only thanks to the floor",
-        Withdrawn => "money was withdrawn during a dispute",
-        JobCancelled => "a job was taken back",
-        Saturated => "a party had more moves than slots",
-        QueueFull => "a block was full",
-        FalseFinalUnwatched => "a false claim became final where nobody watched",
-    }
-}
+use committed::{differs_at, is_committed};
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,61 +69,6 @@ impl<C: Commitment> Default for Books<C> {
     fn default() -> Self {
         let (claims, clocks) = (BTreeMap::new(), BTreeMap::new());
         Self { deposited_wei: 0, withdrawn_wei: 0, claims, clocks }
-    }
-}
-
-/// Bounds that follow from a model's shape alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShapeBounds {
-    /// Demands that an honest challenger may need.
-    pub demands: u32,
-    /// Openings that a claim can give at all.
-    pub openings: u64,
-}
-
-fn openings_of(shape: &TreeShape, arity_log2: u32) -> u64 {
-    let depth = shape.depth();
-    (0..depth.max(1))
-        .step_by(arity_log2.max(1) as usize)
-        .map(|level| {
-            let below = depth - level;
-            (0..1u64 << level).filter(|index| !shape.is_padding(level, *index)).count() as u64
-                * u64::from(below > 0 || depth == 0)
-        })
-        .sum()
-}
-
-impl ShapeBounds {
-    /// The bounds of a model under openings of `arity_log2` levels.
-    pub fn of<C: Commitment>(model: &inference::Model<C>, arity_log2: u32) -> Self {
-        // Written out here rather than asked of the trees, so that trees which open too little
-        // are noticed.
-        let levels = |shape: Option<TreeShape>| {
-            shape.map_or(0, |shape| shape.depth().div_ceil(arity_log2.max(1)))
-        };
-        let header = model.header();
-        let trace = TreeShape::list(u64::from(header.state_count()));
-        let (mut widest, mut openings) = (0, 0);
-        openings += trace.map_or(0, |shape| openings_of(&shape, arity_log2));
-        for layer in &model.graph().layers {
-            let inside = TreeShape::list(u64::from(layer.operator_count));
-            let state = TreeShape::list(layer.live_out.len() as u64);
-            widest = widest.max(levels(inside).max(1) + levels(state).max(1));
-            openings +=
-                [inside, state].iter().flatten().map(|s| openings_of(s, arity_log2)).sum::<u64>();
-            openings += 1;
-        }
-        let mut deepest = 0;
-        for node in &model.graph().nodes {
-            let shape = node.output.tree_shape();
-            deepest = deepest.max(levels(shape));
-            openings += shape.map_or(0, |shape| openings_of(&shape, arity_log2) + shape.leaves());
-            if protocol::law::run_count(node) > 1 {
-                openings += node.output.shape.count();
-            }
-        }
-        // The leaf and the sums are two more.
-        Self { demands: levels(trace) + widest + deepest + 2, openings }
     }
 }
 
@@ -704,132 +566,4 @@ impl<C: Commitment> Audit<C> {
             });
         }
     }
-}
-
-/// Whether two runs differ at what is asked for.
-fn differs_at<C: Commitment>(theirs: &Known<C>, truth: &Known<C>, request: &Request) -> bool {
-    let (their_run, own_run) = (&theirs.run, &truth.run);
-    match *request {
-        Request::Node { tree, depth, index } => match tree {
-            TreeId::Trace {} => {
-                let node = |run: &inference::Run<C>| run.trace().tree().tree().node(depth, index);
-                node(their_run) != node(own_run)
-            }
-            TreeId::State { boundary } => {
-                let node = |run: &inference::Run<C>| {
-                    run.trace().state(boundary)?.tree().tree().node(depth, index)
-                };
-                // Where a state's committed root is not that of the values behind it, the roots
-                // differ although the trees may not.
-                let root = |run: &inference::Run<C>| {
-                    run.trace().state_roots().get(boundary as usize).copied()
-                };
-                node(their_run) != node(own_run) || root(their_run) != root(own_run)
-            }
-            TreeId::Subtrace { layer } => {
-                let node = |run: &inference::Run<C>| {
-                    run.inside(layer).ok()?.tree().tree().node(depth, index)
-                };
-                node(their_run) != node(own_run)
-            }
-            TreeId::Tensor { operator } => {
-                let node =
-                    |run: &inference::Run<C>| run.output_tree(operator).ok()?.node(depth, index);
-                node(their_run) != node(own_run)
-            }
-        },
-        // The inside of the first layer whose result differs.
-        Request::Subtrace { layer } => {
-            let root = |run: &inference::Run<C>| {
-                run.trace().state_roots().get(layer as usize + 1).copied()
-            };
-            root(their_run) != root(own_run)
-        }
-        Request::Leaf { operator, leaf } => {
-            let bytes = |run: &inference::Run<C>| run.output(operator).ok()?.leaf(leaf);
-            bytes(their_run) != bytes(own_run)
-        }
-        Request::Accumulators { operator, element } => {
-            let bits = |run: &inference::Run<C>| run.output(operator).ok()?.bits(element);
-            bits(their_run) != bits(own_run)
-        }
-    }
-}
-
-/// Whether what is now open is what the run behind the claim holds.
-fn is_committed<C: Commitment>(
-    known: &Known<C>,
-    claim: &protocol::settlement::Claim<C>,
-    request: &Request,
-) -> bool {
-    let facts = &claim.facts;
-    let (id, depth, index) = match *request {
-        Request::Node { tree, depth, index } => (tree, depth, index),
-        Request::Subtrace { layer } => (TreeId::Subtrace { layer }, 0, 0),
-        Request::Leaf { operator, leaf } => {
-            let bytes = known.run.output(operator).ok().and_then(|output| output.leaf(leaf));
-            let root = known.run.output_tree(operator).ok().map(|tree| tree.root());
-            let kind = known.run.output(operator).ok().map(|output| output.kind().clone());
-            let own = kind.zip(root).map(|(kind, root)| kind.root_under::<C>(&root));
-            // An operator's output is committed to only in the dispute: another root, another leaf.
-            let other = facts.root(TreeId::Tensor { operator }) != own;
-            return other || facts.leaf(operator, leaf) == bytes.as_ref();
-        }
-        // Sums are never committed to: what they say is the play.
-        Request::Accumulators { .. } => return true,
-    };
-    let run = &known.run;
-    let (own, root) = match id {
-        TreeId::Trace {} => (Some(run.trace().tree().tree()), Some(run.trace().root())),
-        TreeId::State { boundary } => {
-            let state = run.trace().state(boundary).map(|state| state.tree());
-            (state.map(|list| list.tree()), state.map(|list| list.root()))
-        }
-        TreeId::Subtrace { layer } => {
-            let inside = run.inside(layer).ok().map(|inside| inside.tree());
-            (inside.map(|list| list.tree()), inside.map(|list| list.root()))
-        }
-        TreeId::Tensor { operator } => {
-            let tree = run.output_tree(operator).ok();
-            let kind = run.output(operator).ok().map(|output| output.kind());
-            let root = tree.zip(kind).map(|(tree, kind)| kind.root_under::<C>(&tree.root()));
-            (tree, root)
-        }
-    };
-    let Some(own) = own else { return true };
-    if facts.root(id) != root {
-        return folds_to_its_root(own, claim, id);
-    }
-    let reached = depth + own.shape().opening_levels(depth, facts.arity_log2());
-    let mut children = own.shape().opened_indices(depth, index, facts.arity_log2()).into_iter();
-    children.all(|child| reached == 0 || facts.node(id, reached, child) == own.node(reached, child))
-}
-
-/// Whether the leaves of a list that was committed to only now lead to its root, as far as they
-/// were all opened at once.
-fn folds_to_its_root<C: Commitment>(
-    shape: &Tree<C>,
-    claim: &protocol::settlement::Claim<C>,
-    id: TreeId,
-) -> bool {
-    let facts = &claim.facts;
-    let (depth, count) = (shape.shape().depth(), shape.shape().leaves());
-    if depth > facts.arity_log2() {
-        return true;
-    }
-    let (tag, leaves): (Tag, Option<Vec<Digest>>) = match id {
-        TreeId::Subtrace { .. } if depth > 0 => {
-            (Tag::Subtrace, (0..count).map(|index| facts.node(id, depth, index)).collect())
-        }
-        TreeId::State { boundary } => {
-            let leaf = |index: u64| {
-                let (value, root) = facts.value(boundary, index as u32)?;
-                Some(state_leaf::<C>(value, &root))
-            };
-            (Tag::State, (0..count).map(leaf).collect())
-        }
-        _ => return true,
-    };
-    let tree = leaves.and_then(|leaves| ListTree::<C>::new(tag, &leaves));
-    tree.is_none_or(|tree| facts.root(id) == Some(tree.root()))
 }

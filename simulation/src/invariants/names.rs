@@ -1,0 +1,91 @@
+//! What must hold, and what must happen now and then, by stable names.
+
+macro_rules! named {
+    ($(#[$meta:meta])* $kind:ident { $($variant:ident => $name:literal),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "each is explained by its name and in docs/simulation.md")]
+        pub enum $kind { $($variant),* }
+
+        impl $kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its stable name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+named! {
+    /// What must always hold.
+    Invariant {
+        NoFalseFinal => "no-false-final",
+        TrueFinal => "true-final",
+        NoHonestLoss => "no-honest-loss",
+        Conservation => "conservation",
+        DisputesEnd => "disputes-end",
+        OpeningsBounded => "openings-bounded",
+        ClocksMonotone => "clocks-monotone",
+        NoEquivocation => "no-equivocation",
+        SameViewSameActions => "same-view-same-actions",
+        DelayIndependent => "delay-independent",
+        RewardCoversCost => "reward-covers-cost",
+        HalfBurned => "half-burned",
+        VerdictIsTruth => "verdict-is-truth",
+        HonestRefutationWins => "honest-refutation-wins",
+        VerdictEndsAll => "verdict-ends-all",
+        DescentContainsDivergence => "descent-contains-divergence",
+        DemandsBounded => "demands-bounded",
+        AnswersShared => "answers-shared",
+        WindowRespected => "window-respected",
+        WorkBounded => "work-bounded",
+        FactsAreCommitted => "facts-are-committed",
+        ReplayIsIdentical => "replay-is-identical",
+    }
+}
+
+named! {
+    /// What must happen now and then, or the worlds are too tame.
+    Sometimes {
+        RefutedByStep => "refuted by a step",
+        RefutedByRun => "refuted by one run of several",
+        RefutedByBinding => "refuted by a contradiction of commitments",
+        FellBySilence => "a claim fell by silence",
+        ChallengeUpheld => "a challenge was lost by a wrong refutation",
+        ChallengerTimedOut => "a challenger ran out of time",
+        ClaimFinal => "a claim became final undisputed",
+        FinalAfterDispute => "a claim became final after a dispute",
+        RivalFinal => "a later claim became final after an earlier one fell",
+        StakeReleased => "a standing claim's stake went back",
+        TwoHonestChallengers => "two honest challengers won on one claim",
+        AnswerShared => "one answer served several challenges",
+        Published => "published data saved openings",
+        Withheld => "a dispute had to open everything",
+        Reorganised => "blocks were replaced in mid-dispute",
+        Restarted => "an honest party restarted in mid-dispute",
+        Partitioned => "an honest party was cut off in mid-dispute",
+        Censored => "an honest move was censored",
+        MessageLost => "a message was lost and sent again",
+        MessageDoubled => "a message arrived twice",
+        NonceTaken => "a transaction came with a used nonce",
+        CopiedMove => "a copied move was refused",
+        TooEarly => "time was called too early",
+        TooLate => "a move came too late",
+        Unbound => "an unbound claim was refused",
+        BadAnswer => "a false answer was refused",
+        BadProof => "a false proof was refused",
+        DemandRefused => "an impossible demand was refused",
+        DemandsUsed => "a challenge used up its demands",
+        OutOfMoney => "a party ran out of money",
+        FloorSaved => "a move was in time only thanks to the floor",
+        Withdrawn => "money was withdrawn during a dispute",
+        JobCancelled => "a job was taken back",
+        Saturated => "a party had more moves than slots",
+        QueueFull => "a block was full",
+        FalseFinalUnwatched => "a false claim became final where nobody watched",
+    }
+}
