@@ -165,7 +165,8 @@ mod tests {
     }
 
     fn tamper(folder: &Path, height: u64, change: impl Fn(&mut Vec<u8>)) {
-        let database = sled::open(folder).unwrap();
+        // No flusher thread: it would hold the lock for a moment after the database is dropped.
+        let database = sled::Config::new().path(folder).flush_every_ms(None).open().unwrap();
         let log = database.open_tree("log").unwrap();
         let mut value = log.get(height.to_be_bytes()).unwrap().unwrap().to_vec();
         change(&mut value);
