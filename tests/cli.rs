@@ -345,3 +345,66 @@ fn preflight_passes_on_this_machine() {
     let (report, code) = json(&["preflight", &model("digits-cnn")]);
     assert_eq!((code, &report["agrees"]), (0, &Value::Bool(true)));
 }
+
+#[test]
+fn a_swarm_has_the_promised_keys_and_the_same_log_on_one_and_two_threads() {
+    let swarm = |threads| {
+        json(&["sim", "swarm", "--worlds", "320", "--seed", "0x2f", "--threads", threads]).0
+    };
+    let (one, two) = (swarm("1"), swarm("2"));
+    assert_eq!(one["log_hash"], two["log_hash"]);
+    assert_eq!(one["violations"], 0);
+    assert!(one["disputes"].as_u64().unwrap() > 500);
+    assert!(one["real_disputes"].as_u64().unwrap() > 0, "no world under the real commitment");
+    assert!(one["disputes_per_second"].is_number() && one["sometimes_missed"].is_array());
+    let strategies = one["strategies"].as_array().unwrap();
+    assert!(strategies.len() > 60);
+    for line in strategies {
+        assert_eq!(line["unexpected"], 0, "{line}");
+        assert!(line["attacker_profit_mean_wei"].is_number());
+        assert_eq!(line["attacker_profit_ci95"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_sweep_that_was_broken_off_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("table.csv");
+    let sweep = Path::new(env!("CARGO_MANIFEST_DIR")).join("simulation/sweeps/small.toml");
+    let arguments = ["sim", "sweep", sweep.to_str().unwrap(), "--csv", table.to_str().unwrap()];
+    assert_eq!(json(&arguments).0["played_now"], 9);
+    let whole = std::fs::read_to_string(&table).unwrap();
+    let torn: String = whole.lines().take(4).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&table, torn + "3,10").unwrap();
+    assert_eq!(json(&arguments).0["played_now"], 6);
+    let mut lines: Vec<String> =
+        std::fs::read_to_string(&table).unwrap().lines().map(str::to_owned).collect();
+    let mut before: Vec<String> = whole.lines().map(str::to_owned).collect();
+    lines.sort();
+    before.sort();
+    assert_eq!(lines, before);
+    // The table of another sweep is not continued.
+    let clocks = sweep.with_file_name("clocks.toml");
+    let other = ["sim", "sweep", clocks.to_str().unwrap(), "--csv", table.to_str().unwrap()];
+    assert_eq!(json(&other).1, 2);
+}
+
+#[test]
+fn bad_scenarios_are_refused_by_file_and_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = [
+        ("party = 3", "invalid type"),
+        ("jobs = 0\n[[party]]\nname = \"a\"\nstrategy = \"honest\"", "jobs"),
+        ("[[party]]\nname = \"a\"\nstrategy = \"honestly\"", "honestly"),
+        ("model = 99\n[[party]]\nname = \"a\"\nstrategy = \"honest\"", "model 99"),
+        ("unknown = 1", "unknown"),
+    ];
+    for (text, named) in bad {
+        let path = folder.path().join("bad.toml");
+        std::fs::write(&path, text).unwrap();
+        let output = rebut(&["sim", "run", path.to_str().unwrap()]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}: {error}");
+        assert!(error.contains(named), "{text}: {error}");
+    }
+}
