@@ -33,7 +33,7 @@ pub struct Found {
     pub plays: (u64, u64),
     /// The best attacker's mean profit in ether, with its 95 % interval.
     pub best_ether: [f64; 3],
-    /// Whether its whole interval is above zero and above what honest work earns.
+    /// Whether its whole interval is above what honest work can earn: all fees.
     pub profitable: bool,
     /// Its strategy.
     pub strategy: String,
@@ -332,14 +332,15 @@ pub fn hunt(arenas: &Arenas, hunt: &Hunt) -> Result<Found, ScenarioError> {
         honest_ether.add(own.map_or(0.0, |group| group.profit_wei as f64 / 1e18));
     }
     let [low, high] = winner.profit.interval_95();
+    let fees_ether = (hunt.base.fee_milliether * u64::from(hunt.base.jobs)) as f64 / 1e3;
     let names: Vec<&str> = winner.attackers.iter().map(|spec| spec.strategy.as_str()).collect();
     let scenario = with_attackers(hunt, &winner.attackers, seed_of(hunt.seed, 0));
     Ok(Found {
         outside,
         plays: (plays, tree_plays),
         best_ether: [winner.profit.mean, low, high],
-        // What honest work earns is no profit of an attack.
-        profitable: low > honest_ether.mean.max(0.0) + 1e-6,
+        // What honest work can earn at best, every job's fee, is no profit of an attack.
+        profitable: low > fees_ether + 1e-6,
         strategy: names.join(" + "),
         moves: log.iter().map(|line| move_text(&scenario, line)).collect(),
         scenario: scenario.to_toml(),
