@@ -41,6 +41,7 @@ fn every_strategy_has_a_scenario_and_every_scenario_ends_as_it_says() {
         }
         let ended = arenas.play(&scenario, false).unwrap();
         assert_eq!(ended.violations, [], "{}", scenario.name);
+        assert!(!scenario.expect.is_empty(), "{} expects nothing", scenario.name);
         let dishonest = ended.groups.iter().find(|group| !group.honest);
         let outcome = &dishonest.unwrap_or(&ended.groups[0]).outcome;
         assert!(

@@ -56,19 +56,26 @@ pub(crate) struct Books<C: Commitment> {
     pub(crate) deposited_wei: u128,
     pub(crate) withdrawn_wei: u128,
     pub(crate) claims: BTreeMap<Digest, AuditedClaim<C>>,
+    /// The honest run of each job.
+    pub(crate) truths: BTreeMap<Digest, Arc<Known<C>>>,
     pub(crate) clocks: BTreeMap<Digest, (u64, u64)>,
 }
 
 impl<C: Commitment> Clone for Books<C> {
     fn clone(&self) -> Self {
-        Self { claims: self.claims.clone(), clocks: self.clocks.clone(), ..*self }
+        Self {
+            claims: self.claims.clone(),
+            truths: self.truths.clone(),
+            clocks: self.clocks.clone(),
+            ..*self
+        }
     }
 }
 
 impl<C: Commitment> Default for Books<C> {
     fn default() -> Self {
-        let (claims, clocks) = (BTreeMap::new(), BTreeMap::new());
-        Self { deposited_wei: 0, withdrawn_wei: 0, claims, clocks }
+        let (claims, truths, clocks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { deposited_wei: 0, withdrawn_wei: 0, claims, truths, clocks }
     }
 }
 
@@ -225,23 +232,7 @@ impl<C: Commitment> Audit<C> {
     }
 
     fn truth_of(&self, state: &Settlement<C>, claim: &Digest) -> Option<Arc<Known<C>>> {
-        let job = state.claim(claim)?.terms.job;
-        self.truths_get(&job)
-    }
-
-    fn truths_get(&self, job: &Digest) -> Option<Arc<Known<C>>> {
-        self.books.claims.get(job).and_then(|entry| entry.known.clone())
-    }
-
-    /// Remembers the honest run of a job. It stands beside the claims, under the job's own id.
-    pub(crate) fn knows_truth(&mut self, job: Digest, known: Arc<Known<C>>) {
-        let entry = AuditedClaim {
-            known: Some(known),
-            is_true: true,
-            by_honest: false,
-            opened: BTreeSet::new(),
-        };
-        self.books.claims.insert(job, entry);
+        self.books.truths.get(&state.claim(claim)?.terms.job).cloned()
     }
 
     fn clocks(&mut self, now_ms: u64, state: &Settlement<C>, id: &Digest) {

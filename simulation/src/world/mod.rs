@@ -67,9 +67,9 @@ pub struct LogLine {
     pub at_ms: u64,
     /// Number of the submission, for dropping it.
     pub submission: u64,
-    /// Which group of parties, and which of its identities.
+    /// Which group of parties sent it.
     pub group: usize,
-    /// Identity in the world.
+    /// Which identity of the world.
     pub party: usize,
     /// What was tried.
     pub action: Action,

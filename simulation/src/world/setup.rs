@@ -232,14 +232,14 @@ impl<C: Commitment> World<C> {
         self.height += 1;
         // A job is older than every reorganisation: what is studied are claims and disputes.
         self.history.clear();
-        if self.check_replay || self.accepted.len() < 4096 {
+        if self.check_replay {
             self.accepted.push((self.now_ms, sender, nonce, Arc::new(action)));
         }
         if let Some(job) = self.jobs.get_mut(number) {
             job.id = Some(id);
         }
         if let Ok(truth) = self.arena.library.truth(model, job.input) {
-            self.audit.knows_truth(id, truth);
+            self.audit.books.truths.insert(id, truth);
         }
         for party in 0..self.parties.len() {
             let at_ms = self.now_ms + self.delay_ms();
@@ -425,7 +425,7 @@ impl<C: Commitment> World<C> {
         let job = claim.terms.job;
         let known = self.runs.get(&(job, claim.executor)).cloned();
         let known = known.filter(|known| known.run.trace().root() == claim.terms.trace_root);
-        let truth = self.audit.books.claims.get(&job).and_then(|entry| entry.known.clone());
+        let truth = self.audit.books.truths.get(&job);
         let is_true = truth.is_some_and(|truth| truth.run.trace().root() == claim.terms.trace_root);
         let by_honest = self
             .by_address
