@@ -7,7 +7,7 @@ use burn::tensor::{DType, Shape as BurnShape, TensorData};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::{Tree, empty_subtree};
 use protocol::numerics::store;
-use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType, pack_leaf};
+use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType};
 
 /// A tensor whose elements lie in row-major order, every one a stored value.
 #[derive(Clone, Debug)]
@@ -194,8 +194,9 @@ impl Tensor {
     /// The bytes of the leaf at `position` of the padded leaf tree; `None` for padding.
     pub fn leaf(&self, position: u64) -> Option<LeafBytes> {
         let (first, count) = self.kind.leaf_range(position)?;
-        let bits = (first..first + count as u64).filter_map(|index| self.bits(index));
-        Some(pack_leaf(self.kind.element, bits))
+        let width = self.kind.element.bytes();
+        let first = usize::try_from(first).ok()? * width;
+        Some(leaf_of(self.kind.element, self.bytes().get(first..first + count * width)?))
     }
 
     /// The leaf tree, for openings and paths.
@@ -234,15 +235,23 @@ impl Tensor {
     }
 }
 
-/// Hash of a leaf made of native-endian elements.
-fn hash_leaf<C: Commitment>(element: ElementType, chunk: &[u8]) -> Digest {
-    let width = element.bytes();
+/// A leaf made of native-endian elements.
+fn leaf_of(element: ElementType, chunk: &[u8]) -> LeafBytes {
     let mut leaf = [0; protocol::tensor::LEAF_BYTES];
     leaf[..chunk.len()].copy_from_slice(chunk);
     if cfg!(target_endian = "little") {
-        leaf[..chunk.len()].chunks_mut(width).for_each(<[u8]>::reverse);
+        // Widths as constants: each loop becomes a few shuffles.
+        match element.bytes() {
+            4 => leaf.as_chunks_mut::<4>().0.iter_mut().for_each(|one| one.reverse()),
+            8 => leaf.as_chunks_mut::<8>().0.iter_mut().for_each(|one| one.reverse()),
+            _ => {}
+        }
     }
-    C::leaf(&leaf)
+    leaf
+}
+
+fn hash_leaf<C: Commitment>(element: ElementType, chunk: &[u8]) -> Digest {
+    C::leaf(&leaf_of(element, chunk))
 }
 
 /// The left edge of a growing tree: one finished subtree for each height at most.

@@ -7,6 +7,7 @@ use challenger::Published;
 use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Tensor};
 use protocol::hash::{Commitment, Digest};
 
+use crate::invariants::ShapeBounds;
 use crate::lies::{Lie, LieError, Lying};
 use crate::toy::{ToySize, toy_input, toy_model};
 
@@ -48,6 +49,8 @@ pub type ModelWithInputs<C> = (Arc<Model<C>>, Vec<HashMap<String, Tensor>>);
 struct Shelf<C: Commitment> {
     model: Arc<Model<C>>,
     inputs: Vec<HashMap<String, Tensor>>,
+    /// Its bounds under each number of levels that an opening may span, once somebody asked.
+    bounds: RwLock<BTreeMap<u32, ShapeBounds>>,
 }
 
 /// Which run: model, input, lie (`None` is the truth).
@@ -75,7 +78,8 @@ pub const TOY_SIZES: [ToySize; 4] = [
 impl<C: Commitment> Library<C> {
     /// A library of given models, each with its inputs.
     pub fn of_models(engine: Engine, models: Vec<ModelWithInputs<C>>) -> Self {
-        let shelves = models.into_iter().map(|(model, inputs)| Shelf { model, inputs }).collect();
+        let shelf = |(model, inputs)| Shelf { model, inputs, bounds: RwLock::default() };
+        let shelves = models.into_iter().map(shelf).collect();
         Self { engine, shelves, runs: RwLock::default() }
     }
 
@@ -109,6 +113,24 @@ impl<C: Commitment> Library<C> {
     pub fn model(&self, model: usize) -> Result<&Arc<Model<C>>, LibraryError> {
         let missing = || LibraryError::Missing { what: format!("model {model}") };
         Ok(&self.shelves.get(model).ok_or_else(missing)?.model)
+    }
+
+    /// What a dispute over a model can need at most, from its shapes.
+    ///
+    /// # Errors
+    /// When there is no model of this number.
+    pub fn bounds(&self, model: usize, arity_log2: u32) -> Result<ShapeBounds, LibraryError> {
+        let missing = || LibraryError::Missing { what: format!("model {model}") };
+        let shelf = self.shelves.get(model).ok_or_else(missing)?;
+        let known = shelf.bounds.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bounds) = known.get(&arity_log2) {
+            return Ok(*bounds);
+        }
+        drop(known);
+        let bounds = ShapeBounds::of(&shelf.model, arity_log2);
+        let mut known = shelf.bounds.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(arity_log2, bounds);
+        Ok(bounds)
     }
 
     /// Number of inputs of a model.

@@ -12,7 +12,7 @@ use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
 
 use super::{Arena, Happening, Party, PartyCore, World, WorldJob};
 use crate::dice::{Dice, Purpose};
-use crate::invariants::{Audit, AuditedClaim, ShapeBounds};
+use crate::invariants::{Audit, AuditedClaim};
 use crate::library::{Known, LibraryError};
 use crate::lies::{Lie, parse_lie};
 use crate::scenario::{MILLIETHER, Scenario, ScenarioError, Side};
@@ -46,7 +46,8 @@ impl<C: Commitment> World<C> {
         for input in 0..arena.library.inputs(scenario.model as usize) {
             arena.library.truth(scenario.model as usize, input)?;
         }
-        let bounds = ShapeBounds::of(model, genesis.parameters.arity_log2);
+        let bounds =
+            arena.library.bounds(scenario.model as usize, genesis.parameters.arity_log2)?;
         let dice = |purpose| Dice::new(seed, purpose);
         let mut world = Self {
             arena: Arc::clone(arena),
