@@ -7,7 +7,7 @@
 mod movement;
 mod window;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
@@ -21,7 +21,8 @@ use rayon::prelude::*;
 
 use self::movement::movement;
 use self::window::Geometry;
-use crate::kernels::{self, PackedRows, Path, Portable, Unary};
+use crate::fused::{self, PackedKernel};
+use crate::kernels::{self, LeftRows, PackedRows, Path, Pieces, Portable, Unary};
 use crate::tensor::{Tensor, burn_shape};
 
 /// Why an operator cannot be run.
@@ -50,13 +51,26 @@ pub enum EngineError {
     },
 }
 
+/// A weight laid out beforehand for the operator that reads it.
+#[derive(Clone, Debug)]
+pub enum Packed {
+    /// The second operand of a contraction.
+    Rows(PackedRows),
+    /// The kernel of a convolution.
+    Kernel(PackedKernel),
+}
+
 /// Runs canonical operators on this machine.
 #[derive(Clone, Debug)]
 pub struct Engine {
     path: Path,
     threads: usize,
     pool: Arc<ThreadPool>,
+    memory: Arc<Mutex<Vec<Vec<f32>>>>,
 }
+
+/// Pieces of memory that an engine keeps for the next operators.
+const KEPT_MAX: usize = 64;
 
 impl Engine {
     /// An engine on one of the paths of this CPU.
@@ -69,7 +83,37 @@ impl Engine {
             .num_threads(threads.max(1))
             .build()
             .map_err(|error| EngineError::Threads { reason: error.to_string() })?;
-        Ok(Self { path, threads: threads.max(1), pool: Arc::new(pool) })
+        Ok(Self { path, threads: threads.max(1), pool: Arc::new(pool), memory: Arc::default() })
+    }
+
+    /// Memory of this many floats, whatever they are.
+    pub(crate) fn take(&self, length: usize) -> Vec<f32> {
+        // The lock guards a list of spare memory: nothing can be half done in it.
+        let mut kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |memory: &Vec<f32>| memory.capacity() >= length;
+        let best = kept
+            .iter()
+            .enumerate()
+            .filter(|(_, memory)| fits(memory))
+            .min_by_key(|(_, memory)| memory.capacity())
+            .map(|(place, _)| place);
+        let mut memory = best.map(|place| kept.swap_remove(place)).unwrap_or_default();
+        drop(kept);
+        memory.resize(length, 0.0);
+        memory
+    }
+
+    /// Takes memory back for later.
+    pub(crate) fn give_back(&self, memory: Vec<f32>) {
+        let mut kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.capacity() > 0 && kept.len() < KEPT_MAX {
+            kept.push(memory);
+        }
+    }
+
+    /// Runs work on the engine's threads.
+    pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
     }
 
     /// The fastest path and all cores.
@@ -99,7 +143,7 @@ impl Engine {
         &self,
         node: &Node,
         operands: &[&Tensor],
-        packed: Option<&PackedRows>,
+        packed: Option<&Packed>,
     ) -> Result<Tensor, EngineError> {
         let kind = node.operator.kind();
         let fits = operands.len() == node.operands.len()
@@ -114,8 +158,12 @@ impl Engine {
             let fast = match &node.operator {
                 Operator::Map { function } => self.map(node, *function, operands),
                 Operator::Contract {} => self.contract(node, operands, packed),
-                Operator::Convolve { window, groups } => {
-                    self.convolve(node, window, *groups, operands, packed)
+                Operator::Convolve { .. } => {
+                    let kernel = match packed {
+                        Some(Packed::Kernel(kernel)) => Some(kernel),
+                        _ => None,
+                    };
+                    fused::convolve(self, node, operands, kernel)
                 }
                 Operator::Reduce { fold } => self.reduce(node, *fold, operands),
                 Operator::Pool { fold, window } => self.pool(node, *fold, window, operands),
@@ -189,7 +237,7 @@ impl Engine {
         &self,
         node: &Node,
         operands: &[&Tensor],
-        packed: Option<&PackedRows>,
+        packed: Option<&Packed>,
     ) -> Option<Tensor> {
         let (left, right) = (operands.first()?, operands.get(1)?);
         let out_dimensions = node.output.shape.dimensions();
@@ -208,13 +256,13 @@ impl Engine {
             // One matrix for the whole batch: the batch is only more rows.
             let own;
             let packed = match packed {
-                Some(packed) => packed,
-                None => {
+                Some(Packed::Rows(packed)) => packed,
+                _ => {
                     own = pack(0);
                     &own
                 }
             };
-            kernels::contract(self.path, left.as_f32(), packed, &mut out, columns);
+            self.rows_by(left.as_f32(), packed, &mut out, columns);
             return Tensor::from_stored_f32(&node.output.shape, out);
         }
         let batch_shape = Shape::new(batch)?;
@@ -228,56 +276,22 @@ impl Engine {
             let from = law::broadcast_index(&left_outer, &at) as usize;
             let packed = pack(law::broadcast_index(&right_outer, &at) as usize);
             let left = &left.as_f32()[from * rows * depth..][..rows * depth];
-            kernels::contract(self.path, left, &packed, out, columns);
+            self.rows_by(left, &packed, out, columns);
         });
         Tensor::from_stored_f32(&node.output.shape, out)
     }
 
-    fn convolve(
-        &self,
-        node: &Node,
-        window: &Window,
-        groups: u32,
-        operands: &[&Tensor],
-        packed: Option<&PackedRows>,
-    ) -> Option<Tensor> {
-        const BLOCK: usize = 32;
-        let (input, kernel) = (operands.first()?, operands.get(1)?);
-        let groups = groups as usize;
-        let channels = kernel.shape().columns() as usize;
-        let outputs = node.output.shape.columns() as usize / groups;
-        let packed = packed.filter(|packed| groups == 1 && packed.count() == outputs);
-        let depth = (kernel.shape().count() / kernel.shape().dimensions()[0]) as usize;
-        let own: Vec<PackedRows> = match packed {
-            Some(_) => Vec::new(),
-            None => (0..groups)
-                .map(|group| {
-                    let rows = &kernel.as_f32()[group * outputs * depth..][..outputs * depth];
-                    PackedRows::new(rows, outputs, depth)
-                })
-                .collect(),
-        };
-        let geometry = Geometry::new(window, input.shape(), &node.output.shape)?;
-        let stride = groups * outputs;
-        let mut out = vec![0.0; node.output.shape.count() as usize];
-        out.par_chunks_mut(BLOCK * stride).enumerate().for_each(|(block, out)| {
-            let rows = out.len() / stride;
-            let mut patches = vec![0.0; rows * depth];
-            for group in 0..groups {
-                for (row, patch) in patches.chunks_mut(depth).enumerate() {
-                    let first = group * channels;
-                    let pixels = patch.chunks_mut(channels);
-                    geometry.gather(input.as_f32(), block * BLOCK + row, first, 0.0, pixels);
-                }
-                let packed = match packed {
-                    Some(packed) => packed,
-                    None => &own[group],
-                };
-                let out = &mut out[group * outputs..];
-                kernels::contract(self.path, &patches, packed, out, stride);
-            }
-        });
-        Tensor::from_stored_f32(&node.output.shape, out)
+    /// Contracts contiguous rows, blocks of them side by side.
+    fn rows_by(&self, left: &[f32], packed: &PackedRows, out: &mut [f32], stride: usize) {
+        const BLOCK: usize = 48;
+        let (depth, pieces) = (packed.depth(), Pieces::row(packed.depth()));
+        out.par_chunks_mut(BLOCK * stride).zip(left.par_chunks(BLOCK * depth)).for_each(
+            |(out, data)| {
+                let bases: Vec<usize> = (0..data.len() / depth).map(|row| row * depth).collect();
+                let left = LeftRows { data, bases: &bases, pieces: &pieces };
+                kernels::contract(self.path, left, packed.whole(), out, stride);
+            },
+        );
     }
 
     fn reduce(&self, node: &Node, fold: Fold, operands: &[&Tensor]) -> Option<Tensor> {

@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod files;
+mod fused;
 pub mod kernels;
 pub mod layers;
 pub mod model;

@@ -11,6 +11,8 @@ use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::law;
 use protocol::merkle::Tree;
 
+use crate::engine::Packed;
+use crate::fused::{Convolution, LayerPlan, PackedKernel};
 use crate::kernels::PackedRows;
 use crate::tensor::Tensor;
 
@@ -24,7 +26,8 @@ pub struct Model<C: Commitment = Keccak> {
     input_names: Vec<String>,
     outputs: Vec<(String, u32)>,
     operator_names: Vec<String>,
-    packed: HashMap<u32, PackedRows>,
+    packed: HashMap<u32, Packed>,
+    plans: Vec<Option<LayerPlan>>,
     weight_trees: Vec<OnceLock<Tree<C>>>,
 }
 
@@ -50,9 +53,11 @@ impl<C: Commitment> Model<C> {
             outputs,
             operator_names,
             packed: HashMap::new(),
+            plans: Vec::new(),
             weight_trees,
         };
         model.pack_weights();
+        model.plan_layers();
         Some(model)
     }
 
@@ -83,20 +88,30 @@ impl<C: Commitment> Model<C> {
                 continue;
             };
             let shape = tensor.shape();
-            let rows = match &node.operator {
+            let packed = match &node.operator {
                 Operator::Contract {} if shape.rank() >= 2 => {
                     let rows = shape.dimensions()[shape.rank() - 2];
-                    (shape.rows() == rows).then_some(rows)
+                    (shape.rows() == rows).then(|| {
+                        let depth = shape.count() / rows;
+                        let (rows, depth) = (rows as usize, depth as usize);
+                        Packed::Rows(PackedRows::new(tensor.as_f32(), rows, depth))
+                    })
                 }
-                Operator::Convolve { groups: 1, .. } => Some(shape.dimensions()[0]),
+                Operator::Convolve { window, groups } => Convolution::new(node, window, *groups)
+                    .map(|convolution| Packed::Kernel(convolution.pack(tensor.as_f32()))),
                 _ => None,
             };
-            if let Some(rows) = rows {
-                let depth = shape.count() / rows;
-                let packed = PackedRows::new(tensor.as_f32(), rows as usize, depth as usize);
+            if let Some(packed) = packed {
                 self.packed.insert(index as u32, packed);
             }
         }
+    }
+
+    /// Plans how each layer is run in few passes.
+    fn plan_layers(&mut self) {
+        let (header, nodes) = (&self.committed.header, &self.graph.nodes);
+        let layers = self.graph.layers.iter();
+        self.plans = layers.map(|layer| LayerPlan::new(header, nodes, layer)).collect();
     }
 
     /// The canonical graph.
@@ -181,8 +196,29 @@ impl<C: Commitment> Model<C> {
     }
 
     /// The second operand of a product, laid out beforehand.
-    pub(crate) fn packed(&self, operator: u32) -> Option<&PackedRows> {
+    pub(crate) fn packed(&self, operator: u32) -> Option<&Packed> {
         self.packed.get(&operator)
+    }
+
+    /// As [`Model::packed`], of a contraction.
+    pub(crate) fn packed_rows(&self, operator: u32) -> Option<&PackedRows> {
+        match self.packed.get(&operator)? {
+            Packed::Rows(rows) => Some(rows),
+            Packed::Kernel(_) => None,
+        }
+    }
+
+    /// As [`Model::packed`], of a convolution.
+    pub(crate) fn packed_kernel(&self, operator: u32) -> Option<&PackedKernel> {
+        match self.packed.get(&operator)? {
+            Packed::Kernel(kernel) => Some(kernel),
+            Packed::Rows(_) => None,
+        }
+    }
+
+    /// How a layer is run in few passes.
+    pub(crate) fn plan(&self, layer: u32) -> Option<&LayerPlan> {
+        self.plans.get(layer as usize)?.as_ref()
     }
 
     /// Proof of an operator under the model root.

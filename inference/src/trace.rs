@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use protocol::graph::{ValueSource, state_leaf};
+use protocol::graph::{Layer, ValueSource, state_leaf};
 use protocol::hash::{Commitment, Digest, Keccak, Tag};
 use protocol::law;
 use protocol::merkle::{ListTree, Tree};
 use protocol::tensor::TensorType;
 
 use crate::engine::{Engine, EngineError, WholeTensors};
+use crate::fused::{LayerPlan, run_layer};
 use crate::model::Model;
 use crate::tensor::Tensor;
 
@@ -72,6 +73,12 @@ pub fn type_text(kind: &TensorType) -> String {
 /// How an executor computes. The honest one does what the model says; dishonest ones, in the
 /// simulation, do something else *here*, so that a lie spreads as a real fault would.
 pub trait Conduct<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
+    /// Whether every operator is computed as the model says, so that whole layers may be run in
+    /// few passes without asking for each.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     /// Output of an operator.
     ///
     /// # Errors
@@ -112,7 +119,11 @@ pub trait Conduct<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Honest;
 
-impl<C: Commitment> Conduct<C> for Honest {}
+impl<C: Commitment> Conduct<C> for Honest {
+    fn is_plain(&self) -> bool {
+        true
+    }
+}
 
 /// Output of an operator as the model defines it.
 ///
@@ -389,9 +400,14 @@ impl<'a, C: Commitment> Runner<'a, C> {
     }
 
     fn next_values(&self, layer: u32, before: &State<C>) -> Result<Vec<(u32, Tensor)>, RunError> {
-        let outputs = self.layer_outputs(layer, before)?;
         let missing = || RunError::NotInModel { what: format!("layer {layer}") };
         let definition = self.model.layer(layer).ok_or_else(missing)?;
+        if self.conduct.is_plain()
+            && let Some(plan) = self.model.plan(layer)
+        {
+            return self.run_plan(definition, plan, before);
+        }
+        let outputs = self.layer_outputs(layer, before)?;
         let first = self.model.header().output_of(definition.first_operator);
         let mut values = Vec::new();
         for value in &definition.live_out {
@@ -400,6 +416,30 @@ impl<'a, C: Commitment> Runner<'a, C> {
             values.push((*value, tensor.clone()));
         }
         Ok(values)
+    }
+
+    fn run_plan(
+        &self,
+        layer: &Layer,
+        plan: &LayerPlan,
+        before: &State<C>,
+    ) -> Result<Vec<(u32, Tensor)>, RunError> {
+        let live: Vec<&Tensor> =
+            layer.live_in.iter().filter_map(|value| before.tensor(*value)).collect();
+        let lost = || RunError::NotInModel { what: "state before a layer".to_owned() };
+        if live.len() != layer.live_in.len() {
+            return Err(lost());
+        }
+        let first = layer.first_operator;
+        let nodes = self.model.graph().nodes.get(first as usize..).ok_or_else(lost)?;
+        let nodes = nodes.get(..layer.operator_count as usize).ok_or_else(lost)?;
+        let run = || run_layer(self.engine, self.model, plan, nodes, first, &live);
+        let values = self.engine.install(run).map_err(|(position, error)| {
+            let operator = first + position as u32;
+            let name = self.model.operator_name(operator).to_owned();
+            RunError::Operator { operator, name, error }
+        })?;
+        Ok(layer.live_out.iter().copied().zip(values).collect())
     }
 
     /// Runs the model and commits to every state.

@@ -3,17 +3,21 @@
 //! Every output element is one chain of fused multiply-adds over ascending k, started again from
 //! +0 after each 256 products, the chunks' ends added in ascending order. Vectors run over n, so
 //! blocking, packing and threads are free.
+//!
+//! The left operand is never copied: a row is a base offset and the same pieces of memory behind it
+//! for all rows. A matrix has one piece, a convolution one for each kernel row, so that a window is
+//! read where it lies.
 
-use protocol::numerics::{Arithmetic, store};
-use rayon::prelude::*;
+use std::ops::Range;
 
-use super::{Path, on_path};
+use super::Path;
+use super::vector::{Eight, Four, Sixteen, Vector};
 
 /// Products of one chain.
 const CHUNK: usize = 256;
 
 /// Columns of one panel.
-const PANEL: usize = 32;
+pub const PANEL: usize = 32;
 
 /// Rows `[N, K]` laid out for the kernel: panels of 32 rows, k-major.
 #[derive(Clone, Debug)]
@@ -26,104 +30,356 @@ pub struct PackedRows {
 impl PackedRows {
     /// Packs `count` rows of `depth` elements.
     pub fn new(rows: &[f32], count: usize, depth: usize) -> Self {
-        let mut panels = vec![0.0; count.div_ceil(PANEL) * PANEL * depth];
-        for (panel, block) in panels.chunks_mut(PANEL * depth).enumerate() {
+        let mut packed = Self::in_memory(Vec::new());
+        packed.fill(rows, 0, (count, depth), (depth, 1));
+        packed
+    }
+
+    /// Nothing yet, in memory that was used before.
+    pub fn in_memory(panels: Vec<f32>) -> Self {
+        Self { count: 0, depth: 0, panels }
+    }
+
+    /// The memory, for other uses.
+    pub fn into_memory(self) -> Vec<f32> {
+        self.panels
+    }
+
+    /// Packs `count` rows of `depth` elements that lie `strides` apart from `first` on, into the
+    /// memory of what was packed before.
+    pub fn fill(
+        &mut self,
+        data: &[f32],
+        first: usize,
+        (count, depth): (usize, usize),
+        strides: (usize, usize),
+    ) {
+        (self.count, self.depth) = (count, depth);
+        let length = count.div_ceil(PANEL) * PANEL * depth;
+        // Old elements may stay: every place is written below, padding included.
+        self.panels.resize(length, 0.0);
+        if depth == 0 {
+            return;
+        }
+        for (panel, block) in self.panels.chunks_mut(PANEL * depth).enumerate() {
             let height = PANEL.min(count - panel * PANEL);
-            for row in 0..height {
-                let from = &rows[(panel * PANEL + row) * depth..][..depth];
-                for (k, value) in from.iter().enumerate() {
-                    block[k * PANEL + row] = *value;
+            let start = first + panel * PANEL * strides.0;
+            if strides.0 == 1 {
+                for (k, to) in block.chunks_exact_mut(PANEL).enumerate() {
+                    to[..height].copy_from_slice(&data[start + k * strides.1..][..height]);
+                    to[height..].fill(0.0);
+                }
+                continue;
+            }
+            for row in 0..PANEL {
+                let from = start + row * strides.0;
+                for (k, to) in block.chunks_exact_mut(PANEL).enumerate() {
+                    to[row] = if row < height { data[from + k * strides.1] } else { 0.0 };
                 }
             }
         }
-        Self { count, depth, panels }
     }
 
     /// Number of rows.
     pub fn count(&self) -> usize {
         self.count
     }
-}
 
-/// Contracts rows of `left` (`[M, K]`) with packed rows into `out`, whose rows are `stride` apart.
-///
-/// `out` holds `M` rows; columns `0..packed.count()` of each are written. Blocks of rows run on the
-/// current thread pool.
-pub fn contract(path: Path, left: &[f32], packed: &PackedRows, out: &mut [f32], stride: usize) {
-    const BLOCK: usize = 32;
-    let depth = packed.depth;
-    if left.len() <= BLOCK * depth {
-        return block(path, left, packed, out, stride);
+    /// Elements of a row.
+    pub fn depth(&self) -> usize {
+        self.depth
     }
-    out.par_chunks_mut(BLOCK * stride)
-        .zip(left.par_chunks(BLOCK * depth))
-        .for_each(|(out, left)| block(path, left, packed, out, stride));
-}
 
-fn block(path: Path, left: &[f32], packed: &PackedRows, out: &mut [f32], stride: usize) {
-    on_path!(path, body [] (
-        left: &[f32],
-        packed: &PackedRows,
-        out: &mut [f32],
-        stride: usize
-    ));
-}
+    /// All of them.
+    pub fn whole(&self) -> Panels<'_> {
+        self.panels(0..self.count)
+    }
 
-#[inline(always)]
-fn body<A: Arithmetic>(left: &[f32], packed: &PackedRows, out: &mut [f32], stride: usize) {
-    let depth = packed.depth;
-    let rows = left.len() / depth;
-    for (panel, values) in packed.panels.chunks(PANEL * depth).enumerate() {
-        let columns = PANEL.min(packed.count - panel * PANEL);
-        let mut row = 0;
-        while row < rows {
-            let (left, out) = (&left[row * depth..], &mut out[row * stride + panel * PANEL..]);
-            row += match rows - row {
-                0..4 => tile::<A, 1>(left, values, depth, out, stride, columns),
-                4..8 => tile::<A, 4>(left, values, depth, out, stride, columns),
-                _ => tile::<A, 8>(left, values, depth, out, stride, columns),
-            };
+    /// Some of them, from the first row of a panel on.
+    ///
+    /// # Panics
+    /// When the first row does not begin a panel, or the last is not there.
+    pub fn panels(&self, rows: Range<usize>) -> Panels<'_> {
+        assert!(rows.start.is_multiple_of(PANEL) && rows.end <= self.count, "no such panels");
+        let panels = rows.start / PANEL..rows.end.div_ceil(PANEL);
+        let each = PANEL * self.depth;
+        Panels {
+            count: rows.len(),
+            depth: self.depth,
+            panels: &self.panels[panels.start * each..panels.end * each],
         }
     }
 }
 
-/// `ROWS` rows by one panel; returns the number of rows.
-#[inline(always)]
-fn tile<A: Arithmetic, const ROWS: usize>(
-    left: &[f32],
-    panel: &[f32],
+/// Packed rows, or some of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Panels<'a> {
+    count: usize,
     depth: usize,
+    panels: &'a [f32],
+}
+
+/// A piece of every left row: `length` elements from `offset` behind the row's base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// From the row's base.
+    pub offset: usize,
+    /// Elements.
+    pub length: usize,
+}
+
+/// The pieces of a left row, cut where chains start again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pieces {
+    chunks: Vec<Vec<Piece>>,
+    depth: usize,
+    reach: usize,
+}
+
+impl Pieces {
+    /// Cuts pieces, in the order of k, into chunks of 256 products.
+    pub fn new(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        let mut chunks: Vec<Vec<Piece>> = Vec::new();
+        let (mut depth, mut reach) = (0, 0);
+        for mut piece in pieces {
+            reach = reach.max(piece.offset + piece.length);
+            while piece.length > 0 {
+                let room = CHUNK - depth % CHUNK;
+                if room == CHUNK {
+                    chunks.push(Vec::new());
+                }
+                let length = room.min(piece.length);
+                if let Some(chunk) = chunks.last_mut() {
+                    chunk.push(Piece { offset: piece.offset, length });
+                }
+                depth += length;
+                piece = Piece { offset: piece.offset + length, length: piece.length - length };
+            }
+        }
+        Self { chunks, depth, reach }
+    }
+
+    /// Elements of all pieces together.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// One piece: rows that are contiguous.
+    pub fn row(length: usize) -> Self {
+        Self::new([Piece { offset: 0, length }])
+    }
+}
+
+/// The left operand of a contraction.
+#[derive(Clone, Copy, Debug)]
+pub struct LeftRows<'a> {
+    /// Where the elements lie.
+    pub data: &'a [f32],
+    /// Offset of each row.
+    pub bases: &'a [usize],
+    /// What lies behind each base.
+    pub pieces: &'a Pieces,
+}
+
+/// Contracts left rows with packed rows into `out`, whose rows are `stride` apart; as many columns
+/// of each row are written as there are packed rows. On the calling thread.
+///
+/// # Panics
+/// When the depths differ, a row leaves its data, or `out` is too short.
+pub fn contract(
+    path: Path,
+    left: LeftRows<'_>,
+    packed: Panels<'_>,
     out: &mut [f32],
     stride: usize,
-    columns: usize,
-) -> usize {
-    let zero = A::from_bits(0);
-    let mut sums = [[zero; PANEL]; ROWS];
-    for first in (0..depth).step_by(CHUNK) {
-        let mut chain = [[zero; PANEL]; ROWS];
-        let behind = (first + CHUNK).min(depth);
-        for k in first..behind {
-            let values = &panel[k * PANEL..(k + 1) * PANEL];
-            for row in 0..ROWS {
-                let factor = A::from_bits(left[row * depth + k].to_bits());
-                for column in 0..PANEL {
-                    let value = A::from_bits(values[column].to_bits());
-                    chain[row][column] = factor.fma(value, chain[row][column]);
+) {
+    let Some(rows_before_last) = left.bases.len().checked_sub(1) else {
+        return;
+    };
+    assert_eq!(left.pieces.depth, packed.depth, "depths differ");
+    let reach = left.bases.iter().max().map_or(0, |base| base + left.pieces.reach);
+    assert!(reach <= left.data.len(), "a row leaves its data");
+    assert!(packed.count <= stride || rows_before_last == 0, "rows of the output overlap");
+    assert!(rows_before_last * stride + packed.count <= out.len(), "the output is too short");
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn avx2(left: LeftRows<'_>, packed: Panels<'_>, out: &mut [f32], stride: usize) {
+        body::<Eight, 6, 2>(left, packed, out, stride);
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+    fn avx512(left: LeftRows<'_>, packed: Panels<'_>, out: &mut [f32], stride: usize) {
+        body::<Sixteen, 12, 2>(left, packed, out, stride);
+    }
+    match path {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the CPU was asked for these features when the path was chosen.
+        Path::Avx2 => unsafe { avx2(left, packed, out, stride) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Path::Avx512 => unsafe { avx512(left, packed, out, stride) },
+        _ => body::<Four, 2, 2>(left, packed, out, stride),
+    }
+}
+
+#[inline(always)]
+fn body<V: Vector, const ROWS: usize, const VECTORS: usize>(
+    left: LeftRows<'_>,
+    packed: Panels<'_>,
+    out: &mut [f32],
+    stride: usize,
+) {
+    let chunks = left.pieces.chunks.len();
+    let width = VECTORS * V::WIDTH;
+    if let [base] = left.bases {
+        return one_row::<V>(left.data, *base, left.pieces, packed, out);
+    }
+    for (panel, values) in packed.panels.chunks_exact(PANEL * packed.depth).enumerate() {
+        for part in (0..PANEL).step_by(width) {
+            let first = panel * PANEL + part;
+            let Some(columns) = packed.count.checked_sub(first).filter(|left| *left > 0) else {
+                break;
+            };
+            for (chunk, pieces) in left.pieces.chunks.iter().enumerate() {
+                let values = &values[chunk * CHUNK * PANEL + part..];
+                let ends = (chunk == 0, chunk + 1 == chunks);
+                let columns = columns.min(width);
+                let mut row = 0;
+                while row < left.bases.len() {
+                    let (bases, out) = (&left.bases[row..], &mut out[row * stride + first..]);
+                    let tile = Tile { data: left.data, bases, pieces, values, stride, ends };
+                    row += match bases.len() {
+                        rows if rows >= ROWS => tile.run::<V, ROWS, VECTORS>(out, columns),
+                        1 => tile.run::<V, 1, VECTORS>(out, columns),
+                        2..4 => tile.run::<V, 2, VECTORS>(out, columns),
+                        4..8 => tile.run::<V, 4, VECTORS>(out, columns),
+                        _ => tile.run::<V, 8, VECTORS>(out, columns),
+                    };
                 }
             }
         }
-        for row in 0..ROWS {
-            for column in 0..PANEL {
-                let (sum, end) = (sums[row][column], chain[row][column]);
-                sums[row][column] = if first == 0 { end } else { sum.add(end) };
+    }
+}
+
+/// One row: bound by the memory of the panels, so that each is read once, from end to end.
+#[inline(always)]
+fn one_row<V: Vector>(
+    data: &[f32],
+    base: usize,
+    pieces: &Pieces,
+    packed: Panels<'_>,
+    out: &mut [f32],
+) {
+    let vectors = PANEL / V::WIDTH;
+    for (panel, mut values) in packed.panels.chunks_exact(PANEL * packed.depth).enumerate() {
+        let columns = PANEL.min(packed.count - panel * PANEL);
+        let mut sums = [V::splat(0.0); PANEL];
+        for (chunk, pieces) in pieces.chunks.iter().enumerate() {
+            let mut chain = [V::splat(0.0); PANEL];
+            for piece in pieces {
+                let row = &data[base + piece.offset..][..piece.length];
+                let (here, behind) = values.split_at(piece.length * PANEL);
+                for (factor, values) in row.iter().zip(here.chunks_exact(PANEL)) {
+                    let factor = V::splat(*factor);
+                    for vector in 0..vectors {
+                        // SAFETY: the vectors of a panel's row end where it ends.
+                        let values = unsafe { V::load(values.as_ptr().add(vector * V::WIDTH)) };
+                        chain[vector] = factor.fma(values, chain[vector]);
+                    }
+                }
+                values = behind;
+            }
+            for vector in 0..vectors {
+                let (sum, end) = (sums[vector], chain[vector]);
+                sums[vector] = if chunk == 0 { end } else { sum.add(end) };
             }
         }
+        let mut row = [0.0; PANEL];
+        for vector in 0..vectors {
+            // SAFETY: as above.
+            unsafe { sums[vector].stored().write(row.as_mut_ptr().add(vector * V::WIDTH)) };
+        }
+        out[panel * PANEL..][..columns].copy_from_slice(&row[..columns]);
     }
-    for row in 0..ROWS {
-        for column in 0..columns {
-            let bits = store(sums[row][column].to_bits());
-            out[row * stride + column] = f32::from_bits(bits);
+}
+
+/// Some rows by some vectors of one panel, over one chunk.
+struct Tile<'a> {
+    data: &'a [f32],
+    bases: &'a [usize],
+    pieces: &'a [Piece],
+    /// From the tile's first column at the chunk's first k; rows of the panel follow.
+    values: &'a [f32],
+    stride: usize,
+    /// Whether the chunk is the first, and whether it is the last.
+    ends: (bool, bool),
+}
+
+impl Tile<'_> {
+    /// Runs the first `ROWS` rows; returns their number.
+    #[inline(always)]
+    fn run<V: Vector, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        out: &mut [f32],
+        columns: usize,
+    ) -> usize {
+        let mut chain = [[V::splat(0.0); VECTORS]; ROWS];
+        let mut k = 0;
+        for piece in self.pieces {
+            // SAFETY: `contract` has checked that the pieces behind every base lie in the data.
+            let rows: [*const f32; ROWS] = core::array::from_fn(|row| unsafe {
+                self.data.as_ptr().add(self.bases[row] + piece.offset)
+            });
+            for place in 0..piece.length {
+                // SAFETY: the pieces of a chunk have as many elements as the panel has rows left,
+                // and a tile's vectors end inside its panel's row.
+                let values: [V; VECTORS] = core::array::from_fn(|vector| unsafe {
+                    V::load(self.values.as_ptr().add(k * PANEL + vector * V::WIDTH))
+                });
+                for row in 0..ROWS {
+                    // SAFETY: as for the rows.
+                    let factor = V::splat(unsafe { *rows[row].add(place) });
+                    for vector in 0..VECTORS {
+                        chain[row][vector] = factor.fma(values[vector], chain[row][vector]);
+                    }
+                }
+                k += 1;
+            }
+        }
+        for row in 0..ROWS {
+            self.finish(chain[row], &mut out[row * self.stride..], columns);
+        }
+        ROWS
+    }
+
+    /// Adds the chain's ends to what the chunks before left, and stores behind the last.
+    #[inline(always)]
+    fn finish<V: Vector, const VECTORS: usize>(
+        &self,
+        ends: [V; VECTORS],
+        out: &mut [f32],
+        columns: usize,
+    ) {
+        // A tile that is cut by the last column goes through memory of its own.
+        let mut edge = [0.0; PANEL];
+        let whole = columns == VECTORS * V::WIDTH;
+        let memory = if whole {
+            &mut out[..columns]
+        } else {
+            edge[..columns].copy_from_slice(&out[..columns]);
+            &mut edge[..]
+        };
+        let (first, last) = self.ends;
+        for (vector, end) in ends.into_iter().enumerate() {
+            // SAFETY: the memory holds all vectors of a row of the tile.
+            unsafe {
+                let place = memory.as_mut_ptr().add(vector * V::WIDTH);
+                let sum = if first { end } else { V::load(place).add(end) };
+                if last { sum.stored() } else { sum }.write(place);
+            }
+        }
+        if !whole {
+            out[..columns].copy_from_slice(&edge[..columns]);
         }
     }
-    ROWS
 }

@@ -6,13 +6,18 @@
 
 mod arithmetic;
 mod contract;
+mod depthwise;
 mod map;
 mod reduce;
+mod rows;
+mod vector;
 
 pub use arithmetic::{Fused, Portable};
-pub use contract::{PackedRows, contract};
+pub use contract::{LeftRows, PANEL, PackedRows, Panels, Piece, Pieces, contract};
+pub use depthwise::depthwise;
 pub use map::{Unary, map_unary};
 pub use reduce::reduce_rows;
+pub use rows::{RowOperand, map_row, maps_rows, reduce_row};
 
 /// Which instructions the kernels use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

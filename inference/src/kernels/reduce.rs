@@ -19,22 +19,27 @@ pub fn reduce_rows(path: Path, fold: Fold, input: &[f32], length: usize, out: &m
 #[inline(always)]
 fn body<A: Arithmetic>(fold: Fold, input: &[f32], length: usize, out: &mut [f32]) {
     for (row, out) in input.chunks(length).zip(out) {
-        let bits = match fold {
-            Fold::Sum => fold_row::<A>(row, 0, A::add),
-            Fold::Maximum => fold_row::<A>(row, 0xFF80_0000, larger),
-            Fold::Minimum => fold_row::<A>(row, 0x7F80_0000, smaller),
-        };
-        *out = f32::from_bits(store(bits));
+        *out = f32::from_bits(store(fold_bits::<A>(fold, row)));
+    }
+}
+
+/// A folded row, before rule Q.
+#[inline(always)]
+pub(super) fn fold_bits<A: Arithmetic>(fold: Fold, row: &[f32]) -> u32 {
+    match fold {
+        Fold::Sum => fold_row::<A>(row, 0, A::add),
+        Fold::Maximum => fold_row::<A>(row, 0xFF80_0000, larger),
+        Fold::Minimum => fold_row::<A>(row, 0x7F80_0000, smaller),
     }
 }
 
 #[inline(always)]
-fn larger<A: Arithmetic>(a: A, b: A) -> A {
+pub(super) fn larger<A: Arithmetic>(a: A, b: A) -> A {
     keep(a, b, a.less(b))
 }
 
 #[inline(always)]
-fn smaller<A: Arithmetic>(a: A, b: A) -> A {
+pub(super) fn smaller<A: Arithmetic>(a: A, b: A) -> A {
     keep(a, b, b.less(a))
 }
 
