@@ -86,20 +86,22 @@ impl Engine {
         Ok(Self { path, threads: threads.max(1), pool: Arc::new(pool), memory: Arc::default() })
     }
 
-    /// Memory of this many floats, whatever they are.
+    /// Memory of this many floats or more, whatever they are.
     pub(crate) fn take(&self, length: usize) -> Vec<f32> {
         // The lock guards a list of spare memory: nothing can be half done in it.
         let mut kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |memory: &Vec<f32>| memory.capacity() >= length;
+        let fits = |memory: &Vec<f32>| memory.len() >= length;
         let best = kept
             .iter()
             .enumerate()
             .filter(|(_, memory)| fits(memory))
-            .min_by_key(|(_, memory)| memory.capacity())
+            .min_by_key(|(_, memory)| memory.len())
             .map(|(place, _)| place);
         let mut memory = best.map(|place| kept.swap_remove(place)).unwrap_or_default();
         drop(kept);
-        memory.resize(length, 0.0);
+        if memory.len() < length {
+            memory.resize(length, 0.0);
+        }
         memory
     }
 
@@ -312,25 +314,13 @@ impl Engine {
         let input = operands.first().filter(|input| input.kind().element == ElementType::F32)?;
         let channels = input.shape().columns() as usize;
         let geometry = Geometry::new(window, input.shape(), &node.output.shape)?;
-        let taps = geometry.taps();
-        let neutral = match fold {
-            Fold::Sum => 0.0,
-            Fold::Maximum => f32::NEG_INFINITY,
-            Fold::Minimum => f32::INFINITY,
-        };
         let mut out = vec![0.0; node.output.shape.count() as usize];
-        out.par_chunks_mut(channels).enumerate().for_each(|(pixel, out)| {
-            // Taps outside the operand stand as the neutral element: the same bits as left out.
-            let mut pixels = vec![0.0; taps * channels];
-            geometry.gather(input.as_f32(), pixel, 0, neutral, pixels.chunks_mut(channels));
-            let mut rows = vec![0.0; taps * channels];
-            for tap in 0..taps {
-                for channel in 0..channels {
-                    rows[channel * taps + tap] = pixels[tap * channels + channel];
-                }
-            }
-            kernels::reduce_rows(self.path, fold, &rows, taps, out);
-        });
+        let pixel = |taps: &mut Vec<Option<usize>>, (pixel, out): (usize, &mut [f32])| {
+            geometry.taps(pixel, taps);
+            kernels::pool_window(self.path, fold, input.as_f32(), taps, out);
+        };
+        let pixels = out.par_chunks_mut(channels).enumerate();
+        pixels.with_min_len(64).for_each_init(Vec::new, pixel);
         Tensor::from_stored_f32(&node.output.shape, out)
     }
 }

@@ -4,12 +4,12 @@ use protocol::graph::{Layer, Node};
 use protocol::tensor::TensorType;
 
 /// Most operators of a layer when the model is large.
-const OPERATORS_MAX: usize = 48;
+const OPERATORS_MAX: usize = 64;
 /// Fewest operators that are worth a boundary of their own when the model is small.
 const OPERATORS_MIN: usize = 8;
 
 /// Cuts a graph so that the bytes hashed at the boundaries are fewest, under a bound on the number
-/// of operators of a layer: a quarter of the model, between 8 and 48, unless the caller says.
+/// of operators of a layer: a quarter of the model, between 8 and 64, unless the caller says.
 pub fn cut_layers(
     inputs: &[TensorType],
     weight_count: usize,

@@ -1,13 +1,16 @@
 //! Tensors of the engine: burn's Flex storage with the protocol's type beside it.
 
-use std::marker::PhantomData;
+use std::any::TypeId;
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape as BurnShape, TensorData};
-use protocol::hash::{Commitment, Digest, Keccak};
+use protocol::hash::{Commitment, Digest, Keccak, Tag};
 use protocol::merkle::{Tree, empty_subtree};
 use protocol::numerics::store;
 use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType};
+use rayon::prelude::*;
+
+use crate::kernels::{Path, hash_many};
 
 /// A tensor whose elements lie in row-major order, every one a stored value.
 #[derive(Clone, Debug)]
@@ -202,10 +205,10 @@ impl Tensor {
     /// The leaf tree, for openings and paths.
     pub fn tree<C: Commitment>(&self) -> Option<Tree<C>> {
         let shape = self.kind.tree_shape()?;
-        let leaves: Vec<Digest> = (0..1u64 << shape.depth())
-            .filter(|position| !shape.is_padding(shape.depth(), *position))
-            .filter_map(|position| Some(C::leaf(&self.leaf(position)?)))
-            .collect();
+        let (columns, width) = (self.kind.shape.columns() as usize, self.kind.element.bytes());
+        let per_leaf = self.kind.element.leaf_elements() as usize * width;
+        let rows = self.bytes().chunks(columns * width).map(|row| row.chunks(per_leaf));
+        let leaves = hash_leaves::<C>(self.kind.element, rows.flatten());
         Tree::new(shape, &leaves)
     }
 
@@ -217,22 +220,84 @@ impl Tensor {
     /// As [`Tensor::root`], under any commitment.
     pub fn root_under<C: Commitment>(&self) -> Digest {
         let columns = self.kind.shape.columns() as usize;
-        let rows = self.kind.shape.rows() as usize;
         let per_leaf = self.kind.element.leaf_elements() as usize;
         let width = self.kind.element.bytes();
-        let row_height = columns.div_ceil(per_leaf).next_power_of_two().trailing_zeros();
-        let mut spine = Spine::<C>::new();
-        for row in 0..rows {
-            let mut inner = Spine::<C>::new();
-            let bytes = &self.bytes()[row * columns * width..(row + 1) * columns * width];
-            for chunk in bytes.chunks(per_leaf * width) {
-                inner.push(hash_leaf::<C>(self.kind.element, chunk), 0);
+        let leaves = columns.div_ceil(per_leaf);
+        let row_height = leaves.next_power_of_two().trailing_zeros();
+        let rows = self.kind.shape.rows() as usize;
+        let height = (rows as u64).next_power_of_two().trailing_zeros();
+        // Blocks of rows that are whole subtrees, each by one thread.
+        let block = (LEAVES_AT_ONCE / leaves).max(1).next_power_of_two().min(rows.next_power_of_two());
+        let block_height = block.trailing_zeros();
+        let root_of = |bytes: &[u8]| {
+            let rows = bytes.chunks(columns * width).map(|row| row.chunks(per_leaf * width));
+            let mut level = hash_leaves::<C>(self.kind.element, rows.flatten());
+            for depth in 0..row_height {
+                level = hash_level::<C>(&level, leaves.div_ceil(1 << depth), depth);
             }
-            spine.push(inner.finish(row_height, 0), row_height);
+            for depth in 0..block_height {
+                let all = level.len();
+                level = hash_level::<C>(&level, all, row_height + depth);
+            }
+            level.first().copied().unwrap_or_default()
+        };
+        let mut level: Vec<Digest> = match block >= rows {
+            true => vec![root_of(self.bytes())],
+            false => self.bytes().par_chunks(block * columns * width).map(root_of).collect(),
+        };
+        for depth in block_height..height {
+            let all = level.len();
+            level = hash_level::<C>(&level, all, row_height + depth);
         }
-        let height = (rows as u64).next_power_of_two().trailing_zeros() + row_height;
-        self.kind.root_under::<C>(&spine.finish(height, row_height))
+        self.kind.root_under::<C>(&level.first().copied().unwrap_or_default())
     }
+}
+
+/// Leaves that a thread hashes at a time.
+const LEAVES_AT_ONCE: usize = 1 << 9;
+
+/// Whether a commitment is the one that is hashed side by side.
+fn is_keccak<C: Commitment>() -> bool {
+    TypeId::of::<C>() == TypeId::of::<Keccak>()
+}
+
+fn hash_leaves<'a, C: Commitment>(
+    element: ElementType,
+    chunks: impl Iterator<Item = &'a [u8]>,
+) -> Vec<Digest> {
+    if !is_keccak::<C>() {
+        return chunks.map(|chunk| C::leaf(&leaf_of(element, chunk))).collect();
+    }
+    let leaves: Vec<LeafBytes> = chunks.map(|chunk| leaf_of(element, chunk)).collect();
+    let mut hashes = vec![Digest::default(); leaves.len()];
+    let path = Path::detect();
+    hash_many(path, Tag::Leaf, leaves.as_flattened(), protocol::tensor::LEAF_BYTES, &mut hashes);
+    hashes
+}
+
+/// The level above `level`, whose nodes stand in groups of `group` with nothing but empty subtrees
+/// of `height` behind each.
+fn hash_level<C: Commitment>(level: &[Digest], group: usize, height: u32) -> Vec<Digest> {
+    let empty = empty_subtree::<C>(height);
+    let pairs = level.chunks(group.max(1)).flat_map(|group| group.chunks(2)).map(|pair| match pair {
+        [left, right] => (left, right),
+        [left, ..] => (left, &empty),
+        [] => (&empty, &empty),
+    });
+    if !is_keccak::<C>() {
+        return pairs.map(|(left, right)| C::node(left, right)).collect();
+    }
+    let bodies: Vec<[u8; 64]> = pairs
+        .map(|(left, right)| {
+            let mut body = [0; 64];
+            body[..32].copy_from_slice(&left.0);
+            body[32..].copy_from_slice(&right.0);
+            body
+        })
+        .collect();
+    let mut hashes = vec![Digest::default(); bodies.len()];
+    hash_many(Path::detect(), Tag::Node, bodies.as_flattened(), 64, &mut hashes);
+    hashes
 }
 
 /// A leaf made of native-endian elements.
@@ -248,48 +313,6 @@ fn leaf_of(element: ElementType, chunk: &[u8]) -> LeafBytes {
         }
     }
     leaf
-}
-
-fn hash_leaf<C: Commitment>(element: ElementType, chunk: &[u8]) -> Digest {
-    C::leaf(&leaf_of(element, chunk))
-}
-
-/// The left edge of a growing tree: one finished subtree for each height at most.
-struct Spine<C> {
-    pending: Vec<(u32, Digest)>,
-    commitment: PhantomData<C>,
-}
-
-impl<C: Commitment> Spine<C> {
-    fn new() -> Self {
-        Self { pending: Vec::new(), commitment: PhantomData }
-    }
-
-    fn push(&mut self, digest: Digest, height: u32) {
-        let (mut digest, mut height) = (digest, height);
-        while let Some((last, left)) = self.pending.last()
-            && *last == height
-        {
-            digest = C::node(left, &digest);
-            height += 1;
-            self.pending.pop();
-        }
-        self.pending.push((height, digest));
-    }
-
-    /// Pads with empty subtrees of `unit` height until the tree has `height` levels.
-    fn finish(mut self, height: u32, unit: u32) -> Digest {
-        loop {
-            match self.pending.as_slice() {
-                [(reached, digest)] if *reached >= height => return *digest,
-                [] => return empty_subtree::<C>(height),
-                [.., (lowest, _)] => {
-                    let lowest = (*lowest).max(unit);
-                    self.push(empty_subtree::<C>(lowest), lowest);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

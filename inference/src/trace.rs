@@ -188,7 +188,7 @@ impl<C: Commitment> State<C> {
 
     /// A value's tensor.
     pub fn tensor(&self, value: u32) -> Option<&Tensor> {
-        self.values.iter().find(|(id, _)| *id == value).map(|(_, tensor)| tensor)
+        find(&self.values, value)
     }
 
     /// Leaf tree of a value, built at the first call.
@@ -202,6 +202,10 @@ impl<C: Commitment> State<C> {
         let bytes = |tensor: &Tensor| tensor.shape().count() * tensor.kind().element.bytes() as u64;
         self.values.iter().map(|(_, tensor)| bytes(tensor)).sum()
     }
+}
+
+fn find(values: &[(u32, Tensor)], value: u32) -> Option<&Tensor> {
+    values.iter().find(|(id, _)| *id == value).map(|(_, tensor)| tensor)
 }
 
 fn cached_tree<'a, C: Commitment>(
@@ -263,9 +267,9 @@ pub struct Trace<C: Commitment = Keccak> {
     states: Vec<State<C>>,
     state_roots: Vec<Digest>,
     tree: ListTree<C>,
-    /// Time of the operators.
+    /// Time of the operators, as it passed; hashing beside them may have slowed them.
     pub inference: Duration,
-    /// Time of hashing the states.
+    /// Time of hashing the states, as it passed in the threads that hashed.
     pub commit: Duration,
 }
 
@@ -323,6 +327,14 @@ impl<'a, C: Commitment> Runner<'a, C> {
     /// # Errors
     /// When an input is missing, of another type, or not finite.
     pub fn input_state(&self, inputs: &HashMap<String, Tensor>) -> Result<State<C>, RunError> {
+        State::new(self.input_values(inputs)?)
+            .ok_or_else(|| RunError::NotInModel { what: "input".to_owned() })
+    }
+
+    fn input_values(
+        &self,
+        inputs: &HashMap<String, Tensor>,
+    ) -> Result<Vec<(u32, Tensor)>, RunError> {
         let mut values = Vec::new();
         let names = self.model.input_names();
         for (index, (name, wanted)) in names.iter().zip(&self.model.graph().inputs).enumerate() {
@@ -348,14 +360,43 @@ impl<'a, C: Commitment> Runner<'a, C> {
             }
             values.push((index as u32, given.clone()));
         }
-        State::new(values).ok_or_else(|| RunError::NotInModel { what: "input".to_owned() })
+        Ok(values)
+    }
+
+    /// The named outputs for named inputs, without any commitment.
+    ///
+    /// # Errors
+    /// As [`Runner::input_state`] and [`Runner::run`].
+    pub fn infer(
+        &self,
+        inputs: &HashMap<String, Tensor>,
+    ) -> Result<BTreeMap<String, Tensor>, RunError> {
+        let mut values = self.input_values(inputs)?;
+        // From one of the engine's threads to the end: changing threads between layers costs more
+        // than a small layer.
+        let values = self.engine.install(|| {
+            for layer in 0..self.model.header().layer_count {
+                values = self.next_values(layer, &values)?;
+            }
+            Ok(values)
+        })?;
+        Ok(self.named(&values))
+    }
+
+    fn named(&self, values: &[(u32, Tensor)]) -> BTreeMap<String, Tensor> {
+        let outputs = self.model.outputs().iter();
+        outputs.filter_map(|(name, value)| Some((name.clone(), find(values, *value)?.clone()))).collect()
     }
 
     /// Outputs of a layer's operators, from the values of the state before it.
     ///
     /// # Errors
     /// When an operator fails.
-    pub fn layer_outputs(&self, layer: u32, before: &State<C>) -> Result<Vec<Tensor>, RunError> {
+    pub fn layer_outputs(
+        &self,
+        layer: u32,
+        before: &[(u32, Tensor)],
+    ) -> Result<Vec<Tensor>, RunError> {
         let definition = self
             .model
             .layer(layer)
@@ -372,7 +413,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
                     Some(ValueSource::Operator(from)) if from >= definition.first_operator => {
                         outputs.get((from - definition.first_operator) as usize)
                     }
-                    _ => before.tensor(operand.value),
+                    _ => find(before, operand.value),
                 };
                 operands.push(found.ok_or_else(lost)?);
             }
@@ -394,12 +435,16 @@ impl<'a, C: Commitment> Runner<'a, C> {
     /// # Errors
     /// When an operator fails.
     pub fn next_state(&self, layer: u32, before: &State<C>) -> Result<State<C>, RunError> {
-        let values = self.next_values(layer, before)?;
+        let values = self.next_values(layer, before.values())?;
         State::new(self.conduct.commit(layer + 1, values))
             .ok_or_else(|| RunError::NotInModel { what: format!("state {}", layer + 1) })
     }
 
-    fn next_values(&self, layer: u32, before: &State<C>) -> Result<Vec<(u32, Tensor)>, RunError> {
+    fn next_values(
+        &self,
+        layer: u32,
+        before: &[(u32, Tensor)],
+    ) -> Result<Vec<(u32, Tensor)>, RunError> {
         let missing = || RunError::NotInModel { what: format!("layer {layer}") };
         let definition = self.model.layer(layer).ok_or_else(missing)?;
         if self.conduct.is_plain()
@@ -412,7 +457,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
         let mut values = Vec::new();
         for value in &definition.live_out {
             let written = value.checked_sub(first).and_then(|at| outputs.get(at as usize));
-            let tensor = written.or_else(|| before.tensor(*value)).ok_or_else(missing)?;
+            let tensor = written.or_else(|| find(before, *value)).ok_or_else(missing)?;
             values.push((*value, tensor.clone()));
         }
         Ok(values)
@@ -422,10 +467,10 @@ impl<'a, C: Commitment> Runner<'a, C> {
         &self,
         layer: &Layer,
         plan: &LayerPlan,
-        before: &State<C>,
+        before: &[(u32, Tensor)],
     ) -> Result<Vec<(u32, Tensor)>, RunError> {
         let live: Vec<&Tensor> =
-            layer.live_in.iter().filter_map(|value| before.tensor(*value)).collect();
+            layer.live_in.iter().filter_map(|value| find(before, *value)).collect();
         let lost = || RunError::NotInModel { what: "state before a layer".to_owned() };
         if live.len() != layer.live_in.len() {
             return Err(lost());
@@ -452,44 +497,94 @@ impl<'a, C: Commitment> Runner<'a, C> {
 
     /// As [`Runner::run`], telling after each layer.
     ///
+    /// A state is hashed on the engine's threads while the next layer computes.
+    ///
     /// # Errors
     /// When an operator fails.
     pub fn run_watched(
         &self,
         input: State<C>,
-        watch: &mut dyn FnMut(u32),
+        watch: &mut (dyn FnMut(u32) + Send),
     ) -> Result<Trace<C>, RunError> {
+        let layers = self.model.header().layer_count;
+        let hashed: Vec<OnceLock<(State<C>, Duration)>> =
+            (0..layers).map(|_| OnceLock::new()).collect();
+        let mut inference = Duration::ZERO;
+        let computed = self.engine.install(|| {
+            rayon::in_place_scope(|scope| {
+                let mut before = input.values().to_vec();
+                for (layer, cell) in (0..layers).zip(&hashed) {
+                    let started = Instant::now();
+                    let values = self.next_values(layer, &before)?;
+                    let values = self.conduct.commit(layer + 1, values);
+                    inference += started.elapsed();
+                    before.clone_from(&values);
+                    scope.spawn(move |_| {
+                        let started = Instant::now();
+                        if let Some(state) = State::new(values) {
+                            let _ = cell.set((state, started.elapsed()));
+                        }
+                    });
+                    watch(layer);
+                }
+                Ok(())
+            })
+        });
+        computed?;
+        let (mut states, mut commit) = (vec![input], Duration::ZERO);
+        for (layer, cell) in hashed.into_iter().enumerate() {
+            let missing = || RunError::NotInModel { what: format!("state {}", layer + 1) };
+            let (state, took) = cell.into_inner().ok_or_else(missing)?;
+            states.push(state);
+            commit += took;
+        }
+        self.trace_of(states, inference, commit)
+    }
+
+    /// As [`Runner::run`], hashing each state before the next layer begins: the same trace, with
+    /// the time of either part measured by itself.
+    ///
+    /// # Errors
+    /// When an operator fails.
+    pub fn run_in_turn(&self, input: State<C>) -> Result<Trace<C>, RunError> {
+        self.engine.install(|| self.run_in_turn_here(input))
+    }
+
+    fn run_in_turn_here(&self, input: State<C>) -> Result<Trace<C>, RunError> {
         let (mut inference, mut commit) = (Duration::ZERO, Duration::ZERO);
         let mut states = vec![input];
         for layer in 0..self.model.header().layer_count {
             let started = Instant::now();
             let missing = || RunError::NotInModel { what: format!("state {layer}") };
             let before = states.last().ok_or_else(missing)?;
-            let values = self.next_values(layer, before)?;
+            let values = self.next_values(layer, before.values())?;
+            let values = self.conduct.commit(layer + 1, values);
             inference += started.elapsed();
             let started = Instant::now();
-            let values = self.conduct.commit(layer + 1, values);
             states.push(State::new(values).ok_or_else(missing)?);
             commit += started.elapsed();
-            watch(layer);
         }
+        self.trace_of(states, inference, commit)
+    }
+
+    fn trace_of(
+        &self,
+        states: Vec<State<C>>,
+        inference: Duration,
+        commit: Duration,
+    ) -> Result<Trace<C>, RunError> {
         let started = Instant::now();
         let state_roots = self.conduct.trace(states.iter().map(State::root).collect());
         let leaves: Vec<Digest> = state_roots.iter().map(|root| C::leaf(&root.0)).collect();
         let tree = ListTree::new(Tag::Trace, &leaves)
             .ok_or_else(|| RunError::NotInModel { what: "state".to_owned() })?;
-        commit += started.elapsed();
+        let commit = commit + started.elapsed();
         Ok(Trace { states, state_roots, tree, inference, commit })
     }
 
     /// The named outputs of a run.
     pub fn outputs(&self, trace: &Trace<C>) -> BTreeMap<String, Tensor> {
-        let last = trace.states().last();
-        self.model
-            .outputs()
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), last?.tensor(*value)?.clone())))
-            .collect()
+        trace.states().last().map(|last| self.named(last.values())).unwrap_or_default()
     }
 
     /// The inside of a layer, recomputed from the state before it.
@@ -497,7 +592,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
     /// # Errors
     /// When an operator fails.
     pub fn subtrace(&self, layer: u32, before: &State<C>) -> Result<Subtrace<C>, RunError> {
-        Subtrace::new(self.layer_outputs(layer, before)?)
+        Subtrace::new(self.layer_outputs(layer, before.values())?)
             .ok_or_else(|| RunError::NotInModel { what: format!("layer {layer}") })
     }
 

@@ -369,7 +369,7 @@ impl Stage {
                     continue;
                 };
                 runner
-                    .layer_outputs(layer, before)?
+                    .layer_outputs(layer, before.values())?
                     .into_iter()
                     .for_each(|tensor| published.add(tensor));
             }

@@ -26,19 +26,8 @@ impl Geometry {
         Some(Self { window: *window, rows, columns, channels, out_rows, out_columns })
     }
 
-    pub(super) fn taps(&self) -> usize {
-        (self.window.kernel.0 * self.window.kernel.1) as usize
-    }
-
-    /// Copies the channels from `first` under each tap of an output pixel, `fill` outside.
-    pub(super) fn gather<'a>(
-        &self,
-        input: &[f32],
-        pixel: usize,
-        first: usize,
-        fill: f32,
-        out: impl Iterator<Item = &'a mut [f32]>,
-    ) {
+    /// Offset of the first channel under each tap of an output pixel; `None` outside the operand.
+    pub(super) fn taps(&self, pixel: usize, taps: &mut Vec<Option<usize>>) {
         let column = pixel % self.out_columns;
         let row = pixel / self.out_columns % self.out_rows;
         let image = pixel / self.out_columns / self.out_rows;
@@ -47,17 +36,15 @@ impl Geometry {
             let at = (out * stride as usize + tap * dilation as usize).checked_sub(pad as usize)?;
             (at < size).then_some(at)
         };
-        let width = window.kernel.1 as usize;
-        for (tap, out) in out.enumerate() {
-            let (strides, dilations, pads) = (window.strides, window.dilations, window.pads);
-            let y = along(row, strides.0, tap / width, dilations.0, pads.0, self.rows);
-            let x = along(column, strides.1, tap % width, dilations.1, pads.1, self.columns);
-            match (y, x) {
-                (Some(y), Some(x)) => {
-                    let from = ((image * self.rows + y) * self.columns + x) * self.channels + first;
-                    out.copy_from_slice(&input[from..from + out.len()]);
-                }
-                _ => out.fill(fill),
+        let (strides, dilations, pads) = (window.strides, window.dilations, window.pads);
+        taps.clear();
+        for tap_row in 0..window.kernel.0 as usize {
+            let y = along(row, strides.0, tap_row, dilations.0, pads.0, self.rows);
+            for tap_column in 0..window.kernel.1 as usize {
+                let x = along(column, strides.1, tap_column, dilations.1, pads.1, self.columns);
+                taps.push(y.zip(x).map(|(y, x)| {
+                    ((image * self.rows + y) * self.columns + x) * self.channels
+                }));
             }
         }
     }

@@ -25,8 +25,8 @@ use crate::tensor::Tensor;
 enum Cell {
     /// A tensor.
     Tensor(Tensor),
-    /// Elements of a binary32 value, in memory that goes back to the engine.
-    Floats(Vec<f32>),
+    /// Elements of a binary32 value: the first so many of memory that goes back to the engine.
+    Floats(Vec<f32>, usize),
 }
 
 /// Values of a layer while it runs.
@@ -44,7 +44,7 @@ impl Cells<'_> {
                 None => self.live.get(cell).map(|tensor| tensor.as_f32()),
                 Some(own) => match self.own.get(own)?.as_ref()? {
                     Cell::Tensor(tensor) => Some(tensor.as_f32()),
-                    Cell::Floats(floats) => Some(floats),
+                    Cell::Floats(floats, length) => floats.get(..*length),
                 },
             },
         }
@@ -62,7 +62,10 @@ impl Cells<'_> {
         let entry = self.own.get_mut(own)?;
         let tensor = match entry.take()? {
             Cell::Tensor(tensor) => tensor,
-            Cell::Floats(floats) => Tensor::from_stored_f32(shape, floats)?,
+            Cell::Floats(mut floats, length) => {
+                floats.truncate(length);
+                Tensor::from_stored_f32(shape, floats)?
+            }
         };
         *entry = Some(Cell::Tensor(tensor.clone()));
         Some(tensor)
@@ -77,7 +80,7 @@ impl Cells<'_> {
 
     fn bury(&mut self, engine: &Engine, cell: usize) {
         let own = cell.checked_sub(self.live.len()).and_then(|own| self.own.get_mut(own));
-        if let Some(Cell::Floats(floats)) = own.and_then(Option::take) {
+        if let Some(Cell::Floats(floats, _)) = own.and_then(Option::take) {
             engine.give_back(floats);
         }
     }
@@ -118,14 +121,14 @@ pub(crate) fn run_layer<C: Commitment>(
                 let position = to.saturating_sub(live.len());
                 let data = cells.floats(from.base).ok_or_else(|| (position, lost("gather")))?;
                 let mut out = engine.take(from.count());
-                gather(from, data, &mut out);
-                cells.put(*to, Cell::Floats(out));
+                gather(from, data, &mut out[..from.count()]);
+                cells.put(*to, Cell::Floats(out, from.count()));
             }
             Step::Rows(stage) => {
                 let failed = || (stage.position(), lost("stage"));
                 let written = run_stage(engine, model, stage, nodes, first_operator, &cells);
-                for (cell, floats) in written.ok_or_else(failed)? {
-                    cells.put(cell, Cell::Floats(floats));
+                for (cell, floats, length) in written.ok_or_else(failed)? {
+                    cells.put(cell, Cell::Floats(floats, length));
                 }
             }
         }
@@ -165,6 +168,7 @@ fn result(
     }
     let data = cells.floats(layout.base)?;
     let mut out = engine.take(layout.count());
+    out.truncate(layout.count());
     gather(layout, data, &mut out);
     Tensor::from_stored_f32(&shape, out)
 }
@@ -228,6 +232,7 @@ enum Prepared<'a> {
 #[derive(Default)]
 struct Scratch {
     source: Vec<f32>,
+    left: Vec<f32>,
     registers: Vec<Vec<f32>>,
     bases: Vec<usize>,
 }
@@ -274,7 +279,7 @@ fn run_stage<C: Commitment>(
     nodes: &[Node],
     first_operator: u32,
     cells: &Cells<'_>,
-) -> Option<Vec<(usize, Vec<f32>)>> {
+) -> Option<Vec<(usize, Vec<f32>, usize)>> {
     let mut inputs: Vec<Cow<'_, [f32]>> = Vec::new();
     for input in &stage.inputs {
         inputs.push(match input.truths {
@@ -284,20 +289,20 @@ fn run_stage<C: Commitment>(
     }
     let prepared = prepare(engine, model, stage, nodes, first_operator, cells)?;
     let blocks = blocks(engine.threads(), stage, &prepared);
-    let mut written: Vec<(usize, Vec<f32>)> = stage
+    let mut written: Vec<(usize, Vec<f32>, usize)> = stage
         .outputs
         .iter()
         .map(|output| {
-            let columns = if output.narrow { 1 } else { stage.columns };
-            (output.cell, engine.take(stage.rows * columns))
+            let length = stage.rows * if output.narrow { 1 } else { stage.columns };
+            (output.cell, engine.take(length), length)
         })
         .collect();
     let shared: Vec<Shared> = written
         .iter_mut()
         .zip(&stage.outputs)
-        .map(|((_, floats), output)| Shared {
+        .map(|((_, floats, length), output)| Shared {
             start: floats.as_mut_ptr(),
-            length: floats.len(),
+            length: *length,
             columns: if output.narrow { 1 } else { stage.columns },
         })
         .collect();
@@ -332,7 +337,7 @@ impl Cells<'_> {
                 None => self.live.get(cell)?,
                 Some(own) => match self.own.get(own)?.as_ref()? {
                     Cell::Tensor(tensor) => tensor,
-                    Cell::Floats(_) => return None,
+                    Cell::Floats(..) => return None,
                 },
             },
         };
@@ -387,7 +392,7 @@ fn prepare<'a, C: Commitment>(
                         .with_min_len((1 << 14) / (count * depth + 1) + 1)
                         .map(|batch| {
                             let first = right.offset + offsets.at(batch);
-                            let mut packed = PackedRows::in_memory(engine.take(0));
+                            let mut packed = PackedRows::in_memory(engine.take(count.next_multiple_of(PANEL) * depth));
                             packed.fill(values, first, (count, depth), strides);
                             Cow::Owned(packed)
                         })
@@ -402,7 +407,7 @@ fn prepare<'a, C: Commitment>(
                 return None;
             };
             let shape = Convolution::new(node, window, *groups)?;
-            let data = shape.padded(cells.floats(input.base)?, engine.take(0));
+            let data = shape.padded(cells.floats(input.base)?, engine.take(shape.padded_length()));
             let kernel = match model.packed_kernel(first_operator + *position as u32) {
                 Some(packed) => Cow::Borrowed(packed),
                 None => Cow::Owned(shape.pack(cells.floats(kernel.base)?)),
@@ -430,15 +435,16 @@ fn blocks(threads: usize, stage: &Stage, prepared: &Prepared<'_>) -> Vec<Block> 
     // What a block writes should stay in a second-level cache.
     let most = ((3 << 16) / columns).clamp(48, 256);
     let per_batch = rows / batches;
-    let (mut height, mut width) = (per_batch, columns);
-    if batches < threads || most < height {
-        let shares = threads.div_ceil(batches);
-        let share = per_batch.div_ceil(shares);
-        if share < 48 && by_columns && columns >= 2 * PANEL && shares > 1 {
-            width = columns.div_ceil(shares).next_multiple_of(PANEL);
-            height = per_batch.min(most);
-        } else {
-            height = share.min(most);
+    let (mut height, mut width) = (per_batch.min(most), columns);
+    if threads > 1 {
+        // More blocks than threads: one that is held up must not hold up the other.
+        let shares = (threads * SHARES).div_ceil(batches * per_batch.div_ceil(height));
+        let panels = columns.div_ceil(PANEL);
+        if shares > 1 && by_columns && panels >= 2 {
+            // By columns, so that the right operand is read once by all threads together.
+            width = panels.div_ceil(shares) * PANEL;
+        } else if shares > 1 {
+            height = height.div_ceil(shares).next_multiple_of(12).min(height);
         }
     }
     let mut blocks = Vec::new();
@@ -457,6 +463,24 @@ fn blocks(threads: usize, stage: &Stage, prepared: &Prepared<'_>) -> Vec<Block> 
     blocks
 }
 
+/// Blocks of a stage for each thread, at least, where it can be cut so finely.
+const SHARES: usize = 4;
+
+/// Elements between places that share a set of a first-level cache.
+const WAY: usize = 1024;
+
+/// Distance of rows in memory of our own: never whole ways, where rows evict each other.
+fn pitch(width: usize) -> usize {
+    if width.is_multiple_of(WAY) { width + WAY / 16 } else { width }
+}
+
+/// Makes sure that there is room; what is there already stays, whatever it is.
+fn grow(memory: &mut Vec<f32>, length: usize) {
+    if memory.len() < length {
+        memory.resize(length, 0.0);
+    }
+}
+
 /// A stage on its way.
 struct Work<'a> {
     path: Path,
@@ -466,13 +490,14 @@ struct Work<'a> {
 }
 
 /// Elements of a register while the program runs: they should stay in a first-level cache.
-const REGISTER_ELEMENTS: usize = 2048;
+const REGISTER_ELEMENTS: usize = 3072;
 
 impl Work<'_> {
     fn block(&self, block: &Block, prepared: &Prepared<'_>, scratch: &mut Scratch) {
-        let Scratch { source, registers, bases } = scratch;
         let width = block.columns.len();
-        self.fill(block, prepared, source, bases);
+        let pitch = pitch(width);
+        self.fill(block, prepared, scratch, pitch);
+        let Scratch { source, registers, .. } = scratch;
         registers.resize_with(self.stage.narrow.len().max(registers.len()), Vec::new);
         // A row that must be seen as a whole is never cut; others are, when they are long.
         let across = if self.stage.folds { width } else { width.min(REGISTER_ELEMENTS) };
@@ -484,7 +509,7 @@ impl Work<'_> {
                     columns: column..(column + across).min(block.columns.end),
                     source,
                     origin: (block.rows.start, block.columns.start),
-                    stride: width,
+                    stride: pitch,
                 };
                 for instruction in &self.stage.program {
                     self.instruct(instruction, &part, registers);
@@ -499,20 +524,33 @@ impl Work<'_> {
         &self,
         block: &Block,
         prepared: &Prepared<'_>,
-        source: &mut Vec<f32>,
-        bases: &mut Vec<usize>,
+        scratch: &mut Scratch,
+        pitch: usize,
     ) {
-        let width = block.columns.len();
+        let Scratch { source, left: copy, bases, .. } = scratch;
+        let (width, height) = (block.columns.len(), block.rows.len());
         if self.stage.has_source() {
-            source.resize(block.rows.len() * width, 0.0);
+            grow(source, height * pitch);
         }
         match prepared {
             Prepared::Inputs => {}
-            Prepared::Contract { data, bases, pieces, packed } => {
-                let bases = &bases[block.rows.clone()];
-                let left = LeftRows { data, bases, pieces };
+            Prepared::Contract { data, bases: rows, pieces, packed } => {
                 let panels = packed[block.batch].panels(block.columns.clone());
-                contract(self.path, left, panels, source, width);
+                let (rows, depth) = (&rows[block.rows.clone()], pieces.depth());
+                let apart = rows.get(1).map_or(0, |second| second.abs_diff(rows[0]));
+                if !apart.is_multiple_of(WAY) || apart == 0 || width < 2 * PANEL {
+                    let left = LeftRows { data, bases: rows, pieces };
+                    return contract(self.path, left, panels, source, pitch);
+                }
+                // Rows that lie whole pages apart evict each other from the first-level cache.
+                let stride = self::pitch(depth);
+                grow(copy, height * stride);
+                bases.clear();
+                bases.extend((0..height).map(|row| row * stride));
+                for (to, from) in bases.iter().zip(rows) {
+                    copy[*to..to + depth].copy_from_slice(&data[*from..from + depth]);
+                }
+                contract(self.path, LeftRows { data: copy, bases, pieces }, panels, source, pitch);
             }
             Prepared::Convolve { data, shape, pieces, taps, kernel } => match kernel.as_ref() {
                 PackedKernel::Groups(groups) => {
@@ -526,11 +564,12 @@ impl Work<'_> {
                             1 => (packed.panels(block.columns.clone()), 0),
                             _ => (packed.whole(), group * outputs),
                         };
-                        contract(self.path, left, panels, &mut source[at..], width);
+                        contract(self.path, left, panels, &mut source[at..], pitch);
                     }
                 }
                 PackedKernel::Channels(weights) => {
-                    for (row, out) in block.rows.clone().zip(source.chunks_mut(width)) {
+                    for (row, out) in block.rows.clone().zip(source.chunks_mut(pitch)) {
+                        let out = &mut out[..width];
                         kernels::depthwise(self.path, data, shape.base(row), taps, weights, out);
                     }
                 }
@@ -543,8 +582,8 @@ impl Work<'_> {
         let (rows, width) = (part.rows.len(), part.columns.len());
         match instruction.function {
             Function::Reduce(fold) => {
-                out.resize(rows, 0.0);
-                for (row, out) in out.iter_mut().enumerate() {
+                grow(&mut out, rows);
+                for (row, out) in out[..rows].iter_mut().enumerate() {
                     *out = match self.operand(instruction.operands[0], part, registers, row) {
                         RowOperand::Many(values) => reduce_row(self.path, fold, values),
                         RowOperand::One(value) => reduce_row(self.path, fold, &[value]),
@@ -553,8 +592,9 @@ impl Work<'_> {
             }
             Function::Map(function) => {
                 let width = if instruction.narrow { 1 } else { width };
-                out.resize(rows * width, 0.0);
-                self.map(function, instruction, part, registers, &mut out, width);
+                grow(&mut out, rows * width);
+                let out = &mut out[..rows * width];
+                self.map(function, instruction, part, registers, out, width);
             }
         }
         registers[instruction.to] = out;
@@ -569,18 +609,17 @@ impl Work<'_> {
         out: &mut [f32],
         width: usize,
     ) {
-        let flat = instruction.operands.map(|place| self.flat(place, part, registers, width));
-        if let [Some(a), Some(b), Some(c)] = flat {
-            return map_row(self.path, function, [a, b, c], out);
+        let [a, b, c] = instruction.operands;
+        let flat = |place: Place| self.flat(place, part, registers, width);
+        if let Some(a) = flat(a)
+            && let Some(b) = flat(b)
+            && let Some(c) = flat(c)
+        {
+            return map_row(self.path, function, a, b, c, out);
         }
         for (row, out) in out.chunks_mut(width).enumerate() {
-            let operands = instruction.operands.map(|place| {
-                match self.operand(place, part, registers, row) {
-                    RowOperand::Many([one]) => RowOperand::One(*one),
-                    operand => operand,
-                }
-            });
-            map_row(self.path, function, operands, out);
+            let operand = |place: Place| self.operand(place, part, registers, row);
+            map_row(self.path, function, operand(a), operand(b), operand(c), out);
         }
     }
 

@@ -80,14 +80,4 @@ impl LayerPlan {
     pub(crate) fn new(header: &ModelHeader, nodes: &[Node], layer: &Layer) -> Option<Self> {
         Grouping::new(header, nodes, layer)?.plan()
     }
-
-    /// Number of stages, and of operators that run by themselves.
-    #[cfg(test)]
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        let count = |wanted: fn(&Step) -> bool| self.steps.iter().filter(|one| wanted(one)).count();
-        (
-            count(|step| matches!(step, Step::Rows(_))),
-            count(|step| matches!(step, Step::Single { .. })),
-        )
-    }
 }

@@ -97,7 +97,17 @@ impl Convolution {
         (self.kernel[3], self.kernel[0] / self.groups)
     }
 
+    /// Elements of what [`Convolution::padded`] writes; none when it writes nothing.
+    pub(crate) fn padded_length(&self) -> usize {
+        let [images, height, width, channels] = self.input;
+        match self.extent() == (height, width) {
+            true => 0,
+            false => images * self.padded.0 * self.padded.1 * channels,
+        }
+    }
+
     /// The operand with +0 around it, as far as windows reach; itself when they stay inside.
+    /// `memory` may be longer than it needs to be.
     pub(crate) fn padded<'a>(&self, input: &'a [f32], memory: Vec<f32>) -> Cow<'a, [f32]> {
         let [_, height, width, channels] = self.input;
         let (rows, columns) = self.padded;
@@ -105,10 +115,12 @@ impl Convolution {
         if above == 0 && before == 0 && rows <= height && columns <= width {
             return Cow::Borrowed(input);
         }
-        let mut padded = memory;
-        padded.resize(self.input[0] * rows * columns * channels, 0.0);
+        let (mut padded, length) = (memory, self.input[0] * rows * columns * channels);
+        if padded.len() < length {
+            padded.resize(length, 0.0);
+        }
         let inside = columns.saturating_sub(before).min(width);
-        padded.par_chunks_mut(columns * channels).enumerate().for_each(|(at, to)| {
+        padded[..length].par_chunks_mut(columns * channels).enumerate().for_each(|(at, to)| {
             let (image, row) = (at / rows, at % rows);
             match row.checked_sub(above).filter(|row| *row < height) {
                 Some(row) => {

@@ -16,6 +16,9 @@ use super::vector::{Eight, Four, Sixteen, Vector};
 /// Products of one chain.
 const CHUNK: usize = 256;
 
+/// Floats of a cache line.
+const LINE: usize = 16;
+
 /// Columns of one panel.
 pub const PANEL: usize = 32;
 
@@ -57,11 +60,13 @@ impl PackedRows {
         (self.count, self.depth) = (count, depth);
         let length = count.div_ceil(PANEL) * PANEL * depth;
         // Old elements may stay: every place is written below, padding included.
-        self.panels.resize(length, 0.0);
+        if self.panels.len() < length {
+            self.panels.resize(length, 0.0);
+        }
         if depth == 0 {
             return;
         }
-        for (panel, block) in self.panels.chunks_mut(PANEL * depth).enumerate() {
+        for (panel, block) in self.panels[..length].chunks_mut(PANEL * depth).enumerate() {
             let height = PANEL.min(count - panel * PANEL);
             let start = first + panel * PANEL * strides.0;
             if strides.0 == 1 {
@@ -245,9 +250,11 @@ fn body<V: Vector, const ROWS: usize, const VECTORS: usize>(
                 let ends = (chunk == 0, chunk + 1 == chunks);
                 let columns = columns.min(width);
                 let mut row = 0;
+                let mut ahead = values.as_ptr().wrapping_add(CHUNK * PANEL);
                 while row < left.bases.len() {
                     let (bases, out) = (&left.bases[row..], &mut out[row * stride + first..]);
-                    let tile = Tile { data: left.data, bases, pieces, values, stride, ends };
+                    let tile = Tile { data: left.data, bases, pieces, values, ahead, stride, ends };
+                    ahead = ahead.wrapping_add(CHUNK * LINE);
                     row += match bases.len() {
                         rows if rows >= ROWS => tile.run::<V, ROWS, VECTORS>(out, columns),
                         1 => tile.run::<V, 1, VECTORS>(out, columns),
@@ -310,6 +317,8 @@ struct Tile<'a> {
     pieces: &'a [Piece],
     /// From the tile's first column at the chunk's first k; rows of the panel follow.
     values: &'a [f32],
+    /// What the tiles of the next chunk read: it comes while this tile computes.
+    ahead: *const f32,
     stride: usize,
     /// Whether the chunk is the first, and whether it is the last.
     ends: (bool, bool),
@@ -343,6 +352,7 @@ impl Tile<'_> {
                         chain[row][vector] = factor.fma(values[vector], chain[row][vector]);
                     }
                 }
+                V::prefetch(self.ahead.wrapping_add(k * LINE));
                 k += 1;
             }
         }

@@ -4,10 +4,14 @@
 //! three perform the same primitives in the same order for every element, so the choice of path,
 //! the blocking and the number of threads never change a bit.
 
+use std::sync::OnceLock;
+
 mod arithmetic;
 mod contract;
 mod depthwise;
+mod keccak;
 mod map;
+mod pool;
 mod reduce;
 mod rows;
 mod vector;
@@ -15,7 +19,9 @@ mod vector;
 pub use arithmetic::{Fused, Portable};
 pub use contract::{LeftRows, PANEL, PackedRows, Panels, Piece, Pieces, contract};
 pub use depthwise::depthwise;
+pub use keccak::hash_many;
 pub use map::{Unary, map_unary};
+pub use pool::pool_window;
 pub use reduce::reduce_rows;
 pub use rows::{RowOperand, map_row, maps_rows, reduce_row};
 
@@ -53,7 +59,8 @@ impl Path {
 
     /// The fastest path of this CPU.
     pub fn detect() -> Self {
-        Self::available().last().copied().unwrap_or(Self::Portable)
+        static FASTEST: OnceLock<Path> = OnceLock::new();
+        *FASTEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable))
     }
 
     /// Name as users write it.

@@ -55,10 +55,19 @@ pub const fn maps_rows(function: MapFunction) -> bool {
 ///
 /// # Panics
 /// When an operand has another length than the result.
-pub fn map_row(path: Path, function: MapFunction, operands: [RowOperand<'_>; 3], out: &mut [f32]) {
+pub fn map_row(
+    path: Path,
+    function: MapFunction,
+    a: RowOperand<'_>,
+    b: RowOperand<'_>,
+    c: RowOperand<'_>,
+    out: &mut [f32],
+) {
     on_path!(path, body [] (
         function: MapFunction,
-        operands: [RowOperand<'_>; 3],
+        a: RowOperand<'_>,
+        b: RowOperand<'_>,
+        c: RowOperand<'_>,
         out: &mut [f32]
     ));
 }
@@ -77,9 +86,14 @@ fn reduce_body<A: Arithmetic>(fold: Fold, row: &[f32], result: &mut [f32; 1]) {
 }
 
 #[inline(always)]
-fn body<A: Arithmetic>(function: MapFunction, operands: [RowOperand<'_>; 3], out: &mut [f32]) {
+fn body<A: Arithmetic>(
+    function: MapFunction,
+    a: RowOperand<'_>,
+    b: RowOperand<'_>,
+    c: RowOperand<'_>,
+    out: &mut [f32],
+) {
     use MapFunction as F;
-    let [a, b, c] = operands;
     let one = A::from_bits(1.0f32.to_bits());
     let truth = |holds: bool| if holds { one } else { A::from_bits(0) };
     let magnitude = |x: A| A::from_bits(x.to_bits() & 0x7FFF_FFFF);

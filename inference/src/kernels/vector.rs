@@ -26,11 +26,20 @@ pub(super) trait Vector: Copy {
     /// There must be room for as many behind `to`.
     unsafe fn write(self, to: *mut f32);
 
+    /// Says that what lies at `place` will be read soon. Any address is allowed.
+    fn prefetch(place: *const f32);
+
     /// `self × factor + addend`, rounded once.
     fn fma(self, factor: Self, addend: Self) -> Self;
 
     /// `self + other`.
     fn add(self, other: Self) -> Self;
+
+    /// The larger value; NaN where either is one.
+    fn larger(self, other: Self) -> Self;
+
+    /// The smaller value; NaN where either is one.
+    fn smaller(self, other: Self) -> Self;
 
     /// Store rule Q.
     fn stored(self) -> Self;
@@ -61,6 +70,9 @@ impl Vector for Four {
     }
 
     #[inline(always)]
+    fn prefetch(_: *const f32) {}
+
+    #[inline(always)]
     fn fma(self, factor: Self, addend: Self) -> Self {
         Self(core::array::from_fn(|place| {
             let [a, b, c] = [self.0[place], factor.0[place], addend.0[place]]
@@ -75,8 +87,28 @@ impl Vector for Four {
     }
 
     #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        Self(core::array::from_fn(|place| keep(self.0[place], other.0[place], f32::lt)))
+    }
+
+    #[inline(always)]
+    fn smaller(self, other: Self) -> Self {
+        Self(core::array::from_fn(|place| keep(self.0[place], other.0[place], f32::gt)))
+    }
+
+    #[inline(always)]
     fn stored(self) -> Self {
         Self(self.0.map(|value| f32::from_bits(store(value.to_bits()))))
+    }
+}
+
+/// `b` where `a` yields to it, else `a`; NaN if either is one.
+#[inline(always)]
+fn keep(a: f32, b: f32, yields: impl Fn(&f32, &f32) -> bool) -> f32 {
+    match (a.is_nan() || b.is_nan(), yields(&a, &b)) {
+        (true, _) => f32::NAN,
+        (false, true) => b,
+        (false, false) => a,
     }
 }
 
@@ -122,6 +154,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn prefetch(place: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) }
+        }
+
+        #[inline(always)]
         fn fma(self, factor: Self, addend: Self) -> Self {
             Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
         }
@@ -129,6 +166,24 @@ mod x86 {
         #[inline(always)]
         fn add(self, other: Self) -> Self {
             Self(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn larger(self, other: Self) -> Self {
+            unsafe {
+                let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, other.0);
+                let most = _mm512_max_ps(self.0, other.0);
+                Self(_mm512_mask_mov_ps(most, nan, _mm512_set1_ps(f32::NAN)))
+            }
+        }
+
+        #[inline(always)]
+        fn smaller(self, other: Self) -> Self {
+            unsafe {
+                let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, other.0);
+                let least = _mm512_min_ps(self.0, other.0);
+                Self(_mm512_mask_mov_ps(least, nan, _mm512_set1_ps(f32::NAN)))
+            }
         }
 
         #[inline(always)]
@@ -169,6 +224,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn prefetch(place: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) }
+        }
+
+        #[inline(always)]
         fn fma(self, factor: Self, addend: Self) -> Self {
             Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, addend.0) })
         }
@@ -176,6 +236,24 @@ mod x86 {
         #[inline(always)]
         fn add(self, other: Self) -> Self {
             Self(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn larger(self, other: Self) -> Self {
+            unsafe {
+                let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, other.0);
+                let most = _mm256_max_ps(self.0, other.0);
+                Self(_mm256_blendv_ps(most, _mm256_set1_ps(f32::NAN), nan))
+            }
+        }
+
+        #[inline(always)]
+        fn smaller(self, other: Self) -> Self {
+            unsafe {
+                let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, other.0);
+                let least = _mm256_min_ps(self.0, other.0);
+                Self(_mm256_blendv_ps(least, _mm256_set1_ps(f32::NAN), nan))
+            }
         }
 
         #[inline(always)]
