@@ -248,7 +248,7 @@ async fn attacks_20_and_22_an_honest_claim_defended_falsely_falls_by_silence() {
     for from in table {
         let mut cast = honest_cast(&model);
         let honest = cast.run(&Honest).unwrap();
-        let view = Lie::Ulps { layer: 2, operator: 20, element: 512, ulps: 1 };
+        let view = Lie::Ulps { layer: 1, operator: 20, element: 512, ulps: 1 };
         cast.challenger = Arc::new(Lying::new(&view, &model, &honest).unwrap());
         cast.policy = Policy::Everything;
         let folder = tempfile::tempdir().unwrap();

@@ -279,7 +279,7 @@ fn outputs_are_the_same_bits_on_every_path_and_thread_count() {
 fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();
-    claim(folder.path(), "digits-transformer", Some("2:20:512:+1"));
+    claim(folder.path(), "digits-transformer", Some("1:20:512:+1"));
     let verdict = |name: &str| folder.path().join(name).display().to_string();
     let (whole, code) = json(&["dispute", &path, "--verdict", &verdict("whole.json")]);
     assert_eq!((code, whole["verdict"].as_str()), (0, Some("fraud")));

@@ -190,8 +190,18 @@ impl Engine {
             F::Tanh => Some(Unary::Tanh),
             F::Erf => Some(Unary::Erf),
             F::Sigmoid => Some(Unary::Sigmoid),
+            F::ArcTangent => Some(Unary::ArcTangent),
+            F::Sine => Some(Unary::Sine),
+            F::Cosine => Some(Unary::Cosine),
             _ => None,
         };
+        if matches!(function, F::Sine | F::Cosine) {
+            let mut bits = operands.first()?.as_f32().iter().map(|value| value.to_bits());
+            if bits.any(elementary::is_beyond_circle) {
+                // The law says what then.
+                return None;
+            }
+        }
         let parts: Vec<FlexTensor> =
             operands.iter().map(|operand| aligned(operand, &node.output.shape)).collect();
         if let Some(unary) = unary {

@@ -9,7 +9,8 @@ const OPERATORS_MAX: usize = 64;
 const OPERATORS_MIN: usize = 8;
 
 /// Cuts a graph so that the bytes hashed at the boundaries are fewest, under a bound on the number
-/// of operators of a layer: a quarter of the model, between 8 and 64, unless the caller says.
+/// of operators of a layer: 64, or a quarter of a model that has no more than 64 (at least 8), unless
+/// the caller says.
 pub fn cut_layers(
     inputs: &[TensorType],
     weight_count: usize,
@@ -17,8 +18,9 @@ pub fn cut_layers(
     outputs: &[u32],
     operators_max: Option<usize>,
 ) -> Vec<Layer> {
-    let bound =
-        operators_max.unwrap_or(nodes.len().div_ceil(4).clamp(OPERATORS_MIN, OPERATORS_MAX)).max(1);
+    let small = nodes.len().div_ceil(4).clamp(OPERATORS_MIN, OPERATORS_MAX);
+    let bound = if nodes.len() > OPERATORS_MAX { OPERATORS_MAX } else { small };
+    let bound = operators_max.unwrap_or(bound).max(1);
     let first_output = inputs.len() + weight_count;
     let live = live_values(inputs, first_output, nodes, outputs);
     let bytes_of = |value: u32| -> u64 {

@@ -151,6 +151,11 @@ impl Tensor {
         self.data.bytes()
     }
 
+    /// Whether another tensor of the same type is the same memory: then it is equal.
+    pub(crate) fn is_same_memory(&self, other: &Self) -> bool {
+        self.kind == other.kind && std::ptr::eq(self.bytes(), other.bytes())
+    }
+
     /// The elements of a binary32 tensor; empty for other types.
     pub fn as_f32(&self) -> &[f32] {
         match self.kind.element {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use protocol::graph::{Layer, ValueSource, state_leaf};
@@ -151,8 +151,23 @@ pub struct State<C: Commitment = Keccak> {
 impl<C: Commitment> State<C> {
     /// Commits to values, ascending by id. `None` for none.
     pub fn new(values: Vec<(u32, Tensor)>) -> Option<Self> {
-        let roots: Vec<Digest> =
-            values.iter().map(|(_, tensor)| tensor.root_under::<C>()).collect();
+        let roots = values.iter().map(|(_, tensor)| tensor.root_under::<C>()).collect();
+        Self::with_roots(values, roots)
+    }
+
+    /// As [`State::new`]; what is the same memory as before is not hashed again.
+    fn behind(before: &Self, values: Vec<(u32, Tensor)>) -> Option<Self> {
+        let root = |(value, tensor): &(u32, Tensor)| {
+            let known = before.values.iter().zip(&before.roots).find(|((other, old), _)| {
+                other == value && old.is_same_memory(tensor)
+            });
+            known.map_or_else(|| tensor.root_under::<C>(), |(_, root)| *root)
+        };
+        let roots = values.iter().map(root).collect();
+        Self::with_roots(values, roots)
+    }
+
+    fn with_roots(values: Vec<(u32, Tensor)>, roots: Vec<Digest>) -> Option<Self> {
         let pairs = values.iter().zip(&roots);
         let leaves: Vec<Digest> =
             pairs.map(|((value, _), root)| state_leaf::<C>(*value, root)).collect();
@@ -436,7 +451,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
     /// When an operator fails.
     pub fn next_state(&self, layer: u32, before: &State<C>) -> Result<State<C>, RunError> {
         let values = self.next_values(layer, before.values())?;
-        State::new(self.conduct.commit(layer + 1, values))
+        State::behind(before, self.conduct.commit(layer + 1, values))
             .ok_or_else(|| RunError::NotInModel { what: format!("state {}", layer + 1) })
     }
 
@@ -507,37 +522,61 @@ impl<'a, C: Commitment> Runner<'a, C> {
         watch: &mut (dyn FnMut(u32) + Send),
     ) -> Result<Trace<C>, RunError> {
         let layers = self.model.header().layer_count;
-        let hashed: Vec<OnceLock<(State<C>, Duration)>> =
-            (0..layers).map(|_| OnceLock::new()).collect();
         let mut inference = Duration::ZERO;
+        // A cell for each value that was written, filled while later layers compute; values that
+        // pass a layer keep theirs.
+        type Hashed = Arc<OnceLock<(Digest, Duration)>>;
+        let mut written: Vec<Hashed> = Vec::new();
+        let mut behind: Vec<(Vec<(u32, Tensor)>, Vec<Hashed>)> = Vec::new();
         let computed = self.engine.install(|| {
             rayon::in_place_scope(|scope| {
                 let mut before = input.values().to_vec();
-                for (layer, cell) in (0..layers).zip(&hashed) {
+                let known = input.roots().iter();
+                let mut cells: Vec<Hashed> =
+                    known.map(|root| Arc::new(OnceLock::from((*root, Duration::ZERO)))).collect();
+                for layer in 0..layers {
                     let started = Instant::now();
                     let values = self.next_values(layer, &before)?;
                     let values = self.conduct.commit(layer + 1, values);
                     inference += started.elapsed();
-                    before.clone_from(&values);
-                    scope.spawn(move |_| {
-                        let started = Instant::now();
-                        if let Some(state) = State::new(values) {
-                            let _ = cell.set((state, started.elapsed()));
+                    let hash = |(value, tensor): &(u32, Tensor)| {
+                        let known = before.iter().zip(&cells).find(|((other, old), _)| {
+                            other == value && old.is_same_memory(tensor)
+                        });
+                        if let Some((_, cell)) = known {
+                            return Arc::clone(cell);
                         }
-                    });
+                        let (cell, tensor) = (Hashed::default(), tensor.clone());
+                        let filled = Arc::clone(&cell);
+                        scope.spawn(move |_| {
+                            let started = Instant::now();
+                            let root = tensor.root_under::<C>();
+                            let _ = filled.set((root, started.elapsed()));
+                        });
+                        written.push(Arc::clone(&cell));
+                        cell
+                    };
+                    cells = values.iter().map(hash).collect();
+                    behind.push((values.clone(), cells.clone()));
+                    before = values;
                     watch(layer);
                 }
                 Ok(())
             })
         });
         computed?;
-        let (mut states, mut commit) = (vec![input], Duration::ZERO);
-        for (layer, cell) in hashed.into_iter().enumerate() {
-            let missing = || RunError::NotInModel { what: format!("state {}", layer + 1) };
-            let (state, took) = cell.into_inner().ok_or_else(missing)?;
-            states.push(state);
-            commit += took;
+        let missing = || RunError::NotInModel { what: "state".to_owned() };
+        let mut commit: Duration =
+            written.iter().filter_map(|cell| cell.get()).map(|(_, took)| *took).sum();
+        let started = Instant::now();
+        let mut states = vec![input];
+        for (values, cells) in behind {
+            let roots: Option<Vec<Digest>> =
+                cells.iter().map(|cell| cell.get().map(|(root, _)| *root)).collect();
+            let state = roots.and_then(|roots| State::with_roots(values, roots));
+            states.push(state.ok_or_else(missing)?);
         }
+        commit += started.elapsed();
         self.trace_of(states, inference, commit)
     }
 
@@ -561,7 +600,8 @@ impl<'a, C: Commitment> Runner<'a, C> {
             let values = self.conduct.commit(layer + 1, values);
             inference += started.elapsed();
             let started = Instant::now();
-            states.push(State::new(values).ok_or_else(missing)?);
+            let state = State::behind(before, values);
+            states.push(state.ok_or_else(missing)?);
             commit += started.elapsed();
         }
         self.trace_of(states, inference, commit)

@@ -49,6 +49,11 @@ pub enum MapFunction {
     Select,
     /// To the output's element type.
     Cast,
+    Sine,
+    Cosine,
+    ArcTangent,
+    /// What is left of a division that rounds towards zero; the sign of operand 0.
+    Remainder,
 }
 canonical_enum!(MapFunction {
     1 => Add {}, 2 => Subtract {}, 3 => Multiply {}, 4 => Divide {}, 5 => Power {},
@@ -57,6 +62,7 @@ canonical_enum!(MapFunction {
     16 => Absolute {}, 17 => SquareRoot {}, 18 => Exponential {}, 19 => Logarithm {},
     20 => Tanh {}, 21 => Erf {}, 22 => Sigmoid {}, 23 => Floor {}, 24 => Ceiling {},
     25 => Round {}, 26 => Sign {}, 27 => IsNan {}, 28 => Select {}, 29 => Cast {},
+    30 => Sine {}, 31 => Cosine {}, 32 => ArcTangent {}, 33 => Remainder {},
 });
 
 /// How a row is folded.
@@ -216,6 +222,10 @@ impl MapFunction {
             Self::IsNan => "is_nan",
             Self::Select => "select",
             Self::Cast => "cast",
+            Self::Sine => "sine",
+            Self::Cosine => "cosine",
+            Self::ArcTangent => "arc_tangent",
+            Self::Remainder => "remainder",
         }
     }
 
@@ -234,7 +244,8 @@ impl MapFunction {
             | Self::LessOrEqual
             | Self::And
             | Self::Or
-            | Self::ExclusiveOr => 2,
+            | Self::ExclusiveOr
+            | Self::Remainder => 2,
             Self::Select => 3,
             _ => 1,
         }

@@ -18,6 +18,12 @@ pub enum Unary {
     Erf,
     /// 1 / (1 + e^-x).
     Sigmoid,
+    /// Sine, of magnitudes under 2^20.
+    Sine,
+    /// Cosine, of magnitudes under 2^20.
+    Cosine,
+    /// Arc tangent.
+    ArcTangent,
 }
 
 /// Applies a function to every element, followed by rule Q.
@@ -36,6 +42,9 @@ fn body<A: Arithmetic>(function: Unary, input: &[f32], out: &mut [f32]) {
         Unary::Tanh => each::<A>(input, out, elementary::tanh),
         Unary::Erf => each::<A>(input, out, elementary::erf),
         Unary::Sigmoid => each::<A>(input, out, elementary::sigmoid),
+        Unary::Sine => each::<A>(input, out, elementary::sin),
+        Unary::Cosine => each::<A>(input, out, elementary::cos),
+        Unary::ArcTangent => each::<A>(input, out, elementary::atan),
     }
 }
 

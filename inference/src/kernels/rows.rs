@@ -36,6 +36,7 @@ pub const fn maps_rows(function: MapFunction) -> bool {
         | F::Tanh
         | F::Erf
         | F::Sigmoid
+        | F::ArcTangent
         | F::Floor
         | F::Ceiling
         | F::Round
@@ -47,7 +48,10 @@ pub const fn maps_rows(function: MapFunction) -> bool {
         | F::Not
         | F::Sign
         | F::IsNan
-        | F::Cast => false,
+        | F::Cast
+        | F::Sine
+        | F::Cosine
+        | F::Remainder => false,
     }
 }
 
@@ -116,6 +120,7 @@ fn body<A: Arithmetic>(
         F::Tanh => each::<A>(a, out, elementary::tanh),
         F::Erf => each::<A>(a, out, elementary::erf),
         F::Sigmoid => each::<A>(a, out, elementary::sigmoid),
+        F::ArcTangent => each::<A>(a, out, elementary::atan),
         F::Floor => each::<A>(a, out, |x| A::from_bits(plain(x).floor().to_bits())),
         F::Ceiling => each::<A>(a, out, |x| A::from_bits(plain(x).ceil().to_bits())),
         F::Round => each::<A>(a, out, |x| A::from_bits(plain(x).round_ties_even().to_bits())),

@@ -126,7 +126,8 @@ fn map_elements_fit(function: MapFunction, node: &Node) -> bool {
         F::Equal => same && output == Bool,
         F::Less | F::LessOrEqual => same && output == Bool && first != Bool,
         F::IsNan => first == F32 && output == Bool,
-        F::And | F::Or | F::ExclusiveOr | F::Not => same && first == Bool && output == Bool,
+        // Of integers, bit by bit.
+        F::And | F::Or | F::ExclusiveOr | F::Not => same && first != F32 && output == first,
         F::Add
         | F::Subtract
         | F::Multiply
@@ -134,6 +135,7 @@ fn map_elements_fit(function: MapFunction, node: &Node) -> bool {
         | F::Power
         | F::Maximum
         | F::Minimum
+        | F::Remainder
         | F::Negate
         | F::Absolute
         | F::Sign => same && first == output && first != Bool,
@@ -145,7 +147,10 @@ fn map_elements_fit(function: MapFunction, node: &Node) -> bool {
         | F::Sigmoid
         | F::Floor
         | F::Ceiling
-        | F::Round => first == F32 && output == F32,
+        | F::Round
+        | F::Sine
+        | F::Cosine
+        | F::ArcTangent => first == F32 && output == F32,
     }
 }
 

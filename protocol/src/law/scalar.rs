@@ -84,6 +84,11 @@ fn float(function: MapFunction, a: u32, b: u32) -> Option<u32> {
             let one = 0x3F80_0000 | (a & 0x8000_0000);
             if soft::is_nan(a) || soft::equal(a, 0) { a } else { one }
         }
+        F::Sine | F::Cosine if elementary::is_beyond_circle(a) => return None,
+        F::Sine => unary(elementary::sin),
+        F::Cosine => unary(elementary::cos),
+        F::ArcTangent => unary(elementary::atan),
+        F::Remainder => soft::remainder(a, b),
         F::And | F::Or | F::ExclusiveOr | F::Not | F::Select | F::Cast => return None,
     };
     Some(store(value))
@@ -108,6 +113,11 @@ fn integer(
         _ if logical => return None,
         F::Less => return truth(a < b),
         F::LessOrEqual => return truth(a <= b),
+        F::And => a & b,
+        F::Or => a | b,
+        F::ExclusiveOr => a ^ b,
+        F::Not => !a,
+        F::Remainder => a.checked_rem(b)?,
         F::Add => a.checked_add(b)?,
         F::Subtract => a.checked_sub(b)?,
         F::Multiply => a.checked_mul(b)?,

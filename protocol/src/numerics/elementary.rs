@@ -84,6 +84,28 @@ const ERFC: [u32; 8] = [
     0xB7B6_103F,
 ];
 
+/// (sin(x)/x − 1) / s for s = x² ≤ (π/4)².
+const SINE: [u32; 4] = [0xBE2A_AAAB, 0x3C08_88BA, 0xB950_2C72, 0x363D_F8D6];
+/// (cos(x) − 1 + s/2) / s² for s = x² ≤ (π/4)².
+const COSINE: [u32; 3] = [0x3D2A_AAA5, 0xBAB6_060E, 0x37CC_F0EC];
+/// (atan(x)/x − 1) / s for s = x² ≤ 1.
+const ARC_TANGENT: [u32; 9] = [
+    0xBEAA_AAA0,
+    0x3E4C_C935,
+    0xBE12_133D,
+    0x3DE0_66C6,
+    0xBDAC_6733,
+    0x3D6E_700C,
+    0xBD00_C116,
+    0x3C35_1839,
+    0xBAEF_2C17,
+];
+/// 2 / π, and π / 2 in three parts.
+const TWO_OVER_PI: u32 = 0x3F22_F983;
+const HALF_PI: [u32; 3] = [0x3FC9_0FDB, 0xB33B_BD2E, 0xA6F7_2CED];
+/// 2^20: from here on the reduction to one eighth of a turn would lose too much.
+const CIRCLE_MAX: u32 = 0x4980_0000;
+
 #[inline(always)]
 fn select<A: Arithmetic>(condition: bool, yes: A, no: A) -> A {
     A::from_bits(if condition { yes.to_bits() } else { no.to_bits() })
@@ -170,6 +192,62 @@ pub fn tanh<A: Arithmetic>(x: A) -> A {
     let small = polynomial(&TANH, square).mul(square).fma(a, a);
     let large = one.sub(A::from_bits(TWO).div(exp(a.add(a)).add(one)));
     let value = select(a.less(A::from_bits(0x3F20_0000)), small, large);
+    select(is_nan(x.to_bits()), A::from_bits(NAN), with_sign_of(value, x))
+}
+
+/// Whether sine and cosine have no result: a finite or infinite magnitude of 2^20 or more.
+#[inline(always)]
+pub const fn is_beyond_circle(bits: u32) -> bool {
+    let magnitude = bits & MAGNITUDE;
+    magnitude >= CIRCLE_MAX && magnitude <= INFINITY
+}
+
+/// Sine and cosine of the rest after a whole number of quarter turns, and that number.
+///
+/// The rest is x − q·π/2 in three fused steps (Cody and Waite, "Software Manual for the Elementary
+/// Functions", 1980); the first is exact.
+#[inline(always)]
+fn quarter_turns<A: Arithmetic>(x: A) -> (A, A, u32) {
+    let shifted = x.fma(A::from_bits(TWO_OVER_PI), A::from_bits(ROUNDER));
+    let quarters = negate(shifted.sub(A::from_bits(ROUNDER)));
+    let rest = quarters.fma(A::from_bits(HALF_PI[0]), x);
+    let rest = quarters.fma(A::from_bits(HALF_PI[1]), rest);
+    let rest = quarters.fma(A::from_bits(HALF_PI[2]), rest);
+    let square = rest.mul(rest);
+    let sine = polynomial(&SINE, square).mul(square).fma(rest, rest);
+    let half = A::from_bits(0xBF00_0000);
+    let cosine = polynomial(&COSINE, square).fma(square, half).fma(square, A::from_bits(ONE));
+    (sine, cosine, shifted.to_bits().wrapping_sub(ROUNDER))
+}
+
+/// The sine of a magnitude under 2^20.
+#[inline(always)]
+pub fn sin<A: Arithmetic>(x: A) -> A {
+    let (sine, cosine, turn) = quarter_turns(x);
+    let value = select(turn & 1 != 0, cosine, sine);
+    let value = select(turn & 2 != 0, negate(value), value);
+    select(is_nan(x.to_bits()), A::from_bits(NAN), value)
+}
+
+/// The cosine of a magnitude under 2^20.
+#[inline(always)]
+pub fn cos<A: Arithmetic>(x: A) -> A {
+    let (sine, cosine, turn) = quarter_turns(x);
+    let value = select(turn & 1 != 0, sine, cosine);
+    let value = select(turn.wrapping_add(1) & 2 != 0, negate(value), value);
+    select(is_nan(x.to_bits()), A::from_bits(NAN), value)
+}
+
+/// The arc tangent: of 1/x, from a quarter turn down, where |x| > 1.
+#[inline(always)]
+pub fn atan<A: Arithmetic>(x: A) -> A {
+    let one = A::from_bits(ONE);
+    let a = magnitude(x);
+    let large = one.less(a);
+    let reduced = select(large, one.div(a), a);
+    let square = reduced.mul(reduced);
+    let small = polynomial(&ARC_TANGENT, square).mul(square).fma(reduced, reduced);
+    let value = select(large, A::from_bits(HALF_PI[0]).sub(small), small);
     select(is_nan(x.to_bits()), A::from_bits(NAN), with_sign_of(value, x))
 }
 
@@ -260,8 +338,12 @@ mod tests {
         // f64 functions of the host serve as the reference here; the full scan over all patterns
         // is the example `elementary_scan` of the inference crate.
         type Pair = (fn(SoftFloat) -> SoftFloat, fn(f64) -> f64, f64);
-        let functions: [Pair; 3] =
-            [(exp, f64::exp, 1.0), (log, f64::ln, 2.0), (tanh, f64::tanh, 1.5)];
+        let functions: [Pair; 4] = [
+            (exp, f64::exp, 1.0),
+            (log, f64::ln, 2.0),
+            (tanh, f64::tanh, 1.5),
+            (atan, f64::atan, 2.0),
+        ];
         for (index, (ours, reference, bound)) in functions.into_iter().enumerate() {
             for step in 1..4000u32 {
                 let x = f64::from(step) * 0.005 + 1e-4;
@@ -271,6 +353,19 @@ mod tests {
                 let unit = f64::from(f32::from_bits((exact as f32).to_bits() + 1))
                     - f64::from(exact as f32);
                 assert!((found - exact).abs() <= bound * unit.abs(), "{index}: {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn sine_and_cosine_stay_within_a_unit_of_their_largest_value() {
+        for step in 0..8000u32 {
+            let x = (f64::from(step) * 0.0137 - 50.0) * if step % 7 == 0 { 900.0 } else { 1.0 };
+            let input = SoftFloat((x as f32).to_bits());
+            let x = f64::from(x as f32);
+            for (ours, exact) in [(sin(input), x.sin()), (cos(input), x.cos())] {
+                let found = f64::from(f32::from_bits(ours.0));
+                assert!((found - exact).abs() <= 1.2e-7 * exact.abs() + 1e-10, "{x}: {found} {exact}");
             }
         }
     }

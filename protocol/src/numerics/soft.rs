@@ -191,6 +191,32 @@ pub const fn div(a: u32, b: u32) -> u32 {
     round(negative, (quotient << 1) | sticky, left_exponent - right_exponent - 65)
 }
 
+/// What is left of `a ÷ b` when the quotient is rounded towards zero: exact, with the sign of `a`.
+pub const fn remainder(a: u32, b: u32) -> u32 {
+    if is_nan(a) || is_nan(b) || is_infinite(a) || is_zero(b) {
+        return NAN;
+    }
+    if is_infinite(b) || is_zero(a) {
+        return a;
+    }
+    let (left, left_exponent) = unpack(a);
+    let (right, right_exponent) = unpack(b);
+    let negative = a & SIGN != 0;
+    let apart = left_exponent - right_exponent;
+    if apart < -64 {
+        return a;
+    }
+    if apart < 0 {
+        return round(negative, left % (right << -apart), left_exponent);
+    }
+    let (mut rest, mut step) = (left % right, 0);
+    while step < apart {
+        rest = rest * 2 % right;
+        step += 1;
+    }
+    round(negative, rest, right_exponent)
+}
+
 /// `√a`.
 pub const fn sqrt(a: u32) -> u32 {
     if is_nan(a) {
@@ -456,6 +482,12 @@ mod tests {
             let factor = f32::from_bits(from_integer(i64::from(y)));
             let addend = f32::from_bits(((127 + shift) << 23) | u32::from(sign) << 31 | (x & 1));
             check(product.to_bits(), factor.to_bits(), addend.to_bits());
+        }
+
+        #[test]
+        fn remainder_equals_the_hosts(a in pattern(), b in pattern()) {
+            let expected = f32::from_bits(a) % f32::from_bits(b);
+            prop_assert_eq!(store(remainder(a, b)), store(expected.to_bits()));
         }
 
         #[test]
