@@ -56,6 +56,10 @@ pub(crate) struct ImportChoices {
     /// Size of a symbolic dimension, as NAME=SIZE; may be given several times.
     #[arg(long = "dim", value_name = "NAME=SIZE")]
     pub(crate) dimensions: Vec<String>,
+    /// An input that is fixed, as NAME=FILE: it becomes a weight, so that shapes may depend on it.
+    /// May be given several times. Part of the model root.
+    #[arg(long = "fix", value_name = "NAME=FILE")]
+    pub(crate) fixed: Vec<String>,
     /// Most operators of a layer; chosen by the importer unless given. Part of the model root.
     #[arg(long, value_name = "COUNT")]
     pub(crate) layer_operators_max: Option<usize>,

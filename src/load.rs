@@ -41,7 +41,17 @@ pub(crate) fn import_options(choices: &ImportChoices) -> Result<ImportOptions, C
         })?;
         dimensions.insert(name, size);
     }
-    Ok(ImportOptions { dimensions, layer_operators_max: choices.layer_operators_max })
+    let mut fixed = BTreeMap::new();
+    for text in &choices.fixed {
+        let (name, file) = text.split_once('=').ok_or_else(|| CommandError::Argument {
+            argument: "--fix",
+            reason: format!("{text:?} is not NAME=FILE"),
+        })?;
+        // A claim is read again from other folders.
+        let file = PathBuf::from(file);
+        fixed.insert(name.to_owned(), file.canonicalize().unwrap_or(file));
+    }
+    Ok(ImportOptions { dimensions, fixed, layer_operators_max: choices.layer_operators_max })
 }
 
 pub(crate) fn model(
@@ -149,6 +159,7 @@ pub(crate) fn folder(
         Ok(made) => {
             let options = ImportOptions {
                 dimensions: made.dimensions.clone(),
+                fixed: made.fixed.clone(),
                 layer_operators_max: made.layer_operators_max,
             };
             (model_path.unwrap_or(&made.model), options, Some(made.lie.as_deref()))

@@ -59,6 +59,9 @@ pub struct ExecutorFile {
     pub model: PathBuf,
     /// Sizes of symbolic dimensions.
     pub dimensions: BTreeMap<String, u64>,
+    /// Files of fixed inputs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fixed: BTreeMap<String, PathBuf>,
     /// Most operators of a layer, if chosen.
     pub layer_operators_max: Option<usize>,
     /// The lie in the run, for demonstrations.
@@ -201,7 +204,8 @@ impl ExecutorFile {
         layer_operators_max: Option<usize>,
         lie: Option<String>,
     ) -> Self {
-        Self { version: VERSION, model, dimensions, layer_operators_max, lie }
+        let fixed = BTreeMap::new();
+        Self { version: VERSION, model, dimensions, fixed, layer_operators_max, lie }
     }
 }
 

@@ -172,7 +172,8 @@ fn layers_cover_all_operators_and_states_chain() {
     for most in [None, Some(1), Some(7), Some(100)] {
         let engine = Engine::new(Path::detect(), 1).unwrap();
         let dimensions = BTreeMap::from([("batch".to_owned(), 2)]);
-        let options = ImportOptions { dimensions, layer_operators_max: most };
+        let options =
+            ImportOptions { dimensions, layer_operators_max: most, ..ImportOptions::default() };
         let proto = model(nodes.clone(), Vec::new(), 17);
         let model =
             import_bytes(&proto.encode_to_vec(), "test.onnx", None, &engine, &options).unwrap();

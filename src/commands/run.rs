@@ -56,7 +56,9 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     let path = std::path::absolute(&arguments.model)
         .map_err(|error| system(arguments.model.display().to_string(), error))?;
     let (dimensions, cut) = (options.dimensions, options.layer_operators_max);
-    ExecutorFile::new(path, dimensions, cut, arguments.lie.clone()).write(folder)?;
+    let mut made = ExecutorFile::new(path, dimensions, cut, arguments.lie.clone());
+    made.fixed = options.fixed;
+    made.write(folder)?;
     let report = Report {
         model_root: claim.model_root.to_string(),
         input_root: claim.input_root.to_string(),

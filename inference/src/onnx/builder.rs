@@ -242,6 +242,21 @@ impl Builder {
         Ok(Value::Runtime { id, kind: output })
     }
 
+    /// A constant as a value of run time, for outputs that no input changes.
+    ///
+    /// # Errors
+    /// When the model has too many operators.
+    pub fn at_run_time(&mut self, value: &Value) -> Lowered<Value> {
+        if self.drafts.len() >= OPERATORS_MAX as usize {
+            return Err(format!("the model has more than {OPERATORS_MAX} canonical operators"));
+        }
+        let (output, origin) = (value.kind().clone(), self.origin.clone());
+        let id = self.inputs.len() + self.drafts.len();
+        let (operator, operands) = (Operator::Reshape {}, vec![value.clone()]);
+        self.drafts.push(Draft { operator, operands, output: output.clone(), origin });
+        Ok(Value::Runtime { id, kind: output })
+    }
+
     /// A scalar function of operands that broadcast.
     ///
     /// # Errors

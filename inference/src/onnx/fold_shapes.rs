@@ -110,7 +110,7 @@ pub(super) fn lower(
     Ok(Some(vec![value]))
 }
 
-fn sizes(values: &[i64]) -> Lowered<Vec<u64>> {
+pub(super) fn sizes(values: &[i64]) -> Lowered<Vec<u64>> {
     values
         .iter()
         .map(|size| u64::try_from(*size).map_err(|_| format!("size {size} is negative")))
@@ -147,7 +147,7 @@ fn constant(builder: &Builder, context: &Context<'_>) -> Lowered<Value> {
     }
 }
 
-fn expand_to(builder: &mut Builder, value: &Value, dimensions: &[u64]) -> Lowered<Value> {
+pub(super) fn expand_to(builder: &mut Builder, value: &Value, dimensions: &[u64]) -> Lowered<Value> {
     let shape = broadcast(value.shape(), &make_shape(dimensions)?)?;
     if shape == *value.shape() {
         return Ok(value.clone());
@@ -218,7 +218,7 @@ fn concat(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> 
 }
 
 /// A contiguous part along one axis.
-fn part(builder: &mut Builder, x: &Value, axis: usize, start: u64, size: u64) -> Lowered<Value> {
+pub(super) fn part(builder: &mut Builder, x: &Value, axis: usize, start: u64, size: u64) -> Lowered<Value> {
     let mut starts = vec![0; x.rank()];
     starts[axis] = start as i64;
     let mut dimensions = x.dimensions().to_vec();
@@ -226,7 +226,7 @@ fn part(builder: &mut Builder, x: &Value, axis: usize, start: u64, size: u64) ->
     emit_slice(builder, x, starts, vec![1; x.rank()], &dimensions)
 }
 
-fn emit_slice(
+pub(super) fn emit_slice(
     builder: &mut Builder,
     x: &Value,
     starts: Vec<i64>,
@@ -301,7 +301,7 @@ fn slice(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> L
     emit_slice(builder, x, starts, steps, &dimensions)
 }
 
-fn gather(builder: &mut Builder, x: &Value, indices: &Value, axis: usize) -> Lowered<Value> {
+pub(super) fn gather(builder: &mut Builder, x: &Value, indices: &Value, axis: usize) -> Lowered<Value> {
     let mut dimensions = x.dimensions()[..axis].to_vec();
     dimensions.extend(indices.dimensions());
     dimensions.extend(&x.dimensions()[axis + 1..]);

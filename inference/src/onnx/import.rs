@@ -1,7 +1,7 @@
 //! From an ONNX file to a [`Model`].
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 use protocol::graph::{Graph, Node, Operand, Operator, Profile};
@@ -15,6 +15,7 @@ use super::operators::{Context, Inputs, lower};
 use super::proto::{DimensionValue, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::values;
 use crate::engine::Engine;
+use crate::files::read_tensors;
 use crate::layers::cut_layers;
 use crate::model::Model;
 use crate::tensor::Tensor;
@@ -29,6 +30,9 @@ const NODES_MAX: usize = 1 << 16;
 pub struct ImportOptions {
     /// Sizes of symbolic dimensions, by name.
     pub dimensions: BTreeMap<String, u64>,
+    /// Inputs that are fixed, by name, and the files that hold them: they become weights, so that
+    /// shapes may depend on them.
+    pub fixed: BTreeMap<String, PathBuf>,
     /// Most operators of a layer; `None` leaves it to the importer.
     pub layer_operators_max: Option<usize>,
 }
@@ -135,6 +139,14 @@ fn lower_graph(
         }
         known.insert(proto.name.clone(), Value::Constant(tensor));
     }
+    for (name, path) in &options.fixed {
+        let missing = || value_error("input", name, "is to be fixed and not an input of the model");
+        let info = graph.input.iter().find(|info| info.name == *name).ok_or_else(missing)?;
+        let wanted = [(name.clone(), input_type(info, options)?)];
+        let read = read_tensors(path, &wanted)
+            .map_err(|error| value_error("input", name, error.to_string()))?;
+        known.extend(read.into_iter().map(|(name, tensor)| (name, Value::Constant(tensor))));
+    }
     let mut input_names = Vec::new();
     let mut input_types = Vec::new();
     for info in graph.input.iter().filter(|info| !known.contains_key(&info.name)) {
@@ -154,12 +166,16 @@ fn lower_graph(
     for info in &graph.output {
         let fail = |reason: &str| value_error("output", &info.name, reason);
         let value = known.get(&info.name).ok_or_else(|| fail("no node writes it"))?.clone();
+        builder.set_origin(&info.name);
+        let value = match value {
+            Value::Constant(_) => builder.at_run_time(&value).map_err(|reason| fail(&reason))?,
+            Value::Runtime { .. } => value,
+        };
         let Value::Runtime { id, .. } = &value else {
-            return Err(fail("is constant; remove it from the model's outputs"));
+            return Err(fail("is lost"));
         };
         // An output must be written by an operator, so that a layer stands before it.
         let value = if *id < input_names.len() {
-            builder.set_origin(&info.name);
             let (kind, shape) = (value.element(), value.shape().clone());
             builder
                 .emit(Operator::Reshape {}, vec![value], kind, shape)

@@ -8,6 +8,8 @@ use super::builder::{Builder, Lowered, Value};
 use super::fold_shapes;
 use super::values;
 
+mod elementwise;
+mod index;
 mod linear;
 mod normalise;
 mod reduce;
@@ -110,6 +112,12 @@ pub(super) fn lower(
         return builder.map(function, &operands).map(|value| vec![value]);
     }
     if let Some(values) = fold_shapes::lower(builder, operator, inputs, context)? {
+        return Ok(values);
+    }
+    if let Some(value) = elementwise::lower(builder, operator, inputs, context)? {
+        return Ok(vec![value]);
+    }
+    if let Some(values) = index::lower(builder, operator, inputs, context)? {
         return Ok(values);
     }
     let one = |value: Lowered<Value>| value.map(|value| vec![value]);
