@@ -8,11 +8,15 @@ use super::builder::{Builder, Lowered, Value};
 use super::fold_shapes;
 use super::values;
 
+mod attention;
+mod einsum;
 mod elementwise;
 mod index;
 mod linear;
 mod normalise;
+mod recurrent;
 mod reduce;
+mod resize;
 mod window;
 
 /// The inputs of a node; absent optional ones are `None`.
@@ -130,7 +134,19 @@ pub(super) fn lower(
             one(window::global_pool(builder, operator, inputs))
         }
         "BatchNormalization" => one(normalise::batch(builder, inputs, context)),
-        "LayerNormalization" => one(normalise::layer(builder, inputs, context)),
+        "LayerNormalization" => normalise::layer(builder, inputs, context),
+        "RMSNormalization" => one(normalise::root_mean_square(builder, inputs, context)),
+        "GroupNormalization" => one(normalise::group(builder, inputs, context)),
+        "MeanVarianceNormalization" => one(normalise::mean_variance(builder, inputs, context)),
+        "LpNormalization" => one(normalise::power_norm(builder, inputs, context)),
+        "LRN" => one(normalise::local_response(builder, inputs, context)),
+        "ConvTranspose" => one(window::transposed(builder, inputs, context)),
+        "LpPool" | "GlobalLpPool" => one(window::power_pool(builder, operator, inputs, context)),
+        "Resize" | "Upsample" => one(resize::resize(builder, operator, inputs, context)),
+        "Attention" => attention::attention(builder, inputs, context),
+        "RotaryEmbedding" => one(attention::rotary(builder, inputs, context)),
+        "RNN" | "GRU" | "LSTM" => recurrent::recurrent(builder, operator, inputs, context),
+        "Einsum" => one(einsum::einsum(builder, inputs, context)),
         "InstanceNormalization" => one(normalise::instance(builder, inputs, context)),
         "Softmax" | "LogSoftmax" => one(normalise::softmax(builder, operator, inputs, context)),
         name if name.starts_with("Reduce") => {

@@ -64,6 +64,19 @@ pub(super) fn reduction(
             let value = builder.map(F::Add, &[&log, &largest])?;
             if keep { Ok(value) } else { drop_axes(builder, &value, &axes) }
         }
+        "ReduceProd" => {
+            let kept: Vec<usize> = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();
+            let order: Vec<usize> = kept.iter().chain(&axes).copied().collect();
+            let moved = builder.transpose(x, &order)?;
+            let mut flat: Vec<u64> = kept.iter().map(|axis| x.dimensions()[*axis]).collect();
+            flat.push(axes.iter().map(|axis| x.dimensions()[*axis]).product());
+            let rows = builder.reshape(&moved, &flat)?;
+            let product = super::index::product_last(builder, &rows)?;
+            let mut dimensions = x.dimensions().to_vec();
+            axes.iter().for_each(|axis| dimensions[*axis] = 1);
+            let product = builder.reshape(&product, &dimensions)?;
+            if keep { Ok(product) } else { drop_axes(builder, &product, &axes) }
+        }
         _ => Err("this reduction is not supported; docs/operators.md lists the others".to_owned()),
     }
 }

@@ -194,3 +194,146 @@ pub(super) fn global_pool(
         _ => fold_axes(builder, Fold::Maximum, x, &axes, true),
     }
 }
+
+/// A transposed convolution: the input with zeros between its pixels, convolved with the kernel
+/// turned around.
+pub(super) fn transposed(
+    builder: &mut Builder,
+    inputs: &Inputs<'_>,
+    context: &Context<'_>,
+) -> Lowered<Value> {
+    let attributes = &context.attributes;
+    let (input, flat) = planar(builder, inputs.get(0)?)?;
+    let (kernel, _) = planar(builder, inputs.get(1)?)?;
+    let &[count, channels, height, width] = input.dimensions() else {
+        return Err("needs rank 3 or 4".to_owned());
+    };
+    let &[_, outputs, tap_rows, tap_columns] = kernel.dimensions() else {
+        return Err("needs rank 3 or 4".to_owned());
+    };
+    let groups = u64::try_from(attributes.int("group", 1)).unwrap_or(0);
+    let strides = pair(attributes.ints("strides"), flat, 1, "strides")?;
+    let dilations = pair(attributes.ints("dilations"), flat, 1, "dilations")?;
+    let extra = pair(attributes.ints("output_padding"), flat, 0, "output_padding")?;
+    if groups == 0 || channels % groups != 0 || strides.contains(&0) || dilations.contains(&0) {
+        return Err("groups, strides and dilations must be positive and fit".to_owned());
+    }
+    let (sizes, taps) = ([height, width], [tap_rows, tap_columns]);
+    let span = |axis: usize| (taps[axis] - 1) * u64::from(dilations[axis]) + 1;
+    let full = |axis: usize| {
+        (sizes[axis] - 1) * u64::from(strides[axis]) + u64::from(extra[axis]) + span(axis)
+    };
+    let spatial = if flat { 1 } else { 2 };
+    let (mut before, mut behind) = ([0i64; 2], [0i64; 2]);
+    let mode = attributes.text("auto_pad", "NOTSET");
+    let wanted = attributes.ints("output_shape");
+    for place in 0..spatial {
+        let axis = place + 2 - spatial;
+        let same = mode.starts_with("SAME").then(|| (sizes[axis] * u64::from(strides[axis])) as i64);
+        let asked = wanted.as_ref().and_then(|list| list.get(list.len().checked_sub(spatial)? + place));
+        match asked.copied().or(same) {
+            Some(size) => {
+                let total = full(axis) as i64 - size;
+                // What is missing is added behind.
+                let small = total.max(0) / 2;
+                let front = if mode == "SAME_UPPER" { small } else { total.max(0) - small };
+                (before[axis], behind[axis]) = (front, total - front);
+            }
+            None => {
+                let pads = attributes.ints("pads").unwrap_or(vec![0; 2 * spatial]);
+                if pads.len() != 2 * spatial {
+                    return Err("pads must be two numbers for each spatial axis".to_owned());
+                }
+                (before[axis], behind[axis]) = (pads[place], pads[place + spatial]);
+            }
+        }
+    }
+    // Zeros between pixels: a new axis behind each spatial one, padded and merged.
+    let input = builder.transpose(&input, &[0, 2, 3, 1])?;
+    let (down, right) = (u64::from(strides[0]), u64::from(strides[1]));
+    let raised = builder.reshape(&input, &[count, height, 1, width, 1, channels])?;
+    let pad = |builder: &mut Builder, value: Value, before: Vec<i64>, to: &[u64]| {
+        if value.dimensions() == to && before.iter().all(|pad| *pad == 0) {
+            return Ok(value);
+        }
+        let shape = make_shape(to)?;
+        builder.emit(Operator::Pad { before, fill: 0 }, vec![value], ElementType::F32, shape)
+    };
+    let spread = pad(builder, raised, vec![0; 6], &[count, height, down, width, right, channels])?;
+    let spread = builder.reshape(&spread, &[count, height * down, width * right, channels])?;
+    // What a window reaches into in front, and the output's size behind.
+    let mut fronts = vec![0i64; 4];
+    let mut to = vec![count, 0, 0, channels];
+    let mut output = [0u64; 2];
+    for axis in 0..2 {
+        let size = full(axis) as i64 - before[axis] - behind[axis];
+        output[axis] = u64::try_from(size).ok().filter(|size| *size > 0).ok_or("no output is left")?;
+        fronts[axis + 1] = span(axis) as i64 - 1 - before[axis];
+        to[axis + 1] = output[axis] + span(axis) - 1;
+    }
+    let padded = pad(builder, spread, fronts, &to)?;
+    // [C, O / groups, KH, KW] turned around, as [O, KH, KW, C / groups].
+    let each = channels / groups;
+    let split = builder.reshape(&kernel, &[groups, each, outputs, tap_rows, tap_columns])?;
+    let moved = builder.transpose(&split, &[0, 2, 3, 4, 1])?;
+    let moved = builder.reshape(&moved, &[groups * outputs, tap_rows, tap_columns, each])?;
+    let (starts, steps) =
+        (vec![0, tap_rows as i64 - 1, tap_columns as i64 - 1, 0], vec![1, -1, -1, 1]);
+    let shape = moved.shape().clone();
+    let slice = Operator::Slice { starts, steps };
+    let turned = builder.emit(slice, vec![moved], ElementType::F32, shape)?;
+    let window = Window {
+        kernel: (tap_rows as u32, tap_columns as u32),
+        strides: (1, 1),
+        dilations: (dilations[0], dilations[1]),
+        pads: (0, 0),
+    };
+    let shape = make_shape(&[count, output[0], output[1], groups * outputs])?;
+    let operator = Operator::Convolve { window, groups: groups as u32 };
+    let mut value = builder.emit(operator, vec![padded, turned], ElementType::F32, shape)?;
+    if let Some(bias) = inputs.optional(2) {
+        value = builder.map(F::Add, &[&value, bias])?;
+    }
+    channels_first(builder, &value, flat)
+}
+
+/// `(Σ |x|^p)^(1/p)` over windows, or over everything.
+pub(super) fn power_pool(
+    builder: &mut Builder,
+    operator: &str,
+    inputs: &Inputs<'_>,
+    context: &Context<'_>,
+) -> Lowered<Value> {
+    let x = inputs.get(0)?;
+    let power = context.attributes.int("p", 2);
+    let size = builder.map(F::Absolute, &[x])?;
+    let exponent = builder.scalar(power as f32)?;
+    let raised = match power {
+        1 => size,
+        2 => builder.map(F::Multiply, &[x, x])?,
+        _ => builder.map(F::Power, &[&size, &exponent])?,
+    };
+    let sum = if operator == "GlobalLpPool" {
+        let axes: Vec<usize> = (2..x.rank()).collect();
+        builder.reduce_keep(Fold::Sum, &raised, &axes)?
+    } else {
+        let (input, flat) = planar(builder, &raised)?;
+        let kernel = pair(context.attributes.ints("kernel_shape"), flat, 1, "kernel_shape")?;
+        let size = [input.dimensions()[2], input.dimensions()[3]];
+        let extent = extent(context, kernel, size, flat)?;
+        let input = builder.transpose(&input, &[0, 2, 3, 1])?;
+        let [rows, columns] = extent.output;
+        let shape = make_shape(&[input.dimensions()[0], rows, columns, input.dimensions()[3]])?;
+        let pooled = Operator::Pool { fold: Fold::Sum, window: extent.window };
+        let value = builder.emit(pooled, vec![input], ElementType::F32, shape)?;
+        channels_first(builder, &value, flat)?
+    };
+    match power {
+        1 => Ok(sum),
+        2 => builder.map(F::SquareRoot, &[&sum]),
+        _ => {
+            let root = builder.scalar(1.0 / power as f32)?;
+            builder.map(F::Power, &[&sum, &root])
+        }
+    }
+}
