@@ -299,7 +299,8 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
             index: 0,
         });
     }
-    for operator in 0..8 {
+    // Fewer than use up the demands of a challenge.
+    for operator in 0..6 {
         requests.push(Request::Node { tree: TreeId::Tensor { operator }, depth: 0, index: 0 });
         requests.push(Request::Leaf { operator, leaf: 0 });
         requests.push(Request::Accumulators { operator, element: 0 });

@@ -45,12 +45,55 @@ pub fn digit(digit: u32) -> HashMap<String, Tensor> {
     HashMap::from([("image".to_owned(), Tensor::from_f32(&shape, values).unwrap())])
 }
 
+/// A model with inputs.
+pub struct Case {
+    pub name: String,
+    pub model: Arc<Model>,
+    pub inputs: HashMap<String, Tensor>,
+}
+
+/// The shipped models; or those that REBUT_MODELS names: files separated by colons, each with its
+/// inputs beside it (`x.onnx`, `x.npz`). REBUT_DIMENSIONS binds symbols (`batch=1,sequence=128`).
+pub fn cases() -> Vec<Case> {
+    let Ok(files) = std::env::var("REBUT_MODELS") else {
+        let shipped = |name: &str| Case {
+            name: name.to_owned(),
+            model: model(name),
+            inputs: digit(3),
+        };
+        return MODELS.into_iter().map(shipped).collect();
+    };
+    let bound = std::env::var("REBUT_DIMENSIONS").unwrap_or_default();
+    let bound = bound.split(',').filter_map(|one| one.split_once('='));
+    let dimensions = bound.map(|(name, size)| (name.to_owned(), size.parse().unwrap())).collect();
+    let options = ImportOptions { dimensions, ..ImportOptions::default() };
+    let read = |file: &str| {
+        let path = PathBuf::from(file);
+        let model = import_file(&path, &engine(), &options).unwrap();
+        let names = model.input_names().iter().cloned();
+        let types: Vec<_> = names.zip(model.graph().inputs.iter().cloned()).collect();
+        let inputs = inference::files::read_tensors(&path.with_extension("npz"), &types).unwrap();
+        Case { name: file.to_owned(), model: Arc::new(model), inputs }
+    };
+    files.split(':').map(read).collect()
+}
+
 pub fn honest_cast(model: &Arc<Model>) -> Cast {
-    Cast::new(engine(), Arc::clone(model), digit(3), Arc::new(Honest))
+    cast_with(model, &digit(3))
+}
+
+pub fn cast_with(model: &Arc<Model>, inputs: &HashMap<String, Tensor>) -> Cast {
+    Cast::new(engine(), Arc::clone(model), inputs.clone(), Arc::new(Honest))
 }
 
 pub fn lying_cast(model: &Arc<Model>, lie: &Lie) -> (Cast, Trace, Trace) {
-    let mut cast = honest_cast(model);
+    lying(honest_cast(model), lie)
+}
+
+/// The cast with an executor that lies.
+pub fn lying(mut cast: Cast, lie: &Lie) -> (Cast, Trace, Trace) {
+    let model = Arc::clone(&cast.model);
+    let model = &model;
     let honest = cast.run(&Honest).unwrap();
     let lying = Arc::new(Lying::new(lie, model, &honest).unwrap());
     cast.executor = lying;

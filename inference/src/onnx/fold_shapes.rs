@@ -156,6 +156,19 @@ pub(super) fn expand_to(builder: &mut Builder, value: &Value, dimensions: &[u64]
 }
 
 fn range(builder: &Builder, inputs: &Inputs<'_>) -> Lowered<Value> {
+    let floats: Option<Vec<f32>> = (0..3)
+        .map(|index| inputs.optional(index)?.constant()?.as_f32().first().copied())
+        .collect();
+    if let Some([start, limit, step]) = floats.as_deref() {
+        let count = ((limit - start) / step).ceil();
+        if !(1.0..1e6).contains(&count) {
+            return Err("the range is empty or has more than a million elements".to_owned());
+        }
+        let values = (0..count as u64).map(|index| start + index as f32 * step).collect();
+        return Tensor::from_f32(&make_shape(&[count as u64])?, values)
+            .map(Value::Constant)
+            .ok_or_else(|| "one element for each place".to_owned());
+    }
     let one = |index: usize| -> Lowered<i64> {
         let values = inputs.integers(index)?;
         values.and_then(|values| values.first().copied()).ok_or_else(|| "needs integers".to_owned())

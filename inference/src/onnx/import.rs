@@ -225,6 +225,13 @@ fn lower_node(
             ),
         });
     }
+    if node.op_type == "If" {
+        let condition = inputs.first().and_then(Option::as_ref);
+        return lower_branch(builder, known, node, condition, opset).map_err(|error| match error {
+            ImportError::Graph { reason } => fail(reason),
+            other => other,
+        });
+    }
     builder.set_origin(&label);
     let outputs = node.output.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     let context = Context { attributes: Attributes(node), opset, outputs };
@@ -234,6 +241,38 @@ fn lower_node(
     }
     for (name, value) in node.output.iter().zip(values) {
         known.insert(name.clone(), value);
+    }
+    Ok(())
+}
+
+/// A condition that is known now leaves one branch, which sees everything around it.
+fn lower_branch(
+    builder: &mut Builder,
+    known: &mut HashMap<String, Value>,
+    node: &NodeProto,
+    condition: Option<&Value>,
+    opset: i64,
+) -> Result<(), ImportError> {
+    let fail = |reason: &str| ImportError::Graph { reason: reason.to_owned() };
+    let condition = condition.and_then(Value::constant).and_then(|truth| truth.bits(0));
+    let condition = condition.ok_or_else(|| {
+        fail("the condition depends on data; only one that is constant leaves a fixed graph")
+    })?;
+    let name = if condition != 0 { "then_branch" } else { "else_branch" };
+    let branch = Attributes(node).get(name).and_then(|attribute| attribute.g.as_deref());
+    let branch = branch.ok_or_else(|| fail("a branch is missing"))?;
+    let mut inner = known.clone();
+    for proto in &branch.initializer {
+        let tensor = values::tensor(proto, None)
+            .map_err(|reason| value_error("initializer", &proto.name, reason))?;
+        inner.insert(proto.name.clone(), Value::Constant(tensor));
+    }
+    for (number, node) in branch.node.iter().enumerate() {
+        lower_node(builder, &mut inner, node, number, opset)?;
+    }
+    for (outer, info) in node.output.iter().zip(&branch.output) {
+        let value = inner.get(&info.name).ok_or_else(|| fail("an output is not written"))?;
+        known.insert(outer.clone(), value.clone());
     }
     Ok(())
 }

@@ -75,7 +75,7 @@ impl Default for Parameters {
             reply_cost_wei: ETHER / 1_000,
             challenge_cost_wei: ETHER / 100,
             reward_permille: 400,
-            arity_log2: 4,
+            arity_log2: 6,
             demands_max: 24,
             seal_ms: 30_000,
             attestations_max: 64,
