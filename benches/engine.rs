@@ -10,7 +10,7 @@ use std::path::Path as FilePath;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor as BurnTensor, TensorData};
-use inference::kernels::{PackedRows, contract};
+use inference::kernels::{LeftRows, PackedRows, Pieces, contract};
 use inference::{Engine, ImportOptions, Path, Runner, Tensor, import_file};
 use protocol::tensor::Shape;
 
@@ -50,7 +50,12 @@ fn product(m: usize, n: usize, k: usize) {
     let (left, right) = (numbers(m * k, 1), numbers(n * k, 2));
     let packed = PackedRows::new(&right, n, k);
     let mut out = vec![0.0; m * n];
-    let mut canonical = || contract(Path::detect(), &left, &packed, black_box(&mut out), n);
+    let bases: Vec<usize> = (0..m).map(|row| row * k).collect();
+    let pieces = Pieces::row(k);
+    let mut canonical = || {
+        let left = LeftRows { data: &left, bases: &bases, pieces: &pieces };
+        contract(Path::detect(), left, packed.whole(), black_box(&mut out), n);
+    };
     let device = Device::flex();
     let a = BurnTensor::<2>::from_data(TensorData::new(left.clone(), [m, k]), &device);
     // burn's product wants [K, N].

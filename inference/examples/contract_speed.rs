@@ -30,7 +30,11 @@ fn main() {
                 }
                 best = best.min(started.elapsed().as_secs_f64() / rounds as f64);
             }
-            println!("{} {m}x{n}x{k}: {:.1} GFLOP/s", path.name(), (2 * m * n * k) as f64 / best / 1e9);
+            println!(
+                "{} {m}x{n}x{k}: {:.1} GFLOP/s",
+                path.name(),
+                (2 * m * n * k) as f64 / best / 1e9
+            );
         }
     }
 }

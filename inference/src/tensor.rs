@@ -232,7 +232,8 @@ impl Tensor {
         let rows = self.kind.shape.rows() as usize;
         let height = (rows as u64).next_power_of_two().trailing_zeros();
         // Blocks of rows that are whole subtrees, each by one thread.
-        let block = (LEAVES_AT_ONCE / leaves).max(1).next_power_of_two().min(rows.next_power_of_two());
+        let block =
+            (LEAVES_AT_ONCE / leaves).max(1).next_power_of_two().min(rows.next_power_of_two());
         let block_height = block.trailing_zeros();
         let root_of = |bytes: &[u8]| {
             let rows = bytes.chunks(columns * width).map(|row| row.chunks(per_leaf * width));
@@ -284,11 +285,12 @@ fn hash_leaves<'a, C: Commitment>(
 /// of `height` behind each.
 fn hash_level<C: Commitment>(level: &[Digest], group: usize, height: u32) -> Vec<Digest> {
     let empty = empty_subtree::<C>(height);
-    let pairs = level.chunks(group.max(1)).flat_map(|group| group.chunks(2)).map(|pair| match pair {
-        [left, right] => (left, right),
-        [left, ..] => (left, &empty),
-        [] => (&empty, &empty),
-    });
+    let pairs =
+        level.chunks(group.max(1)).flat_map(|group| group.chunks(2)).map(|pair| match pair {
+            [left, right] => (left, right),
+            [left, ..] => (left, &empty),
+            [] => (&empty, &empty),
+        });
     if !is_keccak::<C>() {
         return pairs.map(|(left, right)| C::node(left, right)).collect();
     }

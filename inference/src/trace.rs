@@ -158,9 +158,11 @@ impl<C: Commitment> State<C> {
     /// As [`State::new`]; what is the same memory as before is not hashed again.
     fn behind(before: &Self, values: Vec<(u32, Tensor)>) -> Option<Self> {
         let root = |(value, tensor): &(u32, Tensor)| {
-            let known = before.values.iter().zip(&before.roots).find(|((other, old), _)| {
-                other == value && old.is_same_memory(tensor)
-            });
+            let known = before
+                .values
+                .iter()
+                .zip(&before.roots)
+                .find(|((other, old), _)| other == value && old.is_same_memory(tensor));
             known.map_or_else(|| tensor.root_under::<C>(), |(_, root)| *root)
         };
         let roots = values.iter().map(root).collect();
@@ -400,7 +402,9 @@ impl<'a, C: Commitment> Runner<'a, C> {
 
     fn named(&self, values: &[(u32, Tensor)]) -> BTreeMap<String, Tensor> {
         let outputs = self.model.outputs().iter();
-        outputs.filter_map(|(name, value)| Some((name.clone(), find(values, *value)?.clone()))).collect()
+        outputs
+            .filter_map(|(name, value)| Some((name.clone(), find(values, *value)?.clone())))
+            .collect()
     }
 
     /// Outputs of a layer's operators, from the values of the state before it.
@@ -526,8 +530,9 @@ impl<'a, C: Commitment> Runner<'a, C> {
         // A cell for each value that was written, filled while later layers compute; values that
         // pass a layer keep theirs.
         type Hashed = Arc<OnceLock<(Digest, Duration)>>;
+        type Behind = (Vec<(u32, Tensor)>, Vec<Hashed>);
         let mut written: Vec<Hashed> = Vec::new();
-        let mut behind: Vec<(Vec<(u32, Tensor)>, Vec<Hashed>)> = Vec::new();
+        let mut behind: Vec<Behind> = Vec::new();
         let computed = self.engine.install(|| {
             rayon::in_place_scope(|scope| {
                 let mut before = input.values().to_vec();
@@ -540,9 +545,10 @@ impl<'a, C: Commitment> Runner<'a, C> {
                     let values = self.conduct.commit(layer + 1, values);
                     inference += started.elapsed();
                     let hash = |(value, tensor): &(u32, Tensor)| {
-                        let known = before.iter().zip(&cells).find(|((other, old), _)| {
-                            other == value && old.is_same_memory(tensor)
-                        });
+                        let known = before
+                            .iter()
+                            .zip(&cells)
+                            .find(|((other, old), _)| other == value && old.is_same_memory(tensor));
                         if let Some((_, cell)) = known {
                             return Arc::clone(cell);
                         }

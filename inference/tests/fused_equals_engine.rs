@@ -8,9 +8,7 @@ use std::collections::HashMap;
 use inference::layers::cut_layers;
 use inference::{Conduct, Engine, Model, Path, Runner, Tensor};
 use proptest::prelude::*;
-use protocol::graph::{
-    Fold, Graph, MapFunction as F, Node, Operand, Operator, Profile, Window,
-};
+use protocol::graph::{Fold, Graph, MapFunction as F, Node, Operand, Operator, Profile, Window};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 #[derive(Debug)]
@@ -50,11 +48,14 @@ impl Dice {
     }
 }
 
+/// An operator, its operands (a value or, as an error, a weight), and the type of its result.
+type Step = (Operator, Vec<Result<usize, usize>>, TensorType);
+
 struct Network {
     input: TensorType,
     weights: Vec<Tensor>,
     /// Nodes whose operands are `Err(weight)` or `Ok(value)`: 0 is the input.
-    nodes: Vec<(Operator, Vec<Result<usize, usize>>, TensorType)>,
+    nodes: Vec<Step>,
     kinds: Vec<TensorType>,
 }
 
@@ -68,7 +69,12 @@ impl Network {
         Self { kinds: vec![input.clone()], input, weights: Vec::new(), nodes: Vec::new() }
     }
 
-    fn emit(&mut self, operator: Operator, from: Vec<Result<usize, usize>>, to: TensorType) -> usize {
+    fn emit(
+        &mut self,
+        operator: Operator,
+        from: Vec<Result<usize, usize>>,
+        to: TensorType,
+    ) -> usize {
         self.nodes.push((operator, from, to.clone()));
         self.kinds.push(to);
         self.kinds.len() - 1
@@ -85,8 +91,9 @@ impl Network {
 
     /// Adds something random behind a random float value.
     fn grow(&mut self, dice: &mut Dice) {
-        let floats: Vec<usize> =
-            (0..self.kinds.len()).filter(|at| self.kinds[*at].element == ElementType::F32).collect();
+        let floats: Vec<usize> = (0..self.kinds.len())
+            .filter(|at| self.kinds[*at].element == ElementType::F32)
+            .collect();
         // Mostly the newest value, so that chains form.
         let from = match dice.below(4) {
             0 => *dice.pick(&floats),
@@ -97,8 +104,18 @@ impl Network {
         match dice.below(14) {
             0..4 => {
                 let unary = [
-                    F::Exponential, F::Tanh, F::Erf, F::Sigmoid, F::Negate, F::Absolute,
-                    F::SquareRoot, F::Floor, F::Round, F::Ceiling, F::Logarithm, F::ArcTangent,
+                    F::Exponential,
+                    F::Tanh,
+                    F::Erf,
+                    F::Sigmoid,
+                    F::Negate,
+                    F::Absolute,
+                    F::SquareRoot,
+                    F::Floor,
+                    F::Round,
+                    F::Ceiling,
+                    F::Logarithm,
+                    F::ArcTangent,
                     F::Sine,
                 ];
                 let function = *dice.pick(&unary);
@@ -106,8 +123,7 @@ impl Network {
                 self.emit(Operator::Map { function }, vec![Ok(from)], float(&dimensions));
             }
             4..7 => {
-                let binary =
-                    [F::Add, F::Subtract, F::Multiply, F::Divide, F::Maximum, F::Minimum];
+                let binary = [F::Add, F::Subtract, F::Multiply, F::Divide, F::Maximum, F::Minimum];
                 let function = *dice.pick(&binary);
                 let other = match dice.below(4) {
                     0 => Ok(from),
@@ -130,7 +146,8 @@ impl Network {
                         self.weight(tensor)
                     }
                 };
-                let operands = if dice.below(2) == 0 { vec![Ok(from), other] } else { vec![other, Ok(from)] };
+                let operands =
+                    if dice.below(2) == 0 { vec![Ok(from), other] } else { vec![other, Ok(from)] };
                 self.emit(Operator::Map { function }, operands, float(&dimensions));
             }
             7 => {
@@ -150,7 +167,8 @@ impl Network {
                 truth.element = ElementType::Bool;
                 let edge = dice.tensor(&[]);
                 let edge = self.weight(edge);
-                let less = self.emit(Operator::Map { function: F::Less }, vec![Ok(from), edge], truth);
+                let less =
+                    self.emit(Operator::Map { function: F::Less }, vec![Ok(from), edge], truth);
                 let other = dice.tensor(&[]);
                 let other = self.weight(other);
                 let operands = vec![Ok(less), Ok(from), other];
@@ -189,7 +207,7 @@ impl Network {
             }
             13 => {
                 let count: u64 = dimensions.iter().product();
-                let split = (1..=12).rev().find(|part| count % part == 0).unwrap();
+                let split = (1..=12).rev().find(|part| count.is_multiple_of(*part)).unwrap();
                 let to = [split, count / split];
                 self.emit(Operator::Reshape {}, vec![Ok(from)], float(&to));
             }
@@ -211,13 +229,14 @@ impl Network {
         let behind = (dice.below(2), dice.below(2));
         let room = |size: u64, pad: u32, behind: u64, kernel: u32, stride: u32, dilation: u32| {
             let span = u64::from((kernel - 1) * dilation) + 1;
-            (size + u64::from(pad) + behind).checked_sub(span).map_or(0, |left| left / u64::from(stride) + 1)
+            (size + u64::from(pad) + behind)
+                .checked_sub(span)
+                .map_or(0, |left| left / u64::from(stride) + 1)
         };
         let rows = room(height, pads.0, behind.0, kernel.0, strides.0, dilations.0).max(1);
         let columns = room(width, pads.1, behind.1, kernel.1, strides.1, dilations.1).max(1);
-        let weights = dice.tensor(&[
-            outputs, u64::from(kernel.0), u64::from(kernel.1), channels / groups,
-        ]);
+        let weights =
+            dice.tensor(&[outputs, u64::from(kernel.0), u64::from(kernel.1), channels / groups]);
         let weights = network.weight(weights);
         let window = Window { kernel, strides, dilations, pads };
         let count = network.dimensions(0)[0];
@@ -334,11 +353,62 @@ fn products_deeper_than_a_chain_and_wider_than_a_cache_way_have_the_same_bits() 
         let mut network = Network::new(&[rows, depth]);
         let right = dice.tensor(&[columns, depth]);
         let right = network.weight(right);
-        let product = network.emit(Operator::Contract {}, vec![Ok(0), right], float(&[rows, columns]));
+        let product =
+            network.emit(Operator::Contract {}, vec![Ok(0), right], float(&[rows, columns]));
         let bias = dice.tensor(&[columns]);
         let bias = network.weight(bias);
         let operands = vec![Ok(product), bias];
         network.emit(Operator::Map { function: F::Add }, operands, float(&[rows, columns]));
         compare(&engines(), network, &mut dice);
+    }
+}
+
+/// One block of an encoder, for any batch: product, bias, attention with itself, normalisation.
+fn encoder(batch: u64, weights: &mut Dice) -> Network {
+    let (rows, width) = (20, 48);
+    let whole = [batch, rows, width];
+    let mut network = Network::new(&whole);
+    let right = weights.tensor(&[width, width]);
+    let right = network.weight(right);
+    let bias = weights.tensor(&[width]);
+    let bias = network.weight(bias);
+    let product = network.emit(Operator::Contract {}, vec![Ok(0), right], float(&whole));
+    let map = |function| Operator::Map { function };
+    let moved = network.emit(map(F::Add), vec![Ok(product), bias], float(&whole));
+    let bent = network.emit(map(F::Tanh), vec![Ok(moved)], float(&whole));
+    let square = [batch, rows, rows];
+    let scores = network.emit(Operator::Contract {}, vec![Ok(bent), Ok(bent)], float(&square));
+    let fold = |fold| Operator::Reduce { fold };
+    let largest = network.emit(fold(Fold::Maximum), vec![Ok(scores)], float(&[batch, rows]));
+    let largest = network.emit(Operator::Reshape {}, vec![Ok(largest)], float(&[batch, rows, 1]));
+    let apart = network.emit(map(F::Subtract), vec![Ok(scores), Ok(largest)], float(&square));
+    let raised = network.emit(map(F::Exponential), vec![Ok(apart)], float(&square));
+    let sum = network.emit(fold(Fold::Sum), vec![Ok(raised)], float(&[batch, rows]));
+    let sum = network.emit(Operator::Reshape {}, vec![Ok(sum)], float(&[batch, rows, 1]));
+    let shares = network.emit(map(F::Divide), vec![Ok(raised), Ok(sum)], float(&square));
+    let turned = Operator::Transpose { permutation: vec![0, 2, 1] };
+    let turned = network.emit(turned, vec![Ok(bent)], float(&[batch, width, rows]));
+    network.emit(Operator::Contract {}, vec![Ok(shares), Ok(turned)], float(&whole));
+    network
+}
+
+#[test]
+fn an_example_has_the_same_bits_alone_and_in_a_batch() {
+    for engine in engines() {
+        let input = Dice(9).tensor(&[8, 20, 48]);
+        let run = |batch: u64, elements: Vec<f32>| {
+            let model = encoder(batch, &mut Dice(3)).build(64).unwrap();
+            let input = Tensor::from_f32(&Shape::new(&[batch, 20, 48]).unwrap(), elements).unwrap();
+            let runner = Runner::honest(&engine, &model);
+            let outputs = runner.infer(&HashMap::from([("x".to_owned(), input)])).unwrap();
+            let last = model.outputs().iter().map(|(_, value)| *value).max().unwrap();
+            outputs[&last.to_string()].as_f32().to_vec()
+        };
+        let together = run(8, input.as_f32().to_vec());
+        for (number, expected) in together.chunks(20 * 48).enumerate() {
+            let alone = run(1, input.as_f32()[number * 960..][..960].to_vec());
+            let bits = |list: &[f32]| list.iter().map(|one| one.to_bits()).collect::<Vec<u32>>();
+            assert_eq!(bits(&alone), bits(expected), "example {number}");
+        }
     }
 }

@@ -56,11 +56,8 @@ pub struct Case {
 /// inputs beside it (`x.onnx`, `x.npz`). REBUT_DIMENSIONS binds symbols (`batch=1,sequence=128`).
 pub fn cases() -> Vec<Case> {
     let Ok(files) = std::env::var("REBUT_MODELS") else {
-        let shipped = |name: &str| Case {
-            name: name.to_owned(),
-            model: model(name),
-            inputs: digit(3),
-        };
+        let shipped =
+            |name: &str| Case { name: name.to_owned(), model: model(name), inputs: digit(3) };
         return MODELS.into_iter().map(shipped).collect();
     };
     let bound = std::env::var("REBUT_DIMENSIONS").unwrap_or_default();

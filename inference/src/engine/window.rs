@@ -42,9 +42,10 @@ impl Geometry {
             let y = along(row, strides.0, tap_row, dilations.0, pads.0, self.rows);
             for tap_column in 0..window.kernel.1 as usize {
                 let x = along(column, strides.1, tap_column, dilations.1, pads.1, self.columns);
-                taps.push(y.zip(x).map(|(y, x)| {
-                    ((image * self.rows + y) * self.columns + x) * self.channels
-                }));
+                taps.push(
+                    y.zip(x)
+                        .map(|(y, x)| ((image * self.rows + y) * self.columns + x) * self.channels),
+                );
             }
         }
     }

@@ -366,10 +366,8 @@ fn prepare<'a, C: Commitment>(
             let mut wanted = stage.dimensions.clone();
             *wanted.last_mut()? = depth;
             let rows = left.expanded(&wanted)?;
-            let offsets = RowOffsets::new(
-                &wanted[..wanted.len() - 1],
-                &rows.strides[..wanted.len() - 1],
-            );
+            let offsets =
+                RowOffsets::new(&wanted[..wanted.len() - 1], &rows.strides[..wanted.len() - 1]);
             let bases = (0..stage.rows).map(|row| rows.offset + offsets.at(row)).collect();
             let data = cells.floats(left.base)?;
             let packed = match model.packed_rows(first_operator + *position as u32) {
@@ -381,8 +379,7 @@ fn prepare<'a, C: Commitment>(
                     let mut wanted = batch_sizes.to_vec();
                     wanted.extend(&right.dimensions[outer..]);
                     let whole = right.expanded(&wanted)?;
-                    let offsets =
-                        RowOffsets::new(batch_sizes, &whole.strides[..batch_sizes.len()]);
+                    let offsets = RowOffsets::new(batch_sizes, &whole.strides[..batch_sizes.len()]);
                     let batches = match offsets {
                         RowOffsets::Same => 1,
                         _ => batch_sizes.iter().product(),
@@ -392,7 +389,9 @@ fn prepare<'a, C: Commitment>(
                         .with_min_len((1 << 14) / (count * depth + 1) + 1)
                         .map(|batch| {
                             let first = right.offset + offsets.at(batch);
-                            let mut packed = PackedRows::in_memory(engine.take(count.next_multiple_of(PANEL) * depth));
+                            let mut packed = PackedRows::in_memory(
+                                engine.take(count.next_multiple_of(PANEL) * depth),
+                            );
                             packed.fill(values, first, (count, depth), strides);
                             Cow::Owned(packed)
                         })
@@ -520,13 +519,7 @@ impl Work<'_> {
     }
 
     /// The source's rows of a block.
-    fn fill(
-        &self,
-        block: &Block,
-        prepared: &Prepared<'_>,
-        scratch: &mut Scratch,
-        pitch: usize,
-    ) {
+    fn fill(&self, block: &Block, prepared: &Prepared<'_>, scratch: &mut Scratch, pitch: usize) {
         let Scratch { source, left: copy, bases, .. } = scratch;
         let (width, height) = (block.columns.len(), block.rows.len());
         if self.stage.has_source() {
@@ -635,14 +628,17 @@ impl Work<'_> {
         match place {
             Place::Nothing => Some(RowOperand::One(0.0)),
             Place::Register(0) if self.stage.has_source() => {
-                let (row, column) = (part.rows.start - part.origin.0, part.columns.start - part.origin.1);
+                let (row, column) =
+                    (part.rows.start - part.origin.0, part.columns.start - part.origin.1);
                 let whole = width == part.stride;
                 let first = row * part.stride + column;
-                (whole || rows == 1).then(|| RowOperand::Many(&part.source[first..][..rows * width]))
+                (whole || rows == 1)
+                    .then(|| RowOperand::Many(&part.source[first..][..rows * width]))
             }
             Place::Register(register) => {
                 let narrow = self.stage.narrow[register];
-                (!narrow || width == 1).then(|| RowOperand::Many(&registers[register][..rows * width]))
+                (!narrow || width == 1)
+                    .then(|| RowOperand::Many(&registers[register][..rows * width]))
             }
             Place::Input(input) => {
                 let (shape, data) = (&self.stage.inputs[input], &self.inputs[input]);

@@ -292,7 +292,9 @@ impl<'a> Grouping<'a> {
             }
             Operator::Map { function } if maps_rows(*function) => {
                 let narrow = stage.columns != 1 && shape == kept;
-                if (!narrow && shape != stage.dimensions && !(shape.is_empty() && stage.columns == 1))
+                if (!narrow
+                    && shape != stage.dimensions
+                    && !(shape.is_empty() && stage.columns == 1))
                     || !node.operands.iter().all(|operand| fits(operand.kind.element))
                     || !matches!(node.output.element, ElementType::F32 | ElementType::Bool)
                 {
@@ -315,13 +317,7 @@ impl<'a> Grouping<'a> {
     }
 
     /// Where an operand of an operator with this output shape is found.
-    fn place(
-        &self,
-        draft: &mut Draft,
-        value: u32,
-        shape: &[usize],
-        whole: bool,
-    ) -> Option<Place> {
+    fn place(&self, draft: &mut Draft, value: u32, shape: &[usize], whole: bool) -> Option<Place> {
         let wide = shape == draft.stage.dimensions;
         if let Some(inside) = draft.inside.get(&value) {
             // A folded row without its axis would broadcast along the wrong one.

@@ -122,7 +122,9 @@ impl Layout {
         let own = self.dimensions.iter().zip(&self.strides);
         for ((size, stride), wanted) in own.zip(&to[missing..]) {
             match (*size, *wanted) {
-                (size, wanted) if size == wanted => strides.push(if size == 1 { 0 } else { *stride }),
+                (size, wanted) if size == wanted => {
+                    strides.push(if size == 1 { 0 } else { *stride })
+                }
                 (1, _) => strides.push(0),
                 _ => return None,
             }

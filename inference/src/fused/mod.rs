@@ -15,9 +15,9 @@ mod program;
 mod window;
 
 pub(crate) use execute::{convolve, run_layer};
+pub(crate) use window::Convolution;
 #[allow(unreachable_pub, reason = "part of a public type of the engine")]
 pub use window::PackedKernel;
-pub(crate) use window::Convolution;
 
 use protocol::graph::{Layer, ModelHeader, Node};
 

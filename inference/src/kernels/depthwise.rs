@@ -1,10 +1,10 @@
 //! Convolution of each channel by itself: one short chain for every element, vectors over channels.
 
 use super::Path;
+use super::vector::Four;
 use super::vector::Vector;
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Eight, Sixteen};
-use super::vector::Four;
 
 /// Chains over the taps of one window, for all channels: `out[c] = Q(chain(data[base + tap + c] ·
 /// kernel[tap, c]))`. At most 256 taps, which is one chunk.

@@ -11,9 +11,8 @@ use super::Path;
 const RATE: usize = 136;
 
 /// Rotations of the rho step, by x + 5y.
-const ROTATIONS: [u32; 25] = [
-    0, 1, 62, 28, 27, 36, 44, 6, 55, 20, 3, 10, 43, 25, 39, 41, 45, 15, 21, 8, 18, 2, 61, 56, 14,
-];
+const ROTATIONS: [u32; 25] =
+    [0, 1, 62, 28, 27, 36, 44, 6, 55, 20, 3, 10, 43, 25, 39, 41, 45, 15, 21, 8, 18, 2, 61, 56, 14];
 
 /// Constants of the iota step.
 const ROUNDS: [u64; 24] = [
@@ -277,7 +276,11 @@ mod tests {
                     if body > 0 {
                         hash_many(path, Tag::Leaf, &bodies, body, &mut out);
                         for (bytes, found) in bodies.chunks_exact(body).zip(&out) {
-                            assert_eq!(*found, Keccak::tagged(Tag::Leaf, &[bytes]), "{path:?} {body}");
+                            assert_eq!(
+                                *found,
+                                Keccak::tagged(Tag::Leaf, &[bytes]),
+                                "{path:?} {body}"
+                            );
                         }
                     }
                 }

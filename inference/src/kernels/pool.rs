@@ -3,9 +3,9 @@
 use protocol::graph::Fold;
 
 use super::Path;
-use super::vector::{Four, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Eight, Sixteen};
+use super::vector::{Four, Vector};
 
 /// Lanes of a row reduction.
 const LANES: usize = 32;
@@ -15,13 +15,7 @@ const LANES: usize = 32;
 ///
 /// # Panics
 /// When a tap leaves the data.
-pub fn pool_window(
-    path: Path,
-    fold: Fold,
-    data: &[f32],
-    taps: &[Option<usize>],
-    out: &mut [f32],
-) {
+pub fn pool_window(path: Path, fold: Fold, data: &[f32], taps: &[Option<usize>], out: &mut [f32]) {
     let reach = taps.iter().flatten().max().map_or(0, |tap| tap + out.len());
     assert!(reach <= data.len(), "a tap leaves the data");
     #[cfg(target_arch = "x86_64")]

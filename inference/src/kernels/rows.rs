@@ -200,8 +200,7 @@ fn select(a: RowOperand<'_>, b: RowOperand<'_>, c: RowOperand<'_>, out: &mut [f3
         }
         _ => {
             for place in 0..out.len() {
-                out[place] =
-                    if at(a, place) != 0.0 { at(b, place) } else { at(c, place) };
+                out[place] = if at(a, place) != 0.0 { at(b, place) } else { at(c, place) };
             }
         }
     }

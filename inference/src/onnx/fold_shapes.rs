@@ -147,7 +147,11 @@ fn constant(builder: &Builder, context: &Context<'_>) -> Lowered<Value> {
     }
 }
 
-pub(super) fn expand_to(builder: &mut Builder, value: &Value, dimensions: &[u64]) -> Lowered<Value> {
+pub(super) fn expand_to(
+    builder: &mut Builder,
+    value: &Value,
+    dimensions: &[u64],
+) -> Lowered<Value> {
     let shape = broadcast(value.shape(), &make_shape(dimensions)?)?;
     if shape == *value.shape() {
         return Ok(value.clone());
@@ -156,9 +160,8 @@ pub(super) fn expand_to(builder: &mut Builder, value: &Value, dimensions: &[u64]
 }
 
 fn range(builder: &Builder, inputs: &Inputs<'_>) -> Lowered<Value> {
-    let floats: Option<Vec<f32>> = (0..3)
-        .map(|index| inputs.optional(index)?.constant()?.as_f32().first().copied())
-        .collect();
+    let floats: Option<Vec<f32>> =
+        (0..3).map(|index| inputs.optional(index)?.constant()?.as_f32().first().copied()).collect();
     if let Some([start, limit, step]) = floats.as_deref() {
         let count = ((limit - start) / step).ceil();
         if !(1.0..1e6).contains(&count) {
@@ -231,7 +234,13 @@ fn concat(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> 
 }
 
 /// A contiguous part along one axis.
-pub(super) fn part(builder: &mut Builder, x: &Value, axis: usize, start: u64, size: u64) -> Lowered<Value> {
+pub(super) fn part(
+    builder: &mut Builder,
+    x: &Value,
+    axis: usize,
+    start: u64,
+    size: u64,
+) -> Lowered<Value> {
     let mut starts = vec![0; x.rank()];
     starts[axis] = start as i64;
     let mut dimensions = x.dimensions().to_vec();
@@ -314,7 +323,12 @@ fn slice(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> L
     emit_slice(builder, x, starts, steps, &dimensions)
 }
 
-pub(super) fn gather(builder: &mut Builder, x: &Value, indices: &Value, axis: usize) -> Lowered<Value> {
+pub(super) fn gather(
+    builder: &mut Builder,
+    x: &Value,
+    indices: &Value,
+    axis: usize,
+) -> Lowered<Value> {
     let mut dimensions = x.dimensions()[..axis].to_vec();
     dimensions.extend(indices.dimensions());
     dimensions.extend(&x.dimensions()[axis + 1..]);

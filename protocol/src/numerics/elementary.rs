@@ -365,7 +365,10 @@ mod tests {
             let x = f64::from(x as f32);
             for (ours, exact) in [(sin(input), x.sin()), (cos(input), x.cos())] {
                 let found = f64::from(f32::from_bits(ours.0));
-                assert!((found - exact).abs() <= 1.2e-7 * exact.abs() + 1e-10, "{x}: {found} {exact}");
+                assert!(
+                    (found - exact).abs() <= 1.2e-7 * exact.abs() + 1e-10,
+                    "{x}: {found} {exact}"
+                );
             }
         }
     }

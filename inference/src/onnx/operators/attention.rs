@@ -282,11 +282,15 @@ pub(super) fn rotary(
         }
         false => (part(builder, &inner, 3, 0, half)?, part(builder, &inner, 3, half, half)?),
     };
-    let (a, b) =
-        (builder.map(F::Multiply, &[&cosine, &first])?, builder.map(F::Multiply, &[&sine, &second])?);
+    let (a, b) = (
+        builder.map(F::Multiply, &[&cosine, &first])?,
+        builder.map(F::Multiply, &[&sine, &second])?,
+    );
     let real = builder.map(F::Subtract, &[&a, &b])?;
-    let (a, b) =
-        (builder.map(F::Multiply, &[&sine, &first])?, builder.map(F::Multiply, &[&cosine, &second])?);
+    let (a, b) = (
+        builder.map(F::Multiply, &[&sine, &first])?,
+        builder.map(F::Multiply, &[&cosine, &second])?,
+    );
     let imaginary = builder.map(F::Add, &[&a, &b])?;
     let joined = match interleaved {
         true => {

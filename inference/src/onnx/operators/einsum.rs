@@ -98,10 +98,13 @@ pub(super) fn einsum(
         let letters = letters_of(term, operand.rank())?;
         parts.push(diagonal(builder, Labelled { value: (*operand).clone(), letters })?);
     }
-    let dots = parts.iter().map(|part| part.letters.iter().filter(|one| one.is_ascii_digit()).count());
+    let dots =
+        parts.iter().map(|part| part.letters.iter().filter(|one| one.is_ascii_digit()).count());
     let dots = dots.max().unwrap_or(0);
     let mut counts: std::collections::BTreeMap<char, usize> = std::collections::BTreeMap::new();
-    left.chars().filter(char::is_ascii_alphabetic).for_each(|one| *counts.entry(one).or_default() += 1);
+    left.chars()
+        .filter(char::is_ascii_alphabetic)
+        .for_each(|one| *counts.entry(one).or_default() += 1);
     let output: Vec<char> = match right {
         Some(right) => {
             let named = right.chars().filter(char::is_ascii_alphabetic).count();
@@ -146,8 +149,12 @@ fn product(
         .filter(|letter| shared(letter) && !needed.contains(letter))
         .copied()
         .collect();
-    let batch: Vec<char> =
-        left.letters.iter().filter(|letter| shared(letter) && needed.contains(letter)).copied().collect();
+    let batch: Vec<char> = left
+        .letters
+        .iter()
+        .filter(|letter| shared(letter) && needed.contains(letter))
+        .copied()
+        .collect();
     let only = |own: &Labelled, other: &Labelled| -> Vec<char> {
         own.letters.iter().filter(|letter| !other.letters.contains(letter)).copied().collect()
     };

@@ -64,7 +64,9 @@ pub(super) fn places(builder: &mut Builder, rank: usize, axis: usize, size: u64)
 fn within(pairs: u64) -> Lowered<()> {
     match pairs <= PAIRS_MAX {
         true => Ok(()),
-        false => Err(format!("compares more than {PAIRS_MAX} pairs of places; use smaller tensors")),
+        false => {
+            Err(format!("compares more than {PAIRS_MAX} pairs of places; use smaller tensors"))
+        }
     }
 }
 
@@ -344,7 +346,11 @@ fn tuple_places(
     flat.ok_or_else(|| "an index names no axis".to_owned())
 }
 
-fn gather_many(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Lowered<Value> {
+fn gather_many(
+    builder: &mut Builder,
+    inputs: &Inputs<'_>,
+    context: &Context<'_>,
+) -> Lowered<Value> {
     let (x, indices) = (inputs.get(0)?.clone(), inputs.get(1)?.clone());
     let batch = usize::try_from(context.attributes.int("batch_dims", 0)).unwrap_or(usize::MAX);
     if batch >= x.rank() || batch >= indices.rank() {
@@ -422,12 +428,7 @@ fn scatter_blocks(
 }
 
 /// `[count, block, writes]`: updates where they hit, something neutral elsewhere.
-fn masked(
-    builder: &mut Builder,
-    hits: &Value,
-    updates: &Value,
-    neutral: &Value,
-) -> Lowered<Value> {
+fn masked(builder: &mut Builder, hits: &Value, updates: &Value, neutral: &Value) -> Lowered<Value> {
     let (&[count, writes], &[_, block]) = (hits.dimensions(), updates.dimensions()) else {
         return Err("blocks are not flat".to_owned());
     };

@@ -178,7 +178,9 @@ pub(super) fn local_response(
     let mut near = Vec::new();
     for to in 0..channels {
         let (first, last) = (to - (size - 1) / 2, to + size / 2);
-        near.extend((0..channels).map(|from| if (first..=last).contains(&from) { 1.0 } else { 0.0 }));
+        near.extend(
+            (0..channels).map(|from| if (first..=last).contains(&from) { 1.0 } else { 0.0 }),
+        );
     }
     let shape = crate::onnx::builder::make_shape(&[channels as u64, channels as u64])?;
     let near = crate::tensor::Tensor::from_f32(&shape, near).map(Value::Constant);

@@ -120,8 +120,7 @@ impl Direction<'_> {
         let recurrent = self.of_state(builder, state)?;
         let mut gates = Vec::new();
         for gate in 0..2 {
-            let (a, b) =
-                (self.gate(builder, input, gate)?, self.gate(builder, &recurrent, gate)?);
+            let (a, b) = (self.gate(builder, input, gate)?, self.gate(builder, &recurrent, gate)?);
             let sum = builder.map(F::Add, &[&a, &b])?;
             let sum = self.clipped(builder, sum)?;
             gates.push(self.activate(builder, 0, &sum)?);
@@ -260,9 +259,12 @@ pub(super) fn recurrent(
         };
         let activations = match named.is_empty() {
             true => defaults.iter().map(|name| (*name).to_owned()).collect(),
-            false => {
-                named.iter().skip(direction as usize * defaults.len()).take(defaults.len()).cloned().collect()
-            }
+            false => named
+                .iter()
+                .skip(direction as usize * defaults.len())
+                .take(defaults.len())
+                .cloned()
+                .collect(),
         };
         let one = Direction {
             operator,

@@ -1,6 +1,7 @@
 //! The reductions.
 
 use protocol::graph::{Fold, MapFunction as F};
+use protocol::tensor::ElementType;
 
 use super::{Context, Inputs, axis_of, drop_axes, fold_axes};
 use crate::onnx::builder::{Builder, Lowered, Value};
@@ -33,8 +34,16 @@ pub(super) fn reduction(
         |builder: &mut Builder, fold, value: &Value| fold_axes(builder, fold, value, &axes, keep);
     match operator {
         "ReduceSum" => fold(builder, Fold::Sum, x),
-        "ReduceMax" => fold(builder, Fold::Maximum, x),
-        "ReduceMin" => fold(builder, Fold::Minimum, x),
+        "ReduceMax" | "ReduceMin" => {
+            let which = if operator == "ReduceMax" { Fold::Maximum } else { Fold::Minimum };
+            if x.element() != ElementType::Bool {
+                return fold(builder, which, x);
+            }
+            // Truths are ordered as 0 and 1.
+            let numbers = builder.cast(x, ElementType::I64)?;
+            let best = fold(builder, which, &numbers)?;
+            builder.cast(&best, ElementType::Bool)
+        }
         "ReduceMean" => {
             let mean = builder.mean_keep(x, &axes)?;
             if keep { Ok(mean) } else { drop_axes(builder, &mean, &axes) }

@@ -87,9 +87,8 @@ pub(super) fn resize(
         let (output, scale) = match (&scales, &wanted) {
             (Some(scales), _) => ((size as f64 * scales[place]).floor() as u64, scales[place]),
             (None, Some(wanted)) => {
-                let ratio = |place: usize| {
-                    wanted[place] as f64 / x.dimensions()[axes[place]] as f64
-                };
+                let ratio =
+                    |place: usize| wanted[place] as f64 / x.dimensions()[axes[place]] as f64;
                 let ratios = (0..axes.len()).map(ratio);
                 let scale = match policy.as_str() {
                     "stretch" => ratio(place),
@@ -106,9 +105,9 @@ pub(super) fn resize(
         if output == size && scale == 1.0 && crop.is_none() {
             continue;
         }
-        let ends = crop.as_ref().and_then(|crop| {
-            Some((*crop.get(place)?, *crop.get(place + axes.len())?))
-        });
+        let ends = crop
+            .as_ref()
+            .and_then(|crop| Some((*crop.get(place)?, *crop.get(place + axes.len())?)));
         let one = Axis { size, output, scale, crop: ends.unwrap_or((0.0, 1.0)) };
         value = along(builder, &value, *axis, &one, &style)?;
     }
@@ -210,20 +209,24 @@ fn row(source: f64, one: &Axis, style: &Style) -> Lowered<Vec<f64>> {
         "linear" => (1.0, Box::new(|x: f64| (1.0 - x.abs()).max(0.0))),
         "cubic" => {
             let a = style.cubic;
-            (2.0, Box::new(move |x: f64| {
-                let x = x.abs();
-                if x <= 1.0 {
-                    ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
-                } else if x < 2.0 {
-                    ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
-                } else {
-                    0.0
-                }
-            }))
+            (
+                2.0,
+                Box::new(move |x: f64| {
+                    let x = x.abs();
+                    if x <= 1.0 {
+                        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+                    } else if x < 2.0 {
+                        ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
+                    } else {
+                        0.0
+                    }
+                }),
+            )
         }
         other => return Err(format!("mode {other} is not known")),
     };
-    let (first, last) = ((source - reach / stretch).floor() as i64, (source + reach / stretch).ceil() as i64);
+    let (first, last) =
+        ((source - reach / stretch).floor() as i64, (source + reach / stretch).ceil() as i64);
     let mut row = vec![0.0; one.size as usize];
     let (mut inside, mut whole) = (0.0, 0.0);
     for place in first..=last {

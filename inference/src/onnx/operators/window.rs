@@ -229,8 +229,10 @@ pub(super) fn transposed(
     let wanted = attributes.ints("output_shape");
     for place in 0..spatial {
         let axis = place + 2 - spatial;
-        let same = mode.starts_with("SAME").then(|| (sizes[axis] * u64::from(strides[axis])) as i64);
-        let asked = wanted.as_ref().and_then(|list| list.get(list.len().checked_sub(spatial)? + place));
+        let same =
+            mode.starts_with("SAME").then(|| (sizes[axis] * u64::from(strides[axis])) as i64);
+        let asked =
+            wanted.as_ref().and_then(|list| list.get(list.len().checked_sub(spatial)? + place));
         match asked.copied().or(same) {
             Some(size) => {
                 let total = full(axis) as i64 - size;
@@ -267,7 +269,8 @@ pub(super) fn transposed(
     let mut output = [0u64; 2];
     for axis in 0..2 {
         let size = full(axis) as i64 - before[axis] - behind[axis];
-        output[axis] = u64::try_from(size).ok().filter(|size| *size > 0).ok_or("no output is left")?;
+        output[axis] =
+            u64::try_from(size).ok().filter(|size| *size > 0).ok_or("no output is left")?;
         fronts[axis + 1] = span(axis) as i64 - 1 - before[axis];
         to[axis + 1] = output[axis] + span(axis) - 1;
     }
