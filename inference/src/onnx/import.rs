@@ -55,7 +55,15 @@ pub fn import_file(path: &Path, engine: &Engine, options: &ImportOptions) -> Imp
         return Err(ImportError::TooLarge { path: name, bytes, limit: MODEL_BYTES_MAX });
     }
     let contents = std::fs::read(path).map_err(fail)?;
-    import_bytes(&contents, &name, path.parent(), engine, options)
+    let proto = decode(&contents, &name)?;
+    // Weights are large: each form of them goes before the next but one comes.
+    drop(contents);
+    import_proto(proto, &name, path.parent(), engine, options)
+}
+
+fn decode(contents: &[u8], name: &str) -> Result<ModelProto, ImportError> {
+    ModelProto::decode(contents)
+        .map_err(|error| ImportError::NotOnnx { path: name.to_owned(), reason: error.to_string() })
 }
 
 /// Imports a model from memory; `folder` is where external data lie.
@@ -69,8 +77,17 @@ pub fn import_bytes(
     engine: &Engine,
     options: &ImportOptions,
 ) -> Imported {
+    import_proto(decode(contents, name)?, name, folder, engine, options)
+}
+
+fn import_proto(
+    proto: ModelProto,
+    name: &str,
+    folder: Option<&Path>,
+    engine: &Engine,
+    options: &ImportOptions,
+) -> Imported {
     let not_onnx = |reason: String| ImportError::NotOnnx { path: name.to_owned(), reason };
-    let proto = ModelProto::decode(contents).map_err(|error| not_onnx(error.to_string()))?;
     let opset = proto
         .opset_import
         .iter()
@@ -84,7 +101,7 @@ pub fn import_bytes(
     if graph.node.len() > NODES_MAX {
         return Err(not_onnx(format!("more than {NODES_MAX} nodes")));
     }
-    let (builder, outputs, input_names) = lower_graph(&graph, opset, folder, engine, options)?;
+    let (builder, outputs, input_names) = lower_graph(graph, opset, folder, engine, options)?;
     assemble(builder, outputs, input_names, options)
 }
 
@@ -124,21 +141,23 @@ fn input_type(info: &ValueInfoProto, options: &ImportOptions) -> Result<TensorTy
 type LoweredGraph = (Builder, Vec<(String, Value)>, Vec<String>);
 
 fn lower_graph(
-    graph: &GraphProto,
+    mut graph: GraphProto,
     opset: i64,
     folder: Option<&Path>,
     engine: &Engine,
     options: &ImportOptions,
 ) -> Result<LoweredGraph, ImportError> {
     let mut known: HashMap<String, Value> = HashMap::new();
-    for proto in &graph.initializer {
-        let tensor = values::tensor(proto, folder)
+    for proto in std::mem::take(&mut graph.initializer) {
+        let tensor = values::tensor(&proto, folder)
             .map_err(|reason| value_error("initializer", &proto.name, reason))?;
         if tensor.as_f32().iter().any(|value| !value.is_finite()) {
             return Err(value_error("initializer", &proto.name, "weights must be finite"));
         }
-        known.insert(proto.name.clone(), Value::Constant(tensor));
+        known.insert(proto.name, Value::Constant(tensor));
     }
+    // Who reads a constant last lets go of it.
+    let last_use = last_uses(&graph);
     for (name, path) in &options.fixed {
         let missing = || value_error("input", name, "is to be fixed and not an input of the model");
         let info = graph.input.iter().find(|info| info.name == *name).ok_or_else(missing)?;
@@ -161,6 +180,11 @@ fn lower_graph(
     }
     for (number, node) in graph.node.iter().enumerate() {
         lower_node(&mut builder, &mut known, node, number, opset)?;
+        for name in &node.input {
+            if last_use.get(name) == Some(&number) {
+                known.remove(name);
+            }
+        }
     }
     let mut outputs = Vec::new();
     for info in &graph.output {
@@ -189,6 +213,23 @@ fn lower_graph(
         return Err(ImportError::Graph { reason: "it has no output".to_owned() });
     }
     Ok((builder, outputs, input_names))
+}
+
+/// The last node that reads each value; those that a branch may read, or that are outputs, are kept.
+fn last_uses(graph: &GraphProto) -> HashMap<String, usize> {
+    let branches =
+        graph.node.iter().any(|node| node.attribute.iter().any(|attribute| attribute.g.is_some()));
+    let mut last = HashMap::new();
+    if branches {
+        return last;
+    }
+    for (number, node) in graph.node.iter().enumerate() {
+        last.extend(node.input.iter().map(|name| (name.clone(), number)));
+    }
+    for output in &graph.output {
+        last.remove(&output.name);
+    }
+    last
 }
 
 fn lower_node(
