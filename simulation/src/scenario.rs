@@ -255,8 +255,12 @@ pub const MILLIETHER: u128 = 1_000_000_000_000_000;
 /// A millionth of an ether, in wei.
 pub const MICROETHER: u128 = 1_000_000_000_000;
 
+/// Levels of an opening in simulated worlds: their models are so small that the ledger's default
+/// would open most trees at once, and no descent could go astray.
+const ARITY_LOG2: u32 = 4;
+
 impl ParameterPatch {
-    /// The default parameters with these changes.
+    /// The default parameters with these changes; openings show four levels unless one says other.
     pub fn apply(&self) -> Parameters {
         let mut all = Parameters::default();
         let set = |target: &mut u64, value: Option<u64>| {
@@ -279,7 +283,7 @@ impl ParameterPatch {
         wei(&mut all.reply_cost_wei, self.reply_cost_microether, MICROETHER);
         wei(&mut all.challenge_cost_wei, self.challenge_cost_milliether, MILLIETHER);
         all.reward_permille = self.reward_permille.unwrap_or(all.reward_permille);
-        all.arity_log2 = self.arity_log2.unwrap_or(all.arity_log2);
+        all.arity_log2 = self.arity_log2.unwrap_or(ARITY_LOG2);
         all.demands_max = self.demands_max.unwrap_or(all.demands_max);
         all
     }

@@ -51,6 +51,8 @@ trait Lanes: Copy {
     fn splat(word: u64) -> Self;
     fn word(self, lane: usize) -> u64;
     fn xor(self, other: Self) -> Self;
+    /// `self ^ b ^ c`.
+    fn xor_both(self, b: Self, c: Self) -> Self;
     /// `self ^ (!b & c)`.
     fn chi(self, b: Self, c: Self) -> Self;
     fn rotated(self, left: u32) -> Self;
@@ -60,7 +62,7 @@ trait Lanes: Copy {
 fn permute<L: Lanes>(state: &mut [L; 25]) {
     for round in ROUNDS {
         let parity: [L; 5] = core::array::from_fn(|x| {
-            state[x].xor(state[x + 5]).xor(state[x + 10]).xor(state[x + 15]).xor(state[x + 20])
+            state[x].xor_both(state[x + 5], state[x + 10]).xor_both(state[x + 15], state[x + 20])
         });
         let spread: [L; 5] =
             core::array::from_fn(|x| parity[(x + 4) % 5].xor(parity[(x + 1) % 5].rotated(1)));
@@ -85,14 +87,10 @@ fn permute<L: Lanes>(state: &mut [L; 25]) {
 }
 
 /// A word of a padded message: the tag, the body, 0x01, zeros, and 0x80 in the last byte.
-#[inline(always)]
-fn word_of(tag: Tag, body: &[u8], word: usize, words: usize) -> u64 {
+/// As [`word_of`], byte by byte: where the body begins or ends.
+#[inline(never)]
+fn edge_word(tag: Tag, body: &[u8], word: usize, words: usize) -> u64 {
     let first = word * 8;
-    if first > 0
-        && let Some(whole) = body.get(first - 1..first + 7).and_then(|part| part.first_chunk())
-    {
-        return u64::from_le_bytes(*whole);
-    }
     let byte = |at: usize| match at.checked_sub(1) {
         None => tag as u8,
         Some(at) if at < body.len() => body[at],
@@ -101,6 +99,25 @@ fn word_of(tag: Tag, body: &[u8], word: usize, words: usize) -> u64 {
     let bytes: [u8; 8] = core::array::from_fn(|place| byte(first + place));
     let end = if word + 1 == words { 0x80 << 56 } else { 0 };
     u64::from_le_bytes(bytes) ^ end
+}
+
+#[inline(always)]
+fn word_of(tag: Tag, body: &[u8], word: usize, words: usize) -> u64 {
+    let first = word * 8;
+    if first > 0
+        && let Some(whole) = body.get(first - 1..first + 7).and_then(|part| part.first_chunk())
+    {
+        return u64::from_le_bytes(*whole);
+    }
+    if first == 0
+        && let Some(start) = body.first_chunk::<8>()
+    {
+        return u64::from_le_bytes(*start) << 8 | u64::from(tag as u8);
+    }
+    if first > body.len() + 1 {
+        return if word + 1 == words { 0x80 << 56 } else { 0 };
+    }
+    edge_word(tag, body, word, words)
 }
 
 /// Hashes up to `L::COUNT` messages of a tag and `body` bytes each.
@@ -204,6 +221,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn xor_both(self, b: Self, c: Self) -> Self {
+            Self(unsafe { _mm512_ternarylogic_epi64::<0x96>(self.0, b.0, c.0) })
+        }
+
+        #[inline(always)]
         fn chi(self, b: Self, c: Self) -> Self {
             Self(unsafe { _mm512_ternarylogic_epi64::<0xD2>(self.0, b.0, c.0) })
         }
@@ -242,6 +264,11 @@ mod x86 {
         #[inline(always)]
         fn xor(self, other: Self) -> Self {
             Self(unsafe { _mm256_xor_si256(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn xor_both(self, b: Self, c: Self) -> Self {
+            self.xor(b).xor(c)
         }
 
         #[inline(always)]
