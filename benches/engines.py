@@ -87,6 +87,11 @@ def measure(name, threads, rounds):
             answer = float((theirs if line == "onnxruntime" else ours).ask(line))
             if number >= 2:
                 times[line].append(answer)
+    ours.close()
+    # Peak memory of what both do: loading and inference, with commitment.
+    ours = Worker([str(ROOT / "target/release/examples/engine_worker"), path, str(threads)])
+    for line in ["plain", "committed", "committed"]:
+        ours.ask(line)
     memory = {"onnxruntime": int(theirs.ask("memory")), "rebut": int(ours.ask("memory"))}
     ours.close()
     theirs.close()
