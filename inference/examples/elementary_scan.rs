@@ -20,11 +20,12 @@ fn unit(value: f64) -> f64 {
 
 fn main() {
     let stride: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1);
-    let rows: [Row; 5] = [
+    let rows: [Row; 6] = [
         ("exp", Unary::Exponential, f64::exp, elementary::exp),
         ("log", Unary::Logarithm, f64::ln, elementary::log),
         ("tanh", Unary::Tanh, f64::tanh, elementary::tanh),
         ("erf", Unary::Erf, libm::erf, elementary::erf),
+        ("atan", Unary::ArcTangent, f64::atan, elementary::atan),
         ("sigmoid", Unary::Sigmoid, |x| 1.0 / (1.0 + (-x).exp()), elementary::sigmoid),
     ];
     for (name, unary, reference, portable) in rows {

@@ -84,12 +84,19 @@ fn elementary_functions() {
         .map(|bits| {
             let x = SoftFloat(bits);
             let y = SoftFloat(0x4020_0000);
+            // None from a magnitude of 2^20 on.
+            let circle = |function: fn(SoftFloat) -> SoftFloat| {
+                (!elementary::is_beyond_circle(bits)).then(|| word(function(x).to_bits()))
+            };
             json!({
                 "x": word(bits), "sqrt": word(soft::sqrt(bits)),
                 "exp": word(elementary::exp(x).to_bits()), "log": word(elementary::log(x).to_bits()),
                 "tanh": word(elementary::tanh(x).to_bits()), "erf": word(elementary::erf(x).to_bits()),
                 "sigmoid": word(elementary::sigmoid(x).to_bits()),
                 "pow_2_5": word(elementary::pow(x, y).to_bits()),
+                "atan": word(elementary::atan(x).to_bits()),
+                "sin": circle(elementary::sin), "cos": circle(elementary::cos),
+                "remainder_2_5": word(soft::remainder(bits, 0x4020_0000)),
             })
         })
         .collect();
