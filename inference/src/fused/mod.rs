@@ -13,6 +13,7 @@ mod group;
 mod layout;
 mod program;
 mod window;
+mod work;
 
 pub(crate) use execute::{convolve, run_layer};
 pub(crate) use window::Convolution;

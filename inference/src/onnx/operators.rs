@@ -17,6 +17,7 @@ mod normalise;
 mod recurrent;
 mod reduce;
 mod resize;
+mod scatter;
 mod window;
 
 /// The inputs of a node; absent optional ones are `None`.

@@ -1,0 +1,381 @@
+//! What one thread does of a stage: a block of rows, finished while it is in the cache.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ops::Range;
+
+use protocol::graph::MapFunction;
+
+use super::layout::RowOffsets;
+use super::program::{Function, Instruction, Place, Stage};
+use super::window::{Convolution, PackedKernel};
+use crate::kernels::{
+    self, LeftRows, PANEL, PackedRows, Path, Pieces, RowOperand, contract, map_row, reduce_row,
+};
+
+/// Rows and columns of a stage that one thread computes.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+    /// Block of the right operand.
+    pub(super) batch: usize,
+}
+
+/// What the source of a stage needs, laid out once for all blocks.
+pub(super) enum Prepared<'a> {
+    Inputs,
+    Contract {
+        data: &'a [f32],
+        bases: Vec<usize>,
+        pieces: Pieces,
+        packed: Vec<Cow<'a, PackedRows>>,
+    },
+    Convolve {
+        data: Cow<'a, [f32]>,
+        shape: Convolution,
+        pieces: Pieces,
+        taps: Vec<usize>,
+        kernel: Cow<'a, PackedKernel>,
+    },
+}
+
+/// Memory of a thread, kept from block to block.
+#[derive(Default)]
+pub(super) struct Scratch {
+    source: Vec<f32>,
+    left: Vec<f32>,
+    registers: Vec<Vec<f32>>,
+    bases: Vec<usize>,
+}
+
+thread_local! {
+    pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// A matrix that several threads write, each its own rectangle.
+pub(super) struct Shared {
+    pub(super) start: *mut f32,
+    pub(super) length: usize,
+    pub(super) columns: usize,
+}
+
+// SAFETY: threads write disjoint rectangles only: those of the blocks of one stage.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn write(&self, row: usize, column: usize, from: &[f32]) {
+        let at = row * self.columns + column;
+        assert!(at + from.len() <= self.length, "a block leaves its output");
+        // SAFETY: it is inside, and no other block of the stage holds these places.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from.as_ptr(), self.start.add(at), from.len());
+        }
+    }
+}
+
+/// How a stage is shared out. Only where its rows and columns are cut differs, never a bit.
+pub(super) fn blocks(threads: usize, stage: &Stage, prepared: &Prepared<'_>) -> Vec<Block> {
+    let (rows, columns) = (stage.rows, stage.columns);
+    let (depth, batches, by_columns) = match prepared {
+        Prepared::Inputs => (stage.program.len() * 4, 1, !stage.folds),
+        Prepared::Contract { pieces, packed, .. } => (pieces.depth(), packed.len(), !stage.folds),
+        Prepared::Convolve { shape, kernel, .. } => {
+            let whole = matches!(kernel.as_ref(), PackedKernel::Groups(one) if one.len() == 1);
+            (shape.depth(), 1, whole && !stage.folds)
+        }
+    };
+    // Less work than a thread takes to wake up.
+    const SMALL: usize = 1 << 19;
+    let threads = if rows * columns * depth < SMALL { 1 } else { threads };
+    // What a block writes should stay in a second-level cache.
+    let most = ((3 << 16) / columns).clamp(48, 256);
+    let per_batch = rows / batches;
+    let (mut height, mut width) = (per_batch.min(most), columns);
+    if threads > 1 {
+        // More blocks than threads: one that is held up must not hold up the other.
+        let shares = (threads * SHARES).div_ceil(batches * per_batch.div_ceil(height));
+        let panels = columns.div_ceil(PANEL);
+        if shares > 1 && by_columns && panels >= 2 {
+            // By columns, so that the right operand is read once by all threads together.
+            width = panels.div_ceil(shares) * PANEL;
+        } else if shares > 1 {
+            height = height.div_ceil(shares).next_multiple_of(12).min(height);
+        }
+    }
+    let mut blocks = Vec::new();
+    for batch in 0..batches {
+        let behind = (batch + 1) * per_batch;
+        for first in (batch * per_batch..behind).step_by(height.max(1)) {
+            for column in (0..columns).step_by(width.max(1)) {
+                blocks.push(Block {
+                    rows: first..(first + height).min(behind),
+                    columns: column..(column + width).min(columns),
+                    batch,
+                });
+            }
+        }
+    }
+    blocks
+}
+
+/// Blocks of a stage for each thread, at least, where it can be cut so finely.
+const SHARES: usize = 4;
+
+/// Elements between places that share a set of a first-level cache.
+const WAY: usize = 1024;
+
+/// Distance of rows in memory of our own: never whole ways, where rows evict each other.
+fn pitch(width: usize) -> usize {
+    if width.is_multiple_of(WAY) { width + WAY / 16 } else { width }
+}
+
+/// Makes sure that there is room; what is there already stays, whatever it is.
+fn grow(memory: &mut Vec<f32>, length: usize) {
+    if memory.len() < length {
+        memory.resize(length, 0.0);
+    }
+}
+
+/// A stage on its way.
+pub(super) struct Work<'a> {
+    pub(super) path: Path,
+    pub(super) stage: &'a Stage,
+    pub(super) inputs: &'a [Cow<'a, [f32]>],
+    pub(super) shared: &'a [Shared],
+}
+
+/// Elements of a register while the program runs: they should stay in a first-level cache.
+const REGISTER_ELEMENTS: usize = 3072;
+
+impl Work<'_> {
+    pub(super) fn block(&self, block: &Block, prepared: &Prepared<'_>, scratch: &mut Scratch) {
+        let width = block.columns.len();
+        let pitch = pitch(width);
+        self.fill(block, prepared, scratch, pitch);
+        let Scratch { source, registers, .. } = scratch;
+        registers.resize_with(self.stage.narrow.len().max(registers.len()), Vec::new);
+        // A row that must be seen as a whole is never cut; others are, when they are long.
+        let across = if self.stage.folds { width } else { width.min(REGISTER_ELEMENTS) };
+        let down = (REGISTER_ELEMENTS / across.max(1)).max(1);
+        for first in block.rows.clone().step_by(down) {
+            for column in block.columns.clone().step_by(across.max(1)) {
+                let part = Part {
+                    rows: first..(first + down).min(block.rows.end),
+                    columns: column..(column + across).min(block.columns.end),
+                    source,
+                    origin: (block.rows.start, block.columns.start),
+                    stride: pitch,
+                };
+                for instruction in &self.stage.program {
+                    self.instruct(instruction, &part, registers);
+                }
+                self.write(&part, registers);
+            }
+        }
+    }
+
+    /// The source's rows of a block.
+    fn fill(&self, block: &Block, prepared: &Prepared<'_>, scratch: &mut Scratch, pitch: usize) {
+        let Scratch { source, left: copy, bases, .. } = scratch;
+        let (width, height) = (block.columns.len(), block.rows.len());
+        if self.stage.has_source() {
+            grow(source, height * pitch);
+        }
+        match prepared {
+            Prepared::Inputs => {}
+            Prepared::Contract { data, bases: rows, pieces, packed } => {
+                let panels = packed[block.batch].panels(block.columns.clone());
+                let (rows, depth) = (&rows[block.rows.clone()], pieces.depth());
+                let apart = rows.get(1).map_or(0, |second| second.abs_diff(rows[0]));
+                if !apart.is_multiple_of(WAY) || apart == 0 || width < 2 * PANEL {
+                    let left = LeftRows { data, bases: rows, pieces };
+                    return contract(self.path, left, panels, source, pitch);
+                }
+                // Rows that lie whole pages apart evict each other from the first-level cache.
+                let stride = self::pitch(depth);
+                grow(copy, height * stride);
+                bases.clear();
+                bases.extend((0..height).map(|row| row * stride));
+                for (to, from) in bases.iter().zip(rows) {
+                    copy[*to..to + depth].copy_from_slice(&data[*from..from + depth]);
+                }
+                contract(self.path, LeftRows { data: copy, bases, pieces }, panels, source, pitch);
+            }
+            Prepared::Convolve { data, shape, pieces, taps, kernel } => match kernel.as_ref() {
+                PackedKernel::Groups(groups) => {
+                    let (inputs, outputs) = shape.group_channels();
+                    for (group, packed) in groups.iter().enumerate() {
+                        bases.clear();
+                        let first = group * inputs;
+                        bases.extend(block.rows.clone().map(|row| shape.base(row) + first));
+                        let left = LeftRows { data, bases, pieces };
+                        let (panels, at) = match groups.len() {
+                            1 => (packed.panels(block.columns.clone()), 0),
+                            _ => (packed.whole(), group * outputs),
+                        };
+                        contract(self.path, left, panels, &mut source[at..], pitch);
+                    }
+                }
+                PackedKernel::Channels(weights) => {
+                    for (row, out) in block.rows.clone().zip(source.chunks_mut(pitch)) {
+                        let out = &mut out[..width];
+                        kernels::depthwise(self.path, data, shape.base(row), taps, weights, out);
+                    }
+                }
+            },
+        }
+    }
+
+    fn instruct(&self, instruction: &Instruction, part: &Part<'_>, registers: &mut [Vec<f32>]) {
+        let mut out = std::mem::take(&mut registers[instruction.to]);
+        let (rows, width) = (part.rows.len(), part.columns.len());
+        match instruction.function {
+            Function::Reduce(fold) => {
+                grow(&mut out, rows);
+                for (row, out) in out[..rows].iter_mut().enumerate() {
+                    *out = match self.operand(instruction.operands[0], part, registers, row) {
+                        RowOperand::Many(values) => reduce_row(self.path, fold, values),
+                        RowOperand::One(value) => reduce_row(self.path, fold, &[value]),
+                    };
+                }
+            }
+            Function::Map(function) => {
+                let width = if instruction.narrow { 1 } else { width };
+                grow(&mut out, rows * width);
+                let out = &mut out[..rows * width];
+                self.map(function, instruction, part, registers, out, width);
+            }
+        }
+        registers[instruction.to] = out;
+    }
+
+    fn map(
+        &self,
+        function: MapFunction,
+        instruction: &Instruction,
+        part: &Part<'_>,
+        registers: &[Vec<f32>],
+        out: &mut [f32],
+        width: usize,
+    ) {
+        let [a, b, c] = instruction.operands;
+        let flat = |place: Place| self.flat(place, part, registers, width);
+        if let Some(a) = flat(a)
+            && let Some(b) = flat(b)
+            && let Some(c) = flat(c)
+        {
+            return map_row(self.path, function, a, b, c, out);
+        }
+        for (row, out) in out.chunks_mut(width).enumerate() {
+            let operand = |place: Place| self.operand(place, part, registers, row);
+            map_row(self.path, function, operand(a), operand(b), operand(c), out);
+        }
+    }
+
+    /// An operand for all rows of a part at once, where they lie one behind the other.
+    fn flat<'s>(
+        &'s self,
+        place: Place,
+        part: &'s Part<'_>,
+        registers: &'s [Vec<f32>],
+        width: usize,
+    ) -> Option<RowOperand<'s>> {
+        let rows = part.rows.len();
+        match place {
+            Place::Nothing => Some(RowOperand::One(0.0)),
+            Place::Register(0) if self.stage.has_source() => {
+                let (row, column) =
+                    (part.rows.start - part.origin.0, part.columns.start - part.origin.1);
+                let whole = width == part.stride;
+                let first = row * part.stride + column;
+                (whole || rows == 1)
+                    .then(|| RowOperand::Many(&part.source[first..][..rows * width]))
+            }
+            Place::Register(register) => {
+                let narrow = self.stage.narrow[register];
+                (!narrow || width == 1)
+                    .then(|| RowOperand::Many(&registers[register][..rows * width]))
+            }
+            Place::Input(input) => {
+                let (shape, data) = (&self.stage.inputs[input], &self.inputs[input]);
+                let first = shape.layout.offset + shape.rows.at(part.rows.start);
+                match &shape.rows {
+                    RowOffsets::Same if shape.narrow => Some(RowOperand::One(data[first])),
+                    _ if rows == 1 && shape.narrow => Some(RowOperand::One(data[first])),
+                    _ if rows == 1 => {
+                        Some(RowOperand::Many(&data[first + part.columns.start..][..width]))
+                    }
+                    RowOffsets::Linear(stride)
+                        if !shape.narrow
+                            && *stride == self.stage.columns
+                            && width == self.stage.columns =>
+                    {
+                        Some(RowOperand::Many(&data[first..][..rows * width]))
+                    }
+                    RowOffsets::Linear(1) if shape.narrow && width == 1 => {
+                        Some(RowOperand::Many(&data[first..][..rows]))
+                    }
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// An operand for one row of a part.
+    fn operand<'s>(
+        &'s self,
+        place: Place,
+        part: &'s Part<'_>,
+        registers: &'s [Vec<f32>],
+        row: usize,
+    ) -> RowOperand<'s> {
+        let width = part.columns.len();
+        match place {
+            Place::Nothing => RowOperand::One(0.0),
+            Place::Register(0) if self.stage.has_source() => {
+                let at = (part.rows.start - part.origin.0 + row) * part.stride;
+                let first = at + part.columns.start - part.origin.1;
+                RowOperand::Many(&part.source[first..][..width])
+            }
+            Place::Register(register) => match self.stage.narrow[register] {
+                true => RowOperand::One(registers[register][row]),
+                false => RowOperand::Many(&registers[register][row * width..][..width]),
+            },
+            Place::Input(input) => {
+                let (shape, data) = (&self.stage.inputs[input], &self.inputs[input]);
+                let first = shape.layout.offset + shape.rows.at(part.rows.start + row);
+                match shape.narrow {
+                    true => RowOperand::One(data[first]),
+                    false => RowOperand::Many(&data[first + part.columns.start..][..width]),
+                }
+            }
+        }
+    }
+
+    fn write(&self, part: &Part<'_>, registers: &[Vec<f32>]) {
+        let width = part.columns.len();
+        for (output, shared) in self.stage.outputs.iter().zip(self.shared) {
+            for row in 0..part.rows.len() {
+                let to = part.rows.start + row;
+                match self.operand(Place::Register(output.register), part, registers, row) {
+                    RowOperand::One(value) if output.narrow => shared.write(to, 0, &[value]),
+                    RowOperand::One(value) => {
+                        shared.write(to, part.columns.start, &vec![value; width]);
+                    }
+                    RowOperand::Many(values) => shared.write(to, part.columns.start, values),
+                }
+            }
+        }
+    }
+}
+
+/// The rows and columns that registers hold at a time.
+struct Part<'a> {
+    rows: Range<usize>,
+    columns: Range<usize>,
+    /// The source's rows of the whole block, `stride` apart, from `origin` on.
+    source: &'a [f32],
+    origin: (usize, usize),
+    stride: usize,
+}
