@@ -241,6 +241,9 @@ pub(super) fn part(
     start: u64,
     size: u64,
 ) -> Lowered<Value> {
+    if axis >= x.rank() {
+        return Err(format!("there is no axis {axis}"));
+    }
     let mut starts = vec![0; x.rank()];
     starts[axis] = start as i64;
     let mut dimensions = x.dimensions().to_vec();

@@ -15,6 +15,9 @@ const MASKED_BELOW: f32 = -1.0e29;
 
 fn concat(builder: &mut Builder, parts: Vec<Value>, axis: usize) -> Lowered<Value> {
     let first = parts.first().ok_or("nothing to put together")?;
+    if parts.iter().any(|part| part.rank() != first.rank()) || axis >= first.rank() {
+        return Err("parts have different ranks".to_owned());
+    }
     let mut dimensions = first.dimensions().to_vec();
     dimensions[axis] = parts.iter().map(|part| part.dimensions()[axis]).sum();
     let (shape, element) = (make_shape(&dimensions)?, first.element());
@@ -258,6 +261,9 @@ pub(super) fn rotary(
     };
     let cache = |builder: &mut Builder, index: usize| -> Lowered<Value> {
         let table = inputs.get(index)?;
+        if table.rank() < 2 {
+            return Err("the table of angles needs two axes".to_owned());
+        }
         let rows = match inputs.optional(3) {
             Some(positions) => gather(builder, table, positions, 0)?,
             None => table.clone(),

@@ -11,7 +11,7 @@ use crate::onnx::builder::{Builder, Lowered, Value, make_shape};
 use crate::onnx::fold_shapes::{emit_slice, expand_to, gather};
 
 /// Most pairs of places that are compared.
-const PAIRS_MAX: u64 = 1 << 26;
+const PAIRS_MAX: u64 = 1 << 25;
 
 /// Lowers an operator of this family; `Ok(None)` for others.
 pub(super) fn lower(
@@ -55,6 +55,7 @@ pub(super) fn lower(
 
 /// 0, 1, 2, … along an axis, broadcast against the others.
 pub(super) fn places(builder: &mut Builder, rank: usize, axis: usize, size: u64) -> Lowered<Value> {
+    within(size)?;
     let line = builder.integers((0..size as i64).collect())?;
     let mut dimensions = vec![1; rank];
     dimensions[axis] = size;
@@ -289,6 +290,9 @@ pub(super) fn flat_places(
     indices: &Value,
     axis: usize,
 ) -> Lowered<Value> {
+    if indices.rank() != dimensions.len() {
+        return Err("indices and data have different ranks".to_owned());
+    }
     let indices = from_front(builder, indices, dimensions[axis])?;
     let mut flat = scaled(builder, &indices, stride(dimensions, axis))?;
     for other in (0..dimensions.len()).filter(|other| *other != axis) {
@@ -433,6 +437,9 @@ fn centre(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> 
     };
     let (mut before, mut dimensions) = (vec![0i64; x.rank()], x.dimensions().to_vec());
     for (axis, wanted) in axes.into_iter().zip(wanted) {
+        if !(1..1 << 31).contains(&wanted) {
+            return Err(format!("size {wanted} is not a size"));
+        }
         let size = dimensions[axis] as i64;
         // Half of what is missing, or of what is too much, rounded down, in front.
         before[axis] = if wanted >= size { (wanted - size) / 2 } else { -((size - wanted) / 2) };

@@ -103,7 +103,9 @@ pub(super) fn group(
 ) -> Lowered<Value> {
     let x = inputs.get(0)?;
     let groups = u64::try_from(context.attributes.int("num_groups", 0)).unwrap_or(0);
-    let (count, channels) = (x.dimensions()[0], x.dimensions().get(1).copied().unwrap_or(0));
+    let &[count, channels, ..] = x.dimensions() else {
+        return Err("needs channels".to_owned());
+    };
     if groups == 0 || channels % groups != 0 {
         return Err("num_groups does not divide the channels".to_owned());
     }
@@ -173,6 +175,9 @@ pub(super) fn local_response(
     let size = attributes.int("size", 1).clamp(1, 1 << 10);
     let (alpha, beta) = (attributes.float("alpha", 1e-4), attributes.float("beta", 0.75));
     let channels = x.dimensions().get(1).copied().ok_or("needs channels")? as i64;
+    if channels > 1 << 12 {
+        return Err("more than 4096 channels".to_owned());
+    }
     let squares = builder.map(F::Multiply, &[x, x])?;
     // Which channels are neighbours, as a matrix of zeros and ones.
     let mut near = Vec::new();

@@ -229,7 +229,9 @@ pub(super) fn recurrent(
         return Err(format!("more than {STEPS_MAX} steps"));
     }
     let weights = inputs.get(2)?;
-    let (directions, hidden) = (weights.dimensions()[0], weights.dimensions()[2]);
+    let &[directions @ 1..=2, _, hidden] = weights.dimensions() else {
+        return Err("input 2 needs rank 3 and one or two directions".to_owned());
+    };
     let kind = attributes.text("direction", "forward");
     let (defaults, gates): (&[&str], u64) = match operator {
         "RNN" => (&["Tanh"], 1),

@@ -102,6 +102,9 @@ pub(super) fn resize(
             }
             (None, None) => return Err("scales and sizes are missing".to_owned()),
         };
+        if !(1e-6..1e6).contains(&scale) {
+            return Err(format!("scale {scale} is outside the limits"));
+        }
         if output == size && scale == 1.0 && crop.is_none() {
             continue;
         }
@@ -227,6 +230,9 @@ fn row(source: f64, one: &Axis, style: &Style) -> Lowered<Vec<f64>> {
     };
     let (first, last) =
         ((source - reach / stretch).floor() as i64, (source + reach / stretch).ceil() as i64);
+    if last.saturating_sub(first) > 1 << 22 {
+        return Err("an output is made from too many inputs".to_owned());
+    }
     let mut row = vec![0.0; one.size as usize];
     let (mut inside, mut whole) = (0.0, 0.0);
     for place in first..=last {

@@ -235,6 +235,9 @@ pub(super) fn transposed(
             wanted.as_ref().and_then(|list| list.get(list.len().checked_sub(spatial)? + place));
         match asked.copied().or(same) {
             Some(size) => {
+                if !(1..1 << 31).contains(&size) {
+                    return Err(format!("size {size} is not a size"));
+                }
                 let total = full(axis) as i64 - size;
                 // What is missing is added behind.
                 let small = total.max(0) / 2;
@@ -243,8 +246,9 @@ pub(super) fn transposed(
             }
             None => {
                 let pads = attributes.ints("pads").unwrap_or(vec![0; 2 * spatial]);
-                if pads.len() != 2 * spatial {
-                    return Err("pads must be two numbers for each spatial axis".to_owned());
+                if pads.len() != 2 * spatial || pads.iter().any(|pad| pad.unsigned_abs() > 1 << 20)
+                {
+                    return Err("pads must be two small numbers for each spatial axis".to_owned());
                 }
                 (before[axis], behind[axis]) = (pads[place], pads[place + spatial]);
             }
