@@ -10,6 +10,7 @@ mod npy;
 pub mod onnx;
 pub mod referee;
 pub mod run;
+pub mod state;
 pub mod tensor;
 pub mod trace;
 
@@ -18,5 +19,6 @@ pub use kernels::Path;
 pub use model::Model;
 pub use onnx::{ImportError, ImportOptions, import_bytes, import_file};
 pub use run::Run;
+pub use state::{State, Subtrace};
 pub use tensor::Tensor;
-pub use trace::{Conduct, Honest, RunError, Runner, State, Subtrace, Trace, compute_honestly};
+pub use trace::{Conduct, Honest, RunError, Runner, Trace, compute_honestly};

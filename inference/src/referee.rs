@@ -7,7 +7,8 @@ use protocol::hash::Digest;
 
 use crate::engine::Engine;
 use crate::model::Model;
-use crate::trace::{RunError, Runner, State};
+use crate::state::State;
+use crate::trace::{RunError, Runner};
 
 /// What the layer referee found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

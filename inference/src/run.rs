@@ -8,8 +8,9 @@ use protocol::merkle::Tree;
 
 use crate::engine::Engine;
 use crate::model::Model;
+use crate::state::Subtrace;
 use crate::tensor::Tensor;
-use crate::trace::{Conduct, RunError, Runner, Subtrace, Trace};
+use crate::trace::{Conduct, RunError, Runner, Trace};
 
 /// Running sums by operator and element.
 type Sums = HashMap<(u32, u64), Arc<[u64]>>;

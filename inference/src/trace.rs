@@ -5,15 +5,16 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use protocol::graph::{Layer, ValueSource, state_leaf};
+use protocol::graph::{Layer, ValueSource};
 use protocol::hash::{Commitment, Digest, Keccak, Tag};
 use protocol::law;
-use protocol::merkle::{ListTree, Tree};
+use protocol::merkle::ListTree;
 use protocol::tensor::TensorType;
 
 use crate::engine::{Engine, EngineError, WholeTensors};
 use crate::fused::{LayerPlan, run_layer};
 use crate::model::Model;
+use crate::state::{State, Subtrace, find};
 use crate::tensor::Tensor;
 
 /// Why a model cannot be run on these inputs.
@@ -139,145 +140,6 @@ pub fn compute_honestly<C: Commitment>(
     engine.run(node, operands, model.packed(operator))
 }
 
-/// Committed values at a boundary.
-#[derive(Clone, Debug)]
-pub struct State<C: Commitment = Keccak> {
-    values: Vec<(u32, Tensor)>,
-    roots: Vec<Digest>,
-    tree: ListTree<C>,
-    leaf_trees: Vec<OnceLock<Tree<C>>>,
-}
-
-impl<C: Commitment> State<C> {
-    /// Commits to values, ascending by id. `None` for none.
-    pub fn new(values: Vec<(u32, Tensor)>) -> Option<Self> {
-        let roots = values.iter().map(|(_, tensor)| tensor.root_under::<C>()).collect();
-        Self::with_roots(values, roots)
-    }
-
-    /// As [`State::new`]; what is the same memory as before is not hashed again.
-    fn behind(before: &Self, values: Vec<(u32, Tensor)>) -> Option<Self> {
-        let root = |(value, tensor): &(u32, Tensor)| {
-            let known = before
-                .values
-                .iter()
-                .zip(&before.roots)
-                .find(|((other, old), _)| other == value && old.is_same_memory(tensor));
-            known.map_or_else(|| tensor.root_under::<C>(), |(_, root)| *root)
-        };
-        let roots = values.iter().map(root).collect();
-        Self::with_roots(values, roots)
-    }
-
-    fn with_roots(values: Vec<(u32, Tensor)>, roots: Vec<Digest>) -> Option<Self> {
-        let pairs = values.iter().zip(&roots);
-        let leaves: Vec<Digest> =
-            pairs.map(|((value, _), root)| state_leaf::<C>(*value, root)).collect();
-        let tree = ListTree::new(Tag::State, &leaves)?;
-        let leaf_trees = vec![OnceLock::new(); values.len()];
-        Some(Self { values, roots, tree, leaf_trees })
-    }
-
-    /// The state root.
-    pub fn root(&self) -> Digest {
-        self.tree.root()
-    }
-
-    /// The tree of the values.
-    pub fn tree(&self) -> &ListTree<C> {
-        &self.tree
-    }
-
-    /// Ids and tensors.
-    pub fn values(&self) -> &[(u32, Tensor)] {
-        &self.values
-    }
-
-    /// Tensor roots, in the order of the values.
-    pub fn roots(&self) -> &[Digest] {
-        &self.roots
-    }
-
-    /// Ids and tensor roots.
-    pub fn entries(&self) -> Vec<(u32, Digest)> {
-        self.values.iter().zip(&self.roots).map(|((value, _), root)| (*value, *root)).collect()
-    }
-
-    /// A value's tensor.
-    pub fn tensor(&self, value: u32) -> Option<&Tensor> {
-        find(&self.values, value)
-    }
-
-    /// Leaf tree of a value, built at the first call.
-    pub fn leaf_tree(&self, value: u32) -> Option<&Tree<C>> {
-        let place = self.values.iter().position(|(id, _)| *id == value)?;
-        cached_tree(self.leaf_trees.get(place)?, &self.values.get(place)?.1)
-    }
-
-    /// Bytes that were hashed for it.
-    pub fn bytes(&self) -> u64 {
-        let bytes = |tensor: &Tensor| tensor.shape().count() * tensor.kind().element.bytes() as u64;
-        self.values.iter().map(|(_, tensor)| bytes(tensor)).sum()
-    }
-}
-
-fn find(values: &[(u32, Tensor)], value: u32) -> Option<&Tensor> {
-    values.iter().find(|(id, _)| *id == value).map(|(_, tensor)| tensor)
-}
-
-fn cached_tree<'a, C: Commitment>(
-    cell: &'a OnceLock<Tree<C>>,
-    tensor: &Tensor,
-) -> Option<&'a Tree<C>> {
-    match cell.get() {
-        Some(tree) => Some(tree),
-        None => {
-            let tree = tensor.tree()?;
-            Some(cell.get_or_init(|| tree))
-        }
-    }
-}
-
-/// Outputs of the operators of one layer.
-#[derive(Clone, Debug)]
-pub struct Subtrace<C: Commitment = Keccak> {
-    tensors: Vec<Tensor>,
-    roots: Vec<Digest>,
-    tree: ListTree<C>,
-    leaf_trees: Vec<OnceLock<Tree<C>>>,
-}
-
-impl<C: Commitment> Subtrace<C> {
-    fn new(tensors: Vec<Tensor>) -> Option<Self> {
-        let roots: Vec<Digest> = tensors.iter().map(Tensor::root_under::<C>).collect();
-        let leaves: Vec<Digest> = roots.iter().map(|root| C::leaf(&root.0)).collect();
-        let tree = ListTree::new(Tag::Subtrace, &leaves)?;
-        let leaf_trees = vec![OnceLock::new(); tensors.len()];
-        Some(Self { tensors, roots, tree, leaf_trees })
-    }
-
-    /// Tensors in the order of the operators.
-    pub fn tensors(&self) -> &[Tensor] {
-        &self.tensors
-    }
-
-    /// Leaf tree of the output at a position, built at the first call.
-    pub fn leaf_tree(&self, position: u32) -> Option<&Tree<C>> {
-        let place = position as usize;
-        cached_tree(self.leaf_trees.get(place)?, self.tensors.get(place)?)
-    }
-
-    /// Tensor roots in the order of the operators.
-    pub fn roots(&self) -> &[Digest] {
-        &self.roots
-    }
-
-    /// The tree of the roots.
-    pub fn tree(&self) -> &ListTree<C> {
-        &self.tree
-    }
-}
-
 /// A committed run.
 #[derive(Clone, Debug)]
 pub struct Trace<C: Commitment = Keccak> {
@@ -316,7 +178,7 @@ impl<C: Commitment> Trace<C> {
         &self.state_roots
     }
 
-    /// Bytes hashed for the states.
+    /// Bytes of all states. What passes a layer counts in each and is hashed once.
     pub fn hashed_bytes(&self) -> u64 {
         self.states.iter().map(State::bytes).sum()
     }
@@ -665,7 +527,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
                 match self.model.header().source(operand.value) {
                     Some(ValueSource::Weight(weight)) => self.model.weights().get(weight as usize),
                     Some(ValueSource::Operator(from)) if from >= first => {
-                        subtrace.tensors.get((from - first) as usize)
+                        subtrace.tensors().get((from - first) as usize)
                     }
                     _ => before.tensor(operand.value),
                 }

@@ -393,6 +393,27 @@ fn encoder(batch: u64, weights: &mut Dice) -> Network {
 }
 
 #[test]
+fn one_element_for_each_row_beside_rows_that_are_cut_by_columns_is_written_once_and_right() {
+    // Nothing folds, so that threads share the columns; the narrow values are outputs too.
+    let mut dice = Dice(8);
+    let (rows, columns) = (40, 3000);
+    let mut network = Network::new(&[rows, 64]);
+    let right = dice.tensor(&[columns, 64]);
+    let right = network.weight(right);
+    let product = network.emit(Operator::Contract {}, vec![Ok(0), right], float(&[rows, columns]));
+    let map = |function| Operator::Map { function };
+    let column = dice.tensor(&[rows, 1]);
+    let column = network.weight(column);
+    let slice = Operator::Slice { starts: vec![0, 5], steps: vec![1, 1] };
+    let own = network.emit(slice, vec![Ok(0)], float(&[rows, 1]));
+    let moved = network.emit(map(F::Add), vec![Ok(product), column], float(&[rows, columns]));
+    let bent = network.emit(map(F::Tanh), vec![Ok(own)], float(&[rows, 1]));
+    network.emit(map(F::Multiply), vec![Ok(moved), Ok(bent)], float(&[rows, columns]));
+    network.emit(map(F::Exponential), vec![Ok(bent)], float(&[rows, 1]));
+    compare(&engines(), network, &mut dice);
+}
+
+#[test]
 fn an_example_has_the_same_bits_alone_and_in_a_batch() {
     for engine in engines() {
         let input = Dice(9).tensor(&[8, 20, 48]);

@@ -192,3 +192,56 @@ fn layers_cover_all_operators_and_states_chain() {
         assert_eq!(y.as_f32(), [0.5; 6], "{most:?}");
     }
 }
+
+#[test]
+fn an_input_that_a_shape_depends_on_can_be_fixed_from_a_file_and_nothing_else_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shape.json");
+    std::fs::write(&path, "[3, 2]").unwrap();
+    let mut proto = model(vec![node("Reshape", &["x", "shape"], &["y"])], Vec::new(), 17);
+    proto.graph.as_mut().unwrap().input.push(input("shape", 7, &["2"]));
+    let engine = Engine::new(Path::Portable, 1).unwrap();
+    let with = |name: &str| {
+        let options = ImportOptions {
+            dimensions: BTreeMap::from([("batch".to_owned(), 2)]),
+            fixed: BTreeMap::from([(name.to_owned(), path.clone())]),
+            ..ImportOptions::default()
+        };
+        import_bytes(&proto.encode_to_vec(), "m", None, &engine, &options)
+    };
+    let imported = with("shape").unwrap();
+    assert_eq!(imported.input_names(), ["x"]);
+    assert_eq!(imported.graph().nodes[0].output.shape.dimensions(), [3, 2]);
+    let error = with("other").unwrap_err().to_string();
+    assert!(error.contains("other") && error.contains("not an input"), "{error}");
+    let error = import(&proto, Some(2)).unwrap_err().to_string();
+    assert!(error.contains("depends on data"), "{error}");
+}
+
+#[test]
+fn a_border_that_asks_for_much_memory_is_not_built() {
+    // One pixel, read by windows that lie far apart in padding: two output pixels along each axis.
+    let ints = |name: &str, ints: Vec<i64>| AttributeProto {
+        name: name.to_owned(),
+        ints,
+        ..AttributeProto::default()
+    };
+    let mut convolve = node("Conv", &["x", "w"], &["y"]);
+    convolve.attribute = vec![
+        ints("kernel_shape", vec![1, 1]),
+        ints("strides", vec![60_000, 60_000]),
+        ints("pads", vec![60_000, 60_000, 0, 0]),
+    ];
+    let mut kernel = weight("w", &[2.0]);
+    kernel.dims = vec![1, 1, 1, 1];
+    let mut proto = model(vec![convolve], vec![kernel], 17);
+    proto.graph.as_mut().unwrap().input = vec![input("x", 1, &["1", "1", "1", "1"])];
+    let engine = Engine::new(Path::Portable, 1).unwrap();
+    let imported =
+        import_bytes(&proto.encode_to_vec(), "m", None, &engine, &ImportOptions::default())
+            .unwrap();
+    let pixel = Tensor::from_f32(&Shape::new(&[1, 1, 1, 1]).unwrap(), vec![1.5]).unwrap();
+    let outputs = Runner::honest(&engine, &imported);
+    let outputs = outputs.infer(&HashMap::from([("x".to_owned(), pixel)])).unwrap();
+    assert_eq!(outputs["y"].as_f32(), [0.0, 0.0, 0.0, 3.0]);
+}

@@ -21,6 +21,10 @@ pub enum PackedKernel {
 /// Most taps of a kernel that is run channel by channel: one chain.
 const TAPS_MAX: usize = 256;
 
+/// Most elements of an operand with its border, beside so many times what it has itself: strides and
+/// pads of a model file must not ask for much memory. What is larger is computed by the law.
+const BORDER_MAX: (usize, usize) = (1 << 24, 4);
+
 /// Whether the fast convolution computes a node.
 pub(crate) fn is_served(node: &Node, window: &Window, groups: u32) -> bool {
     Convolution::new(node, window, groups).is_some()
@@ -50,14 +54,19 @@ impl Convolution {
         let (input, kernel) = (four(&float(0)?.shape)?, four(&float(1)?.shape)?);
         let output = four(&node.output.shape)?;
         let reach = |out: usize, stride: u32, kernel: usize, dilation: u32| {
-            (out - 1) * stride as usize + (kernel - 1) * dilation as usize + 1
+            let first = (out - 1).checked_mul(stride as usize)?;
+            first.checked_add((kernel - 1).checked_mul(dilation as usize)? + 1)
         };
         let padded = (
-            reach(output[1], window.strides.0, kernel[1], window.dilations.0),
-            reach(output[2], window.strides.1, kernel[2], window.dilations.1),
+            reach(output[1], window.strides.0, kernel[1], window.dilations.0)?,
+            reach(output[2], window.strides.1, kernel[2], window.dilations.1)?,
         );
         let groups = groups as usize;
-        let fits = kernel[0] == output[3] && kernel[3] * groups == input[3];
+        let whole = padded.0.checked_mul(padded.1)?.checked_mul(input[0] * input[3])?;
+        let own: usize = input.iter().product();
+        let fits = kernel[0] == output[3]
+            && kernel[3] * groups == input[3]
+            && whole <= BORDER_MAX.0.max(own * BORDER_MAX.1);
         fits.then_some(Self { window: *window, groups, input, kernel, output, padded })
     }
 

@@ -356,6 +356,10 @@ impl Work<'_> {
     fn write(&self, part: &Part<'_>, registers: &[Vec<f32>]) {
         let width = part.columns.len();
         for (output, shared) in self.stage.outputs.iter().zip(self.shared) {
+            // A row's one element belongs to the block of its first column.
+            if output.narrow && part.columns.start > 0 {
+                continue;
+            }
             for row in 0..part.rows.len() {
                 let to = part.rows.start + row;
                 match self.operand(Place::Register(output.register), part, registers, row) {

@@ -101,6 +101,15 @@ const GROWTH_MAX: u64 = 1 << 26;
 /// Work of one element that only the law computes, against one of a kernel.
 const LAW_COST: u64 = 256;
 
+/// The permutation that undoes another.
+pub fn inverse(permutation: &[usize]) -> Vec<usize> {
+    let mut back = vec![0; permutation.len()];
+    for (to, from) in permutation.iter().enumerate() {
+        back[*from] = to;
+    }
+    back
+}
+
 /// Aligns two shapes at the right and broadcasts them.
 ///
 /// # Errors
@@ -304,10 +313,7 @@ impl Builder {
         else {
             return Ok(None);
         };
-        let mut inverse = vec![0; permutation.len()];
-        for (axis, from) in permutation.iter().enumerate() {
-            inverse[*from] = axis;
-        }
+        let inverse = inverse(&permutation);
         let mut below = Vec::new();
         for operand in operands {
             let source = match (self.transposed(operand), operand) {
@@ -408,6 +414,16 @@ impl Builder {
         let permutation = permutation.iter().map(|axis| *axis as u32).collect();
         let operator = Operator::Transpose { permutation };
         self.emit(operator, vec![value.clone()], value.element(), shape)
+    }
+
+    /// Moves an axis behind the others; also gives the permutation that moves it back.
+    ///
+    /// # Errors
+    /// When there is no such axis.
+    pub fn axis_last(&mut self, value: &Value, axis: usize) -> Lowered<(Value, Vec<usize>)> {
+        let rank = value.rank();
+        let order: Vec<usize> = (0..rank).filter(|other| *other != axis).chain([axis]).collect();
+        Ok((self.transpose(value, &order)?, inverse(&order)))
     }
 
     /// Swaps the last two axes.

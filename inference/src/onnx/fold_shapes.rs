@@ -4,7 +4,7 @@ use protocol::graph::Operator;
 use protocol::tensor::ElementType;
 
 use super::builder::{Builder, Lowered, Value, broadcast, make_shape};
-use super::operators::{Context, Inputs, axis_of, drop_axes};
+use super::operators::{Context, Inputs, axes_of, axis_of, drop_axes};
 use super::values;
 use crate::tensor::Tensor;
 
@@ -52,20 +52,15 @@ pub(super) fn lower(
         "Transpose" => {
             let x = inputs.get(0)?;
             let permutation = match attributes.ints("perm") {
-                Some(axes) => axes
-                    .into_iter()
-                    .map(|axis| axis_of(axis, x.rank()))
-                    .collect::<Lowered<Vec<_>>>()?,
+                Some(axes) => axes_of(axes, x.rank())?,
                 None => (0..x.rank()).rev().collect(),
             };
             builder.transpose(x, &permutation)?
         }
         "Squeeze" => {
             let x = inputs.get(0)?;
-            let axes = match axes_of(inputs, context, 1)? {
-                Some(axes) => {
-                    axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<_>>()?
-                }
+            let axes = match given_axes(inputs, context, 1)? {
+                Some(axes) => axes_of(axes, x.rank())?,
                 None => (0..x.rank()).filter(|axis| x.dimensions()[*axis] == 1).collect(),
             };
             let axes: Vec<usize> = axes;
@@ -76,10 +71,9 @@ pub(super) fn lower(
         }
         "Unsqueeze" => {
             let x = inputs.get(0)?;
-            let axes = axes_of(inputs, context, 1)?.ok_or("axes are missing")?;
+            let axes = given_axes(inputs, context, 1)?.ok_or("axes are missing")?;
             let rank = x.rank() + axes.len();
-            let axes: Vec<usize> =
-                axes.into_iter().map(|axis| axis_of(axis, rank)).collect::<Lowered<_>>()?;
+            let axes: Vec<usize> = axes_of(axes, rank)?;
             let mut rest = x.dimensions().iter();
             let dimensions: Vec<u64> = (0..rank)
                 .map(
@@ -117,7 +111,11 @@ pub(super) fn sizes(values: &[i64]) -> Lowered<Vec<u64>> {
         .collect()
 }
 
-fn axes_of(inputs: &Inputs<'_>, context: &Context<'_>, index: usize) -> Lowered<Option<Vec<i64>>> {
+fn given_axes(
+    inputs: &Inputs<'_>,
+    context: &Context<'_>,
+    index: usize,
+) -> Lowered<Option<Vec<i64>>> {
     Ok(inputs.integers(index)?.or_else(|| context.attributes.ints("axes")))
 }
 
@@ -366,9 +364,7 @@ fn pad(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Low
     let attributes = &context.attributes;
     let pads = inputs.integers(1)?.or_else(|| attributes.ints("pads")).ok_or("pads are missing")?;
     let axes: Vec<usize> = match inputs.integers(3)? {
-        Some(axes) => {
-            axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<_>>()?
-        }
+        Some(axes) => axes_of(axes, x.rank())?,
         None => (0..x.rank()).collect(),
     };
     if pads.len() != 2 * axes.len() || pads.iter().any(|pad| pad.unsigned_abs() > 1 << 20) {

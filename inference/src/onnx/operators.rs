@@ -73,6 +73,11 @@ pub(super) fn axis_of(axis: i64, rank: usize) -> Lowered<usize> {
         .ok_or_else(|| format!("axis {axis} is outside rank {rank}"))
 }
 
+/// Axes counted from either end.
+pub(super) fn axes_of(axes: Vec<i64>, rank: usize) -> Lowered<Vec<usize>> {
+    axes.into_iter().map(|axis| axis_of(axis, rank)).collect()
+}
+
 fn function_of(operator: &str) -> Option<F> {
     Some(match operator {
         "Add" => F::Add,

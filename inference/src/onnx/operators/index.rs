@@ -6,7 +6,7 @@
 use protocol::graph::{Fold, MapFunction as F, Operator};
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs, axis_of, drop_axes, scatter};
+use super::{Context, Inputs, axes_of, axis_of, drop_axes, scatter};
 use crate::onnx::builder::{Builder, Lowered, Value, make_shape};
 use crate::onnx::fold_shapes::{emit_slice, expand_to, gather};
 
@@ -159,8 +159,7 @@ fn top(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Low
     within(x.shape().count().saturating_mul(size))?;
     let largest = attributes.int("largest", 1) != 0;
     let rank = x.rank();
-    let order: Vec<usize> = (0..rank).filter(|other| *other != axis).chain([axis]).collect();
-    let rows = builder.transpose(x, &order)?;
+    let (rows, back) = builder.axis_last(x, axis)?;
     let (mut across, mut down) = (rows.dimensions().to_vec(), rows.dimensions().to_vec());
     across.insert(rank - 1, 1);
     down.push(1);
@@ -187,10 +186,6 @@ fn top(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Low
     let zero = builder.scalar_of(ElementType::I64, 0.0)?;
     let marked = builder.map(F::Select, &[&hits, &theirs, &zero])?;
     let found = builder.reduce_last(Fold::Sum, &marked)?;
-    let mut back = vec![0; rank];
-    for (to, from) in order.iter().enumerate() {
-        back[*from] = to;
-    }
     let indices = builder.transpose(&found, &back)?;
     let values = gather_elements(builder, x, &indices, axis)?;
     Ok(vec![values, indices])
@@ -206,8 +201,7 @@ fn cumulate(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -
     let (exclusive, reverse) =
         (attributes.int("exclusive", 0) != 0, attributes.int("reverse", 0) != 0);
     // A new last axis runs over the terms of each sum.
-    let order: Vec<usize> = (0..rank).filter(|other| *other != axis).chain([axis]).collect();
-    let rows = builder.transpose(x, &order)?;
+    let (rows, back) = builder.axis_last(x, axis)?;
     let mut dimensions = rows.dimensions().to_vec();
     dimensions.insert(rank - 1, 1);
     let terms = builder.reshape(&rows, &dimensions)?;
@@ -218,10 +212,6 @@ fn cumulate(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -
     let zero = builder.scalar_of(x.element(), 0.0)?;
     let kept = builder.map(F::Select, &[&counts, &terms, &zero])?;
     let sums = builder.reduce_last(Fold::Sum, &kept)?;
-    let mut back = vec![0; rank];
-    for (to, from) in order.iter().enumerate() {
-        back[*from] = to;
-    }
     builder.transpose(&sums, &back)
 }
 
@@ -430,9 +420,7 @@ fn centre(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> 
     let x = inputs.get(0)?.clone();
     let wanted = inputs.integers(1)?.ok_or("the shape is missing")?;
     let axes = match context.attributes.ints("axes") {
-        Some(axes) => {
-            axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<Vec<_>>>()?
-        }
+        Some(axes) => axes_of(axes, x.rank())?,
         None => (0..x.rank()).collect(),
     };
     let (mut before, mut dimensions) = (vec![0i64; x.rank()], x.dimensions().to_vec());

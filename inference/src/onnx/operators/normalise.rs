@@ -2,7 +2,7 @@
 
 use protocol::graph::{Fold, MapFunction as F};
 
-use super::{Context, Inputs, axis_of};
+use super::{Context, Inputs, axes_of, axis_of};
 use crate::onnx::builder::{Builder, Lowered, Value};
 
 /// A parameter for each channel, against `[N, C, ..]`.
@@ -134,8 +134,7 @@ pub(super) fn mean_variance(
 ) -> Lowered<Value> {
     let x = inputs.get(0)?;
     let axes = context.attributes.ints("axes").unwrap_or(vec![0, 2, 3]);
-    let axes: Vec<usize> =
-        axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<_>>()?;
+    let axes: Vec<usize> = axes_of(axes, x.rank())?;
     standardise(builder, x, &axes, 1e-9)
 }
 
@@ -190,13 +189,10 @@ pub(super) fn local_response(
     let shape = crate::onnx::builder::make_shape(&[channels as u64, channels as u64])?;
     let near = crate::tensor::Tensor::from_f32(&shape, near).map(Value::Constant);
     let near = near.ok_or("one number for each pair of channels")?;
-    let order: Vec<usize> = [0].into_iter().chain(2..x.rank()).chain([1]).collect();
-    let moved = builder.transpose(&squares, &order)?;
+    let (moved, back) = builder.axis_last(&squares, 1)?;
     let rows = builder.reshape(&moved, &[x.shape().count() / channels as u64, channels as u64])?;
     let sums = builder.contract(&rows, &near)?;
     let sums = builder.reshape(&sums, moved.dimensions())?;
-    let mut back = vec![0; x.rank()];
-    order.iter().enumerate().for_each(|(to, from)| back[*from] = to);
     let sums = builder.transpose(&sums, &back)?;
     let (factor, bias) =
         (builder.scalar(alpha / size as f32)?, builder.scalar(attributes.float("bias", 1.0))?);

@@ -3,7 +3,7 @@
 use protocol::graph::{Fold, MapFunction as F};
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs, axis_of, drop_axes, fold_axes};
+use super::{Context, Inputs, axes_of, drop_axes, fold_axes};
 use crate::onnx::builder::{Builder, Lowered, Value};
 
 pub(super) fn reduction(
@@ -21,8 +21,7 @@ pub(super) fn reduction(
     };
     let axes: Vec<usize> = match given.filter(|axes| !axes.is_empty()) {
         Some(axes) => {
-            let mut found: Vec<usize> =
-                axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<_>>()?;
+            let mut found: Vec<usize> = axes_of(axes, x.rank())?;
             found.sort_unstable();
             found.dedup();
             found

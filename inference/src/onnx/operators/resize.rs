@@ -4,7 +4,7 @@
 
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs, axis_of};
+use super::{Context, Inputs, axes_of};
 use crate::onnx::builder::{Builder, Lowered, Value, make_shape};
 use crate::onnx::fold_shapes::gather;
 use crate::tensor::Tensor;
@@ -61,9 +61,7 @@ pub(super) fn resize(
     let scales = scales.filter(|scales: &Vec<f64>| !scales.is_empty());
     let wanted = if old { None } else { inputs.integers(3)? };
     let axes = match attributes.ints("axes") {
-        Some(axes) => {
-            axes.into_iter().map(|axis| axis_of(axis, x.rank())).collect::<Lowered<Vec<_>>>()?
-        }
+        Some(axes) => axes_of(axes, x.rank())?,
         None => (0..x.rank()).collect(),
     };
     let given = scales.as_ref().map(Vec::len).or(wanted.as_ref().map(Vec::len));
@@ -185,8 +183,7 @@ fn along(
     let shape = make_shape(&[one.output, one.size])?;
     let matrix = Tensor::from_f32(&shape, matrix).map(Value::Constant).ok_or("coefficients")?;
     let rank = value.rank();
-    let order: Vec<usize> = (0..rank).filter(|other| *other != axis).chain([axis]).collect();
-    let moved = builder.transpose(value, &order)?;
+    let (moved, back) = builder.axis_last(value, axis)?;
     let outer: u64 = moved.dimensions()[..rank - 1].iter().product();
     let rows = builder.reshape(&moved, &[outer, one.size])?;
     let mut product = builder.contract(&rows, &matrix)?;
@@ -198,10 +195,6 @@ fn along(
     let mut dimensions = moved.dimensions()[..rank - 1].to_vec();
     dimensions.push(one.output);
     let product = builder.reshape(&product, &dimensions)?;
-    let mut back = vec![0; rank];
-    for (to, from) in order.iter().enumerate() {
-        back[*from] = to;
-    }
     builder.transpose(&product, &back)
 }
 
