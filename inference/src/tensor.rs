@@ -10,7 +10,7 @@ use protocol::numerics::store;
 use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType};
 use rayon::prelude::*;
 
-use crate::kernels::{Path, hash_many};
+use crate::kernels::{Message, Path, hash_many};
 
 /// A tensor whose elements lie in row-major order, every one a stored value.
 #[derive(Clone, Debug)]
@@ -274,10 +274,12 @@ fn hash_leaves<'a, C: Commitment>(
     if !is_keccak::<C>() {
         return chunks.map(|chunk| C::leaf(&leaf_of(element, chunk))).collect();
     }
-    let leaves: Vec<LeafBytes> = chunks.map(|chunk| leaf_of(element, chunk)).collect();
+    let leaves: Vec<&[u8]> = chunks.collect();
     let mut hashes = vec![Digest::default(); leaves.len()];
-    let path = Path::detect();
-    hash_many(path, Tag::Leaf, leaves.as_flattened(), protocol::tensor::LEAF_BYTES, &mut hashes);
+    let reversed = if cfg!(target_endian = "little") { element.bytes() } else { 1 };
+    let message =
+        Message { tag: Tag::Leaf, body: protocol::tensor::LEAF_BYTES, element: reversed };
+    hash_many(Path::detect(), message, &leaves, &mut hashes);
     hashes
 }
 
@@ -303,7 +305,9 @@ fn hash_level<C: Commitment>(level: &[Digest], group: usize, height: u32) -> Vec
         })
         .collect();
     let mut hashes = vec![Digest::default(); bodies.len()];
-    hash_many(Path::detect(), Tag::Node, bodies.as_flattened(), 64, &mut hashes);
+    let bodies: Vec<&[u8]> = bodies.iter().map(<[u8; 64]>::as_slice).collect();
+    let message = Message { tag: Tag::Node, body: 64, element: 1 };
+    hash_many(Path::detect(), message, &bodies, &mut hashes);
     hashes
 }
 

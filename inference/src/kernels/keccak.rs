@@ -46,8 +46,9 @@ const ROUNDS: [u64; 24] = [
 trait Lanes: Copy {
     /// Words of one vector.
     const COUNT: usize;
-    /// The words of several messages at the same place.
-    fn gather(word: impl Fn(usize) -> u64) -> Self;
+    /// From `COUNT` words at `first` of each message: the vector of first words, of second words, ….
+    fn columns(messages: &[Padded; 8], first: usize) -> [Self; 8];
+    fn zero() -> Self;
     fn splat(word: u64) -> Self;
     fn word(self, lane: usize) -> u64;
     fn xor(self, other: Self) -> Self;
@@ -57,6 +58,14 @@ trait Lanes: Copy {
     fn chi(self, b: Self, c: Self) -> Self;
     fn rotated(self, left: u32) -> Self;
 }
+
+/// What two permutations absorb, and what a vector reads behind it.
+const PADDED_BYTES: usize = 2 * RATE + 64;
+
+/// A message as it is absorbed: the tag, the body, 0x01, zeros, and 0x80 in the last byte.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Padded([u8; PADDED_BYTES]);
 
 #[inline(always)]
 fn permute<L: Lanes>(state: &mut [L; 25]) {
@@ -86,53 +95,64 @@ fn permute<L: Lanes>(state: &mut [L; 25]) {
     }
 }
 
-/// A word of a padded message: the tag, the body, 0x01, zeros, and 0x80 in the last byte.
-/// As [`word_of`], byte by byte: where the body begins or ends.
-#[inline(never)]
-fn edge_word(tag: Tag, body: &[u8], word: usize, words: usize) -> u64 {
-    let first = word * 8;
-    let byte = |at: usize| match at.checked_sub(1) {
-        None => tag as u8,
-        Some(at) if at < body.len() => body[at],
-        Some(at) => u8::from(at == body.len()),
-    };
-    let bytes: [u8; 8] = core::array::from_fn(|place| byte(first + place));
-    let end = if word + 1 == words { 0x80 << 56 } else { 0 };
-    u64::from_le_bytes(bytes) ^ end
+/// What many messages have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// The byte before the body.
+    pub tag: Tag,
+    /// Bytes of a body; a shorter one is followed by zeros.
+    pub body: usize,
+    /// Bytes of the elements a body consists of, which are hashed last byte first: 1, 4 or 8.
+    pub element: usize,
+}
+
+impl Message {
+    fn permutations(self) -> usize {
+        (self.body + 1) / RATE + 1
+    }
+
+    #[inline(always)]
+    fn write(self, body: &[u8], to: &mut [u8]) {
+        match self.element {
+            4 => reverse::<4>(body, to),
+            8 => reverse::<8>(body, to),
+            _ => to[..body.len()].copy_from_slice(body),
+        }
+    }
+
+    /// Writes the padded message of a body into zeros.
+    #[inline(always)]
+    fn pad(self, body: &[u8], to: &mut Padded) {
+        to.0[0] = self.tag as u8;
+        self.write(body, &mut to.0[1..]);
+        to.0[1 + self.body] = 1;
+        to.0[self.permutations() * RATE - 1] ^= 0x80;
+    }
 }
 
 #[inline(always)]
-fn word_of(tag: Tag, body: &[u8], word: usize, words: usize) -> u64 {
-    let first = word * 8;
-    if first > 0
-        && let Some(whole) = body.get(first - 1..first + 7).and_then(|part| part.first_chunk())
-    {
-        return u64::from_le_bytes(*whole);
+fn reverse<const WIDTH: usize>(from: &[u8], to: &mut [u8]) {
+    let (from, to) = (from.as_chunks::<WIDTH>().0, to.as_chunks_mut::<WIDTH>().0);
+    for (from, to) in from.iter().zip(to) {
+        *to = *from;
+        to.reverse();
     }
-    if first == 0
-        && let Some(start) = body.first_chunk::<8>()
-    {
-        return u64::from_le_bytes(*start) << 8 | u64::from(tag as u8);
-    }
-    if first > body.len() + 1 {
-        return if word + 1 == words { 0x80 << 56 } else { 0 };
-    }
-    edge_word(tag, body, word, words)
 }
 
-/// Hashes up to `L::COUNT` messages of a tag and `body` bytes each.
+/// Hashes up to `L::COUNT` messages.
 #[inline(always)]
-fn hash_lanes<L: Lanes>(tag: Tag, bodies: &[u8], body: usize, out: &mut [Digest]) {
-    let blocks = (body + 1) / RATE + 1;
-    let last = out.len().min(L::COUNT) - 1;
-    let message = |lane: usize| &bodies[lane.min(last) * body..][..body];
-    let messages: [&[u8]; 8] = core::array::from_fn(message);
-    let mut state = [L::splat(0); 25];
-    for block in 0..blocks {
-        for word in 0..RATE / 8 {
-            let at = block * (RATE / 8) + word;
-            let words = L::gather(|lane| word_of(tag, messages[lane], at, blocks * (RATE / 8)));
-            state[word] = state[word].xor(words);
+fn hash_lanes<L: Lanes>(message: Message, bodies: &[&[u8]], out: &mut [Digest]) {
+    let mut padded = [Padded([0; PADDED_BYTES]); 8];
+    for (body, padded) in bodies.iter().zip(padded.iter_mut()).take(L::COUNT) {
+        message.pad(body, padded);
+    }
+    let mut state = [L::zero(); 25];
+    for block in 0..message.permutations() {
+        for first in (0..RATE / 8).step_by(L::COUNT) {
+            let words = L::columns(&padded, block * (RATE / 8) + first);
+            for (state, word) in state[first..RATE / 8].iter_mut().zip(words).take(L::COUNT) {
+                *state = state.xor(word);
+            }
         }
         permute(&mut state);
     }
@@ -143,23 +163,25 @@ fn hash_lanes<L: Lanes>(tag: Tag, bodies: &[u8], body: usize, out: &mut [Digest]
     }
 }
 
-/// Hash of each body of `body` bytes under a tag.
+/// Hash of each body under a tag.
 ///
 /// # Panics
-/// When there is not one digest for each body, or a body is longer than a leaf.
-pub fn hash_many(path: Path, tag: Tag, bodies: &[u8], body: usize, out: &mut [Digest]) {
-    assert_eq!(bodies.len(), body * out.len(), "one digest for each body");
-    assert!(body + 2 <= 2 * RATE, "bodies are as long as a leaf at most");
+/// When there is not one digest for each body, or a body is longer than said or than a leaf.
+pub fn hash_many(path: Path, message: Message, bodies: &[&[u8]], out: &mut [Digest]) {
+    assert_eq!(bodies.len(), out.len(), "one digest for each body");
+    assert!(message.body + 2 <= 2 * RATE, "bodies are as long as a leaf at most");
+    let fits = |body: &&[u8]| body.len() <= message.body && body.len() % message.element == 0;
+    assert!(bodies.iter().all(fits), "bodies are of whole elements and not longer than said");
     let (mut done, count) = (0, out.len());
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
-        fn four(tag: Tag, bodies: &[u8], body: usize, out: &mut [Digest]) {
-            hash_lanes::<x86::Four>(tag, bodies, body, out);
+        fn four(message: Message, bodies: &[&[u8]], out: &mut [Digest]) {
+            hash_lanes::<x86::Four>(message, bodies, out);
         }
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2")]
-        fn eight(tag: Tag, bodies: &[u8], body: usize, out: &mut [Digest]) {
-            hash_lanes::<x86::Eight>(tag, bodies, body, out);
+        fn eight(message: Message, bodies: &[&[u8]], out: &mut [Digest]) {
+            hash_lanes::<x86::Eight>(message, bodies, out);
         }
         let width = match path {
             Path::Avx512 => 8,
@@ -168,19 +190,21 @@ pub fn hash_many(path: Path, tag: Tag, bodies: &[u8], body: usize, out: &mut [Di
         };
         // Two messages side by side are cheaper than one behind the other already.
         while width <= 8 && out.len() - done >= 2 {
-            let (bodies, out) = (&bodies[done * body..], &mut out[done..]);
+            let (bodies, out) = (&bodies[done..], &mut out[done..]);
             match path {
                 // SAFETY: the CPU was asked for these features when the path was chosen.
-                Path::Avx512 => unsafe { eight(tag, bodies, body, out) },
+                Path::Avx512 => unsafe { eight(message, bodies, out) },
                 // SAFETY: as above.
-                _ => unsafe { four(tag, bodies, body, out) },
+                _ => unsafe { four(message, bodies, out) },
             }
             done = (done + width).min(count);
         }
     }
     let _ = (path, count);
-    for (bytes, out) in bodies.chunks_exact(body).zip(out).skip(done) {
-        *out = Keccak::tagged(tag, &[bytes]);
+    for (bytes, out) in bodies.iter().zip(out).skip(done) {
+        let mut body = [0; 2 * RATE];
+        message.write(bytes, &mut body);
+        *out = Keccak::tagged(message.tag, &[&body[..message.body]]);
     }
 }
 
@@ -188,7 +212,7 @@ pub fn hash_many(path: Path, tag: Tag, bodies: &[u8], body: usize, out: &mut [Di
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::Lanes;
+    use super::{Lanes, Padded};
 
     #[derive(Clone, Copy)]
     pub(super) struct Eight(__m512i);
@@ -198,9 +222,38 @@ mod x86 {
         const COUNT: usize = 8;
 
         #[inline(always)]
-        fn gather(word: impl Fn(usize) -> u64) -> Self {
-            let words: [u64; 8] = core::array::from_fn(word);
-            Self(unsafe { _mm512_loadu_si512(words.as_ptr().cast()) })
+        fn columns(messages: &[Padded; 8], first: usize) -> [Self; 8] {
+            let rows: [__m512i; 8] = core::array::from_fn(|lane| {
+                let words = &messages[lane].0[8 * first..][..64];
+                // SAFETY: 64 bytes are there.
+                unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+            });
+            // Words of two messages side by side, then pairs of them, then fours.
+            let pairs: [__m512i; 8] = core::array::from_fn(|at| unsafe {
+                let (a, b) = (rows[at & !1], rows[at | 1]);
+                if at % 2 == 0 { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
+            });
+            // fours[h][p]: messages 4h to 4h + 3, words p and p + 4 (h picks the messages).
+            let four = |half: usize, parity: usize, high: bool| unsafe {
+                let (a, b) = (pairs[4 * half + parity], pairs[4 * half + 2 + parity]);
+                match high {
+                    false => _mm512_shuffle_i64x2::<0x88>(a, b),
+                    true => _mm512_shuffle_i64x2::<0xDD>(a, b),
+                }
+            };
+            core::array::from_fn(|word| unsafe {
+                let (parity, high, last) = (word % 2, word / 2 % 2 == 1, word / 4 == 1);
+                let (a, b) = (four(0, parity, high), four(1, parity, high));
+                Self(match last {
+                    false => _mm512_shuffle_i64x2::<0x88>(a, b),
+                    true => _mm512_shuffle_i64x2::<0xDD>(a, b),
+                })
+            })
+        }
+
+        #[inline(always)]
+        fn zero() -> Self {
+            Self(unsafe { _mm512_setzero_si512() })
         }
 
         #[inline(always)]
@@ -244,9 +297,33 @@ mod x86 {
         const COUNT: usize = 4;
 
         #[inline(always)]
-        fn gather(word: impl Fn(usize) -> u64) -> Self {
-            let words: [u64; 4] = core::array::from_fn(word);
-            Self(unsafe { _mm256_loadu_si256(words.as_ptr().cast()) })
+        fn columns(messages: &[Padded; 8], first: usize) -> [Self; 8] {
+            let rows: [__m256i; 4] = core::array::from_fn(|lane| {
+                let words = &messages[lane].0[8 * first..][..32];
+                // SAFETY: 32 bytes are there.
+                unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+            });
+            core::array::from_fn(|word| unsafe {
+                let (a, b) = match word % 2 {
+                    0 => (
+                        _mm256_unpacklo_epi64(rows[0], rows[1]),
+                        _mm256_unpacklo_epi64(rows[2], rows[3]),
+                    ),
+                    _ => (
+                        _mm256_unpackhi_epi64(rows[0], rows[1]),
+                        _mm256_unpackhi_epi64(rows[2], rows[3]),
+                    ),
+                };
+                Self(match word / 2 % 2 {
+                    0 => _mm256_permute2x128_si256::<0x20>(a, b),
+                    _ => _mm256_permute2x128_si256::<0x31>(a, b),
+                })
+            })
+        }
+
+        #[inline(always)]
+        fn zero() -> Self {
+            Self(unsafe { _mm256_setzero_si256() })
         }
 
         #[inline(always)]
@@ -295,23 +372,35 @@ mod tests {
     #[test]
     fn hashes_side_by_side_are_the_protocols() {
         for path in Path::available() {
-            for body in [0usize, 1, 7, 32, 64, 134, 135, 136, 255, 256] {
+            for (body, element) in
+                [(1usize, 1), (7, 1), (32, 8), (64, 1), (64, 4), (134, 1), (135, 1), (136, 4)]
+                    .into_iter()
+                    .chain([(255, 1), (256, 1), (256, 4), (256, 8)])
+            {
                 for count in [1usize, 3, 4, 7, 8, 9, 17, 40] {
-                    let bodies: Vec<u8> =
-                        (0..body * count).map(|at| (at * 31 + at / 256) as u8).collect();
-                    let mut out = vec![Digest::default(); count];
-                    if body > 0 {
-                        hash_many(path, Tag::Leaf, &bodies, body, &mut out);
-                        for (bytes, found) in bodies.chunks_exact(body).zip(&out) {
-                            assert_eq!(
-                                *found,
-                                Keccak::tagged(Tag::Leaf, &[bytes]),
-                                "{path:?} {body}"
-                            );
-                        }
-                    }
+                    compare(path, body, element, count);
                 }
             }
+        }
+    }
+
+    /// Every third body is shorter than the others.
+    fn compare(path: Path, body: usize, element: usize, count: usize) {
+        let bytes: Vec<u8> = (0..body * count).map(|at| (at * 31 + at / 256) as u8).collect();
+        let length = |at: usize| if at % 3 == 2 { body / element / 2 * element } else { body };
+        let bodies: Vec<&[u8]> = bytes
+            .chunks_exact(body)
+            .enumerate()
+            .map(|(at, bytes)| &bytes[..length(at)])
+            .collect();
+        let mut out = vec![Digest::default(); count];
+        hash_many(path, Message { tag: Tag::Leaf, body, element }, &bodies, &mut out);
+        for (bytes, found) in bodies.iter().zip(&out) {
+            let mut whole = bytes.to_vec();
+            whole.chunks_exact_mut(element).for_each(<[u8]>::reverse);
+            whole.resize(body, 0);
+            let expected = Keccak::tagged(Tag::Leaf, &[&whole]);
+            assert_eq!(*found, expected, "{path:?} {body} {element}");
         }
     }
 }

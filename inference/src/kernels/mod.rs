@@ -19,7 +19,7 @@ mod vector;
 pub use arithmetic::{Fused, Portable};
 pub use contract::{LeftRows, PANEL, PackedRows, Panels, Piece, Pieces, contract};
 pub use depthwise::depthwise;
-pub use keccak::hash_many;
+pub use keccak::{Message, hash_many};
 pub use map::{Unary, map_unary};
 pub use pool::pool_window;
 pub use reduce::reduce_rows;
