@@ -277,8 +277,7 @@ fn hash_leaves<'a, C: Commitment>(
     let leaves: Vec<&[u8]> = chunks.collect();
     let mut hashes = vec![Digest::default(); leaves.len()];
     let reversed = if cfg!(target_endian = "little") { element.bytes() } else { 1 };
-    let message =
-        Message { tag: Tag::Leaf, body: protocol::tensor::LEAF_BYTES, element: reversed };
+    let message = Message { tag: Tag::Leaf, body: protocol::tensor::LEAF_BYTES, element: reversed };
     hash_many(Path::detect(), message, &leaves, &mut hashes);
     hashes
 }

@@ -219,6 +219,52 @@ fn an_input_that_a_shape_depends_on_can_be_fixed_from_a_file_and_nothing_else_ca
 }
 
 #[test]
+fn lists_without_elements_fold_in_shape_arithmetic_and_are_never_data() {
+    // As exporters unfold a last axis: [dimensions before] + [sizes] + [dimensions behind], the last
+    // of which there are none; and a scalar's shape.
+    let integers = |name: &str, values: &[i64]| TensorProto {
+        name: name.to_owned(),
+        data_type: 7,
+        dims: vec![values.len() as i64],
+        int64_data: values.to_vec(),
+        ..TensorProto::default()
+    };
+    let nodes = vec![
+        node("Shape", &["x"], &["shape"]),
+        node("Slice", &["shape", "zero", "one"], &["before"]),
+        node("Slice", &["shape", "two", "last"], &["behind"]),
+        node("Cast", &["behind"], &["behind_cast"]),
+        node("Concat", &["before", "sizes", "behind_cast"], &["wanted"]),
+        node("Reshape", &["x", "wanted"], &["unfolded"]),
+        node("ConstantOfShape", &["none"], &["nothing"]),
+        node("Add", &["unfolded", "nothing"], &["y"]),
+    ];
+    let mut nodes = nodes;
+    for (index, to) in [(3, 7), (4, 0)] {
+        nodes[index].attribute.push(AttributeProto {
+            name: if to == 7 { "to" } else { "axis" }.to_owned(),
+            i: to,
+            ..AttributeProto::default()
+        });
+    }
+    let weights = vec![
+        integers("zero", &[0]),
+        integers("one", &[1]),
+        integers("two", &[2]),
+        integers("last", &[i64::MAX]),
+        integers("sizes", &[3, 1]),
+        integers("none", &[]),
+    ];
+    let mut proto = model(nodes, weights, 17);
+    let imported = import(&proto, Some(4)).unwrap();
+    assert_eq!(imported.graph().nodes.last().unwrap().output.shape.dimensions(), [4, 3, 1]);
+    let last = proto.graph.as_mut().unwrap().node.last_mut().unwrap();
+    *last = node("Add", &["x", "behind"], &["y"]);
+    let error = import(&proto, Some(4)).unwrap_err().to_string();
+    assert!(error.contains("input 1 has no elements"), "{error}");
+}
+
+#[test]
 fn a_border_that_asks_for_much_memory_is_not_built() {
     // One pixel, read by windows that lie far apart in padding: two output pixels along each axis.
     let ints = |name: &str, ints: Vec<i64>| AttributeProto {

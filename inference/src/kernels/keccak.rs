@@ -388,11 +388,8 @@ mod tests {
     fn compare(path: Path, body: usize, element: usize, count: usize) {
         let bytes: Vec<u8> = (0..body * count).map(|at| (at * 31 + at / 256) as u8).collect();
         let length = |at: usize| if at % 3 == 2 { body / element / 2 * element } else { body };
-        let bodies: Vec<&[u8]> = bytes
-            .chunks_exact(body)
-            .enumerate()
-            .map(|(at, bytes)| &bytes[..length(at)])
-            .collect();
+        let bodies: Vec<&[u8]> =
+            bytes.chunks_exact(body).enumerate().map(|(at, bytes)| &bytes[..length(at)]).collect();
         let mut out = vec![Digest::default(); count];
         hash_many(path, Message { tag: Tag::Leaf, body, element }, &bodies, &mut out);
         for (bytes, found) in bodies.iter().zip(&out) {

@@ -289,6 +289,15 @@ fn split(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> L
 }
 
 fn slice(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Lowered<Value> {
+    let (starts, steps, dimensions) = slice_of(inputs, context)?.ok_or("the slice is empty")?;
+    emit_slice(builder, inputs.get(0)?, starts, steps, &dimensions)
+}
+
+/// Starts, steps and sizes of a slice along all axes; `None` when nothing is left.
+pub(super) fn slice_of(
+    inputs: &Inputs<'_>,
+    context: &Context<'_>,
+) -> Lowered<Option<(Vec<i64>, Vec<i64>, Vec<u64>)>> {
     let x = inputs.get(0)?;
     let attributes = &context.attributes;
     let list = |index: usize, name: &str| -> Lowered<Option<Vec<i64>>> {
@@ -316,12 +325,12 @@ fn slice(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> L
         };
         let distance = if step > 0 { end - start } else { start - end };
         if distance <= 0 {
-            return Err("the slice is empty".to_owned());
+            return Ok(None);
         }
         (starts[axis], steps[axis]) = (start, step);
         dimensions[axis] = (distance as u64).div_ceil(step.unsigned_abs());
     }
-    emit_slice(builder, x, starts, steps, &dimensions)
+    Ok(Some((starts, steps, dimensions)))
 }
 
 pub(super) fn gather(

@@ -10,6 +10,7 @@ use protocol::tensor::TensorType;
 
 use super::attributes::Attributes;
 use super::builder::{Builder, Draft, Value, make_shape};
+use super::empty::{self, Known};
 use super::error::ImportError;
 use super::operators::{Context, Inputs, lower};
 use super::proto::{DimensionValue, GraphProto, ModelProto, NodeProto, ValueInfoProto};
@@ -138,6 +139,10 @@ fn input_type(info: &ValueInfoProto, options: &ImportOptions) -> Result<TensorTy
     Ok(TensorType { element, shape })
 }
 
+fn constant(tensor: Tensor) -> Known {
+    Known::Value(Value::Constant(tensor))
+}
+
 type LoweredGraph = (Builder, Vec<(String, Value)>, Vec<String>);
 
 fn lower_graph(
@@ -147,14 +152,18 @@ fn lower_graph(
     engine: &Engine,
     options: &ImportOptions,
 ) -> Result<LoweredGraph, ImportError> {
-    let mut known: HashMap<String, Value> = HashMap::new();
+    let mut known: HashMap<String, Known> = HashMap::new();
     for proto in std::mem::take(&mut graph.initializer) {
+        if empty::is_empty(&proto) {
+            known.insert(proto.name, Known::Empty);
+            continue;
+        }
         let tensor = values::tensor(&proto, folder)
             .map_err(|reason| value_error("initializer", &proto.name, reason))?;
         if tensor.as_f32().iter().any(|value| !value.is_finite()) {
             return Err(value_error("initializer", &proto.name, "weights must be finite"));
         }
-        known.insert(proto.name, Value::Constant(tensor));
+        known.insert(proto.name, constant(tensor));
     }
     // Who reads a constant last lets go of it.
     let last_use = last_uses(&graph);
@@ -164,7 +173,7 @@ fn lower_graph(
         let wanted = [(name.clone(), input_type(info, options)?)];
         let read = read_tensors(path, &wanted)
             .map_err(|error| value_error("input", name, error.to_string()))?;
-        known.extend(read.into_iter().map(|(name, tensor)| (name, Value::Constant(tensor))));
+        known.extend(read.into_iter().map(|(name, tensor)| (name, constant(tensor))));
     }
     let mut input_names = Vec::new();
     let mut input_types = Vec::new();
@@ -175,7 +184,7 @@ fn lower_graph(
     let mut builder = Builder::new(engine.clone(), input_types);
     for (index, name) in input_names.iter().enumerate() {
         if let Some(value) = builder.input(index) {
-            known.insert(name.clone(), value);
+            known.insert(name.clone(), Known::Value(value));
         }
     }
     for (number, node) in graph.node.iter().enumerate() {
@@ -189,7 +198,8 @@ fn lower_graph(
     let mut outputs = Vec::new();
     for info in &graph.output {
         let fail = |reason: &str| value_error("output", &info.name, reason);
-        let value = known.get(&info.name).ok_or_else(|| fail("no node writes it"))?.clone();
+        let value = known.get(&info.name).ok_or_else(|| fail("no node writes it"))?;
+        let value = value.value().ok_or_else(|| fail("has no elements"))?.clone();
         builder.set_origin(&info.name);
         let value = match value {
             Value::Constant(_) => builder.at_run_time(&value).map_err(|reason| fail(&reason))?,
@@ -234,7 +244,7 @@ fn last_uses(graph: &GraphProto) -> HashMap<String, usize> {
 
 fn lower_node(
     builder: &mut Builder,
-    known: &mut HashMap<String, Value>,
+    known: &mut HashMap<String, Known>,
     node: &NodeProto,
     number: usize,
     opset: i64,
@@ -267,7 +277,7 @@ fn lower_node(
         });
     }
     if node.op_type == "If" {
-        let condition = inputs.first().and_then(Option::as_ref);
+        let condition = inputs.first().and_then(Option::as_ref).and_then(Known::value);
         return lower_branch(builder, known, node, condition, opset).map_err(|error| match error {
             ImportError::Graph { reason } => fail(reason),
             other => other,
@@ -276,12 +286,18 @@ fn lower_node(
     builder.set_origin(&label);
     let outputs = node.output.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     let context = Context { attributes: Attributes(node), opset, outputs };
-    let values = lower(builder, &node.op_type, &Inputs::new(&inputs), &context).map_err(fail)?;
+    let inputs = Inputs::new(&inputs);
+    let list = empty::lower(builder, &node.op_type, &inputs, &context).map_err(fail)?;
+    if let (Some(list), Some(name)) = (list, node.output.first()) {
+        known.insert(name.clone(), list);
+        return Ok(());
+    }
+    let values = lower(builder, &node.op_type, &inputs, &context).map_err(fail)?;
     if values.len() < outputs {
         return Err(fail(format!("only {} of its outputs are supported", values.len())));
     }
     for (name, value) in node.output.iter().zip(values) {
-        known.insert(name.clone(), value);
+        known.insert(name.clone(), Known::Value(value));
     }
     Ok(())
 }
@@ -289,7 +305,7 @@ fn lower_node(
 /// A condition that is known now leaves one branch, which sees everything around it.
 fn lower_branch(
     builder: &mut Builder,
-    known: &mut HashMap<String, Value>,
+    known: &mut HashMap<String, Known>,
     node: &NodeProto,
     condition: Option<&Value>,
     opset: i64,
@@ -304,9 +320,13 @@ fn lower_branch(
     let branch = branch.ok_or_else(|| fail("a branch is missing"))?;
     let mut inner = known.clone();
     for proto in &branch.initializer {
+        if empty::is_empty(proto) {
+            inner.insert(proto.name.clone(), Known::Empty);
+            continue;
+        }
         let tensor = values::tensor(proto, None)
             .map_err(|reason| value_error("initializer", &proto.name, reason))?;
-        inner.insert(proto.name.clone(), Value::Constant(tensor));
+        inner.insert(proto.name.clone(), constant(tensor));
     }
     for (number, node) in branch.node.iter().enumerate() {
         lower_node(builder, &mut inner, node, number, opset)?;

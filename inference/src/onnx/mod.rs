@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod builder;
+mod empty;
 pub mod error;
 mod fold_shapes;
 mod import;

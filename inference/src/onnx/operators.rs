@@ -5,6 +5,7 @@ use protocol::tensor::ElementType;
 
 use super::attributes::Attributes;
 use super::builder::{Builder, Lowered, Value};
+use super::empty::Known;
 use super::fold_shapes;
 use super::values;
 
@@ -22,30 +23,40 @@ mod window;
 
 /// The inputs of a node; absent optional ones are `None`.
 pub(super) struct Inputs<'a> {
-    values: &'a [Option<Value>],
+    values: &'a [Option<Known>],
 }
 
 impl<'a> Inputs<'a> {
-    pub(super) fn new(values: &'a [Option<Value>]) -> Self {
+    pub(super) fn new(values: &'a [Option<Known>]) -> Self {
         Self { values }
     }
 
     pub(super) fn get(&self, index: usize) -> Lowered<&'a Value> {
-        self.optional(index).ok_or_else(|| format!("input {index} is missing"))
+        self.optional(index).ok_or_else(|| match self.is_empty(index) {
+            true => format!("input {index} has no elements"),
+            false => format!("input {index} is missing"),
+        })
     }
 
+    /// An input; an empty list counts as absent, as some exporters write it.
     pub(super) fn optional(&self, index: usize) -> Option<&'a Value> {
-        self.values.get(index).and_then(Option::as_ref)
+        self.values.get(index).and_then(Option::as_ref).and_then(Known::value)
     }
 
+    /// Whether an input is a list without elements.
+    pub(super) fn is_empty(&self, index: usize) -> bool {
+        matches!(self.values.get(index), Some(Some(Known::Empty)))
+    }
+
+    /// All that have elements.
     pub(super) fn all(&self) -> impl Iterator<Item = &'a Value> {
-        self.values.iter().flatten()
+        self.values.iter().flatten().filter_map(Known::value)
     }
 
     /// An input that must be known when the model is imported.
     pub(super) fn integers(&self, index: usize) -> Lowered<Option<Vec<i64>>> {
         let Some(value) = self.optional(index) else {
-            return Ok(None);
+            return Ok(self.is_empty(index).then(Vec::new));
         };
         let known = value.constant().and_then(|tensor| tensor.integers());
         known.map(Some).ok_or_else(|| {
