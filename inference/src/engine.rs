@@ -4,6 +4,7 @@
 //! contraction, convolution, reductions and elementary functions are the kernels'. What neither
 //! serves (integers, rare functions) is computed by the law itself, slower and by definition right.
 
+mod integers;
 mod movement;
 mod window;
 
@@ -181,7 +182,10 @@ impl Engine {
     fn map(&self, node: &Node, function: MapFunction, operands: &[&Tensor]) -> Option<Tensor> {
         use MapFunction as F;
         let floats = operands.last()?.kind().element == ElementType::F32;
-        if !floats || matches!(function, F::Cast | F::Sign | F::IsNan) {
+        if !floats || function == F::Cast {
+            return integers::map(node, function, operands);
+        }
+        if matches!(function, F::Sign | F::IsNan) {
             return None;
         }
         let unary = match function {

@@ -181,12 +181,11 @@ fn flatten(
             }
             u64::from(number.to_bits())
         }
-        ElementType::I64 => value.as_i64().ok_or_else(wrong)? as u64,
-        ElementType::I32 => {
-            let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
-            u64::from(number.ok_or_else(wrong)? as u32)
-        }
         ElementType::Bool => u64::from(value.as_bool().ok_or_else(wrong)?),
+        _ => {
+            let stored = value.as_i64().and_then(|number| element.from_integer(number));
+            stored.ok_or_else(wrong)?
+        }
     });
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Our own, because the reader we tried first (npyz 0.9.1) did not return on a hostile header.
 //! Source of the format: NumPy Enhancement Proposal 1.
 
-use protocol::tensor::{ElementType, Shape};
+use protocol::tensor::{ElementType, Shape, TensorType};
 
 use crate::tensor::Tensor;
 
@@ -78,9 +78,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
         "<i4" => ElementType::I32,
         "<i8" => ElementType::I64,
         "|b1" => ElementType::Bool,
+        "|i1" => ElementType::I8,
+        "|u1" => ElementType::U8,
+        "<i2" => ElementType::I16,
+        "<u2" => ElementType::U16,
+        "<u4" => ElementType::U32,
         other => {
             return Err(format!(
-                "element type {other} is not supported; save as float32, int64, int32 or bool"
+                "element type {other} is not supported; save as float32, bool or integers \
+                 of up to 32 bits, or int64"
             ));
         }
     };
@@ -97,10 +103,18 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
     }
     let tensor = match element {
         ElementType::F32 => Tensor::from_f32(&shape, elements!(f32)),
-        ElementType::I32 => Tensor::from_i32(&shape, elements!(i32)),
         ElementType::I64 => Tensor::from_i64(&shape, elements!(i64)),
         ElementType::Bool => {
             Tensor::from_bool(&shape, body.iter().map(|byte| *byte != 0).collect())
+        }
+        element => {
+            let bits = |bytes: &[u8]| {
+                let mut whole = [0; 8];
+                whole.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                u64::from_le_bytes(whole)
+            };
+            let bits: Vec<u64> = body.chunks_exact(element.bytes()).map(bits).collect();
+            Tensor::from_bits(&TensorType { element, shape }, &bits)
         }
     };
     tensor.ok_or_else(wrong)
@@ -114,6 +128,11 @@ pub(crate) fn write(tensor: &Tensor) -> Vec<u8> {
         ElementType::I32 => "<i4",
         ElementType::I64 => "<i8",
         ElementType::Bool => "|b1",
+        ElementType::I8 => "|i1",
+        ElementType::U8 => "|u1",
+        ElementType::I16 => "<i2",
+        ElementType::U16 => "<u2",
+        ElementType::U32 => "<u4",
     };
     let sizes: String =
         tensor.shape().dimensions().iter().map(|size| format!("{size}, ")).collect();
@@ -151,6 +170,11 @@ mod tests {
                 Tensor::from_i32(&shape, vec![-7; count]).unwrap(),
                 Tensor::from_i64(&shape, vec![i64::MIN; count]).unwrap(),
                 Tensor::from_bool(&shape, vec![true; count]).unwrap(),
+                Tensor::from_integers(ElementType::I8, &shape, &vec![-7; count]).unwrap(),
+                Tensor::from_integers(ElementType::U8, &shape, &vec![255; count]).unwrap(),
+                Tensor::from_integers(ElementType::I16, &shape, &vec![-300; count]).unwrap(),
+                Tensor::from_integers(ElementType::U16, &shape, &vec![65535; count]).unwrap(),
+                Tensor::from_integers(ElementType::U32, &shape, &vec![1 << 31; count]).unwrap(),
             ] {
                 let bytes = write(&tensor);
                 assert!(read(&bytes).unwrap() == tensor, "{dimensions:?}");

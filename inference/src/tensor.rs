@@ -59,6 +59,28 @@ impl Tensor {
         Self::new(ElementType::I32, shape, elements.len(), |burn| TensorData::new(elements, burn))
     }
 
+    /// An integer tensor of any width; `None` too when the type cannot hold an element.
+    pub fn from_integers(element: ElementType, shape: &Shape, elements: &[i64]) -> Option<Self> {
+        macro_rules! elements {
+            ($width:ty) => {{
+                let narrow: Option<Vec<$width>> =
+                    elements.iter().map(|value| <$width>::try_from(*value).ok()).collect();
+                let narrow = narrow?;
+                Self::new(element, shape, narrow.len(), |burn| TensorData::new(narrow, burn))
+            }};
+        }
+        match element {
+            ElementType::F32 | ElementType::Bool => None,
+            ElementType::I64 => Self::from_i64(shape, elements.to_vec()),
+            ElementType::I32 => elements!(i32),
+            ElementType::I16 => elements!(i16),
+            ElementType::I8 => elements!(i8),
+            ElementType::U32 => elements!(u32),
+            ElementType::U16 => elements!(u16),
+            ElementType::U8 => elements!(u8),
+        }
+    }
+
     /// A truth tensor.
     pub fn from_bool(shape: &Shape, elements: Vec<bool>) -> Option<Self> {
         Self::new(ElementType::Bool, shape, elements.len(), |burn| TensorData::new(elements, burn))
@@ -85,14 +107,13 @@ impl Tensor {
                 shape,
                 bits.iter().map(|bits| f32::from_bits(*bits as u32)).collect(),
             ),
-            ElementType::I64 => {
-                Self::from_i64(shape, bits.iter().map(|bits| *bits as i64).collect())
-            }
-            ElementType::I32 => {
-                Self::from_i32(shape, bits.iter().map(|bits| *bits as u32 as i32).collect())
-            }
             ElementType::Bool => {
                 Self::from_bool(shape, bits.iter().map(|bits| *bits != 0).collect())
+            }
+            element => {
+                let integers: Vec<i64> =
+                    bits.iter().map(|bits| element.to_integer(*bits)).collect();
+                Self::from_integers(element, shape, &integers)
             }
         }
     }
@@ -106,6 +127,11 @@ impl Tensor {
             ElementType::I64 => matches!(data.dtype(), DType::I64),
             ElementType::I32 => matches!(data.dtype(), DType::I32),
             ElementType::Bool => matches!(data.dtype(), DType::Bool(_)),
+            ElementType::I8 => matches!(data.dtype(), DType::I8),
+            ElementType::U8 => matches!(data.dtype(), DType::U8),
+            ElementType::I16 => matches!(data.dtype(), DType::I16),
+            ElementType::U16 => matches!(data.dtype(), DType::U16),
+            ElementType::U32 => matches!(data.dtype(), DType::U32),
         };
         let count = kind.shape.count() as usize;
         if !expected || data.layout().num_elements() != count {
@@ -173,11 +199,13 @@ impl Tensor {
         let first = usize::try_from(index).ok()? * width;
         let bytes = self.bytes().get(first..first + width)?;
         Some(match self.kind.element {
-            ElementType::F32 | ElementType::I32 => {
-                u64::from(u32::from_ne_bytes(bytes.try_into().ok()?))
-            }
-            ElementType::I64 => u64::from_ne_bytes(bytes.try_into().ok()?),
             ElementType::Bool => u64::from(bytes != [0]),
+            _ => match *bytes {
+                [byte] => u64::from(byte),
+                [a, b] => u64::from(u16::from_ne_bytes([a, b])),
+                [a, b, c, d] => u64::from(u32::from_ne_bytes([a, b, c, d])),
+                _ => u64::from_ne_bytes(bytes.try_into().ok()?),
+            },
         })
     }
 
@@ -190,11 +218,8 @@ impl Tensor {
     pub fn integers(&self) -> Option<Vec<i64>> {
         match self.kind.element {
             ElementType::F32 => None,
-            ElementType::I32 => Some(
-                self.all_bits().into_iter().map(|bits| i64::from(bits as u32 as i32)).collect(),
-            ),
-            ElementType::I64 | ElementType::Bool => {
-                Some(self.all_bits().into_iter().map(|bits| bits as i64).collect())
+            element => {
+                Some(self.all_bits().into_iter().map(|bits| element.to_integer(bits)).collect())
             }
         }
     }
@@ -317,6 +342,7 @@ fn leaf_of(element: ElementType, chunk: &[u8]) -> LeafBytes {
     if cfg!(target_endian = "little") {
         // Widths as constants: each loop becomes a few shuffles.
         match element.bytes() {
+            2 => leaf.as_chunks_mut::<2>().0.iter_mut().for_each(|one| one.reverse()),
             4 => leaf.as_chunks_mut::<4>().0.iter_mut().for_each(|one| one.reverse()),
             8 => leaf.as_chunks_mut::<8>().0.iter_mut().for_each(|one| one.reverse()),
             _ => {}
@@ -352,6 +378,9 @@ mod tests {
                 Tensor::from_f32(&shape, floats).unwrap(),
                 Tensor::from_i64(&shape, integers).unwrap(),
                 Tensor::from_bool(&shape, truths).unwrap(),
+                Tensor::from_integers(ElementType::I16, &shape, &vec![-300; count as usize])
+                    .unwrap(),
+                Tensor::from_integers(ElementType::U8, &shape, &vec![200; count as usize]).unwrap(),
             ] {
                 let tree = tensor.tree::<Keccak>().unwrap();
                 assert_eq!(tensor.root(), tensor.kind().root(&tree.root()), "{dimensions:?}");

@@ -73,7 +73,9 @@ impl Numbers {
                 ElementType::Bool => self.next() % 2,
                 _ => {
                     let value = (self.next() % (2 * integers_below)) as i64;
-                    (value - integers_below as i64) as u64
+                    let value = value - integers_below as i64;
+                    let stored = kind.element.from_integer(value);
+                    stored.or(kind.element.from_integer(-value)).unwrap()
                 }
             })
             .collect();
@@ -166,6 +168,77 @@ fn every_scalar_function_equals_the_law() {
     }
 }
 
+const INTEGERS: [ElementType; 7] = [
+    ElementType::I64,
+    ElementType::I32,
+    ElementType::I16,
+    ElementType::I8,
+    ElementType::U32,
+    ElementType::U16,
+    ElementType::U8,
+];
+
+#[test]
+fn integer_functions_equal_the_law_for_every_width_also_where_they_have_no_result() {
+    use MapFunction as F;
+    let same = [
+        F::Add,
+        F::Subtract,
+        F::Multiply,
+        F::Divide,
+        F::Remainder,
+        F::Power,
+        F::Maximum,
+        F::Minimum,
+        F::And,
+        F::Or,
+        F::ExclusiveOr,
+        F::Not,
+        F::Negate,
+        F::Absolute,
+        F::Sign,
+    ];
+    let shapes: [(&[u64], &[u64], &[u64]); 4] = [
+        (&[2, 1, 5], &[4, 1], &[2, 4, 5]),
+        // One pair: now and then a sum, product or quotient that the type can hold.
+        (&[1], &[1], &[1]),
+        (&[], &[3], &[3]),
+        (&[], &[], &[]),
+    ];
+    for element in INTEGERS {
+        for (round, (left, right, out)) in shapes.iter().cycle().take(24).enumerate() {
+            let seed = round as u64 + 77;
+            let operands = [kind(element, left), kind(element, right)];
+            for function in same {
+                let operands = &operands[..function.operands()];
+                let output = if operands.len() == 1 { left } else { out };
+                check(Operator::Map { function }, operands, kind(element, output), seed, true);
+            }
+            for function in [F::Equal, F::Less, F::LessOrEqual] {
+                let truth = kind(ElementType::Bool, out);
+                check(Operator::Map { function }, &operands, truth, seed, true);
+            }
+            let choice = [kind(ElementType::Bool, left), operands[1].clone(), operands[0].clone()];
+            check(Operator::Map { function: F::Select }, &choice, kind(element, out), seed, true);
+        }
+    }
+}
+
+#[test]
+fn casts_between_all_types_equal_the_law_also_where_they_have_no_result() {
+    let all = [&INTEGERS[..], &[F32, ElementType::Bool]].concat();
+    for from in &all {
+        for to in &all {
+            for (seed, shape) in [(1, &[9u64][..]), (2, &[]), (3, &[1]), (4, &[1, 1]), (5, &[2])] {
+                for wild in [true, false] {
+                    let operator = Operator::Map { function: MapFunction::Cast };
+                    check(operator, &[kind(*from, shape)], kind(*to, shape), seed, wild);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn elementary_functions_equal_the_law_on_dense_samples() {
     use MapFunction as F;
@@ -204,7 +277,7 @@ fn elementary_functions_equal_the_law_on_dense_samples() {
 
 #[test]
 fn movements_equal_the_law_for_every_element_type() {
-    for element in [F32, ElementType::I64, ElementType::I32, ElementType::Bool] {
+    for element in [&INTEGERS[..], &[F32, ElementType::Bool]].concat() {
         let of = |dimensions: &[u64]| kind(element, dimensions);
         let move_one = |operator: Operator, from: &[u64], to: &[u64]| {
             check(operator, &[of(from)], of(to), 5, false);
@@ -283,8 +356,10 @@ proptest! {
             let operator = Operator::Reduce { fold };
             check(operator, &[kind(F32, &[rows, columns])], kind(F32, &[rows]), seed, wild);
             let operator = Operator::Reduce { fold };
-            let integers = kind(ElementType::I64, &[rows, columns]);
-            check(operator, &[integers], kind(ElementType::I64, &[rows]), seed, false);
+            for element in INTEGERS {
+                let integers = kind(element, &[rows, columns]);
+                check(operator.clone(), &[integers], kind(element, &[rows]), seed, false);
+            }
         }
     }
 }

@@ -265,6 +265,21 @@ fn lists_without_elements_fold_in_shape_arithmetic_and_are_never_data() {
 }
 
 #[test]
+fn nodes_in_any_order_are_put_in_one_that_works_and_a_cycle_is_named() {
+    let nodes = vec![
+        node("Relu", &["b"], &["y"]),
+        node("Neg", &["a"], &["b"]),
+        node("Abs", &["x"], &["a"]),
+    ];
+    let imported = import(&model(nodes.clone(), Vec::new(), 17), Some(4)).unwrap();
+    assert_eq!(imported.graph().nodes.len(), 3);
+    let mut cycle = nodes;
+    cycle[2] = node("Add", &["x", "b"], &["a"]);
+    let error = import(&model(cycle, Vec::new(), 17), Some(4)).unwrap_err().to_string();
+    assert!(error.contains("is not written before this node"), "{error}");
+}
+
+#[test]
 fn a_border_that_asks_for_much_memory_is_not_built() {
     // One pixel, read by windows that lie far apart in padding: two output pixels along each axis.
     let ints = |name: &str, ints: Vec<i64>| AttributeProto {

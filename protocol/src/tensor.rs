@@ -25,16 +25,37 @@ pub enum ElementType {
     I32,
     /// One byte, 0 or 1.
     Bool,
+    /// Two's complement, 8 bits.
+    I8,
+    /// Without sign, 8 bits.
+    U8,
+    /// Two's complement, 16 bits.
+    I16,
+    /// Without sign, 16 bits.
+    U16,
+    /// Without sign, 32 bits.
+    U32,
 }
-canonical_enum!(ElementType { 1 => F32 {}, 2 => I64 {}, 3 => I32 {}, 4 => Bool {} });
+canonical_enum!(ElementType {
+    1 => F32 {},
+    2 => I64 {},
+    3 => I32 {},
+    4 => Bool {},
+    5 => I8 {},
+    6 => U8 {},
+    7 => I16 {},
+    8 => U16 {},
+    9 => U32 {},
+});
 
 impl ElementType {
     /// Bytes of one element.
     pub const fn bytes(self) -> usize {
         match self {
-            Self::F32 | Self::I32 => 4,
+            Self::F32 | Self::I32 | Self::U32 => 4,
             Self::I64 => 8,
-            Self::Bool => 1,
+            Self::I16 | Self::U16 => 2,
+            Self::Bool | Self::I8 | Self::U8 => 1,
         }
     }
 
@@ -48,7 +69,9 @@ impl ElementType {
         match self {
             Self::F32 => bits <= u32::MAX as u64 && store(bits as u32) as u64 == bits,
             Self::I64 => true,
-            Self::I32 => bits <= u32::MAX as u64,
+            Self::I32 | Self::U32 => bits <= u32::MAX as u64,
+            Self::I16 | Self::U16 => bits <= u16::MAX as u64,
+            Self::I8 | Self::U8 => bits <= u8::MAX as u64,
             Self::Bool => bits <= 1,
         }
     }
@@ -60,6 +83,46 @@ impl ElementType {
             Self::I64 => "i64",
             Self::I32 => "i32",
             Self::Bool => "bool",
+            Self::I8 => "i8",
+            Self::U8 => "u8",
+            Self::I16 => "i16",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+        }
+    }
+
+    /// Least and greatest value; a truth value counts as 0 or 1. `None` for floats.
+    pub const fn integer_range(self) -> Option<(i64, i64)> {
+        match self {
+            Self::F32 => None,
+            Self::I64 => Some((i64::MIN, i64::MAX)),
+            Self::I32 => Some((i32::MIN as i64, i32::MAX as i64)),
+            Self::I16 => Some((i16::MIN as i64, i16::MAX as i64)),
+            Self::I8 => Some((i8::MIN as i64, i8::MAX as i64)),
+            Self::U32 => Some((0, u32::MAX as i64)),
+            Self::U16 => Some((0, u16::MAX as i64)),
+            Self::U8 => Some((0, u8::MAX as i64)),
+            Self::Bool => Some((0, 1)),
+        }
+    }
+
+    /// The number that stored bits of an integer or truth type mean.
+    pub const fn to_integer(self, bits: u64) -> i64 {
+        match self {
+            Self::I32 => bits as u32 as i32 as i64,
+            Self::I16 => bits as u16 as i16 as i64,
+            Self::I8 => bits as u8 as i8 as i64,
+            _ => bits as i64,
+        }
+    }
+
+    /// Stored bits of a number; `None` when the type cannot hold it.
+    pub const fn from_integer(self, value: i64) -> Option<u64> {
+        match self.integer_range() {
+            Some((least, most)) if least <= value && value <= most => {
+                Some(value as u64 & (u64::MAX >> (64 - 8 * self.bytes() as u32)))
+            }
+            _ => None,
         }
     }
 }

@@ -151,6 +151,44 @@ fn folds_and_their_running_states() {
     check("folds.json", Value::Array(cases));
 }
 
+/// Root of the numbers 0 to 5 (of truth values: 0 and 1 in turn) as two rows of three, by type.
+fn tensor_roots() -> Value {
+    use protocol::tensor::{ElementType, Shape, TensorType};
+    let elements = [
+        ElementType::F32,
+        ElementType::I64,
+        ElementType::I32,
+        ElementType::Bool,
+        ElementType::I8,
+        ElementType::U8,
+        ElementType::I16,
+        ElementType::U16,
+        ElementType::U32,
+    ];
+    let roots = elements.map(|element| {
+        let kind = TensorType { element, shape: Shape::new(&[2, 3]).unwrap() };
+        let leaves: Vec<_> = (0..2u32)
+            .map(|row| {
+                let mut bytes = [0; 256];
+                for column in 0..3 {
+                    let number = 3 * row + column;
+                    let bits = match element {
+                        ElementType::F32 => (number as f32).to_bits().to_be_bytes().to_vec(),
+                        ElementType::Bool => vec![(number % 2) as u8],
+                        _ => u64::from(number).to_be_bytes()[8 - element.bytes()..].to_vec(),
+                    };
+                    let first = column as usize * element.bytes();
+                    bytes[first..first + element.bytes()].copy_from_slice(&bits);
+                }
+                hash::leaf(&bytes)
+            })
+            .collect();
+        let tree: Tree = Tree::new(kind.tree_shape().unwrap(), &leaves).unwrap();
+        (element.name().to_owned(), Value::String(kind.root(&tree.root()).to_string()))
+    });
+    Value::Object(roots.into_iter().collect())
+}
+
 #[test]
 fn hashes_trees_and_roots() {
     let toy = Toy::new();
@@ -166,6 +204,7 @@ fn hashes_trees_and_roots() {
             "node_of_leaves": hash::node(&hash::leaf(&[1]), &hash::leaf(&[2])).to_string(),
             "empty": (0..4).map(|height| empty_subtree::<Keccak>(height).to_string()).collect::<Vec<_>>(),
             "tagged_job_of_nothing": hash::tagged(Tag::Job, &[]).to_string(),
+            "tensors_2x3_of_0_to_5": tensor_roots(),
             "grid_3x3": { "root": tree.root().to_string(), "path_of_6": path },
             "toy": {
                 "model_header": to_hex(&toy.committed.header.to_canonical()),

@@ -14,7 +14,7 @@ fn integer_burn(operand: &Tensor, axis: usize, indices: Vec<i64>) -> Option<Flex
     Some(match operand.kind().element {
         ElementType::F32 => Flex::float_select(operand.burn(), axis, indices),
         ElementType::Bool => Flex::bool_select(operand.burn(), axis, indices),
-        ElementType::I64 | ElementType::I32 => Flex::int_select(operand.burn(), axis, indices),
+        _ => Flex::int_select(operand.burn(), axis, indices),
     })
 }
 

@@ -102,7 +102,7 @@ pub struct Message {
     pub tag: Tag,
     /// Bytes of a body; a shorter one is followed by zeros.
     pub body: usize,
-    /// Bytes of the elements a body consists of, which are hashed last byte first: 1, 4 or 8.
+    /// Bytes of the elements a body consists of, which are hashed last byte first: 1, 2, 4 or 8.
     pub element: usize,
 }
 
@@ -114,6 +114,7 @@ impl Message {
     #[inline(always)]
     fn write(self, body: &[u8], to: &mut [u8]) {
         match self.element {
+            2 => reverse::<2>(body, to),
             4 => reverse::<4>(body, to),
             8 => reverse::<8>(body, to),
             _ => to[..body.len()].copy_from_slice(body),
@@ -170,7 +171,8 @@ fn hash_lanes<L: Lanes>(message: Message, bodies: &[&[u8]], out: &mut [Digest]) 
 pub fn hash_many(path: Path, message: Message, bodies: &[&[u8]], out: &mut [Digest]) {
     assert_eq!(bodies.len(), out.len(), "one digest for each body");
     assert!(message.body + 2 <= 2 * RATE, "bodies are as long as a leaf at most");
-    let fits = |body: &&[u8]| body.len() <= message.body && body.len() % message.element == 0;
+    let fits =
+        |body: &&[u8]| body.len() <= message.body && body.len().is_multiple_of(message.element);
     assert!(bodies.iter().all(fits), "bodies are of whole elements and not longer than said");
     let (mut done, count) = (0, out.len());
     #[cfg(target_arch = "x86_64")]
@@ -373,7 +375,7 @@ mod tests {
     fn hashes_side_by_side_are_the_protocols() {
         for path in Path::available() {
             for (body, element) in
-                [(1usize, 1), (7, 1), (32, 8), (64, 1), (64, 4), (134, 1), (135, 1), (136, 4)]
+                [(1usize, 1), (7, 1), (32, 8), (64, 1), (64, 4), (134, 2), (135, 1), (136, 4)]
                     .into_iter()
                     .chain([(255, 1), (256, 1), (256, 4), (256, 8)])
             {

@@ -293,11 +293,11 @@ fn slice(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> L
     emit_slice(builder, inputs.get(0)?, starts, steps, &dimensions)
 }
 
-/// Starts, steps and sizes of a slice along all axes; `None` when nothing is left.
-pub(super) fn slice_of(
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Option<(Vec<i64>, Vec<i64>, Vec<u64>)>> {
+/// Starts, steps and sizes of a slice, one for each axis.
+type Cut = (Vec<i64>, Vec<i64>, Vec<u64>);
+
+/// A node's slice; `None` when nothing is left.
+pub(super) fn slice_of(inputs: &Inputs<'_>, context: &Context<'_>) -> Lowered<Option<Cut>> {
     let x = inputs.get(0)?;
     let attributes = &context.attributes;
     let list = |index: usize, name: &str| -> Lowered<Option<Vec<i64>>> {

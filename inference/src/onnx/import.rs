@@ -13,6 +13,7 @@ use super::builder::{Builder, Draft, Value, make_shape};
 use super::empty::{self, Known};
 use super::error::ImportError;
 use super::operators::{Context, Inputs, lower};
+use super::order::in_order;
 use super::proto::{DimensionValue, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::values;
 use crate::engine::Engine;
@@ -165,6 +166,7 @@ fn lower_graph(
         }
         known.insert(proto.name, constant(tensor));
     }
+    in_order(&mut graph);
     // Who reads a constant last lets go of it.
     let last_use = last_uses(&graph);
     for (name, path) in &options.fixed {

@@ -7,6 +7,7 @@ pub mod error;
 mod fold_shapes;
 mod import;
 mod operators;
+mod order;
 pub mod proto;
 pub mod values;
 

@@ -15,10 +15,12 @@ mod elementwise;
 mod index;
 mod linear;
 mod normalise;
+mod quantise;
 mod recurrent;
 mod reduce;
 mod resize;
 mod scatter;
+mod shift;
 mod window;
 
 /// The inputs of a node; absent optional ones are `None`.
@@ -141,8 +143,12 @@ pub(super) fn lower(
     if let Some(values) = index::lower(builder, operator, inputs, context)? {
         return Ok(values);
     }
+    if let Some(values) = quantise::lower(builder, operator, inputs, context)? {
+        return Ok(values);
+    }
     let one = |value: Lowered<Value>| value.map(|value| vec![value]);
     match operator {
+        "BitShift" => one(shift::shift(builder, inputs, context)),
         "MatMul" => one(linear::matmul(builder, inputs)),
         "Gemm" => one(linear::gemm(builder, inputs, context)),
         "Conv" => one(window::convolution(builder, inputs, context)),

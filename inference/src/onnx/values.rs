@@ -20,9 +20,12 @@ pub fn element_type(data_type: i32) -> Result<ElementType, String> {
         6 => Ok(ElementType::I32),
         7 => Ok(ElementType::I64),
         9 => Ok(ElementType::Bool),
-        2..=5 | 12 | 13 => {
-            Err("narrow and unsigned integers are not supported; cast to i32 or i64".to_owned())
-        }
+        2 => Ok(ElementType::U8),
+        3 => Ok(ElementType::I8),
+        4 => Ok(ElementType::U16),
+        5 => Ok(ElementType::I16),
+        12 => Ok(ElementType::U32),
+        13 => Err("unsigned 64-bit integers are not supported; cast to i64".to_owned()),
         11 => Err("64-bit floats are not supported; convert the model to f32".to_owned()),
         10 | 16 => Err("16-bit floats are not supported; convert the model to f32".to_owned()),
         8 => Err("strings are not supported; tokenise outside the model".to_owned()),
@@ -106,6 +109,23 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
         }
         ElementType::I32 => {
             Tensor::from_i32(&shape, if has_raw { raw_as!(i32) } else { proto.int32_data.clone() })
+        }
+        ElementType::U32 => {
+            let wide = || proto.uint64_data.iter().map(|value| *value as i64).collect();
+            let narrow = |value: u32| i64::from(value);
+            let integers: Vec<i64> =
+                if has_raw { raw_as!(u32).into_iter().map(narrow).collect() } else { wide() };
+            Tensor::from_integers(element, &shape, &integers)
+        }
+        ElementType::I8 | ElementType::U8 | ElementType::I16 | ElementType::U16 => {
+            let wide = || proto.int32_data.iter().map(|value| i64::from(*value)).collect();
+            let read = |bits: u64| element.to_integer(bits);
+            let integers: Vec<i64> = match (has_raw, element.bytes()) {
+                (false, _) => wide(),
+                (true, 1) => raw_as!(u8).into_iter().map(|bits| read(bits.into())).collect(),
+                (true, _) => raw_as!(u16).into_iter().map(|bits| read(bits.into())).collect(),
+            };
+            Tensor::from_integers(element, &shape, &integers)
         }
         ElementType::Bool => {
             let truths = match has_raw {

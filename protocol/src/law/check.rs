@@ -241,7 +241,7 @@ fn movement(node: &Node) -> Result<(), NodeFault> {
         Operator::Gather { axis } => {
             let axis = *axis as usize;
             let indices = &node.operands[1].kind;
-            let integers = matches!(indices.element, ElementType::I64 | ElementType::I32);
+            let integers = !matches!(indices.element, ElementType::F32 | ElementType::Bool);
             ensure(integers, Elements)?;
             ensure(axis < from.len(), Attributes)?;
             let wanted =

@@ -9,8 +9,6 @@ use crate::graph::{Fold, Node, Operator, Window};
 use crate::numerics::{soft, store};
 use crate::tensor::ElementType;
 
-use super::scalar::{from_integer, to_integer};
-
 /// Products or elements of one run.
 pub const RUN_ELEMENTS: u64 = 64;
 /// Runs of one chunk: a contraction's chain starts again from +0 after each 256 products.
@@ -69,10 +67,10 @@ fn neutral(fold: Fold, kind: ElementType) -> u64 {
         (Fold::Sum, _) => 0,
         (Fold::Maximum, ElementType::F32) => u64::from(soft::INFINITY | 0x8000_0000),
         (Fold::Minimum, ElementType::F32) => u64::from(soft::INFINITY),
-        (Fold::Maximum, ElementType::I32) => u64::from(i32::MIN as u32),
-        (Fold::Minimum, ElementType::I32) => u64::from(i32::MAX as u32),
-        (Fold::Maximum, _) => i64::MIN as u64,
-        (Fold::Minimum, _) => i64::MAX as u64,
+        (fold, kind) => {
+            let (least, most) = kind.integer_range().unwrap_or_default();
+            kind.from_integer(if fold == Fold::Maximum { least } else { most }).unwrap_or_default()
+        }
     }
 }
 
@@ -85,15 +83,12 @@ fn combine(fold: Fold, kind: ElementType, a: u64, b: u64) -> Option<u64> {
             Fold::Minimum => soft::min(a, b),
         }));
     }
-    let (a, b) = (to_integer(kind, a), to_integer(kind, b));
-    from_integer(
-        kind,
-        match fold {
-            Fold::Sum => a.checked_add(b)?,
-            Fold::Maximum => a.max(b),
-            Fold::Minimum => a.min(b),
-        },
-    )
+    let (a, b) = (kind.to_integer(a), kind.to_integer(b));
+    kind.from_integer(match fold {
+        Fold::Sum => a.checked_add(b)?,
+        Fold::Maximum => a.max(b),
+        Fold::Minimum => a.min(b),
+    })
 }
 
 fn fold_of(operator: &Operator) -> Option<Fold> {

@@ -161,7 +161,7 @@ pub fn movement_source<O: Operands>(
             let looked_up = indices.shape.ravel(&at[axis..behind]);
             let bits = operands.element(1, looked_up).map_err(LawError::Operand)?;
             let size = shape.dimensions()[axis] as i64;
-            let found = scalar::to_integer(indices.element, bits);
+            let found = indices.element.to_integer(bits);
             let found = if found < 0 { found.saturating_add(size) } else { found };
             if !(0..size).contains(&found) {
                 return Err(LawError::Undefined);

@@ -5,23 +5,6 @@ use crate::numerics::soft::{self, Rounding, SoftFloat};
 use crate::numerics::{elementary, store};
 use crate::tensor::ElementType;
 
-/// Sign-extended value of an integer or truth element.
-pub(super) fn to_integer(kind: ElementType, bits: u64) -> i64 {
-    match kind {
-        ElementType::I32 => i64::from(bits as u32 as i32),
-        _ => bits as i64,
-    }
-}
-
-/// Stored bits of an integer; `None` when the type cannot hold it.
-pub(super) fn from_integer(kind: ElementType, value: i64) -> Option<u64> {
-    match kind {
-        ElementType::I32 => i32::try_from(value).ok().map(|value| u64::from(value as u32)),
-        ElementType::Bool => u64::try_from(value).ok().filter(|value| *value <= 1),
-        _ => Some(value as u64),
-    }
-}
-
 /// One scalar function.
 ///
 /// `from` is the element type of the last operand (the first of a `select` is a truth value);
@@ -37,7 +20,7 @@ pub fn map_scalar(
         MapFunction::Select => Some(if a != 0 { b } else { c }),
         MapFunction::Cast => cast(from, to, a),
         _ if from == ElementType::F32 => Some(u64::from(float(function, a as u32, b as u32)?)),
-        _ => integer(function, from, to, to_integer(from, a), to_integer(from, b)),
+        _ => integer(function, from, to, from.to_integer(a), from.to_integer(b)),
     }
 }
 
@@ -46,10 +29,10 @@ fn cast(from: ElementType, to: ElementType, bits: u64) -> Option<u64> {
     match (from, to) {
         (F32, F32) => Some(bits),
         (F32, Bool) => Some(u64::from(!soft::equal(bits as u32, 0))),
-        (F32, _) => from_integer(to, soft::to_integer(bits as u32)?),
-        (_, F32) => Some(u64::from(store(soft::from_integer(to_integer(from, bits))))),
+        (F32, _) => to.from_integer(soft::to_integer(bits as u32)?),
+        (_, F32) => Some(u64::from(store(soft::from_integer(from.to_integer(bits))))),
         (_, Bool) => Some(u64::from(bits != 0)),
-        _ => from_integer(to, to_integer(from, bits)),
+        _ => to.from_integer(from.to_integer(bits)),
     }
 }
 
@@ -116,7 +99,11 @@ fn integer(
         F::And => a & b,
         F::Or => a | b,
         F::ExclusiveOr => a ^ b,
-        F::Not => !a,
+        // Of a type without sign, every bit it has.
+        F::Not => match from.integer_range()? {
+            (0, most) => most ^ a,
+            _ => !a,
+        },
         F::Remainder => a.checked_rem(b)?,
         F::Add => a.checked_add(b)?,
         F::Subtract => a.checked_sub(b)?,
@@ -130,7 +117,7 @@ fn integer(
         F::Sign => a.signum(),
         _ => return None,
     };
-    from_integer(to, value)
+    to.from_integer(value)
 }
 
 #[cfg(test)]

@@ -23,9 +23,8 @@ pub(super) fn step_bits(element: ElementType, bits: u64, steps: i64) -> u64 {
             let sign = if moved < 0 { 0x8000_0000 } else { 0 };
             u64::from(store(magnitude as u32 | sign))
         }
-        ElementType::I64 => (bits as i64).wrapping_add(steps) as u64,
-        ElementType::I32 => u64::from((bits as u32).wrapping_add(steps as u32)),
         ElementType::Bool => bits ^ 1,
+        _ => bits.wrapping_add(steps as u64) & (u64::MAX >> (64 - 8 * element.bytes())),
     }
 }
 
