@@ -100,6 +100,10 @@ pub(crate) struct Run {
     /// Folder for outputs.npz, inputs.npz, claim.json and executor.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Publish the states at the layers' boundaries beside the claim (states/N.npz), so that anybody
+    /// can recompute single layers.
+    #[arg(long)]
+    pub(crate) states: bool,
     /// A lie to run with: LAYER:OPERATOR:ELEMENT:+ULPS (operator counted within its layer or given
     /// by its ONNX node's name, element flat or as coordinates 0,3,5), or a name such as weight-bit, swap-layers, skip-operator, output-only, wrong-input, zero-trace.
     #[arg(long, allow_hyphen_values = true)]
@@ -117,6 +121,18 @@ pub(crate) struct Verify {
     /// The ONNX file, if it is not where the executor had it.
     #[arg(long)]
     pub(crate) model: Option<PathBuf>,
+    /// Recompute these layers only, from the published states (`rebut run --states`), such as 0-3,7.
+    #[arg(long, value_name = "LAYERS", conflicts_with = "sample")]
+    pub(crate) layers: Option<String>,
+    /// Recompute this many layers only, drawn at random, from the published states.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) sample: Option<u32>,
+    /// What the layers are drawn by; the machine's random source unless given.
+    #[arg(long, value_name = "TEXT", requires = "sample")]
+    pub(crate) seed: Option<String>,
+    /// For the printed probability: this many machines draw, each by itself.
+    #[arg(long, value_name = "COUNT", requires = "sample", default_value_t = 1)]
+    pub(crate) machines: u32,
     #[command(flatten)]
     pub(crate) engine: EngineOptions,
 }

@@ -132,6 +132,15 @@ pub(crate) fn conduct(
     })
 }
 
+/// A claim's folder and its model; nothing is recomputed yet.
+pub(crate) struct Claim {
+    pub(crate) engine: Engine,
+    pub(crate) model: Arc<Model>,
+    pub(crate) claim: ClaimFile,
+    /// The executor's own file, where it is at hand.
+    made: Option<ExecutorFile>,
+}
+
 /// A claim's folder with everything that can be recomputed from it.
 pub(crate) struct Folder {
     pub(crate) engine: Engine,
@@ -143,11 +152,11 @@ pub(crate) struct Folder {
     pub(crate) conduct: Option<Arc<dyn Conduct>>,
 }
 
-pub(crate) fn folder(
+pub(crate) fn claim(
     path: &Path,
     model_path: Option<&Path>,
     engine_options: &EngineOptions,
-) -> Result<Folder, CommandError> {
+) -> Result<Claim, CommandError> {
     let claim = ClaimFile::read(path)?;
     // Without the executor's own file, the model must be named, and its dimensions be fixed.
     let made = match (path.join("executor.json").exists(), model_path) {
@@ -155,16 +164,16 @@ pub(crate) fn folder(
         _ => Ok(ExecutorFile::read(path)?),
     };
     let engine = engine(engine_options)?;
-    let (model_file, options, lie) = match &made {
+    let (model_file, options) = match &made {
         Ok(made) => {
             let options = ImportOptions {
                 dimensions: made.dimensions.clone(),
                 fixed: made.fixed.clone(),
                 layer_operators_max: made.layer_operators_max,
             };
-            (model_path.unwrap_or(&made.model), options, Some(made.lie.as_deref()))
+            (model_path.unwrap_or(&made.model), options)
         }
-        Err(model) => (*model, ImportOptions::default(), None),
+        Err(model) => (*model, ImportOptions::default()),
     };
     let model = model(model_file, &engine, &options)?;
     if model.root() != claim.model_root {
@@ -175,6 +184,16 @@ pub(crate) fn folder(
         }
         .into());
     }
+    Ok(Claim { engine, model, claim, made: made.ok() })
+}
+
+pub(crate) fn folder(
+    path: &Path,
+    model_path: Option<&Path>,
+    engine_options: &EngineOptions,
+) -> Result<Folder, CommandError> {
+    let Claim { engine, model, claim, made } = claim(path, model_path, engine_options)?;
+    let lie = made.as_ref().map(|made| made.lie.as_deref());
     let inputs = read_tensors(&path.join("inputs.npz"), &input_types(&model))?;
     let runner = Runner::honest(&engine, &model);
     let honest = runner.run(runner.input_state(&inputs)?)?;

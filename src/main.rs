@@ -6,6 +6,7 @@ mod error;
 mod load;
 mod print;
 mod progress;
+mod published;
 mod shipped;
 mod summary;
 

@@ -99,6 +99,45 @@ fn who_has_only_what_is_public_still_learns_whether_and_in_which_layer() {
 }
 
 #[test]
+fn single_layers_are_checked_from_published_states_and_a_sample_says_how_likely_it_finds_a_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let verify = |more: &[&str]| json(&[&["verify", path], more].concat());
+    claim(folder.path(), "digits-transformer", Some("1:3:0:+1"));
+    let (report, code) = verify(&["--layers", "1"]);
+    assert_eq!(code, 2, "{report}");
+    assert!(report["error"]["message"].as_str().unwrap().contains("rebut run --states"));
+    let (model, sample) = (model("digits-transformer"), sample(3));
+    let run = ["run", &model, "--input", &sample, "--out", path, "--states", "--lie", "1:3:0:+1"];
+    assert_eq!(json(&run).1, 0);
+    // Only the layer that lies falls; what comes behind it is honest about a false state.
+    for (layers, falls) in [("0", false), ("1", true), ("2", false), ("0,2", false), ("0-2", true)]
+    {
+        let (report, code) = verify(&["--layers", layers]);
+        assert_eq!(code, i32::from(falls), "{layers}: {report}");
+        let found: Vec<u64> = report["false_layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["layer"].as_u64().unwrap())
+            .collect();
+        assert_eq!(found, if falls { vec![1] } else { vec![] });
+        assert!(report["detection_probability"].is_null());
+    }
+    let (report, _) = verify(&["--sample", "1", "--seed", "a", "--machines", "2"]);
+    let chance = report["detection_probability"].as_f64().unwrap();
+    assert!((chance - 5.0 / 9.0).abs() < 1e-9, "{chance}");
+    let drawn: Vec<bool> = (0..12)
+        .map(|seed| verify(&["--sample", "1", "--seed", &seed.to_string()]).1 == 1)
+        .collect();
+    assert!(drawn.contains(&true) && drawn.contains(&false), "{drawn:?}");
+    // A state that was exchanged is found out, whatever the layer gives.
+    std::fs::copy(folder.path().join("states/1.npz"), folder.path().join("states/2.npz")).unwrap();
+    let (report, code) = verify(&["--layers", "2"]);
+    assert!(code != 0, "{report}");
+}
+
+#[test]
 fn an_honest_claim_stands_and_a_dispute_about_it_is_upheld() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();

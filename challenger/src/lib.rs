@@ -3,6 +3,7 @@
 mod case;
 mod core;
 mod proof;
+pub mod sampling;
 mod solver;
 mod view_of_tree;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::arguments::Run;
 use crate::error::{CommandError, system};
-use crate::{load, print, progress};
+use crate::{load, print, progress, published};
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -53,6 +53,9 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     write_npz(&folder.join("inputs.npz"), &inputs)?;
     let claim = ClaimFile::of_run(model.root(), &trace);
     claim.write(folder)?;
+    if arguments.states {
+        published::write(folder, &trace)?;
+    }
     let path = std::path::absolute(&arguments.model)
         .map_err(|error| system(arguments.model.display().to_string(), error))?;
     let (dimensions, cut) = (options.dimensions, options.layer_operators_max);

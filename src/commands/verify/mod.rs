@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use challenger::{Case, Divergence, Published};
 use executor::Defender;
-use inference::{Honest, Run, Runner};
+use executor::files::ClaimFile;
+use inference::{Honest, Model, Run, Runner};
 use ledger::verdict::{LayerPlace, OperatorPlace};
 use protocol::facts::{Facts, Request};
 use protocol::hash::{Keccak, Tag};
@@ -17,6 +18,8 @@ use simulation::{WalkEnd, walk};
 use crate::arguments::Verify;
 use crate::error::CommandError;
 use crate::{load, print};
+
+mod layers;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -45,6 +48,9 @@ impl Report {
 }
 
 pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandError> {
+    if arguments.layers.is_some() || arguments.sample.is_some() {
+        return layers::run(arguments, as_json);
+    }
     let folder = load::folder(&arguments.folder, arguments.model.as_deref(), &arguments.engine)?;
     let report = judge(folder)?;
     let falls = report.verdict == "falls";
@@ -56,17 +62,24 @@ pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
     Ok(falls)
 }
 
-fn judge(folder: load::Folder) -> Result<Report, CommandError> {
-    let claim = &folder.claim;
+/// Whether the states of a claim's file are those of its trace, from input to output.
+fn bound(claim: &ClaimFile, model: &Model) -> Result<(), &'static str> {
     let leaves: Vec<_> =
         claim.state_roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
     let tree = ListTree::<Keccak>::new(Tag::Trace, &leaves);
     let bound = tree.is_some_and(|tree| tree.root() == claim.trace_root)
         && claim.state_roots.first() == Some(&claim.input_root)
         && claim.state_roots.last() == Some(&claim.output_root)
-        && claim.state_roots.len() == folder.model.header().state_count() as usize;
-    if !bound {
-        let reason = "not-bound: the trace is not bound to input and output; no ledger accepts it";
+        && claim.state_roots.len() == model.header().state_count() as usize;
+    match bound {
+        true => Ok(()),
+        false => Err("not-bound: the trace is not bound to input and output; no ledger accepts it"),
+    }
+}
+
+fn judge(folder: load::Folder) -> Result<Report, CommandError> {
+    let claim = &folder.claim;
+    if let Err(reason) = bound(claim, &folder.model) {
         return Ok(Report::new("falls", reason));
     }
     if folder.honest.state_roots().first() != Some(&claim.input_root) {
