@@ -1,8 +1,12 @@
 //! The arguments of every command.
 
+mod services;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use services::*;
 
 /// Optimistic fraud proofs for machine-learning inference.
 ///
@@ -34,6 +38,18 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Compares this machine's arithmetic with the law on a model, before the first stake.
     Preflight(Preflight),
+    /// Serves a ledger to many machines, or looks at one.
+    Ledger(LedgerCommand),
+    /// Runs jobs from a ledger, claims them, defends the claims.
+    Executor(ExecutorCommand),
+    /// Watches a ledger's claims and challenges false ones.
+    Challenger(ChallengerCommand),
+    /// Posts a job and waits for its final answer.
+    Request(Request),
+    /// Money of an account.
+    Account(AccountCommand),
+    /// Keys.
+    Key(KeyCommand),
     /// Attacks the protocol in simulated worlds. Exit 0: nothing broke, 1: something did.
     Sim(Sim),
 }

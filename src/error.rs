@@ -26,6 +26,8 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Verdict(#[from] ledger::verdict::VerdictError),
     #[error(transparent)]
+    Shelf(#[from] inference::ShelfError),
+    #[error(transparent)]
     Scenario(#[from] simulation::scenario::ScenarioError),
     #[error("argument {argument}: {reason}")]
     Argument { argument: &'static str, reason: String },
@@ -48,6 +50,7 @@ impl CommandError {
             Self::Walk(_) => "walk",
             Self::Ledger(_) => "ledger",
             Self::Verdict(_) => "verdict",
+            Self::Shelf(_) => "models",
             Self::Scenario(_) => "scenario",
             Self::Argument { .. } => "argument",
             Self::System { .. } => "system",

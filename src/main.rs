@@ -30,8 +30,13 @@ const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Who runs for days tells what it does; other commands print their results.
+    let told = match arguments.command {
+        Command::Executor(_) | Command::Challenger(_) | Command::Ledger(_) => "info",
+        _ => "error",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("REBUT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(told));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -46,6 +51,12 @@ fn main() -> ExitCode {
         Command::Dispute(dispute) => commands::dispute::run(&dispute, json),
         Command::Replay(replay) => commands::replay::run(&replay, json),
         Command::Preflight(preflight) => commands::preflight::run(&preflight, json),
+        Command::Ledger(ledger) => commands::services::ledger::run(&ledger, json),
+        Command::Executor(executor) => commands::services::executor::run(&executor),
+        Command::Challenger(challenger) => commands::services::challenger::run(&challenger),
+        Command::Request(request) => commands::services::request::run(&request, json),
+        Command::Account(account) => commands::services::account::run(&account, json),
+        Command::Key(key) => commands::services::key::run(&key, json),
         Command::Sim(sim) => commands::sim::run(&sim, json),
     };
     match outcome {

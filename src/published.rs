@@ -1,11 +1,10 @@
 //! States that an executor publishes beside its claim: one file for each boundary of layers.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use inference::files::{read_tensors, write_npz};
-use inference::{Model, State, Tensor, Trace};
-use protocol::tensor::TensorType;
+use inference::published::{state_of, state_tensors, state_types};
+use inference::{Model, State, Trace};
 
 use crate::error::{CommandError, system};
 
@@ -19,44 +18,22 @@ pub(crate) fn write(folder: &Path, trace: &Trace) -> Result<(), CommandError> {
     std::fs::create_dir_all(&states)
         .map_err(|error| system(states.display().to_string(), error))?;
     for (boundary, state) in trace.states().iter().enumerate() {
-        let tensors: BTreeMap<String, Tensor> = state
-            .values()
-            .iter()
-            .map(|(value, tensor)| (value.to_string(), tensor.clone()))
-            .collect();
-        write_npz(&file(folder, boundary as u32), &tensors)?;
+        write_npz(&file(folder, boundary as u32), &state_tensors(state))?;
     }
     Ok(())
 }
 
-fn kind_of(model: &Model, value: u32) -> Option<TensorType> {
-    let graph = model.graph();
-    if let Some(kind) = graph.inputs.get(value as usize) {
-        return Some(kind.clone());
-    }
-    let first = model.header().output_of(0);
-    let operator = value.checked_sub(first)?;
-    model.node(operator).map(|node| node.output.clone())
-}
-
-/// Reads the state before a layer.
+/// Reads the state before a layer; its root is the caller's to check.
 pub(crate) fn read(folder: &Path, model: &Model, layer: u32) -> Result<State, CommandError> {
     let path = file(folder, layer);
-    let wrong = |reason: &str| CommandError::Argument {
+    let wrong = |reason: String| CommandError::Argument {
         argument: "DIR",
         reason: format!("{}: {reason}", path.display()),
     };
     if !path.exists() {
-        return Err(wrong(
-            "is not published; the executor writes states with `rebut run --states`",
-        ));
+        let help = "is not published; the executor writes states with `rebut run --states`";
+        return Err(wrong(help.to_owned()));
     }
-    let values = model.live_values(layer).ok_or_else(|| wrong("the model has no such layer"))?;
-    let wanted: Option<Vec<(String, TensorType)>> =
-        values.iter().map(|value| Some((value.to_string(), kind_of(model, *value)?))).collect();
-    let wanted = wanted.ok_or_else(|| wrong("the model lost a value"))?;
-    let mut tensors = read_tensors(&path, &wanted)?;
-    let live: Option<Vec<(u32, Tensor)>> =
-        values.iter().map(|value| Some((*value, tensors.remove(&value.to_string())?))).collect();
-    live.and_then(State::new).ok_or_else(|| wrong("a value is missing"))
+    let types = state_types(model, layer).ok_or_else(|| wrong("there is no such layer".into()))?;
+    state_of(model, layer, read_tensors(&path, &types)?).map_err(|error| wrong(error.to_string()))
 }

@@ -4,6 +4,7 @@ mod case;
 mod core;
 mod proof;
 pub mod sampling;
+pub mod service;
 mod solver;
 mod view_of_tree;
 

@@ -52,6 +52,14 @@ impl<C: Commitment> ExecutorCore<C> {
         self.offers.insert(terms.job, terms);
     }
 
+    /// Lets go of a job that is over, and of its run unless another job needs it.
+    pub fn forget(&mut self, job: &Digest, trace_root: Option<&Digest>) {
+        self.offers.remove(job);
+        if let Some(trace_root) = trace_root {
+            self.runs.remove(trace_root);
+        }
+    }
+
     fn claims(&self, view: &View<C>) -> Vec<Decision> {
         let settlement = &view.settlement;
         let wanted = |terms: &&ClaimTerms| {

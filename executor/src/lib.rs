@@ -8,6 +8,7 @@ mod answer;
 mod core;
 pub mod files;
 mod preflight;
+pub mod service;
 
 pub use answer::{AnswerError, Defender};
 pub use core::{ExecutorCore, claim_terms};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use prost::Message as _;
@@ -211,16 +211,30 @@ fn read_pb(
 pub fn write_npz(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), FileError> {
     let fail = |reason: String| FileError::Io { path: path.display().to_string(), reason };
     let file = File::create(path).map_err(|error| fail(error.to_string()))?;
-    let mut archive = zip::ZipWriter::new(file);
+    npz_into(file, tensors).map_err(fail)
+}
+
+/// Tensors as the bytes of an .npz file.
+///
+/// # Errors
+/// When they do not fit the format.
+pub fn npz_bytes(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>, String> {
+    let mut bytes = Cursor::new(Vec::new());
+    npz_into(&mut bytes, tensors)?;
+    Ok(bytes.into_inner())
+}
+
+fn npz_into(to: impl Write + Seek, tensors: &BTreeMap<String, Tensor>) -> Result<(), String> {
+    let mut archive = zip::ZipWriter::new(to);
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
         .last_modified_time(zip::DateTime::default());
     for (name, tensor) in tensors {
         let started = archive.start_file(format!("{name}.npy"), options);
-        started.map_err(|error| fail(error.to_string()))?;
-        archive.write_all(&npy::write(tensor)).map_err(|error| fail(error.to_string()))?;
+        started.map_err(|error| error.to_string())?;
+        archive.write_all(&npy::write(tensor)).map_err(|error| error.to_string())?;
     }
-    archive.finish().map(|_| ()).map_err(|error| fail(error.to_string()))
+    archive.finish().map(|_| ()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

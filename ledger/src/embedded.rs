@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use protocol::encoding::Canonical;
 use protocol::settlement::{Genesis, Settlement};
 use protocol::transaction::SignedTransaction;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::Store;
 use crate::{Ledger, LedgerError, Receipt, View, wire};
@@ -71,9 +72,22 @@ struct Inner {
 pub struct EmbeddedLedger {
     inner: Arc<Mutex<Inner>>,
     clock: Arc<dyn Clock>,
-    height: watch::Sender<u64>,
+    height: Arc<watch::Sender<u64>>,
     genesis: Genesis,
     cut: u64,
+    /// Both are there until the ledger is dropped, which waits for what was queued.
+    queue: Option<mpsc::Sender<Waiting>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for EmbeddedLedger {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // Its panic was printed; the next opening reads what the disk holds.
+            let _ = writer.join();
+        }
+    }
 }
 
 impl fmt::Debug for EmbeddedLedger {
@@ -155,11 +169,18 @@ impl EmbeddedLedger {
             .collect::<Result<Vec<LogEntry>, _>>()?;
         let mut receipts = Vec::new();
         let settlement = replay_watched(&genesis, &entries, &mut |receipt| receipts.push(receipt))?;
-        let (height, _) = watch::channel(entries.len() as u64);
+        let height = Arc::new(watch::channel(entries.len() as u64).0);
         let settlement = Arc::new(settlement);
         let inner = Inner { store, settlement, entries, receipts, stopped: false };
         let inner = Arc::new(Mutex::new(inner));
-        Ok(Self { inner, clock, height, genesis, cut: recovered.cut })
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let writer = (Arc::clone(&inner), Arc::clone(&clock), Arc::clone(&height));
+        let started = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
+            write_batches(&writer.0, writer.1.as_ref(), &writer.2, waiting);
+        });
+        let writer = started.map_err(|error| unusable(format!("no thread: {error}")))?;
+        let cut = recovered.cut;
+        Ok(Self { inner, clock, height, genesis, cut, queue: Some(queue), writer: Some(writer) })
     }
 
     /// The genesis.
@@ -172,13 +193,74 @@ impl EmbeddedLedger {
         self.cut
     }
 
+    /// Accepted transactions behind a height, as many as have `bytes` bytes, one at least.
+    pub fn entries_after(&self, after: u64, bytes: usize) -> Vec<LogEntry> {
+        let inner = lock(&self.inner);
+        let mut left = bytes;
+        let first = usize::try_from(after).unwrap_or(usize::MAX);
+        let mut found: Vec<LogEntry> = Vec::new();
+        for entry in inner.entries.iter().skip(first) {
+            if !found.is_empty() && entry.transaction.len() + 32 > left {
+                break;
+            }
+            left = left.saturating_sub(entry.transaction.len() + 32);
+            found.push(entry.clone());
+        }
+        found
+    }
+
     /// All accepted transactions, for a verdict file.
     pub fn entries(&self) -> Vec<LogEntry> {
         lock(&self.inner).entries.clone()
     }
 }
 
+/// A transaction that waits for its turn, and where its answer goes.
+type Waiting = (SignedTransaction, oneshot::Sender<Result<Receipt, LedgerError>>);
+
+/// Most transactions that share one flush of the disk.
+const BATCH_MAX: usize = 512;
+/// Most transactions that wait; who comes then waits before the door.
+const QUEUE_MAX: usize = 1024;
+
+/// Takes transactions in the order they came in, as many at a time as wait, and answers when they are
+/// on disk: the flush is what costs.
+fn write_batches(
+    inner: &Mutex<Inner>,
+    clock: &dyn Clock,
+    height: &watch::Sender<u64>,
+    mut queue: mpsc::Receiver<Waiting>,
+) {
+    let mut batch = Vec::new();
+    while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+        let mut guard = lock(inner);
+        let mut answers = Vec::with_capacity(batch.len());
+        for (transaction, answer) in batch.drain(..) {
+            answers.push((guard.accept(clock.now_ms(), &transaction), answer));
+        }
+        let flushed = guard.flush();
+        let reached = guard.receipts.len() as u64;
+        drop(guard);
+        if flushed.is_ok() {
+            height.send_replace(reached);
+        }
+        for (outcome, answer) in answers {
+            // Nobody waits for the answer any more: the transaction counts all the same.
+            let _ = answer.send(flushed.clone().and(outcome));
+        }
+    }
+}
+
 impl Inner {
+    fn flush(&mut self) -> Result<(), LedgerError> {
+        if self.stopped {
+            return Err(LedgerError::Stopped);
+        }
+        let flushed = self.store.flush();
+        self.stopped = flushed.is_err();
+        Ok(flushed?)
+    }
+
     fn accept(
         &mut self,
         clock_ms: u64,
@@ -188,7 +270,7 @@ impl Inner {
             return Err(LedgerError::Stopped);
         }
         let at_ms = clock_ms.max(self.settlement.now_ms());
-        // From here on memory may be ahead of the disk until the record is flushed; if anything
+        // From here on memory may be ahead of the disk until the batch is flushed; if anything
         // fails in between the ledger stops, loudly, and a restart reads what the disk really holds.
         self.stopped = true;
         // Readers hold older states by reference; this clones only when one of them is alive.
@@ -202,7 +284,7 @@ impl Inner {
         let entry = LogEntry { at_ms, transaction: transaction.to_canonical() };
         let unusable = |error: wire::WireError| LedgerError::Unusable { reason: error.to_string() };
         let content = wire::encode(&entry).map_err(unusable)?;
-        self.store.append(&content)?;
+        self.store.write(&content)?;
         self.stopped = false;
         self.entries.push(entry);
         let height = self.entries.len() as u64;
@@ -215,12 +297,10 @@ impl Inner {
 #[async_trait]
 impl Ledger for EmbeddedLedger {
     async fn submit(&self, transaction: SignedTransaction) -> Result<Receipt, LedgerError> {
-        let (inner, now_ms) = (Arc::clone(&self.inner), self.clock.now_ms());
-        let accepted =
-            tokio::task::spawn_blocking(move || lock(&inner).accept(now_ms, &transaction));
-        let receipt = accepted.await.map_err(|_| LedgerError::Stopped)??;
-        self.height.send_replace(receipt.height);
-        Ok(receipt)
+        let (answer, answered) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or(LedgerError::Stopped)?;
+        queue.send((transaction, answer)).await.map_err(|_| LedgerError::Stopped)?;
+        answered.await.map_err(|_| LedgerError::Stopped)?
     }
 
     async fn view(&self) -> Result<View, LedgerError> {

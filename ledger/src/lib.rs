@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod embedded;
+pub mod http;
 pub mod store;
 pub mod verdict;
 pub mod wire;
@@ -29,6 +30,15 @@ pub enum LedgerError {
     /// The ledger stopped after an earlier error.
     #[error("the ledger stopped after an earlier error; restart it")]
     Stopped,
+    /// The ledger's server was not reached, or did not do as asked. Whether a transaction was accepted
+    /// is not known: read the ledger again.
+    #[error("the ledger at {url} was not reached: {reason}; check the address, or wait for it")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
     /// Genesis or log do not fit this ledger.
     #[error("the ledger at this place cannot be used: {reason}")]
     Unusable {

@@ -136,16 +136,37 @@ impl Store {
     /// # Errors
     /// When it may not be on disk. The log must then be opened anew before it is used again.
     pub fn append(&mut self, content: &[u8]) -> Result<u64, StoreError> {
+        self.write(content)?;
+        self.flush()?;
+        Ok(self.height)
+    }
+
+    /// Brings what was written to the disk.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let fail = |error: sled::Error| StoreError::Database {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        };
+        self.database.flush().map(|_| ()).map_err(fail)
+    }
+
+    /// Appends a record that may not be on disk before the next [`Store::flush`].
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn write(&mut self, content: &[u8]) -> Result<(), StoreError> {
         let fail = |reason: String| StoreError::Database { path: self.path.clone(), reason };
         let chain = link(&self.chain, content);
         let record = Record { content: content.to_vec(), chain };
         let value = wire::encode(&record).map_err(|error| fail(error.to_string()))?;
         let key = self.height.to_be_bytes();
         self.log.insert(key, value).map_err(|error| fail(error.to_string()))?;
-        self.database.flush().map_err(|error| fail(error.to_string()))?;
         self.height += 1;
         self.chain = chain;
-        Ok(self.height)
+        Ok(())
     }
 }
 

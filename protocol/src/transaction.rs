@@ -268,6 +268,7 @@ pub enum SignatureError {
 
 const DOMAIN_TYPE: &[u8] = b"EIP712Domain(string name,string version,uint256 chainId,bytes32 salt)";
 const TRANSACTION_TYPE: &[u8] = b"Transaction(address sender,uint64 nonce,bytes action)";
+const UPLOAD_TYPE: &[u8] = b"Upload(address sender,bytes32 root,bytes32 content)";
 
 /// The EIP-712 domain of a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -306,8 +307,18 @@ impl Domain {
             word(&nonce.to_be_bytes()),
             keccak(action).0,
         ];
-        let message = keccak(&parts.concat());
-        keccak(&[&[0x19, 0x01][..], &self.separator().0, &message.0].concat())
+        self.enveloped(&parts.concat())
+    }
+
+    /// The digest that a signature under data covers: data by the hash of its bytes, put where the
+    /// tensor or state of this root is looked for.
+    pub fn upload_digest(&self, sender: Address, root: &Digest, content: &Digest) -> Digest {
+        let parts = [keccak(UPLOAD_TYPE).0, word(&sender.0), root.0, content.0];
+        self.enveloped(&parts.concat())
+    }
+
+    fn enveloped(&self, message: &[u8]) -> Digest {
+        keccak(&[&[0x19, 0x01][..], &self.separator().0, &keccak(message).0].concat())
     }
 
     /// Checks that the sender signed the transaction for this ledger.
@@ -316,7 +327,19 @@ impl Domain {
     /// [`SignatureError`] says which way the signature is wrong.
     pub fn verify(&self, transaction: &SignedTransaction) -> Result<(), SignatureError> {
         let digest = self.digest(transaction.sender, transaction.nonce, &transaction.action);
-        let (body, recovery) = transaction.signature.split_at(64);
+        Self::verify_digest(&digest, transaction.sender, &transaction.signature)
+    }
+
+    /// Checks that the sender signed what the digest covers.
+    ///
+    /// # Errors
+    /// As [`Domain::verify`].
+    pub fn verify_digest(
+        digest: &Digest,
+        sender: Address,
+        signature: &[u8; 65],
+    ) -> Result<(), SignatureError> {
+        let (body, recovery) = signature.split_at(64);
         let signature = Signature::from_slice(body).map_err(|_| SignatureError::Malformed)?;
         let recovery = match recovery {
             [id @ (0 | 1)] => RecoveryId::new(*id == 1, false),
@@ -328,7 +351,7 @@ impl Domain {
         }
         let key = VerifyingKey::recover_from_prehash(&digest.0, &signature, recovery)
             .map_err(|_| SignatureError::Malformed)?;
-        match address_of(&key) == transaction.sender {
+        match address_of(&key) == sender {
             true => Ok(()),
             false => Err(SignatureError::OtherKey),
         }
@@ -372,12 +395,17 @@ impl Key {
     /// Signs an action.
     pub fn sign(&self, domain: &Domain, nonce: u64, action: &Action) -> SignedTransaction {
         let action = action.to_canonical();
-        let digest = domain.digest(self.address, nonce, &action);
+        let signature = self.sign_digest(&domain.digest(self.address, nonce, &action));
+        SignedTransaction { sender: self.address, nonce, action, signature }
+    }
+
+    /// Signs a digest of a [`Domain`].
+    pub fn sign_digest(&self, digest: &Digest) -> [u8; 65] {
         let (signature, recovery) = self.signing.sign_prehash_recoverable(&digest.0);
         let mut bytes = [0; 65];
         bytes[..64].copy_from_slice(&signature.to_bytes());
         bytes[64] = u8::from(recovery.is_y_odd());
-        SignedTransaction { sender: self.address, nonce, action, signature: bytes }
+        bytes
     }
 }
 

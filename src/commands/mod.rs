@@ -6,5 +6,6 @@ pub(crate) mod inspect;
 pub(crate) mod preflight;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod services;
 pub(crate) mod sim;
 pub(crate) mod verify;

@@ -1,0 +1,124 @@
+//! The models of a folder, by their roots.
+//!
+//! Beside `NAME.onnx` may stand `NAME.json`, which says what a command line would say:
+//! `{"dimensions": {"batch": 1}, "fixed": {"shape": "shape.json"}, "layer_operators_max": 64}`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::hash::Digest;
+use serde::Deserialize;
+
+use crate::engine::Engine;
+use crate::files::{FileError, read_limited};
+use crate::model::Model;
+use crate::onnx::{ImportError, ImportOptions, import_file};
+
+/// Most bytes of a model's options.
+const OPTIONS_BYTES_MAX: u64 = 1 << 20;
+
+/// Why a shelf cannot be filled.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// The folder or a file of it cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A model cannot be imported.
+    #[error("{path}: {error}")]
+    Import {
+        /// The model's file.
+        path: String,
+        /// Why.
+        error: ImportError,
+    },
+    /// The folder holds no model.
+    #[error("{path} holds no .onnx file; name the folder that does")]
+    Empty {
+        /// The folder.
+        path: String,
+    },
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    dimensions: BTreeMap<String, u64>,
+    fixed: BTreeMap<String, PathBuf>,
+    layer_operators_max: Option<usize>,
+}
+
+/// Models by root.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf {
+    models: HashMap<Digest, (String, Arc<Model>)>,
+}
+
+impl Shelf {
+    /// Imports every model of a folder, or one file.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, a model cannot be imported, or there is none.
+    pub fn read(place: &Path, engine: &Engine) -> Result<Self, ShelfError> {
+        let io = |path: &Path, error: std::io::Error| FileError::Io {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        let mut files = Vec::new();
+        if place.is_dir() {
+            for entry in std::fs::read_dir(place).map_err(|error| io(place, error))? {
+                files.push(entry.map_err(|error| io(place, error))?.path());
+            }
+            files.retain(|path| path.extension().is_some_and(|ending| ending == "onnx"));
+            files.sort();
+        } else {
+            files.push(place.to_owned());
+        }
+        let mut models = HashMap::new();
+        for path in files {
+            let beside = path.with_extension("json");
+            let options = match beside.exists() {
+                true => parse_options(&beside)?,
+                false => ImportOptions::default(),
+            };
+            let model = import_file(&path, engine, &options)
+                .map_err(|error| ShelfError::Import { path: path.display().to_string(), error })?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            models.insert(model.root(), (name, Arc::new(model)));
+        }
+        match models.is_empty() {
+            true => Err(ShelfError::Empty { path: place.display().to_string() }),
+            false => Ok(Self { models }),
+        }
+    }
+
+    /// The model with this root.
+    pub fn model(&self, root: &Digest) -> Option<&Arc<Model>> {
+        self.models.get(root).map(|(_, model)| model)
+    }
+
+    /// The model of this name.
+    pub fn named(&self, name: &str) -> Option<&Arc<Model>> {
+        self.models.values().find(|(known, _)| known == name).map(|(_, model)| model)
+    }
+
+    /// Names and roots, by name.
+    pub fn names(&self) -> Vec<(String, Digest)> {
+        let mut names: Vec<(String, Digest)> =
+            self.models.iter().map(|(root, (name, _))| (name.clone(), *root)).collect();
+        names.sort();
+        names
+    }
+}
+
+fn parse_options(path: &Path) -> Result<ImportOptions, FileError> {
+    let bytes = read_limited(path, OPTIONS_BYTES_MAX)?;
+    let options: Options = serde_json::from_slice(&bytes).map_err(|error| FileError::Content {
+        path: path.display().to_string(),
+        reason: format!("{error}; it may say dimensions, fixed and layer_operators_max"),
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let fixed = options.fixed.into_iter().map(|(name, file)| (name, folder.join(file))).collect();
+    let layer_operators_max = options.layer_operators_max;
+    Ok(ImportOptions { dimensions: options.dimensions, fixed, layer_operators_max })
+}

@@ -1,0 +1,322 @@
+//! A ledger over HTTP as its clients see it: a copy of the log, applied by the protocol's own rules.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use protocol::encoding::Canonical as _;
+use protocol::hash::{Digest, keccak, to_hex};
+use protocol::settlement::{Genesis, Settlement};
+use protocol::transaction::{Address, Key, SignedTransaction};
+use tokio::sync::Mutex;
+
+use super::{LogPage, SIGNATURE_HEADER, upload_path};
+use crate::embedded::{LogEntry, replay};
+use crate::{Ledger, LedgerError, Receipt, View, wire};
+
+/// Time for one request beyond what a long poll waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a long poll asks for.
+const POLL_MS: u64 = 15_000;
+/// Most bytes of an answer.
+const ANSWER_BYTES_MAX: usize = wire::ENVELOPE_BYTES_MAX;
+
+/// The copy of the log and what follows from it.
+struct Copy {
+    settlement: Arc<Settlement>,
+    entries: Vec<LogEntry>,
+    receipts: Vec<Receipt>,
+    /// The server's clock, and when it was heard.
+    clock: (u64, Instant),
+}
+
+/// A ledger at a URL.
+pub struct HttpLedger {
+    url: String,
+    client: reqwest::Client,
+    genesis: Genesis,
+    copy: Mutex<Copy>,
+}
+
+impl fmt::Debug for HttpLedger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HttpLedger").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Why a state was not published or found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UploadError {
+    /// The server refused.
+    #[error("the ledger's server did not take the input: {reason}")]
+    Refused {
+        /// What it said.
+        reason: String,
+    },
+    /// The server was not reached.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> LedgerError {
+    // The chain of causes: "error sending request" alone says nothing.
+    let mut reason = error.to_string();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        reason = format!("{reason}: {inner}");
+        cause = inner.source();
+    }
+    LedgerError::Unreachable { url: url.to_owned(), reason }
+}
+
+impl HttpLedger {
+    /// Connects, and reads the genesis.
+    ///
+    /// With `expected`, another ledger at the same address is refused: give the genesis hash that the
+    /// ledger's operator published.
+    ///
+    /// # Errors
+    /// When the server is not reached or is not the expected ledger.
+    pub async fn connect(url: &str, expected: Option<Digest>) -> Result<Self, LedgerError> {
+        let url = url.trim_end_matches('/').to_owned();
+        let client = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| unreachable(&url, &error))?;
+        let bytes = get(&client, &url, "/v1/genesis", PATIENCE).await?;
+        let unusable = |reason: String| LedgerError::Unusable { reason };
+        let genesis = Genesis::from_canonical(&bytes)
+            .map_err(|error| unusable(format!("{url} gave no genesis: {error}")))?;
+        if let Some(expected) = expected.filter(|expected| *expected != genesis.root()) {
+            let found = genesis.root();
+            return Err(unusable(format!("{url} is the ledger {found}, not {expected}")));
+        }
+        let settlement =
+            Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
+        let copy = Copy {
+            settlement: Arc::new(settlement),
+            entries: Vec::new(),
+            receipts: Vec::new(),
+            clock: (0, Instant::now()),
+        };
+        let ledger = Self { url, client, genesis, copy: Mutex::new(copy) };
+        ledger.sync(0).await?;
+        Ok(ledger)
+    }
+
+    /// The genesis.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Height of what was fetched so far.
+    pub async fn known_height(&self) -> u64 {
+        self.copy.lock().await.entries.len() as u64
+    }
+
+    /// Fetches and applies what is new; waits `wait_ms` for it at most.
+    async fn sync(&self, wait_ms: u64) -> Result<(), LedgerError> {
+        loop {
+            let after = self.copy.lock().await.entries.len() as u64;
+            let path = format!("/v1/log?after={after}&wait_ms={wait_ms}");
+            let patience = PATIENCE + Duration::from_millis(wait_ms);
+            let bytes = get(&self.client, &self.url, &path, patience).await?;
+            let unusable = |reason: String| LedgerError::Unusable { reason };
+            let page: LogPage =
+                wire::decode(&bytes).map_err(|error| unusable(error.to_string()))?;
+            let mut copy = self.copy.lock().await;
+            let (height, got) = (page.height, page.entries.len());
+            copy.apply(after, page)?;
+            if copy.entries.len() as u64 >= height {
+                return Ok(());
+            }
+            if got == 0 {
+                return Err(unusable(format!("{} withholds a part of its log", self.url)));
+            }
+        }
+    }
+
+    /// Publishes the input state with this root under the key's account.
+    ///
+    /// # Errors
+    /// When the server refuses or is not reached.
+    pub async fn upload(
+        &self,
+        key: &Key,
+        root: &Digest,
+        bytes: Vec<u8>,
+    ) -> Result<(), UploadError> {
+        let digest = self.genesis.domain().upload_digest(key.address(), root, &keccak(&bytes));
+        let signature = to_hex(&key.sign_digest(&digest));
+        let url = format!("{}{}", self.url, upload_path(root, &key.address()));
+        let request =
+            self.client.put(url).timeout(6 * PATIENCE).header(SIGNATURE_HEADER, signature);
+        let sent = request.body(bytes).send().await;
+        let answer = sent.map_err(|error| unreachable(&self.url, &error))?;
+        match answer.status().is_success() {
+            true => Ok(()),
+            false => Err(UploadError::Refused { reason: said(answer).await }),
+        }
+    }
+
+    /// What an account published under a root; the caller checks it against the root.
+    ///
+    /// # Errors
+    /// When it is not there or the server is not reached.
+    pub async fn download(&self, root: &Digest, account: &Address) -> Result<Vec<u8>, LedgerError> {
+        get_limited(&self.client, &self.url, &upload_path(root, account), 6 * PATIENCE, 64 << 20)
+            .await
+    }
+}
+
+impl Copy {
+    fn apply(&mut self, after: u64, page: LogPage) -> Result<(), LedgerError> {
+        self.clock = (page.now_ms, Instant::now());
+        // Another task of ours may have been faster: skip what is known.
+        let known = (self.entries.len() as u64).saturating_sub(after) as usize;
+        for entry in page.entries.into_iter().skip(known) {
+            let wrong = |reason: String| LedgerError::Unusable {
+                reason: format!("entry {} of the server's log: {reason}", self.entries.len()),
+            };
+            let transaction = SignedTransaction::from_canonical(&entry.transaction)
+                .map_err(|error| wrong(error.to_string()))?;
+            let events = Arc::make_mut(&mut self.settlement)
+                .apply(entry.at_ms, &transaction)
+                .map_err(|rejection| wrong(rejection.to_string()))?;
+            let height = self.entries.len() as u64 + 1;
+            self.receipts.push(Receipt { height, at_ms: entry.at_ms, events });
+            self.entries.push(entry);
+        }
+        Ok(())
+    }
+
+    fn now_ms(&self) -> u64 {
+        let (now_ms, heard) = self.clock;
+        let since = u64::try_from(heard.elapsed().as_millis()).unwrap_or(u64::MAX);
+        now_ms.saturating_add(since).max(self.settlement.now_ms())
+    }
+
+    fn view(&self) -> View {
+        View {
+            height: self.entries.len() as u64,
+            now_ms: self.now_ms(),
+            settlement: Arc::clone(&self.settlement),
+        }
+    }
+}
+
+async fn get(
+    client: &reqwest::Client,
+    url: &str,
+    path: &str,
+    patience: Duration,
+) -> Result<Vec<u8>, LedgerError> {
+    get_limited(client, url, path, patience, ANSWER_BYTES_MAX).await
+}
+
+async fn get_limited(
+    client: &reqwest::Client,
+    url: &str,
+    path: &str,
+    patience: Duration,
+    limit: usize,
+) -> Result<Vec<u8>, LedgerError> {
+    let fail = |error: reqwest::Error| unreachable(url, &error);
+    let mut answer =
+        client.get(format!("{url}{path}")).timeout(patience).send().await.map_err(fail)?;
+    if !answer.status().is_success() {
+        return Err(LedgerError::Unreachable { url: url.to_owned(), reason: said(answer).await });
+    }
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(fail)? {
+        if bytes.len() + part.len() > limit {
+            let reason = format!("{url}{path} is longer than {limit} bytes");
+            return Err(LedgerError::Unusable { reason });
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
+}
+
+/// What a server said with a refusal: status, and its message where it has one.
+async fn said(mut answer: reqwest::Response) -> String {
+    let status = answer.status();
+    let mut bytes = Vec::new();
+    while let Ok(Some(part)) = answer.chunk().await {
+        bytes.extend_from_slice(&part);
+        if bytes.len() > 4096 {
+            break;
+        }
+    }
+    let parsed = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+    let message = parsed.and_then(|body| Some(body["error"]["message"].as_str()?.to_owned()));
+    let text = message.unwrap_or_else(|| String::from_utf8_lossy(&bytes).trim().to_owned());
+    format!("{status}: {text}")
+}
+
+#[async_trait]
+impl Ledger for HttpLedger {
+    async fn submit(&self, transaction: SignedTransaction) -> Result<Receipt, LedgerError> {
+        let request =
+            self.client.post(format!("{}/v1/transactions", self.url)).timeout(3 * PATIENCE);
+        let sent = request.body(transaction.to_canonical()).send().await;
+        let answer = sent.map_err(|error| unreachable(&self.url, &error))?;
+        let status = answer.status();
+        if !status.is_success() && status != reqwest::StatusCode::UNPROCESSABLE_ENTITY {
+            return Err(LedgerError::Unreachable {
+                url: self.url.clone(),
+                reason: said(answer).await,
+            });
+        }
+        let reason = if status.is_success() { String::new() } else { said(answer).await };
+        // What the server says is checked against what it wrote.
+        self.sync(0).await?;
+        let copy = self.copy.lock().await;
+        if status.is_success() {
+            let encoded = transaction.to_canonical();
+            let place = copy.entries.iter().rposition(|entry| entry.transaction == encoded);
+            let receipt = place.and_then(|place| copy.receipts.get(place)).cloned();
+            return receipt.ok_or_else(|| LedgerError::Unusable {
+                reason: format!("{} acknowledged a transaction and does not show it", self.url),
+            });
+        }
+        match copy.settlement.as_ref().clone().apply(copy.now_ms(), &transaction) {
+            Err(rejection) => Err(LedgerError::Rejected(rejection)),
+            Ok(_) => Err(LedgerError::Unreachable { url: self.url.clone(), reason }),
+        }
+    }
+
+    async fn view(&self) -> Result<View, LedgerError> {
+        self.sync(0).await?;
+        Ok(self.copy.lock().await.view())
+    }
+
+    async fn view_at(&self, height: u64) -> Result<View, LedgerError> {
+        let missing =
+            || LedgerError::Unusable { reason: format!("height {height} is not reached") };
+        let count = usize::try_from(height).map_err(|_| missing())?;
+        if self.copy.lock().await.entries.len() < count {
+            self.sync(0).await?;
+        }
+        let entries = self.copy.lock().await.entries.get(..count).ok_or_else(missing)?.to_vec();
+        let settlement = Arc::new(replay(&self.genesis, &entries)?);
+        Ok(View { height, now_ms: settlement.now_ms(), settlement })
+    }
+
+    async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Receipt>, LedgerError> {
+        self.sync(0).await?;
+        let first = usize::try_from(after).unwrap_or(usize::MAX);
+        let copy = self.copy.lock().await;
+        Ok(copy.receipts.iter().skip(first).take(limit).cloned().collect())
+    }
+
+    async fn wait_beyond(&self, height: u64) -> Result<(), LedgerError> {
+        while self.copy.lock().await.entries.len() as u64 <= height {
+            self.sync(POLL_MS).await?;
+        }
+        Ok(())
+    }
+}

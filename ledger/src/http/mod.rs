@@ -1,0 +1,41 @@
+//! One ledger for many machines, over HTTP.
+//!
+//! The server orders transactions, gives them their time and keeps them; it is not believed in
+//! anything else. The client reads the log and applies it by the protocol's own rules, every signature
+//! included, so that a server can withhold but not invent.
+
+pub mod client;
+mod limits;
+mod routes;
+mod server;
+mod uploads;
+mod views;
+
+pub use client::{HttpLedger, UploadError};
+pub use limits::Limits;
+pub use server::{ServeError, serve, serve_routes};
+
+use protocol::hash::Digest;
+use protocol::transaction::Address;
+use serde::{Deserialize, Serialize};
+
+use crate::embedded::LogEntry;
+
+/// A part of the log as it travels, in the envelope of [`crate::wire`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LogPage {
+    /// The server's clock.
+    pub(crate) now_ms: u64,
+    /// Accepted transactions in all.
+    pub(crate) height: u64,
+    /// Those behind the height that was asked for, as many as fit.
+    pub(crate) entries: Vec<LogEntry>,
+}
+
+/// Where an account puts the state with this root.
+pub(crate) fn upload_path(root: &Digest, account: &Address) -> String {
+    format!("/v1/inputs/{root}/{account}")
+}
+
+/// Header that carries an uploader's signature.
+pub(crate) const SIGNATURE_HEADER: &str = "rebut-signature";

@@ -1,0 +1,152 @@
+//! The loop that accepts connections: limits on their number and their slowness.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::limits::{Limits, Rates};
+use super::routes::{Shared, router};
+use super::uploads::Uploads;
+use crate::embedded::EmbeddedLedger;
+
+/// Why a server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The folder for uploads cannot be used.
+    #[error("the folder for published inputs cannot be used: {0}")]
+    Folder(std::io::Error),
+    /// The listener failed.
+    #[error("the listener failed: {0}")]
+    Listener(std::io::Error),
+}
+
+/// Serves a ledger until `stop` is over; open connections are closed then.
+///
+/// # Errors
+/// When the folder or the listener fails.
+pub async fn serve(
+    ledger: Arc<EmbeddedLedger>,
+    folder: &Path,
+    listener: TcpListener,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let uploads = Uploads::new(folder).map_err(ServeError::Folder)?;
+    let routes = router(Shared { ledger, uploads, limits });
+    serve_routes(routes, listener, limits, stop).await
+}
+
+/// Serves any routes under limits.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_routes(
+    routes: axum::Router,
+    listener: TcpListener,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let connections = Arc::new(Semaphore::new(limits.connections));
+    let rates = Arc::new(Rates::new(limits.requests_per_second));
+    let mut stop = std::pin::pin!(stop);
+    let mut open = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&listener, &connections) => accepted,
+        };
+        let (permit, stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or the peer went away: the next may do.
+                tracing::warn!(event = "http.accept_failed", %error);
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        while open.try_join_next().is_some() {}
+        let (routes, rates) = (routes.clone(), Arc::clone(&rates));
+        open.spawn(async move {
+            connection(routes, stream, peer, limits, &rates).await;
+            drop(permit);
+        });
+    }
+    open.shutdown().await;
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> std::io::Result<(tokio::sync::OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let permit = Arc::clone(connections).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((permit, stream, peer))
+}
+
+async fn connection(
+    routes: axum::Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+    limits: Limits,
+    rates: &Arc<Rates>,
+) {
+    let rates = Arc::clone(rates);
+    let service = tower::service_fn(move |request: Request<Incoming>| {
+        let (mut routes, rates) = (routes.clone(), Arc::clone(&rates));
+        async move {
+            if !rates.take(peer.ip(), Instant::now()) {
+                return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests; slow down"));
+            }
+            if announced(&request) > longest(&request, &limits) {
+                let message = "the body is over the limit";
+                return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, message));
+            }
+            // Streams and long polls begin to answer in time as well.
+            let answer = tower::Service::call(&mut routes, request.map(Body::new));
+            let patience = limits.request.max(limits.poll * 2);
+            match tokio::time::timeout(patience, answer).await {
+                Ok(answer) => answer,
+                Err(_) => Ok(refusal(StatusCode::REQUEST_TIMEOUT, "the request took too long")),
+            }
+        }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(64 << 10)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(event = "http.connection_ended", %peer, %error);
+    }
+}
+
+/// Bytes of a body as its head says, before any of it is read.
+fn announced(request: &Request<Incoming>) -> u64 {
+    let length = request.headers().get(axum::http::header::CONTENT_LENGTH);
+    length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+fn longest(request: &Request<Incoming>, limits: &Limits) -> u64 {
+    match request.uri().path().starts_with("/v1/inputs/") {
+        true => limits.upload_bytes as u64,
+        false => limits.transaction_bytes as u64,
+    }
+}
+
+fn refusal(status: StatusCode, message: &'static str) -> Response {
+    (status, message).into_response()
+}

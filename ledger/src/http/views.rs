@@ -1,0 +1,159 @@
+//! What people and scripts read: JSON shapes of the ledger's objects. Amounts are decimal texts, for
+//! JSON's numbers do not hold them.
+
+use protocol::settlement::{
+    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Settlement,
+    Turn,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{Receipt, View};
+
+/// Version of all shapes.
+pub(super) const SCHEMA: u32 = 1;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    schema: u32,
+    height: u64,
+    now_ms: u64,
+    items: Vec<Value>,
+}
+
+impl Listed {
+    pub(super) fn new(view: &View, items: Vec<Value>) -> Self {
+        Self { schema: SCHEMA, height: view.height, now_ms: view.now_ms, items }
+    }
+}
+
+pub(super) fn status(view: &View) -> Value {
+    let settlement = &view.settlement;
+    let money = settlement.money();
+    let wei = |amount: u128| amount.to_string();
+    json!({
+        "schema": SCHEMA, "height": view.height, "now_ms": view.now_ms,
+        "genesis": settlement.genesis().root().to_string(),
+        "chain_id": settlement.genesis().chain_id,
+        "bank": settlement.genesis().bank.to_string(),
+        "jobs": settlement.jobs().count(), "claims": settlement.claims().count(),
+        "challenges": settlement.challenges().count(),
+        "free_wei": wei(money.free_total_wei()), "locked_wei": wei(money.locked_wei()),
+        "burned_wei": wei(money.burned_wei()), "deposited_wei": wei(money.deposited_wei()),
+        "withdrawn_wei": wei(money.withdrawn_wei()),
+    })
+}
+
+pub(super) fn job(id: &str, job: &Job) -> Value {
+    let terms = &job.terms;
+    let (status, claim) = match job.status {
+        JobStatus::Open => ("open", None),
+        JobStatus::Done { claim } => ("done", Some(claim.to_string())),
+        JobStatus::Cancelled => ("cancelled", None),
+    };
+    json!({
+        "job": id, "poster": job.poster.to_string(), "posted_ms": job.posted_ms,
+        "model_root": terms.model_root.to_string(), "input_root": terms.input_root.to_string(),
+        "fee_wei": terms.fee_wei.to_string(), "stake_wei": terms.stake_wei.to_string(),
+        "bond_wei": terms.bond_wei.to_string(), "window_ms": terms.window_ms,
+        "status": status, "final_claim": claim,
+        "claims": job.claims.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn claim(id: &str, claim: &Claim) -> Value {
+    let (status, reason, at_ms) = match &claim.status {
+        ClaimStatus::Standing => ("standing", None, None),
+        ClaimStatus::Fallen { reason, at_ms, .. } => ("fallen", Some(fall(reason)), Some(*at_ms)),
+        ClaimStatus::Final { at_ms } => ("final", None, Some(*at_ms)),
+        ClaimStatus::Released { at_ms } => ("released", None, Some(*at_ms)),
+    };
+    json!({
+        "claim": id, "job": claim.terms.job.to_string(), "executor": claim.executor.to_string(),
+        "output_root": claim.terms.output_root.to_string(),
+        "trace_root": claim.terms.trace_root.to_string(), "posted_ms": claim.posted_ms,
+        "window_end_ms": claim.window_end_ms, "last_finality_ms": claim.last_finality_ms,
+        "stake_wei": claim.stake_wei.to_string(), "status": status, "reason": reason,
+        "at_ms": at_ms, "reveals": claim.reveals,
+        "challenges": claim.challenges.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn fall(reason: &FallReason) -> String {
+    match reason {
+        FallReason::Refuted(evidence) => format!("refuted: {evidence:?}"),
+        FallReason::Silence(request) => format!("silence: no answer to {request:?}"),
+    }
+}
+
+pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement) -> Value {
+    let (status, turn, request) = match &challenge.status {
+        ChallengeStatus::Open { turn: Turn::Challenger, .. } => ("open", Some("challenger"), None),
+        ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
+            ("open", Some("executor"), Some(format!("{request:?}")))
+        }
+        ChallengeStatus::Won { .. } => ("won", None, None),
+        ChallengeStatus::Lost => ("lost", None, None),
+    };
+    json!({
+        "challenge": id, "claim": challenge.claim.to_string(),
+        "challenger": challenge.challenger.to_string(), "opened_ms": challenge.opened_ms,
+        "bond_wei": challenge.bond_wei.to_string(), "fees_wei": challenge.fees_wei.to_string(),
+        "demands": challenge.demands, "replies": challenge.replies,
+        "executor_clock_ms": challenge.executor_clock_ms,
+        "challenger_clock_ms": challenge.challenger_clock_ms,
+        "status": status, "turn": turn, "request": request,
+        "deadline_ms": challenge.deadline_ms(settlement.parameters().move_floor_ms),
+    })
+}
+
+pub(super) fn receipt(receipt: &Receipt) -> Value {
+    json!({
+        "schema": SCHEMA, "height": receipt.height, "at_ms": receipt.at_ms,
+        "events": receipt.events.iter().map(event).collect::<Vec<_>>(),
+    })
+}
+
+/// An event by its name and the ids in it.
+fn event(event: &Event) -> Value {
+    let id = |key: &str, name: &str, digest: &protocol::hash::Digest| json!({ "event": name, key: digest.to_string() });
+    match event {
+        Event::Deposited { account, amount_wei } => {
+            json!({ "event": "deposited", "account": account.to_string(), "amount_wei": amount_wei.to_string() })
+        }
+        Event::Withdrawn { account, amount_wei } => {
+            json!({ "event": "withdrawn", "account": account.to_string(), "amount_wei": amount_wei.to_string() })
+        }
+        Event::ModelRegistered { model_root } => id("model_root", "model-registered", model_root),
+        Event::JobPosted { job } => id("job", "job-posted", job),
+        Event::JobCancelled { job } => id("job", "job-cancelled", job),
+        Event::ClaimPosted { claim, job, .. } => {
+            json!({ "event": "claim-posted", "claim": claim.to_string(), "job": job.to_string() })
+        }
+        Event::Challenged { challenge, claim } => {
+            json!({ "event": "challenged", "challenge": challenge.to_string(), "claim": claim.to_string() })
+        }
+        Event::Demanded { challenge, request } => {
+            json!({ "event": "demanded", "challenge": challenge.to_string(), "request": format!("{request:?}") })
+        }
+        Event::Revealed { claim, request } => {
+            json!({ "event": "revealed", "claim": claim.to_string(), "request": format!("{request:?}") })
+        }
+        Event::ClaimFallen { claim, reason, burned_wei } => {
+            json!({ "event": "claim-fallen", "claim": claim.to_string(), "reason": fall(reason), "burned_wei": burned_wei.to_string() })
+        }
+        Event::ChallengeWon { challenge, reward_wei, .. } => {
+            json!({ "event": "challenge-won", "challenge": challenge.to_string(), "reward_wei": reward_wei.to_string() })
+        }
+        Event::ChallengeLost { challenge, .. } => id("challenge", "challenge-lost", challenge),
+        Event::ClaimFinal { claim, job } => {
+            json!({ "event": "claim-final", "claim": claim.to_string(), "job": job.to_string() })
+        }
+        Event::StakeReleased { claim } => id("claim", "stake-released", claim),
+        Event::ClaimSealed { sealed, .. } => id("sealed", "claim-sealed", sealed),
+        Event::Attested { sealed, .. } => id("sealed", "attested", sealed),
+        Event::SealExpired { sealed, .. } => id("sealed", "seal-expired", sealed),
+        Event::AttentionProven { claim, .. } => id("claim", "attention-proven", claim),
+        Event::AttentionPaid { claim, .. } => id("claim", "attention-paid", claim),
+    }
+}

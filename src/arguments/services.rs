@@ -1,0 +1,270 @@
+//! Arguments of the services and of those who use them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{EngineOptions, ImportChoices};
+
+/// Where a ledger is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LedgerAt {
+    /// The ledger's address.
+    #[arg(long, env = "REBUT_LEDGER", default_value = "http://127.0.0.1:8645", value_name = "URL")]
+    pub(crate) ledger: String,
+    /// The ledger's genesis hash; another ledger at that address is refused.
+    #[arg(long, env = "REBUT_GENESIS", value_name = "HASH")]
+    pub(crate) genesis: Option<String>,
+}
+
+/// Which key acts.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct KeyChoice {
+    /// File with the key, as `rebut key new` writes it.
+    #[arg(long, env = "REBUT_KEY_FILE", value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// A key that everybody knows, by a name; only at a ledger that was started with --dev, where it
+    /// is given money as well.
+    #[arg(long, value_name = "NAME", conflicts_with = "key_file")]
+    pub(crate) dev: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyCommand {
+    #[command(subcommand)]
+    pub(crate) action: KeyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Makes a key from the machine's random source and writes it to a new file that only you read.
+    New {
+        /// The file; it must not exist.
+        file: PathBuf,
+    },
+    /// Prints the address of a key.
+    Show {
+        #[command(flatten)]
+        key: KeyChoice,
+    },
+}
+
+/// Clocks and money that a new ledger begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preset {
+    /// Windows of a minute, clocks of two: people can watch.
+    #[default]
+    Devnet,
+    /// Windows of five seconds, clocks of twenty: for tests and the quick start.
+    Fast,
+    /// Windows of a day, clocks of six hours.
+    MainnetLike,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerCommand {
+    #[command(subcommand)]
+    pub(crate) action: LedgerAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerAction {
+    /// Serves a ledger over HTTP.
+    Serve(LedgerServe),
+    /// Prints height, clock, counts and money of a ledger.
+    Status(LedgerAt),
+    /// Lists claims, or jobs, or challenges.
+    List {
+        /// What to list.
+        #[arg(value_enum)]
+        what: Objects,
+        /// Only those of this status: open, done, standing, fallen, final, won, lost, ….
+        #[arg(long)]
+        status: Option<String>,
+        #[command(flatten)]
+        at: LedgerAt,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Objects {
+    Jobs,
+    Claims,
+    Challenges,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerServe {
+    /// The ledger's folder, continued if it is one already.
+    #[arg(long, env = "REBUT_FOLDER", value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Where to listen. Anything but loopback must be meant: there is no encryption here.
+    #[arg(long, env = "REBUT_LISTEN", default_value = "127.0.0.1:8645")]
+    pub(crate) listen: SocketAddr,
+    /// Address of the account that may credit deposits; required for a new ledger without --dev.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) bank: Option<String>,
+    /// Chain id, part of every signature; fixed when the ledger begins.
+    #[arg(long, default_value_t = 31_337)]
+    pub(crate) chain_id: u64,
+    /// Clocks and money; fixed when the ledger begins.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) preset: Preset,
+    /// A ledger to try things: the bank's key is public knowledge, and the preset is fast.
+    #[arg(long, conflicts_with = "bank")]
+    pub(crate) dev: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountCommand {
+    #[command(subcommand)]
+    pub(crate) action: AccountAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountAction {
+    /// Prints free money and what is locked in claims and challenges.
+    Show {
+        /// The account.
+        address: String,
+        #[command(flatten)]
+        at: LedgerAt,
+    },
+    /// Credits a deposit; the key must be the bank's.
+    Deposit {
+        /// To whom.
+        address: String,
+        /// How much, in wei.
+        amount_wei: u128,
+        #[command(flatten)]
+        key: KeyChoice,
+        #[command(flatten)]
+        at: LedgerAt,
+    },
+    /// Takes free money out.
+    Withdraw {
+        /// How much, in wei.
+        amount_wei: u128,
+        #[command(flatten)]
+        key: KeyChoice,
+        #[command(flatten)]
+        at: LedgerAt,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecutorCommand {
+    #[command(subcommand)]
+    pub(crate) action: ExecutorAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExecutorAction {
+    /// Runs jobs from the ledger, claims them and defends the claims.
+    Serve(ExecutorServe),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecutorServe {
+    /// Folder of models (NAME.onnx, options in NAME.json), or one model.
+    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
+    pub(crate) models: PathBuf,
+    /// Folder for the inputs of jobs that were taken.
+    #[arg(
+        long,
+        env = "REBUT_EXECUTOR_FOLDER",
+        default_value = "executor-data",
+        value_name = "DIR"
+    )]
+    pub(crate) folder: PathBuf,
+    /// Take no new job; defend what is claimed.
+    #[arg(long)]
+    pub(crate) bail_out: bool,
+    /// Skip the comparison of this machine's arithmetic with the law before the first stake.
+    #[arg(long)]
+    pub(crate) no_preflight: bool,
+    /// A lie to run with, for rehearsals, as in `rebut run --lie`.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) lie: Option<String>,
+    #[command(flatten)]
+    pub(crate) key: KeyChoice,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChallengerCommand {
+    #[command(subcommand)]
+    pub(crate) action: ChallengerAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChallengerAction {
+    /// Compares every claim with a run of its own and challenges what differs.
+    Run(ChallengerRun),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Look and tell; needs no key.
+    Watch,
+    /// Play challenges that are open, open none.
+    Defend,
+    /// Challenge what differs.
+    #[default]
+    Full,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChallengerRun {
+    /// Folder of models (NAME.onnx, options in NAME.json), or one model.
+    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
+    pub(crate) models: PathBuf,
+    /// What to do about what is found.
+    #[arg(long, value_enum, default_value_t, env = "REBUT_MODE")]
+    pub(crate) mode: Mode,
+    /// Print what would be done, with reasons, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Thousandths of the jobs to run, drawn by a seed that no executor knows.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(crate) sample_permille: u32,
+    #[command(flatten)]
+    pub(crate) key: KeyChoice,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Request {
+    /// The ONNX file.
+    pub(crate) model: PathBuf,
+    /// Inputs: .npy, .npz, .json or ONNX tensor .pb, as FILE or NAME=FILE.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub(crate) input: Vec<String>,
+    /// File for the outputs of the final claim, checked against its root.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Paid to the executor of the final claim, in wei.
+    #[arg(long, default_value_t = 10_000_000_000_000_000)]
+    pub(crate) fee_wei: u128,
+    /// Time for challenges; the ledger's least unless given.
+    #[arg(long)]
+    pub(crate) window_ms: Option<u64>,
+    /// Give up waiting after this many seconds; the job stays.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) patience_seconds: u64,
+    #[command(flatten)]
+    pub(crate) key: KeyChoice,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
+    #[command(flatten)]
+    pub(crate) import: ImportChoices,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}

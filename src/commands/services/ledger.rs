@@ -1,0 +1,164 @@
+//! `rebut ledger`: serve one, or look at one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::EmbeddedLedger;
+use ledger::embedded::SystemClock;
+use ledger::http::{Limits, serve};
+use protocol::encoding::Canonical as _;
+use protocol::settlement::{Genesis, Parameters};
+use serde_json::Value;
+
+use super::key::dev_key;
+use crate::arguments::{LedgerAction, LedgerAt, LedgerCommand, LedgerServe, Objects, Preset};
+use crate::error::{CommandError, system};
+use crate::print;
+
+pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<bool, CommandError> {
+    match &command.action {
+        LedgerAction::Serve(arguments) => serve_ledger(arguments),
+        LedgerAction::Status(at) => show(at, "/v1/status", as_json),
+        LedgerAction::List { what, status, at } => {
+            let what = match what {
+                Objects::Jobs => "jobs",
+                Objects::Claims => "claims",
+                Objects::Challenges => "challenges",
+            };
+            let filter =
+                status.as_ref().map_or(String::new(), |status| format!("?status={status}"));
+            show(at, &format!("/v1/{what}{filter}"), as_json)
+        }
+    }
+}
+
+fn parameters(preset: Preset) -> Parameters {
+    const HOUR_MS: u64 = 3_600_000;
+    let devnet = Parameters::default();
+    match preset {
+        Preset::Devnet => devnet,
+        Preset::Fast => Parameters {
+            window_ms_min: 5_000,
+            executor_clock_ms: 20_000,
+            challenger_clock_ms: 20_000,
+            move_floor_ms: 2_000,
+            seal_ms: 2_000,
+            ..devnet
+        },
+        Preset::MainnetLike => Parameters {
+            window_ms_min: 24 * HOUR_MS,
+            executor_clock_ms: 6 * HOUR_MS,
+            challenger_clock_ms: 6 * HOUR_MS,
+            move_floor_ms: HOUR_MS / 4,
+            seal_ms: 6 * HOUR_MS,
+            ..devnet
+        },
+    }
+}
+
+/// The genesis that a folder began with, or that it will begin with.
+fn genesis(arguments: &LedgerServe) -> Result<Genesis, CommandError> {
+    let file = arguments.folder.join("genesis");
+    if file.exists() {
+        let name = file.display().to_string();
+        let bytes = std::fs::read(&file).map_err(|error| system(name.clone(), error))?;
+        return Genesis::from_canonical(&bytes).map_err(|error| system(name, error));
+    }
+    let (bank, preset) = match (&arguments.bank, arguments.dev) {
+        (_, true) => (dev_key("bank").address(), Preset::Fast),
+        (Some(text), false) => (super::address(text)?, arguments.preset),
+        (None, false) => {
+            return Err(CommandError::Argument {
+                argument: "--bank",
+                reason: "a new ledger needs the address that may credit deposits; make a key with \
+                         `rebut key new FILE`, or use --dev to try things"
+                    .to_owned(),
+            });
+        }
+    };
+    let genesis = Genesis { chain_id: arguments.chain_id, bank, parameters: parameters(preset) };
+    let fail = |error| system(arguments.folder.display().to_string(), error);
+    std::fs::create_dir_all(&arguments.folder).map_err(fail)?;
+    let partial = file.with_extension("partial");
+    std::fs::write(&partial, genesis.to_canonical()).map_err(fail)?;
+    std::fs::rename(partial, file).map_err(fail)?;
+    Ok(genesis)
+}
+
+fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
+    let genesis = genesis(arguments)?;
+    if arguments.dev && genesis.bank != dev_key("bank").address() {
+        return Err(CommandError::Argument {
+            argument: "--dev",
+            reason: "the ledger in this folder has a bank of its own; leave --dev out".to_owned(),
+        });
+    }
+    super::runtime()?.block_on(async {
+        let log = arguments.folder.join("log");
+        let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, Arc::new(SystemClock))?);
+        let listener = tokio::net::TcpListener::bind(arguments.listen)
+            .await
+            .map_err(|error| system(format!("listening on {}", arguments.listen), error))?;
+        let listen = listener.local_addr().map_err(|error| system("the listener", error))?;
+        if !listen.ip().is_loopback() {
+            tracing::warn!(event = "ledger.open_listener", %listen,
+                "everybody who reaches this address may read and submit; put TLS before it");
+        }
+        let root = ledger.genesis().root();
+        if arguments.dev {
+            tracing::warn!(
+                event = "ledger.dev",
+                "the bank's key is public knowledge: no real money"
+            );
+        }
+        tracing::info!(event = "ledger.serving", %listen, genesis = %root);
+        println!("ledger {root} at http://{listen}");
+        let folder = arguments.folder.clone();
+        let stop = super::told_to_stop();
+        serve(ledger, &folder, listener, Limits::default(), stop)
+            .await
+            .map_err(|error| system("the ledger's server", error))
+    })?;
+    Ok(false)
+}
+
+fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> {
+    let document: Value = super::runtime()?.block_on(async {
+        let url = format!("{}{path}", at.ledger.trim_end_matches('/'));
+        let fail = |error: reqwest::Error| system(url.clone(), error);
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .no_proxy()
+            .build()
+            .map_err(fail)?;
+        let answer = client.get(&url).send().await.map_err(fail)?;
+        let bytes = answer.bytes().await.map_err(fail)?;
+        serde_json::from_slice(&bytes).map_err(|error| system(url.clone(), error))
+    })?;
+    if as_json {
+        print::json(&document)?;
+        return Ok(false);
+    }
+    match document["items"].as_array() {
+        None => tell(&document),
+        Some(items) => {
+            for item in items {
+                tell(item);
+                println!();
+            }
+            println!("{} of them at height {}", items.len(), document["height"]);
+        }
+    }
+    Ok(false)
+}
+
+fn tell(object: &Value) {
+    for (name, value) in object.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::String(text) => println!("{name:<20} {text}"),
+            Value::Array(items) => println!("{name:<20} {}", items.len()),
+            other => println!("{name:<20} {other}"),
+        }
+    }
+}
