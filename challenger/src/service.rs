@@ -28,6 +28,10 @@ pub enum Mode {
     Full,
 }
 
+/// Pauses while the ledger is not reached: short, for clocks run on.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// Choices of a challenger's operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -55,9 +59,11 @@ enum Progress {
         until_ms: u64,
         tries: u32,
     },
-    Running,
+    Running {
+        tries: u32,
+    },
     Ready,
-    /// Not drawn, or it cannot be run.
+    /// Not drawn.
     Skipped,
 }
 
@@ -103,40 +109,42 @@ impl Service {
     /// When the ledger cannot be believed any more, or this machine failed.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
         let mut stop = std::pin::pin!(stop);
-        let mut pause = Duration::from_millis(200);
+        let mut pause = PAUSE_MIN;
         loop {
-            let wait = match self.turn().await {
-                Ok(view) => {
-                    pause = Duration::from_millis(200);
-                    let next = self.agent.core.next_look_ms(&view);
-                    let left =
-                        next.map(|at| Duration::from_millis(at.saturating_sub(view.now_ms) + 1));
-                    left.map_or(self.settings.idle, |left| left.min(self.settings.idle))
-                }
+            let view = match self.turn().await {
+                Ok(view) => view,
                 Err(LedgerError::Unreachable { url, reason }) => {
                     tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                    pause
+                    tokio::select! {
+                        () = &mut stop => return Ok(()),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(PAUSE_MAX);
+                    continue;
                 }
                 Err(error) => return Err(error),
             };
-            let height = self.ledger.known_height().await;
+            pause = PAUSE_MIN;
+            let wait = tokio::time::sleep(self.until_next(&view));
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 () = self.news.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-                heard = self.ledger.wait_beyond(height) => {
-                    if heard.is_err() {
-                        tokio::time::sleep(pause).await;
-                    }
-                }
+                () = wait => {}
+                // A ledger that went away meanwhile is met by the next turn.
+                _ = self.ledger.wait_beyond(view.height) => {}
             }
         }
     }
 
+    fn until_next(&self, view: &View) -> Duration {
+        let next = self.agent.core.next_look_ms(view);
+        let wait = next.map(|at| Duration::from_millis(at.saturating_sub(view.now_ms) + 1));
+        wait.map_or(self.settings.idle, |wait| wait.min(self.settings.idle))
+    }
+
     async fn turn(&mut self) -> Result<View, LedgerError> {
         let view = self.ledger.view().await?;
-        self.collect();
+        self.collect(&view);
         self.jobs.retain(|id, _| is_contested(&view, id));
         for (id, job) in self.wanted(&view) {
             self.take(&view, id, &job).await;
@@ -166,7 +174,7 @@ impl Service {
         Ok(view)
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self, view: &View) {
         for finished in self.worker.take() {
             let progress = match finished.outcome {
                 Ok(run) => {
@@ -175,8 +183,14 @@ impl Service {
                     Progress::Ready
                 }
                 Err(error) => {
+                    // What was published may be mended while the claim stands: never let go of it.
                     tracing::error!(event = "challenger.cannot_run", job = %finished.job, %error);
-                    Progress::Skipped
+                    let tries = match self.jobs.get(&finished.job) {
+                        Some(Progress::Running { tries }) => *tries,
+                        _ => 0,
+                    };
+                    let until_ms = view.now_ms + (500u64 << tries.min(7));
+                    Progress::Waiting { until_ms, tries: tries + 1 }
                 }
             };
             self.jobs.insert(finished.job, progress);
@@ -235,7 +249,7 @@ impl Service {
         let input_root = job.terms.input_root;
         let progress = match self.ledger.download(&input_root, &job.poster).await {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => Progress::Running,
+                true => Progress::Running { tries },
                 false => {
                     tracing::error!(event = "challenger.worker_gone", "restart this process");
                     Progress::Skipped

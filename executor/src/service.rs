@@ -21,6 +21,10 @@ use tokio::sync::Notify;
 
 use crate::core::{ExecutorCore, claim_terms};
 
+/// Pauses while the ledger is not reached: short, for clocks run on.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// Choices of an executor's operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -46,7 +50,9 @@ enum Progress {
         until_ms: u64,
         tries: u32,
     },
-    Running,
+    Running {
+        tries: u32,
+    },
     Ready {
         trace_root: Digest,
     },
@@ -143,30 +149,29 @@ impl Service {
     /// When the ledger cannot be believed any more, or this machine failed.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
         let mut stop = std::pin::pin!(stop);
-        let mut pause = Duration::from_millis(200);
+        let mut pause = PAUSE_MIN;
         loop {
-            let wait = match self.turn().await {
-                Ok(view) => {
-                    pause = Duration::from_millis(200);
-                    self.until_next(&view)
-                }
+            let view = match self.turn().await {
+                Ok(view) => view,
                 Err(LedgerError::Unreachable { url, reason }) => {
                     tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                    pause
+                    tokio::select! {
+                        () = &mut stop => return Ok(()),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(PAUSE_MAX);
+                    continue;
                 }
                 Err(error) => return Err(error),
             };
-            let height = self.ledger.known_height().await;
+            pause = PAUSE_MIN;
+            let wait = tokio::time::sleep(self.until_next(&view));
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 () = self.news.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-                heard = self.ledger.wait_beyond(height) => {
-                    if heard.is_err() {
-                        tokio::time::sleep(pause).await;
-                    }
-                }
+                () = wait => {}
+                // A ledger that went away meanwhile is met by the next turn.
+                _ = self.ledger.wait_beyond(view.height) => {}
             }
         }
     }
@@ -180,7 +185,7 @@ impl Service {
     /// Looks once, takes what is to be run, does what the core wants.
     async fn turn(&mut self) -> Result<View, LedgerError> {
         let view = self.ledger.view().await?;
-        self.collect();
+        self.collect(&view);
         self.publish().await?;
         self.forget(&view);
         for (id, job) in self.wanted(&view) {
@@ -199,7 +204,7 @@ impl Service {
         Ok(view)
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self, view: &View) {
         for finished in self.worker.take() {
             let progress = match finished.outcome {
                 Ok(run) => {
@@ -212,10 +217,25 @@ impl Service {
                 }
                 Err(error) => {
                     tracing::error!(event = "executor.cannot_run", job = %finished.job, %error);
-                    Progress::Refused
+                    self.again(view, &finished.job)
                 }
             };
             self.jobs.insert(finished.job, progress);
+        }
+    }
+
+    /// A run that failed: what is kept on disk may be damaged, what was published may be mended. Tried
+    /// again from the start, a few times.
+    fn again(&self, view: &View, id: &Digest) -> Progress {
+        const TRIES_MAX: u32 = 5;
+        if let Some(job) = view.settlement.job(id) {
+            self.inputs.remove(&job.terms.input_root);
+        }
+        match self.jobs.get(id) {
+            Some(Progress::Running { tries }) if *tries < TRIES_MAX => {
+                Progress::Waiting { until_ms: view.now_ms + (500 << tries), tries: tries + 1 }
+            }
+            _ => Progress::Refused,
         }
     }
 
@@ -319,7 +339,7 @@ impl Service {
             })
         }) {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => Progress::Running,
+                true => Progress::Running { tries },
                 false => {
                     tracing::error!(event = "executor.worker_gone", "restart this process");
                     Progress::Refused

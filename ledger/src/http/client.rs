@@ -112,9 +112,9 @@ impl HttpLedger {
         &self.genesis
     }
 
-    /// Height of what was fetched so far.
-    pub async fn known_height(&self) -> u64 {
-        self.copy.lock().await.entries.len() as u64
+    /// The log as fetched so far.
+    pub async fn entries(&self) -> Vec<LogEntry> {
+        self.copy.lock().await.entries.clone()
     }
 
     /// Fetches and applies what is new; waits `wait_ms` for it at most.
@@ -275,11 +275,14 @@ impl Ledger for HttpLedger {
         // What the server says is checked against what it wrote.
         self.sync(0).await?;
         let copy = self.copy.lock().await;
+        // Sent a second time after a lost answer, it is there already: that is its receipt.
+        let encoded = transaction.to_canonical();
+        let place = copy.entries.iter().rposition(|entry| entry.transaction == encoded);
+        if let Some(receipt) = place.and_then(|place| copy.receipts.get(place)) {
+            return Ok(receipt.clone());
+        }
         if status.is_success() {
-            let encoded = transaction.to_canonical();
-            let place = copy.entries.iter().rposition(|entry| entry.transaction == encoded);
-            let receipt = place.and_then(|place| copy.receipts.get(place)).cloned();
-            return receipt.ok_or_else(|| LedgerError::Unusable {
+            return Err(LedgerError::Unusable {
                 reason: format!("{} acknowledged a transaction and does not show it", self.url),
             });
         }

@@ -37,7 +37,7 @@ async fn done(
     as_json: bool,
 ) -> Result<(), CommandError> {
     let ledger = super::connect(at).await?;
-    let receipt = super::act(&ledger, key, action).await?;
+    let receipt = super::act(&ledger, key, action, Some(std::time::Instant::now())).await?;
     match as_json {
         true => {
             print::json(&json!({ "schema": 1, "height": receipt.height, "at_ms": receipt.at_ms }))

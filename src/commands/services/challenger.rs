@@ -25,11 +25,11 @@ pub(crate) fn run(command: &ChallengerCommand) -> Result<bool, CommandError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| system("the random source", error))?;
     super::runtime()?.block_on(async {
-        let ledger = super::connect_patiently(&arguments.at).await?;
+        let ledger = super::patiently(None, async || super::connect(&arguments.at).await).await?;
         let key = match mode {
             // Nothing is ever signed with it.
             Behaviour::Watch => super::key::dev_key("watch"),
-            _ => super::key_at(&arguments.key, &ledger).await?,
+            _ => super::key_at(&arguments.key, &ledger, None).await?,
         };
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);

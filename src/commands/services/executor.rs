@@ -26,8 +26,8 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
     }
     let settings = Settings { bail_out: arguments.bail_out, ..Settings::default() };
     super::runtime()?.block_on(async {
-        let ledger = super::connect_patiently(&arguments.at).await?;
-        let key = super::key_at(&arguments.key, &ledger).await?;
+        let ledger = super::patiently(None, async || super::connect(&arguments.at).await).await?;
+        let key = super::key_at(&arguments.key, &ledger, None).await?;
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
         let worker = Worker::start(engine, conducts(arguments), move || told.notify_one())

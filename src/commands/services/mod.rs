@@ -8,12 +8,13 @@ pub(crate) mod ledger;
 pub(crate) mod request;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError};
 use inference::Shelf;
 use protocol::hash::{parse_digest, parse_hex};
-use protocol::settlement::ETHER;
+use protocol::settlement::{ETHER, Rejection};
 use protocol::transaction::{Action, Address, Key};
 
 use crate::arguments::{KeyChoice, LedgerAt};
@@ -54,13 +55,18 @@ async fn connect(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
     Ok(Arc::new(HttpLedger::connect(&at.ledger, genesis).await?))
 }
 
-/// As [`connect`], waiting for a ledger that does not answer yet.
-async fn connect_patiently(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
+/// Tries again while the ledger is not reached, until some time; for ever without one.
+async fn patiently<T>(
+    until: Option<Instant>,
+    mut work: impl AsyncFnMut() -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
     loop {
-        match connect(at).await {
-            Err(CommandError::Ledger(LedgerError::Unreachable { url, reason })) => {
+        match work().await {
+            Err(CommandError::Ledger(LedgerError::Unreachable { url, reason }))
+                if until.is_none_or(|until| Instant::now() < until) =>
+            {
                 tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
             other => return other,
         }
@@ -76,7 +82,11 @@ fn address(text: &str) -> Result<Address, CommandError> {
 }
 
 /// The chosen key; a well-known one is given money if it has none.
-async fn key_at(choice: &KeyChoice, ledger: &HttpLedger) -> Result<Key, CommandError> {
+async fn key_at(
+    choice: &KeyChoice,
+    ledger: &HttpLedger,
+    until: Option<Instant>,
+) -> Result<Key, CommandError> {
     let key = key::read(choice)?;
     let bank = key::dev_key("bank");
     if choice.dev.is_some() {
@@ -86,32 +96,34 @@ async fn key_at(choice: &KeyChoice, ledger: &HttpLedger) -> Result<Key, CommandE
                 reason: "this ledger was not started with --dev; use --key-file".to_owned(),
             });
         }
-        let view = ledger.view().await?;
+        let view = patiently(until, async || Ok(ledger.view().await?)).await?;
         if view.settlement.money().free_wei(&key.address()) == 0 {
             let action = Action::Deposit { account: key.address(), amount_wei: DEV_WEI };
-            act(ledger, &bank, &action).await?;
+            act(ledger, &bank, &action, until).await?;
         }
     }
     Ok(key)
 }
 
-/// Signs and submits one action; another process with the same key may be faster.
+/// Signs and submits one action, once: what was sent and not answered is sent again as it was, and
+/// counts once. Another process with the same key may be faster; then it is signed anew.
 async fn act(
     ledger: &HttpLedger,
     key: &Key,
     action: &Action,
+    until: Option<Instant>,
 ) -> Result<::ledger::Receipt, CommandError> {
     const TRIES: usize = 5;
     let mut last = LedgerError::Stopped;
     for _ in 0..TRIES {
-        let view = ledger.view().await?;
+        let view = patiently(until, async || Ok(ledger.view().await?)).await?;
         let nonce = view.settlement.nonce(&key.address());
         let signed = key.sign(&view.settlement.domain(), nonce, action);
-        match ledger.submit(signed).await {
-            Err(error @ LedgerError::Rejected(protocol::settlement::Rejection::Nonce { .. })) => {
+        match patiently(until, async || Ok(ledger.submit(signed.clone()).await?)).await {
+            Err(CommandError::Ledger(error @ LedgerError::Rejected(Rejection::Nonce { .. }))) => {
                 last = error;
             }
-            outcome => return Ok(outcome?),
+            outcome => return outcome,
         }
     }
     Err(last.into())

@@ -41,16 +41,20 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
     let inputs: BTreeMap<String, Tensor> = inputs.into_iter().collect();
     let bytes = npz_bytes(&inputs).map_err(|reason| system("the input", reason))?;
     let report = super::runtime()?.block_on(async {
-        let ledger = super::connect(&arguments.at).await?;
-        let key = super::key_at(&arguments.key, &ledger).await?;
         let started = Instant::now();
+        let until = Some(started + Duration::from_secs(arguments.patience_seconds));
+        let ledger = super::patiently(until, async || super::connect(&arguments.at).await).await?;
+        let key = super::key_at(&arguments.key, &ledger, until).await?;
         let job = post(arguments, &ledger, &key, &model, input_root, bytes).await?;
         if !as_json {
             println!("job           {job}");
         }
         let (id, claim, others) = wait(&ledger, &job, arguments, as_json).await?;
         let outputs = match &arguments.out {
-            Some(file) => Some(fetch(&ledger, &model, &claim, file).await?),
+            Some(file) => {
+                let fetched = async || fetch(&ledger, &model, &claim, file).await;
+                Some(super::patiently(until, fetched).await?)
+            }
             None => None,
         };
         Ok::<_, CommandError>(Report {
@@ -89,14 +93,18 @@ async fn post(
     input_root: Digest,
     bytes: Vec<u8>,
 ) -> Result<Digest, CommandError> {
-    ledger.upload(key, &input_root, bytes).await.map_err(|error| match error {
-        UploadError::Ledger(error) => CommandError::Ledger(error),
-        refused => system("publishing the input", refused),
-    })?;
-    let view = ledger.view().await?;
+    let until = Some(Instant::now() + Duration::from_secs(arguments.patience_seconds));
+    let upload = async || {
+        ledger.upload(key, &input_root, bytes.clone()).await.map_err(|error| match error {
+            UploadError::Ledger(error) => CommandError::Ledger(error),
+            refused => system("publishing the input", refused),
+        })
+    };
+    super::patiently(until, upload).await?;
+    let view = super::patiently(until, async || Ok(ledger.view().await?)).await?;
     if view.settlement.model(&model.root()).is_none() {
         let header = model.header().clone();
-        match super::act(ledger, key, &Action::RegisterModel { header }).await {
+        match super::act(ledger, key, &Action::RegisterModel { header }, until).await {
             // Somebody else made it known meanwhile.
             Ok(_) | Err(CommandError::Ledger(LedgerError::Rejected(_))) => {}
             Err(error) => return Err(error),
@@ -113,7 +121,7 @@ async fn post(
         window_ms: arguments.window_ms.unwrap_or(parameters.window_ms_min),
         attention_wei: 0,
     };
-    let receipt = super::act(ledger, key, &Action::PostJob { terms }).await?;
+    let receipt = super::act(ledger, key, &Action::PostJob { terms }, until).await?;
     let posted = receipt.events.iter().find_map(|event| match event {
         Event::JobPosted { job } => Some(*job),
         _ => None,
@@ -139,7 +147,10 @@ async fn wait(
             }
             view => view?,
         };
-        for receipt in ledger.events_after(told, usize::MAX).await? {
+        let receipts = super::patiently(Some(patience), async || {
+            Ok(ledger.events_after(told, usize::MAX).await?)
+        });
+        for receipt in receipts.await? {
             told = receipt.height;
             for event in &receipt.events {
                 if let (Some(line), false) = (news(event, job, &view.settlement), as_json) {

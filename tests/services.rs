@@ -1,0 +1,240 @@
+//! Ledger, executors, challenger and client in processes of their own; kills at random moments.
+//!
+//! `REBUT_KILLS=1000 cargo test --release --test services kills` runs as many kills as that.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ledger::http::HttpLedger;
+use ledger::{Ledger as _, View};
+use protocol::encoding::Canonical as _;
+use protocol::hash::Digest;
+use protocol::settlement::{ClaimStatus, FallReason, JobStatus};
+use protocol::transaction::{Action, SignedTransaction};
+use serde_json::Value;
+
+const REBUT: &str = env!("CARGO_BIN_EXE_rebut");
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+/// A process that is killed when its test ends, and can be killed and started again before.
+struct Process {
+    arguments: Vec<String>,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Process {
+    /// Starts and waits for the line that says it is ready.
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+        let child = Self::spawn(folder, &arguments);
+        Self { arguments, folder: folder.to_owned(), child }
+    }
+
+    fn spawn(folder: &Path, arguments: &[String]) -> Child {
+        let mut child = Command::new(REBUT)
+            .args(arguments)
+            .current_dir(folder)
+            .env("REBUT_LOG", "warn")
+            .env("REBUT_THREADS", "1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        // A daemon whose ledger is away prints nothing before it is back.
+        if arguments[0] == "ledger" {
+            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            assert!(line.contains("http://"), "{line}");
+        }
+        child
+    }
+
+    /// SIGKILL, then the same command again.
+    fn kill_and_restart(&mut self, pause: Duration) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::thread::sleep(pause);
+        self.child = Self::spawn(&self.folder, &self.arguments);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Town {
+    folder: tempfile::TempDir,
+    url: String,
+    ledger: Process,
+    honest: Process,
+    liar: Process,
+    challenger: Process,
+}
+
+impl Town {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (listen, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+        let place = folder.path();
+        let serve = ["ledger", "serve", "--folder", "ledger", "--dev", "--listen", &listen];
+        let ledger = Process::start(place, &serve);
+        let models = models().display().to_string();
+        let at = ["--ledger", &url, "--models", &models, "--dev"];
+        let start = |more: &[&str], name: &str| {
+            Process::start(place, &[more, &at[..], &[name][..]].concat())
+        };
+        let honest = start(&["executor", "serve", "--no-preflight"], "honest");
+        let lie = ["executor", "serve", "--no-preflight", "--lie", "1:3:0:+1"];
+        let liar = start(&lie, "liar");
+        let challenger = start(&["challenger", "run"], "challenger");
+        Self { url, ledger, honest, liar, challenger, folder }
+    }
+
+    fn request(&self, digit: u32) -> Child {
+        let model = models().join("digits-transformer.onnx").display().to_string();
+        let input = models().join(format!("samples/digit-{digit}.npy")).display().to_string();
+        let out = format!("out-{digit}.npz");
+        Command::new(REBUT)
+            .args(["--json", "request", &model, "--input", &input, "--out", &out])
+            .args(["--dev", "client", "--ledger", &self.url, "--patience-seconds", "120"])
+            .current_dir(self.folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn view(&self) -> (View, Vec<Action>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let ledger = HttpLedger::connect(&self.url, None).await.unwrap();
+            let view = ledger.view().await.unwrap();
+            let entries = ledger.entries().await;
+            let decode = |bytes: &[u8]| {
+                SignedTransaction::from_canonical(bytes).unwrap().decode_action().unwrap()
+            };
+            (view, entries.iter().map(|entry| decode(&entry.transaction)).collect())
+        })
+    }
+}
+
+fn report(mut child: Child) -> Value {
+    let status = child.wait().unwrap();
+    let (mut text, mut errors) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(status.success(), "{text}{errors}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_output() {
+    let town = Town::new();
+    let report = report(town.request(3));
+    assert!(report["outputs"].is_string(), "{report}");
+    let (view, _) = town.view();
+    let claims: Vec<_> = view.settlement.claims().map(|(_, claim)| claim).collect();
+    let fallen = claims.iter().filter(|claim| {
+        matches!(&claim.status, ClaimStatus::Fallen { reason: FallReason::Refuted(_), .. })
+    });
+    assert_eq!(fallen.count(), 1, "{claims:?}");
+    assert!(view.settlement.money().is_conserved());
+    // What the client was given is what an honest run gives.
+    let model = models().join("digits-transformer.onnx").display().to_string();
+    let input = models().join("samples/digit-3.npy").display().to_string();
+    let run = Command::new(REBUT)
+        .args(["run", &model, "--input", &input, "--out", "own"])
+        .current_dir(town.folder.path())
+        .output()
+        .unwrap();
+    assert!(run.status.success());
+    let read = |file: &str| std::fs::read(town.folder.path().join(file)).unwrap();
+    assert_eq!(read("out-3.npz"), read("own/outputs.npz"));
+}
+
+/// Every answer to the same demand is the same, whatever died between two tries.
+fn no_move_was_made_twice_with_another_content(actions: &[Action]) {
+    let mut said: HashMap<(Digest, String), String> = HashMap::new();
+    let mut claimed: HashMap<Digest, Vec<String>> = HashMap::new();
+    for action in actions {
+        match action {
+            Action::Reveal { claim, request, reveal } => {
+                let (key, content) = ((*claim, format!("{request:?}")), format!("{reveal:?}"));
+                let before = said.entry(key).or_insert_with(|| content.clone());
+                assert_eq!(*before, content);
+            }
+            Action::PostClaim { terms } => {
+                claimed.entry(terms.job).or_default().push(format!("{:?}", terms.trace_root));
+            }
+            _ => {}
+        }
+    }
+    for (job, roots) in claimed {
+        assert!(roots.len() <= 2, "job {job} was claimed {} times by two executors", roots.len());
+    }
+}
+
+#[test]
+fn kills_of_any_role_at_any_moment_change_neither_verdicts_nor_moves() {
+    let kills: u32 = std::env::var("REBUT_KILLS").map_or(16, |text| text.parse().unwrap());
+    let seed: u64 = std::env::var("REBUT_SEED").map_or(7, |text| text.parse().unwrap());
+    println!("{kills} kills, seed {seed}");
+    let mut town = Town::new();
+    let mut state = seed;
+    let mut random = move |below: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let (mut killed, mut digit, mut asked) = (0, 0, 0);
+    while killed < kills {
+        let mut request = town.request(digit);
+        (digit, asked) = ((digit + 1) % 10, asked + 1);
+        let started = Instant::now();
+        while request.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(random(700)));
+            // Nobody is kept down for so long that a window of five seconds passes.
+            if killed < kills && started.elapsed() < Duration::from_secs(60) {
+                let pause = Duration::from_millis(random(300));
+                match random(4) {
+                    0 => town.ledger.kill_and_restart(pause),
+                    1 => town.honest.kill_and_restart(pause),
+                    2 => town.liar.kill_and_restart(pause),
+                    _ => town.challenger.kill_and_restart(pause),
+                }
+                killed += 1;
+            }
+        }
+        let report = report(request);
+        assert_eq!(report["schema"], 1);
+    }
+    let (view, actions) = town.view();
+    assert!(view.settlement.money().is_conserved());
+    no_move_was_made_twice_with_another_content(&actions);
+    let done =
+        view.settlement.jobs().filter(|(_, job)| matches!(job.status, JobStatus::Done { .. }));
+    assert!(done.count() >= asked);
+    let honest = view.settlement.claims().filter(|(_, claim)| {
+        matches!(claim.status, ClaimStatus::Final { .. } | ClaimStatus::Released { .. })
+    });
+    let liar = Command::new(REBUT).args(["key", "show", "--dev", "liar"]).output().unwrap();
+    let liar = String::from_utf8(liar.stdout).unwrap();
+    for (id, claim) in honest {
+        assert_ne!(claim.executor.to_string(), liar.trim(), "the lie {id} was believed");
+    }
+    println!("{asked} jobs, {killed} kills, {} transactions", view.height);
+}
