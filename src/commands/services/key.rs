@@ -55,8 +55,8 @@ fn read_file(file: &Path) -> Result<String, CommandError> {
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = opened.metadata().map_err(fail)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let help = "others may read this key; run chmod 600 on it";
+        if mode & 0o027 != 0 {
+            let help = "others may read or change this key; run chmod 600 on it";
             return Err(system(file.display().to_string(), help));
         }
     }
