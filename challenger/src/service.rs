@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use inference::Shelf;
 use inference::worker::{Task, Worker};
-use ledger::http::HttpLedger;
+use ledger::http::{HttpLedger, attend};
 use ledger::{Agent, Core as _, Ledger as _, LedgerError, View};
 use protocol::hash::{Digest, keccak};
 use protocol::settlement::{ClaimStatus, Job};
@@ -27,10 +27,6 @@ pub enum Mode {
     #[default]
     Full,
 }
-
-/// Pauses while the ledger is not reached: short, for clocks run on.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Choices of a challenger's operator.
 #[derive(Clone, Copy, Debug)]
@@ -108,32 +104,12 @@ impl Service {
     /// # Errors
     /// When the ledger cannot be believed any more, or this machine failed.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
-        let mut stop = std::pin::pin!(stop);
-        let mut pause = PAUSE_MIN;
-        loop {
-            let view = match self.turn().await {
-                Ok(view) => view,
-                Err(LedgerError::Unreachable { url, reason }) => {
-                    tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
-                    tokio::select! {
-                        () = &mut stop => return Ok(()),
-                        () = tokio::time::sleep(pause) => {}
-                    }
-                    pause = (pause * 2).min(PAUSE_MAX);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            pause = PAUSE_MIN;
-            let wait = tokio::time::sleep(self.until_next(&view));
-            tokio::select! {
-                () = &mut stop => return Ok(()),
-                () = self.news.notified() => {}
-                () = wait => {}
-                // A ledger that went away meanwhile is met by the next turn.
-                _ = self.ledger.wait_beyond(view.height) => {}
-            }
-        }
+        let (ledger, news) = (Arc::clone(&self.ledger), Arc::clone(&self.news));
+        attend(&ledger, &news, stop, async || {
+            let view = self.turn().await?;
+            Ok((view.height, self.until_next(&view)))
+        })
+        .await
     }
 
     fn until_next(&self, view: &View) -> Duration {

@@ -4,6 +4,7 @@
 //! anything else. The client reads the log and applies it by the protocol's own rules, every signature
 //! included, so that a server can withhold but not invent.
 
+mod attend;
 pub mod client;
 mod limits;
 mod routes;
@@ -11,6 +12,7 @@ mod server;
 mod uploads;
 mod views;
 
+pub use attend::attend;
 pub use client::{HttpLedger, UploadError};
 pub use limits::Limits;
 pub use server::{ServeError, serve, serve_routes};

@@ -91,6 +91,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/openapi.json", get(openapi))
+        .route("/", get(page))
         .fallback(async || {
             failure(StatusCode::NOT_FOUND, "not-found", "no such path; see /openapi.json")
         })
@@ -339,6 +340,18 @@ async fn download(
 async fn ready(State(shared): State<Shared>) -> Answer {
     shared.ledger.view().await?;
     Ok("ready\n".into_response())
+}
+
+/// A page for people: no assets from elsewhere, and the browser is told to fetch none.
+async fn page() -> Response {
+    let policy = "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; \
+                  style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, include_str!("page.html")).into_response()
 }
 
 async fn openapi() -> Response {
