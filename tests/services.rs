@@ -206,7 +206,8 @@ fn kills_of_any_role_at_any_moment_change_neither_verdicts_nor_moves() {
         (digit, asked) = ((digit + 1) % 10, asked + 1);
         let started = Instant::now();
         while request.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(random(700)));
+            // A challenger needs some tenths of a second in a row, of a window of five.
+            std::thread::sleep(Duration::from_millis(400 + random(1_000)));
             // Nobody is kept down for so long that a window of five seconds passes.
             if killed < kills && started.elapsed() < Duration::from_secs(60) {
                 let pause = Duration::from_millis(random(300));
@@ -234,7 +235,13 @@ fn kills_of_any_role_at_any_moment_change_neither_verdicts_nor_moves() {
     let liar = Command::new(REBUT).args(["key", "show", "--dev", "liar"]).output().unwrap();
     let liar = String::from_utf8(liar.stdout).unwrap();
     for (id, claim) in honest {
-        assert_ne!(claim.executor.to_string(), liar.trim(), "the lie {id} was believed");
+        let (status, challenges) = (&claim.status, claim.challenges.len());
+        let executor = claim.executor.to_string();
+        assert_ne!(
+            executor,
+            liar.trim(),
+            "the lie {id} is {status:?} after {challenges} challenges"
+        );
     }
     println!("{asked} jobs, {killed} kills, {} transactions", view.height);
 }
