@@ -4,7 +4,7 @@ mod services;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use services::*;
 
@@ -18,8 +18,26 @@ pub(crate) struct Arguments {
     /// Prints one JSON document instead of text.
     #[arg(long, global = true, env = "REBUT_JSON")]
     pub(crate) json: bool,
+    /// File with settings (TOML), as `rebut config example` prints them; flags and REBUT_ variables
+    /// go before it.
+    #[arg(long, global = true, env = "REBUT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How the log on standard error is written; REBUT_LOG says how much of it, such as info or
+    /// ledger=debug.
+    #[arg(long, global = true, env = "REBUT_LOG_FORMAT", value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object a line, for collectors.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +68,10 @@ pub(crate) enum Command {
     Account(AccountCommand),
     /// Keys.
     Key(KeyCommand),
+    /// Settings: what holds, where it comes from, what is wrong.
+    Config(ConfigCommand),
+    /// Completions, manual pages and the reference of all commands.
+    Documents(DocumentsCommand),
     /// Attacks the protocol in simulated worlds. Exit 0: nothing broke, 1: something did.
     Sim(Sim),
 }
@@ -318,4 +340,50 @@ pub(crate) struct SimReport {
     /// Plays of each search for the best attack.
     #[arg(long, default_value_t = 20_000)]
     pub(crate) plays: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCommand {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Prints the settings of the services, or of one command line.
+    Show {
+        /// Where each comes from: flag, environment, file and line, default.
+        #[arg(long)]
+        origin: bool,
+        /// A command line to look at, behind `--`: `rebut config show -- executor serve --threads 2`.
+        #[arg(last = true, value_name = "COMMAND")]
+        words: Vec<std::ffi::OsString>,
+    },
+    /// Tells everything that is wrong with file and environment. Exit 0: nothing, 1: something.
+    Check,
+    /// Prints a file with every setting of the services, commented out.
+    Example,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DocumentsCommand {
+    #[command(subcommand)]
+    pub(crate) action: DocumentsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DocumentsAction {
+    /// Prints a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Writes manual pages into a folder.
+    Man {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Prints the reference of all commands (docs/reference.md).
+    Reference,
 }

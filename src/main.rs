@@ -2,6 +2,7 @@
 
 mod arguments;
 mod commands;
+mod configuration;
 mod error;
 mod load;
 mod print;
@@ -13,9 +14,9 @@ mod summary;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, LogFormat};
 
 /// Worlds are many small short-lived objects: glibc's allocator was a quarter of their time.
 #[global_allocator]
@@ -28,8 +29,40 @@ const FALLS: u8 = 1;
 /// The command could not tell: bad input, bad arguments, a failure.
 const FAILED: u8 = 2;
 
+/// The arguments, with a configuration file under them; or how the process ends.
+fn arguments() -> Result<(Arguments, configuration::Configuration), ExitCode> {
+    let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let (configuration, wrong) = match configuration::read(&words, false) {
+        Ok(configuration) => (configuration, Vec::new()),
+        Err(wrong) => (configuration::Configuration::default(), wrong),
+    };
+    let command = configuration::layers::layered(Arguments::command(), &configuration.settings);
+    // `--help` and `config check` work with a broken file too.
+    let matches = match (command.try_get_matches_from(words), wrong.is_empty()) {
+        (Ok(matches), _) => matches,
+        (Err(error), true) => error.exit(),
+        (Err(error), false) if !error.use_stderr() => error.exit(),
+        (Err(_), false) => return Err(misconfigured(&wrong)),
+    };
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match wrong.is_empty() || matches!(arguments.command, Command::Config(_)) {
+        true => Ok((arguments, configuration)),
+        false => Err(misconfigured(&wrong)),
+    }
+}
+
+fn misconfigured(wrong: &[String]) -> ExitCode {
+    for one in wrong {
+        eprintln!("error: {one}");
+    }
+    ExitCode::from(FAILED)
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let (arguments, configuration) = match arguments() {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
     // Who runs for days tells what it does; other commands print their results.
     let told = match arguments.command {
         Command::Executor(_) | Command::Challenger(_) | Command::Ledger(_) => "info",
@@ -37,11 +70,14 @@ fn main() -> ExitCode {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("REBUT_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(told));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    match arguments.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     let json = arguments.json;
     let outcome = match arguments.command {
         Command::Demo(demo) => commands::demo::run(&demo, json),
@@ -57,6 +93,8 @@ fn main() -> ExitCode {
         Command::Request(request) => commands::services::request::run(&request, json),
         Command::Account(account) => commands::services::account::run(&account, json),
         Command::Key(key) => commands::services::key::run(&key, json),
+        Command::Config(config) => commands::configuration::run(&config, &configuration, json),
+        Command::Documents(documents) => commands::documents::run(&documents),
         Command::Sim(sim) => commands::sim::run(&sim, json),
     };
     match outcome {

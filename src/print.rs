@@ -5,9 +5,20 @@ use serde::Serialize;
 
 use crate::error::CommandError;
 
-/// Prints a value as one JSON document.
-pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), CommandError> {
-    let text = serde_json::to_string_pretty(value)
+/// Version of all documents that commands print. It counts up when a field goes or changes its meaning;
+/// new fields may come at any time.
+pub(crate) const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    schema: u32,
+    #[serde(flatten)]
+    document: &'a T,
+}
+
+/// Prints a value, which must have named fields, as one JSON document with the schema's version.
+pub(crate) fn json<T: Serialize>(document: &T) -> Result<(), CommandError> {
+    let text = serde_json::to_string_pretty(&Versioned { schema: SCHEMA, document })
         .map_err(|error| crate::error::system("standard output", error))?;
     println!("{text}");
     Ok(())
@@ -40,7 +51,7 @@ pub(crate) fn ether(wei: i128) -> String {
 pub(crate) fn failure(error: &CommandError, as_json: bool) {
     if as_json {
         let document = serde_json::json!({
-            "error": { "kind": error.kind(), "message": error.to_string() }
+            "schema": SCHEMA, "error": { "kind": error.kind(), "message": error.to_string() }
         });
         println!("{document:#}");
     }

@@ -39,9 +39,7 @@ async fn done(
     let ledger = super::connect(at).await?;
     let receipt = super::act(&ledger, key, action, Some(std::time::Instant::now())).await?;
     match as_json {
-        true => {
-            print::json(&json!({ "schema": 1, "height": receipt.height, "at_ms": receipt.at_ms }))
-        }
+        true => print::json(&json!({ "height": receipt.height, "at_ms": receipt.at_ms })),
         false => {
             println!("accepted at height {}", receipt.height);
             Ok(())
@@ -66,7 +64,7 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
         .sum();
     if as_json {
         return print::json(&json!({
-            "schema": 1, "account": account.to_string(), "free_wei": free_wei.to_string(),
+            "account": account.to_string(), "free_wei": free_wei.to_string(),
             "stakes_wei": stakes_wei.to_string(), "bonds_wei": bonds_wei.to_string(),
             "nonce": settlement.nonce(&account), "height": view.height,
         }));

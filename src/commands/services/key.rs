@@ -92,7 +92,7 @@ pub(crate) fn run(command: &KeyCommand, as_json: bool) -> Result<bool, CommandEr
         KeyAction::Show { key } => read(key)?,
     };
     match as_json {
-        true => print::json(&json!({ "schema": 1, "address": key.address().to_string() }))?,
+        true => print::json(&json!({ "address": key.address().to_string() }))?,
         false => println!("{}", key.address()),
     }
     Ok(false)

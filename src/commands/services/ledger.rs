@@ -135,6 +135,11 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
         let bytes = answer.bytes().await.map_err(fail)?;
         serde_json::from_slice(&bytes).map_err(|error| system(url.clone(), error))
     })?;
+    let mut document = document;
+    if let Some(fields) = document.as_object_mut() {
+        // The server's number is of the same shapes; ours is printed.
+        fields.remove("schema");
+    }
     if as_json {
         print::json(&document)?;
         return Ok(false);

@@ -21,7 +21,6 @@ use crate::{load, print};
 
 #[derive(Debug, Serialize)]
 struct Report {
-    schema: u32,
     job: String,
     claim: String,
     executor: String,
@@ -58,7 +57,6 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
             None => None,
         };
         Ok::<_, CommandError>(Report {
-            schema: 1,
             job: job.to_string(),
             claim: id.to_string(),
             executor: claim.executor.to_string(),

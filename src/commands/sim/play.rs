@@ -93,7 +93,7 @@ pub(super) fn scenarios(
     let good = |one: &Played| one.as_expected && one.violations.is_empty();
     let bad = all.iter().filter(|one| !good(one)).count();
     if json {
-        print::json(&all)?;
+        print::json(&serde_json::json!({ "scenarios": all }))?;
         return Ok(bad > 0);
     }
     let rows = all.iter().filter(|one| !good(one) || all.len() <= 100).map(|one| {

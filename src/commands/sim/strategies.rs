@@ -39,7 +39,7 @@ pub(super) fn run(arenas: &Arenas, json: bool) -> Result<bool, CommandError> {
         })
         .collect();
     if json {
-        print::json(&lines)?;
+        print::json(&serde_json::json!({ "strategies": lines }))?;
         return Ok(false);
     }
     let rows = lines.iter().map(|line| {

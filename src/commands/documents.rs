@@ -1,0 +1,51 @@
+//! What is made from the commands' own help: completions, manual pages, the reference.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use clap::{Command, CommandFactory as _};
+
+use crate::arguments::{Arguments, DocumentsAction, DocumentsCommand};
+use crate::error::{CommandError, system};
+
+pub(crate) fn run(command: &DocumentsCommand) -> Result<bool, CommandError> {
+    match &command.action {
+        DocumentsAction::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "rebut", &mut text);
+            std::io::stdout().write_all(&text).map_err(|error| system("standard output", error))?;
+        }
+        DocumentsAction::Man { folder } => man(folder)?,
+        DocumentsAction::Reference => print!("{}", reference()),
+    }
+    Ok(false)
+}
+
+fn man(folder: &Path) -> Result<(), CommandError> {
+    let fail = |error| system(folder.display().to_string(), error);
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    clap_mangen::generate_to(Arguments::command(), folder).map_err(fail)?;
+    Ok(())
+}
+
+fn chapter(command: &mut Command, path: &str, text: &mut String) {
+    let path = format!("{path}{}", command.get_name());
+    let help = command.render_long_help().to_string();
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    text.push_str(&format!("\n## `{path}`\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
+    for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+        chapter(sub, &format!("{path} "), text);
+    }
+}
+
+fn reference() -> String {
+    let mut text =
+        "# Command reference\n\nMade by `rebut documents reference` from the commands' own \
+                    help; a test compares.\n"
+            .to_owned();
+    let mut command = Arguments::command().term_width(100).disable_help_subcommand(true);
+    command.build();
+    chapter(&mut command, "", &mut text);
+    // Nothing of the machine that made it.
+    text
+}
