@@ -10,11 +10,14 @@ Writes FOLDER/minilm.onnx, embeds three sentences, and compares with a binary64 
 weights and with onnxruntime. Exits 1 when a cosine is under 0.99999.
 """
 
+import base64
 import importlib.util
 import json
+import shutil
 import struct
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +191,60 @@ def run(rebut, path, batch, inputs, out):
     return json.loads(done.stdout)
 
 
+def start(rebut, place, *words):
+    """Starts a service; its address ends the first line it prints."""
+    process = subprocess.Popen([rebut, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=place)
+    return process, process.stdout.readline().split()[-1]
+
+
+def serve(rebut, folder, tokenizer, alone):
+    """The sentences through a ledger and an executor in processes of their own."""
+    rebut, place = str(Path(rebut).resolve()), folder / "served"
+    shutil.rmtree(place, ignore_errors=True)
+    (place / "models").mkdir(parents=True)
+    shutil.copy(folder / "minilm.onnx", place / "models")
+    shutil.copy(tokenizer, place / "models" / "minilm.tokenizer.json")
+    sizes = {"dimensions": {"batch": 2, "sequence": LENGTH}}
+    (place / "models" / "minilm.json").write_text(json.dumps(sizes))
+    here, models = ["--listen", "127.0.0.1:0"], ["--models", "models", "--dev", "honest"]
+    ledger, url = start(rebut, place, "ledger", "serve", "--folder", "ledger", "--dev", *here)
+    executor, at = start(
+        rebut, place, "executor", "serve", "--ledger", url, "--no-preflight", *models, *here
+    )
+    try:
+        token = next((place / "executor-data").glob("*/api-token")).read_text().strip()
+
+        def ask(**body):
+            request = urllib.request.Request(
+                f"{at}/v1/embeddings", json.dumps({"model": "minilm", **body}).encode(),
+                {"authorization": f"Bearer {token}"},
+            )
+            return json.load(urllib.request.urlopen(request))
+
+        # Three sentences in batches of two: the second batch is filled up.
+        answer = ask(input=SENTENCES)
+        found = [np.array(one["embedding"], np.float32) for one in answer["data"]]
+        same = [one.tobytes() for one in found] == [one.tobytes() for one in alone]
+        coded = ask(input=SENTENCES[0], encoding_format="base64")["data"][0]["embedding"]
+        same &= base64.b64decode(coded) == alone[0].tobytes()
+        claims = answer["rebut"]["claims"]
+        known = json.load(urllib.request.urlopen(f"{url}/v1/claims"))["items"]
+        same &= {one["claim"] for one in claims} <= {one["claim"] for one in known} and len(claims) == 2
+        plain = Tokenizer.from_file(str(tokenizer))
+        plain.no_padding()
+        plain.no_truncation()
+        tokens = sum(len(plain.encode(one).tokens) for one in SENTENCES)
+        same &= answer["usage"]["total_tokens"] == tokens
+        try:
+            ask(input="word " * 200)
+            return False
+        except urllib.error.HTTPError as error:
+            return same and error.code == 400 and "tokens" in error.read().decode()
+    finally:
+        executor.kill()
+        ledger.kill()
+
+
 def main(rebut, folder):
     folder.mkdir(parents=True, exist_ok=True)
     source = model_folder()
@@ -226,7 +283,9 @@ def main(rebut, folder):
     found = np.load(folder / "run-batch" / "outputs.npz")["embedding"]
     same = all(found[place].tobytes() == alone[number].tobytes() for place, number in enumerate(chosen))
     print("alone and in a batch of eight: " + ("the same bits" if same else "OTHER BITS"))
-    return 0 if worst >= 0.99999 and same else 1
+    served = serve(rebut, folder, source / "tokenizer.json", alone)
+    print("served over /v1/embeddings: " + ("the same bits, claimed" if served else "OTHER BITS"))
+    return 0 if worst >= 0.99999 and same and served else 1
 
 
 if __name__ == "__main__":

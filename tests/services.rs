@@ -293,3 +293,156 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
     assert!(refuted > 0, "nothing was disputed");
     println!("{asked} jobs, {killed} kills, {refuted} convictions, {} transactions", view.height);
 }
+
+/// One plain HTTP request to loopback; the answer's status and body.
+fn http(at: &str, head: &str, body: &str) -> (u16, String) {
+    use std::io::Write as _;
+    let mut stream = std::net::TcpStream::connect(at.trim_start_matches("http://")).unwrap();
+    let length = body.len();
+    write!(stream, "{head}host: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn get(at: &str, path: &str) -> (u16, String) {
+    http(at, &format!("GET {path} HTTP/1.1\r\n"), "")
+}
+
+/// Starts a service and reads the address in its first line.
+fn listening(folder: &Path, arguments: &[&str]) -> (Process, String) {
+    let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+    let mut child = rebut()
+        .args(&arguments)
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(log(folder, &arguments))
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let at = line.split_whitespace().last().unwrap().to_owned();
+    (Process { arguments, folder: folder.to_owned(), child }, at)
+}
+
+#[test]
+fn who_holds_the_token_gets_output_and_claim_at_once_and_anybody_can_look_into_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", "127.0.0.1:0"];
+    let (_ledger, url) = listening(place, &serve);
+    let models = models().display().to_string();
+    let at = ["--ledger", &url, "--models", &models, "--listen", "127.0.0.1:0", "--dev"];
+    let serve = ["executor", "serve", "--no-preflight"];
+    let (_executor, office) = listening(place, &[&serve[..], &at[..], &["honest"]].concat());
+    let asked = r#"{"model": "digits-cnn", "inputs": {"image": IMAGE}}"#;
+    let row = format!("[{}]", ["0.5"; 8].join(","));
+    let image = format!("[[[{}]]]", vec![row; 8].join(","));
+    let asked = asked.replace("IMAGE", &image);
+    let post = |token: &str, body: &str| {
+        let head = format!("POST /v1/infer HTTP/1.1\r\nauthorization: Bearer {token}\r\n");
+        http(&office, &head, body)
+    };
+    assert_eq!(post("0x00", &asked).0, 401);
+    let account = std::fs::read_dir(place.join("executor-data")).unwrap().next().unwrap().unwrap();
+    let token = std::fs::read_to_string(account.path().join("api-token")).unwrap();
+    let token = token.trim();
+    for (body, status, word) in [
+        ("{", 400, "EOF"),
+        (r#"{"model": "digits-cnn", "inputs": {}, "more": 1}"#, 400, "more"),
+        (r#"{"model": "other", "inputs": {}}"#, 404, "digits-cnn"),
+        (r#"{"model": "digits-cnn", "inputs": {"image": [1]}}"#, 400, "image"),
+    ] {
+        let (found, text) = post(token, body);
+        assert!(found == status && text.contains(word), "{body}: {found} {text}");
+    }
+    let (status, text) = post(token, &asked);
+    assert_eq!(status, 200, "{text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["status"], "standing");
+    assert_eq!(answer["outputs"].as_object().unwrap().len(), 1, "{text}");
+    // The ledger says the same of the claim.
+    let (status, claim) = get(&url, &format!("/v1/claims/{}", answer["claim"].as_str().unwrap()));
+    let claim: Value = serde_json::from_str(&claim).unwrap();
+    assert_eq!((status, &claim["trace_root"]), (200, &answer["trace_root"]));
+    assert_eq!(claim["output_root"], answer["output_root"]);
+    // The trace is there by its root, and its states are those of the roots.
+    let root = answer["trace_root"].as_str().unwrap();
+    let (status, trace) = get(&office, &format!("/v1/traces/{root}"));
+    let trace: Value = serde_json::from_str(&trace).unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(trace["state_roots"].as_array().unwrap().last(), Some(&answer["output_root"]));
+    assert_eq!(get(&office, &format!("/v1/traces/{root}/states/999")).0, 404);
+    assert_eq!(get(&office, "/v1/traces/0x12").0, 400);
+    assert_eq!(get(&office, "/readyz").0, 200);
+}
+
+#[test]
+fn every_metric_that_a_service_has_is_there_from_the_start_and_described() {
+    use ledger::metrics::{Kind, METRICS, Of};
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", "127.0.0.1:0"];
+    let (_ledger, url) = listening(place, &serve);
+    let models = models().display().to_string();
+    let at = ["--ledger", &url, "--models", &models, "--listen", "127.0.0.1:0", "--dev"];
+    let executor = ["executor", "serve", "--no-preflight"];
+    let (_executor, executor) = listening(place, &[&executor[..], &at[..], &["honest"]].concat());
+    let challenger = ["challenger", "run"];
+    let (_challenger, challenger) =
+        listening(place, &[&challenger[..], &at[..], &["challenger"]].concat());
+    for (at, services) in [
+        (&url, vec![Of::Ledger]),
+        (&executor, vec![Of::Daemons, Of::Executor]),
+        (&challenger, vec![Of::Daemons, Of::Challenger]),
+    ] {
+        let (status, text) = get(at, "/metrics");
+        assert_eq!(status, 200);
+        for (of, name, kind, help) in METRICS.iter().filter(|one| services.contains(&one.0)) {
+            let kind = match kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            assert!(text.contains(&format!("# HELP {name} {help}")), "{of:?} {name}: {text}");
+            assert!(text.contains(&format!("# TYPE {name} {kind}")), "{of:?} {name}: {text}");
+        }
+        let known = |line: &str| {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            METRICS.iter().any(|(_, known, ..)| *known == name || Some(*known) == base)
+        };
+        let unknown: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty() && !known(line))
+            .collect();
+        assert!(unknown.is_empty(), "not in the list of metrics: {unknown:?}");
+    }
+}
+
+#[test]
+fn dashboards_and_alerts_name_only_metrics_that_exist_and_every_metric_is_on_the_dashboard() {
+    use ledger::metrics::METRICS;
+    let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc");
+    let used = |file: &str| {
+        let text = std::fs::read_to_string(etc.join(file)).unwrap();
+        let letters = |letter: char| !(letter.is_ascii_lowercase() || letter == '_');
+        let words = text.split(letters).filter(|word| word.starts_with("rebut_"));
+        words
+            .map(|word| {
+                let base =
+                    ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
+                base.unwrap_or(word).to_owned()
+            })
+            .collect::<HashSet<String>>()
+    };
+    let (dashboard, alerts) = (used("grafana/rebut.json"), used("prometheus/alerts.yml"));
+    for name in dashboard.iter().chain(&alerts) {
+        assert!(METRICS.iter().any(|(_, known, ..)| known == name), "{name} does not exist");
+    }
+    for (_, name, ..) in METRICS {
+        assert!(dashboard.contains(*name), "{name} is on no panel");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ledger::exposure::DEMANDS_RESERVED;
 use ledger::{Core, Decision, View};
 use protocol::defects::{Defect, active};
 use protocol::hash::{Commitment, Digest, Keccak};
@@ -33,10 +34,6 @@ pub enum Order {
     LargestStake,
 }
 
-/// Demands that a challenger sets money aside for before it opens a challenge: more than any
-/// dispute of the published models takes, so that none is lost for want of a fee.
-const DEMANDS_RESERVED: u32 = 16;
-
 /// A challenger with its own runs of the jobs it watches. Clones share the runs.
 #[derive(Clone, Debug)]
 pub struct ChallengerCore<C: Commitment = Keccak> {
@@ -60,9 +57,19 @@ impl<C: Commitment> ChallengerCore<C> {
         self
     }
 
+    /// Challenges by another policy from now on.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// Watches a job with the challenger's own run of it.
     pub fn watch(&mut self, job: Digest, case: Case<C>) {
         self.cases.insert(job, case);
+    }
+
+    /// Lets go of a job on which nothing can be disputed any more.
+    pub fn forget(&mut self, job: &Digest) {
+        self.cases.remove(job);
     }
 
     /// The challenger's case for a job.
@@ -112,6 +119,7 @@ impl<C: Commitment> ChallengerCore<C> {
         for (_, id, claim, differs) in wanted {
             let bond_wei = settlement.job(&claim.terms.job).map_or(0, |job| job.terms.bond_wei);
             let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
+                metrics::counter!("rebut_challenger_out_of_money_total").increment(1);
                 tracing::warn!(event = "challenger.out_of_money", claim = %id,
                     "a claim to challenge and no money for bond and fees; deposit more");
                 continue;

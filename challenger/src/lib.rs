@@ -3,6 +3,7 @@
 mod case;
 mod core;
 mod proof;
+pub mod queue;
 pub mod sampling;
 pub mod service;
 mod solver;

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use inference::Shelf;
 use inference::worker::{Task, Worker};
-use ledger::http::{HttpLedger, attend};
+use ledger::http::{Books, Health, HttpLedger, attend};
 use ledger::{Agent, Core as _, Ledger as _, LedgerError, View};
 use protocol::hash::{Digest, keccak};
-use protocol::settlement::{ClaimStatus, Job};
+use protocol::settlement::ClaimStatus;
 use protocol::transaction::Key;
 use tokio::sync::Notify;
 
 use crate::case::{Case, Published};
 use crate::core::{ChallengerCore, Policy};
+use crate::queue::{Contested, contested, is_saturated};
 
 /// What a challenger does about what it finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,10 @@ impl Default for Settings {
     }
 }
 
+/// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where
+/// an urgent one can still go before them.
+const HANDED_MAX: usize = 2;
+
 /// How far the daemon is with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -71,11 +76,16 @@ pub struct Service {
     worker: Worker,
     news: Arc<Notify>,
     agent: Agent<ChallengerCore>,
+    books: Books,
+    health: Arc<Health>,
     settings: Settings,
     /// By what jobs are drawn; no executor may know it.
     seed: [u8; 32],
     jobs: HashMap<Digest, Progress>,
     told: HashSet<Digest>,
+    saturated: bool,
+    /// Time of a run, a moving mean.
+    run_ms: u64,
 }
 
 impl Service {
@@ -93,10 +103,30 @@ impl Service {
             Mode::Full => Policy::Differing,
             Mode::Watch | Mode::Defend => Policy::Nothing,
         };
+        let books = Books::new(key.address());
         let core = ChallengerCore::new(key.address(), policy);
         let agent = Agent::new(core, Arc::clone(&ledger) as Arc<_>, key);
-        let (jobs, told) = (HashMap::new(), HashSet::new());
-        Self { ledger, shelf, worker, news, agent, settings, seed, jobs, told }
+        let (jobs, told, health) = (HashMap::new(), HashSet::new(), Arc::default());
+        Self {
+            ledger,
+            shelf,
+            worker,
+            news,
+            agent,
+            books,
+            health,
+            settings,
+            seed,
+            jobs,
+            told,
+            saturated: false,
+            run_ms: 0,
+        }
+    }
+
+    /// How the daemon is.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// Works until `stop` is over. A ledger that is not reached is waited for.
@@ -107,25 +137,27 @@ impl Service {
         let (ledger, news) = (Arc::clone(&self.ledger), Arc::clone(&self.news));
         attend(&ledger, &news, stop, async || {
             let view = self.turn().await?;
-            Ok((view.height, self.until_next(&view)))
+            Ok((view.height, self.agent.until_next(&view, self.settings.idle)))
         })
         .await
     }
 
-    fn until_next(&self, view: &View) -> Duration {
-        let next = self.agent.core.next_look_ms(view);
-        let wait = next.map(|at| Duration::from_millis(at.saturating_sub(view.now_ms) + 1));
-        wait.map_or(self.settings.idle, |wait| wait.min(self.settings.idle))
-    }
-
     async fn turn(&mut self) -> Result<View, LedgerError> {
         let view = self.ledger.view().await?;
+        self.health.looked();
         self.collect(&view);
-        self.jobs.retain(|id, _| is_contested(&view, id));
-        for (id, job) in self.wanted(&view) {
-            self.take(&view, id, &job).await;
+        self.forget(&view);
+        let waiting = self.wanted(&view);
+        self.warn_if_saturated(&view, &waiting);
+        for contested in &waiting {
+            if self.handed() >= HANDED_MAX {
+                break;
+            }
+            self.take(&view, contested).await;
         }
         self.tell(&view);
+        self.books.tell(&self.ledger, &view).await?;
+        metrics::gauge!("rebut_challenger_jobs_waiting").set(waiting.len() as f64);
         if self.settings.mode == Mode::Watch {
             return Ok(view);
         }
@@ -137,29 +169,71 @@ impl Service {
             }
             return Ok(view);
         }
-        for performed in self.agent.step().await? {
-            let action = performed.decision.action.name();
-            let reason = &performed.decision.reason;
-            match &performed.outcome {
-                Ok(receipt) => {
-                    tracing::info!(event = "challenger.acted", action, %reason, height = receipt.height);
-                }
-                Err(error) => tracing::warn!(event = "challenger.refused", action, %reason, %error),
+        if !self.health.may_stake() {
+            // What is open is still played: to be silent loses as well.
+            self.agent.core.set_policy(Policy::Nothing);
+        }
+        self.agent.step_told("challenger").await?;
+        Ok(view)
+    }
+
+    /// Lets go of jobs on which nothing can be disputed any more.
+    fn forget(&mut self, view: &View) {
+        let is_contested = |id: &Digest| {
+            view.settlement.job(id).is_some_and(|job| {
+                let mut claims = job.claims.iter().filter_map(|id| view.settlement.claim(id));
+                claims.any(|claim| claim.status == ClaimStatus::Standing)
+            })
+        };
+        let over: Vec<Digest> = self.jobs.keys().filter(|id| !is_contested(id)).copied().collect();
+        for id in over {
+            // What is being run comes back first.
+            if !matches!(self.jobs.get(&id), Some(Progress::Running { .. })) {
+                self.jobs.remove(&id);
+                self.agent.core.forget(&id);
             }
         }
-        Ok(view)
+        self.told.retain(|id| {
+            view.settlement.claim(id).is_some_and(|claim| claim.status == ClaimStatus::Standing)
+        });
+    }
+
+    fn handed(&self) -> usize {
+        self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
+    }
+
+    fn warn_if_saturated(&mut self, view: &View, waiting: &[Contested]) {
+        let saturated = is_saturated(waiting, self.handed(), self.run_ms, view.now_ms);
+        metrics::gauge!("rebut_challenger_saturated").set(f64::from(u8::from(saturated)));
+        if saturated && !self.saturated {
+            tracing::error!(
+                event = "challenger.saturated",
+                waiting = waiting.len(),
+                run_ms = self.run_ms,
+                "claims will be final before this machine has run them; add machines, or sample"
+            );
+        }
+        self.saturated = saturated;
     }
 
     fn collect(&mut self, view: &View) {
         for finished in self.worker.take() {
+            let took_ms = u64::try_from(finished.took.as_millis()).unwrap_or(u64::MAX);
+            self.run_ms = match self.run_ms {
+                0 => took_ms,
+                before => (before.saturating_mul(7).saturating_add(took_ms)) / 8,
+            };
             let progress = match finished.outcome {
                 Ok(run) => {
+                    metrics::counter!("rebut_challenger_runs_total").increment(1);
+                    metrics::histogram!("rebut_challenger_run_seconds").record(finished.took);
                     let case = Case::of_run(run, Arc::new(Published::default()));
                     self.agent.core.watch(finished.job, case);
                     Progress::Ready
                 }
                 Err(error) => {
                     // What was published may be mended while the claim stands: never let go of it.
+                    metrics::counter!("rebut_challenger_runs_failed_total").increment(1);
                     tracing::error!(event = "challenger.cannot_run", job = %finished.job, %error);
                     let tries = match self.jobs.get(&finished.job) {
                         Some(Progress::Running { tries }) => *tries,
@@ -183,24 +257,38 @@ impl Service {
                 continue;
             }
             let own = case.trace().root();
-            match own == claim.terms.trace_root {
-                true => tracing::info!(event = "challenger.agrees", claim = %id),
-                false => tracing::warn!(event = "challenger.differs", claim = %id,
-                    executor = %claim.executor, claimed = %claim.terms.trace_root, %own),
+            if own == claim.terms.trace_root {
+                metrics::counter!("rebut_challenger_agreed_total").increment(1);
+                tracing::info!(event = "challenger.agrees", claim = %id);
+            } else {
+                metrics::counter!("rebut_challenger_differed_total").increment(1);
+                tracing::warn!(event = "challenger.differs", claim = %id,
+                    executor = %claim.executor, claimed = %claim.terms.trace_root, %own);
             }
         }
     }
 
-    fn wanted(&self, view: &View) -> Vec<(Digest, Job)> {
-        let fits = |(id, job): &(&Digest, &Job)| {
-            let untouched = match self.jobs.get(*id) {
+    /// Contested jobs that are to be run and can be, the most urgent first.
+    fn wanted(&mut self, view: &View) -> Vec<Contested> {
+        let mut wanted = contested(view);
+        wanted.retain(|one| {
+            let untouched = match self.jobs.get(&one.job) {
                 None => true,
                 Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                Some(_) => false,
+                Some(Progress::Running { .. } | Progress::Ready | Progress::Skipped) => false,
             };
-            untouched && is_contested(view, id) && self.shelf.model(&job.terms.model_root).is_some()
-        };
-        view.settlement.jobs().filter(fits).map(|(id, job)| (*id, job.clone())).collect()
+            untouched && self.shelf.model(&one.model_root).is_some()
+        });
+        wanted.retain(|one| {
+            let drawn = self.is_drawn(&one.job);
+            if !drawn {
+                metrics::counter!("rebut_challenger_not_drawn_total").increment(1);
+                tracing::info!(event = "challenger.not_drawn", job = %one.job);
+                self.jobs.insert(one.job, Progress::Skipped);
+            }
+            drawn
+        });
+        wanted
     }
 
     fn is_drawn(&self, job: &Digest) -> bool {
@@ -209,24 +297,20 @@ impl Service {
         u32::from_be_bytes([a, b, c, d]) % 1_000 < self.settings.sample_permille
     }
 
-    async fn take(&mut self, view: &View, id: Digest, job: &Job) {
-        let Some(model) = self.shelf.model(&job.terms.model_root).cloned() else {
+    async fn take(&mut self, view: &View, contested: &Contested) {
+        let Some(model) = self.shelf.model(&contested.model_root).cloned() else {
             return;
         };
-        if !self.is_drawn(&id) {
-            tracing::info!(event = "challenger.not_drawn", job = %id);
-            self.jobs.insert(id, Progress::Skipped);
-            return;
-        }
+        let (id, input_root) = (contested.job, contested.input_root);
         let tries = match self.jobs.get(&id) {
             Some(Progress::Waiting { tries, .. }) => *tries,
             _ => 0,
         };
-        let input_root = job.terms.input_root;
-        let progress = match self.ledger.download(&input_root, &job.poster).await {
+        let progress = match self.ledger.download(&input_root, &contested.poster).await {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
                 true => Progress::Running { tries },
                 false => {
+                    self.health.worker_gone();
                     tracing::error!(event = "challenger.worker_gone", "restart this process");
                     Progress::Skipped
                 }
@@ -240,12 +324,4 @@ impl Service {
         };
         self.jobs.insert(id, progress);
     }
-}
-
-/// Whether a claim stands on a job.
-fn is_contested(view: &View, job: &Digest) -> bool {
-    view.settlement.job(job).is_some_and(|job| {
-        let mut claims = job.claims.iter().filter_map(|id| view.settlement.claim(id));
-        claims.any(|claim| claim.status == ClaimStatus::Standing)
-    })
 }

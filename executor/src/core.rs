@@ -106,8 +106,8 @@ impl<C: Commitment> ExecutorCore<C> {
                 continue;
             };
             let Some(defender) = self.runs.get(&claim.terms.trace_root) else {
-                tracing::error!(event = "executor.run_lost", claim = %claim_id,
-                    "the run behind a challenged claim is not at hand; recompute it from its input");
+                tracing::warn!(event = "executor.run_not_at_hand", claim = %claim_id,
+                    "the run behind a challenged claim is made again from its input");
                 continue;
             };
             match defender.answer(&request) {

@@ -6,7 +6,11 @@
 
 mod answer;
 mod core;
+pub mod desk;
+pub mod embeddings;
 pub mod files;
+pub mod http;
+mod inputs;
 mod preflight;
 pub mod service;
 

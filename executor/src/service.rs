@@ -4,22 +4,24 @@
 //! after a restart the same runs are made again, and the core goes on where the ledger stands. No move
 //! can be made twice with another content, because every answer follows from the committed run.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use inference::published::state_bytes;
 use inference::worker::{Task, Worker};
-use inference::{Run, Shelf};
-use ledger::http::{HttpLedger, UploadError, attend};
-use ledger::{Agent, Core as _, Ledger as _, LedgerError, View};
+use inference::{Engine, Run, Shelf};
+use ledger::http::{Books, HttpLedger, UploadError, attend};
+use ledger::{Agent, Ledger as _, LedgerError, Signer, View};
 use protocol::hash::Digest;
-use protocol::settlement::{ClaimStatus, Job, JobStatus};
+use protocol::settlement::{Challenge, Claim, ClaimStatus, Job, JobStatus};
 use protocol::transaction::{Address, Key};
 use tokio::sync::Notify;
 
 use crate::core::{ExecutorCore, claim_terms};
+use crate::desk::{Answer, Desk};
+use crate::inputs::{Inputs, KeepError};
 
 /// Choices of an executor's operator.
 #[derive(Clone, Copy, Debug)]
@@ -28,13 +30,17 @@ pub struct Settings {
     pub idle: Duration,
     /// Take no new job; defend what is claimed.
     pub bail_out: bool,
-    /// Runs kept at a time, for jobs that are open.
+    /// Runs kept in memory; of others the input is kept on disk, and the run is made again when
+    /// somebody challenges it.
     pub runs_max: usize,
+    /// Most bytes of inputs on disk; at it no job is taken.
+    pub disk_budget_bytes: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(1), bail_out: false, runs_max: 64 }
+        let idle = Duration::from_secs(1);
+        Self { idle, bail_out: false, runs_max: 64, disk_budget_bytes: 8 << 30 }
     }
 }
 
@@ -49,7 +55,12 @@ enum Progress {
     Running {
         tries: u32,
     },
+    /// Its run is in memory.
     Ready {
+        trace_root: Digest,
+    },
+    /// Its claim stands, and only its input is kept.
+    Kept {
         trace_root: Digest,
     },
     /// It cannot be run, and will not be tried again.
@@ -59,53 +70,19 @@ enum Progress {
 /// An executor at a ledger.
 #[derive(Debug)]
 pub struct Service {
-    ledger: Arc<HttpLedger>,
-    shelf: Shelf,
+    desk: Arc<Desk>,
     worker: Worker,
-    news: Arc<Notify>,
     agent: Agent<ExecutorCore>,
+    books: Books,
     address: Address,
     settings: Settings,
     jobs: HashMap<Digest, Progress>,
-    inputs: Inputs,
-    key: Key,
+    /// Runs in memory, by job.
+    runs: HashMap<Digest, Arc<Run>>,
+    /// Jobs whose runs are in memory, the oldest first.
+    order: VecDeque<Digest>,
     /// Runs whose outputs are not published yet.
     unclaimed: Vec<(Digest, Arc<Run>)>,
-}
-
-/// Inputs of the jobs that were taken, on this machine's disk.
-#[derive(Clone, Debug)]
-struct Inputs(PathBuf);
-
-impl Inputs {
-    fn file(&self, root: &Digest) -> PathBuf {
-        self.0.join(format!("{root}.npz"))
-    }
-
-    fn read(&self, root: &Digest) -> Option<Vec<u8>> {
-        std::fs::read(self.file(root)).ok()
-    }
-
-    /// Writes whole or not at all, unless it is there.
-    fn write(&self, root: &Digest, bytes: &[u8]) -> std::io::Result<()> {
-        use std::io::Write as _;
-        let path = self.file(root);
-        if path.exists() {
-            return Ok(());
-        }
-        std::fs::create_dir_all(&self.0)?;
-        let partial = path.with_extension("partial");
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(partial, path)
-    }
-
-    fn remove(&self, root: &Digest) {
-        if let Err(error) = std::fs::remove_file(self.file(root)) {
-            tracing::debug!(event = "executor.input_stays", %root, %error);
-        }
-    }
 }
 
 impl Service {
@@ -114,29 +91,35 @@ impl Service {
     pub fn new(
         ledger: Arc<HttpLedger>,
         key: Key,
+        engine: Engine,
         shelf: Shelf,
         worker: Worker,
         news: Arc<Notify>,
         settings: Settings,
         folder: &Path,
     ) -> Self {
-        let inputs = Inputs(folder.join("inputs"));
+        let inputs = Inputs::new(folder, settings.disk_budget_bytes);
         let address = key.address();
-        let core = ExecutorCore::new(address);
-        let agent = Agent::new(core, Arc::clone(&ledger) as Arc<_>, key.clone());
+        let signer = Arc::new(Signer::new(Arc::clone(&ledger) as Arc<_>, key));
+        let agent = Agent::signing(ExecutorCore::new(address), Arc::clone(&signer));
+        let desk = Arc::new(Desk::new(ledger, signer, engine, shelf, inputs, news));
         Self {
-            ledger,
-            shelf,
+            desk,
             worker,
-            news,
             agent,
+            books: Books::new(address),
             address,
             settings,
             jobs: HashMap::new(),
-            inputs,
-            key,
+            runs: HashMap::new(),
+            order: VecDeque::new(),
             unclaimed: Vec::new(),
         }
+    }
+
+    /// Where those who ask over HTTP come in.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Works until `stop` is over. A ledger that is not reached is waited for.
@@ -144,39 +127,36 @@ impl Service {
     /// # Errors
     /// When the ledger cannot be believed any more, or this machine failed.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
-        let (ledger, news) = (Arc::clone(&self.ledger), Arc::clone(&self.news));
+        let (ledger, news) = (Arc::clone(&self.desk.ledger), Arc::clone(&self.desk.news));
         attend(&ledger, &news, stop, async || {
             let view = self.turn().await?;
-            Ok((view.height, self.until_next(&view)))
+            Ok((view.height, self.agent.until_next(&view, self.settings.idle)))
         })
         .await
     }
 
-    fn until_next(&self, view: &View) -> Duration {
-        let next = self.agent.core.next_look_ms(view);
-        let wait = next.map(|at| Duration::from_millis(at.saturating_sub(view.now_ms) + 1));
-        wait.map_or(self.settings.idle, |wait| wait.min(self.settings.idle))
-    }
-
     /// Looks once, takes what is to be run, does what the core wants.
     async fn turn(&mut self) -> Result<View, LedgerError> {
-        let view = self.ledger.view().await?;
+        let view = self.desk.ledger.view().await?;
+        self.desk.health.looked();
         self.collect(&view);
         self.publish().await?;
         self.forget(&view);
-        for (id, job) in self.wanted(&view) {
+        let mut wanted = self.wanted(&view);
+        if !wanted.is_empty() && !self.desk.inputs.has_room() {
+            tracing::warn!(
+                event = "executor.disk_budget",
+                "no new job is taken: inputs are at their budget"
+            );
+            wanted.retain(|(_, job)| self.stands(&view, job));
+        }
+        for (id, job) in wanted {
             self.take(&view, id, &job).await;
         }
-        for performed in self.agent.step().await? {
-            let action = performed.decision.action.name();
-            let reason = &performed.decision.reason;
-            match &performed.outcome {
-                Ok(receipt) => {
-                    tracing::info!(event = "executor.acted", action, %reason, height = receipt.height);
-                }
-                Err(error) => tracing::warn!(event = "executor.refused", action, %reason, %error),
-            }
-        }
+        self.agent.step_told("executor").await?;
+        self.answer(&view);
+        self.shrink(&view);
+        self.tell(&view).await?;
         Ok(view)
     }
 
@@ -185,13 +165,19 @@ impl Service {
             let progress = match finished.outcome {
                 Ok(run) => {
                     let trace_root = run.trace().root();
-                    let arity = self.ledger.genesis().parameters.arity_log2;
+                    let arity = self.desk.ledger.genesis().parameters.arity_log2;
                     self.agent.core.remember(Arc::clone(&run), arity);
+                    self.desk.show(&run);
+                    self.runs.insert(finished.job, Arc::clone(&run));
+                    self.order.push_back(finished.job);
                     self.unclaimed.push((finished.job, run));
+                    metrics::counter!("rebut_executor_runs_total").increment(1);
+                    metrics::histogram!("rebut_executor_run_seconds").record(finished.took);
                     tracing::info!(event = "executor.ran", job = %finished.job, %trace_root);
                     Progress::Ready { trace_root }
                 }
                 Err(error) => {
+                    metrics::counter!("rebut_executor_runs_failed_total").increment(1);
                     tracing::error!(event = "executor.cannot_run", job = %finished.job, %error);
                     self.again(view, &finished.job)
                 }
@@ -205,7 +191,7 @@ impl Service {
     fn again(&self, view: &View, id: &Digest) -> Progress {
         const TRIES_MAX: u32 = 5;
         if let Some(job) = view.settlement.job(id) {
-            self.inputs.remove(&job.terms.input_root);
+            self.desk.inputs.remove(&job.terms.input_root);
         }
         match self.jobs.get(id) {
             Some(Progress::Running { tries }) if *tries < TRIES_MAX => {
@@ -219,14 +205,16 @@ impl Service {
     /// earns no second job.
     async fn publish(&mut self) -> Result<(), LedgerError> {
         for (job, run) in std::mem::take(&mut self.unclaimed) {
-            let terms = claim_terms(job, run.trace()).filter(|_| !self.settings.bail_out);
+            let may_stake = !self.settings.bail_out && self.desk.health.may_stake();
+            let terms = claim_terms(job, run.trace()).filter(|_| may_stake);
             let (Some(terms), Some(output)) = (terms, run.trace().states().last()) else {
                 continue;
             };
             let bytes = state_bytes(output).map_err(|reason| LedgerError::Unusable {
                 reason: format!("an output: {reason}"),
             })?;
-            match self.ledger.upload(&self.key, &terms.output_root, bytes).await {
+            let desk = &self.desk;
+            match desk.ledger.upload(desk.signer.key(), &terms.output_root, bytes).await {
                 Ok(()) => {}
                 Err(UploadError::Ledger(error)) => {
                     self.unclaimed.push((job, run));
@@ -239,7 +227,7 @@ impl Service {
         Ok(())
     }
 
-    /// Lets go of runs whose job is over and whose claim nobody can dispute any more.
+    /// Lets go of jobs that are over and whose claim nobody can dispute any more.
     fn forget(&mut self, view: &View) {
         let over = |id: &Digest| {
             view.settlement
@@ -247,24 +235,111 @@ impl Service {
                 .is_none_or(|job| job.status != JobStatus::Open && !self.stands(view, job))
         };
         let gone: Vec<Digest> = self.jobs.keys().filter(|id| over(id)).copied().collect();
+        let input_of = |id: &Digest| view.settlement.job(id).map(|job| job.terms.input_root);
         for id in gone {
-            let Some(Progress::Ready { trace_root }) = self.jobs.remove(&id) else {
-                continue;
-            };
-            // The same input asked about twice gives the same run.
-            let shared = self.jobs.values().any(|one| *one == Progress::Ready { trace_root });
-            self.agent.core.forget(&id, (!shared).then_some(&trace_root));
-            if !shared && let Some(job) = view.settlement.job(&id) {
-                self.inputs.remove(&job.terms.input_root);
+            if let Some(Progress::Ready { trace_root } | Progress::Kept { trace_root }) =
+                self.jobs.remove(&id)
+            {
+                self.let_go(&id, &trace_root);
+            }
+            self.desk.give_up(&id);
+            self.order.retain(|one| *one != id);
+            // The same input asked about twice is kept for the other.
+            let input = input_of(&id);
+            if let Some(root) = input.filter(|_| !self.jobs.keys().any(|id| input_of(id) == input))
+            {
+                self.desk.inputs.remove(&root);
             }
         }
     }
 
+    /// Lets go of a run in memory, unless another job needs the same.
+    fn let_go(&mut self, id: &Digest, trace_root: &Digest) {
+        self.runs.remove(id);
+        let shared = self.runs.values().any(|run| run.trace().root() == *trace_root);
+        self.agent.core.forget(id, (!shared).then_some(trace_root));
+        if !shared {
+            self.desk.hide(trace_root);
+        }
+    }
+
+    /// Lets go of the oldest runs over the limit; their inputs stay.
+    fn shrink(&mut self, view: &View) {
+        let asked = self.desk.waiting();
+        for _ in 0..self.order.len() {
+            if self.runs.len() <= self.settings.runs_max {
+                return;
+            }
+            let Some(id) = self.order.pop_front() else {
+                return;
+            };
+            let Some(Progress::Ready { trace_root }) = self.jobs.get(&id).copied() else {
+                continue;
+            };
+            let claimed = view.settlement.job(&id).is_some_and(|job| self.stands(view, job));
+            if !claimed || asked.contains(&id) || self.is_disputed(view, &id) {
+                self.order.push_back(id);
+                continue;
+            }
+            self.let_go(&id, &trace_root);
+            self.jobs.insert(id, Progress::Kept { trace_root });
+        }
+    }
+
+    /// Answers those who asked, once their claims stand.
+    fn answer(&self, view: &View) {
+        for id in self.desk.waiting() {
+            if self.jobs.get(&id) == Some(&Progress::Refused) {
+                self.desk.give_up(&id);
+            }
+            let (Some(job), Some(run)) = (view.settlement.job(&id), self.runs.get(&id)) else {
+                continue;
+            };
+            let mut claims =
+                job.claims.iter().filter_map(|id| Some((id, view.settlement.claim(id)?)));
+            if let Some((claim, found)) = claims.find(|(_, claim)| claim.executor == self.address) {
+                let (claim, window_end_ms) = (*claim, found.window_end_ms);
+                self.desk.answer(Answer { job: id, claim, window_end_ms, run: Arc::clone(run) });
+            }
+        }
+    }
+
+    async fn tell(&mut self, view: &View) -> Result<(), LedgerError> {
+        self.books.tell(&self.desk.ledger, view).await?;
+        let count = |wanted: fn(&Progress) -> bool| {
+            self.jobs.values().filter(|one| wanted(one)).count() as f64
+        };
+        for (name, value) in [
+            ("rebut_executor_jobs_waiting", count(|one| matches!(one, Progress::Waiting { .. }))),
+            ("rebut_executor_jobs_running", count(|one| matches!(one, Progress::Running { .. }))),
+            ("rebut_executor_runs_kept", self.runs.len() as f64),
+            ("rebut_executor_disk_bytes", self.desk.inputs.used() as f64),
+            ("rebut_executor_disk_budget_bytes", self.settings.disk_budget_bytes as f64),
+        ] {
+            metrics::gauge!(name).set(value);
+        }
+        Ok(())
+    }
+
+    /// Whether a claim of ours stands on a job.
     fn stands(&self, view: &View, job: &Job) -> bool {
+        self.own_claims(view, job).next().is_some()
+    }
+
+    fn own_claims<'a>(&self, view: &'a View, job: &'a Job) -> impl Iterator<Item = &'a Claim> {
+        let address = self.address;
         job.claims
             .iter()
             .filter_map(|id| view.settlement.claim(id))
-            .any(|claim| claim.executor == self.address && claim.status == ClaimStatus::Standing)
+            .filter(move |claim| claim.executor == address && claim.status == ClaimStatus::Standing)
+    }
+
+    fn is_disputed(&self, view: &View, id: &Digest) -> bool {
+        let settlement = &view.settlement;
+        settlement.job(id).is_some_and(|job| {
+            let mut challenges = self.own_claims(view, job).flat_map(|claim| &claim.challenges);
+            challenges.any(|id| settlement.challenge(id).is_some_and(Challenge::is_open))
+        })
     }
 
     /// Jobs to run now: own claims first, whatever else is wanted; then new ones while there is room.
@@ -277,25 +352,27 @@ impl Service {
                 let untouched = match self.jobs.get(*id) {
                     None => true,
                     Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                    Some(_) => false,
+                    Some(Progress::Kept { .. }) => self.is_disputed(view, id),
+                    Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
+                        false
+                    }
                 };
-                let ours = self.stands(view, job);
                 untouched
-                    && (ours || open && !self.settings.bail_out)
-                    && self.shelf.model(&job.terms.model_root).is_some()
+                    && (self.stands(view, job) || open && !self.settings.bail_out)
+                    && self.desk.shelf.model(&job.terms.model_root).is_some()
             })
             .map(|(id, job)| (!self.stands(view, job), *id, job.clone()))
             .collect();
         wanted.sort_by_key(|(others, id, job)| (*others, job.posted_ms, *id));
-        let kept =
-            self.jobs.values().filter(|one| !matches!(one, Progress::Waiting { .. })).count();
-        let room = self.settings.runs_max.saturating_sub(kept);
+        let running =
+            self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
+        let room = self.settings.runs_max.saturating_sub(running);
         let ours = wanted.iter().filter(|(others, ..)| !others).count();
         wanted.into_iter().take(ours.max(room)).map(|(_, id, job)| (id, job)).collect()
     }
 
     async fn take(&mut self, view: &View, id: Digest, job: &Job) {
-        let Some(model) = self.shelf.model(&job.terms.model_root).cloned() else {
+        let Some(model) = self.desk.shelf.model(&job.terms.model_root).cloned() else {
             return;
         };
         let tries = match self.jobs.get(&id) {
@@ -303,20 +380,23 @@ impl Service {
             _ => 0,
         };
         let input_root = job.terms.input_root;
-        let input = match self.inputs.read(&input_root) {
+        let input = match self.desk.inputs.read(&input_root) {
             Some(kept) => Ok(kept),
-            None => self.ledger.download(&input_root, &job.poster).await,
+            None => self.desk.ledger.download(&input_root, &job.poster).await,
         };
         let progress = match input.and_then(|input| {
             // Before any stake: what defends a claim must survive this process and the poster.
-            self.inputs.write(&input_root, &input).map(|()| input).map_err(|error| {
-                tracing::error!(event = "executor.disk", %error, "no input is kept and no job taken");
+            self.desk.inputs.keep(&input_root, &input).map(|()| input).map_err(|error| {
+                if matches!(error, KeepError::Disk { .. }) {
+                    tracing::error!(event = "executor.disk", %error);
+                }
                 LedgerError::Unusable { reason: error.to_string() }
             })
         }) {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
                 true => Progress::Running { tries },
                 false => {
+                    self.desk.health.worker_gone();
                     tracing::error!(event = "executor.worker_gone", "restart this process");
                     Progress::Refused
                 }

@@ -41,7 +41,7 @@ fn server() -> SocketAddr {
                     ..Limits::default()
                 };
                 let stop = std::future::pending();
-                serve(Arc::new(ledger), folder.path(), listener, limits, stop).await.unwrap();
+                serve(Arc::new(ledger), folder.path(), listener, limits, axum::Router::new(), stop).await.unwrap();
             });
         });
         receiver.recv().unwrap()

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use protocol::hash::Digest;
 
@@ -33,6 +34,8 @@ pub struct Task {
 pub struct Finished {
     /// The job.
     pub job: Digest,
+    /// How long it took.
+    pub took: Duration,
     /// The run.
     pub outcome: Result<Arc<Run>, PublishedError>,
 }
@@ -64,8 +67,10 @@ impl Worker {
         std::thread::Builder::new().name("runs".to_owned()).spawn(move || {
             while let Ok(task) = waiting.recv() {
                 let job = task.job;
+                let begun = Instant::now();
                 let outcome = run(&engine, task, conducts.as_deref());
-                if done.send(Finished { job, outcome }).is_err() {
+                let took = begun.elapsed();
+                if done.send(Finished { job, took, outcome }).is_err() {
                     return;
                 }
                 tell();

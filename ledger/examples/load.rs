@@ -73,9 +73,9 @@ async fn main() -> Result<(), Failure> {
     let url = format!("http://{}/v1/transactions", listener.local_addr()?);
     let limits = Limits { requests_per_second: 1_000_000, ..Limits::default() };
     let (served, place) = (Arc::clone(&ledger), folder.path().to_owned());
-    tokio::spawn(
-        async move { serve(served, &place, listener, limits, std::future::pending()).await },
-    );
+    tokio::spawn(async move {
+        serve(served, &place, listener, limits, axum::Router::new(), std::future::pending()).await
+    });
     let before = resident_bytes();
     let started = Instant::now();
     let until = started + Duration::from_secs(seconds);

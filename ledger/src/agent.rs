@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::hash::{Commitment, Keccak};
 use protocol::settlement::Rejection;
@@ -53,45 +54,29 @@ pub struct Performed {
     pub outcome: Result<Receipt, LedgerError>,
 }
 
-/// A core with a key at a ledger.
-pub struct Agent<C> {
-    /// The core.
-    pub core: C,
+/// A key at a ledger. All that sign with one key in a process share one of these: two actions at once
+/// would carry the same nonce.
+pub struct Signer {
     ledger: Arc<dyn Ledger>,
     key: Key,
+    turn: tokio::sync::Mutex<()>,
 }
 
-impl<C: fmt::Debug> fmt::Debug for Agent<C> {
+impl fmt::Debug for Signer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Agent").field("core", &self.core).field("key", &self.key).finish()
+        formatter.debug_struct("Signer").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
-impl<C: Core> Agent<C> {
-    /// A core that acts with this key at this ledger.
-    pub fn new(core: C, ledger: Arc<dyn Ledger>, key: Key) -> Self {
-        Self { core, ledger, key }
+impl Signer {
+    /// A key that signs for this ledger.
+    pub fn new(ledger: Arc<dyn Ledger>, key: Key) -> Self {
+        Self { ledger, key, turn: tokio::sync::Mutex::new(()) }
     }
 
-    /// Asks the core once and performs what it wants, in order.
-    ///
-    /// A rejection is an answer, not a failure: others may have acted first.
-    ///
-    /// # Errors
-    /// When the ledger itself failed.
-    pub async fn step(&mut self) -> Result<Vec<Performed>, LedgerError> {
-        let view = self.ledger.view().await?;
-        let mut performed = Vec::new();
-        for decision in self.core.decide(&view) {
-            let outcome = self.perform(&decision.action).await;
-            if let Err(LedgerError::Rejected(rejection)) = &outcome {
-                tracing::info!(event = "agent.rejected", action = decision.action.name(), %rejection);
-            } else if let Err(error) = outcome {
-                return Err(error);
-            }
-            performed.push(Performed { decision, outcome });
-        }
-        Ok(performed)
+    /// The key.
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
     /// Signs and submits one action with the next nonce.
@@ -100,6 +85,7 @@ impl<C: Core> Agent<C> {
     /// When the ledger rejects it or fails.
     pub async fn perform(&self, action: &Action) -> Result<Receipt, LedgerError> {
         const TRIES: usize = 3;
+        let _turn = self.turn.lock().await;
         let mut last = LedgerError::Stopped;
         for _ in 0..TRIES {
             let view = self.ledger.view().await?;
@@ -113,16 +99,95 @@ impl<C: Core> Agent<C> {
         }
         Err(last)
     }
+}
+
+/// A core with a key at a ledger.
+pub struct Agent<C> {
+    /// The core.
+    pub core: C,
+    signer: Arc<Signer>,
+}
+
+impl<C: fmt::Debug> fmt::Debug for Agent<C> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Agent")
+            .field("core", &self.core)
+            .field("signer", &self.signer)
+            .finish()
+    }
+}
+
+impl<C: Core> Agent<C> {
+    /// A core that acts with this key at this ledger.
+    pub fn new(core: C, ledger: Arc<dyn Ledger>, key: Key) -> Self {
+        Self::signing(core, Arc::new(Signer::new(ledger, key)))
+    }
+
+    /// A core that shares a key with others in this process.
+    pub fn signing(core: C, signer: Arc<Signer>) -> Self {
+        Self { core, signer }
+    }
+
+    /// Asks the core once and performs what it wants, in order.
+    ///
+    /// A rejection is an answer, not a failure: others may have acted first.
+    ///
+    /// # Errors
+    /// When the ledger itself failed.
+    pub async fn step(&mut self) -> Result<Vec<Performed>, LedgerError> {
+        let view = self.signer.ledger.view().await?;
+        let mut performed = Vec::new();
+        for decision in self.core.decide(&view) {
+            let outcome = self.signer.perform(&decision.action).await;
+            if let Err(LedgerError::Rejected(rejection)) = &outcome {
+                tracing::info!(event = "agent.rejected", action = decision.action.name(), %rejection);
+            } else if let Err(error) = outcome {
+                return Err(error);
+            }
+            performed.push(Performed { decision, outcome });
+        }
+        Ok(performed)
+    }
+
+    /// A step that is told in log and metrics as `who`'s.
+    ///
+    /// # Errors
+    /// When the ledger itself failed.
+    pub async fn step_told(&mut self, who: &'static str) -> Result<(), LedgerError> {
+        for performed in self.step().await? {
+            let action = performed.decision.action.name();
+            let reason = &performed.decision.reason;
+            match &performed.outcome {
+                Ok(receipt) => {
+                    metrics::counter!("rebut_acted_total").increment(1);
+                    tracing::info!(event = "acted", who, action, %reason, height = receipt.height);
+                }
+                Err(error) => {
+                    metrics::counter!("rebut_refused_total").increment(1);
+                    tracing::warn!(event = "refused", who, action, %reason, %error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How long to wait though nothing happens: until the core's next look, `idle` at most.
+    pub fn until_next(&self, view: &View, idle: Duration) -> Duration {
+        let next = self.core.next_look_ms(view);
+        let wait = next.map(|at| Duration::from_millis(at.saturating_sub(view.now_ms) + 1));
+        wait.map_or(idle, |wait| wait.min(idle))
+    }
 
     /// Runs until the ledger fails: at every change, and at least once every `idle` period.
     ///
     /// # Errors
     /// When the ledger failed.
-    pub async fn run(&mut self, idle: std::time::Duration) -> Result<(), LedgerError> {
+    pub async fn run(&mut self, idle: Duration) -> Result<(), LedgerError> {
         loop {
             self.step().await?;
-            let height = self.ledger.view().await?.height;
-            let changed = self.ledger.wait_beyond(height);
+            let height = self.signer.ledger.view().await?.height;
+            let changed = self.signer.ledger.wait_beyond(height);
             match tokio::time::timeout(idle, changed).await {
                 Ok(outcome) => outcome?,
                 Err(_) => tracing::trace!(event = "agent.idle"),

@@ -238,8 +238,10 @@ fn write_batches(
         for (transaction, answer) in batch.drain(..) {
             answers.push((guard.accept(clock.now_ms(), &transaction), answer));
         }
+        let begun = std::time::Instant::now();
         let flushed = guard.flush();
         let reached = guard.receipts.len() as u64;
+        measure(&guard, &answers, begun.elapsed());
         drop(guard);
         if flushed.is_ok() {
             height.send_replace(reached);
@@ -248,6 +250,27 @@ fn write_batches(
             // Nobody waits for the answer any more: the transaction counts all the same.
             let _ = answer.send(flushed.clone().and(outcome));
         }
+    }
+}
+
+/// One answer and where it goes.
+type Answer = (Result<Receipt, LedgerError>, oneshot::Sender<Result<Receipt, LedgerError>>);
+
+fn measure(inner: &Inner, answers: &[Answer], flush: std::time::Duration) {
+    let accepted = answers.iter().filter(|(outcome, _)| outcome.is_ok()).count();
+    metrics::counter!("rebut_ledger_accepted_total").increment(accepted as u64);
+    let rejected = answers.len() - accepted;
+    metrics::counter!("rebut_ledger_rejected_total").increment(rejected as u64);
+    metrics::histogram!("rebut_ledger_batch_transactions").record(answers.len() as f64);
+    metrics::histogram!("rebut_ledger_flush_seconds").record(flush);
+    let money = inner.settlement.money();
+    for (name, value) in [
+        ("rebut_ledger_height", inner.receipts.len() as f64),
+        ("rebut_ledger_locked_wei", money.locked_wei() as f64),
+        ("rebut_ledger_burned_wei", money.burned_wei() as f64),
+        ("rebut_ledger_stopped", f64::from(u8::from(inner.stopped))),
+    ] {
+        metrics::gauge!(name).set(value);
     }
 }
 

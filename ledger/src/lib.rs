@@ -2,7 +2,9 @@
 
 pub mod agent;
 pub mod embedded;
+pub mod exposure;
 pub mod http;
+pub mod metrics;
 pub mod store;
 pub mod verdict;
 pub mod wire;
@@ -14,8 +16,9 @@ use protocol::hash::{Commitment, Keccak};
 use protocol::settlement::{Event, Rejection, Settlement};
 use protocol::transaction::SignedTransaction;
 
-pub use agent::{Agent, Core, Decision};
+pub use agent::{Agent, Core, Decision, Signer};
 pub use embedded::{Clock, EmbeddedLedger, LogEntry, ManualClock, SystemClock};
+pub use exposure::Exposure;
 pub use store::StoreError;
 
 /// What a ledger says when it does not do as asked.

@@ -48,7 +48,9 @@ impl Server {
         let path = folder.path().to_owned();
         let task = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve(Arc::new(ledger), &path, listener, limits, stopped).await.unwrap();
+            serve(Arc::new(ledger), &path, listener, limits, axum::Router::new(), stopped)
+                .await
+                .unwrap();
         });
         Self { folder, address, stop: Some(stop), task }
     }

@@ -18,6 +18,28 @@ pub(crate) struct LedgerAt {
     pub(crate) genesis: Option<String>,
 }
 
+/// What daemons share.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DaemonOptions {
+    /// Folder of models (NAME.onnx, options in NAME.json), or one model.
+    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
+    pub(crate) models: PathBuf,
+    /// Where to serve /healthz, /readyz, /metrics, and what else there is; nowhere unless given.
+    /// Anything but loopback must be meant: there is no encryption here.
+    #[arg(long, env = "REBUT_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Minutes between comparisons of this machine's arithmetic with the law; 0 for never. A machine
+    /// that fails stakes nothing more.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) self_test_minutes: u64,
+    #[command(flatten)]
+    pub(crate) key: KeyChoice,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
 /// Which key acts.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct KeyChoice {
@@ -167,10 +189,7 @@ pub(crate) enum ExecutorAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExecutorServe {
-    /// Folder of models (NAME.onnx, options in NAME.json), or one model.
-    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
-    pub(crate) models: PathBuf,
-    /// Folder for the inputs of jobs that were taken.
+    /// Folder for the inputs of jobs that were taken, and the token of those who may ask over HTTP.
     #[arg(
         long,
         env = "REBUT_EXECUTOR_FOLDER",
@@ -178,6 +197,12 @@ pub(crate) struct ExecutorServe {
         value_name = "DIR"
     )]
     pub(crate) folder: PathBuf,
+    /// Most bytes of inputs kept for disputes; at it no job is taken.
+    #[arg(long, env = "REBUT_DISK_BUDGET_BYTES", default_value_t = 8 << 30)]
+    pub(crate) disk_budget_bytes: u64,
+    /// Runs kept in memory; others are made again from their inputs when somebody challenges them.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) runs_max: usize,
     /// Take no new job; defend what is claimed.
     #[arg(long)]
     pub(crate) bail_out: bool,
@@ -188,11 +213,7 @@ pub(crate) struct ExecutorServe {
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) lie: Option<String>,
     #[command(flatten)]
-    pub(crate) key: KeyChoice,
-    #[command(flatten)]
-    pub(crate) at: LedgerAt,
-    #[command(flatten)]
-    pub(crate) engine: EngineOptions,
+    pub(crate) daemon: DaemonOptions,
 }
 
 #[derive(Debug, Args)]
@@ -220,9 +241,6 @@ pub(crate) enum Mode {
 
 #[derive(Debug, Args)]
 pub(crate) struct ChallengerRun {
-    /// Folder of models (NAME.onnx, options in NAME.json), or one model.
-    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
-    pub(crate) models: PathBuf,
     /// What to do about what is found.
     #[arg(long, value_enum, default_value_t, env = "REBUT_MODE")]
     pub(crate) mode: Mode,
@@ -233,11 +251,7 @@ pub(crate) struct ChallengerRun {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) sample_permille: u32,
     #[command(flatten)]
-    pub(crate) key: KeyChoice,
-    #[command(flatten)]
-    pub(crate) at: LedgerAt,
-    #[command(flatten)]
-    pub(crate) engine: EngineOptions,
+    pub(crate) daemon: DaemonOptions,
 }
 
 #[derive(Debug, Args)]

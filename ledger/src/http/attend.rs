@@ -28,6 +28,7 @@ pub async fn attend(
         let (height, wait) = match turn().await {
             Ok(looked) => looked,
             Err(LedgerError::Unreachable { url, reason }) => {
+                metrics::counter!("rebut_unreachable_total").increment(1);
                 tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
                 tokio::select! {
                     () = &mut stop => return Ok(()),

@@ -6,6 +6,7 @@
 
 mod attend;
 pub mod client;
+mod health;
 mod limits;
 mod routes;
 mod server;
@@ -14,7 +15,9 @@ mod views;
 
 pub use attend::attend;
 pub use client::{HttpLedger, UploadError};
+pub use health::{Books, Health, Render, health_routes, metrics_route};
 pub use limits::Limits;
+pub use routes::{Failure, failure};
 pub use server::{ServeError, serve, serve_routes};
 
 use protocol::hash::Digest;

@@ -31,15 +31,16 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
 }
 
-/// An answer that is not what was asked for.
+/// An answer that is not what was asked for: `{"schema": 1, "error": {"kind": …, "message": …}}`.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub struct Failure {
     status: StatusCode,
     kind: &'static str,
     message: String,
 }
 
-fn failure(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Failure {
+/// A failure with a status, a stable name of its kind, and what would help.
+pub fn failure(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Failure {
     Failure { status, kind, message: message.into() }
 }
 

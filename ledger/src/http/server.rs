@@ -31,7 +31,7 @@ pub enum ServeError {
     Listener(std::io::Error),
 }
 
-/// Serves a ledger until `stop` is over; open connections are closed then.
+/// Serves a ledger, and `more` routes beside it, until `stop` is over; open connections are closed then.
 ///
 /// # Errors
 /// When the folder or the listener fails.
@@ -40,10 +40,11 @@ pub async fn serve(
     folder: &Path,
     listener: TcpListener,
     limits: Limits,
+    more: axum::Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let uploads = Uploads::new(folder).map_err(ServeError::Folder)?;
-    let routes = router(Shared { ledger, uploads, limits });
+    let routes = router(Shared { ledger, uploads, limits }).merge(more);
     serve_routes(routes, listener, limits, stop).await
 }
 
@@ -78,12 +79,23 @@ pub async fn serve_routes(
         while open.try_join_next().is_some() {}
         let (routes, rates) = (routes.clone(), Arc::clone(&rates));
         open.spawn(async move {
+            metrics::gauge!("rebut_http_connections").increment(1.0);
+            let _open = Open;
             connection(routes, stream, peer, limits, &rates).await;
             drop(permit);
         });
     }
     open.shutdown().await;
     Ok(())
+}
+
+/// Counts a connection out, however it ends.
+struct Open;
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("rebut_http_connections").decrement(1.0);
+    }
 }
 
 async fn accept(
@@ -108,6 +120,7 @@ async fn connection(
         let (mut routes, rates) = (routes.clone(), Arc::clone(&rates));
         async move {
             if !rates.take(peer.ip(), Instant::now()) {
+                metrics::counter!("rebut_http_slowed_total").increment(1);
                 return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests; slow down"));
             }
             if announced(&request) > longest(&request, &limits) {

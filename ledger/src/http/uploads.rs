@@ -4,6 +4,7 @@
 //! a root can only fool those who trust that account, and they find out.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::hash::Digest;
 use protocol::transaction::Address;
@@ -42,7 +43,8 @@ impl Uploads {
             Err(error) => return Err(error),
             Ok(entries) => {
                 for entry in entries {
-                    bytes += entry?.metadata()?.len();
+                    // What another upload is just renaming is counted at the next one.
+                    bytes += entry?.metadata().map_or(0, |found| found.len());
                 }
             }
         }
@@ -59,7 +61,10 @@ impl Uploads {
         use std::io::Write as _;
         std::fs::create_dir_all(self.folder_of(account))?;
         let path = self.file(root, account);
-        let partial = path.with_extension("partial");
+        // The same state may come twice at once: each writer has a file of its own.
+        static WRITERS: AtomicU64 = AtomicU64::new(0);
+        let writer = WRITERS.fetch_add(1, Ordering::Relaxed);
+        let partial = path.with_extension(format!("partial-{writer}"));
         let mut file = std::fs::File::create(&partial)?;
         file.write_all(bytes)?;
         file.sync_all()?;

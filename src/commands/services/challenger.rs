@@ -5,16 +5,20 @@ use std::sync::Arc;
 use ::challenger::sampling::detection_probability;
 use ::challenger::service::{Mode as Behaviour, Service, Settings};
 use inference::worker::Worker;
+use ledger::metrics::Of;
 use tokio::sync::Notify;
 
+use super::daemon;
 use crate::arguments::{ChallengerAction, ChallengerCommand, Mode};
 use crate::error::{CommandError, system};
 use crate::load;
 
 pub(crate) fn run(command: &ChallengerCommand) -> Result<bool, CommandError> {
     let ChallengerAction::Run(arguments) = &command.action;
-    let engine = load::engine(&arguments.engine)?;
-    let shelf = super::shelf(&arguments.models, &engine)?;
+    let options = &arguments.daemon;
+    let engine = load::engine(&options.engine)?;
+    let shelf = super::shelf(&options.models, &engine)?;
+    let render = daemon::metrics(&[Of::Daemons, Of::Challenger])?;
     let mode = match arguments.mode {
         Mode::Watch => Behaviour::Watch,
         Mode::Defend => Behaviour::Defend,
@@ -25,21 +29,31 @@ pub(crate) fn run(command: &ChallengerCommand) -> Result<bool, CommandError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| system("the random source", error))?;
     super::runtime()?.block_on(async {
-        let ledger = super::patiently(None, async || super::connect(&arguments.at).await).await?;
+        let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
         let key = match mode {
             // Nothing is ever signed with it.
             Behaviour::Watch => super::key::dev_key("watch"),
-            _ => super::key_at(&arguments.key, &ledger, None).await?,
+            _ => super::key_at(&options.key, &ledger, None).await?,
         };
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
-        let worker = Worker::start(engine, None, move || told.notify_one())
+        let worker = Worker::start(engine.clone(), None, move || told.notify_one())
             .map_err(|error| system("a thread for runs", error))?;
         let address = key.address();
+        let model = daemon::smallest(&shelf);
         let mut service = Service::new(ledger, key, shelf, worker, news, settings, seed);
+        let health = Arc::clone(service.health());
+        daemon::self_tests(options, engine, model, Arc::clone(&health))?;
+        let listening = match options.listen {
+            None => String::new(),
+            Some(listen) => {
+                let listen = daemon::listen(listen, health, render, axum::Router::new()).await?;
+                format!(" at http://{listen}")
+            }
+        };
         let chance = 100.0 * detection_probability(1_000, sample_permille, 1, 1);
         tracing::info!(event = "challenger.running", %address, ?mode, dry_run, chance);
-        println!("challenger {address}, {chance:.1} % of the jobs are run");
+        println!("challenger {address}, {chance:.1} % of the jobs are run{listening}");
         Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
     })?;
     Ok(false)

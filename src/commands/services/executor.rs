@@ -1,21 +1,34 @@
 //! `rebut executor serve`.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use ::executor::embeddings::Encoder;
+use ::executor::http::{Office, routes};
 use ::executor::service::{Service, Settings};
 use inference::worker::{Conducts, Worker};
-use inference::{Conduct, Honest, Model, Trace};
+use inference::{Conduct, Honest, Model, Shelf, Trace};
+use ledger::metrics::Of;
+use protocol::hash::{Digest, keccak, to_hex};
 use simulation::{Lying, parse_lie};
 use tokio::sync::Notify;
 
+use super::daemon;
 use crate::arguments::{ExecutorAction, ExecutorCommand, ExecutorServe};
 use crate::error::{CommandError, system};
 use crate::load;
 
+/// How long somebody who asks over HTTP waits at most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
     let ExecutorAction::Serve(arguments) = &command.action;
-    let engine = load::engine(&arguments.engine)?;
-    let shelf = super::shelf(&arguments.models, &engine)?;
+    let options = &arguments.daemon;
+    let engine = load::engine(&options.engine)?;
+    let shelf = super::shelf(&options.models, &engine)?;
+    let render = daemon::metrics(&[Of::Daemons, Of::Executor])?;
     if !arguments.no_preflight {
         for (name, _) in shelf.names() {
             if let Some(model) = shelf.named(&name) {
@@ -24,23 +37,81 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
             }
         }
     }
-    let settings = Settings { bail_out: arguments.bail_out, ..Settings::default() };
+    let settings = Settings {
+        bail_out: arguments.bail_out,
+        runs_max: arguments.runs_max,
+        disk_budget_bytes: arguments.disk_budget_bytes,
+        ..Settings::default()
+    };
     super::runtime()?.block_on(async {
-        let ledger = super::patiently(None, async || super::connect(&arguments.at).await).await?;
-        let key = super::key_at(&arguments.key, &ledger, None).await?;
+        let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
+        let key = super::key_at(&options.key, &ledger, None).await?;
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
-        let worker = Worker::start(engine, conducts(arguments), move || told.notify_one())
+        let worker = Worker::start(engine.clone(), conducts(arguments), move || told.notify_one())
             .map_err(|error| system("a thread for runs", error))?;
         let address = key.address();
         // Each account keeps its own inputs: two executors may share a machine.
         let folder = arguments.folder.join(address.to_string());
-        let mut service = Service::new(ledger, key, shelf, worker, news, settings, &folder);
+        let encoders = Arc::new(encoders(&options.models, &shelf)?);
+        let model = daemon::smallest(&shelf);
+        let mut service =
+            Service::new(ledger, key, engine.clone(), shelf, worker, news, settings, &folder);
+        let desk = Arc::clone(service.desk());
+        daemon::self_tests(options, engine, model, Arc::clone(&desk.health))?;
+        let listening = match options.listen {
+            None => None,
+            Some(listen) => {
+                let token = token(&folder)?;
+                let health = Arc::clone(&desk.health);
+                let office = Office { desk, encoders, token, patience: PATIENCE };
+                Some(daemon::listen(listen, health, render, routes(office)).await?)
+            }
+        };
         tracing::info!(event = "executor.serving", %address);
-        println!("executor {address}");
+        match listening {
+            None => println!("executor {address}"),
+            Some(listen) => println!("executor {address} at http://{listen}"),
+        }
         Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
     })?;
     Ok(false)
+}
+
+/// Text encoders: the models beside which a NAME.tokenizer.json stands.
+fn encoders(models: &Path, shelf: &Shelf) -> Result<HashMap<String, Encoder>, CommandError> {
+    let folder = match models.is_dir() {
+        true => models,
+        false => models.parent().unwrap_or(Path::new(".")),
+    };
+    let mut encoders = HashMap::new();
+    for (name, _) in shelf.names() {
+        let file = folder.join(format!("{name}.tokenizer.json"));
+        if let (true, Some(model)) = (file.exists(), shelf.named(&name)) {
+            let encoder = Encoder::read(&file, model);
+            let encoder = encoder.map_err(|error| system("a text encoder", error))?;
+            tracing::info!(event = "executor.embeds", %name, batch = encoder.batch, sequence = encoder.sequence);
+            encoders.insert(name, encoder);
+        }
+    }
+    Ok(encoders)
+}
+
+/// Hash of the token in the file api-token; the file is made when it is not there.
+fn token(folder: &Path) -> Result<Digest, CommandError> {
+    let file = folder.join("api-token");
+    let name = file.display().to_string();
+    if !file.exists() {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|error| system("the random source", error))?;
+        std::fs::create_dir_all(folder).map_err(|error| system(name.clone(), error))?;
+        super::key::write_secret(&file, &to_hex(&secret))?;
+    }
+    let token = super::key::read_secret(&file)?;
+    match token.trim().len() {
+        0..16 => Err(system(name, "holds no token of 16 letters or more; delete it for a new one")),
+        _ => Ok(keccak(token.trim().as_bytes())),
+    }
 }
 
 /// How a rehearsing liar computes; honest executors have none.

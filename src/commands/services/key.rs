@@ -29,7 +29,7 @@ pub(crate) fn read(choice: &KeyChoice) -> Result<Key, CommandError> {
         return Ok(dev_key(name));
     }
     let (argument, text) = match (&choice.key_file, std::env::var("REBUT_KEY")) {
-        (Some(file), _) => ("--key-file", read_file(file)?),
+        (Some(file), _) => ("--key-file", read_secret(file)?),
         (None, Ok(text)) => ("REBUT_KEY", text),
         (None, Err(_)) => {
             return Err(CommandError::Argument {
@@ -48,7 +48,8 @@ pub(crate) fn read(choice: &KeyChoice) -> Result<Key, CommandError> {
     })
 }
 
-fn read_file(file: &Path) -> Result<String, CommandError> {
+/// The text of a file that nobody else may read.
+pub(crate) fn read_secret(file: &Path) -> Result<String, CommandError> {
     let fail = |error: std::io::Error| system(file.display().to_string(), error);
     let opened = std::fs::File::open(file).map_err(fail)?;
     #[cfg(unix)]
@@ -56,7 +57,7 @@ fn read_file(file: &Path) -> Result<String, CommandError> {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = opened.metadata().map_err(fail)?.permissions().mode();
         if mode & 0o027 != 0 {
-            let help = "others may read or change this key; run chmod 600 on it";
+            let help = "others may read or change this secret; run chmod 600 on it";
             return Err(system(file.display().to_string(), help));
         }
     }
@@ -65,15 +66,9 @@ fn read_file(file: &Path) -> Result<String, CommandError> {
     Ok(text)
 }
 
-fn write_new(file: &Path) -> Result<Key, CommandError> {
+/// Writes a new file that only its owner reads.
+pub(crate) fn write_secret(file: &Path, text: &str) -> Result<(), CommandError> {
     let fail = |error: std::io::Error| system(file.display().to_string(), error);
-    let mut secret = [0; 32];
-    let key = loop {
-        getrandom::fill(&mut secret).map_err(|error| system("the random source", error))?;
-        if let Some(key) = Key::from_secret(&secret) {
-            break key;
-        }
-    };
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -82,7 +77,18 @@ fn write_new(file: &Path) -> Result<Key, CommandError> {
         options.mode(0o600);
     }
     let mut written = options.open(file).map_err(fail)?;
-    writeln!(written, "{}", to_hex(&secret)).and_then(|()| written.sync_all()).map_err(fail)?;
+    writeln!(written, "{text}").and_then(|()| written.sync_all()).map_err(fail)
+}
+
+fn write_new(file: &Path) -> Result<Key, CommandError> {
+    let mut secret = [0; 32];
+    let key = loop {
+        getrandom::fill(&mut secret).map_err(|error| system("the random source", error))?;
+        if let Some(key) = Key::from_secret(&secret) {
+            break key;
+        }
+    };
+    write_secret(file, &to_hex(&secret))?;
     Ok(key)
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ledger::EmbeddedLedger;
 use ledger::embedded::SystemClock;
-use ledger::http::{Limits, serve};
+use ledger::http::{Limits, metrics_route, serve};
+use ledger::metrics::Of;
 use protocol::encoding::Canonical as _;
 use protocol::settlement::{Genesis, Parameters};
 use serde_json::Value;
@@ -93,6 +94,7 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
             reason: "the ledger in this folder has a bank of its own; leave --dev out".to_owned(),
         });
     }
+    let render = super::daemon::metrics(&[Of::Ledger])?;
     super::runtime()?.block_on(async {
         let log = arguments.folder.join("log");
         let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, Arc::new(SystemClock))?);
@@ -115,7 +117,7 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
         println!("ledger {root} at http://{listen}");
         let folder = arguments.folder.clone();
         let stop = super::told_to_stop();
-        serve(ledger, &folder, listener, Limits::default(), stop)
+        serve(ledger, &folder, listener, Limits::default(), metrics_route(render), stop)
             .await
             .map_err(|error| system("the ledger's server", error))
     })?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod challenger;
+mod daemon;
 pub(crate) mod executor;
 pub(crate) mod key;
 pub(crate) mod ledger;

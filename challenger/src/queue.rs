@@ -1,0 +1,93 @@
+//! In which order contested jobs are run, and whether there is time for all.
+
+use ledger::View;
+use protocol::hash::{Commitment, Digest};
+use protocol::settlement::ClaimStatus;
+use protocol::transaction::Address;
+
+/// A job with standing claims that can still be challenged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contested {
+    /// The job.
+    pub job: Digest,
+    /// Who posted it, and published its input.
+    pub poster: Address,
+    /// Its model.
+    pub model_root: Digest,
+    /// Its input.
+    pub input_root: Digest,
+    /// When a run comes too late: the first end of a window for challenges, or of an open challenge's
+    /// clock.
+    pub urgent_ms: u64,
+    /// Money behind its standing claims.
+    pub stake_wei: u128,
+}
+
+/// Jobs with claims that can still be challenged or are being: the most urgent first; of those the one
+/// with the most money behind it.
+pub fn contested<C: Commitment>(view: &View<C>) -> Vec<Contested> {
+    let settlement = &view.settlement;
+    let floor_ms = settlement.parameters().move_floor_ms;
+    let mut found = Vec::new();
+    for (id, job) in settlement.jobs() {
+        let claims = job.claims.iter().filter_map(|id| settlement.claim(id));
+        let (mut urgent_ms, mut stake_wei) = (u64::MAX, 0u128);
+        for claim in claims.filter(|claim| claim.status == ClaimStatus::Standing) {
+            let challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id));
+            let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
+            let window = Some(claim.window_end_ms).filter(|end_ms| view.now_ms <= *end_ms);
+            if let Some(end_ms) = clocks.chain(window).min() {
+                urgent_ms = urgent_ms.min(end_ms);
+                stake_wei = stake_wei.saturating_add(claim.stake_wei);
+            }
+        }
+        if urgent_ms < u64::MAX {
+            found.push(Contested {
+                job: *id,
+                poster: job.poster,
+                model_root: job.terms.model_root,
+                input_root: job.terms.input_root,
+                urgent_ms,
+                stake_wei,
+            });
+        }
+    }
+    found.sort_by_key(|one| (one.urgent_ms, std::cmp::Reverse(one.stake_wei), one.job));
+    found
+}
+
+/// Whether some job would be run only after its window for challenges, when each takes `run_ms` and
+/// `before` are already with the engine.
+pub fn is_saturated(waiting: &[Contested], before: usize, run_ms: u64, now_ms: u64) -> bool {
+    waiting.iter().filter(|one| one.urgent_ms > now_ms).enumerate().any(|(place, one)| {
+        let runs = (place + before + 1) as u64;
+        now_ms.saturating_add(runs.saturating_mul(run_ms)) > one.urgent_ms
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(urgent_ms: u64) -> Contested {
+        let root = Digest([0; 32]);
+        let poster = Address([0; 20]);
+        Contested { job: root, poster, model_root: root, input_root: root, urgent_ms, stake_wei: 1 }
+    }
+
+    #[test]
+    fn a_machine_is_saturated_when_the_last_run_ends_after_a_window() {
+        for (ends, before, run_ms, saturated) in [
+            (vec![], 2, 100, false),
+            (vec![1_100], 0, 100, false),
+            (vec![1_100], 1, 100, true),
+            (vec![1_100, 1_200, 1_300], 0, 100, false),
+            (vec![1_100, 1_150], 0, 100, true),
+            // What is over is over: more machines would not help it.
+            (vec![900], 0, 100, false),
+        ] {
+            let waiting: Vec<_> = ends.iter().copied().map(until).collect();
+            assert_eq!(is_saturated(&waiting, before, run_ms, 1_000), saturated, "{ends:?}");
+        }
+    }
+}

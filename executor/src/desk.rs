@@ -1,0 +1,227 @@
+//! Where those who ask over HTTP and the daemon's loop meet.
+//!
+//! Who asks becomes a job like any other: the executor posts it in its own name, its loop runs and claims
+//! it, and the one who asked gets output and claim as soon as the claim stands.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use inference::files::npz_bytes;
+use inference::{Engine, Model, Run, RunError, Runner, Shelf, Tensor};
+use ledger::http::{Health, HttpLedger, UploadError};
+use ledger::{Ledger as _, LedgerError, Signer};
+use protocol::graph::Profile;
+use protocol::hash::Digest;
+use protocol::settlement::{Event, Parameters};
+use protocol::transaction::{Action, JobTerms};
+use tokio::sync::{Notify, oneshot};
+
+use crate::inputs::{Inputs, KeepError};
+
+/// A run with the claim on it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The job.
+    pub job: Digest,
+    /// The claim.
+    pub claim: Digest,
+    /// End of the time for challenges, on the ledger's clock.
+    pub window_end_ms: u64,
+    /// The run.
+    pub run: Arc<Run>,
+}
+
+impl Answer {
+    /// Outputs by their names.
+    pub fn outputs(&self) -> BTreeMap<String, Tensor> {
+        self.run.runner().outputs(self.run.trace())
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The inputs do not fit the model.
+    #[error("the inputs do not fit the model: {reason}")]
+    Inputs {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The model refuses the inputs.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// This executor takes no more work now.
+    #[error("this executor takes no work now: {reason}")]
+    Busy {
+        /// Why.
+        reason: String,
+    },
+    /// The ledger failed, or refused.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The job is on the ledger and was not answered in time.
+    #[error("job {job} is posted and not answered yet; look for its claims on the ledger")]
+    Late {
+        /// The job.
+        job: Digest,
+    },
+}
+
+/// Most requests that wait at a time.
+const WAITING_MAX: usize = 256;
+
+/// What the HTTP side and the loop share.
+#[derive(Debug)]
+pub struct Desk {
+    pub(crate) ledger: Arc<HttpLedger>,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) engine: Engine,
+    pub(crate) shelf: Shelf,
+    pub(crate) inputs: Inputs,
+    pub(crate) news: Arc<Notify>,
+    /// How the daemon is.
+    pub health: Arc<Health>,
+    waiting: Mutex<HashMap<Digest, oneshot::Sender<Answer>>>,
+    /// Runs at hand, by trace root, for those who look into a claim.
+    runs: Mutex<HashMap<Digest, Arc<Run>>>,
+}
+
+/// The maps hold whole entries at any time: what a panic left can be used.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Terms of a job in the executor's own name: nothing is paid, the least is staked.
+fn own_terms(parameters: &Parameters, model_root: Digest, input_root: Digest) -> JobTerms {
+    JobTerms {
+        model_root,
+        input_root,
+        profile: Profile::StrictF32,
+        fee_wei: 0,
+        stake_wei: parameters.stake_wei_min,
+        bond_wei: parameters.bond_wei_min,
+        window_ms: parameters.window_ms_min,
+        attention_wei: 0,
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(
+        ledger: Arc<HttpLedger>,
+        signer: Arc<Signer>,
+        engine: Engine,
+        shelf: Shelf,
+        inputs: Inputs,
+        news: Arc<Notify>,
+    ) -> Self {
+        let (waiting, runs, health) = (Mutex::default(), Mutex::default(), Arc::default());
+        Self { ledger, signer, engine, shelf, inputs, news, health, waiting, runs }
+    }
+
+    /// A model by name, or by root.
+    pub fn model(&self, name: &str) -> Option<&Arc<Model>> {
+        let by_root = protocol::hash::parse_digest(name).and_then(|root| self.shelf.model(&root));
+        by_root.or_else(|| self.shelf.named(name))
+    }
+
+    /// Names and roots of the models.
+    pub fn models(&self) -> Vec<(String, Digest)> {
+        self.shelf.names()
+    }
+
+    /// Runs a model and claims the result.
+    ///
+    /// # Errors
+    /// When the inputs do not fit, the ledger fails, or it takes too long.
+    pub async fn ask(
+        &self,
+        model: &Arc<Model>,
+        inputs: HashMap<String, Tensor>,
+        patience: std::time::Duration,
+    ) -> Result<Answer, AskError> {
+        if lock(&self.waiting).len() >= WAITING_MAX {
+            let reason = format!("{WAITING_MAX} requests wait already");
+            return Err(AskError::Busy { reason });
+        }
+        if !self.health.may_stake() {
+            let reason = "its self-test failed".to_owned();
+            return Err(AskError::Busy { reason });
+        }
+        let input_root = Runner::honest(&self.engine, model).input_state(&inputs)?.root();
+        let named: BTreeMap<String, Tensor> = inputs.into_iter().collect();
+        let bytes = npz_bytes(&named).map_err(|reason| AskError::Inputs { reason })?;
+        self.inputs.keep(&input_root, &bytes).map_err(|error| {
+            if matches!(error, KeepError::Disk { .. }) {
+                tracing::error!(event = "executor.disk", %error);
+            }
+            AskError::Busy { reason: error.to_string() }
+        })?;
+        // A claim that nobody can check would be worth nothing.
+        let uploaded = self.ledger.upload(self.signer.key(), &input_root, bytes).await;
+        uploaded.map_err(|error| match error {
+            UploadError::Ledger(error) => AskError::Ledger(error),
+            refused => AskError::Busy { reason: refused.to_string() },
+        })?;
+        let job = self.post(model, input_root).await?;
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.waiting).insert(job, sender);
+        self.news.notify_one();
+        match tokio::time::timeout(patience, receiver).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => {
+                lock(&self.waiting).remove(&job);
+                Err(AskError::Late { job })
+            }
+        }
+    }
+
+    async fn post(&self, model: &Model, input_root: Digest) -> Result<Digest, AskError> {
+        let view = self.ledger.view().await?;
+        if view.settlement.model(&model.root()).is_none() {
+            let header = model.header().clone();
+            match self.signer.perform(&Action::RegisterModel { header }).await {
+                // Somebody else made it known meanwhile.
+                Ok(_) | Err(LedgerError::Rejected(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let terms = own_terms(view.settlement.parameters(), model.root(), input_root);
+        let receipt = self.signer.perform(&Action::PostJob { terms }).await?;
+        let posted = receipt.events.iter().find_map(|event| match event {
+            Event::JobPosted { job } => Some(*job),
+            _ => None,
+        });
+        let unusable = || LedgerError::Unusable { reason: "a posted job has no id".to_owned() };
+        posted.ok_or_else(|| unusable().into())
+    }
+
+    /// Jobs whose askers wait.
+    pub(crate) fn waiting(&self) -> Vec<Digest> {
+        lock(&self.waiting).keys().copied().collect()
+    }
+
+    pub(crate) fn answer(&self, answer: Answer) {
+        if let Some(sender) = lock(&self.waiting).remove(&answer.job) {
+            // Who asked may be gone; the claim stands all the same.
+            let _ = sender.send(answer);
+        }
+    }
+
+    /// Nobody will answer: who asked is told at once instead of later.
+    pub(crate) fn give_up(&self, job: &Digest) {
+        lock(&self.waiting).remove(job);
+    }
+
+    pub(crate) fn show(&self, run: &Arc<Run>) {
+        lock(&self.runs).insert(run.trace().root(), Arc::clone(run));
+    }
+
+    pub(crate) fn hide(&self, trace_root: &Digest) {
+        lock(&self.runs).remove(trace_root);
+    }
+
+    /// The run behind a claim, if it is at hand.
+    pub fn run(&self, trace_root: &Digest) -> Option<Arc<Run>> {
+        lock(&self.runs).get(trace_root).cloned()
+    }
+}

@@ -1,0 +1,133 @@
+//! Inputs of the jobs that were taken, on this machine's disk: what a defence needs when this process
+//! and the poster are gone.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use protocol::hash::Digest;
+
+/// A folder of inputs, by their roots, within a budget.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs {
+    folder: PathBuf,
+    budget_bytes: u64,
+}
+
+/// Why an input was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    /// The budget is used up.
+    #[error(
+        "the inputs kept for disputes are at their budget of {budget_bytes} bytes; wait for claims to become final, or raise --disk-budget-bytes"
+    )]
+    Budget { budget_bytes: u64 },
+    /// The disk failed, or is full.
+    #[error("{path}: {error}; make room: a job is not taken without its input on disk")]
+    Disk { path: String, error: std::io::Error },
+}
+
+impl Inputs {
+    pub(crate) fn new(folder: &Path, budget_bytes: u64) -> Self {
+        let folder = folder.join("inputs");
+        // What a killed process was writing takes room and is nothing.
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.path().extension().is_none_or(|ending| ending != "npz") {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Self { folder, budget_bytes }
+    }
+
+    fn file(&self, root: &Digest) -> PathBuf {
+        self.folder.join(format!("{root}.npz"))
+    }
+
+    pub(crate) fn read(&self, root: &Digest) -> Option<Vec<u8>> {
+        std::fs::read(self.file(root)).ok()
+    }
+
+    /// Bytes kept.
+    pub(crate) fn used(&self) -> u64 {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.used() < self.budget_bytes
+    }
+
+    /// Writes whole or not at all, unless it is there.
+    pub(crate) fn keep(&self, root: &Digest, bytes: &[u8]) -> Result<(), KeepError> {
+        use std::io::Write as _;
+        let path = self.file(root);
+        if path.exists() {
+            return Ok(());
+        }
+        let disk = |error| KeepError::Disk { path: path.display().to_string(), error };
+        std::fs::create_dir_all(&self.folder).map_err(disk)?;
+        if self.used().saturating_add(bytes.len() as u64) > self.budget_bytes {
+            return Err(KeepError::Budget { budget_bytes: self.budget_bytes });
+        }
+        // The same input may be asked about twice at once: each writer has a file of its own.
+        static WRITERS: AtomicU64 = AtomicU64::new(0);
+        let writer = WRITERS.fetch_add(1, Ordering::Relaxed);
+        let partial = path.with_extension(format!("partial-{writer}"));
+        let written = std::fs::File::create(&partial).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&partial, &path)
+        });
+        written.map_err(|error| {
+            // A torn file would take room that is missing already.
+            let _ = std::fs::remove_file(&partial);
+            disk(error)
+        })
+    }
+
+    pub(crate) fn remove(&self, root: &Digest) {
+        if let Err(error) = std::fs::remove_file(self.file(root)) {
+            tracing::debug!(event = "executor.input_stays", %root, %error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_over_the_budget_and_nothing_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = Inputs::new(folder.path(), 10);
+        let (one, other) = (Digest([1; 32]), Digest([2; 32]));
+        inputs.keep(&one, b"sixsix").unwrap();
+        inputs.keep(&one, b"sixsix").unwrap();
+        assert_eq!((inputs.used(), inputs.has_room()), (6, true));
+        assert!(matches!(inputs.keep(&other, b"sixsix"), Err(KeepError::Budget { .. })));
+        inputs.remove(&one);
+        inputs.keep(&other, b"sixsix").unwrap();
+        assert_eq!(inputs.read(&other).unwrap(), b"sixsix");
+        assert_eq!(inputs.read(&one), None);
+    }
+
+    #[test]
+    fn one_input_kept_by_many_at_once_is_whole_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = Inputs::new(folder.path(), 1 << 20);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for round in 0..20u8 {
+                        inputs.keep(&Digest([round; 32]), &[round; 1_000]).unwrap();
+                    }
+                });
+            }
+        });
+        for round in 0..20u8 {
+            assert_eq!(inputs.read(&Digest([round; 32])).unwrap(), [round; 1_000]);
+        }
+        assert_eq!(inputs.used(), 20_000);
+        std::fs::write(folder.path().join("inputs/torn.partial-3"), b"torn").unwrap();
+        assert_eq!(Inputs::new(folder.path(), 1 << 20).used(), 20_000);
+    }
+}

@@ -1,0 +1,154 @@
+//! How a daemon is: for those who restart it, send it work, or watch it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use protocol::transaction::Address;
+
+use crate::exposure::{Exposure, Paid};
+use crate::{Ledger as _, LedgerError, View};
+
+use super::HttpLedger;
+
+/// Prints the metrics.
+pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// A daemon that looked longer ago than this is not ready.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// How a daemon is.
+#[derive(Debug, Default)]
+pub struct Health {
+    looked_ms: AtomicU64,
+    arithmetic_failed: AtomicBool,
+    worker_gone: AtomicBool,
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Health {
+    /// The ledger was looked at.
+    pub fn looked(&self) {
+        let at_ms = now_ms();
+        self.looked_ms.store(at_ms, Ordering::Relaxed);
+        metrics::gauge!("rebut_last_look_seconds").set((at_ms / 1_000) as f64);
+        metrics::counter!("rebut_looks_total").increment(1);
+    }
+
+    /// A self-test ended. Once one failed, nothing mends it but another machine.
+    pub fn tested(&self, passed: bool) {
+        if !passed {
+            self.arithmetic_failed.store(true, Ordering::Relaxed);
+        }
+        metrics::gauge!("rebut_self_test_ok").set(f64::from(u8::from(self.may_stake())));
+    }
+
+    /// The thread that runs models died.
+    pub fn worker_gone(&self) {
+        self.worker_gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether money may be put on what this machine computes.
+    pub fn may_stake(&self) -> bool {
+        !self.arithmetic_failed.load(Ordering::Relaxed)
+    }
+
+    /// Why it is not ready; `None` when it is.
+    pub fn trouble(&self) -> Option<&'static str> {
+        let silent_ms = now_ms().saturating_sub(self.looked_ms.load(Ordering::Relaxed));
+        if !self.may_stake() {
+            return Some("the self-test failed: this machine does not compute what the law says");
+        }
+        if self.worker_gone.load(Ordering::Relaxed) {
+            return Some("the thread that runs models died; restart this process");
+        }
+        (u128::from(silent_ms) > LOOK_MAX.as_millis())
+            .then_some("the ledger was not reached for a minute")
+    }
+}
+
+/// `/healthz`, `/readyz` and `/metrics`.
+pub fn health_routes(health: Arc<Health>, render: Render) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route(
+            "/readyz",
+            get(async move || match health.trouble() {
+                None => (StatusCode::OK, "ready\n".to_owned()),
+                Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+            }),
+        )
+        .merge(metrics_route(render))
+}
+
+/// `/metrics`, in Prometheus' text format.
+pub fn metrics_route(render: Render) -> Router {
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    Router::new().route(
+        "/metrics",
+        get(async move || ([(header::CONTENT_TYPE, text)], render()).into_response()),
+    )
+}
+
+/// What a daemon tells at every look about its account.
+pub struct Books {
+    account: Address,
+    paid: Paid,
+}
+
+impl fmt::Debug for Books {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Books").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl Books {
+    /// Books of an account, nothing read yet.
+    pub fn new(account: Address) -> Self {
+        Self { account, paid: Paid::default() }
+    }
+
+    /// Brings the books and the metrics up to a view.
+    ///
+    /// # Errors
+    /// When the ledger failed.
+    pub async fn tell(
+        &mut self,
+        ledger: &HttpLedger,
+        view: &View,
+    ) -> Result<(Exposure, i128), LedgerError> {
+        if self.paid.height < view.height {
+            let receipts = ledger.events_after(self.paid.height, usize::MAX).await?;
+            self.paid.see(&receipts, &self.account);
+        }
+        let exposure = Exposure::of(view, &self.account);
+        let profit_wei = self.paid.profit_wei(&exposure);
+        let left = exposure.deadline_ms.map(|at_ms| at_ms.saturating_sub(view.now_ms));
+        let seconds = left.map_or(86_400.0, |left_ms| left_ms as f64 / 1_000.0);
+        for (name, value) in [
+            ("rebut_seen_height", view.height as f64),
+            ("rebut_free_wei", exposure.free_wei as f64),
+            ("rebut_stakes_wei", exposure.stakes_wei as f64),
+            ("rebut_bonds_wei", exposure.bonds_wei as f64),
+            ("rebut_needed_wei", exposure.needed_wei as f64),
+            ("rebut_profit_wei", profit_wei as f64),
+            ("rebut_claims_standing", exposure.claims as f64),
+            ("rebut_disputes_open", exposure.disputes as f64),
+            ("rebut_challenges_open", exposure.challenges as f64),
+            ("rebut_moves_due", exposure.to_move as f64),
+            ("rebut_deadline_seconds", seconds),
+        ] {
+            metrics::gauge!(name).set(value);
+        }
+        Ok((exposure, profit_wei))
+    }
+}

@@ -1,0 +1,168 @@
+//! Every metric of every service, in one place: what exists is described, and zero from the start, so
+//! that an alert on it never waits for the first event.
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Counts up.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// Which services have a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The ledger's server.
+    Ledger,
+    /// The executor.
+    Executor,
+    /// The challenger.
+    Challenger,
+    /// The monitor.
+    Monitor,
+    /// Executor, challenger and monitor.
+    Daemons,
+}
+
+/// A metric: whose, name, kind, what it tells. Money is in wei.
+pub type Metric = (Of, &'static str, Kind, &'static str);
+
+use Kind::{Counter, Gauge, Histogram};
+
+/// All of them.
+pub const METRICS: &[Metric] = &[
+    (Of::Ledger, "rebut_ledger_accepted_total", Counter, "Accepted transactions"),
+    (Of::Ledger, "rebut_ledger_rejected_total", Counter, "Rejected transactions"),
+    (Of::Ledger, "rebut_ledger_height", Gauge, "Accepted transactions since the ledger began"),
+    (Of::Ledger, "rebut_ledger_flush_seconds", Histogram, "Time to bring a batch to disk"),
+    (Of::Ledger, "rebut_ledger_batch_transactions", Histogram, "Transactions that shared a flush"),
+    (Of::Ledger, "rebut_ledger_locked_wei", Gauge, "Money in stakes, bonds and fees"),
+    (Of::Ledger, "rebut_ledger_burned_wei", Gauge, "Money burned so far"),
+    (Of::Ledger, "rebut_ledger_stopped", Gauge, "1 when the ledger stopped after an error"),
+    (Of::Ledger, "rebut_http_connections", Gauge, "Open connections"),
+    (
+        Of::Ledger,
+        "rebut_http_slowed_total",
+        Counter,
+        "Requests refused because an address was too fast",
+    ),
+    (Of::Daemons, "rebut_looks_total", Counter, "Looks at the ledger"),
+    (Of::Daemons, "rebut_unreachable_total", Counter, "Looks that did not reach the ledger"),
+    (Of::Daemons, "rebut_seen_height", Gauge, "Height of the ledger as last seen"),
+    (Of::Daemons, "rebut_last_look_seconds", Gauge, "Unix time of the last look that succeeded"),
+    (Of::Daemons, "rebut_acted_total", Counter, "Actions that the ledger accepted"),
+    (Of::Daemons, "rebut_refused_total", Counter, "Actions that the ledger refused"),
+    (Of::Daemons, "rebut_free_wei", Gauge, "Free money of the account"),
+    (Of::Daemons, "rebut_stakes_wei", Gauge, "Stakes in standing claims"),
+    (Of::Daemons, "rebut_bonds_wei", Gauge, "Bonds and fees in open challenges"),
+    (Of::Daemons, "rebut_needed_wei", Gauge, "Free money that open challenges may still need"),
+    (Of::Daemons, "rebut_profit_wei", Gauge, "What the account gained with its money so far"),
+    (Of::Daemons, "rebut_claims_standing", Gauge, "Standing claims of the account"),
+    (Of::Daemons, "rebut_disputes_open", Gauge, "Open challenges of the account's claims"),
+    (Of::Daemons, "rebut_challenges_open", Gauge, "Open challenges by the account"),
+    (Of::Daemons, "rebut_moves_due", Gauge, "Moves that others wait for"),
+    (
+        Of::Daemons,
+        "rebut_deadline_seconds",
+        Gauge,
+        "Time left for the most urgent move; a day when none is due",
+    ),
+    (Of::Daemons, "rebut_self_test_ok", Gauge, "1 while this machine computes what the law says"),
+    (Of::Executor, "rebut_executor_runs_total", Counter, "Runs that succeeded"),
+    (Of::Executor, "rebut_executor_runs_failed_total", Counter, "Runs that failed"),
+    (Of::Executor, "rebut_executor_run_seconds", Histogram, "Time of a run with its commitments"),
+    (Of::Executor, "rebut_executor_jobs_waiting", Gauge, "Jobs whose input is not there yet"),
+    (Of::Executor, "rebut_executor_jobs_running", Gauge, "Jobs that run or wait for the engine"),
+    (Of::Executor, "rebut_executor_runs_kept", Gauge, "Runs in memory"),
+    (Of::Executor, "rebut_executor_disk_bytes", Gauge, "Inputs kept for disputes"),
+    (Of::Executor, "rebut_executor_disk_budget_bytes", Gauge, "Most bytes of inputs"),
+    (Of::Executor, "rebut_executor_asked_total", Counter, "Requests to infer over HTTP"),
+    (Of::Executor, "rebut_executor_asked_failed_total", Counter, "Requests to infer that failed"),
+    (Of::Executor, "rebut_executor_asked_seconds", Histogram, "Time of a request to infer"),
+    (Of::Challenger, "rebut_challenger_runs_total", Counter, "Jobs run"),
+    (Of::Challenger, "rebut_challenger_runs_failed_total", Counter, "Jobs that could not be run"),
+    (
+        Of::Challenger,
+        "rebut_challenger_run_seconds",
+        Histogram,
+        "Time of a run with its commitments",
+    ),
+    (Of::Challenger, "rebut_challenger_agreed_total", Counter, "Claims that are as ours"),
+    (Of::Challenger, "rebut_challenger_differed_total", Counter, "Claims that are not as ours"),
+    (Of::Challenger, "rebut_challenger_not_drawn_total", Counter, "Jobs that were not drawn"),
+    (Of::Challenger, "rebut_challenger_jobs_waiting", Gauge, "Contested jobs that are not run yet"),
+    (
+        Of::Challenger,
+        "rebut_challenger_saturated",
+        Gauge,
+        "1 when runs would end after windows for challenges",
+    ),
+    (
+        Of::Challenger,
+        "rebut_challenger_out_of_money_total",
+        Counter,
+        "Looks with a claim to challenge and no money",
+    ),
+    (Of::Monitor, "rebut_monitor_claims", Gauge, "Standing claims of all accounts"),
+    (
+        Of::Monitor,
+        "rebut_monitor_false_claims",
+        Gauge,
+        "Standing claims that differ from the monitor's run",
+    ),
+    (
+        Of::Monitor,
+        "rebut_monitor_unchallenged",
+        Gauge,
+        "False standing claims without an open challenge",
+    ),
+    (
+        Of::Monitor,
+        "rebut_monitor_wrong_forecasts_total",
+        Counter,
+        "Disputes that ended otherwise than forecast",
+    ),
+    (Of::Monitor, "rebut_monitor_disputes", Gauge, "Open disputes of all accounts"),
+];
+
+/// Describes a service's metrics to the installed recorder, and sets them to zero.
+pub fn describe(services: &[Of]) {
+    for (of, name, kind, help) in METRICS {
+        if !services.contains(of) {
+            continue;
+        }
+        match kind {
+            Counter => {
+                metrics::describe_counter!(*name, *help);
+                metrics::counter!(*name).absolute(0);
+            }
+            Gauge => {
+                metrics::describe_gauge!(*name, *help);
+                metrics::gauge!(*name).set(0.0);
+            }
+            Histogram => {
+                metrics::describe_histogram!(*name, metrics::Unit::Seconds, *help);
+                // A recorder lists a distribution from its first handle on.
+                let _ = metrics::histogram!(*name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_say_what_they_are() {
+        let mut names = std::collections::HashSet::new();
+        for (_, name, kind, help) in METRICS {
+            assert!(names.insert(*name), "{name} twice");
+            assert_eq!(*kind == Counter, name.ends_with("_total"), "{name}");
+            assert!(name.starts_with("rebut_") && !help.ends_with('.'), "{name}");
+        }
+    }
+}

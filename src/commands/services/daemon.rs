@@ -1,0 +1,109 @@
+//! What daemons share: metrics, a listener, self-tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use inference::{Engine, Honest, Model, Shelf};
+use ledger::http::{Health, Limits, Render, health_routes, serve_routes};
+use ledger::metrics::{Of, describe};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use crate::arguments::DaemonOptions;
+use crate::error::{CommandError, system};
+
+/// Bounds of the distributions, in seconds (or transactions).
+const BUCKETS: [f64; 14] =
+    [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0];
+
+/// Installs the recorder, with every metric of these services described and zero.
+pub(crate) fn metrics(services: &[Of]) -> Result<Render, CommandError> {
+    let fail = |error: &dyn std::fmt::Display| system("the metrics", error);
+    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).map_err(|error| fail(&error))?;
+    let handle = builder.install_recorder().map_err(|error| fail(&error))?;
+    describe(services);
+    let kept = handle.clone();
+    // Samples wait in memory for the next reading; nobody may ever read.
+    std::thread::Builder::new()
+        .name("metrics".to_owned())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(Duration::from_secs(5));
+                kept.run_upkeep();
+            }
+        })
+        .map_err(|error| fail(&error))?;
+    Ok(Arc::new(move || handle.render()))
+}
+
+/// Serves health, metrics and `more` in the background; says where.
+pub(crate) async fn listen(
+    listen: SocketAddr,
+    health: Arc<Health>,
+    render: Render,
+    more: axum::Router,
+) -> Result<SocketAddr, CommandError> {
+    let fail = |error: std::io::Error| system(format!("listening on {listen}"), error);
+    let listener = tokio::net::TcpListener::bind(listen).await.map_err(fail)?;
+    let listen = listener.local_addr().map_err(fail)?;
+    if !listen.ip().is_loopback() {
+        tracing::warn!(event = "open_listener", %listen,
+            "everybody who reaches this address may read; put TLS before it");
+    }
+    let routes = health_routes(health, render).merge(more);
+    // Inference may take longer than what a ledger is asked.
+    let limits = Limits {
+        request: Duration::from_secs(120),
+        transaction_bytes: 64 << 20,
+        requests_per_second: 1_000,
+        ..Limits::default()
+    };
+    tokio::spawn(async move {
+        if let Err(error) = serve_routes(routes, listener, limits, std::future::pending()).await {
+            tracing::error!(event = "listener.failed", %error);
+        }
+    });
+    Ok(listen)
+}
+
+/// The model whose self-test costs least.
+pub(crate) fn smallest(shelf: &Shelf) -> Option<Arc<Model>> {
+    let names = shelf.names();
+    let models = names.iter().filter_map(|(name, _)| shelf.named(name));
+    models.min_by_key(|model| model.multiply_adds()).cloned()
+}
+
+/// Compares this machine's arithmetic with the law, now and then, on a thread of its own.
+pub(crate) fn self_tests(
+    options: &DaemonOptions,
+    engine: Engine,
+    model: Option<Arc<Model>>,
+    health: Arc<Health>,
+) -> Result<(), CommandError> {
+    health.tested(true);
+    let (minutes, Some(model)) = (options.self_test_minutes, model) else {
+        return Ok(());
+    };
+    if minutes == 0 {
+        return Ok(());
+    }
+    std::thread::Builder::new()
+        .name("self-test".to_owned())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(
+                    Duration::from_secs(60).saturating_mul(minutes.try_into().unwrap_or(u32::MAX)),
+                );
+                match executor::preflight(&engine, &model, &Honest) {
+                    Ok(()) => tracing::debug!(event = "self_test.passed"),
+                    Err(error) => {
+                        tracing::error!(event = "self_test.failed", %error,
+                            "nothing more is staked from this machine; move its key to another");
+                        health.tested(false);
+                    }
+                }
+            }
+        })
+        .map_err(|error| system("a thread for self-tests", error))?;
+    Ok(())
+}
