@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod configuration;
 mod error;
+mod keystore;
 mod load;
 mod print;
 mod progress;

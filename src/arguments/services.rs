@@ -43,9 +43,13 @@ pub(crate) struct DaemonOptions {
 /// Which key acts.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct KeyChoice {
-    /// File with the key, as `rebut key new` writes it.
+    /// File with the key: an encrypted keystore (as `rebut key new`, geth and foundry write it), or 0x
+    /// and 64 digits.
     #[arg(long, env = "REBUT_KEY_FILE", value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// File with the keystore's password; REBUT_PASSWORD or the terminal are asked unless given.
+    #[arg(long, env = "REBUT_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
     /// A key that everybody knows, by a name; only at a ledger that was started with --dev, where it
     /// is given money as well.
     #[arg(long, value_name = "NAME", conflicts_with = "key_file")]
@@ -60,10 +64,17 @@ pub(crate) struct KeyCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyAction {
-    /// Makes a key from the machine's random source and writes it to a new file that only you read.
+    /// Makes a key from the machine's random source and writes it to a new file that only you read,
+    /// encrypted with a password.
     New {
         /// The file; it must not exist.
         file: PathBuf,
+        /// Without a password: whoever reads the file has the key.
+        #[arg(long)]
+        plain: bool,
+        /// File with the password; REBUT_PASSWORD or the terminal are asked unless given.
+        #[arg(long, env = "REBUT_PASSWORD_FILE", value_name = "FILE")]
+        password_file: Option<PathBuf>,
     },
     /// Prints the address of a key.
     Show {

@@ -1,6 +1,6 @@
 //! `rebut key`: keys in files.
 
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use protocol::hash::{keccak, parse_hex, to_hex};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::arguments::{KeyAction, KeyChoice, KeyCommand};
 use crate::error::{CommandError, system};
-use crate::print;
+use crate::{keystore, print};
 
 /// A key that everybody can compute: for ledgers to try things only.
 pub(crate) fn dev_key(name: &str) -> Key {
@@ -40,12 +40,38 @@ pub(crate) fn read(choice: &KeyChoice) -> Result<Key, CommandError> {
             });
         }
     };
+    if text.trim_start().starts_with('{') {
+        let name = choice.key_file.as_ref().map(|file| file.display().to_string());
+        let name = name.unwrap_or_else(|| argument.to_owned());
+        let password = password(choice.password_file.as_deref(), &format!("password of {name}: "))?;
+        return keystore::open(&text, &password).map_err(|error| system(name, error));
+    }
     // The text is a secret: no part of it goes into an error.
     let secret = parse_hex(text.trim()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     secret.and_then(|secret| Key::from_secret(&secret)).ok_or_else(|| CommandError::Argument {
         argument,
-        reason: "holds no key: 0x and 64 hexadecimal digits".to_owned(),
+        reason: "holds no key: an encrypted keystore, or 0x and 64 hexadecimal digits".to_owned(),
     })
+}
+
+/// A password from a file, from REBUT_PASSWORD, or from whoever sits at the terminal.
+fn password(file: Option<&Path>, prompt: &str) -> Result<String, CommandError> {
+    let text = match (file, std::env::var("REBUT_PASSWORD")) {
+        (Some(file), _) => read_secret(file)?,
+        (None, Ok(text)) => text,
+        (None, Err(_)) if std::io::stdin().is_terminal() => {
+            rpassword::prompt_password(prompt).map_err(|error| system("the terminal", error))?
+        }
+        (None, Err(_)) => {
+            return Err(CommandError::Argument {
+                argument: "--password-file",
+                reason: "is needed for an encrypted key where nobody can be asked; or set \
+                         REBUT_PASSWORD"
+                    .to_owned(),
+            });
+        }
+    };
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The text of a file that nobody else may read.
@@ -62,7 +88,7 @@ pub(crate) fn read_secret(file: &Path) -> Result<String, CommandError> {
         }
     }
     let mut text = String::new();
-    opened.take(1024).read_to_string(&mut text).map_err(fail)?;
+    opened.take(64 << 10).read_to_string(&mut text).map_err(fail)?;
     Ok(text)
 }
 
@@ -80,21 +106,42 @@ pub(crate) fn write_secret(file: &Path, text: &str) -> Result<(), CommandError> 
     writeln!(written, "{text}").and_then(|()| written.sync_all()).map_err(fail)
 }
 
-fn write_new(file: &Path) -> Result<Key, CommandError> {
+fn write_new(file: &Path, plain: bool, passwords: Option<&Path>) -> Result<Key, CommandError> {
+    let random = |bytes: &mut [u8]| {
+        getrandom::fill(bytes).map_err(|error| system("the random source", error))
+    };
     let mut secret = [0; 32];
     let key = loop {
-        getrandom::fill(&mut secret).map_err(|error| system("the random source", error))?;
+        random(&mut secret)?;
         if let Some(key) = Key::from_secret(&secret) {
             break key;
         }
     };
-    write_secret(file, &to_hex(&secret))?;
+    let text = match plain {
+        true => to_hex(&secret),
+        false => {
+            let password = password(passwords, "new password: ")?;
+            if password.is_empty() {
+                return Err(CommandError::Argument {
+                    argument: "--password-file",
+                    reason: "holds no password; --plain writes the key without one".to_owned(),
+                });
+            }
+            let mut salts = [0; 64];
+            random(&mut salts)?;
+            keystore::seal(&secret, &key, &password, &salts)
+                .map_err(|error| system("the keystore", error))?
+        }
+    };
+    write_secret(file, &text)?;
     Ok(key)
 }
 
 pub(crate) fn run(command: &KeyCommand, as_json: bool) -> Result<bool, CommandError> {
     let key = match &command.action {
-        KeyAction::New { file } => write_new(file)?,
+        KeyAction::New { file, plain, password_file } => {
+            write_new(file, *plain, password_file.as_deref())?
+        }
         KeyAction::Show { key } => read(key)?,
     };
     match as_json {
