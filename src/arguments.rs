@@ -64,6 +64,10 @@ pub(crate) enum Command {
     Challenger(ChallengerCommand),
     /// Posts a job and waits for its final answer.
     Request(Request),
+    /// Receipts of final claims.
+    Receipt(ReceiptCommand),
+    /// Watches a ledger's disputes: forecasts, collateral, alerts. Signs nothing.
+    Monitor(Monitor),
     /// Money of an account.
     Account(AccountCommand),
     /// Keys.

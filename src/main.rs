@@ -67,6 +67,7 @@ fn main() -> ExitCode {
     // Who runs for days tells what it does; other commands print their results.
     let told = match arguments.command {
         Command::Executor(_) | Command::Challenger(_) | Command::Ledger(_) => "info",
+        Command::Monitor(_) => "warn",
         _ => "error",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("REBUT_LOG")
@@ -90,8 +91,10 @@ fn main() -> ExitCode {
         Command::Preflight(preflight) => commands::preflight::run(&preflight, json),
         Command::Ledger(ledger) => commands::services::ledger::run(&ledger, json),
         Command::Executor(executor) => commands::services::executor::run(&executor),
-        Command::Challenger(challenger) => commands::services::challenger::run(&challenger),
+        Command::Challenger(challenger) => commands::services::challenger::run(&challenger, json),
         Command::Request(request) => commands::services::request::run(&request, json),
+        Command::Receipt(receipt) => commands::services::receipt::run(&receipt, json),
+        Command::Monitor(monitor) => commands::services::monitor::run(&monitor, json),
         Command::Account(account) => commands::services::account::run(&account, json),
         Command::Key(key) => commands::services::key::run(&key, json),
         Command::Config(config) => commands::configuration::run(&config, &configuration, json),

@@ -24,6 +24,12 @@ pub(crate) fn json<T: Serialize>(document: &T) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// As [`json`], on one line.
+pub(crate) fn line<T: Serialize>(document: &T) -> Result<String, CommandError> {
+    serde_json::to_string(&Versioned { schema: SCHEMA, document })
+        .map_err(|error| crate::error::system("standard output", error))
+}
+
 /// A table that fits the terminal.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
     let mut table = Table::new();

@@ -4,182 +4,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/services.rs"]
+mod services;
+
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ledger::http::HttpLedger;
-use ledger::{Ledger as _, View};
-use protocol::encoding::Canonical as _;
 use protocol::hash::Digest;
 use protocol::settlement::{ClaimStatus, FallReason, JobStatus};
-use protocol::transaction::{Action, SignedTransaction};
+use protocol::transaction::Action;
 use serde_json::Value;
-
-/// The command to test; another build of it may be named, to go on building meanwhile.
-fn rebut() -> Command {
-    Command::new(std::env::var("REBUT_BINARY").unwrap_or(env!("CARGO_BIN_EXE_rebut").to_owned()))
-}
-
-fn models() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
-}
-
-/// What a process is called: by its account, or "ledger".
-fn name(arguments: &[String]) -> String {
-    match arguments[0].as_str() {
-        "ledger" => "ledger".to_owned(),
-        _ => arguments.last().unwrap().clone(),
-    }
-}
-
-/// What a process says outlives it.
-fn log(folder: &Path, arguments: &[String]) -> std::fs::File {
-    let file = folder.join(format!("{}.log", name(arguments)));
-    std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap()
-}
-
-/// A process that is killed when its test ends, and can be killed and started again before.
-struct Process {
-    arguments: Vec<String>,
-    folder: PathBuf,
-    child: Child,
-}
-
-impl Process {
-    /// Starts and waits for the line that says it is ready.
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
-        let child = Self::spawn(folder, &arguments);
-        Self { arguments, folder: folder.to_owned(), child }
-    }
-
-    fn spawn(folder: &Path, arguments: &[String]) -> Child {
-        let mut child = rebut()
-            .args(arguments)
-            .current_dir(folder)
-            .env("REBUT_LOG", "info")
-            .env("REBUT_THREADS", "1")
-            .stdout(Stdio::piped())
-            .stderr(log(folder, arguments))
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        // A daemon whose ledger is away prints nothing before it is back.
-        if arguments[0] == "ledger" {
-            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-            assert!(line.contains("http://"), "{line}");
-        }
-        child
-    }
-
-    /// A daemon ends when it is told to, never by itself.
-    fn lives(&mut self) {
-        if let Some(status) = self.child.try_wait().unwrap() {
-            let name = name(&self.arguments);
-            let said = std::fs::read_to_string(self.folder.join(format!("{name}.log"))).unwrap();
-            panic!("{name} ended by itself with {status}: {said}");
-        }
-    }
-
-    /// SIGKILL, then the same command again.
-    fn kill_and_restart(&mut self, pause: Duration) {
-        self.lives();
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        std::thread::sleep(pause);
-        self.child = Self::spawn(&self.folder, &self.arguments);
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Town {
-    folder: tempfile::TempDir,
-    url: String,
-    ledger: Process,
-    honest: Process,
-    liar: Process,
-    challenger: Process,
-}
-
-impl Town {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (listen, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
-        let place = folder.path();
-        let serve = ["ledger", "serve", "--folder", "ledger", "--dev", "--listen", &listen];
-        let ledger = Process::start(place, &serve);
-        let models = models().display().to_string();
-        let at = ["--ledger", &url, "--models", &models, "--dev"];
-        let start = |more: &[&str], name: &str| {
-            Process::start(place, &[more, &at[..], &[name][..]].concat())
-        };
-        let honest = start(&["executor", "serve", "--no-preflight"], "honest");
-        let lie = ["executor", "serve", "--no-preflight", "--lie", "1:3:0:+1"];
-        let liar = start(&lie, "liar");
-        let challenger = start(&["challenger", "run"], "challenger");
-        Self { url, ledger, honest, liar, challenger, folder }
-    }
-
-    fn request(&self, digit: u32) -> Child {
-        let model = models().join("digits-transformer.onnx").display().to_string();
-        let input = models().join(format!("samples/digit-{digit}.npy")).display().to_string();
-        let out = format!("out-{digit}.npz");
-        rebut()
-            .args(["--json", "request", &model, "--input", &input, "--out", &out])
-            .args(["--dev", "client", "--ledger", &self.url, "--patience-seconds", "120"])
-            .current_dir(self.folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    }
-
-    /// What a run on this machine commits to.
-    fn true_trace_root(&self, digit: u32) -> String {
-        let model = models().join("digits-transformer.onnx").display().to_string();
-        let input = models().join(format!("samples/digit-{digit}.npy")).display().to_string();
-        let run = rebut()
-            .args(["--json", "run", &model, "--input", &input, "--out", "own"])
-            .current_dir(self.folder.path())
-            .output()
-            .unwrap();
-        let report: Value = serde_json::from_slice(&run.stdout).unwrap();
-        report["trace_root"].as_str().unwrap().to_owned()
-    }
-
-    fn view(&self) -> (View, Vec<Action>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let ledger = HttpLedger::connect(&self.url, None).await.unwrap();
-            let view = ledger.view().await.unwrap();
-            let entries = ledger.entries().await;
-            let decode = |bytes: &[u8]| {
-                SignedTransaction::from_canonical(bytes).unwrap().decode_action().unwrap()
-            };
-            (view, entries.iter().map(|entry| decode(&entry.transaction)).collect())
-        })
-    }
-}
-
-fn report(mut child: Child) -> Value {
-    let status = child.wait().unwrap();
-    let (mut text, mut errors) = (String::new(), String::new());
-    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-    assert!(status.success(), "{text}{errors}");
-    serde_json::from_str(&text).unwrap()
-}
+use services::{Town, get, http, listening, lying_server, models, rebut, report};
 
 #[test]
 fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_output() {
@@ -204,6 +40,46 @@ fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_outpu
     assert!(run.status.success());
     let read = |file: &str| std::fs::read(town.folder.path().join(file)).unwrap();
     assert_eq!(read("out-3.npz"), read("own/outputs.npz"));
+    // The receipt proves it without the model, and proves nothing else.
+    let verify = ["receipt", "verify", "receipt.json", "--outputs", "out-3.npz"];
+    let (text, code) = town.run(&[&verify[..], &["--ledger", &town.url]].concat());
+    assert_eq!(code, 0, "{text}");
+    insta::assert_snapshot!("receipt", text);
+    let other = town.run(&["run", &model, "--input", &input.replace("-3", "-4"), "--out", "other"]);
+    assert_eq!(other.1, 0, "{}", other.0);
+    let verify = ["receipt", "verify", "receipt.json", "--outputs", "other/outputs.npz"];
+    let (text, code) = town.run(&verify);
+    assert!(code == 1 && text.contains("NO   the outputs are those of the claim"), "{text}");
+    let receipt = String::from_utf8(read("receipt.json")).unwrap();
+    let parsed: Value = serde_json::from_str(&receipt).unwrap();
+    for (field, found) in [
+        ("output_root", "the output is the trace's last state"),
+        ("input_root", "the input is the trace's first state"),
+        ("trace_root", "the claim's id covers its terms"),
+        ("job", "the claim's id covers its terms"),
+        ("executor", "the claim's id covers its terms"),
+    ] {
+        let mut changed = parsed.clone();
+        let text = changed[field].as_str().unwrap().to_owned();
+        let digit = if text.ends_with('0') { "1" } else { "0" };
+        changed[field] = Value::from(format!("{}{digit}", &text[..text.len() - 1]));
+        std::fs::write(town.folder.path().join("changed.json"), changed.to_string()).unwrap();
+        let (text, code) = town.run(&["receipt", "verify", "changed.json"]);
+        assert!(code == 1 && text.contains(&format!("NO   {found}")), "{field}: {text}");
+    }
+    // The dispute's path, from the log alone.
+    let is_refuted = |claim: &&(Digest, ClaimStatus)| matches!(claim.1, ClaimStatus::Fallen { .. });
+    let all: Vec<(Digest, ClaimStatus)> =
+        view.settlement.claims().map(|(id, claim)| (*id, claim.status.clone())).collect();
+    let fallen = all.iter().find(is_refuted).unwrap().0.to_string();
+    let (text, code) =
+        town.run(&["challenger", "explain", &fallen, "--ledger", &town.url, "--json"]);
+    assert_eq!(code, 0, "{text}");
+    let explained: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(explained["verdict"]["verdict"], "fraud");
+    assert_eq!(explained["verdict"]["layer"]["index"], 1);
+    let path = explained["path"].as_array().unwrap();
+    assert!(path.len() >= 6 && path.last().unwrap().as_str().unwrap().ends_with("refuted"));
 }
 
 /// Every answer to the same demand is the same, whatever died between two tries.
@@ -292,39 +168,6 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
     }
     assert!(refuted > 0, "nothing was disputed");
     println!("{asked} jobs, {killed} kills, {refuted} convictions, {} transactions", view.height);
-}
-
-/// One plain HTTP request to loopback; the answer's status and body.
-fn http(at: &str, head: &str, body: &str) -> (u16, String) {
-    use std::io::Write as _;
-    let mut stream = std::net::TcpStream::connect(at.trim_start_matches("http://")).unwrap();
-    let length = body.len();
-    write!(stream, "{head}host: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
-fn get(at: &str, path: &str) -> (u16, String) {
-    http(at, &format!("GET {path} HTTP/1.1\r\n"), "")
-}
-
-/// Starts a service and reads the address in its first line.
-fn listening(folder: &Path, arguments: &[&str]) -> (Process, String) {
-    let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
-    let mut child = rebut()
-        .args(&arguments)
-        .current_dir(folder)
-        .stdout(Stdio::piped())
-        .stderr(log(folder, &arguments))
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let at = line.split_whitespace().last().unwrap().to_owned();
-    (Process { arguments, folder: folder.to_owned(), child }, at)
 }
 
 #[test]
@@ -444,5 +287,58 @@ fn dashboards_and_alerts_name_only_metrics_that_exist_and_every_metric_is_on_the
     }
     for (_, name, ..) in METRICS {
         assert!(dashboard.contains(*name), "{name} is on no panel");
+    }
+}
+
+#[test]
+fn a_lie_that_nobody_challenges_alarms_the_monitor_and_its_place_can_be_looked_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", "127.0.0.1:0"];
+    let (_ledger, url) = listening(place, &serve);
+    let models = models().display().to_string();
+    let lie = ["executor", "serve", "--no-preflight", "--lie", "1:3:0:+400000"];
+    let at = ["--ledger", &url, "--models", &models];
+    let here = ["--listen", "127.0.0.1:0", "--dev", "liar"];
+    let (_liar, office) = listening(place, &[&lie[..], &at[..], &here[..]].concat());
+    let account = std::fs::read_dir(place.join("executor-data")).unwrap().next().unwrap().unwrap();
+    let token = std::fs::read_to_string(account.path().join("api-token")).unwrap();
+    let row = format!("[{}]", ["0.5"; 8].join(","));
+    let image = format!("[[[{}]]]", vec![row; 8].join(","));
+    let body = format!(r#"{{"model": "digits-cnn", "inputs": {{"image": {image}}}}}"#);
+    let head = format!("POST /v1/infer HTTP/1.1\r\nauthorization: Bearer {}\r\n", token.trim());
+    let (status, text) = http(&office, &head, &body);
+    assert_eq!(status, 200, "{text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let claim = answer["claim"].as_str().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = rebut().args(arguments).current_dir(place).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (text, output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (text, code, _) = run(&[&["--json", "monitor", "--once"], &at[..]].concat());
+    let look: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &look["false_claims"][0]), (1, &answer["claim"]), "{text}");
+    assert_eq!(look["alerts"][0]["alert"], "unchallenged");
+    let (text, code, _) = run(&[&["monitor", "--once"], &at[..]].concat());
+    assert_eq!(code, 1);
+    let left = text.find(" s left").unwrap();
+    insta::assert_snapshot!(
+        "monitor",
+        text.replace(claim, "CLAIM").replace(&text[left - 1..left], "N")
+    );
+    let explain = [&["challenger", "explain", claim], &at[..]].concat();
+    let (text, code, _) = run(&[&explain[..], &["--executor", &office]].concat());
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("DIFFERS") && text.contains("views part    after layer 1"), "{text}");
+    // Whoever serves other data is found out.
+    let trace = get(&office, &format!("/v1/traces/{}", answer["trace_root"].as_str().unwrap())).1;
+    let mut trace: Value = serde_json::from_str(&trace).unwrap();
+    trace["state_roots"][1] = trace["state_roots"][0].clone();
+    for text in [trace.to_string(), "{}".to_owned(), "no json".to_owned()] {
+        let liar = lying_server(text);
+        let (text, code, error) = run(&[&explain[..], &["--executor", &liar]].concat());
+        assert_eq!(code, 2, "{text}");
+        assert!(error.contains("the server lies") || error.contains("expected"), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! What a challenger does next, from the ledger's state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ledger::exposure::DEMANDS_RESERVED;
 use ledger::{Core, Decision, View};
@@ -70,6 +70,11 @@ impl<C: Commitment> ChallengerCore<C> {
     /// Lets go of a job on which nothing can be disputed any more.
     pub fn forget(&mut self, job: &Digest) {
         self.cases.remove(job);
+    }
+
+    /// What this machine's runs commit to, by job.
+    pub fn truth(&self) -> HashMap<Digest, Digest> {
+        self.cases.iter().map(|(job, case)| (*job, case.trace().root())).collect()
     }
 
     /// The challenger's case for a job.

@@ -68,8 +68,11 @@ enum Progress {
     Skipped,
 }
 
+/// Is shown every look: the view, what a run of this machine commits to by job, and how many contested
+/// jobs are not run yet.
+pub type Observer = Box<dyn FnMut(&View, &HashMap<Digest, Digest>, usize) + Send>;
+
 /// A challenger at a ledger.
-#[derive(Debug)]
 pub struct Service {
     ledger: Arc<HttpLedger>,
     shelf: Shelf,
@@ -86,6 +89,14 @@ pub struct Service {
     saturated: bool,
     /// Time of a run, a moving mean.
     run_ms: u64,
+    observer: Option<Observer>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = formatter.debug_struct("Service");
+        parts.field("settings", &self.settings).field("jobs", &self.jobs).finish_non_exhaustive()
+    }
 }
 
 impl Service {
@@ -121,12 +132,18 @@ impl Service {
             told,
             saturated: false,
             run_ms: 0,
+            observer: None,
         }
     }
 
     /// How the daemon is.
     pub fn health(&self) -> &Arc<Health> {
         &self.health
+    }
+
+    /// Shows every look to somebody, with what this machine knows of the contested jobs.
+    pub fn observed(&mut self, observer: Observer) {
+        self.observer = Some(observer);
     }
 
     /// Works until `stop` is over. A ledger that is not reached is waited for.
@@ -158,6 +175,12 @@ impl Service {
         self.tell(&view);
         self.books.tell(&self.ledger, &view).await?;
         metrics::gauge!("rebut_challenger_jobs_waiting").set(waiting.len() as f64);
+        if let Some(observer) = &mut self.observer {
+            let truth = self.agent.core.truth();
+            let running =
+                self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
+            observer(&view, &truth, waiting.len().max(running));
+        }
         if self.settings.mode == Mode::Watch {
             return Ok(view);
         }

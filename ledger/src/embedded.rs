@@ -1,11 +1,11 @@
 //! The embedded ledger: a log of signed transactions on disk, applied by the protocol.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use protocol::encoding::Canonical;
@@ -31,6 +31,56 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The clock of a ledger's server: it runs while the server runs, and stands while it does not.
+///
+/// Nobody can move while a ledger is down; a clock that ran on would end windows and lose disputes in the
+/// meantime. It begins at the machine's time and is not moved by it later: a machine whose clock is
+/// corrected by an hour ends nothing either.
+#[derive(Debug)]
+pub struct RunningClock {
+    file: PathBuf,
+    begun_ms: u64,
+    started: Instant,
+}
+
+impl RunningClock {
+    /// Goes on where the clock kept in a file stood, or begins at the machine's time.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds no time.
+    pub fn open(file: &Path) -> std::io::Result<Self> {
+        let begun_ms = match std::fs::read_to_string(file) {
+            Ok(text) => text.trim().parse().map_err(|_| {
+                let help = "holds no time in milliseconds; write there the last one of the log";
+                std::io::Error::other(format!("{}: {help}", file.display()))
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => SystemClock.now_ms(),
+            Err(error) => return Err(error),
+        };
+        let clock = Self { file: file.to_owned(), begun_ms, started: Instant::now() };
+        clock.keep()?;
+        Ok(clock)
+    }
+
+    /// Writes down where it stands; to be called several times a second.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn keep(&self) -> std::io::Result<()> {
+        // Whole or not at all; not flushed, for a power cut may well give some seconds more.
+        let partial = self.file.with_extension("partial");
+        std::fs::write(&partial, self.now_ms().to_string())?;
+        std::fs::rename(partial, &self.file)
+    }
+}
+
+impl Clock for RunningClock {
+    fn now_ms(&self) -> u64 {
+        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.begun_ms.saturating_add(since)
     }
 }
 
@@ -238,7 +288,7 @@ fn write_batches(
         for (transaction, answer) in batch.drain(..) {
             answers.push((guard.accept(clock.now_ms(), &transaction), answer));
         }
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let flushed = guard.flush();
         let reached = guard.receipts.len() as u64;
         measure(&guard, &answers, begun.elapsed());
@@ -402,6 +452,28 @@ mod tests {
         assert_eq!(view.settlement.money().deposited_wei(), 25);
         assert_eq!(ledger.view_at(2).await.unwrap().settlement.money().deposited_wei(), 10);
         assert_eq!(ledger.events_after(3, 10).await.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_running_clock_stands_while_nobody_runs_it_and_never_goes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clock");
+        let clock = RunningClock::open(&file).unwrap();
+        let machine_ms = SystemClock.now_ms();
+        assert!(clock.now_ms().abs_diff(machine_ms) < 1_000);
+        std::fs::write(&file, "5000").unwrap();
+        let clock = RunningClock::open(&file).unwrap();
+        let first_ms = clock.now_ms();
+        assert!((5_000..6_000).contains(&first_ms), "{first_ms}");
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        clock.keep().unwrap();
+        let stood_ms = clock.now_ms();
+        drop(clock);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let again_ms = RunningClock::open(&file).unwrap().now_ms();
+        assert!((5_030..stood_ms + 100).contains(&again_ms), "{again_ms} after {stood_ms}");
+        std::fs::write(&file, "noon").unwrap();
+        assert!(RunningClock::open(&file).unwrap_err().to_string().contains("milliseconds"));
     }
 
     #[tokio::test]

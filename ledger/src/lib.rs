@@ -17,7 +17,7 @@ use protocol::settlement::{Event, Rejection, Settlement};
 use protocol::transaction::SignedTransaction;
 
 pub use agent::{Agent, Core, Decision, Signer};
-pub use embedded::{Clock, EmbeddedLedger, LogEntry, ManualClock, SystemClock};
+pub use embedded::{Clock, EmbeddedLedger, LogEntry, ManualClock, RunningClock, SystemClock};
 pub use exposure::Exposure;
 pub use store::StoreError;
 

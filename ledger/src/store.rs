@@ -2,7 +2,7 @@
 //!
 //! The only place that knows sled. Replacing it touches this file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::hash::keccak;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,19 @@ pub enum StoreError {
         path: String,
         /// What it said.
         reason: String,
+    },
+    /// Records that were acknowledged are not there any more.
+    #[error(
+        "the ledger at {path} holds {found} records and had acknowledged {acknowledged}: its files are \
+         damaged, or of another time; restore a copy that is not older"
+    )]
+    Lost {
+        /// Where.
+        path: String,
+        /// Records found.
+        found: u64,
+        /// Records acknowledged.
+        acknowledged: u64,
     },
     /// A record in the middle is damaged.
     #[error("record {height} of the ledger at {path} is damaged ({reason}); restore a copy")]
@@ -51,10 +64,51 @@ pub struct Recovered {
     pub cut: u64,
 }
 
+/// How far the log had come when something was last acknowledged, in a file of its own: what the database
+/// loses without a word is noticed by it. It is written behind the flush, so it never runs ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Anchor {
+    height: u64,
+    chain: [u8; 32],
+}
+
+impl Anchor {
+    fn file(folder: &Path) -> PathBuf {
+        folder.join("anchor")
+    }
+
+    fn write(&self, file: &Path) -> std::io::Result<()> {
+        let mut bytes = [&self.height.to_be_bytes()[..], &self.chain].concat();
+        let check = keccak(&bytes);
+        bytes.extend_from_slice(&check.0);
+        let partial = file.with_extension("partial");
+        std::fs::write(&partial, bytes)?;
+        std::fs::rename(partial, file)
+    }
+
+    fn read(file: &Path) -> std::io::Result<Option<Self>> {
+        let bytes = match std::fs::read(file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let parsed = bytes.split_at_checked(40).filter(|(head, check)| keccak(head).0 == **check);
+        let (height, chain) = parsed
+            .and_then(|(head, _)| head.split_first_chunk::<8>())
+            .and_then(|(height, chain)| Some((*height, <[u8; 32]>::try_from(chain).ok()?)))
+            .ok_or_else(|| {
+                let help = "is damaged; the log may be too: restore a copy of both";
+                std::io::Error::other(format!("{} {help}", file.display()))
+            })?;
+        Ok(Some(Self { height: u64::from_be_bytes(height), chain }))
+    }
+}
+
 /// The log.
 #[derive(Debug)]
 pub struct Store {
     path: String,
+    anchor: PathBuf,
     database: sled::Db,
     log: sled::Tree,
     height: u64,
@@ -79,7 +133,14 @@ impl Store {
             .open()
             .map_err(fail)?;
         let log = database.open_tree("log").map_err(fail)?;
-        let mut store = Self { path: path.clone(), database, log, height: 0, chain: [0; 32] };
+        let file = Anchor::file(folder);
+        let anchor = Anchor::read(&file).map_err(|error| StoreError::Database {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        let (height, chain) = (0, [0; 32]);
+        let mut store = Self { path: path.clone(), anchor: file, database, log, height, chain };
+        let mut reached = anchor.is_none_or(|anchor| anchor.height == 0);
         let mut contents = Vec::new();
         let mut torn = Vec::new();
         for entry in store.log.iter() {
@@ -88,6 +149,7 @@ impl Store {
                 Ok((content, chain)) => {
                     store.height += 1;
                     store.chain = chain;
+                    reached |= anchor == Some(Anchor { height: store.height, chain });
                     contents.push(content);
                     continue;
                 }
@@ -100,6 +162,10 @@ impl Store {
         if torn.len() > 1 {
             let reason = torn.first().map_or(String::new(), |(_, reason)| reason.clone());
             return Err(StoreError::Damaged { path, height: store.height, reason });
+        }
+        if let (false, Some(anchor)) = (reached, anchor) {
+            let (found, acknowledged) = (store.height, anchor.height);
+            return Err(StoreError::Lost { path, found, acknowledged });
         }
         let cut = torn.len() as u64;
         for (key, _) in torn {
@@ -150,7 +216,9 @@ impl Store {
             path: self.path.clone(),
             reason: error.to_string(),
         };
-        self.database.flush().map(|_| ()).map_err(fail)
+        self.database.flush().map_err(fail)?;
+        let anchor = Anchor { height: self.height, chain: self.chain };
+        anchor.write(&self.anchor).map_err(|error| fail(sled::Error::Io(error)))
     }
 
     /// Appends a record that may not be on disk before the next [`Store::flush`].
@@ -198,7 +266,10 @@ mod tests {
     #[test]
     fn a_torn_tail_is_cut_and_the_log_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        fill(folder.path(), 3);
+        fill(folder.path(), 2);
+        let (mut store, _) = Store::open(folder.path()).unwrap();
+        store.write(b"never acknowledged").unwrap();
+        drop(store);
         tamper(folder.path(), 2, |value| value.truncate(20));
         let (mut store, recovered) = Store::open(folder.path()).unwrap();
         assert_eq!((recovered.contents.len(), recovered.cut), (2, 1));
@@ -206,6 +277,34 @@ mod tests {
         drop(store);
         let (_, recovered) = Store::open(folder.path()).unwrap();
         assert_eq!((recovered.contents.len(), recovered.cut), (3, 0));
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_is_gone_is_an_error() {
+        for (count, lost) in [(3, vec![2]), (3, vec![1, 2]), (1, vec![0])] {
+            let folder = tempfile::tempdir().unwrap();
+            fill(folder.path(), count);
+            let database = sled::Config::new().path(folder.path()).flush_every_ms(None).open();
+            let log = database.unwrap().open_tree("log").unwrap();
+            for height in &lost {
+                log.remove(u64::to_be_bytes(*height)).unwrap();
+            }
+            log.flush().unwrap();
+            drop(log);
+            let error = Store::open(folder.path()).unwrap_err();
+            let found = u64::from(count) - lost.len() as u64;
+            let expected = matches!(error, StoreError::Lost { found: left, .. } if left == found);
+            assert!(expected, "{error}");
+        }
+        // Another log of the same length, behind this one's anchor.
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fill(one.path(), 2);
+        Store::open(other.path()).unwrap().0.append(b"a").unwrap();
+        Store::open(other.path()).unwrap().0.append(b"b").unwrap();
+        std::fs::copy(one.path().join("anchor"), other.path().join("anchor")).unwrap();
+        assert!(matches!(Store::open(other.path()), Err(StoreError::Lost { .. })));
+        std::fs::write(other.path().join("anchor"), b"torn").unwrap();
+        assert!(matches!(Store::open(other.path()), Err(StoreError::Database { .. })));
     }
 
     #[test]

@@ -237,6 +237,54 @@ pub(crate) struct ChallengerCommand {
 pub(crate) enum ChallengerAction {
     /// Compares every claim with a run of its own and challenges what differs.
     Run(ChallengerRun),
+    /// Tells what is known of a claim: the path of its dispute, where the views part, both values.
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The claim.
+    pub(crate) claim: String,
+    /// Folder of models, to run the job here as well.
+    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+    /// The executor's listener, to read its states: what differs is told by name, element and value.
+    #[arg(long, value_name = "URL", requires = "models")]
+    pub(crate) executor: Option<String>,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Monitor {
+    /// Look until every claim was compared, print once, and end. Exit 0: no alert, 1: some.
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) daemon: DaemonOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReceiptCommand {
+    #[command(subcommand)]
+    pub(crate) action: ReceiptAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptAction {
+    /// Checks a receipt by hashes and Merkle proofs, without the model. Exit 0: holds, 1: does not.
+    Verify {
+        /// The file that `rebut request --receipt` wrote.
+        receipt: PathBuf,
+        /// The outputs, to be compared with the claim's.
+        #[arg(long, value_name = "FILE")]
+        outputs: Option<PathBuf>,
+        /// The ledger's address, to ask whether the claim is final.
+        #[arg(long, value_name = "URL")]
+        ledger: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -261,6 +309,10 @@ pub(crate) struct ChallengerRun {
     /// Thousandths of the jobs to run, drawn by a seed that no executor knows.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) sample_permille: u32,
+    /// A lie to run with, for rehearsals, as in `rebut run --lie`: true claims are challenged, and lost
+    /// against.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) lie: Option<String>,
     #[command(flatten)]
     pub(crate) daemon: DaemonOptions,
 }
@@ -275,6 +327,9 @@ pub(crate) struct Request {
     /// File for the outputs of the final claim, checked against its root.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// File for a receipt of the final claim, which proves the outputs without the model.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
     /// Paid to the executor of the final claim, in wei.
     #[arg(long, default_value_t = 10_000_000_000_000_000)]
     pub(crate) fee_wei: u128,

@@ -129,6 +129,13 @@ impl HttpLedger {
                 wire::decode(&bytes).map_err(|error| unusable(error.to_string()))?;
             let mut copy = self.copy.lock().await;
             let (height, got) = (page.height, page.entries.len());
+            if height < after {
+                return Err(unusable(format!(
+                    "{} has {height} transactions and had {after}: it lost a part of its log, which \
+                     nobody may build upon; bring back its folder from before",
+                    self.url
+                )));
+            }
             copy.apply(after, page)?;
             if copy.entries.len() as u64 >= height {
                 return Ok(());

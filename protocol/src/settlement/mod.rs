@@ -18,6 +18,7 @@ pub use objects::{
 };
 pub use parameters::{ETHER, Genesis, ParameterError, Parameters};
 pub use rejection::Rejection;
+pub use transitions::claim_id;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -9,7 +9,7 @@ use crate::defects::{Defect, active};
 use crate::encoding::Canonical;
 use crate::facts::Facts;
 use crate::graph::ModelHeader;
-use crate::hash::{Commitment, Digest, Tag};
+use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::merkle::verify_list;
 use crate::transaction::{Action, Address, ClaimTerms, JobTerms};
 
@@ -18,6 +18,11 @@ type Outcome = Result<Vec<Event>, Rejection>;
 /// Id of something an account makes: unique by the account's nonce.
 pub(super) fn id<C: Commitment>(tag: Tag, maker: Address, nonce: u64, body: &[u8]) -> Digest {
     C::tagged(tag, &[&maker.0, &nonce.to_be_bytes(), body])
+}
+
+/// Id of the claim that an executor makes with these terms by the transaction of this nonce.
+pub fn claim_id(executor: Address, nonce: u64, terms: &ClaimTerms) -> Digest {
+    id::<Keccak>(Tag::Claim, executor, nonce, &terms.to_canonical())
 }
 
 impl<C: Commitment> Settlement<C> {

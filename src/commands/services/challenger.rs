@@ -9,12 +9,18 @@ use ledger::metrics::Of;
 use tokio::sync::Notify;
 
 use super::daemon;
-use crate::arguments::{ChallengerAction, ChallengerCommand, Mode};
+use crate::arguments::{ChallengerAction, ChallengerCommand, ChallengerRun, Mode};
 use crate::error::{CommandError, system};
 use crate::load;
 
-pub(crate) fn run(command: &ChallengerCommand) -> Result<bool, CommandError> {
-    let ChallengerAction::Run(arguments) = &command.action;
+pub(crate) fn run(command: &ChallengerCommand, as_json: bool) -> Result<bool, CommandError> {
+    match &command.action {
+        ChallengerAction::Run(arguments) => serve(arguments),
+        ChallengerAction::Explain(arguments) => super::explain::run(arguments, as_json),
+    }
+}
+
+fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
     let options = &arguments.daemon;
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
@@ -37,7 +43,8 @@ pub(crate) fn run(command: &ChallengerCommand) -> Result<bool, CommandError> {
         };
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
-        let worker = Worker::start(engine.clone(), None, move || told.notify_one())
+        let conducts = daemon::conducts(arguments.lie.as_deref());
+        let worker = Worker::start(engine.clone(), conducts, move || told.notify_one())
             .map_err(|error| system("a thread for runs", error))?;
         let address = key.address();
         let model = daemon::smallest(&shelf);

@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inference::{Engine, Honest, Model, Shelf};
+use inference::worker::Conducts;
+use inference::{Conduct, Engine, Honest, Model, Shelf, Trace};
 use ledger::http::{Health, Limits, Render, health_routes, serve_routes};
 use ledger::metrics::{Of, describe};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use simulation::{Lying, parse_lie};
 
 use crate::arguments::DaemonOptions;
 use crate::error::{CommandError, system};
+use crate::load;
 
 /// Bounds of the distributions, in seconds (or transactions).
 const BUCKETS: [f64; 14] =
@@ -106,4 +109,15 @@ pub(crate) fn self_tests(
         })
         .map_err(|error| system("a thread for self-tests", error))?;
     Ok(())
+}
+
+/// How a rehearsing liar computes; honest machines have none.
+pub(crate) fn conducts(lie: Option<&str>) -> Option<Box<Conducts>> {
+    let lie = lie?.to_owned();
+    tracing::warn!(event = "lies", %lie, "this machine will lose its stakes or bonds");
+    Some(Box::new(move |model: &Arc<Model>, honest: &Trace| {
+        let parsed = parse_lie(&load::placed(&lie, model)).map_err(|error| error.to_string())?;
+        let lying = Lying::new(&parsed, model, honest).map_err(|error| error.to_string())?;
+        Ok(Arc::new(lying) as Arc<dyn Conduct>)
+    }))
 }

@@ -8,15 +8,14 @@ use std::time::Duration;
 use ::executor::embeddings::Encoder;
 use ::executor::http::{Office, routes};
 use ::executor::service::{Service, Settings};
-use inference::worker::{Conducts, Worker};
-use inference::{Conduct, Honest, Model, Shelf, Trace};
+use inference::worker::Worker;
+use inference::{Honest, Shelf};
 use ledger::metrics::Of;
 use protocol::hash::{Digest, keccak, to_hex};
-use simulation::{Lying, parse_lie};
 use tokio::sync::Notify;
 
 use super::daemon;
-use crate::arguments::{ExecutorAction, ExecutorCommand, ExecutorServe};
+use crate::arguments::{ExecutorAction, ExecutorCommand};
 use crate::error::{CommandError, system};
 use crate::load;
 
@@ -48,7 +47,10 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
         let key = super::key_at(&options.key, &ledger, None).await?;
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
-        let worker = Worker::start(engine.clone(), conducts(arguments), move || told.notify_one())
+        let worker =
+            Worker::start(engine.clone(), daemon::conducts(arguments.lie.as_deref()), move || {
+                told.notify_one()
+            })
             .map_err(|error| system("a thread for runs", error))?;
         let address = key.address();
         // Each account keeps its own inputs: two executors may share a machine.
@@ -112,15 +114,4 @@ fn token(folder: &Path) -> Result<Digest, CommandError> {
         0..16 => Err(system(name, "holds no token of 16 letters or more; delete it for a new one")),
         _ => Ok(keccak(token.trim().as_bytes())),
     }
-}
-
-/// How a rehearsing liar computes; honest executors have none.
-fn conducts(arguments: &ExecutorServe) -> Option<Box<Conducts>> {
-    let lie = arguments.lie.clone()?;
-    tracing::warn!(event = "executor.lies", %lie, "this executor will lose its stakes");
-    Some(Box::new(move |model: &Arc<Model>, honest: &Trace| {
-        let parsed = parse_lie(&load::placed(&lie, model)).map_err(|error| error.to_string())?;
-        let lying = Lying::new(&parsed, model, honest).map_err(|error| error.to_string())?;
-        Ok(Arc::new(lying) as Arc<dyn Conduct>)
-    }))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::EmbeddedLedger;
-use ledger::embedded::SystemClock;
+use ledger::RunningClock;
 use ledger::http::{Limits, metrics_route, serve};
 use ledger::metrics::Of;
 use protocol::encoding::Canonical as _;
@@ -97,7 +97,8 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
     let render = super::daemon::metrics(&[Of::Ledger])?;
     super::runtime()?.block_on(async {
         let log = arguments.folder.join("log");
-        let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, Arc::new(SystemClock))?);
+        let clock = running_clock(&arguments.folder)?;
+        let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, clock)?);
         let listener = tokio::net::TcpListener::bind(arguments.listen)
             .await
             .map_err(|error| system(format!("listening on {}", arguments.listen), error))?;
@@ -122,6 +123,28 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
             .map_err(|error| system("the ledger's server", error))
     })?;
     Ok(false)
+}
+
+/// The ledger's clock, kept in its folder by a thread of its own.
+fn running_clock(folder: &std::path::Path) -> Result<Arc<RunningClock>, CommandError> {
+    let fail = |error: std::io::Error| system("the ledger's clock", error);
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    let clock = Arc::new(RunningClock::open(&folder.join("clock")).map_err(fail)?);
+    let kept = Arc::clone(&clock);
+    let keep = move || {
+        let mut fails = false;
+        loop {
+            std::thread::sleep(Duration::from_millis(250));
+            let failed = kept.keep();
+            if let (Err(error), false) = (&failed, fails) {
+                tracing::error!(event = "ledger.clock_not_kept", %error,
+                    "after a restart clocks would stand where this was last written");
+            }
+            fails = failed.is_err();
+        }
+    };
+    std::thread::Builder::new().name("clock".to_owned()).spawn(keep).map_err(fail)?;
+    Ok(clock)
 }
 
 fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> {

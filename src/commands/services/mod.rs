@@ -4,8 +4,11 @@ pub(crate) mod account;
 pub(crate) mod challenger;
 mod daemon;
 pub(crate) mod executor;
+pub(crate) mod explain;
 pub(crate) mod key;
 pub(crate) mod ledger;
+pub(crate) mod monitor;
+pub(crate) mod receipt;
 pub(crate) mod request;
 
 use std::sync::Arc;

@@ -9,12 +9,14 @@ use ::ledger::{Ledger as _, LedgerError};
 use inference::files::{npz_bytes, write_npz};
 use inference::published::published_state;
 use inference::{Model, Runner, Tensor};
+use protocol::encoding::Canonical as _;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
-use protocol::settlement::{Claim, Event, JobStatus};
-use protocol::transaction::{Action, JobTerms, Key};
+use protocol::settlement::{Claim, Event, JobStatus, claim_id};
+use protocol::transaction::{Action, JobTerms, Key, SignedTransaction};
 use serde::Serialize;
 
+use super::receipt::Receipt;
 use crate::arguments::Request;
 use crate::error::{CommandError, system};
 use crate::{load, print};
@@ -56,6 +58,15 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
             }
             None => None,
         };
+        if let Some(file) = &arguments.receipt {
+            let root = ledger.genesis().root();
+            let nonce = claimed_by(&ledger, &id, &claim).await?;
+            let receipt = Receipt::new(root, (&id, &claim, nonce), &model, &input_root);
+            let text = serde_json::to_string_pretty(&receipt)
+                .map_err(|error| system("the receipt", error))?;
+            std::fs::write(file, text)
+                .map_err(|error| system(file.display().to_string(), error))?;
+        }
         Ok::<_, CommandError>(Report {
             job: job.to_string(),
             claim: id.to_string(),
@@ -80,6 +91,18 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
         println!("outputs       {outputs}, checked against the root");
     }
     Ok(false)
+}
+
+/// Nonce of the transaction that made a claim.
+async fn claimed_by(ledger: &HttpLedger, id: &Digest, claim: &Claim) -> Result<u64, CommandError> {
+    let entries = ledger.entries().await;
+    let transactions = entries
+        .iter()
+        .rev()
+        .filter_map(|entry| SignedTransaction::from_canonical(&entry.transaction).ok());
+    let mut own = transactions.filter(|one| one.sender == claim.executor);
+    let made = own.find(|one| claim_id(claim.executor, one.nonce, &claim.terms) == *id);
+    made.map(|one| one.nonce).ok_or_else(|| system("the claim", "its transaction is lost"))
 }
 
 /// Publishes the input, makes the model known, posts the job.

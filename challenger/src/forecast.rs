@@ -1,0 +1,273 @@
+//! What a watcher makes of a ledger: how each dispute must end, who can pay for it, what somebody should
+//! look at. From the ledger's state and the watcher's own runs alone; it signs nothing.
+//!
+//! The idea is op-dispute-mon's: forecasts by a recomputation that shares nothing with the players.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ledger::{Exposure, View};
+use protocol::hash::{Commitment, Digest};
+use protocol::settlement::{ChallengeStatus, ClaimStatus, Turn};
+use protocol::transaction::Address;
+use serde::Serialize;
+
+/// How a dispute ends if both sides play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forecast {
+    /// The claim falls.
+    Falls,
+    /// The claim stands.
+    Stands,
+    /// The watcher has no run of this job.
+    Unknown,
+}
+
+/// An open dispute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dispute {
+    /// The challenge.
+    pub challenge: String,
+    /// The claim.
+    pub claim: String,
+    /// Who claims.
+    pub executor: String,
+    /// Who challenges.
+    pub challenger: String,
+    /// How it ends if both sides play.
+    pub forecast: Forecast,
+    /// Whose move it is: `executor` or `challenger`.
+    pub turn: &'static str,
+    /// Until when, on the ledger's clock.
+    pub deadline_ms: u64,
+    /// Money that is decided.
+    pub at_risk_wei: String,
+}
+
+/// A party with something at stake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Party {
+    /// Its account.
+    pub account: String,
+    /// Its free money.
+    pub free_wei: String,
+    /// What its open challenges may still need of it.
+    pub needed_wei: String,
+    /// Stakes, bonds and fees.
+    pub locked_wei: String,
+    /// Whether it can pay.
+    pub covered: bool,
+}
+
+/// Something that somebody should look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "alert", rename_all = "kebab-case")]
+pub enum Alert {
+    /// A false claim stands and nobody challenges it.
+    Unchallenged {
+        /// The claim.
+        claim: String,
+        /// End of the time for challenges.
+        window_end_ms: u64,
+    },
+    /// A dispute ended otherwise than forecast.
+    WrongForecast {
+        /// The challenge.
+        challenge: String,
+        /// What was forecast.
+        forecast: String,
+    },
+    /// A side that is right by the watcher's run has little time left.
+    LittleTime {
+        /// The challenge.
+        challenge: String,
+        /// Whose move it is.
+        turn: &'static str,
+        /// Until when.
+        deadline_ms: u64,
+    },
+    /// A challenger cannot pay for what it may have to ask.
+    Uncovered {
+        /// Its account.
+        account: String,
+    },
+}
+
+/// A watcher's look.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Look {
+    /// Height of the ledger.
+    pub height: u64,
+    /// Its clock.
+    pub now_ms: u64,
+    /// Standing claims.
+    pub claims: usize,
+    /// Standing claims that differ from the watcher's run.
+    pub false_claims: Vec<String>,
+    /// Standing claims without a run of the watcher.
+    pub unknown_claims: usize,
+    /// Open disputes, the most urgent first.
+    pub disputes: Vec<Dispute>,
+    /// Parties of open disputes and standing claims.
+    pub parties: Vec<Party>,
+    /// What somebody should look at.
+    pub alerts: Vec<Alert>,
+}
+
+/// A watcher: what it forecast, to compare with what came.
+#[derive(Clone, Debug, Default)]
+pub struct Watcher {
+    forecasts: BTreeMap<Digest, Forecast>,
+    wrong: BTreeSet<Alert>,
+}
+
+/// Time under which a side that is right is worried about.
+const LITTLE_MS: u64 = 60_000;
+
+impl Watcher {
+    /// Looks at a ledger with the trace roots of the watcher's own runs, by job.
+    pub fn look<C: Commitment>(&mut self, view: &View<C>, truth: &HashMap<Digest, Digest>) -> Look {
+        let settlement = &view.settlement;
+        let mut look = Look { height: view.height, now_ms: view.now_ms, ..Look::default() };
+        let mut accounts: BTreeSet<Address> = BTreeSet::new();
+        for (id, claim) in settlement.claims() {
+            if claim.status != ClaimStatus::Standing {
+                continue;
+            }
+            accounts.insert(claim.executor);
+            look.claims += 1;
+            let known = truth.get(&claim.terms.job);
+            look.unknown_claims += usize::from(known.is_none());
+            if known.is_none_or(|own| *own == claim.terms.trace_root) {
+                continue;
+            }
+            look.false_claims.push(id.to_string());
+            let mut challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id));
+            if !challenges.any(|challenge| challenge.is_open()) {
+                let window_end_ms = claim.window_end_ms;
+                look.alerts.push(Alert::Unchallenged { claim: id.to_string(), window_end_ms });
+            }
+        }
+        self.disputes(view, truth, &mut look, &mut accounts);
+        for account in accounts {
+            let exposure = Exposure::of(view, &account);
+            let locked_wei = exposure.total_wei() - exposure.free_wei;
+            let covered = exposure.free_wei >= exposure.needed_wei;
+            if !covered {
+                look.alerts.push(Alert::Uncovered { account: account.to_string() });
+            }
+            look.parties.push(Party {
+                account: account.to_string(),
+                free_wei: exposure.free_wei.to_string(),
+                needed_wei: exposure.needed_wei.to_string(),
+                locked_wei: locked_wei.to_string(),
+                covered,
+            });
+        }
+        look.alerts.extend(self.wrong.iter().cloned());
+        look.alerts.sort();
+        look
+    }
+
+    fn disputes<C: Commitment>(
+        &mut self,
+        view: &View<C>,
+        truth: &HashMap<Digest, Digest>,
+        look: &mut Look,
+        accounts: &mut BTreeSet<Address>,
+    ) {
+        let settlement = &view.settlement;
+        let floor_ms = settlement.parameters().move_floor_ms;
+        for (id, challenge) in settlement.challenges() {
+            let Some(claim) = settlement.claim(&challenge.claim) else {
+                continue;
+            };
+            let turn = match &challenge.status {
+                ChallengeStatus::Open { turn: Turn::Challenger, .. } => "challenger",
+                ChallengeStatus::Open { turn: Turn::Executor(_), .. } => "executor",
+                ended @ (ChallengeStatus::Won { .. } | ChallengeStatus::Lost) => {
+                    let fell = matches!(ended, ChallengeStatus::Won { .. });
+                    self.compare(id, fell);
+                    continue;
+                }
+            };
+            accounts.extend([claim.executor, challenge.challenger]);
+            let forecast = match truth.get(&claim.terms.job) {
+                None => Forecast::Unknown,
+                Some(own) if *own == claim.terms.trace_root => Forecast::Stands,
+                Some(_) => Forecast::Falls,
+            };
+            if forecast != Forecast::Unknown {
+                self.forecasts.insert(*id, forecast);
+            }
+            let deadline_ms = challenge.deadline_ms(floor_ms).unwrap_or(u64::MAX);
+            let right = match forecast {
+                Forecast::Falls => turn == "challenger",
+                Forecast::Stands => turn == "executor",
+                Forecast::Unknown => false,
+            };
+            if right && deadline_ms.saturating_sub(view.now_ms) < LITTLE_MS.min(floor_ms / 2) {
+                let challenge = id.to_string();
+                look.alerts.push(Alert::LittleTime { challenge, turn, deadline_ms });
+            }
+            let at_risk_wei = claim.stake_wei.saturating_add(challenge.bond_wei);
+            look.disputes.push(Dispute {
+                challenge: id.to_string(),
+                claim: challenge.claim.to_string(),
+                executor: claim.executor.to_string(),
+                challenger: challenge.challenger.to_string(),
+                forecast,
+                turn,
+                deadline_ms,
+                at_risk_wei: at_risk_wei.to_string(),
+            });
+        }
+        look.disputes.sort_by_key(|dispute| dispute.deadline_ms);
+    }
+
+    fn compare(&mut self, id: &Digest, fell: bool) {
+        let came = if fell { Forecast::Falls } else { Forecast::Stands };
+        if let Some(forecast) = self.forecasts.remove(id)
+            && forecast != came
+        {
+            let forecast = format!("{forecast:?}").to_lowercase();
+            self.wrong.insert(Alert::WrongForecast { challenge: id.to_string(), forecast });
+        }
+    }
+
+    /// Disputes that ended otherwise than forecast, so far.
+    pub fn wrong(&self) -> usize {
+        self.wrong.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_dispute_that_ends_otherwise_than_forecast_is_told_and_once() {
+        let id = |byte| Digest([byte; 32]);
+        let mut watcher = Watcher::default();
+        watcher.forecasts = BTreeMap::from([
+            (id(1), Forecast::Falls),
+            (id(2), Forecast::Falls),
+            (id(3), Forecast::Stands),
+            (id(4), Forecast::Stands),
+        ]);
+        // The fifth was never forecast.
+        for (byte, fell) in [(1, true), (2, false), (3, true), (4, false), (5, true), (2, false)] {
+            watcher.compare(&id(byte), fell);
+        }
+        let told: Vec<String> = watcher
+            .wrong
+            .iter()
+            .map(|alert| match alert {
+                Alert::WrongForecast { challenge, forecast } => format!("{challenge} {forecast}"),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told, [format!("{} falls", id(2)), format!("{} stands", id(3))]);
+        assert!(watcher.forecasts.is_empty());
+    }
+}

@@ -1,0 +1,248 @@
+//! `rebut challenger explain`: what is known of a claim, and where two views of it part.
+
+use std::time::Duration;
+
+use ::ledger::Ledger as _;
+use ::ledger::http::HttpLedger;
+use ::ledger::verdict::derive;
+use inference::published::{published_input, published_state};
+use inference::{Model, Runner, Trace};
+use protocol::encoding::Canonical as _;
+use protocol::hash::{Digest, parse_digest};
+use protocol::settlement::{Claim, Job};
+use protocol::transaction::{Action, SignedTransaction};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::arguments::Explain;
+use crate::error::{CommandError, system};
+use crate::{load, print};
+
+/// Where two states part.
+#[derive(Debug, Serialize)]
+struct Parting {
+    layer: u32,
+    value: u32,
+    operator: String,
+    element: Vec<u64>,
+    claimed: String,
+    own: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Explained {
+    claim: String,
+    executor: String,
+    status: String,
+    claimed_trace_root: String,
+    /// What this machine's run commits to, if it ran.
+    own_trace_root: Option<String>,
+    agrees: Option<bool>,
+    /// Where the executor's states part from ours, if its states were read.
+    parting: Option<Parting>,
+    /// Moves of the dispute, in order.
+    path: Vec<String>,
+    verdict: Option<::ledger::verdict::Verdict>,
+}
+
+pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<bool, CommandError> {
+    let id = parse_digest(&arguments.claim).ok_or_else(|| CommandError::Argument {
+        argument: "CLAIM",
+        reason: "is 0x and 64 hexadecimal digits; `rebut ledger list claims` shows them".to_owned(),
+    })?;
+    let explained = super::runtime()?.block_on(explain(arguments, id))?;
+    if as_json {
+        print::json(&explained)?;
+        return Ok(false);
+    }
+    println!("claim         {}", explained.claim);
+    println!("executor      {}", explained.executor);
+    println!("status        {}", explained.status);
+    println!("claimed       {}", explained.claimed_trace_root);
+    match (&explained.own_trace_root, explained.agrees) {
+        (Some(own), Some(true)) => println!("own run       {own}: agrees"),
+        (Some(own), _) => println!("own run       {own}: DIFFERS"),
+        (None, _) => println!("own run       not made; name --models"),
+    }
+    if let Some(parting) = &explained.parting {
+        println!(
+            "views part    after layer {}, value {} ({}), element {:?}: claimed {}, own {}",
+            parting.layer,
+            parting.value,
+            parting.operator,
+            parting.element,
+            parting.claimed,
+            parting.own
+        );
+    }
+    for step in &explained.path {
+        println!("move          {step}");
+    }
+    if let Some(verdict) = explained.verdict.filter(|_| !explained.path.is_empty()) {
+        crate::commands::dispute::tell(&verdict);
+    }
+    Ok(false)
+}
+
+async fn explain(arguments: &Explain, id: Digest) -> Result<Explained, CommandError> {
+    let ledger = super::connect(&arguments.at).await?;
+    let view = ledger.view().await?;
+    let unknown = || system(format!("claim {id}"), "this ledger has no such claim");
+    let claim = view.settlement.claim(&id).ok_or_else(unknown)?;
+    let job = view.settlement.job(&claim.terms.job).ok_or_else(unknown)?;
+    let entries = ledger.entries().await;
+    let mut path = Vec::new();
+    for entry in &entries {
+        let action = SignedTransaction::from_canonical(&entry.transaction)
+            .ok()
+            .and_then(|transaction| transaction.decode_action().ok());
+        if let Some(line) = action.and_then(|action| step(&action, &id, claim)) {
+            path.push(format!("{} {line}", entry.at_ms));
+        }
+    }
+    let verdict = derive(ledger.genesis(), &entries, &id);
+    let mut explained = Explained {
+        claim: id.to_string(),
+        executor: claim.executor.to_string(),
+        status: format!("{:?}", claim.status),
+        claimed_trace_root: claim.terms.trace_root.to_string(),
+        own_trace_root: None,
+        agrees: None,
+        parting: None,
+        path,
+        verdict,
+    };
+    let Some(models) = &arguments.models else {
+        return Ok(explained);
+    };
+    let engine = load::engine(&arguments.engine)?;
+    let shelf = super::shelf(models, &engine)?;
+    let root = job.terms.model_root;
+    let model = shelf.model(&root).ok_or_else(|| {
+        system(models.display().to_string(), format!("holds no model of the root {root}"))
+    })?;
+    let trace = own_trace(&ledger, job, model, &engine).await?;
+    let agrees = trace.root() == claim.terms.trace_root;
+    explained.own_trace_root = Some(trace.root().to_string());
+    explained.agrees = Some(agrees);
+    if let (false, Some(url)) = (agrees, &arguments.executor) {
+        explained.parting = parting(url, claim, model, &trace).await?;
+    }
+    Ok(explained)
+}
+
+fn step(action: &Action, id: &Digest, claim: &Claim) -> Option<String> {
+    match action {
+        Action::Challenge { claim } if claim == id => Some("challenged".to_owned()),
+        Action::Demand { challenge, request, .. } if claim.challenges.contains(challenge) => {
+            Some(format!("demanded {request:?}"))
+        }
+        Action::Reveal { claim, request, .. } if claim == id => {
+            Some(format!("answered {request:?}"))
+        }
+        Action::Refute { challenge, .. } if claim.challenges.contains(challenge) => {
+            Some("refuted".to_owned())
+        }
+        Action::CallTime { challenge } if claim.challenges.contains(challenge) => {
+            Some("time called".to_owned())
+        }
+        _ => None,
+    }
+}
+
+async fn own_trace(
+    ledger: &HttpLedger,
+    job: &Job,
+    model: &Model,
+    engine: &inference::Engine,
+) -> Result<Trace, CommandError> {
+    let root = job.terms.input_root;
+    let bytes = ledger.download(&root, &job.poster).await?;
+    let input = published_input(engine, model, bytes, root)
+        .map_err(|error| system("the published input", error))?;
+    Ok(Runner::honest(engine, model).run(input)?)
+}
+
+async fn fetch(url: &str) -> Result<Vec<u8>, CommandError> {
+    let fail = |error: reqwest::Error| system(url, error);
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(60))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(fail)?;
+    let mut answer =
+        client.get(url).send().await.map_err(fail)?.error_for_status().map_err(fail)?;
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(fail)? {
+        bytes.extend_from_slice(&part);
+        if bytes.len() > 256 << 20 {
+            return Err(system(url, "is longer than any state"));
+        }
+    }
+    Ok(bytes)
+}
+
+/// The first element that differs, in the first state whose root differs. What the executor's server says
+/// is compared with the roots that the claim commits to.
+async fn parting(
+    url: &str,
+    claim: &Claim,
+    model: &Model,
+    own: &Trace,
+) -> Result<Option<Parting>, CommandError> {
+    let at = format!("{}/v1/traces/{}", url.trim_end_matches('/'), claim.terms.trace_root);
+    let listed: Value =
+        serde_json::from_slice(&fetch(&at).await?).map_err(|error| system(at.clone(), error))?;
+    let texts = listed["state_roots"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let roots: Vec<Digest> = texts.iter().filter_map(|text| parse_digest(text.as_str()?)).collect();
+    let leaves: Vec<Digest> = roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
+    let list = protocol::merkle::ListTree::<protocol::hash::Keccak>::new(
+        protocol::hash::Tag::Trace,
+        &leaves,
+    );
+    if list.map(|list| list.root()) != Some(claim.terms.trace_root) {
+        return Err(system(at, "these state roots are not those of the claim: the server lies"));
+    }
+    let pairs = roots.iter().zip(own.state_roots());
+    let Some(boundary) = pairs.clone().position(|(theirs, ours)| theirs != ours) else {
+        return Ok(None);
+    };
+    let (number, root) = (boundary as u32, roots[boundary]);
+    let state_at = format!("{at}/states/{boundary}");
+    let state = published_state(model, number, fetch(&state_at).await?, root)
+        .map_err(|error| system(state_at, error))?;
+    let Some(mine) = own.state(number) else {
+        return Ok(None);
+    };
+    for (value, theirs) in state.values() {
+        let Some(ours) = mine.tensor(*value) else {
+            continue;
+        };
+        let (left, right) = (theirs.all_bits(), ours.all_bits());
+        let Some(place) = left.iter().zip(&right).position(|(left, right)| left != right) else {
+            continue;
+        };
+        let operator = value.checked_sub(model.header().output_of(0));
+        let name = operator.map_or("an input", |operator| model.operator_name(operator));
+        return Ok(Some(Parting {
+            layer: number.saturating_sub(1),
+            value: *value,
+            operator: name.to_owned(),
+            element: ours.shape().unravel(place as u64),
+            claimed: written(theirs, place, left[place]),
+            own: written(ours, place, right[place]),
+        }));
+    }
+    Ok(None)
+}
+
+/// An element's bits, and its value where that is a float.
+fn written(tensor: &inference::Tensor, place: usize, bits: u64) -> String {
+    match tensor.kind().element {
+        protocol::tensor::ElementType::F32 => {
+            format!("0x{bits:08x} ({:e})", tensor.as_f32().get(place).copied().unwrap_or(f32::NAN))
+        }
+        _ => format!("0x{bits:x}"),
+    }
+}

@@ -1,0 +1,155 @@
+//! `rebut monitor`: how each dispute must end, who can pay, what somebody should look at.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::challenger::forecast::{Alert, Look, Watcher};
+use ::challenger::service::{Mode, Service, Settings};
+use inference::worker::Worker;
+use ledger::metrics::Of;
+use tokio::sync::Notify;
+
+use super::daemon;
+use crate::arguments::Monitor;
+use crate::error::{CommandError, system};
+use crate::{load, print};
+
+pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandError> {
+    let options = &arguments.daemon;
+    let engine = load::engine(&options.engine)?;
+    let shelf = super::shelf(&options.models, &engine)?;
+    let render = daemon::metrics(&[Of::Daemons, Of::Monitor])?;
+    let last = Arc::new(Mutex::new(Look::default()));
+    super::runtime()?.block_on(async {
+        let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
+        let news = Arc::new(Notify::new());
+        let told = Arc::clone(&news);
+        let worker = Worker::start(engine.clone(), None, move || told.notify_one())
+            .map_err(|error| system("a thread for runs", error))?;
+        // Nothing is ever signed with it.
+        let key = super::key::dev_key("watch");
+        let settings = Settings { mode: Mode::Watch, ..Settings::default() };
+        let model = daemon::smallest(&shelf);
+        let mut service = Service::new(ledger, key, shelf, worker, news, settings, [0; 32]);
+        let health = Arc::clone(service.health());
+        daemon::self_tests(options, engine, model, Arc::clone(&health))?;
+        if let Some(listen) = options.listen {
+            let listen = daemon::listen(listen, health, render, axum::Router::new()).await?;
+            eprintln!("metrics at http://{listen}/metrics");
+        }
+        let (done, ended) = (Arc::new(Notify::new()), Arc::clone(&last));
+        let (mut watcher, once, finished) = (Watcher::default(), arguments.once, Arc::clone(&done));
+        let mut before = None;
+        service.observed(Box::new(move |view, truth, waiting| {
+            let look = watcher.look(view, truth);
+            measure(&look, &watcher);
+            // Clocks alone are no news.
+            let seen = (look.height, look.alerts.clone(), look.unknown_claims);
+            if !once && before.as_ref() != Some(&seen) {
+                tell(&look, as_json);
+                before = Some(seen);
+            }
+            if once && waiting == 0 {
+                finished.notify_one();
+            }
+            *ended.lock().unwrap_or_else(PoisonError::into_inner) = look;
+        }));
+        let stop = async {
+            tokio::select! {
+                () = super::told_to_stop() => {}
+                () = done.notified() => {}
+            }
+        };
+        Ok::<_, CommandError>(service.run(stop).await?)
+    })?;
+    let look = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if arguments.once {
+        tell(&look, as_json);
+    }
+    Ok(!look.alerts.is_empty())
+}
+
+fn measure(look: &Look, watcher: &Watcher) {
+    let unchallenged =
+        look.alerts.iter().filter(|alert| matches!(alert, Alert::Unchallenged { .. })).count();
+    for (name, value) in [
+        ("rebut_monitor_claims", look.claims),
+        ("rebut_monitor_false_claims", look.false_claims.len()),
+        ("rebut_monitor_unchallenged", unchallenged),
+        ("rebut_monitor_disputes", look.disputes.len()),
+    ] {
+        metrics::gauge!(name).set(value as f64);
+    }
+    metrics::counter!("rebut_monitor_wrong_forecasts_total").absolute(watcher.wrong() as u64);
+}
+
+fn short(id: &str) -> String {
+    id.chars().take(10).collect()
+}
+
+fn ether(wei: &str) -> String {
+    print::ether(wei.parse().unwrap_or(i128::MAX))
+}
+
+fn tell(look: &Look, as_json: bool) {
+    if as_json {
+        // One document a line, for those who read a stream.
+        if let Ok(text) = print::line(look) {
+            println!("{text}");
+        }
+        return;
+    }
+    println!(
+        "height {}: {} standing claims, {} false, {} not compared, {} disputes, {} alerts",
+        look.height,
+        look.claims,
+        look.false_claims.len(),
+        look.unknown_claims,
+        look.disputes.len(),
+        look.alerts.len()
+    );
+    if !look.disputes.is_empty() {
+        let rows = look.disputes.iter().map(|dispute| {
+            let left = dispute.deadline_ms.saturating_sub(look.now_ms) / 1_000;
+            vec![
+                short(&dispute.challenge),
+                short(&dispute.claim),
+                format!("{:?}", dispute.forecast).to_lowercase(),
+                dispute.turn.to_owned(),
+                format!("{left} s"),
+                ether(&dispute.at_risk_wei),
+            ]
+        });
+        let header = ["challenge", "claim", "forecast", "to move", "left", "at risk"];
+        print::table(&header, rows.collect());
+        let rows = look.parties.iter().map(|party| {
+            vec![
+                short(&party.account),
+                ether(&party.free_wei),
+                ether(&party.needed_wei),
+                ether(&party.locked_wei),
+                if party.covered { "yes" } else { "NO" }.to_owned(),
+            ]
+        });
+        print::table(&["account", "free", "needed", "locked", "covered"], rows.collect());
+    }
+    for alert in &look.alerts {
+        match alert {
+            Alert::Unchallenged { claim, window_end_ms } => {
+                let left = window_end_ms.saturating_sub(look.now_ms) / 1_000;
+                println!("ALERT false claim {claim} has no challenge, {left} s left");
+            }
+            Alert::WrongForecast { challenge, forecast } => {
+                println!("ALERT challenge {challenge} ended otherwise than forecast ({forecast})");
+            }
+            Alert::LittleTime { challenge, turn, deadline_ms } => {
+                let left = deadline_ms.saturating_sub(look.now_ms) / 1_000;
+                println!(
+                    "ALERT the {turn} of challenge {challenge} is right and has {left} s left"
+                );
+            }
+            Alert::Uncovered { account } => {
+                println!("ALERT account {account} cannot pay what its challenges may need");
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `rebut receipt`: is this output what the final claim says? By hashes and Merkle proofs only; neither
+//! the model nor a run is needed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ::ledger::Ledger as _;
+use inference::files::{read_limited, read_tensors};
+use inference::{State, Tensor};
+use protocol::hash::{Digest, Keccak, Tag, leaf};
+use protocol::merkle::verify_list;
+use protocol::settlement::{Claim, ClaimStatus, claim_id};
+use protocol::tensor::TensorType;
+use protocol::transaction::{Address, ClaimTerms};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::arguments::{ReceiptAction, ReceiptCommand};
+use crate::error::{CommandError, system};
+use crate::print;
+
+/// Most bytes of a receipt.
+const RECEIPT_BYTES_MAX: u64 = 1 << 20;
+
+/// What a client keeps of a final claim.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Receipt {
+    format: String,
+    version: u32,
+    /// Hash of the ledger's genesis.
+    genesis: String,
+    claim: String,
+    executor: String,
+    /// The executor's nonce when it claimed: part of the claim's id.
+    nonce: u64,
+    job: String,
+    model_root: String,
+    input_root: String,
+    output_root: String,
+    trace_root: String,
+    /// States of the trace.
+    states: u32,
+    input_path: Vec<String>,
+    output_path: Vec<String>,
+    /// Numbers of the values that the output state is made of, by the outputs' names.
+    outputs: BTreeMap<String, u32>,
+}
+
+impl Receipt {
+    /// The receipt of a claim that `model` made.
+    pub(crate) fn new(
+        genesis: Digest,
+        (id, claim, nonce): (&Digest, &Claim, u64),
+        model: &inference::Model,
+        input_root: &Digest,
+    ) -> Self {
+        let terms = &claim.terms;
+        let texts = |path: &[Digest]| path.iter().map(ToString::to_string).collect();
+        Self {
+            format: "rebut-receipt".to_owned(),
+            version: 1,
+            genesis: genesis.to_string(),
+            claim: id.to_string(),
+            executor: claim.executor.to_string(),
+            nonce,
+            job: terms.job.to_string(),
+            model_root: model.root().to_string(),
+            input_root: input_root.to_string(),
+            output_root: terms.output_root.to_string(),
+            trace_root: terms.trace_root.to_string(),
+            states: model.header().state_count(),
+            input_path: texts(&terms.input_path),
+            output_path: texts(&terms.output_path),
+            outputs: model.outputs().iter().cloned().collect(),
+        }
+    }
+}
+
+struct Parsed {
+    genesis: Digest,
+    claim: Digest,
+    executor: Address,
+    input_root: Digest,
+    terms: ClaimTerms,
+}
+
+fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
+    let name = || file.display().to_string();
+    let bytes = read_limited(file, RECEIPT_BYTES_MAX)?;
+    let receipt: Receipt = serde_json::from_slice(&bytes).map_err(|error| system(name(), error))?;
+    if receipt.format != "rebut-receipt" || receipt.version != 1 {
+        return Err(system(name(), "is no receipt of version 1"));
+    }
+    let digest = |text: &str| {
+        let parsed = protocol::hash::parse_digest(text);
+        parsed.ok_or_else(|| system(name(), format!("{text} is not 0x and 64 digits")))
+    };
+    let path = |texts: &[String]| texts.iter().map(|text| digest(text)).collect::<Result<_, _>>();
+    let terms = ClaimTerms {
+        job: digest(&receipt.job)?,
+        output_root: digest(&receipt.output_root)?,
+        trace_root: digest(&receipt.trace_root)?,
+        input_path: path(&receipt.input_path)?,
+        output_path: path(&receipt.output_path)?,
+    };
+    let parsed = Parsed {
+        genesis: digest(&receipt.genesis)?,
+        claim: digest(&receipt.claim)?,
+        executor: super::address(&receipt.executor)?,
+        input_root: digest(&receipt.input_root)?,
+        terms,
+    };
+    Ok((receipt, parsed))
+}
+
+/// Root of the state that these outputs are.
+fn output_root(receipt: &Receipt, file: &Path) -> Result<Option<Digest>, CommandError> {
+    let any: &[(String, TensorType)] = &[];
+    let mut tensors = read_tensors(file, any)?;
+    let mut values: Vec<(u32, Tensor)> = Vec::new();
+    for (name, value) in &receipt.outputs {
+        let Some(tensor) = tensors.remove(name) else {
+            let reason = format!("output {name} is missing");
+            return Err(system(file.display().to_string(), reason));
+        };
+        values.push((*value, tensor));
+    }
+    values.sort_by_key(|(value, _)| *value);
+    // Two names of one value are one.
+    values.dedup_by_key(|(value, _)| *value);
+    Ok(State::<Keccak>::new(values).map(|state| state.root()))
+}
+
+pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, CommandError> {
+    let ReceiptAction::Verify { receipt: file, outputs, ledger } = &command.action;
+    let (receipt, parsed) = parse(file)?;
+    let Parsed { genesis, claim, executor, input_root, terms } = parsed;
+    let mut checks = Vec::new();
+    let mut check = |name: &str, holds: bool| checks.push((name.to_owned(), holds));
+    let bound = |index: u32, root: &Digest, path: &[Digest]| {
+        let (trace, count) = (&terms.trace_root, receipt.states);
+        verify_list::<Keccak>(Tag::Trace, trace, count, index, leaf(&root.0), path)
+    };
+    check("the claim's id covers its terms", claim_id(executor, receipt.nonce, &terms) == claim);
+    check("the input is the trace's first state", bound(0, &input_root, &terms.input_path));
+    let last = receipt.states.saturating_sub(1);
+    let is_last = bound(last, &terms.output_root, &terms.output_path);
+    check("the output is the trace's last state", is_last);
+    if let Some(file) = outputs {
+        let root = output_root(&receipt, file)?;
+        check("the outputs are those of the claim", root == Some(terms.output_root));
+    }
+    if let Some(url) = ledger {
+        super::runtime()?.block_on(async {
+            let ledger = ::ledger::http::HttpLedger::connect(url, Some(genesis)).await?;
+            let view = ledger.view().await?;
+            let found = view.settlement.claim(&claim);
+            let job = view.settlement.job(&terms.job);
+            check("the ledger has this claim", found.is_some_and(|found| found.terms == terms));
+            let is_final = |found: &Claim| matches!(found.status, ClaimStatus::Final { .. });
+            check("the claim is final", found.is_some_and(is_final));
+            let asked = job.is_some_and(|job| {
+                job.terms.input_root == input_root
+                    && job.terms.model_root.to_string() == receipt.model_root
+            });
+            check("the job is of this model and input", asked);
+            Ok::<_, CommandError>(())
+        })?;
+    }
+    let holds = checks.iter().all(|(_, holds)| *holds);
+    if as_json {
+        let checks: Vec<_> =
+            checks.iter().map(|(name, holds)| json!({ "check": name, "holds": holds })).collect();
+        print::json(&json!({ "holds": holds, "checks": checks }))?;
+        return Ok(!holds);
+    }
+    for (name, holds) in &checks {
+        println!("{:<4} {name}", if *holds { "yes" } else { "NO" });
+    }
+    if ledger.is_none() {
+        println!("not asked whether the claim is final: name a --ledger");
+    }
+    Ok(!holds)
+}
