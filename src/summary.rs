@@ -13,7 +13,7 @@ pub(crate) fn verdict_of(
     outcome: &Outcome,
     claim: &Digest,
 ) -> Option<Verdict> {
-    let mut verdict = derive(stage.ledger.genesis(), &stage.ledger.entries(), claim)?;
+    let mut verdict = derive(stage.ledger.genesis(), &stage.ledger.entries().ok()?, claim)?;
     if let Some(operator) = &mut verdict.operator {
         operator.name = cast.model.operator_name(operator.index).to_owned();
     }

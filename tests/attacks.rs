@@ -26,7 +26,7 @@ fn code(stage: &Stage, outcome: &Outcome) -> String {
     let Some(claim) = outcome.claim else {
         return "refused".to_owned();
     };
-    let verdict = derive(stage.ledger.genesis(), &stage.ledger.entries(), &claim).unwrap();
+    let verdict = derive(stage.ledger.genesis(), &stage.ledger.entries().unwrap(), &claim).unwrap();
     format!("{}/{}", verdict.verdict, verdict.reason)
 }
 

@@ -248,13 +248,13 @@ mod tests {
     #[test]
     fn only_a_dispute_that_ends_otherwise_than_forecast_is_told_and_once() {
         let id = |byte| Digest([byte; 32]);
-        let mut watcher = Watcher::default();
-        watcher.forecasts = BTreeMap::from([
+        let forecasts = BTreeMap::from([
             (id(1), Forecast::Falls),
             (id(2), Forecast::Falls),
             (id(3), Forecast::Stands),
             (id(4), Forecast::Stands),
         ]);
+        let mut watcher = Watcher { forecasts, ..Watcher::default() };
         // The fifth was never forecast.
         for (byte, fell) in [(1, true), (2, false), (3, true), (4, false), (5, true), (2, false)] {
             watcher.compare(&id(byte), fell);

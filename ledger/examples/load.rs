@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ledger::embedded::SystemClock;
-use ledger::http::{Limits, serve};
+use ledger::http::{HttpLedger, Limits, serve};
 use ledger::{EmbeddedLedger, Ledger as _};
 use protocol::encoding::Canonical as _;
 use protocol::settlement::{Genesis, Parameters};
@@ -101,5 +101,11 @@ async fn main() -> Result<(), Failure> {
     );
     let grown = resident_bytes().saturating_sub(before);
     println!("memory grew by {:.0} bytes a transaction", grown as f64 / latencies.len() as f64);
+    let begun = Instant::now();
+    let client = HttpLedger::connect(url.trim_end_matches("/v1/transactions"), None).await?;
+    let height = client.view().await?.height;
+    println!("a client reads and checks {height} in {:.1} s", begun.elapsed().as_secs_f64());
+    let first = client.events_after(0, 1).await?;
+    assert_eq!(first.first().map(|receipt| receipt.height), Some(1), "the first receipt is lost");
     Ok(())
 }

@@ -9,11 +9,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use protocol::encoding::Canonical;
-use protocol::settlement::{Genesis, Settlement};
+use protocol::settlement::{Genesis, ParameterError, Settlement};
 use protocol::transaction::SignedTransaction;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::recent::{RECENT_MAX, Recent};
 use crate::store::Store;
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
@@ -113,8 +114,7 @@ pub struct LogEntry {
 struct Inner {
     store: Store,
     settlement: Arc<Settlement>,
-    entries: Vec<LogEntry>,
-    receipts: Vec<Receipt>,
+    receipts: Recent<Receipt>,
     stopped: bool,
 }
 
@@ -159,27 +159,36 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 /// # Errors
 /// When the genesis is not acceptable or an entry is not what the protocol would have accepted.
 pub fn replay(genesis: &Genesis, entries: &[LogEntry]) -> Result<Settlement, LedgerError> {
-    replay_watched(genesis, entries, &mut |_| {})
-}
-
-fn replay_watched(
-    genesis: &Genesis,
-    entries: &[LogEntry],
-    each: &mut dyn FnMut(Receipt),
-) -> Result<Settlement, LedgerError> {
-    let unusable = |reason: String| LedgerError::Unusable { reason };
-    let mut settlement =
-        Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
-    for (index, entry) in entries.iter().enumerate() {
-        let at = |reason: String| unusable(format!("entry {index}: {reason}"));
-        let transaction = SignedTransaction::from_canonical(&entry.transaction)
-            .map_err(|error| at(error.to_string()))?;
-        let events = settlement
-            .apply(entry.at_ms, &transaction)
-            .map_err(|rejection| at(rejection.to_string()))?;
-        each(Receipt { height: index as u64 + 1, at_ms: entry.at_ms, events });
+    let unusable = |error: ParameterError| LedgerError::Unusable { reason: error.to_string() };
+    let mut settlement = Settlement::new(genesis.clone()).map_err(unusable)?;
+    for (before, entry) in (0..).zip(entries) {
+        replay_one(&mut settlement, before, entry)?;
     }
     Ok(settlement)
+}
+
+/// As [`replay`], for the receipts.
+pub(crate) fn replay_receipts(
+    genesis: &Genesis,
+    entries: &[LogEntry],
+) -> Result<Vec<Receipt>, LedgerError> {
+    let unusable = |error: ParameterError| LedgerError::Unusable { reason: error.to_string() };
+    let mut settlement = Settlement::new(genesis.clone()).map_err(unusable)?;
+    (0..).zip(entries).map(|(before, entry)| replay_one(&mut settlement, before, entry)).collect()
+}
+
+fn replay_one(
+    settlement: &mut Settlement,
+    before: u64,
+    entry: &LogEntry,
+) -> Result<Receipt, LedgerError> {
+    let at = |reason: String| LedgerError::Unusable { reason: format!("entry {before}: {reason}") };
+    let transaction = SignedTransaction::from_canonical(&entry.transaction)
+        .map_err(|error| at(error.to_string()))?;
+    let events = settlement
+        .apply(entry.at_ms, &transaction)
+        .map_err(|rejection| at(rejection.to_string()))?;
+    Ok(Receipt { height: before + 1, at_ms: entry.at_ms, events })
 }
 
 impl EmbeddedLedger {
@@ -214,14 +223,16 @@ impl EmbeddedLedger {
                 ));
             }
         }
-        let entries = contents
-            .map(|content| wire::decode(&content).map_err(|error| unusable(error.to_string())))
-            .collect::<Result<Vec<LogEntry>, _>>()?;
-        let mut receipts = Vec::new();
-        let settlement = replay_watched(&genesis, &entries, &mut |receipt| receipts.push(receipt))?;
-        let height = Arc::new(watch::channel(entries.len() as u64).0);
+        let mut settlement =
+            Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
+        let mut receipts = Recent::default();
+        for content in contents {
+            let entry = wire::decode(&content).map_err(|error| unusable(error.to_string()))?;
+            receipts.push(replay_one(&mut settlement, receipts.height(), &entry)?);
+        }
+        let height = Arc::new(watch::channel(receipts.height()).0);
         let settlement = Arc::new(settlement);
-        let inner = Inner { store, settlement, entries, receipts, stopped: false };
+        let inner = Inner { store, settlement, receipts, stopped: false };
         let inner = Arc::new(Mutex::new(inner));
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let writer = (Arc::clone(&inner), Arc::clone(&clock), Arc::clone(&height));
@@ -244,24 +255,53 @@ impl EmbeddedLedger {
     }
 
     /// Accepted transactions behind a height, as many as have `bytes` bytes, one at least.
-    pub fn entries_after(&self, after: u64, bytes: usize) -> Vec<LogEntry> {
-        let inner = lock(&self.inner);
-        let mut left = bytes;
-        let first = usize::try_from(after).unwrap_or(usize::MAX);
-        let mut found: Vec<LogEntry> = Vec::new();
-        for entry in inner.entries.iter().skip(first) {
-            if !found.is_empty() && entry.transaction.len() + 32 > left {
-                break;
-            }
-            left = left.saturating_sub(entry.transaction.len() + 32);
-            found.push(entry.clone());
-        }
-        found
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn entries_after(&self, after: u64, bytes: usize) -> Result<Vec<LogEntry>, LedgerError> {
+        // The first record is the genesis.
+        let contents = lock(&self.inner).store.contents(after.saturating_add(1), bytes)?;
+        let unusable = |error: wire::WireError| LedgerError::Unusable { reason: error.to_string() };
+        contents.iter().map(|content| wire::decode(content).map_err(unusable)).collect()
     }
 
     /// All accepted transactions, for a verdict file.
-    pub fn entries(&self) -> Vec<LogEntry> {
-        lock(&self.inner).entries.clone()
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn entries(&self) -> Result<Vec<LogEntry>, LedgerError> {
+        self.entries_after(0, usize::MAX)
+    }
+
+    /// The state after the first `height` transactions, and the receipts of those behind `after`; read
+    /// from the disk page by page. What was accepted once is not verified again.
+    fn replayed(&self, after: u64, height: u64) -> Result<(Settlement, Vec<Receipt>), LedgerError> {
+        let unusable = |reason: String| LedgerError::Unusable { reason };
+        let mut settlement =
+            Settlement::new(self.genesis.clone()).map_err(|error| unusable(error.to_string()))?;
+        let (mut reached, mut receipts) = (0, Vec::new());
+        while reached < height {
+            let page = self.entries_after(reached, 4 << 20)?;
+            if page.is_empty() {
+                return Err(unusable(format!("height {height} is not reached")));
+            }
+            for entry in
+                page.into_iter().take(usize::try_from(height - reached).unwrap_or(usize::MAX))
+            {
+                let at = |reason: String| unusable(format!("entry {reached}: {reason}"));
+                let transaction = SignedTransaction::from_canonical(&entry.transaction)
+                    .map_err(|error| at(error.to_string()))?;
+                let action = transaction.decode_action().map_err(|error| at(error.to_string()))?;
+                let events = settlement
+                    .perform(entry.at_ms, transaction.sender, transaction.nonce, &action)
+                    .map_err(|rejection| at(rejection.to_string()))?;
+                reached += 1;
+                if reached > after {
+                    receipts.push(Receipt { height: reached, at_ms: entry.at_ms, events });
+                }
+            }
+        }
+        Ok((settlement, receipts))
     }
 }
 
@@ -290,7 +330,7 @@ fn write_batches(
         }
         let begun = Instant::now();
         let flushed = guard.flush();
-        let reached = guard.receipts.len() as u64;
+        let reached = guard.receipts.height();
         measure(&guard, &answers, begun.elapsed());
         drop(guard);
         if flushed.is_ok() {
@@ -315,7 +355,7 @@ fn measure(inner: &Inner, answers: &[Answer], flush: std::time::Duration) {
     metrics::histogram!("rebut_ledger_flush_seconds").record(flush);
     let money = inner.settlement.money();
     for (name, value) in [
-        ("rebut_ledger_height", inner.receipts.len() as f64),
+        ("rebut_ledger_height", inner.receipts.height() as f64),
         ("rebut_ledger_locked_wei", money.locked_wei() as f64),
         ("rebut_ledger_burned_wei", money.burned_wei() as f64),
         ("rebut_ledger_stopped", f64::from(u8::from(inner.stopped))),
@@ -359,8 +399,7 @@ impl Inner {
         let content = wire::encode(&entry).map_err(unusable)?;
         self.store.write(&content)?;
         self.stopped = false;
-        self.entries.push(entry);
-        let height = self.entries.len() as u64;
+        let height = self.receipts.height() + 1;
         let receipt = Receipt { height, at_ms, events };
         self.receipts.push(receipt.clone());
         Ok(receipt)
@@ -382,28 +421,32 @@ impl Ledger for EmbeddedLedger {
             return Err(LedgerError::Stopped);
         }
         Ok(View {
-            height: inner.entries.len() as u64,
+            height: inner.receipts.height(),
             now_ms: self.clock.now_ms().max(inner.settlement.now_ms()),
             settlement: Arc::clone(&inner.settlement),
         })
     }
 
     async fn view_at(&self, height: u64) -> Result<View, LedgerError> {
-        let entries = {
-            let inner = lock(&self.inner);
-            let missing =
-                || LedgerError::Unusable { reason: format!("height {height} is not reached") };
-            let count = usize::try_from(height).map_err(|_| missing())?;
-            inner.entries.get(..count).ok_or_else(missing)?.to_vec()
-        };
-        let settlement = Arc::new(replay(&self.genesis, &entries)?);
-        Ok(View { height, now_ms: settlement.now_ms(), settlement })
+        let (settlement, _) = self.replayed(height, height)?;
+        Ok(View { height, now_ms: settlement.now_ms(), settlement: Arc::new(settlement) })
     }
 
     async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Receipt>, LedgerError> {
-        let inner = lock(&self.inner);
-        let first = usize::try_from(after).unwrap_or(usize::MAX);
-        Ok(inner.receipts.iter().skip(first).take(limit).cloned().collect())
+        let (recent, height) = {
+            let inner = lock(&self.inner);
+            (inner.receipts.after(after, limit), inner.receipts.height())
+        };
+        match recent {
+            Some(receipts) => Ok(receipts),
+            // Who reads from long ago reads much: a page of it costs a replay of all before.
+            None => {
+                let end = height.min(after.saturating_add(limit.max(RECENT_MAX) as u64));
+                let (_, mut receipts) = self.replayed(after, end)?;
+                receipts.truncate(limit);
+                Ok(receipts)
+            }
+        }
     }
 
     async fn wait_beyond(&self, height: u64) -> Result<(), LedgerError> {
@@ -452,6 +495,32 @@ mod tests {
         assert_eq!(view.settlement.money().deposited_wei(), 25);
         assert_eq!(ledger.view_at(2).await.unwrap().settlement.money().deposited_wei(), 10);
         assert_eq!(ledger.events_after(3, 10).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_kept_in_memory_is_read_from_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        let count = 3 * RECENT_MAX as u64;
+        {
+            let ledger =
+                EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap();
+            for nonce in 0..count {
+                ledger.submit(deposit(nonce)).await.unwrap();
+            }
+        }
+        let ledger = EmbeddedLedger::open(folder.path(), genesis(), clock).unwrap();
+        for after in [0, 5, count - RECENT_MAX as u64 - 1, count - RECENT_MAX as u64, count - 1] {
+            let receipts = ledger.events_after(after, 10).await.unwrap();
+            let heights: Vec<u64> = receipts.iter().map(|receipt| receipt.height).collect();
+            assert_eq!(heights, (after + 1..=count.min(after + 10)).collect::<Vec<_>>());
+            assert!(receipts.iter().all(|receipt| receipt.events.len() == 1));
+            let view = ledger.view_at(after).await.unwrap();
+            assert_eq!(view.settlement.money().deposited_wei(), 5 * u128::from(after));
+        }
+        assert_eq!(ledger.entries().unwrap().len() as u64, count);
+        assert_eq!(ledger.entries_after(count - 2, 1).unwrap().len(), 1);
+        assert!(ledger.view_at(count + 1).await.is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod embedded;
 pub mod exposure;
 pub mod http;
 pub mod metrics;
+mod recent;
 pub mod store;
 pub mod verdict;
 pub mod wire;

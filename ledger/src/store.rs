@@ -48,6 +48,9 @@ pub enum StoreError {
     },
 }
 
+/// Memory of the database for what it read and wrote.
+const CACHE_BYTES: u64 = 64 << 20;
+
 /// A record as stored: its content, and a hash that chains it to all before it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
@@ -130,6 +133,8 @@ impl Store {
             .path(folder)
             .mode(sled::Mode::HighThroughput)
             .flush_every_ms(None)
+            // What is read again is old; the system's cache has it as well.
+            .cache_capacity(CACHE_BYTES)
             .open()
             .map_err(fail)?;
         let log = database.open_tree("log").map_err(fail)?;
@@ -190,6 +195,34 @@ impl Store {
             true => Ok((record.content, record.chain)),
             false => Err("its hash does not continue the log".to_owned()),
         }
+    }
+
+    /// Contents of the records from a height on, as many as have `bytes` bytes, one at least.
+    ///
+    /// # Errors
+    /// When the database fails or a record is damaged.
+    pub fn contents(&self, from: u64, bytes: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut left = bytes;
+        let mut found: Vec<Vec<u8>> = Vec::new();
+        for (height, entry) in (from..).zip(self.log.range(from.to_be_bytes()..)) {
+            let (key, value) = entry.map_err(|error| StoreError::Database {
+                path: self.path.clone(),
+                reason: error.to_string(),
+            })?;
+            let damaged =
+                |reason: String| StoreError::Damaged { path: self.path.clone(), height, reason };
+            if key != height.to_be_bytes() {
+                return Err(damaged("a record before it is missing".to_owned()));
+            }
+            let record: Record =
+                wire::decode(&value).map_err(|error| damaged(error.to_string()))?;
+            if !found.is_empty() && record.content.len() > left {
+                break;
+            }
+            left = left.saturating_sub(record.content.len());
+            found.push(record.content);
+        }
+        Ok(found)
     }
 
     /// Number of records.

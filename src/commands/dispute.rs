@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandErr
     };
     let verdict = summary::verdict_of(&stage, &cast, &outcome, &claim)
         .ok_or_else(|| system("the verdict", "the log has no such claim"))?;
-    let entries = stage.ledger.entries();
+    let entries = stage.ledger.entries()?;
     write_file(&arguments.verdict, stage.ledger.genesis(), &entries, &claim, &verdict)?;
     if as_json {
         print::json(&verdict)?;

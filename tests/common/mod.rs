@@ -132,7 +132,7 @@ pub fn check_money(stage: &Stage, outcome: &Outcome) {
     assert!(settlement.money().is_conserved());
     assert_eq!(settlement.money().locked_wei(), settlement.locked_by_objects_wei());
     // Replaying the log gives the same state.
-    let entries = stage.ledger.entries();
+    let entries = stage.ledger.entries().unwrap();
     let replayed = ledger::embedded::replay(stage.ledger.genesis(), &entries).unwrap();
     assert_eq!(&replayed, settlement.as_ref());
 }

@@ -174,7 +174,7 @@ impl Town {
         runtime.block_on(async {
             let ledger = HttpLedger::connect(&self.url, None).await.unwrap();
             let view = ledger.view().await.unwrap();
-            let entries = ledger.entries().await;
+            let entries = ledger.entries().await.unwrap();
             let decode = |bytes: &[u8]| {
                 SignedTransaction::from_canonical(bytes).unwrap().decode_action().unwrap()
             };

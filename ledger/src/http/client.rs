@@ -12,7 +12,8 @@ use protocol::transaction::{Address, Key, SignedTransaction};
 use tokio::sync::Mutex;
 
 use super::{LogPage, SIGNATURE_HEADER, upload_path};
-use crate::embedded::{LogEntry, replay};
+use crate::embedded::{LogEntry, replay, replay_receipts};
+use crate::recent::Recent;
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
 /// Time for one request beyond what a long poll waits.
@@ -25,8 +26,8 @@ const ANSWER_BYTES_MAX: usize = wire::ENVELOPE_BYTES_MAX;
 /// The copy of the log and what follows from it.
 struct Copy {
     settlement: Arc<Settlement>,
-    entries: Vec<LogEntry>,
-    receipts: Vec<Receipt>,
+    /// The last transactions with their receipts.
+    recent: Recent<(Vec<u8>, Receipt)>,
     /// The server's clock, and when it was heard.
     clock: (u64, Instant),
 }
@@ -98,8 +99,7 @@ impl HttpLedger {
             Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
         let copy = Copy {
             settlement: Arc::new(settlement),
-            entries: Vec::new(),
-            receipts: Vec::new(),
+            recent: Recent::default(),
             clock: (0, Instant::now()),
         };
         let ledger = Self { url, client, genesis, copy: Mutex::new(copy) };
@@ -112,21 +112,42 @@ impl HttpLedger {
         &self.genesis
     }
 
-    /// The log as fetched so far.
-    pub async fn entries(&self) -> Vec<LogEntry> {
-        self.copy.lock().await.entries.clone()
+    /// The log up to the height that this client has seen, read again from the server.
+    ///
+    /// # Errors
+    /// When the server is not reached or gives less.
+    pub async fn entries(&self) -> Result<Vec<LogEntry>, LedgerError> {
+        let height = self.copy.lock().await.recent.height();
+        self.entries_until(height).await
+    }
+
+    async fn entries_until(&self, height: u64) -> Result<Vec<LogEntry>, LedgerError> {
+        let mut entries: Vec<LogEntry> = Vec::new();
+        while (entries.len() as u64) < height {
+            let page = self.page(entries.len() as u64, 0).await?;
+            if page.entries.is_empty() {
+                let reason = format!("{} withholds a part of its log", self.url);
+                return Err(LedgerError::Unusable { reason });
+            }
+            entries.extend(page.entries);
+        }
+        entries.truncate(usize::try_from(height).unwrap_or(usize::MAX));
+        Ok(entries)
+    }
+
+    async fn page(&self, after: u64, wait_ms: u64) -> Result<LogPage, LedgerError> {
+        let path = format!("/v1/log?after={after}&wait_ms={wait_ms}");
+        let patience = PATIENCE + Duration::from_millis(wait_ms);
+        let bytes = get(&self.client, &self.url, &path, patience).await?;
+        wire::decode(&bytes).map_err(|error| LedgerError::Unusable { reason: error.to_string() })
     }
 
     /// Fetches and applies what is new; waits `wait_ms` for it at most.
     async fn sync(&self, wait_ms: u64) -> Result<(), LedgerError> {
         loop {
-            let after = self.copy.lock().await.entries.len() as u64;
-            let path = format!("/v1/log?after={after}&wait_ms={wait_ms}");
-            let patience = PATIENCE + Duration::from_millis(wait_ms);
-            let bytes = get(&self.client, &self.url, &path, patience).await?;
+            let after = self.copy.lock().await.recent.height();
+            let page = self.page(after, wait_ms).await?;
             let unusable = |reason: String| LedgerError::Unusable { reason };
-            let page: LogPage =
-                wire::decode(&bytes).map_err(|error| unusable(error.to_string()))?;
             let mut copy = self.copy.lock().await;
             let (height, got) = (page.height, page.entries.len());
             if height < after {
@@ -137,7 +158,7 @@ impl HttpLedger {
                 )));
             }
             copy.apply(after, page)?;
-            if copy.entries.len() as u64 >= height {
+            if copy.recent.height() >= height {
                 return Ok(());
             }
             if got == 0 {
@@ -183,19 +204,19 @@ impl Copy {
     fn apply(&mut self, after: u64, page: LogPage) -> Result<(), LedgerError> {
         self.clock = (page.now_ms, Instant::now());
         // Another task of ours may have been faster: skip what is known.
-        let known = (self.entries.len() as u64).saturating_sub(after) as usize;
+        let known =
+            usize::try_from(self.recent.height().saturating_sub(after)).unwrap_or(usize::MAX);
         for entry in page.entries.into_iter().skip(known) {
             let wrong = |reason: String| LedgerError::Unusable {
-                reason: format!("entry {} of the server's log: {reason}", self.entries.len()),
+                reason: format!("entry {} of the server's log: {reason}", self.recent.height()),
             };
             let transaction = SignedTransaction::from_canonical(&entry.transaction)
                 .map_err(|error| wrong(error.to_string()))?;
             let events = Arc::make_mut(&mut self.settlement)
                 .apply(entry.at_ms, &transaction)
                 .map_err(|rejection| wrong(rejection.to_string()))?;
-            let height = self.entries.len() as u64 + 1;
-            self.receipts.push(Receipt { height, at_ms: entry.at_ms, events });
-            self.entries.push(entry);
+            let height = self.recent.height() + 1;
+            self.recent.push((entry.transaction, Receipt { height, at_ms: entry.at_ms, events }));
         }
         Ok(())
     }
@@ -208,7 +229,7 @@ impl Copy {
 
     fn view(&self) -> View {
         View {
-            height: self.entries.len() as u64,
+            height: self.recent.height(),
             now_ms: self.now_ms(),
             settlement: Arc::clone(&self.settlement),
         }
@@ -284,8 +305,8 @@ impl Ledger for HttpLedger {
         let copy = self.copy.lock().await;
         // Sent a second time after a lost answer, it is there already: that is its receipt.
         let encoded = transaction.to_canonical();
-        let place = copy.entries.iter().rposition(|entry| entry.transaction == encoded);
-        if let Some(receipt) = place.and_then(|place| copy.receipts.get(place)) {
+        let found = copy.recent.find_last(|(transaction, _)| *transaction == encoded);
+        if let Some((_, receipt)) = found {
             return Ok(receipt.clone());
         }
         if status.is_success() {
@@ -305,26 +326,37 @@ impl Ledger for HttpLedger {
     }
 
     async fn view_at(&self, height: u64) -> Result<View, LedgerError> {
-        let missing =
-            || LedgerError::Unusable { reason: format!("height {height} is not reached") };
-        let count = usize::try_from(height).map_err(|_| missing())?;
-        if self.copy.lock().await.entries.len() < count {
+        if self.copy.lock().await.recent.height() < height {
             self.sync(0).await?;
         }
-        let entries = self.copy.lock().await.entries.get(..count).ok_or_else(missing)?.to_vec();
+        if self.copy.lock().await.recent.height() < height {
+            let reason = format!("height {height} is not reached");
+            return Err(LedgerError::Unusable { reason });
+        }
+        let entries = self.entries_until(height).await?;
         let settlement = Arc::new(replay(&self.genesis, &entries)?);
         Ok(View { height, now_ms: settlement.now_ms(), settlement })
     }
 
     async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Receipt>, LedgerError> {
         self.sync(0).await?;
+        let (recent, height) = {
+            let copy = self.copy.lock().await;
+            (copy.recent.after(after, limit), copy.recent.height())
+        };
+        if let Some(recent) = recent {
+            return Ok(recent.into_iter().map(|(_, receipt)| receipt).collect());
+        }
+        // From long ago: the log is read and applied again.
+        let end = height.min(after.saturating_add(limit as u64));
+        let entries = self.entries_until(end).await?;
         let first = usize::try_from(after).unwrap_or(usize::MAX);
-        let copy = self.copy.lock().await;
-        Ok(copy.receipts.iter().skip(first).take(limit).cloned().collect())
+        let all = replay_receipts(&self.genesis, &entries)?;
+        Ok(all.into_iter().skip(first).collect())
     }
 
     async fn wait_beyond(&self, height: u64) -> Result<(), LedgerError> {
-        while self.copy.lock().await.entries.len() as u64 <= height {
+        while self.copy.lock().await.recent.height() <= height {
             self.sync(POLL_MS).await?;
         }
         Ok(())

@@ -133,13 +133,16 @@ async fn log(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
         }
     }
     let view = shared.ledger.view().await?;
-    let entries = shared.ledger.entries_after(after, PAGE_BYTES);
+    let entries = shared.ledger.entries_after(after, PAGE_BYTES)?;
     let page = LogPage { now_ms: view.now_ms, height: view.height, entries };
     let bytes = wire::encode(&page);
     bytes
         .map(octets)
         .map_err(|error| failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string()))
 }
+
+/// Receipts read at a time for a stream: reading old ones costs a replay for each page.
+const EVENTS_PAGE: usize = 16_384;
 
 /// Receipts as server-sent events, numbered by height: a client that lost the connection goes on
 /// behind the last it saw.
@@ -157,7 +160,7 @@ async fn events(
     tokio::spawn(async move {
         let mut after = after;
         loop {
-            let Ok(receipts) = shared.ledger.events_after(after, 64).await else {
+            let Ok(receipts) = shared.ledger.events_after(after, EVENTS_PAGE).await else {
                 return;
             };
             if receipts.is_empty() && shared.ledger.wait_beyond(after).await.is_err() {

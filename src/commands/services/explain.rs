@@ -90,7 +90,7 @@ async fn explain(arguments: &Explain, id: Digest) -> Result<Explained, CommandEr
     let unknown = || system(format!("claim {id}"), "this ledger has no such claim");
     let claim = view.settlement.claim(&id).ok_or_else(unknown)?;
     let job = view.settlement.job(&claim.terms.job).ok_or_else(unknown)?;
-    let entries = ledger.entries().await;
+    let entries = ledger.entries().await?;
     let mut path = Vec::new();
     for entry in &entries {
         let action = SignedTransaction::from_canonical(&entry.transaction)

@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
 
 /// Nonce of the transaction that made a claim.
 async fn claimed_by(ledger: &HttpLedger, id: &Digest, claim: &Claim) -> Result<u64, CommandError> {
-    let entries = ledger.entries().await;
+    let entries = ledger.entries().await?;
     let transactions = entries
         .iter()
         .rev()
