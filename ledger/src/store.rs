@@ -49,7 +49,7 @@ pub enum StoreError {
 }
 
 /// Memory of the database for what it read and wrote.
-const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 8 << 20;
 
 /// A record as stored: its content, and a hash that chains it to all before it.
 #[derive(Debug, Serialize, Deserialize)]
