@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Receipt(ReceiptCommand),
     /// Watches a ledger's disputes: forecasts, collateral, alerts. Signs nothing.
     Monitor(Monitor),
+    /// Shows a ledger's disputes, clocks, bonds and log in this terminal, live.
+    Tui(Tui),
     /// Money of an account.
     Account(AccountCommand),
     /// Keys.

@@ -95,6 +95,7 @@ fn main() -> ExitCode {
         Command::Request(request) => commands::services::request::run(&request, json),
         Command::Receipt(receipt) => commands::services::receipt::run(&receipt, json),
         Command::Monitor(monitor) => commands::services::monitor::run(&monitor, json),
+        Command::Tui(tui) => commands::services::tui::run(&tui),
         Command::Account(account) => commands::services::account::run(&account, json),
         Command::Key(key) => commands::services::key::run(&key, json),
         Command::Config(config) => commands::configuration::run(&config, &configuration, json),

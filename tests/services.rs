@@ -342,3 +342,73 @@ fn a_lie_that_nobody_challenges_alarms_the_monitor_and_its_place_can_be_looked_u
         assert!(error.contains("the server lies") || error.contains("expected"), "{error}");
     }
 }
+
+/// Times, and what depends on how fast a machine is, out of a text.
+fn timeless(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut words = String::new();
+        let mut digits = String::new();
+        for letter in line.chars().chain(['\n']) {
+            if letter.is_ascii_digit() {
+                digits.push(letter);
+                continue;
+            }
+            words.push_str(if digits.len() == 13 { "TIME" } else { &digits });
+            digits.clear();
+            words.push(letter);
+        }
+        lines.push(words.trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn what_people_read_reads_as_it_did_and_what_programs_read_has_a_version() {
+    let town = Town::new();
+    let model = models().join("digits-transformer.onnx").display().to_string();
+    let input = models().join("samples/digit-3.npy").display().to_string();
+    let at = ["--ledger", &town.url];
+    let run = |words: &[&str]| {
+        let (text, code) = town.run(&[words, &at[..]].concat());
+        assert_eq!(code, 0, "{words:?}: {text}");
+        text
+    };
+    let asked = run(&["request", &model, "--input", &input, "--dev", "client"]);
+    // Who of the two claims first is chance, and with it every id: the lines are told, not the ids.
+    let begins = ["job ", "claimed ", "challenged ", "answered ", "fallen ", "final claim "];
+    for begin in begins {
+        assert!(asked.lines().any(|line| line.starts_with(begin)), "{begin}: {asked}");
+    }
+    assert!(asked.lines().any(|line| line.starts_with("output root   0x")), "{asked}");
+    let account = town.account("client");
+    let shapes: Vec<(&str, Vec<&str>)> = vec![
+        ("status", vec!["ledger", "status"]),
+        ("jobs", vec!["ledger", "list", "jobs"]),
+        ("claims", vec!["ledger", "list", "claims"]),
+        ("challenges", vec!["ledger", "list", "challenges"]),
+        ("account", vec!["account", "show", &account]),
+    ];
+    for (name, words) in shapes {
+        let text = run(&words);
+        if ["jobs", "account"].contains(&name) {
+            // Ids of jobs, and the client's money, depend on nothing that chance decides.
+            let text = text.lines().filter(|line| !line.contains("at height"));
+            insta::assert_snapshot!(name, timeless(&text.collect::<Vec<_>>().join("\n")));
+        } else {
+            let fields: Vec<&str> =
+                text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+            assert!(fields.len() > 2, "{text}");
+        }
+        let text = run(&[&["--json"], &words[..]].concat());
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["schema"], 1, "{words:?}: {text}");
+    }
+    let (text, code) = town.run(&["--json", "ledger", "status", "--ledger", "http://127.0.0.1:9"]);
+    assert_eq!(code, 2);
+    let document: Value = serde_json::from_str(text.split("\nerror:").next().unwrap()).unwrap();
+    assert_eq!(
+        (document["schema"].as_u64(), &document["error"]["kind"]),
+        (Some(1), &"system".into())
+    );
+}

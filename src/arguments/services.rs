@@ -267,6 +267,15 @@ pub(crate) struct Monitor {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Tui {
+    /// Draw once, as text of this many columns and lines, and end.
+    #[arg(long, value_name = "COLUMNSxLINES")]
+    pub(crate) once: Option<String>,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReceiptCommand {
     #[command(subcommand)]
     pub(crate) action: ReceiptAction,

@@ -172,14 +172,72 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
     match document["items"].as_array() {
         None => tell(&document),
         Some(items) => {
-            for item in items {
-                tell(item);
-                println!();
-            }
+            list(path, items, document["now_ms"].as_u64().unwrap_or(0));
             println!("{} of them at height {}", items.len(), document["height"]);
         }
     }
     Ok(false)
+}
+
+/// A list as a table; the first column is whole, to be named in other commands.
+fn list(path: &str, items: &[Value], now_ms: u64) {
+    let text = |item: &Value, field: &str| item[field].as_str().unwrap_or("").to_owned();
+    let short = |item: &Value, field: &str| text(item, field).chars().take(10).collect::<String>();
+    let ether = |item: &Value, field: &str| {
+        text(item, field).parse().map_or_else(|_| String::new(), print::ether)
+    };
+    let count = |item: &Value, field: &str| item[field].as_array().map_or(0, Vec::len).to_string();
+    let left = |item: &Value, field: &str| match item[field].as_u64() {
+        Some(at_ms) if at_ms > now_ms => format!("{} s", (at_ms - now_ms) / 1_000),
+        Some(_) => "over".to_owned(),
+        None => String::new(),
+    };
+    let kind = path.trim_start_matches("/v1/").split('?').next().unwrap_or("");
+    let rows = |row: &dyn Fn(&Value) -> Vec<String>| items.iter().map(row).collect::<Vec<_>>();
+    let (header, rows) = match kind {
+        "jobs" => (
+            ["job", "status", "poster", "fee", "stake", "claims"],
+            rows(&|item| {
+                vec![
+                    text(item, "job"),
+                    text(item, "status"),
+                    short(item, "poster"),
+                    ether(item, "fee_wei"),
+                    ether(item, "stake_wei"),
+                    count(item, "claims"),
+                ]
+            }),
+        ),
+        "claims" => (
+            ["claim", "status", "executor", "job", "challenges", "window"],
+            rows(&|item| {
+                vec![
+                    text(item, "claim"),
+                    text(item, "status"),
+                    short(item, "executor"),
+                    short(item, "job"),
+                    count(item, "challenges"),
+                    left(item, "window_end_ms"),
+                ]
+            }),
+        ),
+        _ => (
+            ["challenge", "status", "challenger", "claim", "to move", "left"],
+            rows(&|item| {
+                vec![
+                    text(item, "challenge"),
+                    text(item, "status"),
+                    short(item, "challenger"),
+                    short(item, "claim"),
+                    text(item, "turn"),
+                    left(item, "deadline_ms"),
+                ]
+            }),
+        ),
+    };
+    if !rows.is_empty() {
+        print::table(&header, rows);
+    }
 }
 
 fn tell(object: &Value) {

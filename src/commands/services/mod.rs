@@ -10,6 +10,7 @@ pub(crate) mod ledger;
 pub(crate) mod monitor;
 pub(crate) mod receipt;
 pub(crate) mod request;
+pub(crate) mod tui;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
