@@ -392,4 +392,6 @@ pub(crate) enum DocumentsAction {
     },
     /// Prints the reference of all commands (docs/reference.md).
     Reference,
+    /// Prints every metric of every service, with its kind and what it tells.
+    Metrics,
 }

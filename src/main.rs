@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         Command::Account(account) => commands::services::account::run(&account, json),
         Command::Key(key) => commands::services::key::run(&key, json),
         Command::Config(config) => commands::configuration::run(&config, &configuration, json),
-        Command::Documents(documents) => commands::documents::run(&documents),
+        Command::Documents(documents) => commands::documents::run(&documents, json),
         Command::Sim(sim) => commands::sim::run(&sim, json),
     };
     match outcome {

@@ -181,6 +181,62 @@ fn inspect_has_the_promised_keys() {
     assert!(layers.iter().all(|layer| layer["state_bytes"].is_number()));
 }
 
+/// Text without what depends on the machine's speed or on where files are.
+fn steady(text: &str, folder: &Path) -> String {
+    let here = folder.display().to_string();
+    let models = models().display().to_string();
+    let text = text.replace(&here, "FOLDER").replace(&models, "MODELS");
+    let words = |line: &str| {
+        let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        for place in 1..words.len() {
+            let is_unit = ["ms", "ms,", "s", "s,", "MB", "cores"].contains(&words[place].as_str());
+            if is_unit && words[place - 1].parse::<f64>().is_ok() {
+                words[place - 1] = "N".to_owned();
+            }
+        }
+        words.join(" ")
+    };
+    text.lines().map(|line| words(line).trim_end().to_owned() + "\n").collect()
+}
+
+#[test]
+fn what_every_command_prints_for_people_reads_as_it_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let (model, sample) = (model("digits-transformer"), sample(3));
+    let verdict = folder.path().join("verdict.json").display().to_string();
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("simulation/scenarios");
+    let scenario = scenarios.join("copycat-claim.toml").display().to_string();
+    let commands: Vec<(&str, Vec<&str>)> = vec![
+        ("inspect", vec!["inspect", &model]),
+        ("run", vec!["run", &model, "--input", &sample, "--out", path, "--lie", "1:3:0:+1"]),
+        ("verify", vec!["verify", path]),
+        ("dispute", vec!["dispute", path, "--verdict", &verdict]),
+        ("replay", vec!["replay", &verdict]),
+        ("preflight", vec!["preflight", &model, "--path", "portable", "--threads", "1"]),
+        ("key", vec!["key", "show", "--dev", "bank"]),
+        ("sim_strategies", vec!["sim", "strategies"]),
+        ("sim_run", vec!["sim", "run", &scenario]),
+        ("config_example", vec!["config", "example"]),
+        ("metrics", vec!["documents", "metrics"]),
+    ];
+    for (name, words) in commands {
+        let output = Command::new(env!("CARGO_BIN_EXE_rebut"))
+            .args(&words)
+            .env_remove("REBUT_CONFIG")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.is_empty(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        insta::assert_snapshot!(format!("text_{name}"), steady(&text, folder.path()));
+        // What programs read has a version, whatever the command.
+        if !["config_example", "preflight"].contains(&name) {
+            let (document, _) = json(&words);
+            assert_eq!(document["schema"], 1, "{name}: {document}");
+        }
+    }
+}
+
 #[test]
 fn help_and_the_story_read_as_they_did() {
     let help = String::from_utf8(rebut(&["--help"]).stdout).unwrap();

@@ -108,3 +108,41 @@ fn a_ledger_that_came_back_with_less_than_it_had_is_not_believed() {
         assert!(said.contains("it lost a part of its log"), "{said}");
     }
 }
+
+#[test]
+fn an_executor_that_keeps_one_run_in_memory_answers_for_all_its_claims() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = services::ledger(place);
+    let serve = ["executor", "serve", "--no-preflight", "--runs-max", "1"];
+    let (_executor, _) = services::daemon(place, &url, &serve, "honest");
+    let mut clients: Vec<std::process::Child> = (1..=3)
+        .map(|digit| {
+            let model = services::models().join("digits-transformer.onnx");
+            let input = services::models().join(format!("samples/digit-{digit}.npy"));
+            services::rebut()
+                .args(["request", model.to_str().unwrap(), "--input", input.to_str().unwrap()])
+                .args(["--ledger", &url, "--dev", &format!("client-{digit}")])
+                .current_dir(place)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let claims = || {
+        let (view, _) = services::view_of(&url);
+        let claims = view.settlement.claims();
+        claims.map(|(_, claim)| (claim.reveals, claim.status.clone())).collect::<Vec<_>>()
+    };
+    eventually("three claims", || claims().len() == 3);
+    // It computes wrong, so it asks about claims that are true.
+    let challenger = ["challenger", "run", "--lie", "1:3:0:+400000"];
+    let (_challenger, _) = services::daemon(place, &url, &challenger, "rehearsal");
+    eventually("an answer for each", || claims().iter().all(|(reveals, _)| *reveals >= 3));
+    let fell = |status: &ClaimStatus| matches!(status, ClaimStatus::Fallen { .. });
+    assert!(!claims().iter().any(|(_, status)| fell(status)));
+    for client in &mut clients {
+        client.kill().unwrap();
+        client.wait().unwrap();
+    }
+}

@@ -15,7 +15,9 @@ use protocol::hash::Digest;
 use protocol::settlement::{ClaimStatus, FallReason, JobStatus};
 use protocol::transaction::Action;
 use serde_json::Value;
-use services::{Town, get, http, listening, lying_server, models, rebut, report};
+use services::{
+    Town, daemon, get, gray, http, infer, ledger, lying_server, models, rebut, report, token,
+};
 
 #[test]
 fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_output() {
@@ -174,24 +176,14 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
 fn who_holds_the_token_gets_output_and_claim_at_once_and_anybody_can_look_into_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
-    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", "127.0.0.1:0"];
-    let (_ledger, url) = listening(place, &serve);
-    let models = models().display().to_string();
-    let at = ["--ledger", &url, "--models", &models, "--listen", "127.0.0.1:0", "--dev"];
-    let serve = ["executor", "serve", "--no-preflight"];
-    let (_executor, office) = listening(place, &[&serve[..], &at[..], &["honest"]].concat());
-    let asked = r#"{"model": "digits-cnn", "inputs": {"image": IMAGE}}"#;
-    let row = format!("[{}]", ["0.5"; 8].join(","));
-    let image = format!("[[[{}]]]", vec![row; 8].join(","));
-    let asked = asked.replace("IMAGE", &image);
-    let post = |token: &str, body: &str| {
-        let head = format!("POST /v1/infer HTTP/1.1\r\nauthorization: Bearer {token}\r\n");
-        http(&office, &head, body)
-    };
+    let (_ledger, url) = ledger(place);
+    let (_executor, office) =
+        daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    let asked = gray();
+    let post = |token: &str, body: &str| http(&office, &infer(token), body);
     assert_eq!(post("0x00", &asked).0, 401);
-    let account = std::fs::read_dir(place.join("executor-data")).unwrap().next().unwrap().unwrap();
-    let token = std::fs::read_to_string(account.path().join("api-token")).unwrap();
-    let token = token.trim();
+    let token = token(place);
+    let token = token.as_str();
     for (body, status, word) in [
         ("{", 400, "EOF"),
         (r#"{"model": "digits-cnn", "inputs": {}, "more": 1}"#, 400, "more"),
@@ -227,19 +219,14 @@ fn every_metric_that_a_service_has_is_there_from_the_start_and_described() {
     use ledger::metrics::{Kind, METRICS, Of};
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
-    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", "127.0.0.1:0"];
-    let (_ledger, url) = listening(place, &serve);
-    let models = models().display().to_string();
-    let at = ["--ledger", &url, "--models", &models, "--listen", "127.0.0.1:0", "--dev"];
-    let executor = ["executor", "serve", "--no-preflight"];
-    let (_executor, executor) = listening(place, &[&executor[..], &at[..], &["honest"]].concat());
-    let challenger = ["challenger", "run"];
-    let (_challenger, challenger) =
-        listening(place, &[&challenger[..], &at[..], &["challenger"]].concat());
+    let (_ledger, url) = ledger(place);
+    let (_executor, executor) =
+        daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    let (_challenger, challenger) = daemon(place, &url, &["challenger", "run"], "challenger");
     for (at, services) in [
-        (&url, vec![Of::Ledger]),
-        (&executor, vec![Of::Daemons, Of::Executor]),
-        (&challenger, vec![Of::Daemons, Of::Challenger]),
+        (&url, vec![Of::All, Of::Ledger]),
+        (&executor, vec![Of::All, Of::Daemons, Of::Executor]),
+        (&challenger, vec![Of::All, Of::Daemons, Of::Challenger]),
     ] {
         let (status, text) = get(at, "/metrics");
         assert_eq!(status, 200);
@@ -294,20 +281,12 @@ fn dashboards_and_alerts_name_only_metrics_that_exist_and_every_metric_is_on_the
 fn a_lie_that_nobody_challenges_alarms_the_monitor_and_its_place_can_be_looked_up() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
-    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", "127.0.0.1:0"];
-    let (_ledger, url) = listening(place, &serve);
+    let (_ledger, url) = ledger(place);
     let models = models().display().to_string();
-    let lie = ["executor", "serve", "--no-preflight", "--lie", "1:3:0:+400000"];
     let at = ["--ledger", &url, "--models", &models];
-    let here = ["--listen", "127.0.0.1:0", "--dev", "liar"];
-    let (_liar, office) = listening(place, &[&lie[..], &at[..], &here[..]].concat());
-    let account = std::fs::read_dir(place.join("executor-data")).unwrap().next().unwrap().unwrap();
-    let token = std::fs::read_to_string(account.path().join("api-token")).unwrap();
-    let row = format!("[{}]", ["0.5"; 8].join(","));
-    let image = format!("[[[{}]]]", vec![row; 8].join(","));
-    let body = format!(r#"{{"model": "digits-cnn", "inputs": {{"image": {image}}}}}"#);
-    let head = format!("POST /v1/infer HTTP/1.1\r\nauthorization: Bearer {}\r\n", token.trim());
-    let (status, text) = http(&office, &head, &body);
+    let lie = ["executor", "serve", "--no-preflight", "--lie", "1:3:0:+400000"];
+    let (_liar, office) = daemon(place, &url, &lie, "liar");
+    let (status, text) = http(&office, &infer(&token(place)), &gray());
     assert_eq!(status, 200, "{text}");
     let answer: Value = serde_json::from_str(&text).unwrap();
     let claim = answer["claim"].as_str().unwrap();
@@ -327,6 +306,22 @@ fn a_lie_that_nobody_challenges_alarms_the_monitor_and_its_place_can_be_looked_u
         "monitor",
         text.replace(claim, "CLAIM").replace(&text[left - 1..left], "N")
     );
+    // Here nothing is left to chance: the same keys post and claim the same.
+    for (name, words) in [
+        ("status", vec!["ledger", "status"]),
+        ("claims", vec!["ledger", "list", "claims"]),
+        ("challenges", vec!["ledger", "list", "challenges"]),
+        ("explain", vec!["challenger", "explain", claim]),
+    ] {
+        let (text, code, error) = run(&[&words[..], &["--ledger", &url]].concat());
+        assert_eq!(code, 0, "{error}");
+        let kept = text.lines().map(|line| match line.trim_end().rsplit_once("  ") {
+            Some((row, left)) if left.ends_with(" s") || left == "over" => row.trim_end(),
+            _ => line,
+        });
+        let text = kept.collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(format!("liar_{name}"), timeless(&text));
+    }
     let explain = [&["challenger", "explain", claim], &at[..]].concat();
     let (text, code, _) = run(&[&explain[..], &["--executor", &office]].concat());
     assert_eq!(code, 0, "{text}");

@@ -81,6 +81,7 @@ pub struct Desk {
     pub(crate) news: Arc<Notify>,
     /// How the daemon is.
     pub health: Arc<Health>,
+    bail_out: bool,
     waiting: Mutex<HashMap<Digest, oneshot::Sender<Answer>>>,
     /// Runs at hand, by trace root, for those who look into a claim.
     runs: Mutex<HashMap<Digest, Arc<Run>>>,
@@ -113,9 +114,10 @@ impl Desk {
         shelf: Shelf,
         inputs: Inputs,
         news: Arc<Notify>,
+        bail_out: bool,
     ) -> Self {
         let (waiting, runs, health) = (Mutex::default(), Mutex::default(), Arc::default());
-        Self { ledger, signer, engine, shelf, inputs, news, health, waiting, runs }
+        Self { ledger, signer, engine, shelf, inputs, news, health, bail_out, waiting, runs }
     }
 
     /// A model by name, or by root.
@@ -143,9 +145,12 @@ impl Desk {
             let reason = format!("{WAITING_MAX} requests wait already");
             return Err(AskError::Busy { reason });
         }
-        if !self.health.may_stake() {
-            let reason = "its self-test failed".to_owned();
-            return Err(AskError::Busy { reason });
+        if self.bail_out || !self.health.may_stake() {
+            let reason = match self.bail_out {
+                true => "it was started with --bail-out",
+                false => "its self-test failed",
+            };
+            return Err(AskError::Busy { reason: reason.to_owned() });
         }
         let input_root = Runner::honest(&self.engine, model).input_state(&inputs)?.root();
         let named: BTreeMap<String, Tensor> = inputs.into_iter().collect();
@@ -186,6 +191,15 @@ impl Desk {
             }
         }
         let terms = own_terms(view.settlement.parameters(), model.root(), input_root);
+        let free_wei = view.settlement.money().free_wei(&self.signer.key().address());
+        if free_wei < terms.stake_wei {
+            let reason = format!(
+                "its account has {free_wei} wei free and a claim takes {}; deposit more, or wait for \
+                 claims to become final",
+                terms.stake_wei
+            );
+            return Err(AskError::Busy { reason });
+        }
         let receipt = self.signer.perform(&Action::PostJob { terms }).await?;
         let posted = receipt.events.iter().find_map(|event| match event {
             Event::JobPosted { job } => Some(*job),

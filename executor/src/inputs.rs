@@ -1,10 +1,12 @@
 //! Inputs of the jobs that were taken, on this machine's disk: what a defence needs when this process
 //! and the poster are gone.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use protocol::hash::Digest;
+use protocol::hash::{Digest, parse_digest};
 
 /// A folder of inputs, by their roots, within a budget.
 #[derive(Clone, Debug)]
@@ -84,6 +86,23 @@ impl Inputs {
         })
     }
 
+    /// Removes inputs that are not needed and older than `age`; says how many.
+    pub(crate) fn sweep(&self, needed: &HashSet<Digest>, age: Duration) -> usize {
+        let mut swept = 0;
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let root = path.file_stem().and_then(|stem| parse_digest(&stem.to_string_lossy()));
+            let old = entry
+                .metadata()
+                .and_then(|found| found.modified())
+                .is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= age));
+            if old && root.is_some_and(|root| !needed.contains(&root)) {
+                swept += usize::from(std::fs::remove_file(path).is_ok());
+            }
+        }
+        swept
+    }
+
     pub(crate) fn remove(&self, root: &Digest) {
         if let Err(error) = std::fs::remove_file(self.file(root)) {
             tracing::debug!(event = "executor.input_stays", %root, %error);
@@ -108,6 +127,12 @@ mod tests {
         inputs.keep(&other, b"sixsix").unwrap();
         assert_eq!(inputs.read(&other).unwrap(), b"sixsix");
         assert_eq!(inputs.read(&one), None);
+        // What a job still needs stays, and so does what is new.
+        inputs.keep(&one, b"six").unwrap();
+        let needed = HashSet::from([other]);
+        assert_eq!(inputs.sweep(&needed, Duration::from_secs(60)), 0);
+        assert_eq!(inputs.sweep(&needed, Duration::ZERO), 1);
+        assert_eq!((inputs.read(&one), inputs.used()), (None, 6));
     }
 
     #[test]

@@ -16,4 +16,4 @@ pub mod service;
 
 pub use answer::{AnswerError, Defender};
 pub use core::{ExecutorCore, claim_terms};
-pub use preflight::{PreflightError, preflight};
+pub use preflight::{PreflightError, Rehearsal, preflight};

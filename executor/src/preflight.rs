@@ -1,5 +1,7 @@
 //! The check before the first stake: does this machine compute what the law says?
 
+use std::time::{Duration, Instant};
+
 use inference::engine::by_law;
 use inference::{Conduct, Engine, Model, RunError, Runner, Tensor};
 use protocol::graph::{Node, Operand, Operator};
@@ -36,6 +38,22 @@ pub enum PreflightError {
     },
 }
 
+/// How long a model's disputes take this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// A run with its commitments: what a restart costs before the first answer.
+    pub run: Duration,
+    /// The inside of the longest layer: what an answer may cost.
+    pub answer: Duration,
+}
+
+impl Rehearsal {
+    /// Whether an answer is ready in `clock_ms`, a restart included.
+    pub fn fits(&self, clock_ms: u64) -> bool {
+        (self.run + self.answer).as_millis() <= u128::from(clock_ms)
+    }
+}
+
 /// Elements of each operator that are compared.
 const ELEMENTS_MAX: u64 = 64;
 
@@ -48,7 +66,7 @@ pub fn preflight(
     engine: &Engine,
     model: &Model,
     conduct: &dyn Conduct,
-) -> Result<(), PreflightError> {
+) -> Result<Rehearsal, PreflightError> {
     float_unit()?;
     let runner = Runner { engine, model, conduct };
     let inputs = model
@@ -60,12 +78,16 @@ pub fn preflight(
         .collect();
     let input = inference::State::new(inputs)
         .ok_or_else(|| RunError::NotInModel { what: "input".to_owned() })?;
+    let begun = Instant::now();
     let trace = Runner::honest(engine, model).run(input)?;
+    let mut rehearsal = Rehearsal { run: begun.elapsed(), answer: Duration::ZERO };
     for layer in 0..model.header().layer_count {
         let Some(before) = trace.state(layer) else {
             continue;
         };
+        let begun = Instant::now();
         let honest = Runner::honest(engine, model).subtrace(layer, before)?;
+        rehearsal.answer = rehearsal.answer.max(begun.elapsed());
         let Some(definition) = model.layer(layer) else {
             continue;
         };
@@ -75,7 +97,7 @@ pub fn preflight(
             compare(&runner, operator, &operands)?;
         }
     }
-    Ok(())
+    Ok(rehearsal)
 }
 
 fn compare(runner: &Runner<'_>, operator: u32, operands: &[&Tensor]) -> Result<(), PreflightError> {
@@ -158,5 +180,19 @@ fn float_unit() -> Result<(), PreflightError> {
     match by_law(&node, &[&a, &b]) {
         Ok(product) if product.as_f32().first() == Some(&(3.0e-7f32 * 3.1e-6)) => Ok(()),
         _ => Err(PreflightError::FloatUnit { what: "a product differs from integer arithmetic" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_fits_a_clock_in_which_it_runs_again_and_answers() {
+        let rehearsal =
+            Rehearsal { run: Duration::from_millis(700), answer: Duration::from_millis(300) };
+        for (clock_ms, fits) in [(1_000, true), (999, false), (0, false), (u64::MAX, true)] {
+            assert_eq!(rehearsal.fits(clock_ms), fits);
+        }
     }
 }

@@ -4,10 +4,10 @@
 //! after a restart the same runs are made again, and the core goes on where the ledger stands. No move
 //! can be made twice with another content, because every answer follows from the committed run.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use inference::published::state_bytes;
 use inference::worker::{Task, Worker};
@@ -43,6 +43,9 @@ impl Default for Settings {
         Self { idle, bail_out: false, runs_max: 64, disk_budget_bytes: 8 << 30 }
     }
 }
+
+/// Inputs that nobody needs are looked for this often, and must be this old.
+const SWEEP: Duration = Duration::from_secs(600);
 
 /// How far the daemon is with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,7 @@ pub struct Service {
     order: VecDeque<Digest>,
     /// Runs whose outputs are not published yet.
     unclaimed: Vec<(Digest, Arc<Run>)>,
+    swept: Instant,
 }
 
 impl Service {
@@ -102,7 +106,8 @@ impl Service {
         let address = key.address();
         let signer = Arc::new(Signer::new(Arc::clone(&ledger) as Arc<_>, key));
         let agent = Agent::signing(ExecutorCore::new(address), Arc::clone(&signer));
-        let desk = Arc::new(Desk::new(ledger, signer, engine, shelf, inputs, news));
+        let desk =
+            Arc::new(Desk::new(ledger, signer, engine, shelf, inputs, news, settings.bail_out));
         Self {
             desk,
             worker,
@@ -114,6 +119,7 @@ impl Service {
             runs: HashMap::new(),
             order: VecDeque::new(),
             unclaimed: Vec::new(),
+            swept: Instant::now(),
         }
     }
 
@@ -155,6 +161,7 @@ impl Service {
         }
         self.agent.step_told("executor").await?;
         self.answer(&view);
+        self.sweep(&view);
         self.shrink(&view);
         self.tell(&view).await?;
         Ok(view)
@@ -283,6 +290,27 @@ impl Service {
             }
             self.let_go(&id, &trace_root);
             self.jobs.insert(id, Progress::Kept { trace_root });
+        }
+    }
+
+    /// Removes inputs that no job needs any more, such as those of a process that was killed before it
+    /// could.
+    fn sweep(&mut self, view: &View) {
+        if self.swept.elapsed() < SWEEP {
+            return;
+        }
+        self.swept = Instant::now();
+        let settlement = &view.settlement;
+        let open = |job: &&Job| job.status == JobStatus::Open || self.stands(view, job);
+        let needed: HashSet<Digest> = settlement
+            .jobs()
+            .map(|(_, job)| job)
+            .filter(open)
+            .map(|job| job.terms.input_root)
+            .collect();
+        let swept = self.desk.inputs.sweep(&needed, SWEEP);
+        if swept > 0 {
+            tracing::info!(event = "executor.inputs_swept", swept);
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Of {
     Monitor,
     /// Executor, challenger and monitor.
     Daemons,
+    /// All of them.
+    All,
 }
 
 /// A metric: whose, name, kind, what it tells. Money is in wei.
@@ -34,6 +36,7 @@ use Kind::{Counter, Gauge, Histogram};
 
 /// All of them.
 pub const METRICS: &[Metric] = &[
+    (Of::All, "rebut_build_info", Gauge, "1, with the version as a label"),
     (Of::Ledger, "rebut_ledger_accepted_total", Counter, "Accepted transactions"),
     (Of::Ledger, "rebut_ledger_rejected_total", Counter, "Rejected transactions"),
     (Of::Ledger, "rebut_ledger_height", Gauge, "Accepted transactions since the ledger began"),
@@ -129,8 +132,12 @@ pub const METRICS: &[Metric] = &[
 ];
 
 /// Describes a service's metrics to the installed recorder, and sets them to zero.
-pub fn describe(services: &[Of]) {
+pub fn describe(services: &[Of], version: &'static str) {
+    metrics::gauge!("rebut_build_info", "version" => version).set(1.0);
     for (of, name, kind, help) in METRICS {
+        if *of == Of::All {
+            metrics::describe_gauge!(*name, *help);
+        }
         if !services.contains(of) {
             continue;
         }

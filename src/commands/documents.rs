@@ -4,11 +4,14 @@ use std::io::Write as _;
 use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
+use ledger::metrics::METRICS;
+use serde_json::json;
 
 use crate::arguments::{Arguments, DocumentsAction, DocumentsCommand};
 use crate::error::{CommandError, system};
+use crate::print;
 
-pub(crate) fn run(command: &DocumentsCommand) -> Result<bool, CommandError> {
+pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<bool, CommandError> {
     match &command.action {
         DocumentsAction::Completions { shell } => {
             let mut text = Vec::new();
@@ -17,6 +20,22 @@ pub(crate) fn run(command: &DocumentsCommand) -> Result<bool, CommandError> {
         }
         DocumentsAction::Man { folder } => man(folder)?,
         DocumentsAction::Reference => print!("{}", reference()),
+        DocumentsAction::Metrics => {
+            if as_json {
+                let all: Vec<_> = METRICS
+                    .iter()
+                    .map(|(of, name, kind, help)| {
+                        let (of, kind) = (format!("{of:?}"), format!("{kind:?}"));
+                        json!({ "services": of, "name": name, "kind": kind, "help": help })
+                    })
+                    .collect();
+                print::json(&json!({ "metrics": all }))?;
+                return Ok(false);
+            }
+            for (of, name, kind, help) in METRICS {
+                println!("{name:<40} {:<10} {:<11} {help}", format!("{kind:?}"), format!("{of:?}"));
+            }
+        }
     }
     Ok(false)
 }

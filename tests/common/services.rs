@@ -170,17 +170,22 @@ impl Town {
     }
 
     pub fn view(&self) -> (View, Vec<Action>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let ledger = HttpLedger::connect(&self.url, None).await.unwrap();
-            let view = ledger.view().await.unwrap();
-            let entries = ledger.entries().await.unwrap();
-            let decode = |bytes: &[u8]| {
-                SignedTransaction::from_canonical(bytes).unwrap().decode_action().unwrap()
-            };
-            (view, entries.iter().map(|entry| decode(&entry.transaction)).collect())
-        })
+        view_of(&self.url)
     }
+}
+
+/// A ledger's state, and the actions that led to it.
+pub fn view_of(url: &str) -> (View, Vec<Action>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let ledger = HttpLedger::connect(url, None).await.unwrap();
+        let view = ledger.view().await.unwrap();
+        let entries = ledger.entries().await.unwrap();
+        let decode = |bytes: &[u8]| {
+            SignedTransaction::from_canonical(bytes).unwrap().decode_action().unwrap()
+        };
+        (view, entries.iter().map(|entry| decode(&entry.transaction)).collect())
+    })
 }
 
 pub fn report(mut child: Child) -> Value {
@@ -243,4 +248,35 @@ pub fn lying_server(text: String) -> String {
         }
     });
     at
+}
+
+/// A ledger to try things, on a port of its own.
+pub fn ledger(folder: &Path) -> (Process, String) {
+    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", "127.0.0.1:0"];
+    listening(folder, &serve)
+}
+
+/// A daemon at a ledger, with a listener and a well-known account.
+pub fn daemon(folder: &Path, url: &str, words: &[&str], account: &str) -> (Process, String) {
+    let models = models().display().to_string();
+    let at = ["--ledger", url, "--models", &models, "--listen", "127.0.0.1:0", "--dev", account];
+    listening(folder, &[words, &at[..]].concat())
+}
+
+/// The token of the only executor in a folder.
+pub fn token(folder: &Path) -> String {
+    let account = std::fs::read_dir(folder.join("executor-data")).unwrap().next().unwrap().unwrap();
+    std::fs::read_to_string(account.path().join("api-token")).unwrap().trim().to_owned()
+}
+
+/// Head of a request to infer.
+pub fn infer(token: &str) -> String {
+    format!("POST /v1/infer HTTP/1.1\r\nauthorization: Bearer {token}\r\n")
+}
+
+/// A gray image for digits-cnn, as a request to infer.
+pub fn gray() -> String {
+    let row = format!("[{}]", ["0.5"; 8].join(","));
+    let image = format!("[[[{}]]]", vec![row; 8].join(","));
+    format!(r#"{{"model": "digits-cnn", "inputs": {{"image": {image}}}}}"#)
 }

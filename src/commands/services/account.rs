@@ -1,7 +1,7 @@
 //! `rebut account`: money of an account.
 
 use ::ledger::Ledger as _;
-use protocol::settlement::ClaimStatus;
+use ::ledger::exposure::{Exposure, Paid};
 use protocol::transaction::{Action, Address, Key};
 use serde_json::json;
 
@@ -50,27 +50,31 @@ async fn done(
 async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), CommandError> {
     let ledger = super::connect(at).await?;
     let view = ledger.view().await?;
-    let settlement = &view.settlement;
-    let free_wei = settlement.money().free_wei(&account);
-    let stakes_wei: u128 = settlement
-        .claims()
-        .filter(|(_, claim)| claim.executor == account && claim.status == ClaimStatus::Standing)
-        .map(|(_, claim)| claim.stake_wei)
-        .sum();
-    let bonds_wei: u128 = settlement
-        .challenges()
-        .filter(|(_, challenge)| challenge.challenger == account && challenge.is_open())
-        .map(|(_, challenge)| challenge.bond_wei + challenge.fees_wei)
-        .sum();
+    let exposure = Exposure::of(&view, &account);
+    let mut paid = Paid::default();
+    paid.see(&ledger.events_after(0, usize::MAX).await?, &account);
+    let gained_wei = paid.profit_wei(&exposure);
     if as_json {
+        let wei = |amount: u128| amount.to_string();
         return print::json(&json!({
-            "account": account.to_string(), "free_wei": free_wei.to_string(),
-            "stakes_wei": stakes_wei.to_string(), "bonds_wei": bonds_wei.to_string(),
-            "nonce": settlement.nonce(&account), "height": view.height,
+            "account": account.to_string(), "free_wei": wei(exposure.free_wei),
+            "stakes_wei": wei(exposure.stakes_wei), "bonds_wei": wei(exposure.bonds_wei),
+            "fees_wei": wei(exposure.fees_wei), "needed_wei": wei(exposure.needed_wei),
+            "gained_wei": gained_wei.to_string(), "claims": exposure.claims,
+            "disputes": exposure.disputes, "challenges": exposure.challenges,
+            "to_move": exposure.to_move, "deadline_ms": exposure.deadline_ms,
+            "nonce": view.settlement.nonce(&account), "height": view.height,
         }));
     }
-    println!("free          {}", print::ether(free_wei as i128));
-    println!("in stakes     {}", print::ether(stakes_wei as i128));
-    println!("in bonds      {}", print::ether(bonds_wei as i128));
+    println!("free          {}", print::ether(exposure.free_wei as i128));
+    println!("in stakes     {}", print::ether(exposure.stakes_wei as i128));
+    println!("in bonds      {}", print::ether(exposure.bonds_wei as i128));
+    println!("in fees       {}", print::ether(exposure.fees_wei as i128));
+    println!("still needed  {}", print::ether(exposure.needed_wei as i128));
+    println!("gained        {}", print::ether(gained_wei));
+    println!(
+        "open          {} claims, {} challenges of them, {} challenges of others, {} moves due",
+        exposure.claims, exposure.disputes, exposure.challenges, exposure.to_move
+    );
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(crate) fn metrics(services: &[Of]) -> Result<Render, CommandError> {
     let fail = |error: &dyn std::fmt::Display| system("the metrics", error);
     let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).map_err(|error| fail(&error))?;
     let handle = builder.install_recorder().map_err(|error| fail(&error))?;
-    describe(services);
+    describe(services, env!("CARGO_PKG_VERSION"));
     let kept = handle.clone();
     // Samples wait in memory for the next reading; nobody may ever read.
     std::thread::Builder::new()
@@ -98,7 +98,7 @@ pub(crate) fn self_tests(
                     Duration::from_secs(60).saturating_mul(minutes.try_into().unwrap_or(u32::MAX)),
                 );
                 match executor::preflight(&engine, &model, &Honest) {
-                    Ok(()) => tracing::debug!(event = "self_test.passed"),
+                    Ok(_) => tracing::debug!(event = "self_test.passed"),
                     Err(error) => {
                         tracing::error!(event = "self_test.failed", %error,
                             "nothing more is staked from this machine; move its key to another");

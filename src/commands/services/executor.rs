@@ -9,7 +9,7 @@ use ::executor::embeddings::Encoder;
 use ::executor::http::{Office, routes};
 use ::executor::service::{Service, Settings};
 use inference::worker::Worker;
-use inference::{Honest, Shelf};
+use inference::{Engine, Honest, Shelf};
 use ledger::metrics::Of;
 use protocol::hash::{Digest, keccak, to_hex};
 use tokio::sync::Notify;
@@ -28,14 +28,10 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
     let render = daemon::metrics(&[Of::Daemons, Of::Executor])?;
-    if !arguments.no_preflight {
-        for (name, _) in shelf.names() {
-            if let Some(model) = shelf.named(&name) {
-                ::executor::preflight(&engine, model, &Honest)?;
-                tracing::info!(event = "executor.preflight_passed", %name);
-            }
-        }
-    }
+    let rehearsals = match arguments.no_preflight {
+        true => Vec::new(),
+        false => rehearse(&engine, &shelf)?,
+    };
     let settings = Settings {
         bail_out: arguments.bail_out,
         runs_max: arguments.runs_max,
@@ -44,6 +40,20 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
     };
     super::runtime()?.block_on(async {
         let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
+        let clock_ms = ledger.genesis().parameters.executor_clock_ms;
+        for (name, rehearsal) in rehearsals {
+            if !rehearsal.fits(clock_ms) {
+                let (needs, clock) = (rehearsal.run + rehearsal.answer, clock_ms / 1_000);
+                return Err(CommandError::Argument {
+                    argument: "--models",
+                    reason: format!(
+                        "{name} takes {needs:.1?} here to be run again and answered for, and this \
+                         ledger's clocks are {clock} s: a restart would lose the stake; leave the \
+                         model out, or use a faster machine"
+                    ),
+                });
+            }
+        }
         let key = super::key_at(&options.key, &ledger, None).await?;
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
@@ -78,6 +88,23 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
         Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
     })?;
     Ok(false)
+}
+
+/// Compares arithmetic with the law on every model, and takes the time of a dispute.
+fn rehearse(
+    engine: &Engine,
+    shelf: &Shelf,
+) -> Result<Vec<(String, ::executor::Rehearsal)>, CommandError> {
+    let mut rehearsals = Vec::new();
+    for (name, _) in shelf.names() {
+        if let Some(model) = shelf.named(&name) {
+            let rehearsal = ::executor::preflight(engine, model, &Honest)?;
+            let (run_ms, answer_ms) = (rehearsal.run.as_millis(), rehearsal.answer.as_millis());
+            tracing::info!(event = "executor.preflight_passed", %name, run_ms, answer_ms);
+            rehearsals.push((name, rehearsal));
+        }
+    }
+    Ok(rehearsals)
 }
 
 /// Text encoders: the models beside which a NAME.tokenizer.json stands.
