@@ -32,6 +32,11 @@ pub(crate) fn line<T: Serialize>(document: &T) -> Result<String, CommandError> {
 
 /// A table that fits the terminal.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
+    println!("{}", table_text(header, rows));
+}
+
+/// A table as text.
+pub(crate) fn table_text(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY)
@@ -40,7 +45,7 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
     for row in rows {
         table.add_row(row);
     }
-    println!("{table}");
+    table.to_string()
 }
 
 /// Wei as ether, exact.

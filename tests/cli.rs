@@ -207,6 +207,8 @@ fn what_every_command_prints_for_people_reads_as_it_did() {
     let verdict = folder.path().join("verdict.json").display().to_string();
     let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("simulation/scenarios");
     let scenario = scenarios.join("copycat-claim.toml").display().to_string();
+    let sweep = scenarios.with_file_name("sweeps").join("small.toml").display().to_string();
+    let table = folder.path().join("table.csv").display().to_string();
     let commands: Vec<(&str, Vec<&str>)> = vec![
         ("inspect", vec!["inspect", &model]),
         ("run", vec!["run", &model, "--input", &sample, "--out", path, "--lie", "1:3:0:+1"]),
@@ -217,6 +219,9 @@ fn what_every_command_prints_for_people_reads_as_it_did() {
         ("key", vec!["key", "show", "--dev", "bank"]),
         ("sim_strategies", vec!["sim", "strategies"]),
         ("sim_run", vec!["sim", "run", &scenario]),
+        ("sim_replay", vec!["sim", "replay", &scenario]),
+        ("sim_sweep", vec!["sim", "sweep", &sweep, "--csv", &table]),
+        ("sim_best_response", vec!["sim", "best-response", "--plays", "200"]),
         ("config_example", vec!["config", "example"]),
         ("metrics", vec!["documents", "metrics"]),
     ];

@@ -172,7 +172,9 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
     match document["items"].as_array() {
         None => tell(&document),
         Some(items) => {
-            list(path, items, document["now_ms"].as_u64().unwrap_or(0));
+            if !items.is_empty() {
+                println!("{}", list(path, items, document["now_ms"].as_u64().unwrap_or(0)));
+            }
             println!("{} of them at height {}", items.len(), document["height"]);
         }
     }
@@ -180,7 +182,7 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
 }
 
 /// A list as a table; the first column is whole, to be named in other commands.
-fn list(path: &str, items: &[Value], now_ms: u64) {
+fn list(path: &str, items: &[Value], now_ms: u64) -> String {
     let text = |item: &Value, field: &str| item[field].as_str().unwrap_or("").to_owned();
     let short = |item: &Value, field: &str| text(item, field).chars().take(10).collect::<String>();
     let ether = |item: &Value, field: &str| {
@@ -235,9 +237,7 @@ fn list(path: &str, items: &[Value], now_ms: u64) {
             }),
         ),
     };
-    if !rows.is_empty() {
-        print::table(&header, rows);
-    }
+    print::table_text(&header, rows)
 }
 
 fn tell(object: &Value) {
@@ -248,5 +248,30 @@ fn tell(object: &Value) {
             Value::Array(items) => println!("{name:<20} {}", items.len()),
             other => println!("{name:<20} {other}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_read_as_they_did() {
+        let challenges: Value = serde_json::json!([
+            {
+                "challenge": "0xaaaaaaaaaaaaaaaaaaaa", "status": "open", "turn": "executor",
+                "challenger": "0xcccccccccccccccc", "claim": "0xbbbbbbbbbbbbbbbb",
+                "deadline_ms": 30_500,
+            },
+            {
+                "challenge": "0xdddddddddddddddddddd", "status": "won", "turn": null,
+                "challenger": "0xcccccccccccccccc", "claim": "0xeeeeeeeeeeeeeeee",
+                "deadline_ms": null,
+            },
+            // What a newer server says differently is left out, not guessed.
+            { "challenge": 7 },
+        ]);
+        let items = challenges.as_array().unwrap();
+        insta::assert_snapshot!("challenges", list("/v1/challenges?status=x", items, 10_000));
     }
 }

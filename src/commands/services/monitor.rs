@@ -91,14 +91,21 @@ fn ether(wei: &str) -> String {
 }
 
 fn tell(look: &Look, as_json: bool) {
-    if as_json {
+    match as_json {
         // One document a line, for those who read a stream.
-        if let Ok(text) = print::line(look) {
-            println!("{text}");
+        true => {
+            if let Ok(text) = print::line(look) {
+                println!("{text}");
+            }
         }
-        return;
+        false => print!("{}", text(look)),
     }
-    println!(
+}
+
+/// A look for people.
+fn text(look: &Look) -> String {
+    let left = |at_ms: u64| at_ms.saturating_sub(look.now_ms) / 1_000;
+    let mut lines = vec![format!(
         "height {}: {} standing claims, {} false, {} not compared, {} disputes, {} alerts",
         look.height,
         look.claims,
@@ -106,21 +113,20 @@ fn tell(look: &Look, as_json: bool) {
         look.unknown_claims,
         look.disputes.len(),
         look.alerts.len()
-    );
+    )];
     if !look.disputes.is_empty() {
         let rows = look.disputes.iter().map(|dispute| {
-            let left = dispute.deadline_ms.saturating_sub(look.now_ms) / 1_000;
             vec![
                 short(&dispute.challenge),
                 short(&dispute.claim),
                 format!("{:?}", dispute.forecast).to_lowercase(),
                 dispute.turn.to_owned(),
-                format!("{left} s"),
+                format!("{} s", left(dispute.deadline_ms)),
                 ether(&dispute.at_risk_wei),
             ]
         });
         let header = ["challenge", "claim", "forecast", "to move", "left", "at risk"];
-        print::table(&header, rows.collect());
+        lines.push(print::table_text(&header, rows.collect()));
         let rows = look.parties.iter().map(|party| {
             vec![
                 short(&party.account),
@@ -130,26 +136,75 @@ fn tell(look: &Look, as_json: bool) {
                 if party.covered { "yes" } else { "NO" }.to_owned(),
             ]
         });
-        print::table(&["account", "free", "needed", "locked", "covered"], rows.collect());
+        let header = ["account", "free", "needed", "locked", "covered"];
+        lines.push(print::table_text(&header, rows.collect()));
     }
-    for alert in &look.alerts {
-        match alert {
-            Alert::Unchallenged { claim, window_end_ms } => {
-                let left = window_end_ms.saturating_sub(look.now_ms) / 1_000;
-                println!("ALERT false claim {claim} has no challenge, {left} s left");
-            }
-            Alert::WrongForecast { challenge, forecast } => {
-                println!("ALERT challenge {challenge} ended otherwise than forecast ({forecast})");
-            }
-            Alert::LittleTime { challenge, turn, deadline_ms } => {
-                let left = deadline_ms.saturating_sub(look.now_ms) / 1_000;
-                println!(
-                    "ALERT the {turn} of challenge {challenge} is right and has {left} s left"
-                );
-            }
-            Alert::Uncovered { account } => {
-                println!("ALERT account {account} cannot pay what its challenges may need");
-            }
+    lines.extend(look.alerts.iter().map(|alert| match alert {
+        Alert::Unchallenged { claim, window_end_ms } => {
+            let left = left(*window_end_ms);
+            format!("ALERT false claim {claim} has no challenge, {left} s left")
         }
+        Alert::WrongForecast { challenge, forecast } => {
+            format!("ALERT challenge {challenge} ended otherwise than forecast ({forecast})")
+        }
+        Alert::LittleTime { challenge, turn, deadline_ms } => {
+            let left = left(*deadline_ms);
+            format!("ALERT the {turn} of challenge {challenge} is right and has {left} s left")
+        }
+        Alert::Uncovered { account } => {
+            format!("ALERT account {account} cannot pay what its challenges may need")
+        }
+    }));
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::challenger::forecast::{Dispute, Forecast, Party};
+
+    #[test]
+    fn a_look_with_disputes_parties_and_every_alert_reads_as_it_did() {
+        let text_of = |word: &str| word.to_owned();
+        let dispute = |challenge: &str, forecast, turn, deadline_ms| Dispute {
+            challenge: text_of(challenge),
+            claim: text_of("0xbbbbbbbbbbbbbbbb"),
+            executor: text_of("0xe"),
+            challenger: text_of("0xc"),
+            forecast,
+            turn,
+            deadline_ms,
+            at_risk_wei: text_of("1100000000000000000"),
+        };
+        let look = Look {
+            height: 12,
+            now_ms: 10_000,
+            claims: 3,
+            false_claims: vec![text_of("0xbb")],
+            unknown_claims: 1,
+            disputes: vec![
+                dispute("0xaaaaaaaaaaaaaaaa", Forecast::Falls, "executor", 30_000),
+                dispute("0xcccccccccccccccc", Forecast::Stands, "challenger", 31_500),
+                dispute("0xdddddddddddddddd", Forecast::Unknown, "executor", 9_000),
+            ],
+            parties: vec![Party {
+                account: text_of("0xeeeeeeeeeeeeeeee"),
+                free_wei: text_of("5000000000000000"),
+                needed_wei: text_of("16000000000000000"),
+                locked_wei: text_of("101000000000000000"),
+                covered: false,
+            }],
+            alerts: vec![
+                Alert::Unchallenged { claim: text_of("0xbb"), window_end_ms: 12_000 },
+                Alert::WrongForecast { challenge: text_of("0xff"), forecast: text_of("falls") },
+                Alert::LittleTime {
+                    challenge: text_of("0xcc"),
+                    turn: "challenger",
+                    deadline_ms: 31_500,
+                },
+                Alert::Uncovered { account: text_of("0xee") },
+            ],
+        };
+        insta::assert_snapshot!("monitor_text", text(&look));
     }
 }
