@@ -204,15 +204,14 @@ async fn parting(
     if list.map(|list| list.root()) != Some(claim.terms.trace_root) {
         return Err(system(at, "these state roots are not those of the claim: the server lies"));
     }
-    let pairs = roots.iter().zip(own.state_roots());
-    let Some(boundary) = pairs.clone().position(|(theirs, ours)| theirs != ours) else {
+    let mut pairs = (0u32..).zip(roots.iter().zip(own.state_roots()));
+    let Some((boundary, (root, _))) = pairs.find(|(_, (theirs, ours))| theirs != ours) else {
         return Ok(None);
     };
-    let (number, root) = (boundary as u32, roots[boundary]);
     let state_at = format!("{at}/states/{boundary}");
-    let state = published_state(model, number, fetch(&state_at).await?, root)
+    let state = published_state(model, boundary, fetch(&state_at).await?, *root)
         .map_err(|error| system(state_at, error))?;
-    let Some(mine) = own.state(number) else {
+    let Some(mine) = own.state(boundary) else {
         return Ok(None);
     };
     for (value, theirs) in state.values() {
@@ -220,18 +219,19 @@ async fn parting(
             continue;
         };
         let (left, right) = (theirs.all_bits(), ours.all_bits());
-        let Some(place) = left.iter().zip(&right).position(|(left, right)| left != right) else {
+        let mut pairs = left.iter().zip(&right).enumerate();
+        let Some((place, (claimed, own))) = pairs.find(|(_, (left, right))| left != right) else {
             continue;
         };
         let operator = value.checked_sub(model.header().output_of(0));
         let name = operator.map_or("an input", |operator| model.operator_name(operator));
         return Ok(Some(Parting {
-            layer: number.saturating_sub(1),
+            layer: boundary.saturating_sub(1),
             value: *value,
             operator: name.to_owned(),
             element: ours.shape().unravel(place as u64),
-            claimed: written(theirs, place, left[place]),
-            own: written(ours, place, right[place]),
+            claimed: written(theirs, place, *claimed),
+            own: written(ours, place, *own),
         }));
     }
     Ok(None)
