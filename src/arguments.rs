@@ -70,7 +70,7 @@ pub(crate) enum Command {
     Monitor(Monitor),
     /// Shows a ledger's disputes, clocks, bonds and log in this terminal, live.
     Tui(Tui),
-    /// Money of an account.
+    /// Shows balances; deposits, withdraws.
     Account(AccountCommand),
     /// Keys.
     Key(KeyCommand),
@@ -80,6 +80,9 @@ pub(crate) enum Command {
     Documents(DocumentsCommand),
     /// Attacks the protocol in simulated worlds. Exit 0: nothing broke, 1: something did.
     Sim(Sim),
+    /// The process in which a daemon's runs are made; started by the daemon.
+    #[command(hide = true)]
+    RunWorker(RunWorker),
 }
 
 /// Choices of the engine.

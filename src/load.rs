@@ -132,6 +132,22 @@ pub(crate) fn conduct(
     })
 }
 
+/// Whether a lie has its place in a model, whatever the input.
+pub(crate) fn try_lie(lie: &str, engine: &Engine, model: &Arc<Model>) -> Result<(), CommandError> {
+    let zeros = (0..).zip(&model.graph().inputs).map(|(value, kind)| {
+        let bits = vec![0; usize::try_from(kind.shape.count()).unwrap_or(0)];
+        Some((value, Tensor::from_bits(kind, &bits)?))
+    });
+    let input = zeros.collect::<Option<Vec<_>>>().and_then(inference::State::new);
+    // Only the place is tried: a model that has no result for zeros is tried at its first job.
+    let honest = input.and_then(|input| Runner::honest(engine, model).run(input).ok());
+    let parsed = parse_lie(&placed(lie, model))?;
+    match honest {
+        Some(honest) => Ok(Lying::new(&parsed, model, &honest).map(|_| ())?),
+        None => Ok(()),
+    }
+}
+
 /// A claim's folder and its model; nothing is recomputed yet.
 pub(crate) struct Claim {
     pub(crate) engine: Engine,

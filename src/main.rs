@@ -1,5 +1,6 @@
 //! The `rebut` command: parse, call, print; nothing else.
 
+mod amount;
 mod arguments;
 mod commands;
 mod configuration;
@@ -59,7 +60,19 @@ fn misconfigured(wrong: &[String]) -> ExitCode {
     ExitCode::from(FAILED)
 }
 
+/// Ends this process when the one that started it ends: for tests and scripts, which may be killed.
+fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    if std::env::var_os(configuration::ENDS_WITH_PARENT).is_some() {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+            eprintln!("warning: this process will not end with its parent: {error}");
+        }
+    }
+}
+
 fn main() -> ExitCode {
+    end_with_parent();
     let (arguments, configuration) = match arguments() {
         Ok(read) => read,
         Err(code) => return code,
@@ -79,6 +92,11 @@ fn main() -> ExitCode {
     match arguments.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    if !matches!(arguments.command, Command::Config(_)) {
+        for stranger in configuration::strangers() {
+            eprintln!("warning: {stranger}");
+        }
     }
     let json = arguments.json;
     let outcome = match arguments.command {
@@ -101,6 +119,7 @@ fn main() -> ExitCode {
         Command::Config(config) => commands::configuration::run(&config, &configuration, json),
         Command::Documents(documents) => commands::documents::run(&documents, json),
         Command::Sim(sim) => commands::sim::run(&sim, json),
+        Command::RunWorker(worker) => commands::services::daemon::run_worker(&worker),
     };
     match outcome {
         Ok(falls) => ExitCode::from(if falls { FALLS } else { DONE }),

@@ -41,6 +41,8 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     policy: Policy,
     order: Order,
     cases: BTreeMap<Digest, Case<C>>,
+    /// Decides as if money were no question: for those who only want to know.
+    is_funded: bool,
     /// Only ever counted under the deliberate defect that makes a core remember.
     looks: usize,
 }
@@ -48,13 +50,19 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
 impl<C: Commitment> ChallengerCore<C> {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
-        Self { address, policy, order: Order::default(), cases: BTreeMap::new(), looks: 0 }
+        let (order, cases, is_funded) = (Order::default(), BTreeMap::new(), false);
+        Self { address, policy, order, cases, is_funded, looks: 0 }
     }
 
     /// Works in another order.
     pub fn in_order(mut self, order: Order) -> Self {
         self.order = order;
         self
+    }
+
+    /// Decides from now on as if money were no question.
+    pub fn suppose_funded(&mut self) {
+        self.is_funded = true;
     }
 
     /// Challenges by another policy from now on.
@@ -113,7 +121,10 @@ impl<C: Commitment> ChallengerCore<C> {
         let parameters = settlement.parameters();
         let demands = u128::from(parameters.demands_max.min(DEMANDS_RESERVED));
         let fees_wei = parameters.demand_fee_wei.saturating_mul(demands);
-        let mut free_wei = settlement.money().free_wei(&self.address);
+        let mut free_wei = match self.is_funded {
+            true => u128::MAX,
+            false => settlement.money().free_wei(&self.address),
+        };
         // What open challenges may still need stays set aside.
         for (_, challenge) in settlement.challenges() {
             if mine(challenge) && challenge.is_open() {

@@ -11,6 +11,8 @@ use protocol::settlement::{ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::Address;
 use serde::Serialize;
 
+use crate::coverage::Gap;
+
 /// How a dispute ends if both sides play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -86,6 +88,15 @@ pub enum Alert {
         /// Until when.
         deadline_ms: u64,
     },
+    /// A standing claim is not checked by this watcher.
+    Unchecked {
+        /// The claim.
+        claim: String,
+        /// End of the time for challenges.
+        window_end_ms: u64,
+        /// Why, and what would help.
+        reason: String,
+    },
     /// A challenger cannot pay for what it may have to ask.
     Uncovered {
         /// Its account.
@@ -104,8 +115,11 @@ pub struct Look {
     pub claims: usize,
     /// Standing claims that differ from the watcher's run.
     pub false_claims: Vec<String>,
-    /// Standing claims without a run of the watcher.
+    /// Standing claims that the watcher has not compared with a run of its own: what is not in
+    /// `unchecked` may still be run.
     pub unknown_claims: usize,
+    /// Standing claims that the watcher does not check, and why.
+    pub unchecked: Vec<Gap>,
     /// Open disputes, the most urgent first.
     pub disputes: Vec<Dispute>,
     /// Parties of open disputes and standing claims.
@@ -126,7 +140,14 @@ const LITTLE_MS: u64 = 60_000;
 
 impl Watcher {
     /// Looks at a ledger with the trace roots of the watcher's own runs, by job.
-    pub fn look<C: Commitment>(&mut self, view: &View<C>, truth: &HashMap<Digest, Digest>) -> Look {
+    ///
+    /// `gaps` are the standing claims that it does not check.
+    pub fn look<C: Commitment>(
+        &mut self,
+        view: &View<C>,
+        truth: &HashMap<Digest, Digest>,
+        gaps: &[Gap],
+    ) -> Look {
         let settlement = &view.settlement;
         let mut look = Look { height: view.height, now_ms: view.now_ms, ..Look::default() };
         let mut accounts: BTreeSet<Address> = BTreeSet::new();
@@ -148,6 +169,13 @@ impl Watcher {
                 look.alerts.push(Alert::Unchallenged { claim: id.to_string(), window_end_ms });
             }
         }
+        look.unchecked = gaps.to_vec();
+        let alarming = gaps.iter().filter(|gap| gap.unchecked.is_alarming());
+        look.alerts.extend(alarming.map(|gap| Alert::Unchecked {
+            claim: gap.claim.clone(),
+            window_end_ms: gap.window_end_ms,
+            reason: gap.unchecked.to_string(),
+        }));
         self.disputes(view, truth, &mut look, &mut accounts);
         for account in accounts {
             let exposure = Exposure::of(view, &account);

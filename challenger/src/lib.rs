@@ -2,6 +2,7 @@
 
 mod case;
 mod core;
+pub mod coverage;
 pub mod forecast;
 mod proof;
 pub mod queue;

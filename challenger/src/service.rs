@@ -1,20 +1,23 @@
 //! The challenger as a daemon: every claim on a known model is compared with a run of its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use inference::Shelf;
-use inference::worker::{Task, Worker};
-use ledger::http::{Books, Health, HttpLedger, attend};
+use inference::published::input_head;
+use inference::worker::{RunFailure, Task, Worker};
+use ledger::http::{Books, DownloadError, Health, HttpLedger, attend};
 use ledger::{Agent, Core as _, Ledger as _, LedgerError, View};
+use protocol::encoding::Canonical as _;
 use protocol::hash::{Digest, keccak};
 use protocol::settlement::ClaimStatus;
-use protocol::transaction::Key;
+use protocol::transaction::{Action, Key};
 use tokio::sync::Notify;
 
 use crate::case::{Case, Published};
 use crate::core::{ChallengerCore, Policy};
+use crate::coverage::{Gap, Unchecked, gaps, without_model};
 use crate::queue::{Contested, contested, is_saturated};
 
 /// What a challenger does about what it finds.
@@ -27,6 +30,17 @@ pub enum Mode {
     /// Challenges what differs.
     #[default]
     Full,
+}
+
+impl Mode {
+    /// Name, as operators write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Defend => "defend",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// Choices of a challenger's operator.
@@ -53,24 +67,68 @@ impl Default for Settings {
 /// an urgent one can still go before them.
 const HANDED_MAX: usize = 2;
 
-/// How far the daemon is with a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Runs of one job that may be killed: the first may be this machine's fault.
+const KILLS_MAX: u32 = 2;
+
+/// Progress of the daemon with a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Progress {
+    /// It could not be run, and is tried again from this time on.
     Waiting {
         until_ms: u64,
         tries: u32,
+        kills: u32,
+        why: Unchecked,
     },
     Running {
         tries: u32,
+        kills: u32,
+        /// Why it could not be run the last time.
+        why: Option<Unchecked>,
     },
     Ready,
-    /// Not drawn.
-    Skipped,
+    /// Not drawn, or quarantined.
+    Left {
+        why: Unchecked,
+    },
 }
 
-/// Is shown every look: the view, what a run of this machine commits to by job, and how many contested
-/// jobs are not run yet.
-pub type Observer = Box<dyn FnMut(&View, &HashMap<Digest, Digest>, usize) + Send>;
+impl Progress {
+    fn unchecked(&self) -> Option<&Unchecked> {
+        match self {
+            Self::Waiting { why, .. } | Self::Left { why } => Some(why),
+            Self::Running { why, .. } => why.as_ref(),
+            Self::Ready => None,
+        }
+    }
+}
+
+/// The claim that an action is about.
+fn subject(view: &View, action: &Action) -> Option<Digest> {
+    match action {
+        Action::Challenge { claim } | Action::Reveal { claim, .. } => Some(*claim),
+        Action::Demand { challenge, .. }
+        | Action::Refute { challenge, .. }
+        | Action::CallTime { challenge } => {
+            view.settlement.challenge(challenge).map(|challenge| challenge.claim)
+        }
+        _ => None,
+    }
+}
+
+/// What one look found, for those who watch.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// What this machine's runs commit to, by job.
+    pub truth: &'a HashMap<Digest, Digest>,
+    /// Standing claims that are not checked.
+    pub gaps: &'a [Gap],
+    /// Contested jobs that may still be run.
+    pub waiting: usize,
+}
+
+/// Is shown every look.
+pub type Observer = Box<dyn FnMut(&View, &Seen<'_>) + Send>;
 
 /// A challenger at a ledger.
 pub struct Service {
@@ -86,6 +144,10 @@ pub struct Service {
     seed: [u8; 32],
     jobs: HashMap<Digest, Progress>,
     told: HashSet<Digest>,
+    /// Actions that a dry run has told of.
+    supposed: HashSet<Digest>,
+    /// Contested jobs that are not checked, each told once.
+    unchecked: BTreeMap<Digest, Unchecked>,
     saturated: bool,
     /// Time of a run, a moving mean.
     run_ms: u64,
@@ -115,7 +177,10 @@ impl Service {
             Mode::Watch | Mode::Defend => Policy::Nothing,
         };
         let books = Books::new(key.address());
-        let core = ChallengerCore::new(key.address(), policy);
+        let mut core = ChallengerCore::new(key.address(), policy);
+        if settings.dry_run {
+            core.suppose_funded();
+        }
         let agent = Agent::new(core, Arc::clone(&ledger) as Arc<_>, key);
         let (jobs, told, health) = (HashMap::new(), HashSet::new(), Arc::default());
         Self {
@@ -130,13 +195,15 @@ impl Service {
             seed,
             jobs,
             told,
+            supposed: HashSet::new(),
+            unchecked: BTreeMap::new(),
             saturated: false,
             run_ms: 0,
             observer: None,
         }
     }
 
-    /// How the daemon is.
+    /// Health of the daemon.
     pub fn health(&self) -> &Arc<Health> {
         &self.health
     }
@@ -175,20 +242,21 @@ impl Service {
         self.tell(&view);
         self.books.tell(&self.ledger, &view).await?;
         metrics::gauge!("rebut_challenger_jobs_waiting").set(waiting.len() as f64);
-        if let Some(observer) = &mut self.observer {
-            let truth = self.agent.core.truth();
-            let running =
-                self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
-            observer(&view, &truth, waiting.len().max(running));
-        }
+        self.cover(&view, waiting.len());
         if self.settings.mode == Mode::Watch {
             return Ok(view);
         }
         if self.settings.dry_run {
             for decision in self.agent.core.decide(&view) {
+                // The same at every look; told once.
+                let told = keccak(&decision.action.to_canonical());
+                if !self.supposed.insert(told) {
+                    continue;
+                }
                 let action = decision.action.name();
-                tracing::info!(event = "challenger.would_act", action, reason = %decision.reason,
-                    deadline_ms = decision.deadline_ms);
+                let claim = subject(&view, &decision.action).unwrap_or_default();
+                tracing::info!(event = "challenger.would_act", action, %claim,
+                    reason = %decision.reason, deadline_ms = decision.deadline_ms);
             }
             return Ok(view);
         }
@@ -225,6 +293,58 @@ impl Service {
         self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
     }
 
+    /// Tells, counts and shows what is not checked.
+    fn cover(&mut self, view: &View, waiting: usize) {
+        let contested = contested(view);
+        let shelf = &self.shelf;
+        let mut unchecked: BTreeMap<Digest, Unchecked> =
+            without_model(&contested, |root| shelf.model(root).is_some()).collect();
+        for one in &contested {
+            if let Some(why) = self.jobs.get(&one.job).and_then(Progress::unchecked) {
+                unchecked.insert(one.job, why.clone());
+            }
+        }
+        let found = gaps(view, &unchecked);
+        for (job, why) in unchecked.iter().filter(|(_, why)| why.is_alarming()) {
+            let before = self.unchecked.get(job);
+            if before
+                .is_some_and(|before| std::mem::discriminant(before) == std::mem::discriminant(why))
+            {
+                continue;
+            }
+            metrics::counter!("rebut_challenger_unchecked_total").increment(1);
+            for gap in found.iter().filter(|gap| gap.job == job.to_string()) {
+                tracing::error!(event = "challenger.unchecked", claim = %gap.claim, %job, reason = %why,
+                    stake_wei = %gap.stake_wei, window_end_ms = gap.window_end_ms,
+                    "this claim is NOT checked and becomes final unless somebody else checks it");
+            }
+        }
+        let alarming = found.iter().filter(|gap| gap.unchecked.is_alarming());
+        let lines: Vec<String> =
+            alarming.map(|gap| format!("claim {}: {}", gap.claim, gap.unchecked)).collect();
+        let not_drawn = found.len() - lines.len();
+        metrics::gauge!("rebut_challenger_unchecked").set(lines.len() as f64);
+        self.health.unchecked(&lines);
+        self.health.say(serde_json::json!({
+            "height": view.height, "mode": self.settings.mode.name(),
+            "dry_run": self.settings.dry_run, "sample_permille": self.settings.sample_permille,
+            "models": self.shelf.names().iter().map(|(name, root)| {
+                serde_json::json!({ "name": name, "root": root.to_string() })
+            }).collect::<Vec<_>>(),
+            "unchecked": found.iter().take(100).collect::<Vec<_>>(),
+            "unchecked_count": lines.len(), "not_drawn_count": not_drawn,
+            "jobs_waiting": waiting, "saturated": self.saturated,
+        }));
+        self.unchecked = unchecked;
+        if let Some(observer) = &mut self.observer {
+            let truth = self.agent.core.truth();
+            let running =
+                self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
+            let waiting = waiting.max(running);
+            observer(view, &Seen { truth: &truth, gaps: &found, waiting });
+        }
+    }
+
     fn warn_if_saturated(&mut self, view: &View, waiting: &[Contested]) {
         let saturated = is_saturated(waiting, self.handed(), self.run_ms, view.now_ms);
         metrics::gauge!("rebut_challenger_saturated").set(f64::from(u8::from(saturated)));
@@ -254,20 +374,32 @@ impl Service {
                     self.agent.core.watch(finished.job, case);
                     Progress::Ready
                 }
-                Err(error) => {
-                    // What was published may be mended while the claim stands: never let go of it.
+                Err(failure) => {
                     metrics::counter!("rebut_challenger_runs_failed_total").increment(1);
-                    tracing::error!(event = "challenger.cannot_run", job = %finished.job, %error);
-                    let tries = match self.jobs.get(&finished.job) {
-                        Some(Progress::Running { tries }) => *tries,
-                        _ => 0,
+                    tracing::error!(event = "challenger.cannot_run", job = %finished.job, %failure);
+                    let (tries, kills) = match self.jobs.get(&finished.job) {
+                        Some(Progress::Running { tries, kills, .. }) => (*tries, *kills),
+                        _ => (0, 0),
                     };
-                    let until_ms = view.now_ms + (500u64 << tries.min(7));
-                    Progress::Waiting { until_ms, tries: tries + 1 }
+                    self.failed(view, tries, kills, &failure)
                 }
             };
             self.jobs.insert(finished.job, progress);
         }
+    }
+
+    /// What was published may be corrected while the claim stands: never let go of it, unless it kills
+    /// whatever runs it.
+    fn failed(&self, view: &View, tries: u32, kills: u32, failure: &RunFailure) -> Progress {
+        let reason = failure.to_string();
+        let killed = matches!(failure, RunFailure::Killed { .. });
+        let kills = kills.saturating_add(u32::from(killed));
+        if kills >= KILLS_MAX {
+            return Progress::Left { why: Unchecked::Quarantined { reason } };
+        }
+        let until_ms = view.now_ms.saturating_add(500u64 << tries.min(7));
+        let why = Unchecked::NoResult { reason };
+        Progress::Waiting { until_ms, tries: tries.saturating_add(1), kills, why }
     }
 
     /// Tells of each standing claim once whether it is that of this machine.
@@ -298,7 +430,7 @@ impl Service {
             let untouched = match self.jobs.get(&one.job) {
                 None => true,
                 Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                Some(Progress::Running { .. } | Progress::Ready | Progress::Skipped) => false,
+                Some(Progress::Running { .. } | Progress::Ready | Progress::Left { .. }) => false,
             };
             untouched && self.shelf.model(&one.model_root).is_some()
         });
@@ -307,7 +439,7 @@ impl Service {
             if !drawn {
                 metrics::counter!("rebut_challenger_not_drawn_total").increment(1);
                 tracing::info!(event = "challenger.not_drawn", job = %one.job);
-                self.jobs.insert(one.job, Progress::Skipped);
+                self.jobs.insert(one.job, Progress::Left { why: Unchecked::NotDrawn });
             }
             drawn
         });
@@ -325,24 +457,31 @@ impl Service {
             return;
         };
         let (id, input_root) = (contested.job, contested.input_root);
-        let tries = match self.jobs.get(&id) {
-            Some(Progress::Waiting { tries, .. }) => *tries,
-            _ => 0,
+        let (tries, kills, before) = match self.jobs.get(&id) {
+            Some(Progress::Waiting { tries, kills, why, .. }) => {
+                (*tries, *kills, Some(why.clone()))
+            }
+            _ => (0, 0, None),
         };
-        let progress = match self.ledger.download(&input_root, &contested.poster).await {
+        // Of the model's length and the job's root, or nothing.
+        let head = input_head(&model);
+        let progress = match self.ledger.download(&input_root, &contested.poster, &head).await {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => Progress::Running { tries },
+                true => Progress::Running { tries, kills, why: before },
                 false => {
                     self.health.worker_gone();
                     tracing::error!(event = "challenger.worker_gone", "restart this process");
-                    Progress::Skipped
+                    let reason = "the thread for runs is gone; restart this process".to_owned();
+                    Progress::Left { why: Unchecked::NoResult { reason } }
                 }
             },
             Err(error) => {
-                tracing::warn!(event = "challenger.no_input", job = %id, %error,
-                    "a claim on an input that nobody published cannot be checked");
-                let until_ms = view.now_ms + (500u64 << tries.min(7));
-                Progress::Waiting { until_ms, tries: tries + 1 }
+                if !matches!(error, DownloadError::Missing) {
+                    tracing::warn!(event = "challenger.no_input", job = %id, %error);
+                }
+                let until_ms = view.now_ms.saturating_add(500u64 << tries.min(7));
+                let why = Unchecked::InputMissing { reason: error.to_string() };
+                Progress::Waiting { until_ms, tries: tries.saturating_add(1), kills, why }
             }
         };
         self.jobs.insert(id, progress);

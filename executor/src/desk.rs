@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use inference::files::npz_bytes;
+use inference::published::state_bytes;
 use inference::{Engine, Model, Run, RunError, Runner, Shelf, Tensor};
 use ledger::http::{Health, HttpLedger, UploadError};
 use ledger::{Ledger as _, LedgerError, Signer};
@@ -17,6 +17,7 @@ use protocol::transaction::{Action, JobTerms};
 use tokio::sync::{Notify, oneshot};
 
 use crate::inputs::{Inputs, KeepError};
+use crate::service::Settings;
 
 /// A run with the claim on it.
 #[derive(Clone, Debug)]
@@ -79,9 +80,10 @@ pub struct Desk {
     pub(crate) shelf: Shelf,
     pub(crate) inputs: Inputs,
     pub(crate) news: Arc<Notify>,
-    /// How the daemon is.
+    /// Health of the daemon.
     pub health: Arc<Health>,
     bail_out: bool,
+    stake_wei: Option<u128>,
     waiting: Mutex<HashMap<Digest, oneshot::Sender<Answer>>>,
     /// Runs at hand, by trace root, for those who look into a claim.
     runs: Mutex<HashMap<Digest, Arc<Run>>>,
@@ -92,14 +94,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Terms of a job in the executor's own name: nothing is paid, the least is staked.
-fn own_terms(parameters: &Parameters, model_root: Digest, input_root: Digest) -> JobTerms {
+/// Terms of a job in the executor's own name: it pays itself one wei.
+fn own_terms(
+    parameters: &Parameters,
+    stake_wei: Option<u128>,
+    model_root: Digest,
+    input_root: Digest,
+) -> JobTerms {
     JobTerms {
         model_root,
         input_root,
         profile: Profile::StrictF32,
-        fee_wei: 0,
-        stake_wei: parameters.stake_wei_min,
+        fee_wei: 1,
+        stake_wei: stake_wei.unwrap_or(0).max(parameters.stake_wei_min),
         bond_wei: parameters.bond_wei_min,
         window_ms: parameters.window_ms_min,
         attention_wei: 0,
@@ -114,10 +121,23 @@ impl Desk {
         shelf: Shelf,
         inputs: Inputs,
         news: Arc<Notify>,
-        bail_out: bool,
+        settings: &Settings,
     ) -> Self {
         let (waiting, runs, health) = (Mutex::default(), Mutex::default(), Arc::default());
-        Self { ledger, signer, engine, shelf, inputs, news, health, bail_out, waiting, runs }
+        let (bail_out, stake_wei) = (settings.bail_out, settings.http_stake_wei);
+        Self {
+            ledger,
+            signer,
+            engine,
+            shelf,
+            inputs,
+            news,
+            health,
+            bail_out,
+            stake_wei,
+            waiting,
+            runs,
+        }
     }
 
     /// A model by name, or by root.
@@ -152,9 +172,8 @@ impl Desk {
             };
             return Err(AskError::Busy { reason: reason.to_owned() });
         }
-        let input_root = Runner::honest(&self.engine, model).input_state(&inputs)?.root();
-        let named: BTreeMap<String, Tensor> = inputs.into_iter().collect();
-        let bytes = npz_bytes(&named).map_err(|reason| AskError::Inputs { reason })?;
+        let input = Runner::honest(&self.engine, model).input_state(&inputs)?;
+        let (input_root, bytes) = (input.root(), state_bytes(&input));
         self.inputs.keep(&input_root, &bytes).map_err(|error| {
             if matches!(error, KeepError::Disk { .. }) {
                 tracing::error!(event = "executor.disk", %error);
@@ -190,7 +209,8 @@ impl Desk {
                 Err(error) => return Err(error.into()),
             }
         }
-        let terms = own_terms(view.settlement.parameters(), model.root(), input_root);
+        let terms =
+            own_terms(view.settlement.parameters(), self.stake_wei, model.root(), input_root);
         let free_wei = view.settlement.money().free_wei(&self.signer.key().address());
         if free_wei < terms.stake_wei {
             let reason = format!(

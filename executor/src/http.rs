@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use inference::files::parse_tensors;
 use inference::published::state_bytes;
 use inference::{Model, Tensor};
-use ledger::http::{Failure, failure};
+use ledger::http::{Budget, Failure, failure};
 use protocol::hash::{Digest, keccak, parse_digest};
 use protocol::tensor::{ElementType, TensorType};
 use serde::Deserialize;
@@ -39,6 +39,8 @@ pub struct Office {
     pub encoders: Arc<HashMap<String, Encoder>>,
     /// Hash of the token that those who ask must hold.
     pub token: Digest,
+    /// What the bodies of those who hold it may take in memory together.
+    pub budget: Budget,
     /// How long an answer may take.
     pub patience: Duration,
 }
@@ -65,7 +67,6 @@ pub fn routes(office: Office) -> Router {
     Router::new()
         .route("/v1/infer", post(infer))
         .route("/v1/embeddings", post(embeddings))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/v1/models", get(models))
         .route("/v1/traces/{trace_root}", get(trace))
         .route("/v1/traces/{trace_root}/states/{boundary}", get(state))
@@ -102,13 +103,23 @@ struct Infer {
     inputs: Value,
 }
 
-async fn infer(State(office): State<Office>, headers: HeaderMap, body: Bytes) -> Reply {
+async fn infer(State(office): State<Office>, headers: HeaderMap, body: Body) -> Reply {
     authorised(&office, &headers)?;
+    let held = office.budget.read(body, BODY_BYTES_MAX).await?;
     let asked: Infer =
-        serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        serde_json::from_slice(&held.bytes).map_err(|error| malformed(error.to_string()))?;
     let model = model(&office, &asked.model)?;
     let types: Vec<(String, TensorType)> =
         model.input_names().iter().cloned().zip(model.graph().inputs.iter().cloned()).collect();
+    let named = asked.inputs.as_object().into_iter().flatten().map(|(name, _)| name);
+    for name in named {
+        if !types.iter().any(|(known, _)| known == name) {
+            let known: Vec<&str> = types.iter().map(|(known, _)| known.as_str()).collect();
+            let message =
+                format!("inputs: the model has no input {name}; it has {}", known.join(", "));
+            return Err(malformed(message));
+        }
+    }
     let bytes = asked.inputs.to_string().into_bytes();
     let inputs = parse_tensors("json", bytes, &types).map_err(malformed)?;
     let answer = timed(&office, model, inputs).await?;
@@ -158,24 +169,41 @@ fn written(tensor: &Tensor) -> Value {
 
 /// A request as OpenAI's embeddings endpoint takes it.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Embeddings {
     model: String,
-    input: Input,
+    input: Value,
     #[serde(default)]
     encoding_format: Option<String>,
+    /// Numbers of an embedding; only as many as the model gives.
+    #[serde(default)]
+    dimensions: Option<u64>,
+    /// Who asks, for logs of others; of no use here.
+    #[serde(default, rename = "user")]
+    _user: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Input {
-    One(String),
-    Many(Vec<String>),
+/// The texts of a request: a string or a list of strings.
+fn texts_of(input: Value) -> Result<Vec<String>, Failure> {
+    let wrong = || malformed("input must be a string or a list of strings");
+    match input {
+        Value::String(text) => Ok(vec![text]),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| match item {
+                Value::String(text) => Ok(text),
+                _ => Err(wrong()),
+            })
+            .collect(),
+        _ => Err(wrong()),
+    }
 }
 
-async fn embeddings(State(office): State<Office>, headers: HeaderMap, body: Bytes) -> Reply {
+async fn embeddings(State(office): State<Office>, headers: HeaderMap, body: Body) -> Reply {
     authorised(&office, &headers)?;
+    let held = office.budget.read(body, BODY_BYTES_MAX).await?;
     let asked: Embeddings =
-        serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        serde_json::from_slice(&held.bytes).map_err(|error| malformed(error.to_string()))?;
     let as_base64 = match asked.encoding_format.as_deref() {
         None | Some("float") => false,
         Some("base64") => true,
@@ -183,10 +211,7 @@ async fn embeddings(State(office): State<Office>, headers: HeaderMap, body: Byte
             return Err(malformed(format!("encoding_format {other}: it may be float or base64")));
         }
     };
-    let texts = match asked.input {
-        Input::One(text) => vec![text],
-        Input::Many(texts) => texts,
-    };
+    let texts = texts_of(asked.input)?;
     if texts.is_empty() || texts.len() > TEXTS_MAX {
         return Err(malformed(format!("input: between 1 and {TEXTS_MAX} texts")));
     }
@@ -194,6 +219,13 @@ async fn embeddings(State(office): State<Office>, headers: HeaderMap, body: Byte
     let encoder = office.encoders.get(&asked.model).ok_or_else(|| {
         malformed(format!("model {}: no NAME.tokenizer.json stands beside it", asked.model))
     })?;
+    if let Some(wanted) = asked.dimensions
+        && let Some(width) = width(&model)
+        && wanted != width
+    {
+        let message = format!("dimensions: the model gives {width} numbers, not {wanted}");
+        return Err(malformed(message));
+    }
     let batches = encoder.batches(&texts).map_err(|error| malformed(error.to_string()))?;
     let tokens: usize = batches.iter().map(|batch| batch.tokens).sum();
     let counts: Vec<usize> = batches.iter().map(|batch| batch.texts).collect();
@@ -254,6 +286,13 @@ async fn all(
             }
         }
     }
+}
+
+/// Numbers of an embedding: the size of the last axis of the model's one output.
+fn width(model: &Model) -> Option<u64> {
+    let (_, value) = model.outputs().first()?;
+    let operator = value.checked_sub(model.header().output_of(0))?;
+    Some(model.node(operator)?.output.shape.columns())
 }
 
 /// The first rows of a claim's one output.
@@ -317,20 +356,27 @@ async fn trace(State(office): State<Office>, Path(root): Path<String>) -> Reply 
     .into_response())
 }
 
-/// The state at a boundary, as .npz; whoever reads it compares with the root.
+/// The state at a boundary as it is published (raw); whoever reads it compares with the root.
 async fn state(State(office): State<Office>, Path((root, boundary)): Path<(String, u32)>) -> Reply {
     let run = run(&office, &root)?;
     let state = run.trace().state(boundary).ok_or_else(|| {
         failure(StatusCode::NOT_FOUND, "not-found", "the trace has no such boundary")
     })?;
-    let bytes = state_bytes(state)
-        .map_err(|error| failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error))?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], state_bytes(state)).into_response())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_a_string_or_a_list_of_strings() {
+        assert_eq!(texts_of(json!("a")).ok(), Some(vec!["a".to_owned()]));
+        assert_eq!(texts_of(json!(["a", "b"])).map(|all| all.len()).ok(), Some(2));
+        for wrong in [json!(7), json!({}), json!([1]), json!(["a", 1]), json!(null)] {
+            assert!(texts_of(wrong).is_err());
+        }
+    }
 
     #[test]
     fn base64_is_as_everybody_writes_it() {

@@ -33,7 +33,7 @@ impl Inputs {
         let folder = folder.join("inputs");
         // What a killed process was writing takes room and is nothing.
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.path().extension().is_none_or(|ending| ending != "npz") {
+            if entry.path().extension().is_none_or(|ending| ending != "state") {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -41,7 +41,7 @@ impl Inputs {
     }
 
     fn file(&self, root: &Digest) -> PathBuf {
-        self.folder.join(format!("{root}.npz"))
+        self.folder.join(format!("{root}.state"))
     }
 
     pub(crate) fn read(&self, root: &Digest) -> Option<Vec<u8>> {

@@ -11,9 +11,12 @@ pub mod embeddings;
 pub mod files;
 pub mod http;
 mod inputs;
+pub mod policy;
 mod preflight;
+mod quarantine;
 pub mod service;
 
 pub use answer::{AnswerError, Defender};
 pub use core::{ExecutorCore, claim_terms};
+pub use policy::Policy;
 pub use preflight::{PreflightError, Rehearsal, preflight};

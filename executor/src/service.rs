@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inference::published::state_bytes;
-use inference::worker::{Task, Worker};
+use inference::published::{input_head, state_bytes};
+use inference::worker::{RunFailure, Task, Worker};
 use inference::{Engine, Run, Shelf};
-use ledger::http::{Books, HttpLedger, UploadError, attend};
-use ledger::{Agent, Ledger as _, LedgerError, Signer, View};
+use ledger::http::{Books, DownloadError, HttpLedger, UploadError, attend};
+use ledger::{Agent, Exposure, Ledger as _, LedgerError, Signer, View};
 use protocol::hash::Digest;
 use protocol::settlement::{Challenge, Claim, ClaimStatus, Job, JobStatus};
 use protocol::transaction::{Address, Key};
@@ -22,6 +22,8 @@ use tokio::sync::Notify;
 use crate::core::{ExecutorCore, claim_terms};
 use crate::desk::{Answer, Desk};
 use crate::inputs::{Inputs, KeepError};
+use crate::policy::{Declined, Policy};
+use crate::quarantine::Quarantine;
 
 /// Choices of an executor's operator.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +37,23 @@ pub struct Settings {
     pub runs_max: usize,
     /// Most bytes of inputs on disk; at it no job is taken.
     pub disk_budget_bytes: u64,
+    /// Which jobs are taken.
+    pub policy: Policy,
+    /// Stake of claims on what is asked over HTTP; the ledger's least unless given.
+    pub http_stake_wei: Option<u128>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let idle = Duration::from_secs(1);
-        Self { idle, bail_out: false, runs_max: 64, disk_budget_bytes: 8 << 30 }
+        Self {
+            idle,
+            bail_out: false,
+            runs_max: 64,
+            disk_budget_bytes: 8 << 30,
+            policy: Policy::default(),
+            http_stake_wei: None,
+        }
     }
 }
 
@@ -86,6 +99,9 @@ pub struct Service {
     order: VecDeque<Digest>,
     /// Runs whose outputs are not published yet.
     unclaimed: Vec<(Digest, Arc<Run>)>,
+    /// Open jobs that are not taken, each told once.
+    declined: HashMap<Digest, Declined>,
+    quarantine: Quarantine,
     swept: Instant,
 }
 
@@ -106,8 +122,7 @@ impl Service {
         let address = key.address();
         let signer = Arc::new(Signer::new(Arc::clone(&ledger) as Arc<_>, key));
         let agent = Agent::signing(ExecutorCore::new(address), Arc::clone(&signer));
-        let desk =
-            Arc::new(Desk::new(ledger, signer, engine, shelf, inputs, news, settings.bail_out));
+        let desk = Arc::new(Desk::new(ledger, signer, engine, shelf, inputs, news, &settings));
         Self {
             desk,
             worker,
@@ -119,6 +134,8 @@ impl Service {
             runs: HashMap::new(),
             order: VecDeque::new(),
             unclaimed: Vec::new(),
+            declined: HashMap::new(),
+            quarantine: Quarantine::read(folder),
             swept: Instant::now(),
         }
     }
@@ -148,6 +165,7 @@ impl Service {
         self.collect(&view);
         self.publish().await?;
         self.forget(&view);
+        self.decline(&view);
         let mut wanted = self.wanted(&view);
         if !wanted.is_empty() && !self.desk.inputs.has_room() {
             tracing::warn!(
@@ -183,21 +201,36 @@ impl Service {
                     tracing::info!(event = "executor.ran", job = %finished.job, %trace_root);
                     Progress::Ready { trace_root }
                 }
-                Err(error) => {
+                Err(failure) => {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
-                    tracing::error!(event = "executor.cannot_run", job = %finished.job, %error);
-                    self.again(view, &finished.job)
+                    tracing::error!(event = "executor.cannot_run", job = %finished.job, %failure);
+                    self.again(view, &finished.job, &failure)
                 }
             };
             self.jobs.insert(finished.job, progress);
         }
     }
 
-    /// A run that failed: what is kept on disk may be damaged, what was published may be mended. Tried
-    /// again from the start, a few times.
-    fn again(&self, view: &View, id: &Digest) -> Progress {
+    /// A run that failed. What is kept on disk may be damaged, what was published may be corrected: tried
+    /// again from the start, a few times. What killed its run twice is not tried again.
+    fn again(&mut self, view: &View, id: &Digest, failure: &RunFailure) -> Progress {
         const TRIES_MAX: u32 = 5;
-        if let Some(job) = view.settlement.job(id) {
+        let job = view.settlement.job(id);
+        let at_risk_wei: u128 =
+            job.map_or(0, |job| self.own_claims(view, job).map(|claim| claim.stake_wei).sum());
+        if at_risk_wei > 0 {
+            tracing::error!(event = "executor.cannot_defend", job = %id, at_risk_wei, %failure,
+                "a claim of ours stands on a run that cannot be made again: a challenge would win");
+        }
+        if let RunFailure::Killed { .. } = failure
+            && self.quarantine.killed(*id)
+        {
+            tracing::error!(event = "executor.quarantined", job = %id, %failure,
+                "this job is not run again; if the machine was to blame, delete its line from the \
+                 file `quarantine` in the executor's folder and restart");
+            return Progress::Refused;
+        }
+        if let Some(job) = job {
             self.desk.inputs.remove(&job.terms.input_root);
         }
         match self.jobs.get(id) {
@@ -217,10 +250,7 @@ impl Service {
             let (Some(terms), Some(output)) = (terms, run.trace().states().last()) else {
                 continue;
             };
-            let bytes = state_bytes(output).map_err(|reason| LedgerError::Unusable {
-                reason: format!("an output: {reason}"),
-            })?;
-            let desk = &self.desk;
+            let (bytes, desk) = (state_bytes(output), &self.desk);
             match desk.ledger.upload(desk.signer.key(), &terms.output_root, bytes).await {
                 Ok(()) => {}
                 Err(UploadError::Ledger(error)) => {
@@ -332,8 +362,39 @@ impl Service {
         }
     }
 
+    /// Tells once of each open job that is not taken, and why.
+    fn decline(&mut self, view: &View) {
+        let total_wei = Exposure::of(view, &self.address).total_wei();
+        let settlement = &view.settlement;
+        self.declined
+            .retain(|id, _| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
+        self.quarantine
+            .retain(|id| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
+        for (id, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
+            if self.jobs.contains_key(id) || self.stands(view, job) {
+                self.declined.remove(id);
+                continue;
+            }
+            let is_own = job.poster == self.address;
+            let why = match self.desk.shelf.model(&job.terms.model_root) {
+                None => Some(Declined::Model),
+                Some(_) => self.settings.policy.declines(job, is_own, total_wei),
+            };
+            match why {
+                None => drop(self.declined.remove(id)),
+                // Numbers change with the account's money; that is told once as well.
+                Some(why) => {
+                    if self.declined.insert(*id, why).is_none() {
+                        metrics::counter!("rebut_executor_declined_total").increment(1);
+                        tracing::info!(event = "executor.declined", job = %id, reason = %why);
+                    }
+                }
+            }
+        }
+    }
+
     async fn tell(&mut self, view: &View) -> Result<(), LedgerError> {
-        self.books.tell(&self.desk.ledger, view).await?;
+        let (exposure, profit_wei) = self.books.tell(&self.desk.ledger, view).await?;
         let count = |wanted: fn(&Progress) -> bool| {
             self.jobs.values().filter(|one| wanted(one)).count() as f64
         };
@@ -343,9 +404,28 @@ impl Service {
             ("rebut_executor_runs_kept", self.runs.len() as f64),
             ("rebut_executor_disk_bytes", self.desk.inputs.used() as f64),
             ("rebut_executor_disk_budget_bytes", self.settings.disk_budget_bytes as f64),
+            ("rebut_executor_declined", self.declined.len() as f64),
+            ("rebut_executor_quarantined", self.quarantine.count() as f64),
         ] {
             metrics::gauge!(name).set(value);
         }
+        let policy = self.settings.policy;
+        self.desk.health.say(serde_json::json!({
+            "account": self.address.to_string(), "height": view.height,
+            "accepts": {
+                "fee_wei_min": policy.fee_wei_min.to_string(),
+                "stake_percent_max": policy.stake_percent_max,
+                "window_ms_max": policy.window_ms_max,
+                "new_jobs": !self.settings.bail_out && self.desk.health.may_stake(),
+            },
+            "declined": self.declined.iter().map(|(job, why)| {
+                serde_json::json!({ "job": job.to_string(), "reason": why.to_string() })
+            }).take(100).collect::<Vec<_>>(),
+            "declined_count": self.declined.len(), "quarantined_count": self.quarantine.count(),
+            "runs_kept": self.runs.len(), "claims_standing": exposure.claims,
+            "disputes_open": exposure.disputes, "free_wei": exposure.free_wei.to_string(),
+            "stakes_wei": exposure.stakes_wei.to_string(), "profit_wei": profit_wei.to_string(),
+        }));
         Ok(())
     }
 
@@ -376,7 +456,9 @@ impl Service {
             .settlement
             .jobs()
             .filter(|(id, job)| {
-                let open = job.status == JobStatus::Open && job.terms.attention_wei == 0;
+                let open = job.status == JobStatus::Open
+                    && !self.declined.contains_key(*id)
+                    && !self.quarantine.holds(id);
                 let untouched = match self.jobs.get(*id) {
                     None => true,
                     Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
@@ -410,7 +492,11 @@ impl Service {
         let input_root = job.terms.input_root;
         let input = match self.desk.inputs.read(&input_root) {
             Some(kept) => Ok(kept),
-            None => self.desk.ledger.download(&input_root, &job.poster).await,
+            None => {
+                // Of the model's length and the job's root, or nothing.
+                let head = input_head(&model);
+                self.desk.ledger.download(&input_root, &job.poster, &head).await
+            }
         };
         let progress = match input.and_then(|input| {
             // Before any stake: what defends a claim must survive this process and the poster.
@@ -418,7 +504,7 @@ impl Service {
                 if matches!(error, KeepError::Disk { .. }) {
                     tracing::error!(event = "executor.disk", %error);
                 }
-                LedgerError::Unusable { reason: error.to_string() }
+                DownloadError::Wrong { reason: error.to_string() }
             })
         }) {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {

@@ -10,6 +10,7 @@ use ledger::EmbeddedLedger;
 use ledger::embedded::SystemClock;
 use ledger::http::{Limits, serve};
 use libfuzzer_sys::fuzz_target;
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters};
 use protocol::transaction::Key;
 
@@ -28,7 +29,7 @@ fn server() -> SocketAddr {
             runtime.block_on(async {
                 let folder = tempfile::tempdir().unwrap();
                 let bank = Key::from_secret(&[1; 32]).unwrap().address();
-                let genesis = Genesis { chain_id: 1, bank, parameters: Parameters::default() };
+                let genesis = Genesis { chain_id: 1, salt: Digest::default(), begun_ms: 0, bank, parameters: Parameters::default() };
                 let log = folder.path().join("log");
                 let ledger = EmbeddedLedger::open(&log, genesis, Arc::new(SystemClock)).unwrap();
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

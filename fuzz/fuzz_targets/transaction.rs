@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use protocol::encoding::Canonical;
 use protocol::facts::{Request, Reveal, Showing};
 use protocol::graph::{Layer, ModelHeader, Node};
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters, Settlement};
 use protocol::transaction::{Action, Key, SignedTransaction};
 
@@ -28,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(action) = one_encoding::<Action>(bytes) {
         let key = Key::from_secret(&[1; 32]).expect("a key");
         let parameters = Parameters::default();
-        let genesis = Genesis { chain_id: 1, bank: key.address(), parameters };
+        let genesis = Genesis { chain_id: 1, salt: Digest::default(), begun_ms: 0, bank: key.address(), parameters };
         let mut settlement = Settlement::new(genesis).expect("defaults");
         let signed = key.sign(&settlement.domain(), 0, &action);
         let _ = settlement.apply(1, &signed);

@@ -3,6 +3,7 @@
 pub mod engine;
 pub mod files;
 mod fused;
+pub mod isolated;
 pub mod kernels;
 pub mod layers;
 pub mod model;

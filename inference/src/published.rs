@@ -1,16 +1,15 @@
-//! States as they travel: tensors by the numbers of their values, and the check against a root.
+//! States as they travel (`protocol::published`: raw, by value and type), and the check against a root.
 
 use std::collections::{BTreeMap, HashMap};
 
 use protocol::hash::Digest;
+use protocol::published::StateHead;
 use protocol::tensor::TensorType;
 
-use crate::engine::Engine;
-use crate::files::{npz_bytes, parse_tensors};
 use crate::model::Model;
 use crate::state::State;
 use crate::tensor::Tensor;
-use crate::trace::{RunError, Runner};
+use crate::trace::RunError;
 
 /// Why published bytes are not the state that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,15 +50,33 @@ pub fn state_tensors(state: &State) -> BTreeMap<String, Tensor> {
     state.values().iter().map(|(value, tensor)| (value.to_string(), tensor.clone())).collect()
 }
 
-/// A state as the bytes of an .npz file.
-///
-/// # Errors
-/// When it does not fit the format.
-pub fn state_bytes(state: &State) -> Result<Vec<u8>, String> {
-    npz_bytes(&state_tensors(state))
+fn head_of<'a>(values: impl Iterator<Item = (u32, &'a TensorType)>) -> StateHead {
+    StateHead { values: values.map(|(value, kind)| (value, kind.clone())).collect() }
 }
 
-fn kind_of(model: &Model, value: u32) -> Option<TensorType> {
+/// A state as it is published.
+pub fn state_bytes(state: &State) -> Vec<u8> {
+    let head = head_of(state.values().iter().map(|(value, tensor)| (*value, tensor.kind())));
+    let mut bytes = head.prefix();
+    bytes.reserve(usize::try_from(head.data_bytes()).unwrap_or(0));
+    state.values().iter().for_each(|(_, tensor)| tensor.publish_into(&mut bytes));
+    bytes
+}
+
+/// What the published state at a boundary of a model must begin with, and so how long it is; `None` when
+/// the model has no such boundary.
+pub fn state_head(model: &Model, boundary: u32) -> Option<StateHead> {
+    let values = model.live_values(boundary)?;
+    let values = values.iter().map(|value| Some((*value, kind_of(model, *value)?)));
+    Some(StateHead { values: values.collect::<Option<_>>()? })
+}
+
+/// What the published input of a model must begin with: all inputs, whether a layer reads them or not.
+pub fn input_head(model: &Model) -> StateHead {
+    head_of((0..).zip(&model.graph().inputs))
+}
+
+pub(crate) fn kind_of(model: &Model, value: u32) -> Option<TensorType> {
     let graph = model.graph();
     if let Some(kind) = graph.inputs.get(value as usize) {
         return Some(kind.clone());
@@ -95,33 +112,102 @@ pub fn state_of(
     State::new(values).ok_or_else(|| content("it is empty"))
 }
 
-/// The state at a boundary from what somebody published.
+/// The state with this head from what somebody published.
 ///
 /// # Errors
 /// When the bytes are not that state.
 pub fn published_state(
-    model: &Model,
-    boundary: u32,
-    bytes: Vec<u8>,
+    head: &StateHead,
+    bytes: &[u8],
     wanted: Digest,
 ) -> Result<State, PublishedError> {
-    let types = state_types(model, boundary).unwrap_or_default();
-    let tensors = parse_tensors("npz", bytes, &types).map_err(content)?;
-    checked(state_of(model, boundary, tensors)?, wanted)
+    let prefix = head.prefix();
+    let mut rest = bytes
+        .strip_prefix(prefix.as_slice())
+        .filter(|rest| rest.len() as u64 == head.data_bytes())
+        .ok_or_else(|| content(format!("it must be {} bytes: {head}", head.total_bytes())))?;
+    let mut values = Vec::new();
+    for (value, kind) in &head.values {
+        let length = kind.shape.count() as usize * kind.element.bytes();
+        let wrong = || content(format!("value {value} is not what its type says"));
+        let (own, after) = rest.split_at_checked(length).ok_or_else(wrong)?;
+        values.push((*value, Tensor::from_published(kind, own).ok_or_else(wrong)?));
+        rest = after;
+    }
+    checked(State::new(values).ok_or_else(|| content("it is empty"))?, wanted)
 }
 
-/// The input state of a job from what its poster published: tensors by their names.
+/// The input state of a job from what its poster published.
 ///
 /// # Errors
 /// When the bytes are not that state.
 pub fn published_input(
-    engine: &Engine,
     model: &Model,
-    bytes: Vec<u8>,
+    bytes: &[u8],
     wanted: Digest,
 ) -> Result<State, PublishedError> {
-    let types: Vec<(String, TensorType)> =
-        model.input_names().iter().cloned().zip(model.graph().inputs.iter().cloned()).collect();
-    let tensors = parse_tensors("npz", bytes, &types).map_err(content)?;
-    checked(Runner::honest(engine, model).input_state(&tensors)?, wanted)
+    let state = published_state(&input_head(model), bytes, wanted)?;
+    for ((_, tensor), name) in state.values().iter().zip(model.input_names()) {
+        let place = tensor.as_f32().iter().enumerate().find(|(_, value)| !value.is_finite());
+        if let Some((element, value)) = place {
+            let (name, value) = (name.clone(), value.to_string());
+            return Err(RunError::NotFinite { name, element, value }.into());
+        }
+    }
+    Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::published::{StateHasher, StateLimits};
+    use protocol::tensor::{ElementType, Shape};
+
+    #[test]
+    fn a_published_state_is_read_back_and_has_the_root_that_its_bytes_stream_to() {
+        let shape = Shape::new(&[5, 70]).unwrap();
+        let floats = (0..350).map(|at| at as f32 * 0.37 - 5.0).collect();
+        let values = vec![
+            (0, Tensor::from_f32(&shape, floats).unwrap()),
+            (2, Tensor::from_i64(&shape, (0..350).map(|at| at * 7 - 9).collect()).unwrap()),
+            (3, Tensor::from_bool(&shape, vec![true; 350]).unwrap()),
+            (4, Tensor::from_integers(ElementType::I16, &shape, &[-300; 350]).unwrap()),
+            (9, Tensor::from_integers(ElementType::U8, &shape, &[200; 350]).unwrap()),
+        ];
+        let state = State::new(values).unwrap();
+        let bytes = state_bytes(&state);
+        let mut hasher = StateHasher::<protocol::hash::Keccak>::new(StateLimits {
+            bytes: 1 << 20,
+            leaves: 1 << 20,
+        });
+        bytes.chunks(100).for_each(|part| hasher.push(part).unwrap());
+        let head = hasher.head().unwrap().clone();
+        assert_eq!(hasher.finish(), Ok(state.root()));
+        let read = published_state(&head, &bytes, state.root()).unwrap();
+        assert_eq!(read.values(), state.values());
+        let other = Digest([1; 32]);
+        let refused = published_state(&head, &bytes, other);
+        assert!(matches!(refused, Err(PublishedError::OtherRoot { .. })));
+        for wrong in [&bytes[..bytes.len() - 1], &bytes[1..], &[bytes.clone(), vec![0]].concat()] {
+            let refused = published_state(&head, wrong, state.root());
+            assert!(matches!(refused, Err(PublishedError::Content { .. })));
+        }
+    }
+
+    #[test]
+    fn bits_that_rule_q_does_not_store_give_another_root_than_was_published() {
+        let shape = Shape::new(&[3]).unwrap();
+        let state = State::new(vec![(0, Tensor::from_f32(&shape, vec![0.0; 3]).unwrap())]).unwrap();
+        let mut bytes = state_bytes(&state);
+        let (at, head) = (bytes.len() - 4, head_of([(0, state.values()[0].1.kind())].into_iter()));
+        bytes[at..].copy_from_slice(&0x8000_0000u32.to_be_bytes());
+        // The engine reads +0, so that the bytes are not what the root would commit to.
+        let read = published_state(&head, &bytes, state.root()).unwrap();
+        assert_eq!(read.root(), state.root());
+        let mut hasher = StateHasher::<protocol::hash::Keccak>::new(StateLimits {
+            bytes: 1 << 20,
+            leaves: 1 << 20,
+        });
+        assert!(hasher.push(&bytes).is_err());
+    }
 }

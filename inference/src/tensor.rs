@@ -118,6 +118,60 @@ impl Tensor {
         }
     }
 
+    /// A tensor from its elements as a published state holds them: big-endian, row by row. `None` unless
+    /// the bytes are as many as the type has. Rule Q is applied: the root tells whether it had to be.
+    pub fn from_published(kind: &TensorType, bytes: &[u8]) -> Option<Self> {
+        macro_rules! elements {
+            ($width:ty) => {{
+                let (chunks, rest) = bytes.as_chunks::<{ size_of::<$width>() }>();
+                let all: Vec<$width> =
+                    chunks.iter().map(|chunk| <$width>::from_be_bytes(*chunk)).collect();
+                rest.is_empty().then_some(all)?
+            }};
+        }
+        let shape = &kind.shape;
+        macro_rules! integers {
+            ($width:ty) => {{
+                let all = elements!($width);
+                Self::new(kind.element, shape, all.len(), |burn| TensorData::new(all, burn))
+            }};
+        }
+        match kind.element {
+            ElementType::F32 => Self::from_f32(shape, elements!(f32)),
+            ElementType::Bool => {
+                Self::from_bool(shape, bytes.iter().map(|byte| *byte != 0).collect())
+            }
+            ElementType::I64 => integers!(i64),
+            ElementType::I32 => integers!(i32),
+            ElementType::I16 => integers!(i16),
+            ElementType::I8 => integers!(i8),
+            ElementType::U32 => integers!(u32),
+            ElementType::U16 => integers!(u16),
+            ElementType::U8 => integers!(u8),
+        }
+    }
+
+    /// Appends the elements as a published state holds them.
+    pub fn publish_into(&self, out: &mut Vec<u8>) {
+        macro_rules! reversed {
+            ($width:literal) => {
+                for chunk in self.bytes().as_chunks::<$width>().0 {
+                    let mut chunk = *chunk;
+                    if cfg!(target_endian = "little") {
+                        chunk.reverse();
+                    }
+                    out.extend_from_slice(&chunk);
+                }
+            };
+        }
+        match self.kind.element.bytes() {
+            2 => reversed!(2),
+            4 => reversed!(4),
+            8 => reversed!(8),
+            _ => out.extend_from_slice(self.bytes()),
+        }
+    }
+
     /// Takes over what burn computed, as `kind` says it should be.
     ///
     /// Data that lie in another order are copied. `None` when burn's result has another type.

@@ -475,7 +475,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
         self.trace_of(states, inference, commit)
     }
 
-    fn trace_of(
+    pub(crate) fn trace_of(
         &self,
         states: Vec<State<C>>,
         inference: Duration,

@@ -11,6 +11,7 @@ use ledger::embedded::SystemClock;
 use ledger::http::{HttpLedger, Limits, serve};
 use ledger::{EmbeddedLedger, Ledger as _};
 use protocol::encoding::Canonical as _;
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters};
 use protocol::transaction::{Action, Key};
 
@@ -61,7 +62,13 @@ async fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let bank = key(u32::MAX)?;
     let parameters = Parameters::default();
-    let genesis = Genesis { chain_id: 1, bank: bank.address(), parameters };
+    let genesis = Genesis {
+        chain_id: 1,
+        salt: Digest::default(),
+        begun_ms: 0,
+        bank: bank.address(),
+        parameters,
+    };
     let domain = genesis.domain();
     let ledger = EmbeddedLedger::open(&folder.path().join("log"), genesis, Arc::new(SystemClock))?;
     let ledger = Arc::new(ledger);

@@ -9,13 +9,15 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use protocol::encoding::Canonical;
-use protocol::settlement::{Genesis, ParameterError, Settlement};
-use protocol::transaction::SignedTransaction;
+use protocol::settlement::{Genesis, ParameterError, Rejection, Settlement};
+use protocol::transaction::{Action, SignedTransaction};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
+use crate::doors::{Doors, is_urgent};
+use crate::history::History;
 use crate::recent::{RECENT_MAX, Recent};
-use crate::store::Store;
+use crate::store::{Reader, Store};
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
 /// Says what time it is, in milliseconds.
@@ -125,14 +127,16 @@ pub struct EmbeddedLedger {
     height: Arc<watch::Sender<u64>>,
     genesis: Genesis,
     cut: u64,
-    /// Both are there until the ledger is dropped, which waits for what was queued.
-    queue: Option<mpsc::Sender<Waiting>>,
+    reader: Reader,
+    history: History,
+    doors: Arc<Doors<Waiting>>,
+    /// There until the ledger is dropped, which waits for what was queued.
     writer: Option<JoinHandle<()>>,
 }
 
 impl Drop for EmbeddedLedger {
     fn drop(&mut self) {
-        self.queue = None;
+        self.doors.close();
         if let Some(writer) = self.writer.take() {
             // Its panic was printed; the next opening reads what the disk holds.
             let _ = writer.join();
@@ -232,16 +236,19 @@ impl EmbeddedLedger {
         }
         let height = Arc::new(watch::channel(receipts.height()).0);
         let settlement = Arc::new(settlement);
+        let no_thread = |error: std::io::Error| unusable(format!("no thread: {error}"));
+        let reader = store.reader();
+        let history = History::start(reader.clone(), genesis.clone()).map_err(no_thread)?;
         let inner = Inner { store, settlement, receipts, stopped: false };
-        let inner = Arc::new(Mutex::new(inner));
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let writer = (Arc::clone(&inner), Arc::clone(&clock), Arc::clone(&height));
+        let (inner, doors) = (Arc::new(Mutex::new(inner)), Arc::new(Doors::new()));
+        let shared =
+            (Arc::clone(&inner), Arc::clone(&clock), Arc::clone(&height), Arc::clone(&doors));
         let started = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            write_batches(&writer.0, writer.1.as_ref(), &writer.2, waiting);
+            write_batches(&shared.0, shared.1.as_ref(), &shared.2, &shared.3);
         });
-        let writer = started.map_err(|error| unusable(format!("no thread: {error}")))?;
+        let writer = Some(started.map_err(no_thread)?);
         let cut = recovered.cut;
-        Ok(Self { inner, clock, height, genesis, cut, queue: Some(queue), writer: Some(writer) })
+        Ok(Self { inner, clock, height, genesis, cut, reader, history, doors, writer })
     }
 
     /// The genesis.
@@ -254,15 +261,20 @@ impl EmbeddedLedger {
         self.cut
     }
 
-    /// Accepted transactions behind a height, as many as have `bytes` bytes, one at least.
+    /// Accepted transactions after a height, as many as have `bytes` bytes, one at least. Reads the disk:
+    /// not for threads that others wait for.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn entries_after(&self, after: u64, bytes: usize) -> Result<Vec<LogEntry>, LedgerError> {
+        // What is written and not flushed yet was not accepted yet.
+        let flushed = self.height.borrow().saturating_sub(after);
         // The first record is the genesis.
-        let contents = lock(&self.inner).store.contents(after.saturating_add(1), bytes)?;
+        let contents = self.reader.contents(after.saturating_add(1), bytes)?;
         let unusable = |error: wire::WireError| LedgerError::Unusable { reason: error.to_string() };
-        contents.iter().map(|content| wire::decode(content).map_err(unusable)).collect()
+        let flushed = usize::try_from(flushed).unwrap_or(usize::MAX);
+        let accepted = contents.iter().take(flushed);
+        accepted.map(|content| wire::decode(content).map_err(unusable)).collect()
     }
 
     /// All accepted transactions, for a verdict file.
@@ -272,70 +284,46 @@ impl EmbeddedLedger {
     pub fn entries(&self) -> Result<Vec<LogEntry>, LedgerError> {
         self.entries_after(0, usize::MAX)
     }
-
-    /// The state after the first `height` transactions, and the receipts of those behind `after`; read
-    /// from the disk page by page. What was accepted once is not verified again.
-    fn replayed(&self, after: u64, height: u64) -> Result<(Settlement, Vec<Receipt>), LedgerError> {
-        let unusable = |reason: String| LedgerError::Unusable { reason };
-        let mut settlement =
-            Settlement::new(self.genesis.clone()).map_err(|error| unusable(error.to_string()))?;
-        let (mut reached, mut receipts) = (0, Vec::new());
-        while reached < height {
-            let page = self.entries_after(reached, 4 << 20)?;
-            if page.is_empty() {
-                return Err(unusable(format!("height {height} is not reached")));
-            }
-            for entry in
-                page.into_iter().take(usize::try_from(height - reached).unwrap_or(usize::MAX))
-            {
-                let at = |reason: String| unusable(format!("entry {reached}: {reason}"));
-                let transaction = SignedTransaction::from_canonical(&entry.transaction)
-                    .map_err(|error| at(error.to_string()))?;
-                let action = transaction.decode_action().map_err(|error| at(error.to_string()))?;
-                let events = settlement
-                    .perform(entry.at_ms, transaction.sender, transaction.nonce, &action)
-                    .map_err(|rejection| at(rejection.to_string()))?;
-                reached += 1;
-                if reached > after {
-                    receipts.push(Receipt { height: reached, at_ms: entry.at_ms, events });
-                }
-            }
-        }
-        Ok((settlement, receipts))
-    }
 }
 
-/// A transaction that waits for its turn, and where its answer goes.
-type Waiting = (SignedTransaction, oneshot::Sender<Result<Receipt, LedgerError>>);
+/// A transaction whose signature counts, waiting for its turn, and where its answer goes.
+#[derive(Debug)]
+struct Waiting {
+    transaction: SignedTransaction,
+    action: Action,
+    answer: oneshot::Sender<Result<Receipt, LedgerError>>,
+}
 
 /// Most transactions that share one flush of the disk.
 const BATCH_MAX: usize = 512;
-/// Most transactions that wait; who comes then waits before the door.
-const QUEUE_MAX: usize = 1024;
 
-/// Takes transactions in the order they came in, as many at a time as wait, and answers when they are
-/// on disk: the flush is what costs.
+/// Takes transactions in the order they came in, moves of parties with money at stake first, as many at a
+/// time as wait, and answers when they are on disk: the flush is what costs.
 fn write_batches(
     inner: &Mutex<Inner>,
     clock: &dyn Clock,
     height: &watch::Sender<u64>,
-    mut queue: mpsc::Receiver<Waiting>,
+    doors: &Doors<Waiting>,
 ) {
-    let mut batch = Vec::new();
-    while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+    loop {
+        let batch = doors.take(BATCH_MAX);
+        if batch.is_empty() {
+            return;
+        }
         let mut guard = lock(inner);
         let mut answers = Vec::with_capacity(batch.len());
-        for (transaction, answer) in batch.drain(..) {
-            answers.push((guard.accept(clock.now_ms(), &transaction), answer));
+        for Waiting { transaction, action, answer } in batch {
+            answers.push((guard.accept(clock.now_ms(), &transaction, &action), answer));
         }
         let begun = Instant::now();
         let flushed = guard.flush();
         let reached = guard.receipts.height();
         measure(&guard, &answers, begun.elapsed());
-        drop(guard);
+        // Before anybody can see the new state: its entries can be read as soon as it is seen.
         if flushed.is_ok() {
             height.send_replace(reached);
         }
+        drop(guard);
         for (outcome, answer) in answers {
             // Nobody waits for the answer any more: the transaction counts all the same.
             let _ = answer.send(flushed.clone().and(outcome));
@@ -378,6 +366,7 @@ impl Inner {
         &mut self,
         clock_ms: u64,
         transaction: &SignedTransaction,
+        action: &Action,
     ) -> Result<Receipt, LedgerError> {
         if self.stopped {
             return Err(LedgerError::Stopped);
@@ -387,7 +376,10 @@ impl Inner {
         // fails in between the ledger stops, loudly, and a restart reads what the disk really holds.
         self.stopped = true;
         // Readers hold older states by reference; this clones only when one of them is alive.
-        let events = match Arc::make_mut(&mut self.settlement).apply(at_ms, transaction) {
+        // The signature was verified at the door.
+        let (sender, nonce) = (transaction.sender, transaction.nonce);
+        let settlement = Arc::make_mut(&mut self.settlement);
+        let events = match settlement.perform(at_ms, sender, nonce, action) {
             Ok(events) => events,
             Err(rejection) => {
                 self.stopped = false;
@@ -409,9 +401,16 @@ impl Inner {
 #[async_trait]
 impl Ledger for EmbeddedLedger {
     async fn submit(&self, transaction: SignedTransaction) -> Result<Receipt, LedgerError> {
+        let action = transaction.decode_action().map_err(Rejection::from)?;
+        self.genesis.domain().verify(&transaction).map_err(Rejection::from)?;
+        let urgent = {
+            let inner = lock(&self.inner);
+            is_urgent(&inner.settlement, &transaction.sender, &action)
+        };
         let (answer, answered) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or(LedgerError::Stopped)?;
-        queue.send((transaction, answer)).await.map_err(|_| LedgerError::Stopped)?;
+        if !self.doors.push(urgent, Waiting { transaction, action, answer }).await {
+            return Err(LedgerError::Stopped);
+        }
         answered.await.map_err(|_| LedgerError::Stopped)?
     }
 
@@ -428,8 +427,16 @@ impl Ledger for EmbeddedLedger {
     }
 
     async fn view_at(&self, height: u64) -> Result<View, LedgerError> {
-        let (settlement, _) = self.replayed(height, height)?;
-        Ok(View { height, now_ms: settlement.now_ms(), settlement: Arc::new(settlement) })
+        let latest = self.view().await?;
+        if height == latest.height {
+            return Ok(latest);
+        }
+        if height > latest.height {
+            let reason = format!("height {height} is not reached; the latest is {}", latest.height);
+            return Err(LedgerError::Unusable { reason });
+        }
+        let (settlement, _) = self.history.replayed(height, height).await?;
+        Ok(View { height, now_ms: settlement.now_ms(), settlement })
     }
 
     async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Receipt>, LedgerError> {
@@ -442,7 +449,7 @@ impl Ledger for EmbeddedLedger {
             // Who reads from long ago reads much: a page of it costs a replay of all before.
             None => {
                 let end = height.min(after.saturating_add(limit.max(RECENT_MAX) as u64));
-                let (_, mut receipts) = self.replayed(after, end)?;
+                let (_, mut receipts) = self.history.replayed(after, end).await?;
                 receipts.truncate(limit);
                 Ok(receipts)
             }
@@ -459,6 +466,7 @@ impl Ledger for EmbeddedLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::hash::Digest;
     use protocol::settlement::Parameters;
     use protocol::transaction::{Action, Key};
 
@@ -468,7 +476,13 @@ mod tests {
 
     fn genesis() -> Genesis {
         let parameters = Parameters::default();
-        Genesis { chain_id: 1, bank: bank().address(), parameters }
+        Genesis {
+            chain_id: 1,
+            salt: Digest::default(),
+            begun_ms: 0,
+            bank: bank().address(),
+            parameters,
+        }
     }
 
     fn deposit(nonce: u64) -> SignedTransaction {

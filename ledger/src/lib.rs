@@ -1,14 +1,17 @@
 //! Where claims are settled: the [`Ledger`] trait and its engines.
 
 pub mod agent;
+mod doors;
 pub mod embedded;
 pub mod exposure;
+mod history;
 pub mod http;
 pub mod metrics;
 mod recent;
 pub mod store;
 pub mod verdict;
 pub mod wire;
+pub mod words;
 
 use std::sync::Arc;
 
@@ -41,6 +44,12 @@ pub enum LedgerError {
         /// Where.
         url: String,
         /// What happened.
+        reason: String,
+    },
+    /// The ledger's server has more to do than it takes on at a time. Nothing changed; try again later.
+    #[error("the ledger is busy: {reason}; try again in a moment")]
+    Busy {
+        /// With what.
         reason: String,
     },
     /// Genesis or log do not fit this ledger.

@@ -45,9 +45,9 @@ pub const METRICS: &[Metric] = &[
     (Of::Ledger, "rebut_ledger_locked_wei", Gauge, "Money in stakes, bonds and fees"),
     (Of::Ledger, "rebut_ledger_burned_wei", Gauge, "Money burned so far"),
     (Of::Ledger, "rebut_ledger_stopped", Gauge, "1 when the ledger stopped after an error"),
-    (Of::Ledger, "rebut_http_connections", Gauge, "Open connections"),
+    (Of::All, "rebut_http_connections", Gauge, "Open connections"),
     (
-        Of::Ledger,
+        Of::All,
         "rebut_http_slowed_total",
         Counter,
         "Requests refused because an address was too fast",
@@ -82,6 +82,14 @@ pub const METRICS: &[Metric] = &[
     (Of::Executor, "rebut_executor_runs_kept", Gauge, "Runs in memory"),
     (Of::Executor, "rebut_executor_disk_bytes", Gauge, "Inputs kept for disputes"),
     (Of::Executor, "rebut_executor_disk_budget_bytes", Gauge, "Most bytes of inputs"),
+    (
+        Of::Executor,
+        "rebut_executor_declined_total",
+        Counter,
+        "Open jobs that were not taken for their model or terms",
+    ),
+    (Of::Executor, "rebut_executor_declined", Gauge, "Open jobs that are not taken"),
+    (Of::Executor, "rebut_executor_quarantined", Gauge, "Jobs not run again, for they killed runs"),
     (Of::Executor, "rebut_executor_asked_total", Counter, "Requests to infer over HTTP"),
     (Of::Executor, "rebut_executor_asked_failed_total", Counter, "Requests to infer that failed"),
     (Of::Executor, "rebut_executor_asked_seconds", Histogram, "Time of a request to infer"),
@@ -102,6 +110,18 @@ pub const METRICS: &[Metric] = &[
         "rebut_challenger_saturated",
         Gauge,
         "1 when runs would end after windows for challenges",
+    ),
+    (
+        Of::Challenger,
+        "rebut_challenger_unchecked",
+        Gauge,
+        "Standing claims that are not checked: no model, no input, no run",
+    ),
+    (
+        Of::Challenger,
+        "rebut_challenger_unchecked_total",
+        Counter,
+        "Jobs that were found not to be checkable",
     ),
     (
         Of::Challenger,
@@ -128,19 +148,28 @@ pub const METRICS: &[Metric] = &[
         Counter,
         "Disputes that ended otherwise than forecast",
     ),
+    (
+        Of::Monitor,
+        "rebut_monitor_unchecked",
+        Gauge,
+        "Standing claims that the monitor does not check",
+    ),
     (Of::Monitor, "rebut_monitor_disputes", Gauge, "Open disputes of all accounts"),
 ];
 
+/// What a distribution is measured in: its name says it, as Prometheus wants.
+fn unit(name: &str) -> metrics::Unit {
+    match name.ends_with("_seconds") {
+        true => metrics::Unit::Seconds,
+        false => metrics::Unit::Count,
+    }
+}
+
 /// Describes a service's metrics to the installed recorder, and sets them to zero.
 pub fn describe(services: &[Of], version: &'static str) {
-    metrics::gauge!("rebut_build_info", "version" => version).set(1.0);
-    for (of, name, kind, help) in METRICS {
-        if *of == Of::All {
-            metrics::describe_gauge!(*name, *help);
-        }
-        if !services.contains(of) {
-            continue;
-        }
+    for (_, name, kind, help) in
+        METRICS.iter().filter(|(of, ..)| *of == Of::All || services.contains(of))
+    {
         match kind {
             Counter => {
                 metrics::describe_counter!(*name, *help);
@@ -148,15 +177,19 @@ pub fn describe(services: &[Of], version: &'static str) {
             }
             Gauge => {
                 metrics::describe_gauge!(*name, *help);
-                metrics::gauge!(*name).set(0.0);
+                // The one below has a label; without it would be another series.
+                if *name != "rebut_build_info" {
+                    metrics::gauge!(*name).set(0.0);
+                }
             }
             Histogram => {
-                metrics::describe_histogram!(*name, metrics::Unit::Seconds, *help);
+                metrics::describe_histogram!(*name, unit(name), *help);
                 // A recorder lists a distribution from its first handle on.
                 let _ = metrics::histogram!(*name);
             }
         }
     }
+    metrics::gauge!("rebut_build_info", "version" => version).set(1.0);
 }
 
 #[cfg(test)]

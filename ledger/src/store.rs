@@ -197,32 +197,9 @@ impl Store {
         }
     }
 
-    /// Contents of the records from a height on, as many as have `bytes` bytes, one at least.
-    ///
-    /// # Errors
-    /// When the database fails or a record is damaged.
-    pub fn contents(&self, from: u64, bytes: usize) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut left = bytes;
-        let mut found: Vec<Vec<u8>> = Vec::new();
-        for (height, entry) in (from..).zip(self.log.range(from.to_be_bytes()..)) {
-            let (key, value) = entry.map_err(|error| StoreError::Database {
-                path: self.path.clone(),
-                reason: error.to_string(),
-            })?;
-            let damaged =
-                |reason: String| StoreError::Damaged { path: self.path.clone(), height, reason };
-            if key != height.to_be_bytes() {
-                return Err(damaged("a record before it is missing".to_owned()));
-            }
-            let record: Record =
-                wire::decode(&value).map_err(|error| damaged(error.to_string()))?;
-            if !found.is_empty() && record.content.len() > left {
-                break;
-            }
-            left = left.saturating_sub(record.content.len());
-            found.push(record.content);
-        }
-        Ok(found)
+    /// Who reads beside the one who writes.
+    pub fn reader(&self) -> Reader {
+        Reader { path: self.path.clone(), log: self.log.clone() }
     }
 
     /// Number of records.
@@ -268,6 +245,43 @@ impl Store {
         self.height += 1;
         self.chain = chain;
         Ok(())
+    }
+}
+
+/// Reads records while others are being written. What is not flushed yet may be among them.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    path: String,
+    log: sled::Tree,
+}
+
+impl Reader {
+    /// Contents of the records from a height on, as many as have `bytes` bytes, one at least.
+    ///
+    /// # Errors
+    /// When the database fails or a record is damaged.
+    pub fn contents(&self, from: u64, bytes: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut left = bytes;
+        let mut found: Vec<Vec<u8>> = Vec::new();
+        for (height, entry) in (from..).zip(self.log.range(from.to_be_bytes()..)) {
+            let (key, value) = entry.map_err(|error| StoreError::Database {
+                path: self.path.clone(),
+                reason: error.to_string(),
+            })?;
+            let damaged =
+                |reason: String| StoreError::Damaged { path: self.path.clone(), height, reason };
+            if key != height.to_be_bytes() {
+                return Err(damaged("a record before it is missing".to_owned()));
+            }
+            let record: Record =
+                wire::decode(&value).map_err(|error| damaged(error.to_string()))?;
+            if !found.is_empty() && record.content.len() > left {
+                break;
+            }
+            left = left.saturating_sub(record.content.len());
+            found.push(record.content);
+        }
+        Ok(found)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ledger::embedded::SystemClock;
 use ledger::{EmbeddedLedger, Ledger as _};
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters};
 use protocol::transaction::{Action, Key};
 
@@ -17,7 +18,8 @@ fn key() -> Key {
 }
 
 fn genesis() -> Genesis {
-    Genesis { chain_id: 1, bank: key().address(), parameters: Parameters::default() }
+    let parameters = Parameters::default();
+    Genesis { chain_id: 1, salt: Digest::default(), begun_ms: 0, bank: key().address(), parameters }
 }
 
 fn open(folder: &Path) -> Result<EmbeddedLedger, ledger::LedgerError> {

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::embedded::SystemClock;
-use ledger::http::{HttpLedger, Limits, serve};
+use ledger::http::{DownloadError, HttpLedger, Limits, serve};
 use ledger::{EmbeddedLedger, Ledger as _, LedgerError};
-use protocol::hash::keccak;
+use protocol::hash::{Digest, Keccak, keccak, to_hex};
+use protocol::published::{StateHasher, StateHead, StateLimits};
 use protocol::settlement::{Genesis, Parameters, Rejection};
+use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{Action, Key, SignedTransaction};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +22,14 @@ fn key(number: u8) -> Key {
 }
 
 fn genesis() -> Genesis {
-    Genesis { chain_id: 1, bank: key(1).address(), parameters: Parameters::default() }
+    let parameters = Parameters::default();
+    Genesis {
+        chain_id: 1,
+        salt: Digest::default(),
+        begun_ms: 0,
+        bank: key(1).address(),
+        parameters,
+    }
 }
 
 fn deposit(to: u8, nonce: u64) -> SignedTransaction {
@@ -173,25 +182,163 @@ async fn slow_and_idle_connections_are_closed_and_do_not_keep_others_out() {
     assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{rest:?}");
 }
 
+/// A published state of so many f32, with its root and head.
+fn published(count: u64) -> (Digest, Vec<u8>, StateHead) {
+    let kind = TensorType { element: ElementType::F32, shape: Shape::new(&[count]).unwrap() };
+    let head = StateHead { values: vec![(0, kind)] };
+    let mut bytes = head.prefix();
+    bytes.extend((0..count).flat_map(|at| (at as f32).to_bits().to_be_bytes()));
+    (root_of(&bytes), bytes, head)
+}
+
+fn root_of(bytes: &[u8]) -> Digest {
+    let limits = StateLimits { bytes: 1 << 30, leaves: 1 << 30 };
+    let mut hasher = StateHasher::<Keccak>::new(limits);
+    hasher.push(bytes).unwrap();
+    hasher.finish().unwrap()
+}
+
 #[tokio::test]
 async fn only_accounts_of_the_ledger_publish_and_only_what_they_signed() {
     let server = Server::start(Limits { account_bytes: 1_000, ..Limits::default() }).await;
     let client = server.client().await;
-    let root = keccak(b"root");
-    let refused = client.upload(&key(3), &root, b"state".to_vec()).await.unwrap_err().to_string();
+    let (root, bytes, head) = published(50);
+    let account = key(3).address();
+    let refused = client.upload(&key(3), &root, bytes.clone()).await.unwrap_err().to_string();
     assert!(refused.contains("deposit first"), "{refused}");
     client.submit(deposit(3, 0)).await.unwrap();
-    client.upload(&key(3), &root, b"state".to_vec()).await.unwrap();
-    assert_eq!(client.download(&root, &key(3).address()).await.unwrap(), b"state");
-    assert!(client.download(&root, &key(1).address()).await.is_err());
-    let large = client.upload(&key(3), &keccak(b"2"), vec![0; 2_000]).await.unwrap_err();
+    // Once, and once more as after a lost answer.
+    for _ in 0..2 {
+        client.upload(&key(3), &root, bytes.clone()).await.unwrap();
+    }
+    assert_eq!(client.download(&root, &account, &head).await.unwrap(), bytes);
+    let missing = client.download(&root, &key(1).address(), &head).await;
+    assert_eq!(missing, Err(DownloadError::Missing));
+    let (other_root, other, other_head) = published(300);
+    let large = client.upload(&key(3), &other_root, other).await.unwrap_err();
     assert!(large.to_string().contains("1000 bytes"), "{large}");
+    let wrong = client.download(&root, &account, &other_head).await.unwrap_err();
+    assert!(matches!(&wrong, DownloadError::Wrong { .. }), "{wrong}");
     let request = format!(
-        "PUT /v1/inputs/{root}/{} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nother",
-        key(3).address()
+        "PUT /v1/inputs/{other_root}/{account} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nother"
     );
     assert!(server.raw(request.as_bytes()).await.starts_with("HTTP/1.1 403"));
-    assert_eq!(client.download(&root, &key(3).address()).await.unwrap(), b"state");
+}
+
+#[tokio::test]
+async fn audit_a3_only_a_state_of_the_root_it_is_published_under_is_kept() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client().await;
+    client.submit(deposit(3, 0)).await.unwrap();
+    let account = key(3).address();
+    let (root, bytes, head) = published(2_000);
+    let mut damaged = bytes.clone();
+    damaged[900] ^= 1;
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        // A compressed archive, whatever it would unpack to.
+        ([&b"PK\x03\x04"[..], &[0; 5_000]].concat(), "not a published state"),
+        (damaged, "nothing was kept"),
+        (bytes[..bytes.len() - 1].to_vec(), "over the limit"),
+        ([&bytes[..], &[0; 3]].concat(), "follow"),
+        (published(3).1, "nothing was kept"),
+    ];
+    for (upload, reason) in cases {
+        let refused = client.upload(&key(3), &root, upload).await.unwrap_err().to_string();
+        assert!(refused.contains(reason), "{reason}: {refused}");
+    }
+    let kept = || {
+        let folder = server.folder.path().join("inputs").join(account.to_string());
+        std::fs::read_dir(folder).into_iter().flatten().count()
+    };
+    assert_eq!(kept(), 0, "what was refused takes no room");
+    client.upload(&key(3), &root, bytes.clone()).await.unwrap();
+    assert_eq!((kept(), client.download(&root, &account, &head).await), (1, Ok(bytes)));
+}
+
+#[tokio::test]
+async fn audit_a3_a_server_that_gives_something_else_or_more_than_the_model_takes_is_cut_off() {
+    let (root, bytes, head) = published(2_000);
+    let mut other = bytes.clone();
+    *other.last_mut().unwrap() ^= 1;
+    for (sent, reason) in [
+        (other, "the root"),
+        (bytes[..bytes.len() - 7].to_vec(), "must be"),
+        (vec![0; 10 << 20], "must be"),
+        (published(2_001).1, "must be"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/inputs/x", listener.local_addr().unwrap());
+        // Without a length, so that only what arrives can tell.
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+            let _ = stream.write_all(&sent).await;
+        });
+        let server = Server::start(Limits::default()).await;
+        let client = server.client().await;
+        let refused = client.download_from(&url, &root, &head).await.unwrap_err();
+        let text = refused.to_string();
+        let expected = text.contains(reason) || text.contains("too early");
+        assert!(matches!(refused, DownloadError::Wrong { .. }) && expected, "{reason}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn audit_a7_no_body_is_read_before_its_sender_may_send_it() {
+    let server = Server::start(Limits { upload_bytes: 1 << 30, ..Limits::default() }).await;
+    let client = server.client().await;
+    client.submit(deposit(3, 0)).await.unwrap();
+    let (account, root) = (key(3).address(), published(9).0);
+    let signed = |who: u8, length: u64| {
+        let digest = genesis().domain().upload_digest(account, &root, length);
+        to_hex(&key(who).sign_digest(&digest))
+    };
+    let put = |length: u64, signature: &str| {
+        format!(
+            "PUT /v1/inputs/{root}/{account} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\
+             rebut-signature: {signature}\r\n\r\n"
+        )
+    };
+    // Each is answered though not one byte of the body was sent.
+    for (request, status) in [
+        (put(500 << 20, ""), "403"),
+        (put(500 << 20, &signed(4, 500 << 20)), "403"),
+        (put(500 << 20, &signed(3, 1_000)), "403"),
+        (put(2 << 30, &signed(3, 2 << 30)), "413"),
+    ] {
+        let answer = server.raw(request.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}: {request}");
+    }
+}
+
+#[tokio::test]
+async fn audit_a7_readers_of_old_heights_do_not_keep_moves_waiting() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client().await;
+    for nonce in 0..200 {
+        client.submit(deposit(2, nonce)).await.unwrap();
+    }
+    let mut asking = Vec::new();
+    for number in 0..40u64 {
+        let url = format!("{}/v1/status?height={}", server.url(), 1 + number % 100);
+        asking.push(tokio::spawn(async move { reqwest::get(url).await.unwrap().status() }));
+    }
+    for nonce in 200..220 {
+        let submitted = client.submit(deposit(2, nonce));
+        tokio::time::timeout(Duration::from_secs(5), submitted).await.unwrap().unwrap();
+    }
+    // Each is answered, or told to come again: nobody waits without a word.
+    let mut answered = 0;
+    for one in asking {
+        let status = one.await.unwrap().as_u16();
+        assert!(status == 200 || status == 503, "{status}");
+        answered += u32::from(status == 200);
+    }
+    assert!(answered > 0);
+    let view = client.view_at(17).await.unwrap();
+    assert_eq!(view.settlement.money().deposited_wei(), 85);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ledger::embedded::SystemClock;
 use ledger::http::{HttpLedger, Limits, serve};
 use ledger::{EmbeddedLedger, Ledger as _, LedgerError};
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters};
 use protocol::transaction::{Action, Key, SignedTransaction};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -165,7 +166,8 @@ fn key() -> Key {
 }
 
 fn genesis() -> Genesis {
-    Genesis { chain_id: 1, bank: key().address(), parameters: Parameters::default() }
+    let parameters = Parameters::default();
+    Genesis { chain_id: 1, salt: Digest::default(), begun_ms: 0, bank: key().address(), parameters }
 }
 
 fn deposit(nonce: u64) -> SignedTransaction {

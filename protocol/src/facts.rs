@@ -190,6 +190,29 @@ impl<C: Commitment> Facts<C> {
     /// # Errors
     /// When the parent is not known, the index is outside, or the answer is already known.
     pub fn check_request(&self, request: &Request) -> Result<(), FactError> {
+        self.check_place(request)?;
+        match self.is_known(request) {
+            true => Err(FactError::AlreadyOpen),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the answer to a request is known: it was given, or somebody showed it.
+    fn is_known(&self, request: &Request) -> bool {
+        match *request {
+            Request::Node { tree, depth, index } => {
+                self.opened.contains(&(tree, depth, index)) && !active(Defect::OpenedAgain)
+            }
+            Request::Subtrace { layer } => self.roots.contains_key(&TreeId::Subtrace { layer }),
+            Request::Leaf { operator, leaf } => self.leaves.contains_key(&(operator, leaf)),
+            Request::Accumulators { operator, element } => {
+                self.accumulators.contains_key(&(operator, element))
+            }
+        }
+    }
+
+    /// Whether a request names a place under what is known.
+    fn check_place(&self, request: &Request) -> Result<(), FactError> {
         match *request {
             Request::Node { tree, depth, index } => {
                 let shape = self.shape(tree).ok_or(FactError::UnknownTree)?;
@@ -198,22 +221,13 @@ impl<C: Commitment> Facts<C> {
                 if shape.is_padding(depth, index) || at_bottom {
                     return Err(FactError::OutOfRange);
                 }
-                if self.opened.contains(&(tree, depth, index)) && !active(Defect::OpenedAgain) {
-                    return Err(FactError::AlreadyOpen);
-                }
                 if depth > 0 && !self.nodes.contains_key(&(tree, depth, index)) {
                     return Err(FactError::UnknownNode);
                 }
                 Ok(())
             }
             Request::Subtrace { layer } => {
-                if !self.layers.contains_key(&layer) {
-                    return Err(FactError::UnknownTree);
-                }
-                match self.roots.contains_key(&TreeId::Subtrace { layer }) {
-                    true => Err(FactError::AlreadyOpen),
-                    false => Ok(()),
-                }
+                self.layers.get(&layer).map(|_| ()).ok_or(FactError::UnknownTree)
             }
             Request::Leaf { operator, leaf } => {
                 let tree = TreeId::Tensor { operator };
@@ -221,9 +235,6 @@ impl<C: Commitment> Facts<C> {
                 self.roots.get(&tree).ok_or(FactError::UnknownTree)?;
                 if shape.is_padding(shape.depth(), leaf) {
                     return Err(FactError::OutOfRange);
-                }
-                if self.leaves.contains_key(&(operator, leaf)) {
-                    return Err(FactError::AlreadyOpen);
                 }
                 let known = self.nodes.contains_key(&(tree, shape.depth(), leaf));
                 if shape.depth() > 0 && !known { Err(FactError::UnknownNode) } else { Ok(()) }
@@ -234,11 +245,7 @@ impl<C: Commitment> Facts<C> {
                 if law::run_count(node) < 2 {
                     return Err(FactError::WrongLength);
                 }
-                self.claimed_element(operator, element)?;
-                match self.accumulators.contains_key(&(operator, element)) {
-                    true => Err(FactError::AlreadyOpen),
-                    false => Ok(()),
-                }
+                self.claimed_element(operator, element).map(|_| ())
             }
         }
     }
@@ -254,18 +261,27 @@ impl<C: Commitment> Facts<C> {
         leaf_element(node.output.element, bytes, place).ok_or(FactError::OutOfRange)
     }
 
-    /// Records the executor's answer.
+    /// Records the executor's answer. What is known already may be said again, by the same words: who
+    /// was asked must be able to answer, whatever others have shown meanwhile.
     ///
     /// # Errors
-    /// When the answer does not fit the request or does not hash to the commitment; nothing changes.
+    /// When the answer does not fit the request, does not hash to the commitment, or is another one
+    /// than was given before; nothing changes.
     pub fn reveal(&mut self, request: &Request, reveal: &Reveal) -> Result<(), FactError> {
-        self.check_request(request)?;
+        self.check_place(request)?;
         match (*request, reveal) {
             (Request::Node { tree, depth, index }, Reveal::Node { children }) => {
                 self.open_node(tree, depth, index, children)
             }
             (Request::Subtrace { layer }, Reveal::Subtrace { root, children }) => {
                 let tree = TreeId::Subtrace { layer };
+                // The first answer binds.
+                if let Some(said) = self.roots.get(&tree) {
+                    return match said == root {
+                        true => self.open_node(tree, 0, 0, children),
+                        false => Err(FactError::Mismatch),
+                    };
+                }
                 self.roots.insert(tree, *root);
                 let opened = self.open_node(tree, 0, 0, children);
                 if opened.is_err() {
@@ -361,9 +377,16 @@ impl<C: Commitment> Facts<C> {
         if words.len() as u64 != law::run_count(node).saturating_mul(width as u64) {
             return Err(FactError::WrongLength);
         }
-        // Whether they end in the claimed element is a step of its own, for the referee.
-        self.accumulators.insert((operator, element), words.to_vec());
-        Ok(())
+        // Whether they end in the claimed element is a step of its own, for the referee. The first
+        // answer binds.
+        match self.accumulators.get(&(operator, element)) {
+            Some(said) if said.as_slice() != words => Err(FactError::Mismatch),
+            Some(_) => Ok(()),
+            None => {
+                self.accumulators.insert((operator, element), words.to_vec());
+                Ok(())
+            }
+        }
     }
 
     /// Checks a path from a leaf up to a node that is already known.

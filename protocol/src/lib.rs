@@ -20,6 +20,7 @@ pub mod law;
 pub mod merkle;
 pub mod numerics;
 pub mod openings;
+pub mod published;
 pub mod referee;
 pub mod settlement;
 pub mod tensor;

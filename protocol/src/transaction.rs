@@ -268,7 +268,7 @@ pub enum SignatureError {
 
 const DOMAIN_TYPE: &[u8] = b"EIP712Domain(string name,string version,uint256 chainId,bytes32 salt)";
 const TRANSACTION_TYPE: &[u8] = b"Transaction(address sender,uint64 nonce,bytes action)";
-const UPLOAD_TYPE: &[u8] = b"Upload(address sender,bytes32 root,bytes32 content)";
+const UPLOAD_TYPE: &[u8] = b"Upload(address sender,bytes32 root,uint64 length)";
 
 /// The EIP-712 domain of a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -310,10 +310,10 @@ impl Domain {
         self.enveloped(&parts.concat())
     }
 
-    /// The digest that a signature under data covers: data by the hash of its bytes, put where the
-    /// tensor or state of this root is looked for.
-    pub fn upload_digest(&self, sender: Address, root: &Digest, content: &Digest) -> Digest {
-        let parts = [keccak(UPLOAD_TYPE).0, word(&sender.0), root.0, content.0];
+    /// The digest that the signature before a published state covers: where it is looked for, and how
+    /// many bytes follow, so that it can be checked before any of them is read. The root binds the rest.
+    pub fn upload_digest(&self, sender: Address, root: &Digest, length: u64) -> Digest {
+        let parts = [keccak(UPLOAD_TYPE).0, word(&sender.0), root.0, word(&length.to_be_bytes())];
         self.enveloped(&parts.concat())
     }
 

@@ -239,7 +239,13 @@ pub fn play(arenas: &Arenas, economy: &Economy) -> Result<Habits, EconomyError> 
         executor::claim_terms(zero, known.run.trace()).ok_or_else(missing)
     };
     let (true_terms, false_terms) = (terms(&truth)?, terms(&lie)?);
-    let genesis = Genesis { chain_id: 1, bank: address(BANK), parameters: Parameters::default() };
+    let genesis = Genesis {
+        chain_id: 1,
+        salt: Digest::default(),
+        begun_ms: 0,
+        bank: address(BANK),
+        parameters: Parameters::default(),
+    };
     let mut town = Town { state: Settlement::without_bounds(genesis.clone()), now_ms: 1 };
     let mut dice = Dice::new(economy.seed, Purpose::Search);
     let even = Learner { earned: [0.0, 0.0] };

@@ -278,6 +278,8 @@ impl ParameterPatch {
             }
         };
         wei(&mut all.stake_wei_min, self.stake_milliether_min, MILLIETHER);
+        // Jobs ask for the least bond: no more than a quarter of the stake, or nobody could post any.
+        all.bond_wei_min = all.bond_wei_min.min(Parameters::bond_wei_max(all.stake_wei_min));
         wei(&mut all.bond_wei_min, self.bond_milliether_min, MILLIETHER);
         wei(&mut all.demand_fee_wei, self.demand_fee_microether, MICROETHER);
         wei(&mut all.reply_cost_wei, self.reply_cost_microether, MICROETHER);

@@ -62,7 +62,13 @@ impl Bounded {
             move_floor_ms: 1,
             ..Parameters::default()
         };
-        let genesis = Genesis { chain_id: 1, bank: BANK, parameters: parameters.clone() };
+        let genesis = Genesis {
+            chain_id: 1,
+            salt: Digest::default(),
+            begun_ms: 0,
+            bank: BANK,
+            parameters: parameters.clone(),
+        };
         let mut ledger = Settlement::<Toy>::without_bounds(genesis);
         let mut act = |who: Address, action: Action| {
             let nonce = ledger.nonce(&who);
@@ -81,7 +87,7 @@ impl Bounded {
                 model_root: truth.run.model().root(),
                 input_root: truth.run.trace().state_roots()[0],
                 profile: Profile::StrictF32,
-                fee_wei: 0,
+                fee_wei: 1,
                 stake_wei: parameters.stake_wei_min,
                 bond_wei: parameters.bond_wei_min,
                 window_ms: parameters.window_ms_min,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{EngineOptions, ImportChoices};
+use crate::amount;
 
 /// Where a ledger is.
 #[derive(Debug, Clone, Args)]
@@ -25,13 +26,20 @@ pub(crate) struct DaemonOptions {
     #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
     pub(crate) models: PathBuf,
     /// Where to serve /healthz, /readyz, /metrics, and what else there is; nowhere unless given.
-    /// Anything but loopback must be meant: there is no encryption here.
+    /// Non-loopback addresses are unencrypted; use a TLS proxy.
     #[arg(long, env = "REBUT_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Minutes between comparisons of this machine's arithmetic with the law; 0 for never. A machine
-    /// that fails stakes nothing more.
-    #[arg(long, default_value_t = 10)]
+    /// Minutes between checks of this CPU against the reference arithmetic; 0 for never. A machine that
+    /// fails stakes nothing more.
+    #[arg(long, env = "REBUT_SELF_TEST_MINUTES", default_value_t = 10)]
     pub(crate) self_test_minutes: u64,
+    /// Most memory of the process in which models are run; it holds the models as well. What needs more
+    /// is killed, and the job that did it twice is not run again.
+    #[arg(long, env = "REBUT_RUN_MEMORY_BYTES", default_value_t = 8 << 30)]
+    pub(crate) run_memory_bytes: u64,
+    /// Longest time of one run; what takes longer is killed likewise.
+    #[arg(long, env = "REBUT_RUN_SECONDS_MAX", default_value_t = 600)]
+    pub(crate) run_seconds_max: u64,
     #[command(flatten)]
     pub(crate) key: KeyChoice,
     #[command(flatten)]
@@ -54,6 +62,13 @@ pub(crate) struct KeyChoice {
     /// is given money as well.
     #[arg(long, value_name = "NAME", conflicts_with = "key_file")]
     pub(crate) dev: Option<String>,
+}
+
+impl KeyChoice {
+    /// Whether a key is named, here or in the environment.
+    pub(crate) fn is_named(&self) -> bool {
+        self.key_file.is_some() || self.dev.is_some() || std::env::var_os("REBUT_KEY").is_some()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -89,7 +104,7 @@ pub(crate) enum Preset {
     /// Windows of a minute, clocks of two: people can watch.
     #[default]
     Devnet,
-    /// Windows of five seconds, clocks of twenty: for tests and the quick start.
+    /// Windows of five seconds, clocks of 24: for tests and the quick start.
     Fast,
     /// Windows of a day, clocks of six hours.
     MainnetLike,
@@ -132,19 +147,27 @@ pub(crate) struct LedgerServe {
     /// The ledger's folder, continued if it is one already.
     #[arg(long, env = "REBUT_FOLDER", value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// Where to listen. Anything but loopback must be meant: there is no encryption here.
+    /// Where to listen. Non-loopback addresses are unencrypted; use a TLS proxy.
     #[arg(long, env = "REBUT_LISTEN", default_value = "127.0.0.1:8645")]
     pub(crate) listen: SocketAddr,
     /// Address of the account that may credit deposits; required for a new ledger without --dev.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, env = "REBUT_BANK", value_name = "ADDRESS")]
     pub(crate) bank: Option<String>,
-    /// Chain id, part of every signature; fixed when the ledger begins.
-    #[arg(long, default_value_t = 31_337)]
-    pub(crate) chain_id: u64,
+    /// Chain id, part of every signature; fixed when the ledger begins. Each preset has its own
+    /// unless given: devnet 31337, fast 31338, mainnet-like 31339.
+    #[arg(long, env = "REBUT_CHAIN_ID")]
+    pub(crate) chain_id: Option<u64>,
     /// Clocks and money; fixed when the ledger begins.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, env = "REBUT_PRESET", value_enum, default_value_t)]
     pub(crate) preset: Preset,
-    /// A ledger to try things: the bank's key is public knowledge, and the preset is fast.
+    /// Most bytes of one published input or output.
+    #[arg(long, env = "REBUT_UPLOAD_BYTES_MAX", default_value_t = 64 << 20)]
+    pub(crate) upload_bytes_max: u64,
+    /// Most bytes that one account may have published.
+    #[arg(long, env = "REBUT_ACCOUNT_BYTES_MAX", default_value_t = 1 << 30)]
+    pub(crate) account_bytes_max: u64,
+    /// A ledger to try things, on loopback only: the bank's key is public knowledge, and the preset
+    /// is fast: claims are final after five seconds.
     #[arg(long, conflicts_with = "bank")]
     pub(crate) dev: bool,
 }
@@ -157,7 +180,7 @@ pub(crate) struct AccountCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountAction {
-    /// Prints free money and what is locked in claims and challenges.
+    /// Prints free money, and what is locked in claims and challenges.
     Show {
         /// The account.
         address: String,
@@ -168,16 +191,18 @@ pub(crate) enum AccountAction {
     Deposit {
         /// To whom.
         address: String,
-        /// How much, in wei.
+        /// How much, such as 10ether or 0.5 ETH; wei without a unit.
+        #[arg(value_name = "AMOUNT", value_parser = amount::parse)]
         amount_wei: u128,
         #[command(flatten)]
         key: KeyChoice,
         #[command(flatten)]
         at: LedgerAt,
     },
-    /// Takes free money out.
+    /// Withdraws unlocked funds.
     Withdraw {
-        /// How much, in wei.
+        /// How much, such as 10ether or 0.5 ETH; wei without a unit.
+        #[arg(value_name = "AMOUNT", value_parser = amount::parse)]
         amount_wei: u128,
         #[command(flatten)]
         key: KeyChoice,
@@ -212,12 +237,40 @@ pub(crate) struct ExecutorServe {
     #[arg(long, env = "REBUT_DISK_BUDGET_BYTES", default_value_t = 8 << 30)]
     pub(crate) disk_budget_bytes: u64,
     /// Runs kept in memory; others are made again from their inputs when somebody challenges them.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, env = "REBUT_RUNS_MAX", default_value_t = 64)]
     pub(crate) runs_max: usize,
     /// Take no new job; defend what is claimed.
-    #[arg(long)]
+    #[arg(long, env = "REBUT_BAIL_OUT")]
     pub(crate) bail_out: bool,
-    /// Skip the comparison of this machine's arithmetic with the law before the first stake.
+    /// Least fee of a job that is taken, such as 0.001ether.
+    #[arg(
+        long = "fee-min",
+        env = "REBUT_FEE_MIN",
+        value_name = "AMOUNT",
+        default_value = "0.001ether",
+        value_parser = amount::parse
+    )]
+    pub(crate) fee_wei_min: u128,
+    /// Most of the account's money, free and locked, that the stake of one claim may take, in percent.
+    #[arg(
+        long,
+        env = "REBUT_STAKE_PERCENT_MAX",
+        default_value_t = 25,
+        value_parser = clap::value_parser!(u32).range(1..=100)
+    )]
+    pub(crate) stake_percent_max: u32,
+    /// Longest time for challenges of a job that is taken: so long the stake is locked.
+    #[arg(long, env = "REBUT_WINDOW_HOURS_MAX", default_value_t = 168)]
+    pub(crate) window_hours_max: u64,
+    /// Stake of claims on what is asked over HTTP; the ledger's least unless given.
+    #[arg(
+        long = "http-stake",
+        env = "REBUT_HTTP_STAKE",
+        value_name = "AMOUNT",
+        value_parser = amount::parse
+    )]
+    pub(crate) http_stake_wei: Option<u128>,
+    /// Skip the check of this CPU against the reference arithmetic before the first stake.
     #[arg(long)]
     pub(crate) no_preflight: bool,
     /// A lie to run with, for rehearsals, as in `rebut run --lie`.
@@ -312,11 +365,11 @@ pub(crate) struct ChallengerRun {
     /// What to do about what is found.
     #[arg(long, value_enum, default_value_t, env = "REBUT_MODE")]
     pub(crate) mode: Mode,
-    /// Print what would be done, with reasons, and do nothing.
-    #[arg(long)]
+    /// Print what would be done, with reasons, once each, and do nothing; needs no key.
+    #[arg(long, env = "REBUT_DRY_RUN")]
     pub(crate) dry_run: bool,
     /// Thousandths of the jobs to run, drawn by a seed that no executor knows.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    #[arg(long, env = "REBUT_SAMPLE_PERMILLE", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) sample_permille: u32,
     /// A lie to run with, for rehearsals, as in `rebut run --lie`: true claims are challenged, and lost
     /// against.
@@ -331,29 +384,58 @@ pub(crate) struct Request {
     /// The ONNX file.
     pub(crate) model: PathBuf,
     /// Inputs: .npy, .npz, .json or ONNX tensor .pb, as FILE or NAME=FILE.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "job")]
     pub(crate) input: Vec<String>,
+    /// Fetch the answer of a job that was posted before; nothing is posted or paid.
+    #[arg(long, value_name = "ID")]
+    pub(crate) job: Option<String>,
     /// File for the outputs of the final claim, checked against its root.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// File for a receipt of the final claim, which proves the outputs without the model.
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Option<PathBuf>,
-    /// Paid to the executor of the final claim, in wei.
-    #[arg(long, default_value_t = 10_000_000_000_000_000)]
+    /// Run the model on this machine as well, and compare; short runs are made unless --no-verify.
+    #[arg(long, conflicts_with = "no_verify")]
+    pub(crate) verify: bool,
+    /// Do not run the model on this machine.
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Paid to the executor of the final claim, such as 0.01ether; wei without a unit.
+    #[arg(
+        long = "fee",
+        visible_alias = "fee-wei",
+        value_name = "AMOUNT",
+        default_value = "0.01ether",
+        value_parser = amount::parse
+    )]
     pub(crate) fee_wei: u128,
     /// Time for challenges; the ledger's least unless given.
     #[arg(long)]
     pub(crate) window_ms: Option<u64>,
-    /// Give up waiting after this many seconds; the job stays.
-    #[arg(long, default_value_t = 600)]
-    pub(crate) patience_seconds: u64,
+    /// Give up waiting after this many seconds; the job stays, and --job fetches its answer. Unless
+    /// given: ten minutes without a claim, then until the claim's last possible end.
+    #[arg(long)]
+    pub(crate) patience_seconds: Option<u64>,
     #[command(flatten)]
     pub(crate) key: KeyChoice,
     #[command(flatten)]
     pub(crate) at: LedgerAt,
     #[command(flatten)]
     pub(crate) import: ImportChoices,
+    #[command(flatten)]
+    pub(crate) engine: EngineOptions,
+}
+
+/// The process in which a daemon's runs are made; started by the daemon.
+#[derive(Debug, Args)]
+pub(crate) struct RunWorker {
+    /// Folder of models, or one model.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models: PathBuf,
+    /// Most memory of this process.
+    #[arg(long)]
+    pub(crate) memory_bytes: u64,
     #[command(flatten)]
     pub(crate) engine: EngineOptions,
 }

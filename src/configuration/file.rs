@@ -15,6 +15,8 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     /// Its values as texts; several for a list.
     pub(crate) values: Vec<String>,
+    /// Whether each of them stood there as a text, in quotes.
+    pub(crate) quoted: bool,
     /// Line in the file, from 1.
     pub(crate) line: usize,
 }
@@ -55,6 +57,14 @@ fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
     }
 }
 
+fn is_quoted(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::String(_) => true,
+        DeValue::Array(items) => items.iter().all(|item| is_quoted(item.get_ref())),
+        _ => false,
+    }
+}
+
 fn walk(
     text: &str,
     section: &str,
@@ -76,7 +86,8 @@ fn walk(
             }
             value => match texts(value) {
                 Some(values) => {
-                    settings.push(Setting { section: section.to_owned(), name, values, line });
+                    let (section, quoted) = (section.to_owned(), is_quoted(value));
+                    settings.push(Setting { section, name, values, quoted, line });
                 }
                 None => problems.push(Problem {
                     line,

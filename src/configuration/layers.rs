@@ -25,7 +25,8 @@ fn setting_of<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
 /// The commands that take settings: those without a subcommand, by their sections.
 pub(crate) fn leaves(command: &Command) -> Vec<(String, &Command)> {
     let mut found = Vec::new();
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+    let shown = |sub: &&Command| sub.get_name() != "help" && !sub.is_hide_set();
+    for sub in command.get_subcommands().filter(shown) {
         let inner = leaves(sub);
         match inner.is_empty() {
             true => found.push((sub.get_name().to_owned(), sub)),
@@ -66,7 +67,8 @@ pub(crate) fn wrong(leaf: &Command, arg: &Arg, values: &[String]) -> Option<Stri
     Some(format!("{value:?} is no {name}{}{possible}", because.unwrap_or_default()))
 }
 
-fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The name that is meant by one that does not exist, if one is near.
+pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |name: &str| {
         let mut row: Vec<usize> = (0..=name.len()).collect();
         for (i, a) in wanted.bytes().enumerate() {
@@ -92,7 +94,7 @@ pub(crate) fn problems(command: &Command, settings: &[Setting]) -> Vec<Problem> 
     let leaves = leaves(command);
     let mut problems = Vec::new();
     for setting in settings {
-        let Setting { section, name, values, line } = setting;
+        let Setting { section, name, values, quoted, line } = setting;
         let mut tell = |what: String| problems.push(Problem { line: *line, what });
         let at: Vec<_> =
             leaves.iter().filter(|(path, _)| section == COMMON || path == section).collect();
@@ -116,6 +118,10 @@ pub(crate) fn problems(command: &Command, settings: &[Setting]) -> Vec<Problem> 
             tell(format!("[{section}] {name}: no such setting{hint}"));
             continue;
         };
+        if !quoted && arg.get_value_hint() == clap::ValueHint::AnyPath {
+            tell(format!("[{section}] {name}: must be a path in quotes"));
+            continue;
+        }
         if let Some(wrong) = wrong(leaf, arg, values) {
             tell(format!("[{section}] {name}: {wrong}"));
         }

@@ -39,6 +39,48 @@ fn named(words: &[OsString]) -> Option<PathBuf> {
     std::env::var_os("REBUT_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from)
 }
 
+/// With it a process ends when the one that started it ends.
+pub(crate) const ENDS_WITH_PARENT: &str = "REBUT_ENDS_WITH_PARENT";
+
+/// Variables that are read beside the flags' own: secrets, the log, and what tests of this repository use.
+const OTHER_VARIABLES: [&str; 14] = [
+    ENDS_WITH_PARENT,
+    "REBUT_KEY",
+    "REBUT_PASSWORD",
+    "REBUT_LOG",
+    "REBUT_BINARY",
+    "REBUT_BLESS",
+    "REBUT_DIMENSIONS",
+    "REBUT_FUZZ_SECONDS",
+    "REBUT_KILLS",
+    "REBUT_MODELS",
+    "REBUT_PLACES",
+    "REBUT_SEED",
+    "REBUT_SWARM_SECONDS",
+    "REBUT_SWEEP_HASH",
+];
+
+/// Variables of the environment that look like settings and are none: a misspelt one would be ignored in
+/// silence.
+pub(crate) fn strangers() -> Vec<String> {
+    let command = Arguments::command();
+    let leaves = layers::leaves(&command);
+    let all = leaves.iter().flat_map(|(_, leaf)| leaf.get_arguments());
+    let own = all.chain(command.get_arguments()).filter_map(|arg| arg.get_env()?.to_str());
+    let known: std::collections::BTreeSet<&str> = own.chain(OTHER_VARIABLES).collect();
+    let mut found: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("REBUT_") && !known.contains(name.as_str()))
+        .map(|name| {
+            let hint = layers::nearest(&name, known.iter().copied())
+                .map_or(String::new(), |near| format!("; did you mean {near}?"));
+            format!("environment: {name} is no setting{hint}")
+        })
+        .collect();
+    found.sort();
+    found
+}
+
 /// Variables of the environment that a flag reads and whose value it cannot take.
 fn environment(command: &Command) -> Vec<String> {
     let mut problems = Vec::new();
@@ -77,7 +119,11 @@ pub(crate) fn read(
     check_environment: bool,
 ) -> Result<Configuration, Vec<String>> {
     let command = Arguments::command();
-    let mut wrong = if check_environment { environment(&command) } else { Vec::new() };
+    let mut wrong = Vec::new();
+    if check_environment {
+        wrong.extend(environment(&command));
+        wrong.extend(strangers());
+    }
     let Some(path) = named(words) else {
         return if wrong.is_empty() { Ok(Configuration::default()) } else { Err(wrong) };
     };

@@ -16,7 +16,11 @@ use serde_json::Value;
 
 /// The command to test; another build of it may be named, to go on building meanwhile.
 pub fn rebut() -> Command {
-    Command::new(std::env::var("REBUT_BINARY").unwrap_or(env!("CARGO_BIN_EXE_rebut").to_owned()))
+    let binary = std::env::var("REBUT_BINARY").unwrap_or(env!("CARGO_BIN_EXE_rebut").to_owned());
+    let mut command = Command::new(binary);
+    // Whatever ends the test, a kill included, ends what it started.
+    command.env("REBUT_ENDS_WITH_PARENT", "1");
+    command
 }
 
 pub fn models() -> PathBuf {

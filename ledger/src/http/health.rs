@@ -1,8 +1,8 @@
-//! How a daemon is: for those who restart it, send it work, or watch it.
+//! Health of a daemon: for those who restart it, send it work, or watch it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use protocol::transaction::Address;
+use serde_json::{Value, json};
 
 use crate::exposure::{Exposure, Paid};
 use crate::{Ledger as _, LedgerError, View};
@@ -22,9 +23,13 @@ pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
 /// A daemon that looked longer ago than this is not ready.
 const LOOK_MAX: Duration = Duration::from_secs(60);
 
-/// How a daemon is.
+/// Health of a daemon.
 #[derive(Debug, Default)]
 pub struct Health {
+    /// What it does not check, a line each.
+    unchecked: Mutex<Vec<String>>,
+    /// What it last said of itself.
+    status: Mutex<Value>,
     looked_ms: AtomicU64,
     arithmetic_failed: AtomicBool,
     worker_gone: AtomicBool,
@@ -62,6 +67,44 @@ impl Health {
         !self.arithmetic_failed.load(Ordering::Relaxed)
     }
 
+    /// What is not checked now, a line each.
+    pub fn unchecked(&self, lines: &[String]) {
+        let mut kept = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_slice() != lines {
+            *kept = lines.to_vec();
+        }
+    }
+
+    /// What the daemon says of itself from now on, at `/v1/status`.
+    pub fn say(&self, status: Value) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
+    fn said(&self) -> Value {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if status.is_null() {
+            status = json!({});
+        }
+        status["schema"] = json!(1);
+        status["ready"] = json!(self.trouble().is_none());
+        status["trouble"] = json!(self.trouble());
+        status
+    }
+
+    /// Answer for those who send work: ready, and what is not checked all the same.
+    fn readiness(&self) -> String {
+        let unchecked = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = "ready\n".to_owned();
+        if !unchecked.is_empty() {
+            text.push_str(&format!("NOT CHECKED: {} standing claims\n", unchecked.len()));
+            for line in unchecked.iter().take(20) {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        text
+    }
+
     /// Why it is not ready; `None` when it is.
     pub fn trouble(&self) -> Option<&'static str> {
         let silent_ms = now_ms().saturating_sub(self.looked_ms.load(Ordering::Relaxed));
@@ -76,14 +119,16 @@ impl Health {
     }
 }
 
-/// `/healthz`, `/readyz` and `/metrics`.
+/// `/healthz`, `/readyz`, `/v1/status` and `/metrics`.
 pub fn health_routes(health: Arc<Health>, render: Render) -> Router {
+    let status = Arc::clone(&health);
     Router::new()
         .route("/healthz", get(async || "ok\n"))
+        .route("/v1/status", get(async move || axum::Json(status.said())))
         .route(
             "/readyz",
             get(async move || match health.trouble() {
-                None => (StatusCode::OK, "ready\n".to_owned()),
+                None => (StatusCode::OK, health.readiness()),
                 Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
             }),
         )

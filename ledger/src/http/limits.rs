@@ -18,8 +18,12 @@ pub struct Limits {
     pub poll: Duration,
     /// Bytes of a transaction.
     pub transaction_bytes: usize,
+    /// Bytes of all bodies that are held in memory at a time.
+    pub held_bytes: usize,
+    /// Requests that read the state at a time; twice the cores, so that writing is never kept waiting.
+    pub reads: usize,
     /// Bytes of an uploaded state.
-    pub upload_bytes: usize,
+    pub upload_bytes: u64,
     /// Bytes of all uploads of one account.
     pub account_bytes: u64,
     /// Requests of one address in a second, on average; ten times as many at once.
@@ -34,6 +38,8 @@ impl Default for Limits {
             request: Duration::from_secs(30),
             poll: Duration::from_secs(20),
             transaction_bytes: protocol::transaction::ACTION_BYTES_MAX + 256,
+            held_bytes: 256 << 20,
+            reads: 2 * std::thread::available_parallelism().map_or(1, usize::from),
             upload_bytes: 64 << 20,
             account_bytes: 1 << 30,
             requests_per_second: 5_000,

@@ -5,16 +5,19 @@
 //! included, so that a server can withhold but not invent.
 
 mod attend;
+mod bodies;
 pub mod client;
 mod health;
 mod limits;
+mod readers;
 mod routes;
 mod server;
 mod uploads;
 mod views;
 
 pub use attend::attend;
-pub use client::{HttpLedger, UploadError};
+pub use bodies::{Budget, Held};
+pub use client::{DownloadError, HttpLedger, UploadError};
 pub use health::{Books, Health, Render, health_routes, metrics_route};
 pub use limits::Limits;
 pub use routes::{Failure, failure};
@@ -33,7 +36,7 @@ pub(crate) struct LogPage {
     pub(crate) now_ms: u64,
     /// Accepted transactions in all.
     pub(crate) height: u64,
-    /// Those behind the height that was asked for, as many as fit.
+    /// Those after the height that was asked for, as many as fit.
     pub(crate) entries: Vec<LogEntry>,
 }
 

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event as StreamEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use protocol::encoding::Canonical as _;
-use protocol::hash::{Digest, keccak, parse_digest, parse_hex};
+use protocol::hash::{Digest, parse_digest, parse_hex};
+use protocol::settlement::{Challenge, Claim, Job, Settlement};
 use protocol::transaction::{Address, Domain, SignedTransaction};
 use serde_json::{Value, json};
 
+use super::bodies::{Budget, announced, hand_on};
 use super::limits::Limits;
-use super::uploads::Uploads;
+use super::readers::{Readers, Received};
+use super::uploads::{UploadRefusal, Uploads};
 use super::{LogPage, SIGNATURE_HEADER, views};
 use crate::embedded::EmbeddedLedger;
 use crate::{Ledger as _, LedgerError, View, wire};
@@ -29,6 +32,8 @@ pub(super) struct Shared {
     pub(super) ledger: Arc<EmbeddedLedger>,
     pub(super) uploads: Uploads,
     pub(super) limits: Limits,
+    pub(super) budget: Budget,
+    pub(super) readers: Readers,
 }
 
 /// An answer that is not what was asked for: `{"schema": 1, "error": {"kind": …, "message": …}}`.
@@ -59,6 +64,7 @@ impl From<LedgerError> for Failure {
                 failure(StatusCode::UNPROCESSABLE_ENTITY, "rejected", message)
             }
             LedgerError::Unusable { .. } => failure(StatusCode::BAD_REQUEST, "unusable", message),
+            LedgerError::Busy { .. } => failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message),
             LedgerError::Store(_) | LedgerError::Stopped | LedgerError::Unreachable { .. } => {
                 failure(StatusCode::SERVICE_UNAVAILABLE, "ledger", message)
             }
@@ -70,15 +76,9 @@ type Answer = Result<Response, Failure>;
 type Parameters = Query<HashMap<String, String>>;
 
 pub(super) fn router(shared: Shared) -> Router {
-    let limits = shared.limits;
     Router::new()
         .route("/v1/transactions", post(submit))
-        .layer(DefaultBodyLimit::max(limits.transaction_bytes))
-        .merge(
-            Router::new()
-                .route("/v1/inputs/{root}/{account}", put(upload).get(download))
-                .layer(DefaultBodyLimit::max(limits.upload_bytes)),
-        )
+        .route("/v1/inputs/{root}/{account}", put(upload).get(download))
         .route("/v1/genesis", get(genesis))
         .route("/v1/log", get(log))
         .route("/v1/events", get(events))
@@ -103,8 +103,10 @@ fn octets(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 
-async fn submit(State(shared): State<Shared>, body: Bytes) -> Answer {
-    let transaction = SignedTransaction::from_canonical(&body)
+async fn submit(State(shared): State<Shared>, body: Body) -> Answer {
+    // Held until it is answered: what waits in the queue is in memory as well.
+    let held = shared.budget.read(body, shared.limits.transaction_bytes).await?;
+    let transaction = SignedTransaction::from_canonical(&held.bytes)
         .map_err(|error| failure(StatusCode::BAD_REQUEST, "malformed", error.to_string()))?;
     let receipt = shared.ledger.submit(transaction).await?;
     Ok(axum::Json(views::receipt(&receipt)).into_response())
@@ -133,10 +135,14 @@ async fn log(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
         }
     }
     let view = shared.ledger.view().await?;
-    let entries = shared.ledger.entries_after(after, PAGE_BYTES)?;
-    let page = LogPage { now_ms: view.now_ms, height: view.height, entries };
-    let bytes = wire::encode(&page);
-    bytes
+    let (now_ms, height) = (view.now_ms, view.height);
+    let ledger = Arc::clone(&shared.ledger);
+    // Nothing new is the answer of every long poll that ran out: no thread is needed for it.
+    let entries = match height <= after {
+        true => Vec::new(),
+        false => shared.readers.run(move || ledger.entries_after(after, PAGE_BYTES)).await??,
+    };
+    wire::encode(&LogPage { now_ms, height, entries })
         .map(octets)
         .map_err(|error| failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string()))
 }
@@ -178,20 +184,7 @@ async fn events(
             }
         }
     });
-    Ok(Sse::new(Receipts(receiver)).keep_alive(KeepAlive::default()))
-}
-
-struct Receipts(tokio::sync::mpsc::Receiver<Result<StreamEvent, Infallible>>);
-
-impl futures_core::Stream for Receipts {
-    type Item = Result<StreamEvent, Infallible>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.poll_recv(context)
-    }
+    Ok(Sse::new(Received(receiver)).keep_alive(KeepAlive::default()))
 }
 
 /// The state now, or after `?height=`.
@@ -204,39 +197,73 @@ async fn view_of(shared: &Shared, query: &HashMap<String, String>) -> Result<Vie
 
 async fn status(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
     let view = view_of(&shared, &query).await?;
-    Ok(axum::Json(views::status(&view)).into_response())
+    let upload_bytes = shared.limits.upload_bytes;
+    let document = shared.readers.run(move || views::status(&view, upload_bytes)).await?;
+    Ok(axum::Json(document).into_response())
 }
 
-fn listed(
-    view: &View,
+/// A part of a list: those of a status, `skip` left out, `limit` shown. Only what is shown is written.
+struct Part {
+    status: Option<String>,
+    skip: usize,
+    limit: usize,
+}
+
+impl Part {
+    fn new(query: &HashMap<String, String>) -> Result<Self, Failure> {
+        let count = |name, default: u64| Ok::<_, Failure>(number(query, name)?.unwrap_or(default));
+        let skip = usize::try_from(count("skip", 0)?).unwrap_or(usize::MAX);
+        let limit = usize::try_from(count("limit", 100)?.min(1_000)).unwrap_or(1_000);
+        Ok(Self { status: query.get("status").cloned(), skip, limit })
+    }
+
+    fn of<T>(
+        &self,
+        all: impl Iterator<Item = T>,
+        status: impl Fn(&T) -> &'static str,
+        written: impl Fn(T) -> Value,
+    ) -> Vec<Value> {
+        let wanted = |item: &T| self.status.as_deref().is_none_or(|wanted| wanted == status(item));
+        all.filter(wanted).skip(self.skip).take(self.limit).map(written).collect()
+    }
+}
+
+async fn listed(
+    shared: &Shared,
     query: &HashMap<String, String>,
-    all: impl Iterator<Item = Value>,
+    items: impl FnOnce(&Settlement, &Part) -> Vec<Value> + Send + 'static,
 ) -> Answer {
-    let skip = number(query, "skip")?.unwrap_or(0) as usize;
-    let limit = number(query, "limit")?.unwrap_or(100).min(1_000) as usize;
-    let wanted = |item: &Value| {
-        query.get("status").is_none_or(|status| item["status"].as_str() == Some(status))
-    };
-    let items = all.filter(wanted).skip(skip).take(limit).collect();
-    Ok(axum::Json(views::Listed::new(view, items)).into_response())
+    let (view, part) = (view_of(shared, query).await?, Part::new(query)?);
+    let document = shared.readers.run(move || {
+        let items = items(&view.settlement, &part);
+        views::Listed::new(&view, items)
+    });
+    Ok(axum::Json(document.await?).into_response())
 }
 
 async fn jobs(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    let view = view_of(&shared, &query).await?;
-    listed(&view, &query, view.settlement.jobs().map(|(id, job)| views::job(&id.to_string(), job)))
+    listed(&shared, &query, |settlement, part| {
+        let written = |(id, job): (&Digest, &Job)| views::job(&id.to_string(), job);
+        part.of(settlement.jobs(), |(_, job)| views::job_status(job), written)
+    })
+    .await
 }
 
 async fn claims(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    let view = view_of(&shared, &query).await?;
-    let all = view.settlement.claims();
-    listed(&view, &query, all.map(|(id, claim)| views::claim(&id.to_string(), claim)))
+    listed(&shared, &query, |settlement, part| {
+        let written = |(id, claim): (&Digest, &Claim)| views::claim(&id.to_string(), claim);
+        part.of(settlement.claims(), |(_, claim)| views::claim_status(claim), written)
+    })
+    .await
 }
 
 async fn challenges(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    let view = view_of(&shared, &query).await?;
-    let settlement = &view.settlement;
-    let all = settlement.challenges();
-    listed(&view, &query, all.map(|(id, one)| views::challenge(&id.to_string(), one, settlement)))
+    listed(&shared, &query, |settlement, part| {
+        let written =
+            |(id, one): (&Digest, &Challenge)| views::challenge(&id.to_string(), one, settlement);
+        part.of(settlement.challenges(), |(_, one)| views::challenge_status(one), written)
+    })
+    .await
 }
 
 fn digest(text: &str) -> Result<Digest, Failure> {
@@ -291,54 +318,107 @@ async fn account(
     .into_response())
 }
 
-/// Takes a state from an account of this ledger that signed it.
+/// Takes a state from an account of this ledger that signed where it goes and how long it is; nothing of
+/// it is read before signature, account and room are known to be good.
 async fn upload(
     State(shared): State<Shared>,
     Path((root, account)): Path<(String, String)>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Answer {
     let (root, account) = (digest(&root)?, address(&account)?);
+    let length = announced(&headers, shared.limits.upload_bytes)?;
     let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
     let signature =
         signature.and_then(parse_hex).and_then(|bytes| <[u8; 65]>::try_from(bytes).ok());
     let refused = |reason: &str| failure(StatusCode::FORBIDDEN, "unauthorised", reason);
     let signature = signature.ok_or_else(|| refused("the header rebut-signature is missing"))?;
-    let view = shared.ledger.view().await?;
-    let covered = view.settlement.domain().upload_digest(account, &root, &keccak(&body));
+    let covered = shared.ledger.genesis().domain().upload_digest(account, &root, length);
     Domain::verify_digest(&covered, account, &signature)
         .map_err(|error| refused(&error.to_string()))?;
-    let known =
-        view.settlement.money().free_wei(&account) > 0 || view.settlement.nonce(&account) > 0;
-    if !known {
+    if !shared.ledger.view().await?.settlement.money().knows(&account) {
         return Err(refused("the account has nothing on this ledger; deposit first"));
     }
-    let io = |error: std::io::Error| {
-        failure(StatusCode::INSUFFICIENT_STORAGE, "storage", error.to_string())
-    };
-    let limit = shared.limits.account_bytes;
-    let written = tokio::task::spawn_blocking(move || {
-        let used = shared.uploads.used(&account).map_err(io)?;
-        if used.saturating_add(body.len() as u64) > limit {
-            let message = format!("the account's uploads would be over {limit} bytes");
-            return Err(failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message));
-        }
-        shared.uploads.write(&root, &account, &body).map_err(io)
-    });
-    written.await.map_err(|error| io(std::io::Error::other(error)))??;
-    Ok((StatusCode::CREATED, axum::Json(json!({ "schema": views::SCHEMA }))).into_response())
+    let (uploads, limit) = (shared.uploads.clone(), shared.limits.account_bytes);
+    let (parts, received) = tokio::sync::mpsc::channel(4);
+    if uploads.file(&root, &account).exists() {
+        // It is there, whole; what comes again is let through and not kept.
+        drop(received);
+    } else {
+        let reservation = uploads.reserve(account, length, limit).map_err(not_taken)?;
+        let writing =
+            tokio::task::spawn_blocking(move || uploads.write(&root, &reservation, received));
+        let handed = hand_on(body, length, parts).await;
+        let written = writing.await.map_err(|error| {
+            failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+        })?;
+        handed?;
+        written.map_err(not_taken)?;
+        return Ok(
+            (StatusCode::CREATED, axum::Json(json!({ "schema": views::SCHEMA }))).into_response()
+        );
+    }
+    hand_on(body, length, parts).await?;
+    Ok(axum::Json(json!({ "schema": views::SCHEMA })).into_response())
 }
 
+fn not_taken(refusal: UploadRefusal) -> Failure {
+    let message = refusal.to_string();
+    match refusal {
+        UploadRefusal::AtOnce => failure(StatusCode::TOO_MANY_REQUESTS, "busy", message),
+        UploadRefusal::Quota { .. } => failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message),
+        UploadRefusal::Cut | UploadRefusal::State(_) | UploadRefusal::OtherRoot { .. } => {
+            failure(StatusCode::BAD_REQUEST, "malformed", message)
+        }
+        UploadRefusal::Disk(_) => failure(StatusCode::INSUFFICIENT_STORAGE, "storage", message),
+    }
+}
+
+/// Bytes of a file that are sent at a time.
+const CHUNK_BYTES: u64 = 64 << 10;
+
+/// Sends a published state from the disk part by part.
 async fn download(
     State(shared): State<Shared>,
     Path((root, account)): Path<(String, String)>,
 ) -> Answer {
     let (root, account) = (digest(&root)?, address(&account)?);
-    let read = tokio::task::spawn_blocking(move || shared.uploads.read(&root, &account)).await;
-    match read {
-        Ok(Ok(bytes)) => Ok(octets(bytes)),
-        _ => Err(failure(StatusCode::NOT_FOUND, "not-found", "the account has not published this")),
-    }
+    let missing =
+        || failure(StatusCode::NOT_FOUND, "not-found", "the account has not published this");
+    let path = shared.uploads.file(&root, &account);
+    let opened = shared.readers.run(move || {
+        let file = std::fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok::<_, std::io::Error>((file, length))
+    });
+    let (file, length) = opened.await?.map_err(|_| missing())?;
+    let (sender, receiver) = tokio::sync::mpsc::channel(2);
+    tokio::spawn(async move {
+        let mut file = file;
+        loop {
+            use std::io::Read as _;
+            let read = tokio::task::spawn_blocking(move || {
+                let mut part = Vec::new();
+                let read = (&mut file).take(CHUNK_BYTES).read_to_end(&mut part);
+                (file, read.map(|_| part))
+            });
+            let Ok((again, part)) = read.await else {
+                return;
+            };
+            let ended = !part.as_ref().is_ok_and(|part| !part.is_empty());
+            let failed = part.is_err();
+            // The reader went away, or that was all.
+            if (!ended || failed) && sender.send(part.map(Bytes::from)).await.is_err() || ended {
+                return;
+            }
+            file = again;
+        }
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+    ];
+    Ok((headers, Body::from_stream(Received(receiver))).into_response())
 }
 
 async fn ready(State(shared): State<Shared>) -> Answer {

@@ -15,7 +15,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use super::bodies::Budget;
 use super::limits::{Limits, Rates};
+use super::readers::Readers;
 use super::routes::{Shared, router};
 use super::uploads::Uploads;
 use crate::embedded::EmbeddedLedger;
@@ -44,7 +46,8 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let uploads = Uploads::new(folder).map_err(ServeError::Folder)?;
-    let routes = router(Shared { ledger, uploads, limits }).merge(more);
+    let (budget, readers) = (Budget::new(limits.held_bytes), Readers::new(limits.reads));
+    let routes = router(Shared { ledger, uploads, limits, budget, readers }).merge(more);
     serve_routes(routes, listener, limits, stop).await
 }
 
@@ -155,7 +158,7 @@ fn announced(request: &Request<Incoming>) -> u64 {
 
 fn longest(request: &Request<Incoming>, limits: &Limits) -> u64 {
     match request.uri().path().starts_with("/v1/inputs/") {
-        true => limits.upload_bytes as u64,
+        true => limits.upload_bytes,
         false => limits.transaction_bytes as u64,
     }
 }

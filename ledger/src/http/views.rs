@@ -27,7 +27,7 @@ impl Listed {
     }
 }
 
-pub(super) fn status(view: &View) -> Value {
+pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
     let settlement = &view.settlement;
     let money = settlement.money();
     let wei = |amount: u128| amount.to_string();
@@ -40,40 +40,63 @@ pub(super) fn status(view: &View) -> Value {
         "challenges": settlement.challenges().count(),
         "free_wei": wei(money.free_total_wei()), "locked_wei": wei(money.locked_wei()),
         "burned_wei": wei(money.burned_wei()), "deposited_wei": wei(money.deposited_wei()),
-        "withdrawn_wei": wei(money.withdrawn_wei()),
+        "withdrawn_wei": wei(money.withdrawn_wei()), "upload_bytes_max": upload_bytes,
     })
+}
+
+pub(super) fn job_status(job: &Job) -> &'static str {
+    match job.status {
+        JobStatus::Open => "open",
+        JobStatus::Done { .. } => "done",
+        JobStatus::Cancelled => "cancelled",
+    }
+}
+
+pub(super) fn claim_status(claim: &Claim) -> &'static str {
+    match claim.status {
+        ClaimStatus::Standing => "standing",
+        ClaimStatus::Fallen { .. } => "fallen",
+        ClaimStatus::Final { .. } => "final",
+        ClaimStatus::Released { .. } => "released",
+    }
+}
+
+pub(super) fn challenge_status(challenge: &Challenge) -> &'static str {
+    match challenge.status {
+        ChallengeStatus::Open { .. } => "open",
+        ChallengeStatus::Won { .. } => "won",
+        ChallengeStatus::Lost => "lost",
+    }
 }
 
 pub(super) fn job(id: &str, job: &Job) -> Value {
     let terms = &job.terms;
-    let (status, claim) = match job.status {
-        JobStatus::Open => ("open", None),
-        JobStatus::Done { claim } => ("done", Some(claim.to_string())),
-        JobStatus::Cancelled => ("cancelled", None),
+    let claim = match job.status {
+        JobStatus::Done { claim } => Some(claim.to_string()),
+        JobStatus::Open | JobStatus::Cancelled => None,
     };
     json!({
         "job": id, "poster": job.poster.to_string(), "posted_ms": job.posted_ms,
         "model_root": terms.model_root.to_string(), "input_root": terms.input_root.to_string(),
         "fee_wei": terms.fee_wei.to_string(), "stake_wei": terms.stake_wei.to_string(),
         "bond_wei": terms.bond_wei.to_string(), "window_ms": terms.window_ms,
-        "status": status, "final_claim": claim,
+        "status": job_status(job), "final_claim": claim,
         "claims": job.claims.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
 pub(super) fn claim(id: &str, claim: &Claim) -> Value {
-    let (status, reason, at_ms) = match &claim.status {
-        ClaimStatus::Standing => ("standing", None, None),
-        ClaimStatus::Fallen { reason, at_ms, .. } => ("fallen", Some(fall(reason)), Some(*at_ms)),
-        ClaimStatus::Final { at_ms } => ("final", None, Some(*at_ms)),
-        ClaimStatus::Released { at_ms } => ("released", None, Some(*at_ms)),
+    let (reason, at_ms) = match &claim.status {
+        ClaimStatus::Standing => (None, None),
+        ClaimStatus::Fallen { reason, at_ms, .. } => (Some(fall(reason)), Some(*at_ms)),
+        ClaimStatus::Final { at_ms } | ClaimStatus::Released { at_ms } => (None, Some(*at_ms)),
     };
     json!({
         "claim": id, "job": claim.terms.job.to_string(), "executor": claim.executor.to_string(),
         "output_root": claim.terms.output_root.to_string(),
         "trace_root": claim.terms.trace_root.to_string(), "posted_ms": claim.posted_ms,
         "window_end_ms": claim.window_end_ms, "last_finality_ms": claim.last_finality_ms,
-        "stake_wei": claim.stake_wei.to_string(), "status": status, "reason": reason,
+        "stake_wei": claim.stake_wei.to_string(), "status": claim_status(claim), "reason": reason,
         "at_ms": at_ms, "reveals": claim.reveals,
         "challenges": claim.challenges.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
@@ -87,13 +110,12 @@ fn fall(reason: &FallReason) -> String {
 }
 
 pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement) -> Value {
-    let (status, turn, request) = match &challenge.status {
-        ChallengeStatus::Open { turn: Turn::Challenger, .. } => ("open", Some("challenger"), None),
+    let (turn, request) = match &challenge.status {
+        ChallengeStatus::Open { turn: Turn::Challenger, .. } => (Some("challenger"), None),
         ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
-            ("open", Some("executor"), Some(format!("{request:?}")))
+            (Some("executor"), Some(format!("{request:?}")))
         }
-        ChallengeStatus::Won { .. } => ("won", None, None),
-        ChallengeStatus::Lost => ("lost", None, None),
+        ChallengeStatus::Won { .. } | ChallengeStatus::Lost => (None, None),
     };
     json!({
         "challenge": id, "claim": challenge.claim.to_string(),
@@ -102,7 +124,7 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         "demands": challenge.demands, "replies": challenge.replies,
         "executor_clock_ms": challenge.executor_clock_ms,
         "challenger_clock_ms": challenge.challenger_clock_ms,
-        "status": status, "turn": turn, "request": request,
+        "status": challenge_status(challenge), "turn": turn, "request": request,
         "deadline_ms": challenge.deadline_ms(settlement.parameters().move_floor_ms),
     })
 }

@@ -69,6 +69,7 @@ impl<C: Commitment> Settlement<C> {
         if sealed.status != SealedStatus::Waiting || now_ms > at_ms {
             return Err(Rejection::TooLate { at_ms });
         }
+        self.money.check(&attester, 1)?;
         if sealed.executor == attester {
             return Err(Rejection::NotAllowed { who: "anybody but the executor" });
         }

@@ -38,6 +38,11 @@ impl Money {
         self.free.get(account).copied().unwrap_or(0)
     }
 
+    /// Whether an account was ever given money: only the bank makes accounts known.
+    pub fn knows(&self, account: &Address) -> bool {
+        self.free.contains_key(account)
+    }
+
     /// Free money of all accounts.
     pub fn free_total_wei(&self) -> u128 {
         self.free_wei

@@ -93,15 +93,57 @@ pub struct ParameterError {
     pub bounds: &'static str,
 }
 
+const HOUR_MS: u64 = 3_600_000;
+
 impl Parameters {
-    /// Checks every bound from which honesty pays.
+    /// Windows of five seconds, clocks of 24: for tests and the quick start. A challenger that is away
+    /// for five seconds misses a lie.
+    pub fn fast() -> Self {
+        Self {
+            window_ms_min: 5_000,
+            executor_clock_ms: 24_000,
+            challenger_clock_ms: 24_000,
+            move_floor_ms: 1_000,
+            seal_ms: 2_000,
+            ..Self::default()
+        }
+    }
+
+    /// Windows of a day, clocks of six hours.
+    pub fn mainnet_like() -> Self {
+        Self {
+            window_ms_min: 24 * HOUR_MS,
+            executor_clock_ms: 6 * HOUR_MS,
+            challenger_clock_ms: 6 * HOUR_MS,
+            move_floor_ms: HOUR_MS / 4,
+            seal_ms: 6 * HOUR_MS,
+            ..Self::default()
+        }
+    }
+
+    /// Largest bond that a job with this stake may ask for: a quarter of it, so that who can answer for a
+    /// claim's truth can afford to dispute it.
+    pub const fn bond_wei_max(stake_wei: u128) -> u128 {
+        stake_wei / 4
+    }
+
+    /// Demands that the deepest dispute over the largest model takes: a trace of 2^16 layers, a layer of
+    /// 2^16 operators, an output whose tree is 31 levels deep, a state of 2^12 values, one leaf and one
+    /// list of running sums.
+    pub fn demands_of_deepest_dispute(&self) -> u32 {
+        let arity_log2 = self.arity_log2.max(1);
+        [17u32, 16, 31, 12].map(|depth| depth.div_ceil(arity_log2)).iter().sum::<u32>() + 2
+    }
+
+    /// Checks every bound from which honesty pays and every dispute can be finished.
     ///
     /// # Errors
     /// The first parameter that is outside its bounds.
     pub fn check(&self) -> Result<(), ParameterError> {
-        const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
+        const DURATION_MS_MAX: u64 = 10 * 365 * 24 * HOUR_MS;
         const MONEY_WEI_MAX: u128 = 1 << 100;
         let replies = self.reply_cost_wei.saturating_mul(u128::from(self.demands_max));
+        let moves_ms = self.move_floor_ms.saturating_mul(u64::from(self.demands_max));
         let checks = [
             (
                 (1..=self.window_ms_max).contains(&self.window_ms_min),
@@ -121,6 +163,26 @@ impl Parameters {
                 "1 ≤ move_floor_ms ≤ ten years",
             ),
             (
+                moves_ms <= self.executor_clock_ms,
+                "executor_clock_ms",
+                "at least move_floor_ms × demands_max, so that a dispute fits",
+            ),
+            (
+                moves_ms <= self.challenger_clock_ms,
+                "challenger_clock_ms",
+                "at least move_floor_ms × demands_max, so that a dispute fits",
+            ),
+            (
+                self.move_floor_ms <= self.window_ms_min,
+                "window_ms_min",
+                "at least move_floor_ms, so that a challenge can be sent in time",
+            ),
+            (
+                self.move_floor_ms <= self.seal_ms,
+                "seal_ms",
+                "at least move_floor_ms, so that a seal can be opened in time",
+            ),
+            (
                 (1..=MONEY_WEI_MAX).contains(&self.stake_wei_min),
                 "stake_wei_min",
                 "1 ≤ stake_wei_min ≤ 2^100",
@@ -136,15 +198,28 @@ impl Parameters {
                 "at least reply_cost_wei, so that answering never costs",
             ),
             (replies <= self.bond_wei_min, "bond_wei_min", "at least reply_cost_wei × demands_max"),
+            (
+                self.bond_wei_min <= Self::bond_wei_max(self.stake_wei_min),
+                "bond_wei_min",
+                "at most a quarter of stake_wei_min, so that a challenge can be afforded",
+            ),
             (self.demand_fee_wei <= MONEY_WEI_MAX, "demand_fee_wei", "at most 2^100"),
-            (self.challenge_cost_wei <= MONEY_WEI_MAX, "challenge_cost_wei", "at most 2^100"),
+            (
+                self.challenge_cost_wei <= self.stake_wei_min / 2,
+                "challenge_cost_wei",
+                "at most half of stake_wei_min, so that the challenger's cost can be paid",
+            ),
             (
                 self.reward_permille <= 500,
                 "reward_permille",
                 "at most 500: half of a stake burns, or challenging oneself would be free",
             ),
             ((1..=8).contains(&self.arity_log2), "arity_log2", "1 ≤ arity_log2 ≤ 8"),
-            ((1..=4096).contains(&self.demands_max), "demands_max", "1 ≤ demands_max ≤ 4096"),
+            (
+                (self.demands_of_deepest_dispute()..=4096).contains(&self.demands_max),
+                "demands_max",
+                "enough for the deepest dispute (16 at arity_log2 6, 22 at 4), and at most 4096",
+            ),
             ((1..=DURATION_MS_MAX).contains(&self.seal_ms), "seal_ms", "1 ≤ seal_ms ≤ ten years"),
             (
                 (1..=4096).contains(&self.attestations_max),
@@ -167,17 +242,22 @@ impl Parameters {
     }
 }
 
-/// A ledger's beginning.
+/// A ledger's beginning. Salt and time make each one's signing domain its own, though all else be equal:
+/// what is signed for one ledger means nothing on another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Genesis {
     /// Chain id, part of every signature.
     pub chain_id: u64,
+    /// 32 bytes from the machine's random source, drawn when the ledger began.
+    pub salt: Digest,
+    /// When the ledger began, in milliseconds since 1970.
+    pub begun_ms: u64,
     /// The account that may credit deposits.
     pub bank: Address,
     /// The ledger's parameters.
     pub parameters: Parameters,
 }
-canonical_struct!(Genesis { chain_id, bank, parameters });
+canonical_struct!(Genesis { chain_id, salt, begun_ms, bank, parameters });
 
 impl Genesis {
     /// Hash of the genesis.

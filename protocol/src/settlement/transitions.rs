@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::objects::{Challenge, Claim, ClaimStatus, Event, Job, JobStatus};
-use super::{Rejection, Settlement};
+use super::{Parameters, Rejection, Settlement};
 use crate::defects::{Defect, active};
 use crate::encoding::Canonical;
 use crate::facts::Facts;
@@ -25,6 +25,14 @@ pub fn claim_id(executor: Address, nonce: u64, terms: &ClaimTerms) -> Digest {
     id::<Keccak>(Tag::Claim, executor, nonce, &terms.to_canonical())
 }
 
+/// Moving nothing is refused: it would be kept for ever, and cost nothing.
+fn some_money(amount_wei: u128) -> Result<(), Rejection> {
+    match amount_wei {
+        0 => Err(Rejection::Terms { name: "amount_wei", bounds: "more than zero" }),
+        _ => Ok(()),
+    }
+}
+
 impl<C: Commitment> Settlement<C> {
     pub(super) fn execute(
         &mut self,
@@ -36,10 +44,11 @@ impl<C: Commitment> Settlement<C> {
         match action {
             Action::Deposit { account, amount_wei } => self.deposit(sender, *account, *amount_wei),
             Action::Withdraw { amount_wei } => {
+                some_money(*amount_wei)?;
                 self.money.withdraw(&sender, *amount_wei)?;
                 Ok(vec![Event::Withdrawn { account: sender, amount_wei: *amount_wei }])
             }
-            Action::RegisterModel { header } => self.register_model(header),
+            Action::RegisterModel { header } => self.register_model(&sender, header),
             Action::PostJob { terms } => self.post_job(now_ms, sender, nonce, terms),
             Action::CancelJob { job } => self.cancel_job(sender, *job),
             Action::PostClaim { terms } => self.post_claim(now_ms, sender, nonce, terms),
@@ -76,11 +85,14 @@ impl<C: Commitment> Settlement<C> {
         if sender != self.genesis.bank {
             return Err(Rejection::NotAllowed { who: "the ledger's bank" });
         }
+        some_money(amount_wei)?;
         self.money.deposit(account, amount_wei)?;
         Ok(vec![Event::Deposited { account, amount_wei }])
     }
 
-    fn register_model(&mut self, header: &ModelHeader) -> Outcome {
+    fn register_model(&mut self, sender: &Address, header: &ModelHeader) -> Outcome {
+        // What is kept for ever is not taken from who has nothing.
+        self.money.check(sender, 1)?;
         let model_root = header.root_under::<C>();
         if self.models.contains_key(&model_root) {
             return Err(Rejection::Exists { kind: "model" });
@@ -109,9 +121,15 @@ impl<C: Commitment> Settlement<C> {
         if terms.bond_wei < limits.bond_wei_min {
             return bad("bond_wei", "at least the ledger's");
         }
+        if terms.bond_wei > Parameters::bond_wei_max(terms.stake_wei) {
+            return bad("bond_wei", "at most a quarter of the stake");
+        }
         let Some(locked_wei) = terms.fee_wei.checked_add(terms.attention_wei) else {
             return bad("attention_wei", "with the fee, no more than the ledger can count");
         };
+        if locked_wei == 0 {
+            return bad("fee_wei", "more than zero, unless there is attention_wei");
+        }
         self.money.lock(&poster, locked_wei)?;
         let job = id::<C>(Tag::Job, poster, nonce, &terms.to_canonical());
         let status = JobStatus::Open;

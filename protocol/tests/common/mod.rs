@@ -224,7 +224,14 @@ pub struct Game {
 pub const FUNDS_WEI: u128 = 10 * ETHER;
 
 pub fn genesis() -> Genesis {
-    Genesis { chain_id: 7, bank: address(Who::Bank), parameters: Parameters::default() }
+    let (salt, begun_ms) = (hash::leaf(b"genesis"), 1_000);
+    Genesis {
+        chain_id: 7,
+        salt,
+        begun_ms,
+        bank: address(Who::Bank),
+        parameters: Parameters::default(),
+    }
 }
 
 impl Game {

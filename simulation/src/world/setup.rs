@@ -39,6 +39,8 @@ impl<C: Commitment> World<C> {
     ) -> Result<Self, ScenarioError> {
         let genesis = Genesis {
             chain_id: 1,
+            salt: Digest::default(),
+            begun_ms: 0,
             bank: address_of(BANK),
             parameters: scenario.parameters.apply(),
         };

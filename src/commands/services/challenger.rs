@@ -20,6 +20,22 @@ pub(crate) fn run(command: &ChallengerCommand, as_json: bool) -> Result<bool, Co
     }
 }
 
+/// What is checked, and what is not.
+fn coverage(sample_permille: u32, models: usize) -> String {
+    let jobs = match sample_permille {
+        1_000 => "checking all jobs".to_owned(),
+        some => {
+            let percent = 100.0 * detection_probability(1_000, some, 1, 1);
+            format!("checking {percent:.1} % of the jobs, drawn at random,")
+        }
+    };
+    let models = match models {
+        1 => "this 1 model".to_owned(),
+        many => format!("these {many} models"),
+    };
+    format!("{jobs} of {models}; other models are not checked")
+}
+
 fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
     let options = &arguments.daemon;
     let engine = load::engine(&options.engine)?;
@@ -39,14 +55,16 @@ fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
         let key = match mode {
             // Nothing is ever signed with it.
             Behaviour::Watch => super::key::dev_key("watch"),
+            _ if dry_run && !options.key.is_named() => super::key::dev_key("watch"),
             _ => super::key_at(&options.key, &ledger, None).await?,
         };
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
-        let conducts = daemon::conducts(arguments.lie.as_deref());
-        let worker = Worker::start(engine.clone(), conducts, move || told.notify_one())
+        let place = daemon::place(options, arguments.lie.as_deref())?;
+        let worker = Worker::start(engine.clone(), place, move || told.notify_one())
             .map_err(|error| system("a thread for runs", error))?;
         let address = key.address();
+        let models = shelf.names().len();
         let model = daemon::smallest(&shelf);
         let mut service = Service::new(ledger, key, shelf, worker, news, settings, seed);
         let health = Arc::clone(service.health());
@@ -59,8 +77,9 @@ fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
             }
         };
         let chance = 100.0 * detection_probability(1_000, sample_permille, 1, 1);
-        tracing::info!(event = "challenger.running", %address, ?mode, dry_run, chance);
-        println!("challenger {address}, {chance:.1} % of the jobs are run{listening}");
+        let mode = mode.name();
+        tracing::info!(event = "challenger.running", %address, mode, dry_run, chance);
+        println!("challenger {address}, {}{listening}", coverage(sample_permille, models));
         Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
     })?;
     Ok(false)

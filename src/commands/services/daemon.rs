@@ -1,28 +1,36 @@
 //! What daemons share: metrics, a listener, self-tests.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inference::worker::Conducts;
+use inference::isolated::{self, Program};
+use inference::worker::{Conducts, Place};
 use inference::{Conduct, Engine, Honest, Model, Shelf, Trace};
 use ledger::http::{Health, Limits, Render, health_routes, serve_routes};
 use ledger::metrics::{Of, describe};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use simulation::{Lying, parse_lie};
 
-use crate::arguments::DaemonOptions;
+use crate::arguments::{DaemonOptions, RunWorker};
 use crate::error::{CommandError, system};
 use crate::load;
 
-/// Bounds of the distributions, in seconds (or transactions).
-const BUCKETS: [f64; 14] =
+/// Bounds of the distributions in seconds.
+const SECONDS: [f64; 14] =
     [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0];
+/// Bounds of the distribution of transactions that share a flush.
+const TRANSACTIONS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// Installs the recorder, with every metric of these services described and zero.
 pub(crate) fn metrics(services: &[Of]) -> Result<Render, CommandError> {
     let fail = |error: &dyn std::fmt::Display| system("the metrics", error);
-    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).map_err(|error| fail(&error))?;
+    let transactions = Matcher::Full("rebut_ledger_batch_transactions".to_owned());
+    let builder = PrometheusBuilder::new()
+        .set_buckets(&SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(transactions, &TRANSACTIONS))
+        .map_err(|error| fail(&error))?;
     let handle = builder.install_recorder().map_err(|error| fail(&error))?;
     describe(services, env!("CARGO_PKG_VERSION"));
     let kept = handle.clone();
@@ -108,6 +116,59 @@ pub(crate) fn self_tests(
             }
         })
         .map_err(|error| system("a thread for self-tests", error))?;
+    Ok(())
+}
+
+/// Where a daemon's models are run: in a process of its own with a limit on its memory, unless a lie is
+/// rehearsed.
+pub(crate) fn place(options: &DaemonOptions, lie: Option<&str>) -> Result<Place, CommandError> {
+    if let Some(conducts) = conducts(lie) {
+        return Ok(Place::Here(conducts));
+    }
+    let path = std::env::current_exe().map_err(|error| system("this program's file", error))?;
+    let mut arguments: Vec<OsString> = vec!["run-worker".into(), "--models".into()];
+    arguments.push(options.models.clone().into());
+    arguments.push("--memory-bytes".into());
+    arguments.push(options.run_memory_bytes.to_string().into());
+    if let Some(threads) = options.engine.threads {
+        arguments.extend(["--threads".into(), threads.to_string().into()]);
+    }
+    if let Some(path) = &options.engine.path {
+        arguments.extend(["--path".into(), path.into()]);
+    }
+    Ok(Place::Apart(Program {
+        path,
+        arguments,
+        // Reading large models takes its time.
+        start_max: Duration::from_secs(600),
+        run_max: Duration::from_secs(options.run_seconds_max),
+    }))
+}
+
+/// The process in which a daemon's runs are made: inputs in, states out, until its pipe closes.
+pub(crate) fn run_worker(arguments: &RunWorker) -> Result<bool, CommandError> {
+    limit_this_process(arguments.memory_bytes)?;
+    let engine = load::engine(&arguments.engine)?;
+    let shelf = Shelf::read(&arguments.models, &engine)?;
+    isolated::serve(&shelf, &engine, std::io::stdin().lock(), std::io::stdout().lock())
+        .map_err(|error| system("the pipe to the daemon", error))?;
+    Ok(false)
+}
+
+/// A limit on memory; the system is told to take this process first when memory is short, and to end it
+/// when its daemon ends.
+fn limit_this_process(memory_bytes: u64) -> Result<(), CommandError> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = Rlimit { current: Some(memory_bytes), maximum: Some(memory_bytes) };
+    setrlimit(Resource::As, limit).map_err(|error| system("--memory-bytes", error))?;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(|error| system("the signal at the daemon's end", error))?;
+        // Where this is not allowed, the limit above holds all the same.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    }
     Ok(())
 }
 

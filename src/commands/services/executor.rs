@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::executor::Policy;
 use ::executor::embeddings::Encoder;
 use ::executor::http::{Office, routes};
 use ::executor::service::{Service, Settings};
 use inference::worker::Worker;
 use inference::{Engine, Honest, Shelf};
+use ledger::http::Budget;
 use ledger::metrics::Of;
 use protocol::hash::{Digest, keccak, to_hex};
 use tokio::sync::Notify;
@@ -21,6 +23,8 @@ use crate::load;
 
 /// How long somebody who asks over HTTP waits at most.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What the bodies of those who ask over HTTP may take in memory together.
+const BODIES_BYTES: usize = 256 << 20;
 
 pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
     let ExecutorAction::Serve(arguments) = &command.action;
@@ -36,8 +40,15 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
         bail_out: arguments.bail_out,
         runs_max: arguments.runs_max,
         disk_budget_bytes: arguments.disk_budget_bytes,
+        policy: Policy {
+            fee_wei_min: arguments.fee_wei_min,
+            stake_percent_max: arguments.stake_percent_max,
+            window_ms_max: arguments.window_hours_max.saturating_mul(3_600_000),
+        },
+        http_stake_wei: arguments.http_stake_wei,
         ..Settings::default()
     };
+    check_lie(arguments.lie.as_deref(), &engine, &shelf)?;
     super::runtime()?.block_on(async {
         let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
         let clock_ms = ledger.genesis().parameters.executor_clock_ms;
@@ -57,10 +68,8 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
         let key = super::key_at(&options.key, &ledger, None).await?;
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
-        let worker =
-            Worker::start(engine.clone(), daemon::conducts(arguments.lie.as_deref()), move || {
-                told.notify_one()
-            })
+        let place = daemon::place(options, arguments.lie.as_deref())?;
+        let worker = Worker::start(engine.clone(), place, move || told.notify_one())
             .map_err(|error| system("a thread for runs", error))?;
         let address = key.address();
         // Each account keeps its own inputs: two executors may share a machine.
@@ -76,11 +85,15 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
             Some(listen) => {
                 let token = token(&folder)?;
                 let health = Arc::clone(&desk.health);
-                let office = Office { desk, encoders, token, patience: PATIENCE };
+                let budget = Budget::new(BODIES_BYTES);
+                let office = Office { desk, encoders, token, budget, patience: PATIENCE };
                 Some(daemon::listen(listen, health, render, routes(office)).await?)
             }
         };
-        tracing::info!(event = "executor.serving", %address);
+        tracing::info!(event = "executor.serving", %address,
+            fee_wei_min = %settings.policy.fee_wei_min,
+            stake_percent_max = settings.policy.stake_percent_max,
+            window_hours_max = arguments.window_hours_max, "terms of the jobs that are taken");
         match listening {
             None => println!("executor {address}"),
             Some(listen) => println!("executor {address} at http://{listen}"),
@@ -88,6 +101,24 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
         Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
     })?;
     Ok(false)
+}
+
+/// Refuses a lie that no model has a place for: the executor would only fail at every job.
+fn check_lie(lie: Option<&str>, engine: &Engine, shelf: &Shelf) -> Result<(), CommandError> {
+    let Some(lie) = lie else {
+        return Ok(());
+    };
+    let mut refusals = Vec::new();
+    for (name, _) in shelf.names() {
+        let Some(model) = shelf.named(&name) else {
+            continue;
+        };
+        match load::try_lie(lie, engine, model) {
+            Ok(()) => return Ok(()),
+            Err(error) => refusals.push(format!("{name}: {error}")),
+        }
+    }
+    Err(CommandError::Argument { argument: "--lie", reason: refusals.join("; ") })
 }
 
 /// Compares arithmetic with the law on every model, and takes the time of a dispute.

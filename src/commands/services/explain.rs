@@ -5,11 +5,12 @@ use std::time::Duration;
 use ::ledger::Ledger as _;
 use ::ledger::http::HttpLedger;
 use ::ledger::verdict::derive;
-use inference::published::{published_input, published_state};
+use ::ledger::words;
+use inference::published::{input_head, published_input, published_state, state_head};
 use inference::{Model, Runner, Trace};
 use protocol::encoding::Canonical as _;
 use protocol::hash::{Digest, parse_digest};
-use protocol::settlement::{Claim, Job};
+use protocol::settlement::{Claim, ClaimStatus, Job};
 use protocol::transaction::{Action, SignedTransaction};
 use serde::Serialize;
 use serde_json::Value;
@@ -66,11 +67,11 @@ pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<bool, CommandErr
     }
     if let Some(parting) = &explained.parting {
         println!(
-            "views part    after layer {}, value {} ({}), element {:?}: claimed {}, own {}",
+            "views part    after layer {}, value {} ({}), element {}: claimed {}, own {}",
             parting.layer,
             parting.value,
             parting.operator,
-            parting.element,
+            words::coordinates(&parting.element),
             parting.claimed,
             parting.own
         );
@@ -97,14 +98,14 @@ async fn explain(arguments: &Explain, id: Digest) -> Result<Explained, CommandEr
             .ok()
             .and_then(|transaction| transaction.decode_action().ok());
         if let Some(line) = action.and_then(|action| step(&action, &id, claim)) {
-            path.push(format!("{} {line}", entry.at_ms));
+            path.push(format!("{} {line}", words::time_of_day(entry.at_ms)));
         }
     }
     let verdict = derive(ledger.genesis(), &entries, &id);
     let mut explained = Explained {
         claim: id.to_string(),
         executor: claim.executor.to_string(),
-        status: format!("{:?}", claim.status),
+        status: status(claim),
         claimed_trace_root: claim.terms.trace_root.to_string(),
         own_trace_root: None,
         agrees: None,
@@ -126,22 +127,40 @@ async fn explain(arguments: &Explain, id: Digest) -> Result<Explained, CommandEr
     explained.own_trace_root = Some(trace.root().to_string());
     explained.agrees = Some(agrees);
     if let (false, Some(url)) = (agrees, &arguments.executor) {
-        explained.parting = parting(url, claim, model, &trace).await?;
+        explained.parting = parting(&ledger, url, claim, model, &trace).await?;
     }
     Ok(explained)
+}
+
+/// What became of a claim, in words.
+fn status(claim: &Claim) -> String {
+    match &claim.status {
+        ClaimStatus::Standing => {
+            format!("standing, can be challenged until {}", words::moment(claim.window_end_ms))
+        }
+        ClaimStatus::Fallen { reason, at_ms, .. } => format!(
+            "rejected at {}: {}",
+            words::moment(*at_ms),
+            words::fall(reason, Some(&claim.facts))
+        ),
+        ClaimStatus::Final { at_ms } => format!("final since {}", words::moment(*at_ms)),
+        ClaimStatus::Released { at_ms } => {
+            format!("released at {}: an earlier claim became final", words::moment(*at_ms))
+        }
+    }
 }
 
 fn step(action: &Action, id: &Digest, claim: &Claim) -> Option<String> {
     match action {
         Action::Challenge { claim } if claim == id => Some("challenged".to_owned()),
         Action::Demand { challenge, request, .. } if claim.challenges.contains(challenge) => {
-            Some(format!("demanded {request:?}"))
+            Some(format!("demanded {}", words::request(request)))
         }
         Action::Reveal { claim, request, .. } if claim == id => {
-            Some(format!("answered {request:?}"))
+            Some(format!("answered {}", words::request(request)))
         }
-        Action::Refute { challenge, .. } if claim.challenges.contains(challenge) => {
-            Some("refuted".to_owned())
+        Action::Refute { challenge, refutation, .. } if claim.challenges.contains(challenge) => {
+            Some(format!("refuted: {}", words::refutation(refutation)))
         }
         Action::CallTime { challenge } if claim.challenges.contains(challenge) => {
             Some("time called".to_owned())
@@ -157,8 +176,9 @@ async fn own_trace(
     engine: &inference::Engine,
 ) -> Result<Trace, CommandError> {
     let root = job.terms.input_root;
-    let bytes = ledger.download(&root, &job.poster).await?;
-    let input = published_input(engine, model, bytes, root)
+    let bytes = ledger.download(&root, &job.poster, &input_head(model)).await;
+    let bytes = bytes.map_err(|error| system("the published input", error))?;
+    let input = published_input(model, &bytes, root)
         .map_err(|error| system("the published input", error))?;
     Ok(Runner::honest(engine, model).run(input)?)
 }
@@ -176,8 +196,8 @@ async fn fetch(url: &str) -> Result<Vec<u8>, CommandError> {
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(fail)? {
         bytes.extend_from_slice(&part);
-        if bytes.len() > 256 << 20 {
-            return Err(system(url, "is longer than any state"));
+        if bytes.len() > 16 << 20 {
+            return Err(system(url, "is longer than any list of states"));
         }
     }
     Ok(bytes)
@@ -186,6 +206,7 @@ async fn fetch(url: &str) -> Result<Vec<u8>, CommandError> {
 /// The first element that differs, in the first state whose root differs. What the executor's server says
 /// is compared with the roots that the claim commits to.
 async fn parting(
+    ledger: &HttpLedger,
     url: &str,
     claim: &Claim,
     model: &Model,
@@ -209,8 +230,10 @@ async fn parting(
         return Ok(None);
     };
     let state_at = format!("{at}/states/{boundary}");
-    let state = published_state(model, boundary, fetch(&state_at).await?, *root)
-        .map_err(|error| system(state_at, error))?;
+    let head = state_head(model, boundary).ok_or_else(|| system(&at, "has too many states"))?;
+    let bytes = ledger.download_from(&state_at, root, &head).await;
+    let bytes = bytes.map_err(|error| system(state_at.clone(), error))?;
+    let state = published_state(&head, &bytes, *root).map_err(|error| system(state_at, error))?;
     let Some(mine) = own.state(boundary) else {
         return Ok(None);
     };

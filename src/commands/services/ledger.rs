@@ -1,14 +1,16 @@
 //! `rebut ledger`: serve one, or look at one.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::EmbeddedLedger;
-use ledger::RunningClock;
 use ledger::http::{Limits, metrics_route, serve};
 use ledger::metrics::Of;
+use ledger::{Clock as _, EmbeddedLedger, RunningClock, SystemClock};
 use protocol::encoding::Canonical as _;
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters};
+use protocol::transaction::Address;
 use serde_json::Value;
 
 use super::key::dev_key;
@@ -33,39 +35,33 @@ pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<bool, Comman
     }
 }
 
-fn parameters(preset: Preset) -> Parameters {
-    const HOUR_MS: u64 = 3_600_000;
-    let devnet = Parameters::default();
+/// Clocks and money of a preset, and a chain id of its own: what is signed for one is none of another.
+fn preset(preset: Preset) -> (Parameters, u64) {
     match preset {
-        Preset::Devnet => devnet,
-        Preset::Fast => Parameters {
-            window_ms_min: 5_000,
-            executor_clock_ms: 20_000,
-            challenger_clock_ms: 20_000,
-            move_floor_ms: 2_000,
-            seal_ms: 2_000,
-            ..devnet
-        },
-        Preset::MainnetLike => Parameters {
-            window_ms_min: 24 * HOUR_MS,
-            executor_clock_ms: 6 * HOUR_MS,
-            challenger_clock_ms: 6 * HOUR_MS,
-            move_floor_ms: HOUR_MS / 4,
-            seal_ms: 6 * HOUR_MS,
-            ..devnet
-        },
+        Preset::Devnet => (Parameters::default(), 31_337),
+        Preset::Fast => (Parameters::fast(), 31_338),
+        Preset::MainnetLike => (Parameters::mainnet_like(), 31_339),
     }
 }
 
-/// The genesis that a folder began with, or that it will begin with.
-fn genesis(arguments: &LedgerServe) -> Result<Genesis, CommandError> {
+/// The genesis of a folder, or the one that it will begin with.
+enum Beginning {
+    Continued(Genesis),
+    New(Genesis),
+}
+
+/// Reads or draws a genesis; nothing is written yet, so that a start that fails fixes nothing.
+fn beginning(arguments: &LedgerServe) -> Result<Beginning, CommandError> {
     let file = arguments.folder.join("genesis");
     if file.exists() {
         let name = file.display().to_string();
         let bytes = std::fs::read(&file).map_err(|error| system(name.clone(), error))?;
-        return Genesis::from_canonical(&bytes).map_err(|error| system(name, error));
+        let help = "it is of another version, or damaged; begin a ledger in another folder";
+        return Genesis::from_canonical(&bytes)
+            .map(Beginning::Continued)
+            .map_err(|error| system(name, format!("{error}: {help}")));
     }
-    let (bank, preset) = match (&arguments.bank, arguments.dev) {
+    let (bank, named) = match (&arguments.bank, arguments.dev) {
         (_, true) => (dev_key("bank").address(), Preset::Fast),
         (Some(text), false) => (super::address(text)?, arguments.preset),
         (None, false) => {
@@ -77,31 +73,72 @@ fn genesis(arguments: &LedgerServe) -> Result<Genesis, CommandError> {
             });
         }
     };
-    let genesis = Genesis { chain_id: arguments.chain_id, bank, parameters: parameters(preset) };
-    let fail = |error| system(arguments.folder.display().to_string(), error);
-    std::fs::create_dir_all(&arguments.folder).map_err(fail)?;
-    let partial = file.with_extension("partial");
-    std::fs::write(&partial, genesis.to_canonical()).map_err(fail)?;
-    std::fs::rename(partial, file).map_err(fail)?;
-    Ok(genesis)
+    let (parameters, own_id) = preset(named);
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt).map_err(|error| system("the random source", error))?;
+    Ok(Beginning::New(Genesis {
+        chain_id: arguments.chain_id.unwrap_or(own_id),
+        salt: Digest(salt),
+        begun_ms: SystemClock.now_ms(),
+        bank,
+        parameters,
+    }))
+}
+
+impl Beginning {
+    /// Fixes the genesis in the folder.
+    fn fixed(self, folder: &Path) -> Result<Genesis, CommandError> {
+        let genesis = match self {
+            Self::Continued(genesis) => return Ok(genesis),
+            Self::New(genesis) => genesis,
+        };
+        let fail = |error| system(folder.display().to_string(), error);
+        std::fs::create_dir_all(folder).map_err(fail)?;
+        let file = folder.join("genesis");
+        let partial = file.with_extension("partial");
+        std::fs::write(&partial, genesis.to_canonical()).map_err(fail)?;
+        std::fs::rename(partial, file).map_err(fail)?;
+        Ok(genesis)
+    }
+
+    fn bank(&self) -> Address {
+        match self {
+            Self::Continued(genesis) | Self::New(genesis) => genesis.bank,
+        }
+    }
+}
+
+/// A ledger whose bank's key is public is for this machine only.
+fn check_dev(arguments: &LedgerServe, bank: Address) -> Result<(), CommandError> {
+    let wrong =
+        |reason: &str| Err(CommandError::Argument { argument: "--dev", reason: reason.to_owned() });
+    let is_public = bank == dev_key("bank").address();
+    match (arguments.dev, is_public, arguments.listen.ip().is_loopback()) {
+        (true, false, _) => {
+            wrong("the ledger in this folder has a bank of its own; leave --dev out")
+        }
+        (_, true, false) => wrong(
+            "everybody can compute the key of this ledger's bank: it is served on loopback only; \
+             listen on 127.0.0.1, or begin a ledger with --bank ADDRESS in another folder",
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
-    let genesis = genesis(arguments)?;
-    if arguments.dev && genesis.bank != dev_key("bank").address() {
-        return Err(CommandError::Argument {
-            argument: "--dev",
-            reason: "the ledger in this folder has a bank of its own; leave --dev out".to_owned(),
-        });
-    }
-    let render = super::daemon::metrics(&[Of::Ledger])?;
+    let beginning = beginning(arguments)?;
+    check_dev(arguments, beginning.bank())?;
+    let render = super::daemon::metrics(&[Of::All, Of::Ledger])?;
     super::runtime()?.block_on(async {
+        // The port first: a start that fails leaves no folder with its preset fixed.
+        let listener = tokio::net::TcpListener::bind(arguments.listen).await.map_err(|error| {
+            let help = "another process may have it; choose another with --listen";
+            system(format!("listening on {}", arguments.listen), format!("{error}; {help}"))
+        })?;
+        let genesis = beginning.fixed(&arguments.folder)?;
         let log = arguments.folder.join("log");
         let clock = running_clock(&arguments.folder)?;
         let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, clock)?);
-        let listener = tokio::net::TcpListener::bind(arguments.listen)
-            .await
-            .map_err(|error| system(format!("listening on {}", arguments.listen), error))?;
         let listen = listener.local_addr().map_err(|error| system("the listener", error))?;
         if !listen.ip().is_loopback() {
             tracing::warn!(event = "ledger.open_listener", %listen,
@@ -111,14 +148,21 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
         if arguments.dev {
             tracing::warn!(
                 event = "ledger.dev",
-                "the bank's key is public knowledge: no real money"
+                window_ms = ledger.genesis().parameters.window_ms_min,
+                "--dev: the bank's key is public knowledge, and claims are final after five seconds; \
+                 for trying only, no real money"
             );
         }
         tracing::info!(event = "ledger.serving", %listen, genesis = %root);
         println!("ledger {root} at http://{listen}");
         let folder = arguments.folder.clone();
         let stop = super::told_to_stop();
-        serve(ledger, &folder, listener, Limits::default(), metrics_route(render), stop)
+        let limits = Limits {
+            upload_bytes: arguments.upload_bytes_max,
+            account_bytes: arguments.account_bytes_max,
+            ..Limits::default()
+        };
+        serve(ledger, &folder, listener, limits, metrics_route(render), stop)
             .await
             .map_err(|error| system("the ledger's server", error))
     })?;
@@ -126,7 +170,7 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
 }
 
 /// The ledger's clock, kept in its folder by a thread of its own.
-fn running_clock(folder: &std::path::Path) -> Result<Arc<RunningClock>, CommandError> {
+fn running_clock(folder: &Path) -> Result<Arc<RunningClock>, CommandError> {
     let fail = |error: std::io::Error| system("the ledger's clock", error);
     std::fs::create_dir_all(folder).map_err(fail)?;
     let clock = Arc::new(RunningClock::open(&folder.join("clock")).map_err(fail)?);

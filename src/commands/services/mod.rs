@@ -2,7 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod challenger;
-mod daemon;
+pub(crate) mod daemon;
 pub(crate) mod executor;
 pub(crate) mod explain;
 pub(crate) mod key;
@@ -58,6 +58,20 @@ async fn connect(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
         })?),
     };
     Ok(Arc::new(HttpLedger::connect(&at.ledger, genesis).await?))
+}
+
+/// Connects for somebody who waits at a terminal: a ledger that was just restarted is waited for briefly,
+/// and that is said.
+async fn connect_soon(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
+    const BRIEFLY: Duration = Duration::from_secs(8);
+    match connect(at).await {
+        Err(CommandError::Ledger(LedgerError::Unreachable { url, reason })) => {
+            let seconds = BRIEFLY.as_secs();
+            eprintln!("no ledger answers at {url} ({reason}); trying for {seconds} s");
+        }
+        outcome => return outcome,
+    }
+    patiently(Some(Instant::now() + BRIEFLY), async || connect(at).await).await
 }
 
 /// Tries again while the ledger is not reached, until some time; for ever without one.

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::challenger::forecast::{Alert, Look, Watcher};
+use ::challenger::forecast::{Alert, Forecast, Look, Watcher};
 use ::challenger::service::{Mode, Service, Settings};
 use inference::worker::Worker;
 use ledger::metrics::Of;
+use ledger::words;
 use tokio::sync::Notify;
 
 use super::daemon;
@@ -23,7 +24,8 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandErr
         let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
-        let worker = Worker::start(engine.clone(), None, move || told.notify_one())
+        let place = daemon::place(options, None)?;
+        let worker = Worker::start(engine.clone(), place, move || told.notify_one())
             .map_err(|error| system("a thread for runs", error))?;
         // Nothing is ever signed with it.
         let key = super::key::dev_key("watch");
@@ -39,16 +41,16 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandErr
         let (done, ended) = (Arc::new(Notify::new()), Arc::clone(&last));
         let (mut watcher, once, finished) = (Watcher::default(), arguments.once, Arc::clone(&done));
         let mut before = None;
-        service.observed(Box::new(move |view, truth, waiting| {
-            let look = watcher.look(view, truth);
+        service.observed(Box::new(move |view, seen| {
+            let look = watcher.look(view, seen.truth, seen.gaps);
             measure(&look, &watcher);
             // Clocks alone are no news.
-            let seen = (look.height, look.alerts.clone(), look.unknown_claims);
-            if !once && before.as_ref() != Some(&seen) {
+            let news = (look.height, look.alerts.clone(), look.unknown_claims);
+            if !once && before.as_ref() != Some(&news) {
                 tell(&look, as_json);
-                before = Some(seen);
+                before = Some(news);
             }
-            if once && waiting == 0 {
+            if once && seen.waiting == 0 {
                 finished.notify_one();
             }
             *ended.lock().unwrap_or_else(PoisonError::into_inner) = look;
@@ -75,6 +77,7 @@ fn measure(look: &Look, watcher: &Watcher) {
         ("rebut_monitor_claims", look.claims),
         ("rebut_monitor_false_claims", look.false_claims.len()),
         ("rebut_monitor_unchallenged", unchallenged),
+        ("rebut_monitor_unchecked", look.unchecked.len()),
         ("rebut_monitor_disputes", look.disputes.len()),
     ] {
         metrics::gauge!(name).set(value as f64);
@@ -105,21 +108,27 @@ fn tell(look: &Look, as_json: bool) {
 /// A look for people.
 fn text(look: &Look) -> String {
     let left = |at_ms: u64| at_ms.saturating_sub(look.now_ms) / 1_000;
+    let counted = |number: usize, one: &str, many: &str| words::count(number as u64, one, many);
     let mut lines = vec![format!(
-        "height {}: {} standing claims, {} false, {} not compared, {} disputes, {} alerts",
+        "height {}: {}, {} false, {} not checked, {}, {}",
         look.height,
-        look.claims,
+        counted(look.claims, "standing claim", "standing claims"),
         look.false_claims.len(),
         look.unknown_claims,
-        look.disputes.len(),
-        look.alerts.len()
+        counted(look.disputes.len(), "dispute", "disputes"),
+        counted(look.alerts.len(), "alert", "alerts"),
     )];
     if !look.disputes.is_empty() {
         let rows = look.disputes.iter().map(|dispute| {
             vec![
                 short(&dispute.challenge),
                 short(&dispute.claim),
-                format!("{:?}", dispute.forecast).to_lowercase(),
+                match dispute.forecast {
+                    Forecast::Falls => "falls",
+                    Forecast::Stands => "stands",
+                    Forecast::Unknown => "unknown",
+                }
+                .to_owned(),
                 dispute.turn.to_owned(),
                 format!("{} s", left(dispute.deadline_ms)),
                 ether(&dispute.at_risk_wei),
@@ -151,6 +160,10 @@ fn text(look: &Look) -> String {
             let left = left(*deadline_ms);
             format!("ALERT the {turn} of challenge {challenge} is right and has {left} s left")
         }
+        Alert::Unchecked { claim, window_end_ms, reason } => {
+            let left = left(*window_end_ms);
+            format!("ALERT claim {claim} is not checked, {left} s left: {reason}")
+        }
         Alert::Uncovered { account } => {
             format!("ALERT account {account} cannot pay what its challenges may need")
         }
@@ -161,7 +174,8 @@ fn text(look: &Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::challenger::forecast::{Dispute, Forecast, Party};
+    use ::challenger::coverage::{Gap, Unchecked};
+    use ::challenger::forecast::{Dispute, Party};
 
     #[test]
     fn a_look_with_disputes_parties_and_every_alert_reads_as_it_did() {
@@ -182,6 +196,13 @@ mod tests {
             claims: 3,
             false_claims: vec![text_of("0xbb")],
             unknown_claims: 1,
+            unchecked: vec![Gap {
+                claim: text_of("0xcc"),
+                job: text_of("0xdd"),
+                window_end_ms: 14_000,
+                stake_wei: text_of("1000000000000000000"),
+                unchecked: Unchecked::ModelMissing { model_root: text_of("0x77") },
+            }],
             disputes: vec![
                 dispute("0xaaaaaaaaaaaaaaaa", Forecast::Falls, "executor", 30_000),
                 dispute("0xcccccccccccccccc", Forecast::Stands, "challenger", 31_500),
@@ -196,6 +217,11 @@ mod tests {
             }],
             alerts: vec![
                 Alert::Unchallenged { claim: text_of("0xbb"), window_end_ms: 12_000 },
+                Alert::Unchecked {
+                    claim: text_of("0xcc"),
+                    window_end_ms: 14_000,
+                    reason: text_of("model missing: put the model 0x77 into the folder"),
+                },
                 Alert::WrongForecast { challenge: text_of("0xff"), forecast: text_of("falls") },
                 Alert::LittleTime {
                     challenge: text_of("0xcc"),

@@ -172,9 +172,18 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
     if as_json {
         let checks: Vec<_> =
             checks.iter().map(|(name, holds)| json!({ "check": name, "holds": holds })).collect();
-        print::json(&json!({ "holds": holds, "checks": checks }))?;
+        print::json(&json!({
+            "holds": holds, "checks": checks, "claim": receipt.claim, "executor": receipt.executor,
+            "job": receipt.job, "model_root": receipt.model_root, "input_root": receipt.input_root,
+            "output_root": receipt.output_root, "genesis": receipt.genesis,
+        }))?;
         return Ok(!holds);
     }
+    println!("claim       {}", receipt.claim);
+    println!("executor    {}", receipt.executor);
+    println!("job         {}", receipt.job);
+    println!("model root  {}", receipt.model_root);
+    println!("input root  {}", receipt.input_root);
     for (name, holds) in &checks {
         println!("{:<4} {name}", if *holds { "yes" } else { "NO" });
     }

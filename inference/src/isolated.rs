@@ -1,0 +1,383 @@
+//! Runs in a process of their own: this side starts it and hands it inputs, the other side runs the model
+//! and hands back the states.
+//!
+//! Frames are a kind (one byte), a length (eight bytes, big-endian) and a body. The process says `Ready`
+//! once it has its models, then answers each `Run` with `States` or `Refused`. What passes a layer
+//! unchanged is sent once. Both ends are the same program on the same machine and believe each other.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use protocol::hash::Digest;
+
+use crate::engine::Engine;
+use crate::model::Model;
+use crate::published::{PublishedError, kind_of, published_input};
+use crate::shelf::Shelf;
+use crate::state::State;
+use crate::tensor::Tensor;
+use crate::trace::{Runner, Trace};
+use crate::worker::RunFailure;
+
+/// How the process for runs is started, and how long it may take.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The program.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Longest time until it has its models.
+    pub start_max: Duration,
+    /// Longest time of one run; what takes longer is killed.
+    pub run_max: Duration,
+}
+
+/// Most bytes of a frame: states of the largest models, and no nonsense.
+const FRAME_BYTES_MAX: u64 = 64 << 30;
+const READY: u8 = 1;
+const RUN: u8 = 2;
+const STATES: u8 = 3;
+const REFUSED: u8 = 4;
+
+type Frame = (u8, Vec<u8>);
+
+fn write_frame(to: &mut impl Write, kind: u8, parts: &[&[u8]]) -> std::io::Result<()> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    to.write_all(&[kind])?;
+    to.write_all(&(length as u64).to_be_bytes())?;
+    parts.iter().try_for_each(|part| to.write_all(part))?;
+    to.flush()
+}
+
+/// The next frame; `None` at the end.
+fn read_frame(from: &mut impl Read) -> std::io::Result<Option<Frame>> {
+    let mut head = [0; 9];
+    match from.read_exact(&mut head) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        outcome => outcome?,
+    }
+    let [kind, length @ ..] = head;
+    let length = u64::from_be_bytes(length);
+    if length > FRAME_BYTES_MAX {
+        return Err(std::io::Error::other(format!("a frame of {length} bytes")));
+    }
+    // Memory is taken as bytes arrive.
+    let mut body = Vec::new();
+    let read = from.take(length).read_to_end(&mut body)?;
+    match read as u64 == length {
+        true => Ok(Some((kind, body))),
+        false => Ok(None),
+    }
+}
+
+/// The process as the daemon sees it.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    stdin: ChildStdin,
+    frames: Receiver<std::io::Result<Frame>>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Dead already, or of no use any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A process for runs, started when it is needed and again after it died.
+#[derive(Debug)]
+pub(crate) struct Isolated {
+    program: Program,
+    process: Option<Process>,
+}
+
+impl Isolated {
+    pub(crate) fn new(program: Program) -> Self {
+        Self { program, process: None }
+    }
+
+    fn start(&self) -> Result<Process, RunFailure> {
+        let fail = |reason: String| RunFailure::NoProcess { reason };
+        let mut command = Command::new(&self.program.path);
+        command.args(&self.program.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|error| fail(format!("{}: {error}", self.program.path.display())))?;
+        let (Some(stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(fail("it has no input or output".to_owned()));
+        };
+        let (sender, frames) = channel();
+        let reader = std::thread::Builder::new().name("frames".to_owned()).spawn(move || {
+            loop {
+                let frame = match read_frame(&mut stdout) {
+                    Ok(Some(frame)) => Ok(frame),
+                    // The channel closes: that is how the end is told.
+                    Ok(None) => return,
+                    Err(error) => Err(error),
+                };
+                let failed = frame.is_err();
+                if sender.send(frame).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        let mut process = Process { child, stdin, frames };
+        reader.map_err(|error| fail(format!("no thread: {error}")))?;
+        match process.frames.recv_timeout(self.program.start_max) {
+            Ok(Ok((READY, _))) => Ok(process),
+            _ => {
+                let ended = ending(&mut process, "it did not get ready");
+                let help = "its log is above; --run-memory-bytes may be too low for these models";
+                Err(fail(format!("{ended}; {help}")))
+            }
+        }
+    }
+
+    /// Runs a model on what was published.
+    pub(crate) fn run(
+        &mut self,
+        engine: &Engine,
+        model: &Model,
+        input: &[u8],
+        input_root: Digest,
+    ) -> Result<Trace, RunFailure> {
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => self.start()?,
+        };
+        let killed = |process: &mut Process, what: &str| {
+            Err(RunFailure::Killed { reason: ending(process, what) })
+        };
+        let root = model.root();
+        let written = write_frame(&mut process.stdin, RUN, &[&root.0, &input_root.0, input]);
+        if written.is_err() {
+            return killed(&mut process, "it took no input");
+        }
+        let body = match process.frames.recv_timeout(self.program.run_max) {
+            Ok(Ok((STATES, body))) => body,
+            Ok(Ok((REFUSED, body))) => {
+                self.process = Some(process);
+                return Err(RunFailure::Refused { reason: String::from_utf8_lossy(&body).into() });
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = self.program.run_max.as_secs();
+                return killed(&mut process, &format!("it took longer than {seconds} s"));
+            }
+            Ok(Ok(_)) | Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => {
+                return killed(&mut process, "it ended in the middle of the run");
+            }
+        };
+        self.process = Some(process);
+        let states = states_from(model, &body);
+        let input = published_input(model, input, input_root)?;
+        let trace = states.and_then(|states| {
+            let all = std::iter::once(input).chain(states).collect();
+            Runner::honest(engine, model).trace_of(all, Duration::ZERO, Duration::ZERO).ok()
+        });
+        trace.ok_or_else(|| RunFailure::NoProcess {
+            reason: "its answer does not fit the model; both must be of one version".to_owned(),
+        })
+    }
+}
+
+/// What became of a process that is of no use any more.
+fn ending(process: &mut Process, what: &str) -> String {
+    // A moment for the end to be seen; then it is made.
+    for _ in 0..20 {
+        if let Ok(Some(status)) = process.child.try_wait() {
+            return format!("{what} ({status})");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = process.child.kill();
+    what.to_owned()
+}
+
+/// States 1 and on as they are sent: for each value its id, and 0 when it is as in the state before or 1
+/// with its root and elements.
+fn states_into(trace: &Trace, out: &mut Vec<u8>) {
+    for pair in trace.states().windows(2) {
+        let [before, after] = pair else { continue };
+        out.extend((after.values().len() as u32).to_be_bytes());
+        for ((value, tensor), root) in after.values().iter().zip(after.roots()) {
+            out.extend(value.to_be_bytes());
+            let same = before.tensor(*value).is_some_and(|old| old.is_same_memory(tensor));
+            out.push(u8::from(!same));
+            if !same {
+                out.extend(root.0);
+                tensor.publish_into(out);
+            }
+        }
+    }
+}
+
+fn states_from(model: &Model, bytes: &[u8]) -> Option<Vec<State>> {
+    let mut rest = bytes;
+    let mut take = |length: usize| {
+        let (taken, after) = rest.split_at_checked(length)?;
+        rest = after;
+        Some(taken)
+    };
+    let mut states: Vec<State> = Vec::new();
+    for _ in 0..model.header().layer_count {
+        let count = u32::from_be_bytes(take(4)?.try_into().ok()?);
+        let (mut values, mut roots) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let value = u32::from_be_bytes(take(4)?.try_into().ok()?);
+            let (tensor, root): (Tensor, Digest) = match *take(1)? {
+                [0] => {
+                    let before = states.last()?;
+                    let place = before.values().iter().position(|(id, _)| *id == value)?;
+                    (before.values().get(place)?.1.clone(), *before.roots().get(place)?)
+                }
+                _ => {
+                    let root = Digest(take(32)?.try_into().ok()?);
+                    let kind = kind_of(model, value)?;
+                    let length = kind.shape.count() as usize * kind.element.bytes();
+                    (Tensor::from_published(&kind, take(length)?)?, root)
+                }
+            };
+            values.push((value, tensor));
+            roots.push(root);
+        }
+        states.push(State::with_roots(values, roots)?);
+    }
+    rest.is_empty().then_some(states)
+}
+
+/// The other side: runs what it is handed until there is no more. Whoever calls it has limited the
+/// process's memory before.
+///
+/// # Errors
+/// When the pipes fail.
+pub fn serve(
+    models: &Shelf,
+    engine: &Engine,
+    mut from: impl Read,
+    mut to: impl Write,
+) -> std::io::Result<()> {
+    write_frame(&mut to, READY, &[])?;
+    while let Some((kind, body)) = read_frame(&mut from)? {
+        if kind != RUN {
+            return Err(std::io::Error::other(format!("a frame of kind {kind}")));
+        }
+        match run(models, engine, &body) {
+            Ok(trace) => {
+                let mut states = Vec::new();
+                states_into(&trace, &mut states);
+                write_frame(&mut to, STATES, &[&states])?;
+            }
+            Err(reason) => write_frame(&mut to, REFUSED, &[reason.as_bytes()])?,
+        }
+    }
+    Ok(())
+}
+
+fn run(models: &Shelf, engine: &Engine, body: &[u8]) -> Result<Trace, String> {
+    let broken = || "the frame is broken".to_owned();
+    let (root, rest) = body.split_first_chunk::<32>().ok_or_else(broken)?;
+    let (input_root, input) = rest.split_first_chunk::<32>().ok_or_else(broken)?;
+    let root = Digest(*root);
+    let model = models.model(&root).ok_or_else(|| {
+        format!("the process for runs has no model {root}: its files were changed; restart")
+    })?;
+    let input = published_input(model, input, Digest(*input_root))
+        .map_err(|error: PublishedError| error.to_string())?;
+    Runner::honest(engine, model).run(input).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Path;
+    use crate::published::state_bytes;
+    use std::path::Path as FilePath;
+
+    fn engine() -> Engine {
+        Engine::new(Path::detect(), 1).unwrap()
+    }
+
+    fn shelf() -> Shelf {
+        let models = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        Shelf::read(&models, &engine()).unwrap()
+    }
+
+    fn program(script: &str) -> Program {
+        Program {
+            path: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            start_max: Duration::from_millis(500),
+            run_max: Duration::from_millis(500),
+        }
+    }
+
+    fn input(model: &Model) -> (Vec<u8>, Digest) {
+        let values = (0..).zip(&model.graph().inputs).map(|(value, kind)| {
+            let bits = vec![0x3F00_0000; kind.shape.count() as usize];
+            (value, Tensor::from_bits(kind, &bits).unwrap())
+        });
+        let state: State = State::new(values.collect()).unwrap();
+        (state_bytes(&state), state.root())
+    }
+
+    #[test]
+    fn states_that_crossed_the_pipe_are_those_of_a_run_here() {
+        let (engine, shelf) = (engine(), shelf());
+        for (name, root) in shelf.names() {
+            let model = shelf.named(&name).unwrap();
+            let (input, input_root) = input(model);
+            let mut asked = Vec::new();
+            write_frame(&mut asked, RUN, &[&root.0, &input_root.0, &input]).unwrap();
+            let mut answered = Vec::new();
+            serve(&shelf, &engine, asked.as_slice(), &mut answered).unwrap();
+            let mut answered = answered.as_slice();
+            assert_eq!(read_frame(&mut answered).unwrap(), Some((READY, vec![])));
+            let (kind, body) = read_frame(&mut answered).unwrap().unwrap();
+            assert_eq!((kind, read_frame(&mut answered).unwrap()), (STATES, None));
+            let states = states_from(model, &body).unwrap();
+            let state = published_input(model, &input, input_root).unwrap();
+            let own = Runner::honest(&engine, model).run(state).unwrap();
+            assert_eq!(states.len() + 1, own.states().len());
+            for (found, expected) in states.iter().zip(&own.states()[1..]) {
+                assert_eq!(found.root(), expected.root());
+                assert_eq!(found.values(), expected.values());
+            }
+            for cut in [1, 4, body.len() / 2] {
+                assert!(states_from(model, &body[..body.len() - cut]).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn audit_a3_a_run_that_dies_or_never_ends_is_killed_and_the_next_one_has_a_new_process() {
+        let (engine, shelf) = (engine(), shelf());
+        let model = shelf.named("digits-cnn").unwrap();
+        let (input, root) = input(model);
+        let ready = r"printf '\001\000\000\000\000\000\000\000\000'";
+        let refusal = r"printf '\004\000\000\000\000\000\000\000\002no'";
+        let dies = format!("{ready}; head -c 100 >/dev/null; kill -9 $$");
+        let hangs = format!("{ready}; exec sleep 60");
+        for (script, reason) in [(&dies, "signal: 9"), (&hangs, "longer than")] {
+            let mut isolated = Isolated::new(program(script));
+            for _ in 0..2 {
+                let failed = isolated.run(&engine, model, &input, root).unwrap_err();
+                let killed =
+                    matches!(&failed, RunFailure::Killed { reason: text } if text.contains(reason));
+                assert!(killed, "{failed}");
+            }
+        }
+        let refuses = format!("{ready}; head -c 100 >/dev/null; {refusal}; exec sleep 60");
+        let failed = Isolated::new(program(&refuses)).run(&engine, model, &input, root);
+        assert_eq!(failed.unwrap_err(), RunFailure::Refused { reason: "no".to_owned() });
+        for script in ["exit 3", "exec sleep 60", "echo nonsense; exec sleep 60"] {
+            let failed = Isolated::new(program(script)).run(&engine, model, &input, root);
+            assert!(matches!(failed, Err(RunFailure::NoProcess { .. })), "{script}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a client checks by itself: that its files can be written, and what the model gives here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use inference::{Engine, Model, Runner, State};
+use protocol::hash::Digest;
+use protocol::settlement::Claim;
+
+use crate::arguments::Request;
+use crate::error::{CommandError, system};
+
+/// Products and sums up to which a run is short enough to be made without being asked for: a few seconds.
+const SHORT_RUN: u64 = 20_000_000_000;
+
+/// Whether a file can be written, before anything is paid for what shall go into it.
+pub(super) fn writable(file: &Path) -> Result<(), CommandError> {
+    let fail = |error: std::io::Error| {
+        system(file.display().to_string(), format!("{error}; nothing was posted or paid"))
+    };
+    if file.is_dir() {
+        return Err(system(
+            file.display().to_string(),
+            "is a folder; name a file. Nothing was posted or paid",
+        ));
+    }
+    let existed = file.exists();
+    std::fs::OpenOptions::new().append(true).create(true).open(file).map_err(fail)?;
+    if !existed {
+        std::fs::remove_file(file).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// A run of the job on this machine, if it was made.
+pub(super) struct OwnRun(Option<Digest>);
+
+impl OwnRun {
+    /// Runs the model where that is asked for, or short and not declined; says where it does not.
+    pub(super) fn make(
+        arguments: &Request,
+        engine: &Engine,
+        model: &Arc<Model>,
+        input: Option<&State>,
+        as_json: bool,
+    ) -> Result<Self, CommandError> {
+        let short = model.multiply_adds() <= SHORT_RUN;
+        let wanted = arguments.verify || short && !arguments.no_verify;
+        let not = |why: &str| {
+            if !as_json {
+                eprintln!("note: the answer will NOT be recomputed on this machine: {why}");
+            }
+            Ok(Self(None))
+        };
+        match (wanted, input) {
+            (true, Some(input)) => {
+                let trace = Runner::honest(engine, model).run(input.clone())?;
+                Ok(Self(Some(trace.root())))
+            }
+            (true, None) if arguments.verify => Err(CommandError::Argument {
+                argument: "--verify",
+                reason: "the job's input is not published; name it with --input".to_owned(),
+            }),
+            (_, None) => not("the job's input is not published; name it with --input"),
+            (false, _) if arguments.no_verify => not("--no-verify"),
+            (false, _) => not("the model is large; pass --verify to run it here as well"),
+        }
+    }
+
+    pub(super) fn trace_root(&self) -> Option<Digest> {
+        self.0
+    }
+
+    /// Whether a claim is what the run here gives; unknown without one.
+    pub(super) fn agrees(&self, claim: &Claim) -> Option<bool> {
+        self.0.map(|own| own == claim.terms.trace_root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_said_before_anything_is_paid_and_nothing_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("out.npz");
+        writable(&file).unwrap();
+        assert!(!file.exists());
+        std::fs::write(&file, b"kept").unwrap();
+        writable(&file).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"kept");
+        for bad in [folder.path().to_owned(), folder.path().join("missing/out.npz")] {
+            let error = writable(&bad).unwrap_err().to_string();
+            assert!(error.contains("othing was posted or paid"), "{error}");
+        }
+    }
+}

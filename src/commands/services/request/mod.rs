@@ -1,0 +1,330 @@
+//! `rebut request`: a job, from its input to the final claim's outputs.
+//!
+//! Nothing is paid before everything that can be checked here was: files, key, input, the model's own run,
+//! the ledger's limits. A job that was posted can be fetched later by its id.
+
+mod check;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ::ledger::http::{DownloadError, HttpLedger, UploadError};
+use ::ledger::{Ledger as _, LedgerError};
+use inference::files::write_npz;
+use inference::published::{published_state, state_bytes, state_head};
+use inference::{Model, Runner, State, Tensor};
+use protocol::encoding::Canonical as _;
+use protocol::graph::Profile;
+use protocol::hash::Digest;
+use protocol::settlement::{Claim, Event, Parameters, claim_id};
+use protocol::transaction::{Action, JobTerms, Key, SignedTransaction};
+use serde::Serialize;
+
+use super::receipt::Receipt;
+use crate::arguments::Request;
+use crate::error::{CommandError, system};
+use crate::{load, print};
+use check::{OwnRun, writable};
+use wait::{Ended, Patience, wait};
+
+/// How long a ledger that is away is waited for once the job has its answer.
+const DELIVERY: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Serialize)]
+struct Report {
+    job: String,
+    claim: String,
+    executor: String,
+    output_root: String,
+    trace_root: String,
+    /// Whether the model was run here as well.
+    recomputed: bool,
+    /// Whether the final claim is what a run here gives; unknown without one.
+    matches_own_run: Option<bool>,
+    /// Other claims on the job, with what became of them.
+    others: Vec<String>,
+    outputs: Option<String>,
+    waited_ms: u64,
+}
+
+pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandError> {
+    for file in [&arguments.out, &arguments.receipt].into_iter().flatten() {
+        writable(file)?;
+    }
+    let engine = load::engine(&arguments.engine)?;
+    let model = load::model(&arguments.model, &engine, &load::import_options(&arguments.import)?)?;
+    let input = match arguments.input.is_empty() {
+        true => None,
+        false => {
+            let inputs = load::inputs(&arguments.input, &model)?;
+            Some(Runner::honest(&engine, &model).input_state(&inputs)?)
+        }
+    };
+    let report = super::runtime()?.block_on(async {
+        let started = Instant::now();
+        let ledger = super::connect_soon(&arguments.at).await?;
+        let asked = match &arguments.job {
+            Some(id) => existing(id, &ledger, &model, input.as_ref()).await?,
+            None => {
+                let input = input.ok_or_else(|| CommandError::Argument {
+                    argument: "--input",
+                    reason: "is needed for a new job; with --job ID an existing one is fetched"
+                        .to_owned(),
+                })?;
+                Asked { job: None, input_root: input.root(), input: Some(input) }
+            }
+        };
+        let own = OwnRun::make(arguments, &engine, &model, asked.input.as_ref(), as_json)?;
+        let job = match asked.job {
+            Some(job) => job,
+            None => {
+                let input = asked.input.as_ref().ok_or_else(|| system("the input", "is lost"))?;
+                post(arguments, &ledger, &model, input).await?
+            }
+        };
+        if !as_json {
+            println!("job           {job}");
+        }
+        let patience = Patience::new(arguments, started);
+        let ended = wait(&ledger, &job, &own, &patience, as_json).await?;
+        let until = patience.until().unwrap_or(Instant::now() + DELIVERY);
+        let delivery = async || deliver(arguments, &ledger, &model, &ended, asked.input_root).await;
+        let outputs = super::patiently(Some(until), delivery).await?;
+        let Ended { id, claim, others } = ended;
+        Ok::<_, CommandError>(Report {
+            job: job.to_string(),
+            claim: id.to_string(),
+            executor: claim.executor.to_string(),
+            output_root: claim.terms.output_root.to_string(),
+            trace_root: claim.terms.trace_root.to_string(),
+            recomputed: own.trace_root().is_some(),
+            matches_own_run: own.agrees(&claim),
+            others,
+            outputs,
+            waited_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    })?;
+    let is_false = report.matches_own_run == Some(false);
+    match as_json {
+        true => print::json(&report)?,
+        false => tell(&report),
+    }
+    Ok(is_false)
+}
+
+/// The job that is waited for, and its input as far as it is known here.
+struct Asked {
+    job: Option<Digest>,
+    input_root: Digest,
+    input: Option<State>,
+}
+
+/// A job that is on the ledger already; its input as given here, or as its poster published it.
+async fn existing(
+    text: &str,
+    ledger: &HttpLedger,
+    model: &Model,
+    input: Option<&State>,
+) -> Result<Asked, CommandError> {
+    let wrong = |reason: String| CommandError::Argument { argument: "--job", reason };
+    let id = protocol::hash::parse_digest(text)
+        .ok_or_else(|| wrong(format!("{text} is not 0x and 64 hexadecimal digits")))?;
+    let view = ledger.view().await?;
+    let job = view.settlement.job(&id).ok_or_else(|| {
+        wrong(format!("this ledger has no job {id}; `rebut ledger list jobs` shows them"))
+    })?;
+    let (model_root, input_root) = (job.terms.model_root, job.terms.input_root);
+    if model_root != model.root() {
+        return Err(wrong(format!(
+            "the job is on the model {model_root}, and the file given is {}; name the other file, or \
+             the same --dim, --shape and --fix as before",
+            model.root()
+        )));
+    }
+    if input.is_some_and(|input| input.root() != input_root) {
+        return Err(wrong("the job has another input than the one given".to_owned()));
+    }
+    let input = match input {
+        Some(input) => Some(input.clone()),
+        None => {
+            let head = inference::published::input_head(model);
+            match ledger.download(&input_root, &job.poster, &head).await {
+                Ok(bytes) => {
+                    let read = inference::published::published_input(model, &bytes, input_root);
+                    Some(read.map_err(|error| system("the published input", error))?)
+                }
+                Err(DownloadError::Ledger(error)) => return Err(error.into()),
+                // Without it nothing is recomputed here, and that is said.
+                Err(DownloadError::Missing | DownloadError::Wrong { .. }) => None,
+            }
+        }
+    };
+    Ok(Asked { job: Some(id), input_root, input })
+}
+
+fn tell(report: &Report) {
+    for other in &report.others {
+        println!("other claim   {other}");
+    }
+    println!("final claim   {} by {}", report.claim, report.executor);
+    println!("output root   {}", report.output_root);
+    let checked = match report.matches_own_run {
+        Some(true) => "matches a run on this machine",
+        Some(false) => "DIFFERS from a run on this machine: do not use it",
+        None => "not recomputed on this machine; --verify does",
+    };
+    println!("checked       {checked}");
+    if let Some(outputs) = &report.outputs {
+        println!("outputs       {outputs}, those of the final claim");
+    }
+    if report.matches_own_run == Some(false) {
+        println!(
+            "ALERT         a false answer became final: nobody challenged it in time. Keep the receipt, and \
+             see `rebut challenger explain {}`",
+            report.claim
+        );
+    }
+}
+
+/// Writes what was asked for: outputs, receipt.
+async fn deliver(
+    arguments: &Request,
+    ledger: &HttpLedger,
+    model: &Model,
+    ended: &Ended,
+    input_root: Digest,
+) -> Result<Option<String>, CommandError> {
+    let Ended { id, claim, .. } = ended;
+    if let Some(file) = &arguments.receipt {
+        let root = ledger.genesis().root();
+        let nonce = claimed_by(ledger, id, claim).await?;
+        let receipt = Receipt::new(root, (id, claim, nonce), model, &input_root);
+        let text =
+            serde_json::to_string_pretty(&receipt).map_err(|error| system("the receipt", error))?;
+        std::fs::write(file, text).map_err(|error| system(file.display().to_string(), error))?;
+    }
+    match &arguments.out {
+        Some(file) => fetch(ledger, model, claim, file).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Nonce of the transaction that made a claim.
+async fn claimed_by(ledger: &HttpLedger, id: &Digest, claim: &Claim) -> Result<u64, CommandError> {
+    let entries = ledger.entries().await?;
+    let transactions = entries
+        .iter()
+        .rev()
+        .filter_map(|entry| SignedTransaction::from_canonical(&entry.transaction).ok());
+    let mut own = transactions.filter(|one| one.sender == claim.executor);
+    let made = own.find(|one| claim_id(claim.executor, one.nonce, &claim.terms) == *id);
+    made.map(|one| one.nonce).ok_or_else(|| system("the claim", "its transaction is lost"))
+}
+
+/// Terms of the job, within the ledger's bounds.
+fn terms(
+    arguments: &Request,
+    parameters: &Parameters,
+    model: &Model,
+    input: &State,
+) -> Result<JobTerms, CommandError> {
+    let window_ms = arguments.window_ms.unwrap_or(parameters.window_ms_min);
+    let (least, most) = (parameters.window_ms_min, parameters.window_ms_max);
+    if !(least..=most).contains(&window_ms) {
+        return Err(CommandError::Argument {
+            argument: "--window-ms",
+            reason: format!("{window_ms} is not between {least} and {most}, the ledger's bounds"),
+        });
+    }
+    if arguments.fee_wei == 0 {
+        return Err(CommandError::Argument {
+            argument: "--fee",
+            reason: "nobody works for nothing; the ledger refuses it".to_owned(),
+        });
+    }
+    Ok(JobTerms {
+        model_root: model.root(),
+        input_root: input.root(),
+        profile: Profile::StrictF32,
+        fee_wei: arguments.fee_wei,
+        stake_wei: parameters.stake_wei_min,
+        bond_wei: parameters.bond_wei_min,
+        window_ms,
+        attention_wei: 0,
+    })
+}
+
+/// Publishes the input, makes the model known, posts the job.
+async fn post(
+    arguments: &Request,
+    ledger: &HttpLedger,
+    model: &Model,
+    input: &State,
+) -> Result<Digest, CommandError> {
+    let until = Some(Instant::now() + Duration::from_secs(60));
+    let key: Key = super::key_at(&arguments.key, ledger, until).await?;
+    let view = super::patiently(until, async || Ok(ledger.view().await?)).await?;
+    let terms = terms(arguments, view.settlement.parameters(), model, input)?;
+    let free_wei = view.settlement.money().free_wei(&key.address());
+    if free_wei < terms.fee_wei {
+        return Err(CommandError::Argument {
+            argument: "--fee",
+            reason: format!(
+                "the account {} has {} free and the job pays {}; deposit more",
+                key.address(),
+                ::ledger::words::ether(free_wei),
+                ::ledger::words::ether(terms.fee_wei)
+            ),
+        });
+    }
+    let bytes = state_bytes(input);
+    let upload = async || {
+        ledger.upload(&key, &terms.input_root, bytes.clone()).await.map_err(|error| match error {
+            UploadError::Ledger(error) => CommandError::Ledger(error),
+            refused => system("publishing the input", refused),
+        })
+    };
+    super::patiently(until, upload).await?;
+    if view.settlement.model(&model.root()).is_none() {
+        let header = model.header().clone();
+        match super::act(ledger, &key, &Action::RegisterModel { header }, until).await {
+            // Somebody else made it known meanwhile.
+            Ok(_) | Err(CommandError::Ledger(LedgerError::Rejected(_))) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let receipt = super::act(ledger, &key, &Action::PostJob { terms }, until).await?;
+    let posted = receipt.events.iter().find_map(|event| match event {
+        Event::JobPosted { job } => Some(*job),
+        _ => None,
+    });
+    posted.ok_or_else(|| system("the job", "the ledger accepted it and names no job"))
+}
+
+/// The final claim's outputs as its executor published them, by the outputs' names.
+async fn fetch(
+    ledger: &HttpLedger,
+    model: &Model,
+    claim: &Claim,
+    file: &Path,
+) -> Result<String, CommandError> {
+    let root = claim.terms.output_root;
+    let head = state_head(model, model.header().layer_count)
+        .ok_or_else(|| system("the model", "has no outputs"))?;
+    let bytes = ledger.download(&root, &claim.executor, &head).await;
+    let bytes = bytes.map_err(|error| match error {
+        DownloadError::Ledger(error) => CommandError::Ledger(error),
+        other => system("the executor's outputs", other),
+    })?;
+    let state = published_state(&head, &bytes, root)
+        .map_err(|error| system("the executor's outputs", error))?;
+    let named: BTreeMap<String, Tensor> = model
+        .outputs()
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), state.tensor(*value)?.clone())))
+        .collect();
+    write_npz(file, &named)?;
+    Ok(file.display().to_string())
+}

@@ -1,0 +1,165 @@
+//! Waiting for a job's final claim: as long as the ledger's rules may take, and no longer in silence.
+
+use std::time::{Duration, Instant};
+
+use ::ledger::http::HttpLedger;
+use ::ledger::{Ledger as _, LedgerError, View, words};
+use protocol::hash::Digest;
+use protocol::settlement::{Claim, ClaimStatus, Event, Job, JobStatus, Settlement};
+
+use super::check::OwnRun;
+use crate::arguments::Request;
+use crate::error::{CommandError, system};
+
+/// How long nobody may claim before the client gives up, unless it says otherwise.
+const UNCLAIMED: Duration = Duration::from_secs(600);
+/// What a claim may take beyond its last possible end: somebody must send the last transaction.
+const AFTER_LAST: Duration = Duration::from_secs(60);
+
+/// How long to wait: as the caller said, or as long as the job's claims may take.
+pub(super) struct Patience {
+    started: Instant,
+    given: Option<Duration>,
+}
+
+impl Patience {
+    pub(super) fn new(arguments: &Request, started: Instant) -> Self {
+        Self { started, given: arguments.patience_seconds.map(Duration::from_secs) }
+    }
+
+    /// When a given patience ends.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.given.map(|given| self.started + given)
+    }
+
+    /// Whether it is over, with the reason.
+    fn over(&self, view: &View, job: &Job) -> Option<String> {
+        let waited = self.started.elapsed();
+        if let Some(given) = self.given {
+            let over = waited >= given;
+            return over.then(|| format!("nothing is final after {} s", given.as_secs()));
+        }
+        let standing = job.claims.iter().filter_map(|id| view.settlement.claim(id));
+        let standing = standing.filter(|claim| claim.status == ClaimStatus::Standing);
+        match standing.map(|claim| claim.last_finality_ms).max() {
+            None => (waited >= UNCLAIMED).then(|| {
+                format!("no executor has claimed this model within {} s", UNCLAIMED.as_secs())
+            }),
+            Some(last_ms) => {
+                let after_ms = u64::try_from(AFTER_LAST.as_millis()).unwrap_or(u64::MAX);
+                (view.now_ms > last_ms.saturating_add(after_ms)).then(|| {
+                    "its claim could be final, and nobody finalises it; is an executor running?"
+                        .to_owned()
+                })
+            }
+        }
+    }
+}
+
+/// A job that has its answer.
+pub(super) struct Ended {
+    pub(super) id: Digest,
+    pub(super) claim: Claim,
+    pub(super) others: Vec<String>,
+}
+
+/// Waits for the final claim; tells what happens meanwhile.
+pub(super) async fn wait(
+    ledger: &HttpLedger,
+    id: &Digest,
+    own: &OwnRun,
+    patience: &Patience,
+    as_json: bool,
+) -> Result<Ended, CommandError> {
+    let mut told = 0;
+    let mut away_since: Option<Instant> = None;
+    loop {
+        let seen = async {
+            let view = ledger.view().await?;
+            Ok::<_, LedgerError>((ledger.events_after(told, usize::MAX).await?, view))
+        };
+        let (receipts, view) = match seen.await {
+            Ok(seen) => seen,
+            // It may come back; the job is on its disk.
+            Err(LedgerError::Unreachable { url, reason }) => {
+                let since = *away_since.get_or_insert_with(|| {
+                    eprintln!("waiting for the ledger at {url}: {reason}");
+                    Instant::now()
+                });
+                if patience.until().is_some_and(|until| Instant::now() >= until)
+                    || since.elapsed() > UNCLAIMED
+                {
+                    return Err(later(id, "the ledger is not reached".to_owned()));
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        away_since = None;
+        for receipt in receipts {
+            told = receipt.height;
+            for event in &receipt.events {
+                if let (Some(line), false) = (news(event, id, &view.settlement, own), as_json) {
+                    println!("{line}");
+                }
+            }
+        }
+        let job = view.settlement.job(id).ok_or_else(|| system("the job", "is lost"))?;
+        match job.status {
+            JobStatus::Done { claim } => return ended(&view, job, claim),
+            JobStatus::Cancelled => {
+                return Err(system(format!("job {id}"), "was cancelled by its poster"));
+            }
+            JobStatus::Open => {}
+        }
+        if let Some(reason) = patience.over(&view, job) {
+            return Err(later(id, reason));
+        }
+        let news = ledger.wait_beyond(view.height);
+        // A ledger that went away is asked again above.
+        let _ = tokio::time::timeout(Duration::from_secs(1), news).await;
+    }
+}
+
+/// Giving up loses nothing: the job stays, and its answer can be fetched.
+fn later(id: &Digest, reason: String) -> CommandError {
+    let help = "the job stays open; fetch its answer later with `rebut request MODEL --job";
+    system(format!("job {id}"), format!("{reason}; {help} {id} --out FILE`"))
+}
+
+fn ended(view: &View, job: &Job, id: Digest) -> Result<Ended, CommandError> {
+    let settlement = &view.settlement;
+    let claim = settlement.claim(&id).ok_or_else(|| system("the claim", "is lost"))?.clone();
+    let others = job.claims.iter().filter(|other| **other != id).filter_map(|other| {
+        let claim = settlement.claim(other)?;
+        let status = match &claim.status {
+            ClaimStatus::Fallen { reason, .. } => {
+                format!("rejected: {}", words::fall(reason, Some(&claim.facts)))
+            }
+            other => words::claim_status(other).to_owned(),
+        };
+        Some(format!("{other} by {}: {status}", claim.executor))
+    });
+    Ok(Ended { id, claim, others: others.collect() })
+}
+
+/// An event about the job, for people.
+fn news(event: &Event, job: &Digest, settlement: &Settlement, own: &OwnRun) -> Option<String> {
+    let about = |claim: &Digest| settlement.claim(claim).filter(|claim| claim.terms.job == *job);
+    match event {
+        Event::ClaimPosted { claim, .. } => about(claim).map(|found| {
+            let differs = match own.agrees(found) {
+                Some(false) => ", NOT what this machine computes",
+                _ => "",
+            };
+            format!("claimed       {claim} by {}{differs}", found.executor)
+        }),
+        Event::Challenged { claim, .. } => about(claim).map(|_| format!("challenged    {claim}")),
+        Event::Revealed { claim, .. } => about(claim).map(|_| format!("answered      {claim}")),
+        Event::ClaimFallen { claim, reason, .. } => about(claim).map(|found| {
+            format!("rejected      {claim}: {}", words::fall(reason, Some(&found.facts)))
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,173 @@
+//! What an audit and newcomers found around the services, with real processes: what failed once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "common/services.rs"]
+mod services;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use services::{daemon, get, ledger, models, rebut};
+
+/// Waits until something holds.
+fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn status(at: &str) -> Value {
+    let (code, text) = get(at, "/v1/status");
+    assert_eq!(code, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Posts a job on digits-cnn; nobody waits for its answer.
+fn job(place: &Path, url: &str, more: &[&str]) -> String {
+    let model = models().join("digits-cnn.onnx").display().to_string();
+    let input = models().join("samples/digit-3.npy").display().to_string();
+    let output = rebut()
+        .args(["request", &model, "--input", &input, "--dev", "client", "--ledger", url])
+        .args(["--patience-seconds", "1"])
+        .args(more)
+        .current_dir(place)
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let job = text.split_whitespace().find(|word| word.starts_with("0x")).map(str::to_owned);
+    job.unwrap_or_else(|| panic!("{text}"))
+}
+
+#[test]
+fn audit_a3_a_job_whose_runs_are_killed_is_quarantined_and_its_daemons_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    // No run ends in no time: each is killed.
+    let words = ["executor", "serve", "--no-preflight", "--run-seconds-max", "0"];
+    let (mut executor, office) = daemon(place, &url, &words, "honest");
+    let job = job(place, &url, &[]);
+    until("the quarantine", || (status(&office)["quarantined_count"] == 1).then_some(()));
+    executor.lives();
+    assert_eq!(get(&office, "/healthz").0, 200);
+    let file = place.join("executor-data").read_dir().unwrap().next().unwrap().unwrap();
+    let kept = std::fs::read_to_string(file.path().join("quarantine")).unwrap();
+    assert!(kept.contains(&job), "{kept}");
+    // A challenger whose runs are killed says which claim it does not check.
+    let words = ["challenger", "run", "--run-seconds-max", "0"];
+    let (mut challenger, checked) = daemon(place, &url, &words, "challenger");
+    let (_other, _) = daemon(place, &url, &["executor", "serve", "--no-preflight"], "other");
+    let text = until("the alarm", || {
+        let (_, text) = get(&checked, "/readyz");
+        text.contains("quarantined").then_some(text)
+    });
+    assert!(text.contains("NOT CHECKED: 1"), "{text}");
+    assert_eq!(status(&checked)["unchecked"][0]["why"], "quarantined");
+    challenger.lives();
+}
+
+#[test]
+fn audit_a8_a_job_that_is_not_worth_its_stake_is_declined_and_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    for (name, setting, word) in [
+        ("poor", ["--fee-min", "0.02ether"], "--fee-min"),
+        ("careful", ["--stake-percent-max", "1"], ""),
+        ("cautious", ["--window-hours-max", "0"], "--window-hours-max"),
+    ] {
+        let words = [&["executor", "serve", "--no-preflight"][..], &setting[..]].concat();
+        let (_executor, office) = daemon(place, &url, &words, name);
+        let job = job(place, &url, &[]);
+        if word.is_empty() {
+            // One ether of a hundred is one percent: taken.
+            until("the claim", || {
+                (status(&office)["claims_standing"].as_u64() >= Some(1)).then_some(())
+            });
+            continue;
+        }
+        let declined = until("the refusal", || {
+            let status = status(&office);
+            let all = status["declined"].as_array().cloned().unwrap_or_default();
+            all.into_iter().find(|one| one["job"] == job.as_str())
+        });
+        assert!(declined["reason"].as_str().unwrap().contains(word), "{declined}");
+        assert_eq!(status(&office)["claims_standing"], 0);
+    }
+}
+
+#[test]
+fn a_claim_on_an_input_that_nobody_published_is_told_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let (_executor, _) = daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    let job = job(place, &url, &[]);
+    // What was published is gone before the challenger looks.
+    std::fs::remove_dir_all(place.join("l/inputs")).unwrap();
+    std::fs::create_dir(place.join("l/inputs")).unwrap();
+    let (_challenger, checked) = daemon(place, &url, &["challenger", "run"], "challenger");
+    let status = until("the alarm", || {
+        let status = status(&checked);
+        (status["unchecked_count"] == 1).then_some(status)
+    });
+    let gap = &status["unchecked"][0];
+    assert_eq!((&gap["why"], &gap["job"]), (&Value::from("input-missing"), &Value::from(job)));
+    assert_eq!(status["ready"], true);
+}
+
+/// Processes whose parent is this one.
+fn children(of: u32) -> Vec<u32> {
+    let output = Command::new("pgrep").args(["-P", &of.to_string()]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.trim().parse().ok()).collect()
+}
+
+#[test]
+fn the_process_for_runs_ends_with_its_daemon_however_that_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let words = ["executor", "serve", "--no-preflight"];
+    let (mut executor, _) = daemon(place, &url, &words, "honest");
+    job(place, &url, &[]);
+    let started = until("a run", || children(executor.child.id()).first().copied());
+    executor.child.kill().unwrap();
+    executor.child.wait().unwrap();
+    let gone = || (!Path::new(&format!("/proc/{started}")).exists()).then_some(());
+    until("the end of the process for runs", gone);
+}
+
+#[test]
+fn a_process_that_shall_end_with_its_parent_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = rebut().get_program().to_owned();
+    // A shell starts it in the background, says its number, and is killed.
+    let script = "\"$0\" ledger serve --folder l --dev --listen 127.0.0.1:0 >out 2>&1 & echo $!; exec sleep 60";
+    let mut shell = Command::new("sh")
+        .args(["-c", script])
+        .arg(binary)
+        .env("REBUT_ENDS_WITH_PARENT", "1")
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(shell.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    let server = format!("/proc/{}", line.trim());
+    let out = folder.path().join("out");
+    let serves = || std::fs::read_to_string(&out).ok().filter(|text| text.contains(" at http"));
+    until("the server", serves);
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    until("the server's end", || (!Path::new(&server).exists()).then_some(()));
+}
