@@ -9,6 +9,7 @@ mod recent;
 pub mod store;
 pub mod verdict;
 pub mod wire;
+pub mod words;
 
 use std::sync::Arc;
 

@@ -1,0 +1,384 @@
+//! What people read of the protocol's objects: one place for the words, used by the ledger's pages and by
+//! the command. Programs read ids and enums elsewhere; nothing here is parsed again.
+
+use protocol::facts::{Facts, Request, Reveal, TreeId};
+use protocol::graph::Node;
+use protocol::hash::Digest;
+use protocol::law;
+use protocol::openings::Children;
+use protocol::referee::{Evidence, Refutation, operator_of};
+use protocol::settlement::{
+    ChallengeStatus, ClaimStatus, Event, FallReason, JobStatus, SealedStatus, Settlement, Turn,
+};
+use protocol::tensor::ElementType;
+use protocol::transaction::{Action, Address};
+
+/// A number with its noun: `1 proof`, `2 proofs`.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// The beginning of a hash, where the whole one stands elsewhere.
+pub fn short(digest: &Digest) -> String {
+    cut(&digest.to_string())
+}
+
+/// The beginning of an account's address, where the whole one stands elsewhere.
+pub fn short_account(account: &Address) -> String {
+    cut(&account.to_string())
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(10).collect::<String>() + "…"
+}
+
+/// Wei as ether, exact.
+pub fn ether(wei: u128) -> String {
+    let unit = 10u128.pow(18);
+    let rest = format!("{:018}", wei % unit);
+    match rest.trim_end_matches('0') {
+        "" => format!("{} ETH", wei / unit),
+        rest => format!("{}.{rest} ETH", wei / unit),
+    }
+}
+
+/// Time of day of a moment, given in milliseconds since 1970: `07:30:12 UTC`.
+pub fn time_of_day(at_ms: u64) -> String {
+    let second = at_ms / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+}
+
+/// Coordinates of an element: `(0, 3)`; `()` is a scalar's.
+pub fn coordinates(place: &[u64]) -> String {
+    let places: Vec<String> = place.iter().map(ToString::to_string).collect();
+    format!("({})", places.join(", "))
+}
+
+/// The state at a boundary between layers.
+pub fn state(boundary: u32) -> String {
+    match boundary.checked_sub(1) {
+        None => "state before layer 0".to_owned(),
+        Some(layer) => format!("state after layer {layer}"),
+    }
+}
+
+/// A tree of a claim.
+pub fn tree(tree: &TreeId) -> String {
+    match tree {
+        TreeId::Trace {} => "states of the run".to_owned(),
+        TreeId::State { boundary } => state(*boundary),
+        TreeId::Subtrace { layer } => format!("operators inside layer {layer}"),
+        TreeId::Tensor { operator } => format!("output of operator {operator}"),
+    }
+}
+
+/// What an executor is asked to open.
+pub fn request(request: &Request) -> String {
+    match request {
+        Request::Node { tree: of, depth, index: 0 } => format!("{}, level {depth}", tree(of)),
+        Request::Node { tree: of, depth, index } => {
+            format!("{}, level {depth}, node {index}", tree(of))
+        }
+        Request::Subtrace { layer } => tree(&TreeId::Subtrace { layer: *layer }),
+        Request::Leaf { operator, leaf } => format!("output of operator {operator}, leaf {leaf}"),
+        Request::Accumulators { operator, element } => {
+            format!("running sums of element {element} of operator {operator}")
+        }
+    }
+}
+
+/// How much an answer opens.
+pub fn reveal(reveal: &Reveal) -> String {
+    let inside = |children: &Children| match children {
+        Children::Hashes { hashes } => count(hashes.len() as u64, "hash", "hashes"),
+        Children::Roots { roots } => count(roots.len() as u64, "root", "roots"),
+        Children::Values { values } => count(values.len() as u64, "value", "values"),
+    };
+    match reveal {
+        Reveal::Node { children } => inside(children),
+        Reveal::Subtrace { children, .. } => {
+            format!("a new commitment with {}", inside(children))
+        }
+        Reveal::Leaf { bytes } => count(bytes.len() as u64, "byte", "bytes"),
+        Reveal::Accumulators { words } => count(words.len() as u64, "word", "words"),
+    }
+}
+
+/// How far a job is.
+pub fn job_status(status: &JobStatus) -> &'static str {
+    match status {
+        JobStatus::Open => "open",
+        JobStatus::Done { .. } => "done",
+        JobStatus::Cancelled => "cancelled",
+    }
+}
+
+/// How far a claim is.
+pub fn claim_status(status: &ClaimStatus) -> &'static str {
+    match status {
+        ClaimStatus::Standing => "standing",
+        ClaimStatus::Fallen { .. } => "rejected",
+        ClaimStatus::Final { .. } => "final",
+        ClaimStatus::Released { .. } => "released",
+    }
+}
+
+/// How far a sealed claim is.
+pub fn sealed_status(status: &SealedStatus) -> &'static str {
+    match status {
+        SealedStatus::Waiting => "sealed",
+        SealedStatus::Opened { .. } => "opened",
+        SealedStatus::Expired => "expired",
+    }
+}
+
+/// How far a challenge is.
+pub fn challenge_status(status: &ChallengeStatus) -> &'static str {
+    match status {
+        ChallengeStatus::Open { .. } => "open",
+        ChallengeStatus::Won { .. } => "won",
+        ChallengeStatus::Lost => "lost",
+    }
+}
+
+/// Whose move it is, and what must be done.
+pub fn turn(turn: &Turn) -> String {
+    match turn {
+        Turn::Challenger => "the challenger must demand or refute".to_owned(),
+        Turn::Executor(asked) => format!("the executor must open {}", request(asked)),
+    }
+}
+
+/// An element as people write it: the shortest decimal that reads back as the same float.
+pub fn number(kind: ElementType, bits: u64) -> String {
+    match kind {
+        ElementType::F32 => match u32::try_from(bits).map(f32::from_bits) {
+            Ok(float) if float.is_nan() => "NaN".to_owned(),
+            Ok(float) if float.is_infinite() => (if float > 0.0 { "+∞" } else { "-∞" }).to_owned(),
+            // `Debug` of a float writes exponents where `Display` would write rows of zeros.
+            Ok(float) => format!("{float:?}"),
+            Err(_) => hexadecimal(bits),
+        },
+        ElementType::Bool if bits <= 1 => (bits == 1).to_string(),
+        _ => kind.to_integer(bits).to_string(),
+    }
+}
+
+/// Stored bits.
+pub fn hexadecimal(bits: u64) -> String {
+    match u32::try_from(bits) {
+        Ok(narrow) => format!("0x{narrow:08x}"),
+        Err(_) => format!("0x{bits:016x}"),
+    }
+}
+
+/// An element beside another that it may look like: with its bits where only they differ. Without a type
+/// only bits are known.
+pub fn number_beside(kind: Option<ElementType>, bits: u64, other: u64) -> String {
+    let Some(kind) = kind else {
+        return hexadecimal(bits);
+    };
+    let text = number(kind, bits);
+    match bits != other && text == number(kind, other) {
+        true => format!("{text} ({})", hexadecimal(bits)),
+        false => text,
+    }
+}
+
+fn claimed_and_correct(
+    kind: Option<ElementType>,
+    claimed: &[u64],
+    correct: Option<&[u64]>,
+) -> String {
+    let Some(correct) = correct else {
+        let claimed = claimed.first().copied().unwrap_or_default();
+        let text = number_beside(kind, claimed, claimed);
+        return format!("claimed {text}, but the operator has no result there");
+    };
+    let lanes = claimed.len() > 1;
+    let mut pairs = claimed.iter().zip(correct).enumerate();
+    match pairs.find(|(_, (claimed, correct))| claimed != correct) {
+        Some((lane, (claimed, correct))) => {
+            let lane = if lanes { format!("lane {lane}: ") } else { String::new() };
+            let left = number_beside(kind, *claimed, *correct);
+            format!("{lane}claimed {left}, correct {}", number_beside(kind, *correct, *claimed))
+        }
+        None => "claimed another number of words than the operator has".to_owned(),
+    }
+}
+
+/// What the referee found. With the operator (`referee::operator_of` finds it in a claim's facts) it names
+/// the kind and shows numbers; without it, bits.
+pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
+    match evidence {
+        Evidence::Step { operator, element, run, claimed, expected, .. } => {
+            let kind = node.map(|node| node.output.element);
+            let found = claimed_and_correct(kind, claimed, expected.as_deref());
+            let at = run_within(node, *run);
+            format!("{}, element {element}{at}: {found}", named(*operator, node))
+        }
+        Evidence::Contradiction { value, claimed, expected } => format!(
+            "the claim contradicts itself about value {value}: {} in the state, {} by what it \
+             follows from",
+            short(claimed),
+            short(expected)
+        ),
+        Evidence::StateValue { claimed, expected } => {
+            format!("a state holds value {claimed} where the model has value {expected}")
+        }
+        Evidence::Leaf { operator, leaf } => {
+            format!("{}, leaf {leaf} holds bits that no value has", named(*operator, node))
+        }
+    }
+}
+
+fn named(operator: u32, node: Option<&Node>) -> String {
+    match node {
+        Some(node) => format!("operator {operator} ({})", node.operator.kind()),
+        None => format!("operator {operator}"),
+    }
+}
+
+/// Which running sum a step is about; nothing where the step gives the element itself.
+fn run_within(node: Option<&Node>, run: u64) -> String {
+    let runs = node.map(law::run_count);
+    match (runs, run) {
+        (None, 0) | (Some(0 | 1), _) => String::new(),
+        (Some(runs), run) if run >= runs => String::new(),
+        (_, run) => format!(", running sum {run}"),
+    }
+}
+
+/// Why a claim was rejected: with the claim's facts by numbers, without them by bits.
+pub fn fall(reason: &FallReason, facts: Option<&Facts>) -> String {
+    match reason {
+        FallReason::Refuted(found) => {
+            let node = facts.and_then(|facts| operator_of(facts, found));
+            format!("rejected: {}", evidence(found, node))
+        }
+        FallReason::Silence(asked) => format!("rejected: no answer about {}", request(asked)),
+    }
+}
+
+/// What a challenger says is false.
+pub fn refutation(refutation: &Refutation) -> String {
+    match refutation {
+        Refutation::Step { operator, element, run: 0, .. } => {
+            format!("operator {operator}, element {element}")
+        }
+        Refutation::Step { operator, element, run, .. } => {
+            format!("operator {operator}, element {element}, running sum {run}")
+        }
+        Refutation::Binding { layer, operator } => format!(
+            "output of operator {operator} differs between layer {layer} and the {}",
+            state(layer.saturating_add(1))
+        ),
+        Refutation::Carry { layer, value } => {
+            format!("value {value} changes while it passes layer {layer}")
+        }
+        Refutation::StateValue { boundary, position } => {
+            format!("{}, position {position}, holds another value", state(*boundary))
+        }
+        Refutation::Leaf { operator, leaf } => {
+            format!("output of operator {operator}, leaf {leaf}, holds bits that no value has")
+        }
+    }
+}
+
+/// What a transaction did, as a line of a history.
+pub fn action(action: &Action) -> String {
+    match action {
+        Action::Deposit { account, amount_wei } => {
+            format!("{} deposited to {}", ether(*amount_wei), short_account(account))
+        }
+        Action::Withdraw { amount_wei } => format!("{} withdrawn", ether(*amount_wei)),
+        Action::RegisterModel { header } => format!("model {} registered", short(&header.root())),
+        Action::PostJob { terms } => format!("job posted for model {}", short(&terms.model_root)),
+        Action::CancelJob { job } => format!("job {} cancelled", short(job)),
+        Action::PostClaim { terms } | Action::OpenClaim { terms, .. } => {
+            format!("claim of the run {} posted", short(&terms.trace_root))
+        }
+        Action::Challenge { claim } => format!("claim {} challenged", short(claim)),
+        Action::Demand { request: asked, .. } => format!("demanded: {}", request(asked)),
+        Action::Reveal { request: asked, reveal: answer, .. } => {
+            format!("opened: {} ({})", request(asked), reveal(answer))
+        }
+        Action::Refute { refutation: said, .. } => format!("refuted: {}", refutation(said)),
+        Action::CallTime { challenge } => {
+            format!("time called on challenge {}", short(challenge))
+        }
+        Action::Finalise { job } => format!("job {} settled", short(job)),
+        Action::SealClaim { job, .. } => format!("claim on job {} sealed", short(job)),
+        Action::Attest { sealed, .. } => format!("sealed claim {} attested", short(sealed)),
+        Action::ProveAttention { claim, .. } => {
+            format!("attention proven for claim {}", short(claim))
+        }
+        Action::ExpireSeal { sealed } => format!("sealed claim {} expired", short(sealed)),
+    }
+}
+
+/// What happened. With the ledger's state a rejected claim is told with numbers.
+pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
+    match event {
+        Event::Deposited { account, amount_wei } => {
+            format!("{} deposited to {}", ether(*amount_wei), short_account(account))
+        }
+        Event::Withdrawn { account, amount_wei } => {
+            format!("{} withdrawn by {}", ether(*amount_wei), short_account(account))
+        }
+        Event::ModelRegistered { model_root } => format!("model {} registered", short(model_root)),
+        Event::JobPosted { job } => format!("job {} posted", short(job)),
+        Event::JobCancelled { job } => format!("job {} cancelled", short(job)),
+        Event::ClaimPosted { claim, job, .. } => {
+            format!("claim {} on job {} posted", short(claim), short(job))
+        }
+        Event::Challenged { challenge, claim } => {
+            format!("claim {} challenged ({})", short(claim), short(challenge))
+        }
+        Event::Demanded { challenge, request: asked } => {
+            format!("challenge {} demands {}", short(challenge), request(asked))
+        }
+        Event::Revealed { claim, request: asked } => {
+            format!("claim {}: {} opened", short(claim), request(asked))
+        }
+        Event::ClaimFallen { claim, reason, burned_wei } => {
+            let facts = settlement.and_then(|state| state.claim(claim)).map(|claim| &claim.facts);
+            let burned = ether(*burned_wei);
+            format!("claim {} {}; {burned} burned", short(claim), fall(reason, facts))
+        }
+        Event::ChallengeWon { challenge, challenger, reward_wei } => format!(
+            "challenge {} won: {} to {}",
+            short(challenge),
+            ether(*reward_wei),
+            short_account(challenger)
+        ),
+        Event::ChallengeLost { challenge, burned_wei, .. } => {
+            format!("challenge {} lost; {} burned", short(challenge), ether(*burned_wei))
+        }
+        Event::ClaimFinal { claim, job } => {
+            format!("claim {} is the answer of job {}", short(claim), short(job))
+        }
+        Event::StakeReleased { claim } => format!("stake of claim {} released", short(claim)),
+        Event::ClaimSealed { sealed, job } => {
+            format!("claim {} on job {} sealed", short(sealed), short(job))
+        }
+        Event::Attested { sealed, attester } => {
+            format!("sealed claim {} attested by {}", short(sealed), short_account(attester))
+        }
+        Event::SealExpired { sealed, burned_wei } => {
+            format!("sealed claim {} expired; {} burned", short(sealed), ether(*burned_wei))
+        }
+        Event::AttentionProven { claim, attester } => {
+            format!("attention for claim {} proven by {}", short(claim), short_account(attester))
+        }
+        Event::AttentionPaid { claim, attester, amount_wei } => format!(
+            "{} paid to {} for its attention to claim {}",
+            ether(*amount_wei),
+            short_account(attester),
+            short(claim)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

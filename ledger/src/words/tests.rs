@@ -1,0 +1,360 @@
+#![allow(clippy::unwrap_used)]
+
+use protocol::graph::{Fold, MapFunction, Operand, Operator};
+use protocol::tensor::{LEAF_BYTES, Shape, TensorType};
+use protocol::transaction::{ClaimTerms, JobTerms};
+
+use super::*;
+
+const ID: Digest = Digest([0x45; 32]);
+const OTHER: Digest = Digest([0xab; 32]);
+const ACCOUNT: Address = Address([0x7e; 20]);
+const STEP: Refutation =
+    Refutation::Step { operator: 49, element: 5, run: 0, operands: Vec::new() };
+
+fn kind(element: ElementType, dimensions: &[u64]) -> TensorType {
+    TensorType { element, shape: Shape::new(dimensions).unwrap() }
+}
+
+fn subtract() -> Node {
+    let output = kind(ElementType::F32, &[10]);
+    let operands = vec![Operand { value: 1, kind: output.clone() }; 2];
+    Node { operator: Operator::Map { function: MapFunction::Subtract }, operands, output }
+}
+
+/// Three runs of 64 elements, 32 lanes.
+fn sum() -> Node {
+    let operands = vec![Operand { value: 1, kind: kind(ElementType::F32, &[10, 192]) }];
+    let output = kind(ElementType::F32, &[10]);
+    Node { operator: Operator::Reduce { fold: Fold::Sum }, operands, output }
+}
+
+fn step(run: u64, claimed: Vec<u64>, expected: Option<Vec<u64>>) -> Evidence {
+    Evidence::Step { operator: 49, element: 0, run, claimed, expected, multiply_adds: 1 }
+}
+
+fn bits(float: f32) -> u64 {
+    u64::from(float.to_bits())
+}
+
+#[test]
+fn requests_name_what_is_opened() {
+    let node = |tree, depth, index| Request::Node { tree, depth, index };
+    let table = [
+        (node(TreeId::Trace {}, 0, 0), "states of the run, level 0"),
+        (node(TreeId::State { boundary: 0 }, 0, 0), "state before layer 0, level 0"),
+        (node(TreeId::State { boundary: 4 }, 0, 0), "state after layer 3, level 0"),
+        (node(TreeId::Subtrace { layer: 1 }, 0, 0), "operators inside layer 1, level 0"),
+        (node(TreeId::Tensor { operator: 49 }, 0, 0), "output of operator 49, level 0"),
+        (node(TreeId::Tensor { operator: 49 }, 6, 3), "output of operator 49, level 6, node 3"),
+        (Request::Subtrace { layer: 1 }, "operators inside layer 1"),
+        (Request::Leaf { operator: 49, leaf: 7 }, "output of operator 49, leaf 7"),
+        (
+            Request::Accumulators { operator: 49, element: 5 },
+            "running sums of element 5 of operator 49",
+        ),
+    ];
+    for (asked, text) in table {
+        assert_eq!(request(&asked), text);
+    }
+    assert_eq!(
+        turn(&Turn::Executor(Request::Subtrace { layer: 1 })),
+        "the executor must open operators inside layer 1"
+    );
+    assert_eq!(turn(&Turn::Challenger), "the challenger must demand or refute");
+}
+
+#[test]
+fn answers_are_counted_in_singular_and_plural() {
+    let node = |children| Reveal::Node { children };
+    let one = Children::Hashes { hashes: vec![ID] };
+    let table = [
+        (node(one.clone()), "1 hash"),
+        (node(Children::Hashes { hashes: vec![ID; 64] }), "64 hashes"),
+        (node(Children::Roots { roots: vec![ID] }), "1 root"),
+        (node(Children::Values { values: vec![(1, ID); 2] }), "2 values"),
+        (Reveal::Subtrace { root: ID, children: one }, "a new commitment with 1 hash"),
+        (Reveal::Leaf { bytes: [0; LEAF_BYTES] }, "256 bytes"),
+        (Reveal::Accumulators { words: vec![1] }, "1 word"),
+    ];
+    for (answer, text) in table {
+        assert_eq!(reveal(&answer), text);
+    }
+}
+
+#[test]
+fn statuses_are_plain_words() {
+    let fallen = ClaimStatus::Fallen {
+        reason: FallReason::Silence(Request::Subtrace { layer: 1 }),
+        challenge: ID,
+        at_ms: 5,
+    };
+    assert_eq!(claim_status(&ClaimStatus::Standing), "standing");
+    assert_eq!(claim_status(&fallen), "rejected");
+    assert_eq!(claim_status(&ClaimStatus::Final { at_ms: 5 }), "final");
+    assert_eq!(claim_status(&ClaimStatus::Released { at_ms: 5 }), "released");
+    assert_eq!(job_status(&JobStatus::Open), "open");
+    assert_eq!(job_status(&JobStatus::Done { claim: ID }), "done");
+    assert_eq!(job_status(&JobStatus::Cancelled), "cancelled");
+    assert_eq!(sealed_status(&SealedStatus::Waiting), "sealed");
+    assert_eq!(sealed_status(&SealedStatus::Opened { claim: ID }), "opened");
+    assert_eq!(sealed_status(&SealedStatus::Expired), "expired");
+    let open = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: 0 };
+    assert_eq!(challenge_status(&open), "open");
+    assert_eq!(challenge_status(&ChallengeStatus::Won { reward_wei: 1 }), "won");
+    assert_eq!(challenge_status(&ChallengeStatus::Lost), "lost");
+}
+
+#[test]
+fn evidence_shows_numbers_where_the_operator_is_known_and_bits_elsewhere() {
+    let (subtract, sum) = (subtract(), sum());
+    let lie = step(0, vec![0x3f00_29fe], Some(vec![0x3f00_29fd]));
+    let not_a_number = step(0, vec![0x7fc0_0001], Some(vec![0x7fc0_0000]));
+    let zeros = step(0, vec![bits(-0.0)], Some(vec![0]));
+    let mut lanes = vec![bits(1.0); 32];
+    lanes[3] = bits(1.5);
+    let table = [
+        (
+            lie.clone(),
+            Some(&subtract),
+            "operator 49 (subtract), element 0: claimed 0.50064075, correct 0.5006407",
+        ),
+        (lie, None, "operator 49, element 0: claimed 0x3f0029fe, correct 0x3f0029fd"),
+        (
+            not_a_number,
+            Some(&subtract),
+            "operator 49 (subtract), element 0: claimed NaN (0x7fc00001), correct NaN (0x7fc00000)",
+        ),
+        (zeros, Some(&subtract), "operator 49 (subtract), element 0: claimed -0.0, correct 0.0"),
+        (
+            step(0, vec![bits(f32::INFINITY)], None),
+            Some(&subtract),
+            "operator 49 (subtract), element 0: claimed +∞, but the operator has no result there",
+        ),
+        (
+            step(1, lanes, Some(vec![bits(1.0); 32])),
+            Some(&sum),
+            "operator 49 (reduce_sum), element 0, running sum 1: lane 3: claimed 1.5, correct 1.0",
+        ),
+        (
+            step(3, vec![bits(1e-20)], Some(vec![bits(1e30)])),
+            Some(&sum),
+            "operator 49 (reduce_sum), element 0: claimed 1e-20, correct 1e30",
+        ),
+        (
+            step(2, vec![1], Some(vec![2])),
+            None,
+            "operator 49, element 0, running sum 2: claimed 0x00000001, correct 0x00000002",
+        ),
+        (
+            Evidence::Contradiction { value: 3, claimed: ID, expected: OTHER },
+            None,
+            "the claim contradicts itself about value 3: 0x45454545… in the state, 0xabababab… by \
+             what it follows from",
+        ),
+        (
+            Evidence::StateValue { claimed: 7, expected: 9 },
+            None,
+            "a state holds value 7 where the model has value 9",
+        ),
+        (
+            Evidence::Leaf { operator: 49, leaf: 2 },
+            Some(&subtract),
+            "operator 49 (subtract), leaf 2 holds bits that no value has",
+        ),
+    ];
+    for (found, node, text) in table {
+        assert_eq!(evidence(&found, node), text);
+    }
+}
+
+#[test]
+fn numbers_are_written_by_their_type() {
+    let table = [
+        (ElementType::F32, bits(0.1), "0.1"),
+        (ElementType::F32, bits(f32::NEG_INFINITY), "-∞"),
+        (ElementType::I64, u64::MAX, "-1"),
+        (ElementType::I32, 0xffff_fffe, "-2"),
+        (ElementType::U8, 255, "255"),
+        (ElementType::I8, 255, "-1"),
+        (ElementType::U32, 0xffff_ffff, "4294967295"),
+        (ElementType::Bool, 1, "true"),
+        (ElementType::Bool, 0, "false"),
+    ];
+    for (kind, bits, text) in table {
+        assert_eq!(number(kind, bits), text);
+    }
+    assert_eq!(hexadecimal(0x1_0000_0000), "0x0000000100000000");
+    assert_eq!(coordinates(&[0, 3]), "(0, 3)");
+}
+
+#[test]
+fn refutations_and_falls_say_what_is_false() {
+    let table = [
+        (STEP, "operator 49, element 5"),
+        (
+            Refutation::Step { operator: 49, element: 5, run: 2, operands: Vec::new() },
+            "operator 49, element 5, running sum 2",
+        ),
+        (
+            Refutation::Binding { layer: 3, operator: 49 },
+            "output of operator 49 differs between layer 3 and the state after layer 3",
+        ),
+        (Refutation::Carry { layer: 3, value: 8 }, "value 8 changes while it passes layer 3"),
+        (
+            Refutation::StateValue { boundary: 0, position: 2 },
+            "state before layer 0, position 2, holds another value",
+        ),
+        (
+            Refutation::Leaf { operator: 49, leaf: 1 },
+            "output of operator 49, leaf 1, holds bits that no value has",
+        ),
+    ];
+    for (said, text) in table {
+        assert_eq!(refutation(&said), text);
+    }
+    let silence = FallReason::Silence(Request::Subtrace { layer: 1 });
+    assert_eq!(fall(&silence, None), "rejected: no answer about operators inside layer 1");
+    let refuted = FallReason::Refuted(Evidence::StateValue { claimed: 7, expected: 9 });
+    assert_eq!(fall(&refuted, None), "rejected: a state holds value 7 where the model has value 9");
+}
+
+#[test]
+fn every_event_is_a_sentence_without_debug_text() {
+    let (claim, job, sealed, challenge) = (ID, OTHER, ID, ID);
+    let request = Request::Subtrace { layer: 1 };
+    let reason = FallReason::Silence(request);
+    let (account, challenger, attester) = (ACCOUNT, ACCOUNT, ACCOUNT);
+    let wei = 1_500_000_000_000_000_000;
+    let table = [
+        (Event::Deposited { account, amount_wei: wei }, "1.5 ETH deposited to 0x7e7e7e7e…"),
+        (
+            Event::Withdrawn { account, amount_wei: 1 },
+            "0.000000000000000001 ETH withdrawn by 0x7e7e7e7e…",
+        ),
+        (Event::ModelRegistered { model_root: ID }, "model 0x45454545… registered"),
+        (Event::JobPosted { job }, "job 0xabababab… posted"),
+        (Event::JobCancelled { job }, "job 0xabababab… cancelled"),
+        (
+            Event::ClaimPosted { claim, job, last_finality_ms: 1 },
+            "claim 0x45454545… on job 0xabababab… posted",
+        ),
+        (
+            Event::Challenged { challenge: OTHER, claim },
+            "claim 0x45454545… challenged (0xabababab…)",
+        ),
+        (
+            Event::Demanded { challenge, request },
+            "challenge 0x45454545… demands operators inside layer 1",
+        ),
+        (Event::Revealed { claim, request }, "claim 0x45454545…: operators inside layer 1 opened"),
+        (
+            Event::ClaimFallen { claim, reason, burned_wei: wei },
+            "claim 0x45454545… rejected: no answer about operators inside layer 1; 1.5 ETH burned",
+        ),
+        (
+            Event::ChallengeWon { challenge, challenger, reward_wei: wei },
+            "challenge 0x45454545… won: 1.5 ETH to 0x7e7e7e7e…",
+        ),
+        (
+            Event::ChallengeLost { challenge, challenger, burned_wei: 0 },
+            "challenge 0x45454545… lost; 0 ETH burned",
+        ),
+        (Event::ClaimFinal { claim, job }, "claim 0x45454545… is the answer of job 0xabababab…"),
+        (Event::StakeReleased { claim }, "stake of claim 0x45454545… released"),
+        (Event::ClaimSealed { sealed, job }, "claim 0x45454545… on job 0xabababab… sealed"),
+        (Event::Attested { sealed, attester }, "sealed claim 0x45454545… attested by 0x7e7e7e7e…"),
+        (
+            Event::SealExpired { sealed, burned_wei: wei },
+            "sealed claim 0x45454545… expired; 1.5 ETH burned",
+        ),
+        (
+            Event::AttentionProven { claim, attester },
+            "attention for claim 0x45454545… proven by 0x7e7e7e7e…",
+        ),
+        (
+            Event::AttentionPaid { claim, attester, amount_wei: wei },
+            "1.5 ETH paid to 0x7e7e7e7e… for its attention to claim 0x45454545…",
+        ),
+    ];
+    for (happened, text) in table {
+        assert_eq!(event(&happened, None), text);
+    }
+}
+
+#[test]
+fn every_action_is_a_line_of_a_history() {
+    let (job, claim, challenge, sealed, salt) = (ID, ID, ID, ID, ID);
+    let asked = Request::Leaf { operator: 49, leaf: 0 };
+    let terms = ClaimTerms {
+        job,
+        output_root: ID,
+        trace_root: OTHER,
+        input_path: Vec::new(),
+        output_path: Vec::new(),
+    };
+    let job_terms = JobTerms {
+        model_root: ID,
+        input_root: ID,
+        profile: protocol::graph::Profile::StrictF32,
+        fee_wei: 0,
+        stake_wei: 0,
+        bond_wei: 0,
+        window_ms: 0,
+        attention_wei: 0,
+    };
+    let answer = Reveal::Leaf { bytes: [0; LEAF_BYTES] };
+    let showings = Vec::new();
+    let table = [
+        (Action::Deposit { account: ACCOUNT, amount_wei: 0 }, "0 ETH deposited to 0x7e7e7e7e…"),
+        (Action::Withdraw { amount_wei: 0 }, "0 ETH withdrawn"),
+        (Action::PostJob { terms: job_terms }, "job posted for model 0x45454545…"),
+        (Action::CancelJob { job }, "job 0x45454545… cancelled"),
+        (Action::PostClaim { terms: terms.clone() }, "claim of the run 0xabababab… posted"),
+        (Action::Challenge { claim }, "claim 0x45454545… challenged"),
+        (
+            Action::Demand { challenge, showings: showings.clone(), request: asked },
+            "demanded: output of operator 49, leaf 0",
+        ),
+        (
+            Action::Reveal { claim, request: asked, reveal: answer },
+            "opened: output of operator 49, leaf 0 (256 bytes)",
+        ),
+        (
+            Action::Refute { challenge, showings, refutation: STEP },
+            "refuted: operator 49, element 5",
+        ),
+        (Action::CallTime { challenge }, "time called on challenge 0x45454545…"),
+        (Action::Finalise { job }, "job 0x45454545… settled"),
+        (Action::SealClaim { job, seal: OTHER }, "claim on job 0x45454545… sealed"),
+        (Action::Attest { sealed, word: OTHER }, "sealed claim 0x45454545… attested"),
+        (Action::OpenClaim { sealed, terms, salt }, "claim of the run 0xabababab… posted"),
+        (Action::ProveAttention { claim, salt }, "attention proven for claim 0x45454545…"),
+        (Action::ExpireSeal { sealed }, "sealed claim 0x45454545… expired"),
+    ];
+    for (done, text) in table {
+        assert_eq!(action(&done), text);
+    }
+    let header = protocol::graph::ModelHeader {
+        graph_root: ID,
+        weights_root: ID,
+        layers_root: ID,
+        operator_count: 1,
+        weight_count: 1,
+        input_count: 1,
+        layer_count: 1,
+        profile: protocol::graph::Profile::StrictF32,
+    };
+    let model = short(&header.root());
+    assert_eq!(action(&Action::RegisterModel { header }), format!("model {model} registered"));
+}
+
+#[test]
+fn times_and_amounts_are_written_for_people() {
+    assert_eq!(time_of_day(1_795_591_812_726), "07:30:12 UTC");
+    assert_eq!(time_of_day(86_399_999), "23:59:59 UTC");
+    assert_eq!(ether(10u128.pow(18)), "1 ETH");
+    assert_eq!(ether(100_000_000_000_000_000), "0.1 ETH");
+    assert_eq!(count(1, "proof", "proofs"), "1 proof");
+    assert_eq!(count(0, "proof", "proofs"), "0 proofs");
+}
