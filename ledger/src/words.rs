@@ -48,6 +48,26 @@ pub fn time_of_day(at_ms: u64) -> String {
     format!("{:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
 }
 
+/// A moment, given in milliseconds since 1970: `2026-11-25 07:30:12 UTC`.
+pub fn moment(at_ms: u64) -> String {
+    let (year, month, day) = date(at_ms / 86_400_000);
+    format!("{year:04}-{month:02}-{day:02} {}", time_of_day(at_ms))
+}
+
+/// Year, month and day of a day counted from 1970-01-01, by the Gregorian calendar.
+fn date(day: u64) -> (u64, u64, u64) {
+    // Years begin in March, so that the leap day is their last; eras have 400 years. 1970-01-01 is day
+    // 719,468 of the era that began in March of the year 0.
+    let day = day.saturating_add(719_468);
+    let (era, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let first = (153 * month + 2) / 5;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + next, month, day - first + 1)
+}
+
 /// Coordinates of an element: `(0, 3)`; `()` is a scalar's.
 pub fn coordinates(place: &[u64]) -> String {
     let places: Vec<String> = place.iter().map(ToString::to_string).collect();

@@ -353,6 +353,11 @@ fn every_action_is_a_line_of_a_history() {
 fn times_and_amounts_are_written_for_people() {
     assert_eq!(time_of_day(1_795_591_812_726), "07:30:12 UTC");
     assert_eq!(time_of_day(86_399_999), "23:59:59 UTC");
+    assert_eq!(moment(0), "1970-01-01 00:00:00 UTC");
+    assert_eq!(moment(951_782_400_000), "2000-02-29 00:00:00 UTC");
+    assert_eq!(moment(1_795_591_812_726), "2026-11-25 07:30:12 UTC");
+    assert_eq!(moment(4_107_542_399_000), "2100-02-28 23:59:59 UTC");
+    assert_eq!(moment(4_107_542_400_000), "2100-03-01 00:00:00 UTC");
     assert_eq!(ether(10u128.pow(18)), "1 ETH");
     assert_eq!(ether(100_000_000_000_000_000), "0.1 ETH");
     assert_eq!(count(1, "proof", "proofs"), "1 proof");
