@@ -77,7 +77,6 @@ impl<C: Commitment> World<C> {
             disputes: 0,
             bounds,
             slack_ms: slack_ms(scenario),
-            guarded: false,
             check_replay: false,
             log_hash: seed,
             log: None,
@@ -110,7 +109,6 @@ impl<C: Commitment> World<C> {
                 self.add_party(group, plan.clone(), spec.clock_skew_ms);
             }
         }
-        self.guarded = self.parties.iter().any(|party| party.plan.guardian);
         Ok(())
     }
 
@@ -127,6 +125,9 @@ impl<C: Commitment> World<C> {
         };
         if !plan.honest {
             self.allies.push(address);
+        }
+        if plan.guardian {
+            self.audit.add_guardian(address);
         }
         self.by_address.insert(address, index);
         self.parties.push(Party {
