@@ -94,7 +94,7 @@ impl<C: Commitment> World<C> {
                 let (party, name) = (spec.name.clone(), spec.strategy.clone());
                 ScenarioError::UnknownStrategy { party, name }
             })?;
-            let mut plan = (entry.plan)(crate::strategy::Numbers(&spec.with));
+            let mut plan = (entry.plan)(crate::strategy::Numbers::of(&spec.with));
             if let Some(lie) = &spec.lie {
                 let lie = parse_lie(lie).map_err(|error| ScenarioError::Field {
                     field: format!("party {}: lie", spec.name),
