@@ -1,12 +1,20 @@
 //! The report: what must be on the page, and what must not be told by hovering alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::OnceLock;
+
 use inference::{Engine, Path};
 use simulation::arenas::{Arenas, SwarmPlan, swarm};
 use simulation::report::{Report, crowd, render};
 use simulation::swarm::honest;
 
-fn page() -> String {
+/// One page for all tests.
+fn page() -> &'static str {
+    static PAGE: OnceLock<String> = OnceLock::new();
+    PAGE.get_or_init(make)
+}
+
+fn make() -> String {
     let arenas = Arenas::new(&Engine::new(Path::detect(), 1).unwrap(), Vec::new()).unwrap();
     let plan = SwarmPlan { seed: 7, threads: 2, real_permille: 0, worlds: Some(2_000) };
     let totals = swarm(&arenas, &plan, &|_| true).unwrap();
@@ -43,7 +51,7 @@ fn section<'a>(page: &'a str, id: &str) -> &'a str {
 #[test]
 fn the_report_separates_attackers_from_honest_parties_and_says_why_a_gain_is_none() {
     let page = page();
-    let (attackers, honest) = (section(&page, "attackers"), section(&page, "honest"));
+    let (attackers, honest) = (section(page, "attackers"), section(page, "honest"));
     let row = |name: &str| format!("<th scope=row class=\"\">{name}</th>");
     for name in ["selective", "self-challenge", "reward-diluter", "frivolous"] {
         assert!(attackers.contains(&row(name)) && !honest.contains(&row(name)), "{name}");
@@ -79,13 +87,13 @@ fn the_report_says_when_from_what_and_by_which_command_it_was_made() {
 #[test]
 fn counts_are_called_counts_and_nothing_is_told_by_hovering_alone() {
     let page = page();
-    let pairs = section(&page, "pairs");
+    let pairs = section(page, "pairs");
     assert!(pairs.contains("Count of disputes between the two."), "{pairs}");
     assert!(
         !pairs.to_lowercase().contains("share") && !page.contains(" title=\""),
         "a hidden fact"
     );
     assert!(!page.to_lowercase().contains("hover"));
-    assert!(section(&page, "timeline").contains("<th scope=col>move</th>"));
-    assert!(section(&page, "finality").contains("of the claims final"));
+    assert!(section(page, "timeline").contains("<th scope=col>move</th>"));
+    assert!(section(page, "finality").contains("of the claims final"));
 }
