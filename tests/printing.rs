@@ -1,8 +1,9 @@
 //! What people see: a reader that goes away, lines that fit, words instead of Rust's `Debug` text.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -81,6 +82,47 @@ fn a_command_whose_output_nobody_reads_ends_quietly() {
     drop(reader);
     let status = command(&["inspect", "no-such.onnx"]).stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(2));
+}
+
+/// A process that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_services_tell_ends_quietly_as_well_when_nobody_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("ledger").display().to_string();
+    let serve = ["ledger", "serve", "--folder", &place, "--dev", "--listen", "127.0.0.1:0"];
+    let mut child = command(&serve).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    // Kept to the end: the ledger's words are read.
+    let mut words_of_ledger = BufReader::new(child.stdout.take().unwrap());
+    words_of_ledger.read_line(&mut line).unwrap();
+    let _ledger = Running(child);
+    let at = line.trim().rsplit(' ').next().unwrap();
+    assert!(at.starts_with("http://"), "{line}");
+    let account = "0x0000000000000000000000000000000000000001";
+    let commands: [&[&str]; 5] = [
+        &["ledger", "status"],
+        &["ledger", "list", "jobs"],
+        &["account", "show", account],
+        &["monitor", "--models", "models"],
+        &["--json", "monitor", "--models", "models"],
+    ];
+    for words in commands {
+        let words = [words, &["--ledger", at]].concat();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(&words).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((said.as_str(), output.status.code()), ("", Some(141)), "{words:?}");
+    }
 }
 
 #[test]
