@@ -11,7 +11,8 @@ pub(crate) use services::*;
 /// Optimistic fraud proofs for machine-learning inference.
 ///
 /// Exit codes: 0 done, or the claim stands; 1 the claim falls; 2 could not tell (bad input, bad
-/// arguments, a failure), with an error that names the file, node or field and what would help.
+/// arguments, a failure), with an error that names the file, node or field and what would help; 141
+/// nobody read the output to its end, as in `rebut inspect MODEL | head`.
 #[derive(Debug, Parser)]
 #[command(name = "rebut", version, about, propagate_version = true)]
 pub(crate) struct Arguments {
@@ -54,7 +55,7 @@ pub(crate) enum Command {
     Dispute(Dispute),
     /// Derives the verdict from a verdict file alone.
     Replay(Replay),
-    /// Compares this machine's arithmetic with the law on a model, before the first stake.
+    /// Checks this CPU against the reference arithmetic, on a model, before the first stake.
     Preflight(Preflight),
     /// Serves a ledger to many machines, or looks at one.
     Ledger(LedgerCommand),
@@ -88,11 +89,10 @@ pub(crate) enum Command {
 /// Choices of the engine.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EngineOptions {
-    /// Threads of the engine; all cores unless given. Never changes a bit.
+    /// Threads of the engine; all cores unless given. Results are identical.
     #[arg(long, env = "REBUT_THREADS")]
     pub(crate) threads: Option<usize>,
-    /// Instructions of the engine: portable, avx2 or avx512; the fastest unless given. Never
-    /// changes a bit.
+    /// SIMD path: portable, avx2 or avx512; the fastest unless given. Results are identical.
     #[arg(long, env = "REBUT_PATH")]
     pub(crate) path: Option<String>,
 }
@@ -246,7 +246,7 @@ pub(crate) enum SimCommand {
     Sweep(SimSweep),
     /// Searches for the attack that wins most.
     BestResponse(SimBestResponse),
-    /// Lists the strategies.
+    /// Lists the strategies, with the numbers that each takes by `with`.
     Strategies,
     /// Plays a swarm, crowds, a sweep and searches, and writes one HTML file.
     Report(SimReport),
@@ -306,7 +306,8 @@ pub(crate) struct SimShrink {
 pub(crate) struct SimSweep {
     /// The sweep file.
     pub(crate) sweep: PathBuf,
-    /// Table to write; cells that it already holds are not played again.
+    /// Table to write; cells of this very sweep that it already holds are not played again. A table of
+    /// another scenario, axis, seed, number of worlds or version is refused.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: PathBuf,
     /// The same table as Parquet, once all cells are played.

@@ -1,5 +1,9 @@
 //! The `rebut` command: parse, call, print; nothing else.
 
+// First, for its macros.
+#[macro_use]
+mod print;
+
 mod amount;
 mod arguments;
 mod commands;
@@ -7,7 +11,6 @@ mod configuration;
 mod error;
 mod keystore;
 mod load;
-mod print;
 mod progress;
 mod published;
 mod shipped;
@@ -73,6 +76,17 @@ fn end_with_parent() {
 
 fn main() -> ExitCode {
     end_with_parent();
+    let ended = std::panic::catch_unwind(|| {
+        let code = work();
+        print::flush().map(|()| code).unwrap_or_else(|unwritten| ExitCode::from(unwritten.code()))
+    });
+    ended.unwrap_or_else(|thrown| match thrown.downcast::<print::Unwritten>() {
+        Ok(unwritten) => ExitCode::from(unwritten.code()),
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+fn work() -> ExitCode {
     let (arguments, configuration) = match arguments() {
         Ok(read) => read,
         Err(code) => return code,
@@ -88,6 +102,8 @@ fn main() -> ExitCode {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // What cannot be logged is not told on the same closed standard error.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match arguments.log_format {
         LogFormat::Text => log.init(),

@@ -1,13 +1,68 @@
 //! What people and programs read.
+//!
+//! `print!`, `println!` and `eprintln!` of the standard library panic when nobody reads any more, as in
+//! `rebut inspect MODEL | head -1`. Those below stand in their place in this whole crate: once standard
+//! output cannot be written, the command unwinds (temporary folders go, no message appears) and the
+//! process ends with [`UNREAD`].
+
+use std::fmt::Arguments;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::error::CommandError;
 
+macro_rules! print {
+    ($($text:tt)*) => { $crate::print::out(format_args!($($text)*)) };
+}
+macro_rules! println {
+    () => { $crate::print::out(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::print::out(format_args!("{}\n", format_args!($($text)*))) };
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::print::err(format_args!($($text)*)) };
+}
+
+/// How a command ends whose standard output nobody reads any more: what a shell says of a process that
+/// SIGPIPE ended. Not 0, which `verify` and others give a meaning: nobody saw their word.
+pub(crate) const UNREAD: u8 = 141;
+
+/// Why the command unwinds: its standard output cannot be written.
+#[derive(Debug)]
+pub(crate) struct Unwritten(std::io::Error);
+
+impl Unwritten {
+    /// How the process ends. A closed pipe is nothing to speak of; anything else is.
+    pub(crate) fn code(&self) -> u8 {
+        if self.0.kind() == ErrorKind::BrokenPipe {
+            return UNREAD;
+        }
+        eprintln!("error: standard output: {}", self.0);
+        crate::FAILED
+    }
+}
+
+/// Writes to standard output. When that cannot be done the command unwinds to `main`.
+pub(crate) fn out(text: Arguments<'_>) {
+    if let Err(error) = std::io::stdout().lock().write_fmt(text) {
+        std::panic::resume_unwind(Box::new(Unwritten(error)));
+    }
+}
+
+/// Writes what is still kept back.
+pub(crate) fn flush() -> Result<(), Unwritten> {
+    std::io::stdout().lock().flush().map_err(Unwritten)
+}
+
+/// Writes a line to standard error; if nobody reads that either, there is nobody to tell.
+pub(crate) fn err(text: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Version of all documents that commands print. It counts up when a field goes or changes its meaning;
 /// new fields may come at any time.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 #[derive(Serialize)]
 struct Versioned<'a, T> {
@@ -30,13 +85,51 @@ pub(crate) fn line<T: Serialize>(document: &T) -> Result<String, CommandError> {
         .map_err(|error| crate::error::system("standard output", error))
 }
 
-/// A table that fits the terminal.
+/// Columns of text where no terminal says how many it has.
+pub(crate) const WIDTH: u16 = 80;
+
+/// Prints a table that fits the terminal; 80 columns elsewhere.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
-    println!("{}", table_text(header, rows));
+    let mut table = laid_out(header, rows);
+    if !std::io::stdout().is_terminal() {
+        table.set_width(WIDTH);
+    }
+    println!("{}", trimmed(&table));
 }
 
-/// A table as text.
+/// A table as text, as wide as it needs.
 pub(crate) fn table_text(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    laid_out(header, rows).to_string()
+}
+
+/// Without the blanks that fill the last column.
+fn trimmed(table: &Table) -> String {
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Breaks text into lines of 80 columns; all but the first are indented by so many.
+pub(crate) fn wrapped(text: &str, indent: usize) -> String {
+    let rest = text.trim_start_matches(' ');
+    let mut line = " ".repeat(text.len() - rest.len());
+    let (mut lines, mut fresh) = (Vec::new(), true);
+    for word in rest.split(' ') {
+        let width = line.chars().count() + 1 + word.chars().count();
+        if !fresh && width > usize::from(WIDTH) {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+            fresh = true;
+        }
+        if !fresh {
+            line.push(' ');
+        }
+        line.push_str(word);
+        fresh = false;
+    }
+    lines.push(line);
+    lines.join("\n")
+}
+
+fn laid_out(header: &[&str], rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY)
@@ -45,7 +138,7 @@ pub(crate) fn table_text(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
-    table.to_string()
+    table
 }
 
 /// Wei as ether, exact.
@@ -67,4 +160,25 @@ pub(crate) fn failure(error: &CommandError, as_json: bool) {
         println!("{document:#}");
     }
     eprintln!("error: {error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_broken_between_words_within_the_width() {
+        let text = "one two three ".repeat(20);
+        let lines = wrapped(text.trim(), 4);
+        assert!(lines.lines().count() > 3);
+        for line in lines.lines() {
+            assert!(line.len() <= usize::from(WIDTH), "{line}");
+        }
+        assert!(lines.lines().skip(1).all(|line| line.starts_with("    ")));
+        let words: Vec<&str> = lines.split_whitespace().collect();
+        assert_eq!(words.join(" "), text.trim());
+        assert_eq!(wrapped("  short  text", 4), "  short  text");
+        let long = "x".repeat(100);
+        assert_eq!(wrapped(&long, 2), long);
+    }
 }

@@ -23,6 +23,11 @@ fn json(arguments: &[&str]) -> (Value, i32) {
     (parsed, output.status.code().unwrap())
 }
 
+/// An amount: a decimal text, for numbers of JSON do not hold it.
+fn wei(amount: &Value) -> i128 {
+    amount.as_str().unwrap_or_else(|| panic!("{amount} is no text")).parse().unwrap()
+}
+
 fn model(name: &str) -> String {
     models().join(format!("{name}.onnx")).display().to_string()
 }
@@ -75,8 +80,10 @@ fn run_verify_dispute_and_replay_tell_the_same_story() {
         assert!(disputed["claimed_bits"].as_str().unwrap().starts_with("0x"));
         assert_ne!(disputed["claimed_bits"], disputed["true_bits"]);
         let money = &disputed["money"];
-        let number = |key: &str| money[key].as_i64().unwrap();
-        assert!(number("executor_delta") < 0 && number("challenger_delta") > 0);
+        assert!(wei(&money["executor_delta_wei"]) < 0 && wei(&money["challenger_delta_wei"]) > 0);
+        for party in ["claim", "model_root", "executor", "challenger"] {
+            assert!(disputed[party].as_str().unwrap().starts_with("0x"), "{party}");
+        }
         let (replayed, code) = json(&["replay", &verdict_path]);
         assert_eq!((code, &replayed), (0, &disputed));
     }
@@ -148,7 +155,7 @@ fn an_honest_claim_stands_and_a_dispute_about_it_is_upheld() {
     let verdict = folder.path().join("verdict.json").display().to_string();
     let (disputed, code) = json(&["dispute", &path, "--verdict", &verdict]);
     assert_eq!((code, disputed["verdict"].as_str()), (0, Some("upheld")), "{disputed}");
-    assert!(disputed["money"]["challenger_delta"].as_i64().unwrap() < 0);
+    assert!(wei(&disputed["money"]["challenger_delta_wei"]) < 0);
     assert_eq!(json(&["replay", &verdict]).1, 0);
 }
 
@@ -163,8 +170,14 @@ fn demo_has_the_promised_keys_for_a_lie_and_for_a_frivolous_challenge() {
     }
     let (upheld, code) = json(&["demo", "--model", "digits-cnn", "--lie", "none"]);
     assert_eq!((code, upheld["verdict"].as_str()), (0, Some("upheld")), "{upheld}");
-    assert!(upheld["money"]["challenger_delta"].as_i64().unwrap() < 0);
-    assert!(upheld["money"]["executor_delta"].as_i64().unwrap() > 0);
+    assert!(wei(&upheld["money"]["challenger_delta_wei"]) < 0);
+    assert!(wei(&upheld["money"]["executor_delta_wei"]) > 0);
+    // The job was settled after the refutation; it is told all the same.
+    assert_eq!(
+        (&upheld["reason"], upheld["operator"].is_object()),
+        (&"nothing-refuted".into(), true)
+    );
+    assert!(upheld["step_proof_bytes"].as_u64().unwrap() > 0);
 }
 
 #[test]
@@ -237,7 +250,7 @@ fn what_every_command_prints_for_people_reads_as_it_did() {
         // What programs read has a version, whatever the command.
         if !["config_example", "preflight"].contains(&name) {
             let (document, _) = json(&words);
-            assert_eq!(document["schema"], 1, "{name}: {document}");
+            assert_eq!(document["schema"], 2, "{name}: {document}");
         }
     }
 }
@@ -249,7 +262,7 @@ fn help_and_the_story_read_as_they_did() {
     let story = String::from_utf8(rebut(&["demo", "--model", "digits-cnn"]).stdout).unwrap();
     // Times of the machine are not part of the story.
     let story: Vec<&str> = story.lines().filter(|line| !line.contains("one honest run")).collect();
-    insta::assert_snapshot!("story", story.join("\n"));
+    insta::assert_snapshot!("story", steady(&story.join("\n"), Path::new("/nowhere")));
 }
 
 #[test]
@@ -321,9 +334,11 @@ fn changed_claims_and_verdict_files_are_found_out() {
     };
     // Another verdict than the transactions give: the file falls.
     assert_eq!(changed(&|file| file["verdict"]["verdict"] = "upheld".into()).1, 1);
-    assert_eq!(changed(&|file| file["verdict"]["money"]["burned"] = 1.into()).1, 1);
+    assert_eq!(changed(&|file| file["verdict"]["money"]["burned_wei"] = "1".into()).1, 1);
+    assert_eq!(changed(&|file| file["verdict"]["executor"] = "0x00".into()).1, 1);
     // Damage: could not tell.
-    assert_eq!(changed(&|file| file["version"] = 2.into()).1, 2);
+    assert_eq!(changed(&|file| file["version"] = 1.into()).1, 2);
+    assert_eq!(changed(&|file| file["verdict"]["money"]["burned_wei"] = 1.into()).1, 2);
     assert_eq!(changed(&|file| file["genesis"] = "0x00".into()).1, 2);
     assert_eq!(changed(&|file| file["claim"] = "0x12".into()).1, 2);
     let last = document["transactions"].as_array().unwrap().len() - 1;
@@ -412,7 +427,7 @@ fn a_dispute_killed_at_any_move_and_restarted_ends_with_the_same_verdict() {
         {
             assert_eq!(again[key], whole[key], "killed after {kill_after}: {key}");
         }
-        for key in ["conserved", "executor_delta", "challenger_delta"] {
+        for key in ["conserved", "executor_delta_wei", "challenger_delta_wei"] {
             assert_eq!(
                 again["money"][key], whole["money"][key],
                 "killed after {kill_after}: {key}"
@@ -487,6 +502,51 @@ fn a_sweep_that_was_broken_off_goes_on_where_it_stopped() {
     let clocks = sweep.with_file_name("clocks.toml");
     let other = ["sim", "sweep", clocks.to_str().unwrap(), "--csv", table.to_str().unwrap()];
     assert_eq!(json(&other).1, 2);
+}
+
+#[test]
+fn results_of_a_sweep_never_stand_for_another_definition() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (sweep, table) = (at("sweep.toml"), at("table.csv"));
+    let original = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("simulation/sweeps/small.toml"),
+    )
+    .unwrap()
+    .replace("worlds = 20", "worlds = 2");
+    let play = |text: &str, table: &str| {
+        std::fs::write(&sweep, text).unwrap();
+        rebut(&["--json", "sim", "sweep", &sweep, "--csv", table])
+    };
+    let played = |output: &Output| -> Value {
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["played_now"].clone()
+    };
+    assert_eq!(played(&play(&original, &table)), 9);
+    let before = std::fs::read_to_string(&table).unwrap();
+    // The same definition, written another way, goes on.
+    assert_eq!(played(&play(&format!("# again\nseed = 0\n{original}"), &table)), 0);
+    let changes = [
+        ("300000]", "300001]"),
+        ("\"selective\"", "\"weight-bit\""),
+        ("worlds = 2", "worlds = 3"),
+        ("worlds = 2", "seed = 7\nworlds = 2"),
+    ];
+    for (from, to) in changes {
+        let changed = original.replace(from, to);
+        assert_ne!(changed, original);
+        let output = play(&changed, &table);
+        let error = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{to}: {error}");
+        assert!(error.contains("table.csv") && error.contains("--csv"), "{error}");
+        assert_eq!(std::fs::read_to_string(&table).unwrap(), before, "{to}");
+        assert_eq!(played(&play(&changed, &at("new.csv"))), 9);
+        std::fs::remove_file(at("new.csv")).unwrap();
+    }
+    // A file that is no table of ours stays as it is, its torn end included.
+    std::fs::write(&table, "name,money\nmine,1\nhalf a li").unwrap();
+    assert_eq!(play(&original, &table).status.code(), Some(2));
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), "name,money\nmine,1\nhalf a li");
 }
 
 #[test]

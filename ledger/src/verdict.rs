@@ -14,8 +14,8 @@ use crate::embedded::{LogEntry, replay};
 
 /// Name of the format.
 const FORMAT: &str = "rebut-verdict";
-/// Version of the format.
-const VERSION: u32 = 1;
+/// Version of the format. 2: amounts are decimal texts whose names end in `_wei`; the parties are named.
+const VERSION: u32 = 2;
 /// Most bytes of a verdict file.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
@@ -80,28 +80,66 @@ pub struct OperatorPlace {
     pub kind: String,
 }
 
-/// Where the money went.
+/// Where the money went. Amounts are decimal texts in JSON, whose numbers do not hold them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoneyReport {
     /// Came in.
-    pub deposited: u128,
+    #[serde(with = "decimal")]
+    pub deposited_wei: u128,
     /// In accounts.
-    pub free: u128,
+    #[serde(with = "decimal")]
+    pub free_wei: u128,
     /// Behind jobs, claims and challenges.
-    pub locked: u128,
+    #[serde(with = "decimal")]
+    pub locked_wei: u128,
     /// Gone.
-    pub burned: u128,
+    #[serde(with = "decimal")]
+    pub burned_wei: u128,
     /// free + locked + burned = deposited − withdrawn.
     pub conserved: bool,
     /// What the executor has beyond its deposits.
-    pub executor_delta: i128,
+    #[serde(with = "decimal")]
+    pub executor_delta_wei: i128,
     /// What the challenger has beyond its deposits.
-    pub challenger_delta: i128,
+    #[serde(with = "decimal")]
+    pub challenger_delta_wei: i128,
+}
+
+/// Amounts as decimal texts.
+mod decimal {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        amount: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(amount)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(Error::custom)
+    }
 }
 
 /// How a dispute ended: the report of `rebut demo`, `dispute` and `replay`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
+    /// The claim.
+    pub claim: String,
+    /// The model that it is about.
+    pub model_root: String,
+    /// Who claimed.
+    pub executor: String,
+    /// Who challenged first; nobody may have.
+    pub challenger: Option<String>,
     /// `fraud`, `upheld`, or `open`.
     pub verdict: String,
     /// `step`, `binding`, `carry`, `malformed`, `silence`, `nothing-refuted`,
@@ -113,8 +151,14 @@ pub struct Verdict {
     pub operator: Option<OperatorPlace>,
     /// Coordinates of the element.
     pub element: Option<Vec<u64>>,
+    /// Its type, and that of the running sums behind it.
+    pub element_type: Option<String>,
     /// The run of 64 within the element; the number of runs for the sum of all.
     pub run: Option<u64>,
+    /// Runs behind the element; 1 where nothing is summed.
+    pub runs: Option<u64>,
+    /// The element as claimed: stored bits. What is refuted may be one of the running sums behind it.
+    pub element_bits: Option<String>,
     /// What was claimed: stored bits, a state word, or a root.
     pub claimed_bits: Option<String>,
     /// What is true.
@@ -165,7 +209,7 @@ fn delta(settlement: &Settlement, events: &[Event], account: &Address) -> i128 {
 pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Option<Verdict> {
     let mut settlement = Settlement::new(genesis.clone()).ok()?;
     let mut events = Vec::new();
-    let (mut transactions, mut last_action) = (0, None);
+    let (mut transactions, mut refutation) = (0, None);
     for entry in entries {
         let transaction = SignedTransaction::from_canonical(&entry.transaction).ok()?;
         let was_known = settlement.claim(claim_id).is_some();
@@ -174,11 +218,13 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
         events.extend(settlement.apply(entry.at_ms, &transaction).ok()?);
         let claim = settlement.claim(claim_id);
         transactions += u64::from(was_known || claim.is_some());
-        let ended =
-            was_standing && claim.is_some_and(|claim| claim.status != ClaimStatus::Standing);
+        // The last refutation of this claim: what was settled afterwards does not hide that there was one.
         let action = transaction.decode_action().ok()?;
-        if ended || matches!(action, Action::Refute { .. }) {
-            last_action = Some((action, transaction.action.len() as u64));
+        if let Action::Refute { challenge, refutation: said, .. } = action
+            && was_standing
+            && claim.is_some_and(|claim| claim.challenges.contains(&challenge))
+        {
+            refutation = Some((said, transaction.action.len() as u64));
         }
     }
     let claim = settlement.claim(claim_id)?;
@@ -186,13 +232,21 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
     let challenges: Vec<_> =
         claim.challenges.iter().filter_map(|id| settlement.challenge(id)).collect();
     let challenger = challenges.first().map(|challenge| challenge.challenger);
+    let job = settlement.job(&claim.terms.job);
     let mut verdict = Verdict {
+        claim: claim_id.to_string(),
+        model_root: job.map(|job| job.terms.model_root.to_string()).unwrap_or_default(),
+        executor: claim.executor.to_string(),
+        challenger: challenger.map(|account| account.to_string()),
         verdict: "open".to_owned(),
         reason: String::new(),
         layer: None,
         operator: None,
         element: None,
+        element_type: None,
         run: None,
+        runs: None,
+        element_bits: None,
         claimed_bits: None,
         true_bits: None,
         rounds: challenges.iter().map(|challenge| challenge.demands).sum(),
@@ -202,13 +256,14 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
         step_multiply_adds: 0,
         layer_referee_agrees: None,
         money: MoneyReport {
-            deposited: settlement.money().deposited_wei(),
-            free: settlement.money().free_total_wei(),
-            locked: settlement.money().locked_wei(),
-            burned: settlement.money().burned_wei(),
+            deposited_wei: settlement.money().deposited_wei(),
+            free_wei: settlement.money().free_total_wei(),
+            locked_wei: settlement.money().locked_wei(),
+            burned_wei: settlement.money().burned_wei(),
             conserved: settlement.money().is_conserved(),
-            executor_delta: delta(&settlement, &events, &claim.executor),
-            challenger_delta: challenger.map_or(0, |account| delta(&settlement, &events, &account)),
+            executor_delta_wei: delta(&settlement, &events, &claim.executor),
+            challenger_delta_wei: challenger
+                .map_or(0, |account| delta(&settlement, &events, &account)),
         },
     };
     let count = facts.header().layer_count;
@@ -218,10 +273,8 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
         let kind = facts.operator(index).map(|node| node.operator.kind().to_owned());
         kind.map(|kind| OperatorPlace { index, name: String::new(), kind })
     };
-    let refutation = match &last_action {
-        Some((Action::Refute { refutation, .. }, _)) => Some(refutation),
-        _ => None,
-    };
+    let proof_bytes = refutation.as_ref().map_or(0, |(_, bytes)| *bytes);
+    let refutation = refutation.as_ref().map(|(refutation, _)| refutation);
     match &claim.status {
         ClaimStatus::Fallen { reason: FallReason::Silence(request), .. } => {
             verdict.verdict = "fraud".to_owned();
@@ -247,7 +300,7 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
         }
         ClaimStatus::Fallen { reason: FallReason::Refuted(evidence), .. } => {
             verdict.verdict = "fraud".to_owned();
-            verdict.step_proof_bytes = last_action.as_ref().map_or(0, |(_, bytes)| *bytes);
+            verdict.step_proof_bytes = proof_bytes;
             describe(&mut verdict, evidence, refutation, facts, count);
         }
         ClaimStatus::Standing | ClaimStatus::Final { .. } | ClaimStatus::Released { .. } => {
@@ -265,12 +318,12 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
             }
             .to_owned();
             if let Some(Refutation::Step { operator, element, run, .. }) = refutation {
-                verdict.step_proof_bytes = last_action.as_ref().map_or(0, |(_, bytes)| *bytes);
+                verdict.step_proof_bytes = proof_bytes;
                 verdict.layer = layer_of(*operator);
                 verdict.operator = operator_of(*operator);
                 verdict.run = Some(*run);
+                place_element(&mut verdict, facts, *operator, *element);
                 if let Some(node) = facts.operator(*operator) {
-                    verdict.element = Some(node.output.shape.unravel(*element));
                     verdict.step_multiply_adds = law::multiply_adds(node).min(law::RUN_ELEMENTS);
                 }
                 let claimed = facts.claimed_element(*operator, *element).ok();
@@ -280,6 +333,21 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
         }
     }
     Some(verdict)
+}
+
+/// Where an element stands, what it is, and what was claimed of it.
+fn place_element(
+    verdict: &mut Verdict,
+    facts: &protocol::facts::Facts,
+    operator: u32,
+    element: u64,
+) {
+    let Some(node) = facts.operator(operator) else { return };
+    verdict.element = Some(node.output.shape.unravel(element));
+    verdict.element_type = Some(node.output.element.name().to_owned());
+    verdict.runs = Some(law::run_count(node));
+    let claimed = facts.claimed_element(operator, element).ok();
+    verdict.element_bits = claimed.map(|bits| bits_text(&[bits]));
 }
 
 fn describe(
@@ -301,8 +369,7 @@ fn describe(
                 name: String::new(),
                 kind: kind_of(*operator),
             });
-            verdict.element =
-                facts.operator(*operator).map(|node| node.output.shape.unravel(*element));
+            place_element(verdict, facts, *operator, *element);
             verdict.run = Some(*run);
             verdict.step_multiply_adds = *multiply_adds;
             match expected {
@@ -395,6 +462,21 @@ pub fn write_file(
     std::fs::write(path, text).map_err(|error| fail(error.to_string()))
 }
 
+/// A verdict beside another that it differs from: where the word is the same, by the first field that differs.
+fn told_apart(one: &Verdict, other: &Verdict) -> String {
+    let word = |verdict: &Verdict| format!("{} ({})", verdict.verdict, verdict.reason);
+    if word(one) != word(other) {
+        return word(one);
+    }
+    let fields = |verdict: &Verdict| match serde_json::to_value(verdict) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let theirs = fields(other);
+    let differs = fields(one).into_iter().find(|(name, value)| theirs.get(name) != Some(value));
+    differs.map_or_else(|| word(one), |(name, value)| format!("{name} {value}"))
+}
+
 /// Derives the verdict from the content of a verdict file, and compares it with what is recorded.
 ///
 /// # Errors
@@ -411,7 +493,7 @@ pub fn replay_bytes(path: &str, bytes: &[u8]) -> Result<Verdict, VerdictError> {
     let content: FileContent =
         serde_json::from_slice(bytes).map_err(|error| malformed("file", error.to_string()))?;
     if content.format != FORMAT {
-        return Err(malformed("format", format!("{:?} is not {FORMAT:?}", content.format)));
+        return Err(malformed("format", format!("{} is not {FORMAT}", content.format)));
     }
     if content.version != VERSION {
         return Err(malformed("version", format!("{} is not {VERSION}", content.version)));
@@ -440,8 +522,8 @@ pub fn replay_bytes(path: &str, bytes: &[u8]) -> Result<Verdict, VerdictError> {
     if derived != content.verdict {
         return Err(VerdictError::Contradiction {
             path: path.to_owned(),
-            recorded: format!("{:?} by {}", content.verdict.verdict, content.verdict.reason),
-            derived: format!("{:?} by {}", derived.verdict, derived.reason),
+            recorded: told_apart(&content.verdict, &derived),
+            derived: told_apart(&derived, &content.verdict),
         });
     }
     Ok(derived)

@@ -91,6 +91,22 @@ impl ElementType {
         }
     }
 
+    /// The type of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [
+            Self::F32,
+            Self::I64,
+            Self::I32,
+            Self::Bool,
+            Self::I8,
+            Self::U8,
+            Self::I16,
+            Self::U16,
+            Self::U32,
+        ];
+        all.into_iter().find(|one| one.name() == name)
+    }
+
     /// Least and greatest value; a truth value counts as 0 or 1. `None` for floats.
     pub const fn integer_range(self) -> Option<(i64, i64)> {
         match self {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inference::Engine;
 use protocol::hash::Keccak;
 
+use crate::check::check;
 use crate::dice::seed_of;
 use crate::library::{Library, LibraryError, TOY_SIZES};
 use crate::scenario::{CommitmentKind, Scenario, ScenarioError};
@@ -69,6 +70,17 @@ impl Arenas {
         match scenario.commitment {
             CommitmentKind::Toy => play(&self.toy, scenario, keep_log, true),
             CommitmentKind::Real => play(self.real()?, scenario, keep_log, true),
+        }
+    }
+
+    /// Checks what a scenario file says of strategies and models; [`Arenas::play`] does not.
+    ///
+    /// # Errors
+    /// When it names a strategy, a number or a lie's place that its world does not have.
+    pub fn check(&self, scenario: &Scenario) -> Result<(), ScenarioError> {
+        match scenario.commitment {
+            CommitmentKind::Toy => check(&self.toy, scenario),
+            CommitmentKind::Real => check(self.real()?, scenario),
         }
     }
 

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::arenas::Arenas;
+use crate::check::tidy;
 use crate::dice::{Dice, Purpose, seed_of};
 use crate::lies::Lie;
 use crate::scenario::{MILLIETHER, PartySpec, Scenario, ScenarioError};
@@ -334,7 +335,8 @@ pub fn hunt(arenas: &Arenas, hunt: &Hunt) -> Result<Found, ScenarioError> {
     let [low, high] = winner.profit.interval_95();
     let fees_ether = (hunt.base.fee_milliether * u64::from(hunt.base.jobs)) as f64 / 1e3;
     let names: Vec<&str> = winner.attackers.iter().map(|spec| spec.strategy.as_str()).collect();
-    let scenario = with_attackers(hunt, &winner.attackers, seed_of(hunt.seed, 0));
+    let mut scenario = with_attackers(hunt, &winner.attackers, seed_of(hunt.seed, 0));
+    tidy(arenas.toy(), &mut scenario);
     Ok(Found {
         outside,
         plays: (plays, tree_plays),

@@ -5,6 +5,7 @@
 
 pub mod arenas;
 pub mod best_response;
+mod check;
 pub mod dice;
 pub mod economy;
 pub mod invariants;

@@ -428,9 +428,16 @@ impl Scenario {
                 "under 1000, over 1 to 64 blocks",
             ),
         ];
-        match checks.into_iter().find(|(holds, ..)| !holds) {
-            Some((_, field, bounds)) => {
-                Err(ScenarioError::Field { field: field.to_owned(), bounds: bounds.to_owned() })
+        if let Some((_, field, bounds)) = checks.into_iter().find(|(holds, ..)| !holds) {
+            let (field, bounds) = (field.to_owned(), bounds.to_owned());
+            return Err(ScenarioError::Field { field, bounds });
+        }
+        let known = |name: &str| self.party.iter().any(|party| party.name == name);
+        match self.outage.iter().find(|outage| !known(&outage.party)) {
+            Some(outage) => {
+                let names: Vec<&str> = self.party.iter().map(|party| party.name.as_str()).collect();
+                let bounds = format!("one of {}, not {}", names.join(", "), outage.party);
+                Err(ScenarioError::Field { field: "outage.party".to_owned(), bounds })
             }
             None => Ok(()),
         }

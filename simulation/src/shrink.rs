@@ -30,7 +30,8 @@ struct Shrinker<'a> {
 impl Shrinker<'_> {
     /// Takes a candidate if it still breaks the same invariant first.
     fn attempt(&mut self, candidate: Scenario) -> bool {
-        if candidate == self.best || self.tries >= TRIES_MAX || candidate.check().is_err() {
+        let playable = || candidate.check().is_ok() && self.arenas.check(&candidate).is_ok();
+        if candidate == self.best || self.tries >= TRIES_MAX || !playable() {
             return false;
         }
         self.tries += 1;

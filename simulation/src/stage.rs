@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use challenger::{Case, ChallengerCore, Policy, Published};
 use executor::{ExecutorCore, claim_terms};
 use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Tensor, Trace};
-use ledger::{Agent, Core, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View};
+use ledger::{Agent, Clock, Core, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View};
 use protocol::graph::Profile;
 use protocol::hash::{Digest, keccak};
 use protocol::settlement::{ClaimStatus, ETHER, Event, Genesis, Parameters};
@@ -92,6 +93,20 @@ pub struct Stage {
     pub ledger: Arc<EmbeddedLedger>,
     /// Its clock.
     pub clock: ManualClock,
+}
+
+/// Time that passes, and time that was skipped.
+#[derive(Debug)]
+struct LiveClock {
+    skipped: ManualClock,
+    since: Instant,
+}
+
+impl Clock for LiveClock {
+    fn now_ms(&self) -> u64 {
+        let passed_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.skipped.now_ms().saturating_add(passed_ms)
+    }
 }
 
 /// Who plays what on a stage.
@@ -192,10 +207,30 @@ impl Stage {
     /// When the ledger cannot be opened.
     pub async fn open(folder: &Path, parameters: Parameters) -> Result<Self, StageError> {
         let clock = ManualClock::default();
+        Self::open_at(folder, parameters, Arc::new(clock.clone()), clock).await
+    }
+
+    /// As [`Stage::open`], on a clock on which the time that the parties take passes as well; what they
+    /// wait for is still skipped.
+    ///
+    /// # Errors
+    /// As [`Stage::open`].
+    pub async fn open_live(folder: &Path, parameters: Parameters) -> Result<Self, StageError> {
+        let clock = ManualClock::default();
+        let live = LiveClock { skipped: clock.clone(), since: Instant::now() };
+        Self::open_at(folder, parameters, Arc::new(live), clock).await
+    }
+
+    async fn open_at(
+        folder: &Path,
+        parameters: Parameters,
+        shown: Arc<dyn Clock>,
+        clock: ManualClock,
+    ) -> Result<Self, StageError> {
         // Continued by who knows nothing but the folder; its keys are public knowledge anyway.
         let (salt, begun_ms, bank) = (Digest::default(), 0, actor_key(Role::Bank).address());
         let genesis = Genesis { chain_id: 31_337, salt, begun_ms, bank, parameters };
-        let ledger = EmbeddedLedger::open(folder, genesis, Arc::new(clock.clone()))?;
+        let ledger = EmbeddedLedger::open(folder, genesis, shown)?;
         let ledger = Arc::new(ledger);
         clock.advance(ledger.view().await?.now_ms.max(1_000));
         Ok(Self { ledger, clock })

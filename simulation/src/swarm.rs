@@ -1,6 +1,6 @@
 //! Swarms: worlds made up from a seed, millions of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::hash::Commitment;
@@ -11,6 +11,7 @@ use crate::scenario::{
     CommitmentKind, Ordering, Outage, OutageKind, PartySpec, Scenario, ScenarioError, Side,
 };
 use crate::statistics::Tally;
+use crate::strategy::{Entry, Numbers};
 use crate::world::{Arena, Ended, World};
 
 /// Challengers that each alone keep false claims from becoming final.
@@ -130,6 +131,10 @@ pub struct StrategyTally {
     pub expected: u64,
     /// What each of its parties won, in ether.
     pub profit_ether: Tally,
+    /// What all dishonest parties of its worlds won together, in ether; of honest strategies nothing.
+    pub coalition_ether: Tally,
+    /// Worlds in which a false claim of it became final.
+    pub false_final: u64,
     /// Its outcomes.
     pub outcomes: BTreeMap<String, u64>,
 }
@@ -192,11 +197,17 @@ impl Totals {
         }
         let guardian =
             ended.groups.iter().find(|group| group.honest && group.side == Side::Challenger);
+        let dishonest = ended.groups.iter().filter(|group| !group.honest);
+        let coalition_wei: i128 = dishonest.map(|group| group.profit_wei).sum();
         for group in &ended.groups {
             let tally = self.strategies.entry(group.strategy.clone()).or_default();
             tally.disputes += group.disputes.0;
             tally.expected += group.disputes.1;
             tally.profit_ether.add(group.profit_wei as f64 / 1e18);
+            if !group.honest {
+                tally.coalition_ether.add(coalition_wei as f64 / 1e18);
+            }
+            tally.false_final += u64::from(group.false_final);
             *tally.outcomes.entry(group.outcome.clone()).or_default() += 1;
             if let (false, Some(guardian)) = (group.honest, guardian) {
                 let pair = (group.strategy.clone(), guardian.strategy.clone());
@@ -236,6 +247,8 @@ impl Totals {
             all.disputes += tally.disputes;
             all.expected += tally.expected;
             all.profit_ether.join(&tally.profit_ether);
+            all.coalition_ether.join(&tally.coalition_ether);
+            all.false_final += tally.false_final;
             for (outcome, count) in tally.outcomes {
                 *all.outcomes.entry(outcome).or_default() += count;
             }
@@ -263,12 +276,18 @@ impl Totals {
 
 /// Names of the dishonest strategies.
 pub fn dishonest<C: Commitment>(arena: &Arena<C>) -> Vec<&'static str> {
-    let empty = BTreeMap::new();
+    names(arena, false).collect()
+}
+
+/// Names of the honest strategies.
+pub fn honest<C: Commitment>(arena: &Arena<C>) -> BTreeSet<&'static str> {
+    names(arena, true).collect()
+}
+
+fn names<C: Commitment>(arena: &Arena<C>, honest: bool) -> impl Iterator<Item = &'static str> {
     let entries = arena.catalogue.entries().iter();
-    entries
-        .filter(|entry| !(entry.plan)(crate::strategy::Numbers(&empty)).honest)
-        .map(|entry| entry.name)
-        .collect()
+    let is_honest = |entry: &Entry<C>| (entry.plan)(Numbers::of(&BTreeMap::new())).honest;
+    entries.filter(move |entry| is_honest(entry) == honest).map(|entry| entry.name)
 }
 
 /// Plays one scenario to its end.

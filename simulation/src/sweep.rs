@@ -1,5 +1,7 @@
 //! Sweeps: one scenario over a grid or a Latin hypercube of any of its fields.
 
+use protocol::encoding::Canonical as _;
+use protocol::hash::keccak;
 use serde::{Deserialize, Serialize};
 
 use crate::arenas::Arenas;
@@ -118,6 +120,24 @@ impl Sweep {
             return Err(field_error("axis", format!("at most {CELLS_MAX} cells in all")));
         }
         Ok(sweep)
+    }
+
+    /// Everything that decides the results, as one number: scenario, axes and their values, worlds, seed,
+    /// the ledger's parameters with their defaults, this version. Results of one identity never stand for
+    /// another.
+    ///
+    /// # Errors
+    /// When the sweep has no TOML form.
+    pub fn identity(&self) -> Result<u64, ScenarioError> {
+        let reason = |error: toml::ser::Error| ScenarioError::Text { reason: error.to_string() };
+        // Comments, order of keys and defaults written out or not are gone here.
+        let definition = toml::to_string(self).map_err(reason)?;
+        let parameters = self.scenario.parameters.apply().to_canonical();
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        let parts = [b"rebut-sweep", version, &parameters, definition.as_bytes()];
+        let hash = keccak(&parts.join(&b'\n'));
+        let first = hash.0.first_chunk().copied().unwrap_or_default();
+        Ok(u64::from_be_bytes(first))
     }
 
     /// All cells.
@@ -341,6 +361,30 @@ mod tests {
         let scenario = sweep.scenario_of(&cells[5]).unwrap();
         assert_eq!(scenario.parameters.challenger_clock_ms, Some(60_000));
         assert_eq!(scenario.party[1].count, 3);
+    }
+
+    #[test]
+    fn whatever_decides_the_results_changes_the_identity_and_nothing_else_does() {
+        let of = |text: &str| Sweep::parse(text).unwrap().identity().unwrap();
+        let known = of(TEXT);
+        let same = format!("# a comment\nseed = 0\nmethod = \"grid\"\n{TEXT}");
+        assert_eq!(of(&same), known);
+        let changes = [
+            ("[1000, 60000]", "[1000, 60001]"),
+            ("[1000, 60000]", "[60000, 1000]"),
+            ("worlds = 2", "worlds = 3"),
+            ("worlds = 2", "worlds = 2\nseed = 1"),
+            ("worlds = 2", "worlds = 2\nmethod = \"latin-hypercube\"\nsamples = 6"),
+            ("strategy = \"selective\"", "strategy = \"weight-bit\""),
+            ("name = \"liar\"", "name = \"liar\"\ncount = 2"),
+            ("party.1.count", "party.0.count"),
+            ("name = \"base\"", "name = \"base\"\njobs = 2"),
+        ];
+        for (from, to) in changes {
+            let text = TEXT.replacen(from, to, 1);
+            assert_ne!(text, TEXT, "{from}");
+            assert_ne!(of(&text), known, "{to}");
+        }
     }
 
     #[test]

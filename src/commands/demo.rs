@@ -7,14 +7,15 @@ use std::sync::Arc;
 use challenger::Policy;
 use inference::{Engine, Honest, ImportOptions, Model, Runner, Tensor, Trace};
 use ledger::verdict::Verdict;
-use protocol::facts::{Request, Reveal};
-use protocol::settlement::{ClaimStatus, Event, Parameters};
-use protocol::tensor::Shape;
+use ledger::words;
+use protocol::facts::{Request, TreeId};
+use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, FallReason, Parameters};
+use protocol::tensor::{ElementType, Shape};
 use protocol::transaction::Action;
 use serde::Serialize;
 use simulation::{Cast, Lie, Lying, Outcome, Played, Role, Stage, actor_key, parse_lie};
 
-use super::dispute::{runtime, tell};
+use super::dispute::{runtime, tell, tell_parties};
 use crate::arguments::Demo;
 use crate::error::{CommandError, system};
 use crate::shipped::{IMAGES, SHIPPED, image_bits};
@@ -78,9 +79,7 @@ fn input_for(model: &Model) -> Result<HashMap<String, Tensor>, CommandError> {
             true => image_bits(IMAGES[0]),
             false => (0..count)
                 .map(|index| match kind.element {
-                    protocol::tensor::ElementType::F32 => {
-                        u64::from((((index % 17) as f32 - 8.0) / 8.0).to_bits())
-                    }
+                    ElementType::F32 => u64::from((((index % 17) as f32 - 8.0) / 8.0).to_bits()),
                     _ => index % 2,
                 })
                 .collect(),
@@ -144,11 +143,11 @@ fn stage_lie(
             cast.policy = Policy::Everything;
         }
     }
-    let mut narrator = Narrator { model: Arc::clone(&model), quiet: as_json };
+    let mut narrator = Narrator { model: Arc::clone(&model), quiet: as_json, refused: None };
     narrator.open(name, lie.as_ref(), &honest);
     let folder = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
     let (stage, outcome) = runtime()?.block_on(async {
-        let stage = Stage::open(folder.path(), Parameters::default()).await?;
+        let stage = Stage::open_live(folder.path(), Parameters::default()).await?;
         let outcome = stage.play(&cast, &mut |played| narrator.tell(played)).await?;
         Ok::<_, CommandError>((stage, outcome))
     })?;
@@ -162,10 +161,37 @@ fn stage_lie(
         .ok_or_else(|| system("the verdict", "the log has no such claim"))?;
     if !as_json {
         println!();
+        tell_parties(&verdict);
         tell(&verdict);
+        for line in element_lines(&cast, &verdict).into_iter().flatten() {
+            println!("{}", print::wrapped(&line, 14));
+        }
+        println!("{}", print::wrapped(&moral(&outcome, &verdict), 0));
         accounts(&outcome);
     }
     Ok(verdict)
+}
+
+/// What came of it, in a sentence.
+fn moral(outcome: &Outcome, verdict: &Verdict) -> String {
+    let settlement = &outcome.view.settlement;
+    let lost = settlement.challenges().any(|(_, one)| one.status == ChallengeStatus::Lost);
+    let money = &verdict.money;
+    match (verdict.verdict.as_str(), lost) {
+        ("fraud", _) => format!(
+            "The lie cost the executor {}; the challenger gained {}.",
+            print::ether(-money.executor_delta_wei),
+            print::ether(money.challenger_delta_wei)
+        ),
+        ("upheld", true) => format!(
+            "The frivolous challenge cost the challenger {}: bond and fees. The honest claim is \
+             final, and its executor gained {}: the job's fee and a fee for each answer.",
+            print::ether(-money.challenger_delta_wei),
+            print::ether(money.executor_delta_wei)
+        ),
+        ("upheld", false) => "The claim is final: nobody found anything false in it.".to_owned(),
+        _ => "The claim is still open.".to_owned(),
+    }
 }
 
 /// Who has what at the end.
@@ -179,10 +205,10 @@ fn accounts(outcome: &Outcome) {
             let free = settlement.money().free_wei(&address);
             let claim = settlement.claims().find(|(_, claim)| claim.executor == address);
             let status = match claim.map(|(_, claim)| &claim.status) {
-                Some(ClaimStatus::Fallen { .. }) => "its claim fell",
-                Some(ClaimStatus::Final { .. }) => "its claim is final: fee and stake",
-                Some(ClaimStatus::Released { .. }) => "stake released",
-                Some(ClaimStatus::Standing) => "its claim stands",
+                Some(ClaimStatus::Fallen { .. }) => "rejected: the stake is gone",
+                Some(ClaimStatus::Final { .. }) => "final: fee and stake paid",
+                Some(ClaimStatus::Released { .. }) => "released: the stake went back",
+                Some(ClaimStatus::Standing) => "standing",
                 None => "",
             };
             vec![role.name().to_owned(), print::ether(free as i128), status.to_owned()]
@@ -191,10 +217,56 @@ fn accounts(outcome: &Outcome) {
     print::table(&["account", "free (2 ETH deposited)", "claim"], rows);
 }
 
+/// What the refuted step says of the element: an executor that lies about an element bends a running sum so
+/// that they add up to it, and one unit of their sum may be several of a smaller running sum.
+fn element_lines(cast: &Cast, verdict: &Verdict) -> Option<[String; 2]> {
+    let (run, runs) = (verdict.run?, verdict.runs?);
+    if verdict.verdict != "fraud" || runs < 2 || run >= runs {
+        return None;
+    }
+    let operator = verdict.operator.as_ref()?.index;
+    let node = cast.model.node(operator)?;
+    let element = node.output.shape.ravel(verdict.element.as_ref()?);
+    let claimed = verdict.element_bits.as_deref()?.strip_prefix("0x")?;
+    let claimed = u64::from_str_radix(claimed, 16).ok()?;
+    let honest = cast.run_of(Arc::new(Honest), cast.run(&Honest).ok()?);
+    let layer = verdict.layer.as_ref()?.index;
+    let correct = honest.inside(layer).ok()?;
+    let position = cast.model.layer(layer)?.position(operator)? as usize;
+    let correct =
+        *correct.tensors().get(position)?.all_bits().get(usize::try_from(element).ok()?)?;
+    let kind = node.output.element;
+    // Bits count units only on one side of zero, whose neighbours are far away (rule Q).
+    let units = |one: u64, other: u64| {
+        let same_side = (one ^ other) >> 31 == 0 && one << 33 != 0 && other << 33 != 0;
+        (same_side && kind == ElementType::F32).then(|| one.abs_diff(other))
+    };
+    let text = |bits| format!("{} ({})", words::number(kind, bits), words::hexadecimal(bits));
+    let word =
+        |text: &Option<String>| u64::from_str_radix(text.as_deref()?.strip_prefix("0x")?, 16).ok();
+    let bent = units(word(&verdict.claimed_bits)?, word(&verdict.true_bits)?);
+    let apart = units(claimed, correct).map_or_else(String::new, |units| {
+        let units = words::count(units, "unit in the last place", "units in the last place");
+        format!(": {units} apart")
+    });
+    let by = bent.map_or_else(String::new, |units| {
+        let own = "in its own last place";
+        format!(" by {} {own}", words::count(units, "unit", "units"))
+    });
+    let (claimed, correct) = (text(claimed), text(correct));
+    let bent = format!("The executor bent running sum {run}{by} so that the sums add up to it.");
+    Some([
+        format!("the element   claimed {claimed}, correct {correct}{apart}"),
+        format!("{:14}{bent}", ""),
+    ])
+}
+
 /// Tells the story.
 struct Narrator {
     model: Arc<Model>,
     quiet: bool,
+    /// The last refusal, and how often it came again.
+    refused: Option<(String, u64)>,
 }
 
 impl Narrator {
@@ -203,7 +275,9 @@ impl Narrator {
             return;
         }
         let header = self.model.header();
-        println!("━━ {name}: {} operators in {} layers", header.operator_count, header.layer_count);
+        let operators = words::count(u64::from(header.operator_count), "operator", "operators");
+        let layers = words::count(u64::from(header.layer_count), "layer", "layers");
+        println!("━━ {name}: {operators} in {layers}");
         println!("   model root {}", self.model.root());
         println!(
             "   one honest run: {:.2} ms, {:.2} ms to hash {} bytes",
@@ -213,11 +287,15 @@ impl Narrator {
         );
         match lie {
             Some(Lie::Ulps { layer, operator, element, ulps }) => println!(
-                "   the executor will lie by {ulps:+} unit in the last place: layer {layer}, \
-                 operator {operator} in it, element {element}"
+                "   the executor will lie by {}{} in the last place:\n   layer {layer}, operator \
+                 {operator} in it, element {element}",
+                if *ulps > 0 { "+" } else { "-" },
+                words::count(ulps.unsigned_abs(), "unit", "units")
             ),
             Some(lie) => println!("   the executor will lie: {lie}"),
-            None => println!("   the executor is honest; the challenger's own view is corrupt"),
+            None => {
+                println!("   the executor is honest; the challenger's own run is corrupt");
+            }
         }
         println!();
     }
@@ -229,82 +307,84 @@ impl Narrator {
         let who = format!("{:>11}", played.role.name());
         let receipt = match &played.outcome {
             Ok(receipt) => receipt,
-            Err(error) => return println!("{who}  {} refused: {error}", played.action.name()),
+            Err(error) => {
+                let text = format!("{:>10} {who}  {}: {error}", "", played.action.name());
+                match &mut self.refused {
+                    Some((last, again)) if *last == text => *again += 1,
+                    _ => {
+                        self.repeated();
+                        println!("{}", print::wrapped(&text, 26));
+                        self.refused = Some((text, 0));
+                    }
+                }
+                return;
+            }
         };
-        let at = format!("{:>6.1} s", receipt.at_ms as f64 / 1e3);
-        println!("{at} {who}  {}", self.sentence(played));
+        self.repeated();
+        let at = format!("{:>8.3} s", receipt.at_ms as f64 / 1e3);
+        let (what, because) = self.sentence(played);
+        println!("{}", print::wrapped(&format!("{at} {who}  {what}"), 26));
+        if let Some(because) = because {
+            println!("{}", print::wrapped(&format!("{:24}because {because}", ""), 26));
+        }
         for event in &receipt.events {
             if let Some(line) = consequence(event) {
-                println!("{:>21}  {line}", "→");
+                println!("{}", print::wrapped(&format!("{:>22}  {line}", "→"), 24));
             }
         }
     }
 
-    fn sentence(&self, played: &Played) -> String {
+    /// How often the last refusal came again.
+    fn repeated(&mut self) {
+        if let Some((_, again @ 1..)) = self.refused.take() {
+            println!("{:>24}(and {} more)", "", words::count(again, "time", "times"));
+        }
+    }
+
+    /// What was done, and why where that says more.
+    fn sentence(&self, played: &Played) -> (String, Option<String>) {
+        let because = Some(played.reason.clone());
         match &played.action {
             Action::PostClaim { terms } => {
-                format!("claims the run, trace root {}, with its stake", short(&terms.trace_root))
+                let root = words::short(&terms.trace_root);
+                (format!("claims the run {root} with its stake"), None)
             }
-            Action::Challenge { .. } => format!("challenges with a bond: {}", played.reason),
+            Action::Challenge { .. } => ("challenges with a bond".to_owned(), because),
             Action::Demand { request, showings, .. } => {
-                let shown = match showings.len() {
+                let shown = match showings.len() as u64 {
                     0 => String::new(),
-                    count => format!(", showing {count} proofs,"),
+                    count => format!(", showing {}", words::count(count, "proof", "proofs")),
                 };
-                format!("demands{shown} {}: {}", self.request(request), played.reason)
+                (format!("demands the {}{shown}", self.request(request)), because)
             }
             Action::Reveal { request, reveal, .. } => {
-                format!("opens {} ({})", self.request(request), size(reveal))
+                let size = words::reveal(reveal);
+                (format!("opens the {} ({size})", self.request(request)), None)
             }
-            Action::Refute { .. } => format!("refutes: {}", played.reason),
-            Action::CallTime { .. } => format!("calls time: {}", played.reason),
-            Action::Finalise { .. } => format!("settles the job: {}", played.reason),
-            other => other.name().to_owned(),
+            Action::Refute { .. } => ("refutes".to_owned(), because),
+            Action::CallTime { .. } => ("calls time".to_owned(), because),
+            Action::Finalise { .. } => ("settles the job".to_owned(), because),
+            other => (other.name().to_owned(), None),
         }
     }
 
+    /// A request, with the operator's name in the ONNX file.
     fn request(&self, request: &Request) -> String {
-        let named =
-            |operator: u32| format!("operator {operator} ({})", self.model.operator_name(operator));
-        match request {
-            Request::Node { tree, depth, .. } => match tree {
-                protocol::facts::TreeId::Trace {} => format!("the trace at depth {depth}"),
-                protocol::facts::TreeId::State { boundary } => {
-                    format!("the state at boundary {boundary}")
-                }
-                protocol::facts::TreeId::Subtrace { layer } => {
-                    format!("layer {layer}'s operators at depth {depth}")
-                }
-                protocol::facts::TreeId::Tensor { operator } => {
-                    format!("the output of {} at depth {depth}", named(*operator))
-                }
-            },
-            Request::Subtrace { layer } => format!("the inside of layer {layer}"),
-            Request::Leaf { operator, leaf } => format!("leaf {leaf} of {}", named(*operator)),
-            Request::Accumulators { operator, element } => {
-                format!("the running sums of element {element} of {}", named(*operator))
+        let operator = match request {
+            Request::Leaf { operator, .. } | Request::Accumulators { operator, .. } => {
+                Some(*operator)
+            }
+            Request::Node { tree: TreeId::Tensor { operator }, .. } => Some(*operator),
+            Request::Node { .. } | Request::Subtrace { .. } => None,
+        };
+        let text = words::request(request);
+        match operator.map(|operator| self.model.operator_name(operator)) {
+            None | Some("") => text,
+            Some(name) => {
+                let number = format!("operator {}", operator.unwrap_or_default());
+                text.replacen(&number, &format!("{number} ({name})"), 1)
             }
         }
-    }
-}
-
-fn short(digest: &protocol::hash::Digest) -> String {
-    digest.to_string().chars().take(12).collect::<String>() + "…"
-}
-
-fn size(reveal: &Reveal) -> String {
-    let children = |children: &protocol::facts::Children| match children {
-        protocol::facts::Children::Hashes { hashes } => format!("{} hashes", hashes.len()),
-        protocol::facts::Children::Roots { roots } => format!("{} roots", roots.len()),
-        protocol::facts::Children::Values { values } => format!("{} values", values.len()),
-    };
-    match reveal {
-        Reveal::Node { children: inside } => children(inside),
-        Reveal::Subtrace { children: inside, .. } => {
-            format!("a new commitment with {}", children(inside))
-        }
-        Reveal::Leaf { bytes } => format!("{} bytes", bytes.len()),
-        Reveal::Accumulators { words } => format!("{} words", words.len()),
     }
 }
 
@@ -313,19 +393,19 @@ fn consequence(event: &Event) -> Option<String> {
         Event::ClaimPosted { last_finality_ms, .. } => {
             format!("settled by {} s at the latest, whatever anybody does", last_finality_ms / 1000)
         }
+        Event::ClaimFallen { reason: FallReason::Silence(_), burned_wei, .. } => {
+            format!("the claim is rejected unanswered, {} burned", words::ether(*burned_wei))
+        }
         Event::ClaimFallen { burned_wei, .. } => {
-            format!(
-                "the referee convicts: the claim falls, {} burned",
-                print::ether(*burned_wei as i128)
-            )
+            format!("the referee convicts: claim rejected, {} burned", words::ether(*burned_wei))
         }
         Event::ChallengeWon { reward_wei, .. } => format!(
             "the challenger gets bond and fees back and {} of the stake",
-            print::ether(*reward_wei as i128)
+            words::ether(*reward_wei)
         ),
         Event::ChallengeLost { burned_wei, .. } => format!(
-            "the claim is upheld: fees to the executor, {} of the bond burned",
-            print::ether(*burned_wei as i128)
+            "the claim is right there: fees to the executor, {} of the bond burned",
+            words::ether(*burned_wei)
         ),
         Event::ClaimFinal { .. } => {
             "the claim is the job's answer: fee and stake are paid".to_owned()

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use challenger::Policy;
 use inference::Honest;
 use ledger::verdict::{Verdict, write_file};
+use ledger::words;
 use protocol::settlement::Parameters;
+use protocol::tensor::ElementType;
 use simulation::{Cast, Played, Stage};
 
 use crate::arguments::Dispute;
@@ -61,17 +63,28 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandErr
     if as_json {
         print::json(&verdict)?;
     } else {
+        tell_parties(&verdict);
         tell(&verdict);
         println!("verdict file  {}", arguments.verdict.display());
     }
     Ok(false)
 }
 
+/// Which claim, of which model, by whom.
+pub(crate) fn tell_parties(verdict: &Verdict) {
+    println!("claim         {}", verdict.claim);
+    println!("model         {}", verdict.model_root);
+    println!("executor      {}", verdict.executor);
+    if let Some(challenger) = &verdict.challenger {
+        println!("challenger    {challenger}");
+    }
+}
+
 /// A verdict for people.
 pub(crate) fn tell(verdict: &Verdict) {
-    println!("verdict       {} ({})", verdict.verdict, verdict.reason);
+    println!("verdict       {}", sentence(&verdict.verdict, &verdict.reason));
     if let Some(layer) = &verdict.layer {
-        println!("layer         {} of {}", layer.index, layer.count);
+        println!("layer         {} (of {}, counted from 0)", layer.index, layer.count);
     }
     if let Some(operator) = &verdict.operator {
         let name = match operator.name.as_str() {
@@ -81,17 +94,17 @@ pub(crate) fn tell(verdict: &Verdict) {
         println!("operator      {} ({}{name})", operator.index, operator.kind);
     }
     if let Some(element) = &verdict.element {
-        let run = verdict.run.unwrap_or(0);
-        println!("element       {element:?}, run {run}");
+        println!("element       {}{}", words::coordinates(element), step(verdict));
     }
-    if let (Some(claimed), Some(expected)) = (&verdict.claimed_bits, &verdict.true_bits) {
-        println!("claimed       {}", with_value(claimed));
-        println!("true          {}", with_value(expected));
+    if let (Some(claimed), Some(correct)) = (&verdict.claimed_bits, &verdict.true_bits) {
+        println!("claimed       {}", with_value(verdict, claimed));
+        println!("correct       {}", with_value(verdict, correct));
     }
     println!("demands       {}, answered {}", verdict.rounds, verdict.reveals);
     println!(
-        "final proof   {} bytes, {} multiply-adds recomputed",
-        verdict.step_proof_bytes, verdict.step_multiply_adds
+        "final proof   {}, {} recomputed",
+        words::count(verdict.step_proof_bytes, "byte", "bytes"),
+        words::count(verdict.step_multiply_adds, "multiply-add", "multiply-adds")
     );
     println!("transactions  {} from the claim on", verdict.transactions);
     match verdict.layer_referee_agrees {
@@ -101,19 +114,53 @@ pub(crate) fn tell(verdict: &Verdict) {
     }
     let money = &verdict.money;
     println!(
-        "money         executor {}, challenger {}, burned {}, conserved: {}",
-        print::ether(money.executor_delta),
-        print::ether(money.challenger_delta),
-        print::ether(money.burned as i128),
-        money.conserved
+        "money         executor {}, challenger {}, burned {}",
+        print::ether(money.executor_delta_wei),
+        print::ether(money.challenger_delta_wei),
+        words::ether(money.burned_wei)
     );
+    if !money.conserved {
+        println!("money         NOT CONSERVED: report this with the verdict file");
+    }
 }
 
-/// Bits with the number that they are, when they are 32.
-fn with_value(bits: &str) -> String {
-    let digits = bits.strip_prefix("0x").filter(|digits| digits.len() == 8);
-    match digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) {
-        Some(word) => format!("{bits} ({:e})", f32::from_bits(word)),
-        None => bits.to_owned(),
+/// A verdict and its reason in words; both stay as they are in JSON.
+pub(crate) fn sentence(verdict: &str, reason: &str) -> String {
+    let because = match reason {
+        "step" => "a step gives another result",
+        "binding" => "a state is not what its layer computed",
+        "carry" => "a value changed while it passed a layer",
+        "malformed" => "what was opened has not the model's form",
+        "silence" => "the executor did not answer in time",
+        "nothing-refuted" => "the claim is right where it was attacked",
+        "challenger-silent" => "the challenger did not go on",
+        "unchallenged" => "nobody challenged it",
+        other => other,
+    };
+    match verdict {
+        "fraud" => format!("fraud: {because}"),
+        "upheld" => format!("the claim is upheld: {because}"),
+        other => format!("{other}: {because}"),
+    }
+}
+
+/// Which running sum a verdict is about, where there are several.
+fn step(verdict: &Verdict) -> String {
+    match (verdict.run, verdict.runs) {
+        (Some(run), Some(runs)) if runs > 1 && run < runs => {
+            format!(", running sum {run} (of {runs}, counted from 0)")
+        }
+        (Some(_), Some(runs)) if runs > 1 => format!(", the sum of its {runs} running sums"),
+        _ => String::new(),
+    }
+}
+
+/// The number that bits are, and the bits.
+fn with_value(verdict: &Verdict, bits: &str) -> String {
+    let kind = verdict.element_type.as_deref().and_then(ElementType::named);
+    let digits = bits.strip_prefix("0x").filter(|digits| digits.len() <= 16);
+    match (kind, digits.and_then(|digits| u64::from_str_radix(digits, 16).ok())) {
+        (Some(kind), Some(word)) => format!("{} ({bits})", words::number(kind, word)),
+        _ => bits.to_owned(),
     }
 }

@@ -1,10 +1,9 @@
 //! What is made from the commands' own help: completions, manual pages, the reference.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
-use ledger::metrics::METRICS;
+use ledger::metrics::{Kind, METRICS, Of};
 use serde_json::json;
 
 use crate::arguments::{Arguments, DocumentsAction, DocumentsCommand};
@@ -16,7 +15,7 @@ pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<bool, Com
         DocumentsAction::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "rebut", &mut text);
-            std::io::stdout().write_all(&text).map_err(|error| system("standard output", error))?;
+            print!("{}", String::from_utf8_lossy(&text));
         }
         DocumentsAction::Man { folder } => man(folder)?,
         DocumentsAction::Reference => print!("{}", reference()),
@@ -25,7 +24,7 @@ pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<bool, Com
                 let all: Vec<_> = METRICS
                     .iter()
                     .map(|(of, name, kind, help)| {
-                        let (of, kind) = (format!("{of:?}"), format!("{kind:?}"));
+                        let (of, kind) = (services(*of), kind_name(*kind));
                         json!({ "services": of, "name": name, "kind": kind, "help": help })
                     })
                     .collect();
@@ -33,11 +32,32 @@ pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<bool, Com
                 return Ok(false);
             }
             for (of, name, kind, help) in METRICS {
-                println!("{name:<40} {:<10} {:<11} {help}", format!("{kind:?}"), format!("{of:?}"));
+                let text = format!("    {} of {}: {help}", kind_name(*kind), services(*of));
+                println!("{name}\n{}", print::wrapped(&text, 8));
             }
         }
     }
     Ok(false)
+}
+
+/// Which services have a metric.
+fn services(of: Of) -> &'static str {
+    match of {
+        Of::Ledger => "the ledger",
+        Of::Executor => "the executor",
+        Of::Challenger => "the challenger",
+        Of::Monitor => "the monitor",
+        Of::Daemons => "executor, challenger, monitor",
+        Of::All => "all services",
+    }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    }
 }
 
 fn man(folder: &Path) -> Result<(), CommandError> {

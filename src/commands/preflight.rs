@@ -1,4 +1,4 @@
-//! `rebut preflight`: this machine's arithmetic against the law.
+//! `rebut preflight`: this CPU against the reference arithmetic.
 
 use inference::Honest;
 use serde_json::json;
@@ -18,7 +18,8 @@ pub(crate) fn run(arguments: &Preflight, as_json: bool) -> Result<bool, CommandE
         )?;
     } else {
         println!(
-            "every operator of the model gives the bits of the law on this machine ({}, {} threads)",
+            "every operator of the model gives the bits of the reference arithmetic here\n\
+             SIMD path     {}\nthreads       {}",
             engine.path().name(),
             engine.threads()
         );

@@ -4,7 +4,7 @@ use inference::files::read_limited;
 use ledger::verdict::{FILE_BYTES_MAX, VerdictError, replay_bytes};
 
 use crate::arguments::Replay;
-use crate::commands::dispute::tell;
+use crate::commands::dispute::{tell, tell_parties};
 use crate::error::CommandError;
 use crate::print;
 
@@ -15,6 +15,7 @@ pub(crate) fn run(arguments: &Replay, as_json: bool) -> Result<bool, CommandErro
             if as_json {
                 print::json(&verdict)?;
             } else {
+                tell_parties(&verdict);
                 tell(&verdict);
             }
             Ok(false)

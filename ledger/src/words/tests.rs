@@ -177,12 +177,15 @@ fn numbers_are_written_by_their_type() {
         (ElementType::I32, 0xffff_fffe, "-2"),
         (ElementType::U8, 255, "255"),
         (ElementType::I8, 255, "-1"),
+        (ElementType::I16, 0xffff, "-1"),
+        (ElementType::U16, 0xffff, "65535"),
         (ElementType::U32, 0xffff_ffff, "4294967295"),
         (ElementType::Bool, 1, "true"),
         (ElementType::Bool, 0, "false"),
     ];
     for (kind, bits, text) in table {
         assert_eq!(number(kind, bits), text);
+        assert_eq!(ElementType::named(kind.name()), Some(kind));
     }
     assert_eq!(hexadecimal(0x1_0000_0000), "0x0000000100000000");
     assert_eq!(coordinates(&[0, 3]), "(0, 3)");

@@ -5,11 +5,13 @@
 
 mod bounds;
 mod committed;
+mod funds;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ledger::words;
 use protocol::facts::Request;
 use protocol::hash::{Commitment, Digest};
 use protocol::settlement::{
@@ -23,6 +25,7 @@ pub use bounds::ShapeBounds;
 pub use names::{Invariant, Sometimes};
 
 use committed::{differs_at, is_committed};
+use funds::Guardian;
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +87,6 @@ impl<C: Commitment> Default for Books<C> {
 pub(crate) struct Surroundings<'a> {
     pub(crate) now_ms: u64,
     pub(crate) slack_ms: u64,
-    pub(crate) guarded: bool,
     pub(crate) honest: &'a dyn Fn(&Address) -> bool,
     pub(crate) bounds: ShapeBounds,
 }
@@ -93,6 +95,7 @@ pub(crate) struct Surroundings<'a> {
 #[derive(Clone, Debug)]
 pub struct Audit<C: Commitment> {
     pub(crate) books: Books<C>,
+    guardians: Vec<Guardian>,
     /// What did not hold; the first stops the world.
     pub violations: Vec<Violation>,
     sometimes: u64,
@@ -104,6 +107,7 @@ impl<C: Commitment> Default for Audit<C> {
     fn default() -> Self {
         Self {
             books: Books::default(),
+            guardians: Vec::new(),
             violations: Vec::new(),
             sometimes: 0,
             checks: vec![0; Invariant::ALL.len()],
@@ -165,6 +169,7 @@ impl<C: Commitment> Audit<C> {
             return;
         }
         self.money(around, state, action);
+        self.funds(around.now_ms, state, sender, action);
         self.demand(around, state, sender, action);
         for event in events {
             self.event(around, state, action, event);
@@ -227,7 +232,10 @@ impl<C: Commitment> Audit<C> {
         };
         let differs = differs_at(&known.clone(), &truth, request);
         self.hold(Invariant::DescentContainsDivergence, around.now_ms, differs, || {
-            format!("an honest challenger demands {request:?}, where both runs agree")
+            format!(
+                "an honest challenger demands {}, where both runs agree",
+                words::request(request)
+            )
         });
     }
 
@@ -246,7 +254,10 @@ impl<C: Commitment> Audit<C> {
         ));
         let holds = now.0 <= before.0 && now.1 <= before.1;
         self.hold(Invariant::ClocksMonotone, now_ms, holds, || {
-            format!("the clocks of {id} went from {before:?} to {now:?}")
+            let ((one, other), (now_one, now_other)) = (before, now);
+            format!(
+                "the clocks of {id} went from {one} and {other} ms to {now_one} and {now_other} ms"
+            )
         });
     }
 
@@ -327,7 +338,7 @@ impl<C: Commitment> Audit<C> {
             self.saw(Sometimes::AnswerShared);
         }
         self.hold(Invariant::AnswersShared, around.now_ms, !waits, || {
-            format!("{request:?} is open and a challenge still waits for it")
+            format!("{} is open and a challenge still waits for it", words::request(request))
         });
         let Some(entry) = self.books.claims.get_mut(id) else {
             return;
@@ -337,12 +348,13 @@ impl<C: Commitment> Audit<C> {
         let bounded = fresh && count <= around.bounds.openings;
         self.hold(Invariant::OpeningsBounded, around.now_ms, bounded, || match fresh {
             true => format!("{count} openings, the run has {}", around.bounds.openings),
-            false => format!("{request:?} was opened twice"),
+            false => format!("{} was opened twice", words::request(request)),
         });
         if let Some(known) = known {
             let committed = is_committed(&known, claim, request);
             self.hold(Invariant::FactsAreCommitted, around.now_ms, committed, || {
-                format!("{request:?} was answered with something else than was committed")
+                let request = words::request(request);
+                format!("{request} was answered with something else than was committed")
             });
         }
     }
@@ -389,11 +401,11 @@ impl<C: Commitment> Audit<C> {
         let honest = entry.and_then(|entry| entry.known.as_ref()).is_some_and(|one| one.honest);
         let wrong = refuted && is_true && honest;
         self.hold(Invariant::VerdictIsTruth, around.now_ms, !wrong, || {
-            format!("the true claim {id} was refuted: {reason:?}")
+            format!("the true claim {id} was refuted and {}", words::fall(reason, None))
         });
         let silenced = by_honest && !refuted;
         self.hold(Invariant::NoHonestLoss, around.now_ms, !silenced, || {
-            format!("an honest executor's claim {id} fell: {reason:?}")
+            format!("an honest executor's claim {id} was {}", words::fall(reason, None))
         });
         if claim.facts.openings() > 3 {
             self.saw(Sometimes::Withheld);
@@ -460,16 +472,17 @@ impl<C: Commitment> Audit<C> {
         let Some(claim) = state.claim(id) else { return };
         let entry = self.books.claims.get(id);
         let is_true = entry.is_some_and(|entry| entry.is_true);
-        if !is_true && !around.guarded {
+        let guarded = self.is_guarded(claim);
+        if !is_true && !guarded {
             self.saw(Sometimes::FalseFinalUnwatched);
         }
         let early = around.now_ms <= claim.window_end_ms;
         self.hold(Invariant::WindowRespected, around.now_ms, !early, || {
             format!("{id} became final before its window ended at {} ms", claim.window_end_ms)
         });
-        let false_final = !is_true && around.guarded && !early;
+        let false_final = !is_true && guarded && !early;
         self.hold(Invariant::NoFalseFinal, around.now_ms, !false_final, || {
-            format!("the false claim {id} became final with an honest challenger at hand")
+            format!("the false claim {id} became final with an honest challenger in funds at hand")
         });
         self.saw(match claim.challenges.is_empty() {
             true => Sometimes::ClaimFinal,
@@ -544,7 +557,7 @@ impl<C: Commitment> Audit<C> {
                 matches!(claim.status, ClaimStatus::Final { .. } | ClaimStatus::Released { .. });
             if is_true && by_honest {
                 self.hold(Invariant::TrueFinal, around.now_ms, done, || {
-                    format!("the true claim {id} ended as {:?}", claim.status)
+                    format!("the true claim {id} ended as {}", words::claim_status(&claim.status))
                 });
             }
         }

@@ -2,7 +2,11 @@
 
 mod chart;
 mod page;
+mod profits;
+mod table;
 mod timeline;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -22,6 +26,14 @@ pub use page::render;
 pub struct Report<'a> {
     /// Version of the command.
     pub version: &'a str,
+    /// Commit that it was built from, or `unknown`.
+    pub commit: &'a str,
+    /// When the report was made, for people.
+    pub made_at: &'a str,
+    /// The command line that makes it.
+    pub command: &'a str,
+    /// The honest strategies; all others attack.
+    pub honest: &'a BTreeSet<&'static str>,
     /// Seed of the swarm.
     pub seed: u64,
     /// Threads.

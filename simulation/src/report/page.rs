@@ -1,10 +1,11 @@
 //! The page: sections, tables, and the charts between them.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::chart::{escape, intervals, lines, short};
-use super::timeline::timeline;
+use super::chart::{escape, lines, short};
+use super::profits::{pairs, profits};
+use super::table::table;
+use super::timeline::{moves, timeline};
 use super::{Report, counts};
 use crate::statistics::rate;
 
@@ -21,7 +22,7 @@ pub fn render(report: &Report<'_>) -> String {
     configuration(&mut page, report);
     invariants(&mut page, report);
     profits(&mut page, report);
-    heat(&mut page, report);
+    pairs(&mut page, report);
     crowd(&mut page, report);
     finality(&mut page, report);
     sweep(&mut page, report);
@@ -32,7 +33,7 @@ pub fn render(report: &Report<'_>) -> String {
     page
 }
 
-fn section(page: &mut String, id: &str, title: &str, what: &str) {
+pub(super) fn section(page: &mut String, id: &str, title: &str, what: &str) {
     let _ = write!(
         page,
         "<section id={id}><h2>{}</h2><p class=what>{}</p>",
@@ -70,11 +71,18 @@ fn verdict(page: &mut String, report: &Report<'_>) {
     } else {
         let _ = write!(page, "Never happened: {}.", escape(&missed.join(", ")));
     }
-    page.push_str("</p></header>");
+    let _ = write!(
+        page,
+        "</p><p class=what>Made {} by rebut {} (commit {}): <code>{}</code></p></header>",
+        escape(report.made_at),
+        escape(report.version),
+        escape(report.commit),
+        escape(report.command)
+    );
 }
 
 /// A count with thin spaces between thousands.
-fn group(count: u64) -> String {
+pub(super) fn group(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -98,8 +106,15 @@ fn configuration(page: &mut String, report: &Report<'_>) {
     let per_second = totals.disputes as f64 / report.seconds.max(1e-9);
     let virtual_years = totals.virtual_ms as f64 / 1e3 / 86_400.0 / 365.0;
     for (name, value) in [
-        ("seed", report.seed.to_string()),
+        ("made", report.made_at.to_owned()),
+        ("command", report.command.to_owned()),
+        (
+            "the same worlds again",
+            format!("rebut sim swarm --seed {} --worlds {}", report.seed, totals.worlds),
+        ),
         ("version", report.version.to_owned()),
+        ("commit", report.commit.to_owned()),
+        ("seed", report.seed.to_string()),
         ("threads", report.threads.to_string()),
         ("worlds", group(totals.worlds)),
         (
@@ -126,8 +141,7 @@ fn invariants(page: &mut String, report: &Report<'_>) {
         "Invariants",
         "What must always hold, how often it was checked, and the worst seed with the command that replays it.",
     );
-    page.push_str("<table><thead><tr><th>invariant<th class=n>checked<th class=n>broken<th>replay</tr></thead><tbody>");
-    for (name, checked) in counts(report.totals).0 {
+    let rows = counts(report.totals).0.into_iter().map(|(name, checked)| {
         let broken: Vec<_> = report
             .totals
             .violations
@@ -143,93 +157,12 @@ fn invariants(page: &mut String, report: &Report<'_>) {
                 )
             },
         );
-        let class = if broken.is_empty() { "" } else { " class=broken" };
-        let _ = write!(
-            page,
-            "<tr{class}><td>{name}<td class=n>{}<td class=n>{}<td>{replay}</tr>",
-            group(checked),
-            broken.len()
-        );
-    }
-    page.push_str("</tbody></table></section>");
-}
-
-fn profits(page: &mut String, report: &Report<'_>) {
-    section(
-        page,
-        "profit",
-        "What strategies win",
-        "Mean change of a party's money over its worlds, in ether, with its 95 % interval. Red lies wholly below zero, green above.",
-    );
-    let all: Vec<_> = report
-        .totals
-        .strategies
-        .iter()
-        .filter(|(_, tally)| tally.profit_ether.count > 0)
-        .map(|(name, tally)| {
-            let [low, high] = tally.profit_ether.interval_95();
-            (name.clone(), tally.profit_ether.mean, low, high)
-        })
-        .collect();
-    let mut rows = all;
-    rows.sort_by(|one, other| other.1.total_cmp(&one.1));
-    page.push_str("<div class=columns>");
-    let half = rows.len().div_ceil(2).max(1);
-    for part in rows.chunks(half) {
-        let _ = write!(page, "<figure>{}</figure>", intervals("profit by strategy", "ether", part));
-    }
-    page.push_str("</div></section>");
-}
-
-fn heat(page: &mut String, report: &Report<'_>) {
-    section(
-        page,
-        "pairs",
-        "Attackers against guardians",
-        "Share of disputes that ended as the truth demands; hover for counts and intervals. Empty: never met.",
-    );
-    let mut guardians: Vec<&str> =
-        report.totals.pairs.keys().map(|(_, guardian)| guardian.as_str()).collect();
-    guardians.sort_unstable();
-    guardians.dedup();
-    let mut attackers: BTreeMap<&str, ()> = BTreeMap::new();
-    for (attacker, _) in report.totals.pairs.keys() {
-        attackers.insert(attacker, ());
-    }
-    page.push_str("<div class=scroll><table class=heat><thead><tr><th>attacker");
-    for guardian in &guardians {
-        let _ = write!(page, "<th>{}", escape(guardian));
-    }
-    page.push_str("</tr></thead><tbody>");
-    for attacker in attackers.keys() {
-        let _ = write!(page, "<tr><td>{}", escape(attacker));
-        for guardian in &guardians {
-            let pair = ((*attacker).to_owned(), (*guardian).to_owned());
-            match report.totals.pairs.get(&pair) {
-                Some((right, of)) if *of > 0 => {
-                    let share = rate(*right, *of);
-                    let percent = 100.0 * *right as f64 / *of as f64;
-                    let class = if right == of {
-                        "all"
-                    } else if percent > 99.0 {
-                        "most"
-                    } else {
-                        "some"
-                    };
-                    let _ = write!(
-                        page,
-                        "<td class=\"{class} n\" title=\"{right} of {of}, {:.2} to {:.2} %\">{}",
-                        100.0 * share.low,
-                        100.0 * share.high,
-                        if right == of { group(*of) } else { format!("{percent:.1} %") }
-                    );
-                }
-                _ => page.push_str("<td>"),
-            }
-        }
-        page.push_str("</tr>");
-    }
-    page.push_str("</tbody></table></div><p class=what>A full cell shows how many disputes there were, all of them right.</p></section>");
+        let class = if broken.is_empty() { "" } else { "broken" };
+        (class, vec![name.to_owned(), group(checked), group(broken.len() as u64), replay])
+    });
+    let columns = [("invariant", false), ("checked", true), ("broken", true), ("replay", false)];
+    table(page, "", &columns, rows);
+    page.push_str("</section>");
 }
 
 fn crowd(page: &mut String, report: &Report<'_>) {
@@ -261,20 +194,28 @@ fn crowd(page: &mut String, report: &Report<'_>) {
         &[("delay", series(|point| point.delay_s))],
         true,
     ));
-    page.push_str("</figure></div><table><thead><tr><th class=n>attackers<th class=n>parties<th class=n>honest openings<th class=n>finality, s<th class=n>honest profit, ether<th class=n>violations</tr></thead><tbody>");
-    for point in report.crowd {
-        let _ = write!(
-            page,
-            "<tr><td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
-            point.attackers,
-            point.parties,
-            point.honest_openings,
+    page.push_str("</figure></div>");
+    let columns = [
+        ("attackers", true),
+        ("parties", true),
+        ("honest openings", true),
+        ("finality, s", true),
+        ("honest profit, ETH", true),
+        ("violations", true),
+    ];
+    let rows = report.crowd.iter().map(|point| {
+        let cells = vec![
+            point.attackers.to_string(),
+            point.parties.to_string(),
+            point.honest_openings.to_string(),
             short(point.delay_s),
             short(point.honest_profit_ether),
-            point.violations
-        );
-    }
-    page.push_str("</tbody></table></section>");
+            point.violations.to_string(),
+        ];
+        (if point.violations > 0 { "broken" } else { "" }, cells)
+    });
+    table(page, "", &columns, rows);
+    page.push_str("</section>");
 }
 
 fn finality(page: &mut String, report: &Report<'_>) {
@@ -296,11 +237,22 @@ fn finality(page: &mut String, report: &Report<'_>) {
             times.get(at).map(|time| (*time, percent as f64))
         })
         .collect();
+    let at = |percent: usize| times.get((percent * (count - 1)) / 100).copied().unwrap_or(0.0);
+    let rows = [0, 5, 25, 50, 75, 95, 100]
+        .map(|percent| ("", vec![format!("{percent} %"), format!("{:.1}", at(percent))]));
     let _ = write!(
         page,
-        "<figure>{}</figure></section>",
+        "<div class=columns><figure>{}</figure><div>",
         lines("time to finality", "seconds", "per cent of claims", &[("final", points)], false)
     );
+    table(
+        page,
+        "",
+        &[("of the claims final", false), ("after at most, s", true)],
+        rows.into_iter(),
+    );
+    let _ =
+        write!(page, "<p class=what>Of {} claims.</p></div></div></section>", group(count as u64));
 }
 
 fn sweep(page: &mut String, report: &Report<'_>) {
@@ -311,30 +263,31 @@ fn sweep(page: &mut String, report: &Report<'_>) {
         "Sweep",
         "Each cell plays the same seeds. Broken: worlds in which an invariant did not hold, with the 95 % interval.",
     );
-    page.push_str("<div class=scroll><table><thead><tr>");
-    for axis in axes {
-        let _ = write!(page, "<th class=n>{}", escape(axis));
-    }
-    page.push_str("<th class=n>broken<th class=n>interval<th>which<th class=n>attacker, ether<th class=n>challenger, ether<th class=n>finality, s</tr></thead><tbody>");
-    for cell in cells {
-        page.push_str(if cell.broken > 0 { "<tr class=broken>" } else { "<tr>" });
-        for value in &cell.values {
-            let _ = write!(page, "<td class=n>{}", escape(value));
-        }
-        let _ = write!(
-            page,
-            "<td class=n>{} / {}<td class=n>{:.1} – {:.1} %<td>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
-            cell.broken,
-            cell.worlds,
-            100.0 * cell.broken_low,
-            100.0 * cell.broken_high,
+    let mut columns = vec![("cell", true)];
+    columns.extend(axes.iter().map(|axis| (axis.as_str(), true)));
+    columns.extend([
+        ("broken worlds", true),
+        ("95 % interval", true),
+        ("which", false),
+        ("attacker, ETH", true),
+        ("challenger, ETH", true),
+        ("finality, s", true),
+    ]);
+    let rows = cells.iter().map(|cell| {
+        let mut row = vec![cell.cell.to_string()];
+        row.extend(cell.values.iter().map(|value| escape(value)));
+        row.extend([
+            format!("{} of {}", cell.broken, cell.worlds),
+            format!("{:.1} to {:.1} %", 100.0 * cell.broken_low, 100.0 * cell.broken_high),
             escape(&cell.invariant),
             short(cell.attacker_profit_ether[0]),
             short(cell.challenger_profit_ether[0]),
-            short(cell.finality_s[0])
-        );
-    }
-    page.push_str("</tbody></table></div></section>");
+            short(cell.finality_s[0]),
+        ]);
+        (if cell.broken > 0 { "broken" } else { "" }, row)
+    });
+    table(page, "", &columns, rows);
+    page.push_str("</section>");
 }
 
 fn best(page: &mut String, report: &Report<'_>) {
@@ -347,27 +300,31 @@ fn best(page: &mut String, report: &Report<'_>) {
         "The best attack found",
         "A search over strategies and their numbers, then over moves in copies of the world. A lower bound on what can be won.",
     );
-    page.push_str("<table><thead><tr><th>parameters<th class=n>plays<th class=n>best profit, ether<th class=n>interval<th>profitable<th>attack</tr></thead><tbody>");
-    for (name, found) in report.best {
-        let _ = write!(
-            page,
-            "<tr{}><td>{}<br><small>{}</small><td class=n>{}<td class=n>{}<td class=n>{} – {}<td>{}<td>{}</tr>",
-            if found.profitable { " class=broken" } else { "" },
-            escape(name),
-            escape(found.outside.as_deref().unwrap_or("inside the bounds")),
+    let columns = [
+        ("parameters", false),
+        ("plays", true),
+        ("best profit, ETH", true),
+        ("95 % interval", true),
+        ("profitable", false),
+        ("attack", false),
+    ];
+    let rows = report.best.iter().map(|(name, found)| {
+        let bounds = found.outside.as_deref().unwrap_or("inside the bounds");
+        let cells = vec![
+            format!("{}<br><small>{}</small>", escape(name), escape(bounds)),
             group(found.plays.0 + found.plays.1),
             short(found.best_ether[0]),
-            short(found.best_ether[1]),
-            short(found.best_ether[2]),
-            if found.profitable { "yes" } else { "no" },
-            escape(&found.strategy)
-        );
-    }
-    page.push_str("</tbody></table>");
+            format!("{} to {}", short(found.best_ether[1]), short(found.best_ether[2])),
+            (if found.profitable { "yes" } else { "no" }).to_owned(),
+            escape(&found.strategy),
+        ];
+        (if found.profitable { "broken" } else { "" }, cells)
+    });
+    table(page, "", &columns, rows);
     for (name, found) in report.best.iter().filter(|(_, found)| found.profitable) {
         let _ = write!(
             page,
-            "<details><summary>The play at {}</summary><pre>{}</pre></details>",
+            "<details><summary>The play at {}</summary><pre tabindex=0>{}</pre></details>",
             escape(name),
             escape(&found.moves.join("\n"))
         );
@@ -381,14 +338,17 @@ fn worst(page: &mut String, report: &Report<'_>) {
         page,
         "timeline",
         "The slowest world",
-        "Who did what when. Hover a mark for the move and what came of it.",
+        "Who did what when. All moves stand in the list below the picture.",
     );
     let _ = write!(
         page,
-        "<p><code>rebut sim replay 0x{:016x}</code></p><figure class=scroll>{}</figure></section>",
+        "<p><code>rebut sim replay 0x{:016x}</code></p><figure class=scroll tabindex=0 role=region \
+         aria-label=\"timeline, scrolls\">{}</figure>",
         scenario.seed,
         timeline(scenario, ended)
     );
+    moves(page, scenario, ended);
+    page.push_str("</section>");
 }
 
 fn sometimes(page: &mut String, report: &Report<'_>) {

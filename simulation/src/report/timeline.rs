@@ -1,8 +1,9 @@
-//! A dispute as swim lanes: one lane for each group of parties, one mark for each transaction.
+//! A dispute as swim lanes: one lane for each group of parties, one mark for each transaction; and as a list.
 
 use std::fmt::Write as _;
 
 use super::chart::{escape, short};
+use super::table::table;
 use crate::scenario::{OutageKind, Scenario};
 use crate::world::Ended;
 
@@ -93,10 +94,31 @@ pub(super) fn timeline(scenario: &Scenario, ended: &Ended) -> String {
         ("time", "time called"),
         ("other", "other"),
     ] {
-        let _ = write!(svg, "<span class=\"key {kind}\"></span>{text} ");
+        let _ = write!(svg, "<span><span class=\"key {kind}\"></span>{text}</span> ");
     }
     svg.push_str(
-        "<span class=\"key hollow\"></span>refused <span class=\"key outage\"></span>outage</p>",
+        "<span><span class=\"key hollow\"></span>refused</span> <span><span class=\"key outage\"></span>outage</span></p>",
     );
     svg
+}
+
+/// The moves as a list, for who cannot point at marks.
+pub(super) fn moves(page: &mut String, scenario: &Scenario, ended: &Ended) {
+    let shown = ended.log.len().min(MARKS_MAX);
+    let _ =
+        write!(page, "<details><summary>The {shown} moves shown, of {}</summary>", ended.log.len());
+    let rows = ended.log.iter().take(MARKS_MAX).map(|line| {
+        let party = scenario.party.get(line.group).map_or("", |party| party.name.as_str());
+        let outcome = line.outcome.as_ref().err().map_or("taken", String::as_str);
+        let cells = vec![
+            format!("{:.3}", line.at_ms as f64 / 1e3),
+            escape(party),
+            escape(&ledger::words::action(&line.action)),
+            escape(outcome),
+        ];
+        ("", cells)
+    });
+    let columns = [("at, s", true), ("party", false), ("move", false), ("outcome", false)];
+    table(page, "", &columns, rows);
+    page.push_str("</details>");
 }

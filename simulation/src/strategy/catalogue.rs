@@ -1,5 +1,6 @@
 //! Every strategy that has a name: what it is, what it must come to, how it plays.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use challenger::{Order, Policy};
@@ -16,12 +17,28 @@ use crate::scenario::Side;
 
 /// Numbers that a scenario hands to a strategy by name.
 #[derive(Clone, Copy, Debug)]
-pub struct Numbers<'a>(pub &'a BTreeMap<String, u64>);
+pub struct Numbers<'a> {
+    given: &'a BTreeMap<String, u64>,
+    asked: Option<&'a RefCell<Vec<(&'static str, u64)>>>,
+}
 
-impl Numbers<'_> {
+impl<'a> Numbers<'a> {
+    /// These numbers.
+    pub fn of(given: &'a BTreeMap<String, u64>) -> Self {
+        Self { given, asked: None }
+    }
+
     /// The number of this name, or a default.
-    pub fn or(&self, name: &str, default: u64) -> u64 {
-        self.0.get(name).copied().unwrap_or(default)
+    pub fn or(&self, name: &'static str, default: u64) -> u64 {
+        if let Some(asked) = self.asked {
+            asked.borrow_mut().push((name, default));
+        }
+        self.given.get(name).copied().unwrap_or(default)
+    }
+
+    /// As [`Numbers::or`], for what is counted in 32 bits.
+    pub fn small_or(&self, name: &'static str, default: u32) -> u32 {
+        u32::try_from(self.or(name, u64::from(default))).unwrap_or(u32::MAX)
     }
 }
 
@@ -38,6 +55,21 @@ pub struct Entry<C: Commitment> {
     pub summary: &'static str,
     /// How it plays.
     pub plan: fn(Numbers<'_>) -> Plan<C>,
+}
+
+impl<C: Commitment> Entry<C> {
+    /// The numbers that the strategy takes, each with its default, in the order it asks for them.
+    pub fn numbers(&self) -> Vec<(&'static str, u64)> {
+        let (given, asked) = (BTreeMap::new(), RefCell::default());
+        drop((self.plan)(Numbers { given: &given, asked: Some(&asked) }));
+        let mut names: Vec<(&'static str, u64)> = Vec::new();
+        for (name, default) in asked.take() {
+            if !names.iter().any(|(known, _)| *known == name) {
+                names.push((name, default));
+            }
+        }
+        names
+    }
 }
 
 impl<C: Commitment> std::fmt::Debug for Entry<C> {
@@ -85,10 +117,10 @@ fn liar<C: Commitment>() -> Plan<C> {
     executor().lying(Lie::Selective)
 }
 
-fn ulps<C: Commitment>(numbers: Numbers<'_>, layer: u64, operator: u64, element: u64) -> Plan<C> {
+fn ulps<C: Commitment>(numbers: Numbers<'_>, layer: u32, operator: u32, element: u64) -> Plan<C> {
     executor().lying(Lie::Ulps {
-        layer: numbers.or("layer", layer) as u32,
-        operator: numbers.or("operator", operator) as u32,
+        layer: numbers.small_or("layer", layer),
+        operator: numbers.small_or("operator", operator),
         element: numbers.or("element", element),
         ulps: 1,
     })
@@ -142,11 +174,11 @@ fn honest<C: Commitment>() -> Vec<Entry<C>> {
                 ..Plan::honest(Side::Executor)
             };
         "honest-narrow", "", "final|released", "an executor that sends few transactions at a time",
-            |n| Plan { slots: n.or("slots", 16) as u32, ..Plan::honest(Side::Executor) };
+            |n| Plan { slots: n.small_or("slots", 16), ..Plan::honest(Side::Executor) };
         "honest-crash-prone", "F45", "final|released", "an executor that crashes and restarts",
             |n| Plan {
                 crashes: Some(Crashes {
-                    permille: n.or("permille", 100) as u32,
+                    permille: n.small_or("permille", 100),
                     down_ms: n.or("down_ms", 2_000),
                     before_sending: false,
                 }),
@@ -162,7 +194,7 @@ fn honest<C: Commitment>() -> Vec<Entry<C>> {
             };
         "sampling", "TOPLOC, proof of sampling", "won|nothing", "checks a share of the jobs",
             |n| Plan {
-                sampling_permille: n.or("permille", 500) as u32,
+                sampling_permille: n.small_or("permille", 500),
                 guardian: false,
                 ..Plan::honest(Side::Challenger)
             };
@@ -175,7 +207,7 @@ fn honest<C: Commitment>() -> Vec<Entry<C>> {
         "crash-prone", "F45", "won|nothing", "a challenger that crashes and restarts",
             |n| Plan {
                 crashes: Some(Crashes {
-                    permille: n.or("permille", 100) as u32,
+                    permille: n.small_or("permille", 100),
                     down_ms: n.or("down_ms", 2_000),
                     before_sending: false,
                 }),
@@ -184,17 +216,17 @@ fn honest<C: Commitment>() -> Vec<Entry<C>> {
         "torn-journal", "F46", "won|nothing", "crashes between deciding and sending, journal torn",
             |n| Plan {
                 crashes: Some(Crashes {
-                    permille: n.or("permille", 150) as u32,
+                    permille: n.small_or("permille", 150),
                     down_ms: n.or("down_ms", 1_500),
                     before_sending: true,
                 }),
                 ..Plan::honest(Side::Challenger)
             };
         "earliest-deadline", "", "won|nothing", "few slots, works by deadline",
-            |n| Plan { slots: n.or("slots", 6) as u32, ..Plan::honest(Side::Challenger) };
+            |n| Plan { slots: n.small_or("slots", 6), ..Plan::honest(Side::Challenger) };
         "largest-stake", "", "won|nothing", "few slots, works by money at risk",
             |n| Plan {
-                slots: n.or("slots", 6) as u32,
+                slots: n.small_or("slots", 6),
                 order: Order::LargestStake,
                 ..Plan::honest(Side::Challenger)
             };
@@ -299,7 +331,7 @@ fn playing<C: Commitment>() -> Vec<Entry<C>> {
         "frivolous-everything", "C21, C23", "upheld|won", "challenges every claim",
             |_| everything();
         "leaf-switcher", "C22", "fraud/silence|fraud/step", "another value once the leaf is reached",
-            |_| ulps(Numbers(&BTreeMap::new()), 0, 0, 0)
+            |_| ulps(Numbers::of(&BTreeMap::new()), 0, 0, 0)
                 .with(Forge { forgery: Forgery::LeafSwitched });
         "demand-anything", "C23", "upheld", "challenges everything and makes every legal demand",
             |_| everything().with(DemandAnything);

@@ -118,7 +118,6 @@ pub struct World<C: Commitment> {
     disputes: u64,
     bounds: ShapeBounds,
     slack_ms: u64,
-    guarded: bool,
     check_replay: bool,
     log_hash: u64,
     log: Option<Vec<LogLine>>,
@@ -343,12 +342,6 @@ impl<C: Commitment> World<C> {
     }
 
     fn surroundings<'a>(&self, honest: &'a dyn Fn(&Address) -> bool) -> Surroundings<'a> {
-        Surroundings {
-            now_ms: self.now_ms,
-            slack_ms: self.slack_ms,
-            guarded: self.guarded,
-            honest,
-            bounds: self.bounds,
-        }
+        Surroundings { now_ms: self.now_ms, slack_ms: self.slack_ms, honest, bounds: self.bounds }
     }
 }

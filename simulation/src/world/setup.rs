@@ -79,7 +79,6 @@ impl<C: Commitment> World<C> {
             disputes: 0,
             bounds,
             slack_ms: slack_ms(scenario),
-            guarded: false,
             check_replay: false,
             log_hash: seed,
             log: None,
@@ -97,7 +96,7 @@ impl<C: Commitment> World<C> {
                 let (party, name) = (spec.name.clone(), spec.strategy.clone());
                 ScenarioError::UnknownStrategy { party, name }
             })?;
-            let mut plan = (entry.plan)(crate::strategy::Numbers(&spec.with));
+            let mut plan = (entry.plan)(crate::strategy::Numbers::of(&spec.with));
             if let Some(lie) = &spec.lie {
                 let lie = parse_lie(lie).map_err(|error| ScenarioError::Field {
                     field: format!("party {}: lie", spec.name),
@@ -112,7 +111,6 @@ impl<C: Commitment> World<C> {
                 self.add_party(group, plan.clone(), spec.clock_skew_ms);
             }
         }
-        self.guarded = self.parties.iter().any(|party| party.plan.guardian);
         Ok(())
     }
 
@@ -129,6 +127,9 @@ impl<C: Commitment> World<C> {
         };
         if !plan.honest {
             self.allies.push(address);
+        }
+        if plan.guardian {
+            self.audit.add_guardian(address);
         }
         self.by_address.insert(address, index);
         self.parties.push(Party {

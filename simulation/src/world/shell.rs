@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::View;
+use ledger::{View, words};
 use protocol::hash::Commitment;
 
 use super::party::{InFlight, fingerprint};
@@ -220,7 +220,7 @@ impl<C: Commitment> World<C> {
         if one.plan.honest {
             let consistent = one.says(&sending.action, content);
             self.audit.hold(Invariant::NoEquivocation, now_ms, consistent, || {
-                format!("an honest party says two things: now {:?}", sending.action)
+                format!("an honest party says two things: now {}", words::action(&sending.action))
             });
         }
         self.submit(index, &sending);

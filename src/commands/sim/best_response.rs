@@ -16,7 +16,7 @@ pub(super) fn run(
     json: bool,
 ) -> Result<bool, CommandError> {
     let base = match &arguments.scenario {
-        Some(path) => scenario_at(path)?,
+        Some(path) => scenario_at(arenas, path)?,
         None => base(),
     };
     let plan = Hunt {
@@ -37,14 +37,13 @@ pub(super) fn run(
 fn tell(found: &Found) {
     let [mean, low, high] = found.best_ether;
     match &found.outside {
-        Some(which) => println!("parameters: OUTSIDE the bounds: {which}"),
-        None => println!("parameters: inside the bounds"),
+        Some(which) => println!("parameters   OUTSIDE the bounds: {which}"),
+        None => println!("parameters   inside the bounds"),
     }
-    println!(
-        "best attack of {} + {} plays: {} wins {mean:+.4} ether (95 %: {low:+.4} … {high:+.4}); \
-         the best single play of the tree search {:+.4}; honest play wins {:+.4}",
-        found.plays.0, found.plays.1, found.strategy, found.tree_ether, found.honest_ether
-    );
+    println!("best attack  {} (of {} + {} plays)", found.strategy, found.plays.0, found.plays.1);
+    println!("it wins      {mean:+.4} ether (95 %: {low:+.4} … {high:+.4})");
+    println!("best play    {:+.4} ether, of the tree search", found.tree_ether);
+    println!("honest play  {:+.4} ether", found.honest_ether);
     if found.profitable {
         println!("PROFITABLE. The play:");
         found.moves.iter().take(60).for_each(|line| println!("{line}"));

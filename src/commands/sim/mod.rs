@@ -32,19 +32,23 @@ pub(crate) fn run(arguments: &Sim, json: bool) -> Result<bool, CommandError> {
     }
 }
 
-/// A seed: decimal, or hexadecimal behind 0x; of more than 16 digits the first count.
-pub(crate) fn seed_of(text: &str) -> Result<u64, CommandError> {
-    let bad = || CommandError::Argument {
-        argument: "--seed",
-        reason: format!("{text:?} is no number; use decimal digits, or 0x and hexadecimal ones"),
-    };
+/// A number, decimal or hexadecimal behind 0x; of more than 16 hexadecimal digits the first count.
+fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => {
             let first: String = digits.chars().take(16).collect();
-            u64::from_str_radix(&first, 16).map_err(|_| bad())
+            u64::from_str_radix(&first, 16).ok()
         }
-        None => text.parse().map_err(|_| bad()),
+        None => text.parse().ok(),
     }
+}
+
+/// The number behind --seed.
+pub(crate) fn seed_of(text: &str) -> Result<u64, CommandError> {
+    number(text).ok_or_else(|| CommandError::Argument {
+        argument: "--seed",
+        reason: format!("{text:?} is no number; use decimal digits, or 0x and hexadecimal ones"),
+    })
 }
 
 fn text_of(path: &Path) -> Result<String, CommandError> {
@@ -56,16 +60,25 @@ fn text_of(path: &Path) -> Result<String, CommandError> {
     std::fs::read_to_string(path).map_err(|error| system(name, error))
 }
 
-fn scenario_at(path: &Path) -> Result<Scenario, CommandError> {
-    Scenario::parse(&text_of(path)?).map_err(|error| system(path.display().to_string(), error))
+/// A scenario file whose strategies, numbers and lies its world has.
+fn scenario_at(arenas: &Arenas, path: &Path) -> Result<Scenario, CommandError> {
+    let name = path.display().to_string();
+    let scenario = Scenario::parse(&text_of(path)?).map_err(|error| system(&name, error))?;
+    arenas.check(&scenario).map_err(|error| system(&name, error))?;
+    Ok(scenario)
 }
 
 /// A scenario file, or the world of a swarm's seed.
 fn scenario_or_seed(arenas: &Arenas, what: &str, real: bool) -> Result<Scenario, CommandError> {
     let path = Path::new(what);
     if path.exists() {
-        return scenario_at(path);
+        return scenario_at(arenas, path);
     }
+    let seed = number(what).ok_or_else(|| {
+        let reason = "no such file, and no seed; give a scenario file (simulation/scenarios holds \
+                      some), or a swarm's seed in decimal digits or as 0x and hexadecimal ones";
+        system(what, reason)
+    })?;
     let kind = if real { CommitmentKind::Real } else { CommitmentKind::Toy };
-    Ok(arenas.made_up(seed_of(what)?, kind)?)
+    Ok(arenas.made_up(seed, kind)?)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ledger::words;
 use serde::Serialize;
 use simulation::arenas::Arenas;
 use simulation::scenario::Scenario;
@@ -82,7 +83,7 @@ pub(super) fn scenarios(
 ) -> Result<bool, CommandError> {
     let mut all = Vec::new();
     for path in files(&arguments.scenario)? {
-        let mut scenario = scenario_at(&path)?;
+        let mut scenario = scenario_at(arenas, &path)?;
         let first = scenario.seed;
         for seed in 0..arguments.seeds.max(1) {
             scenario.seed = first.wrapping_add(seed);
@@ -106,7 +107,8 @@ pub(super) fn scenarios(
         vec![one.scenario.clone(), one.seed.to_string(), disputes, one.outcome.clone(), verdict]
     });
     print::table(&["scenario", "seed", "disputes", "outcome", ""], rows.collect());
-    println!("{} of {} worlds as expected", all.len() - bad, all.len());
+    let worlds = words::count(all.len() as u64, "world", "worlds");
+    println!("{} of {worlds} as expected", all.len() - bad);
     Ok(bad > 0)
 }
 
@@ -135,8 +137,11 @@ struct GroupLine {
     strategy: String,
     honest: bool,
     outcome: String,
-    profit_wei: i128,
+    profit_wei: String,
 }
+
+/// The outcome of a transaction that the ledger took.
+const TAKEN: &str = "taken";
 
 fn events(scenario: &Scenario, ended: &Ended) -> Vec<Event> {
     let line = |line: &simulation::world::LogLine| {
@@ -146,7 +151,7 @@ fn events(scenario: &Scenario, ended: &Ended) -> Vec<Event> {
             party: spec.map(|spec| spec.name.clone()).unwrap_or_default(),
             strategy: spec.map(|spec| spec.strategy.clone()).unwrap_or_default(),
             action: line.action.name(),
-            outcome: line.outcome.as_ref().err().map_or("taken".to_owned(), Clone::clone),
+            outcome: line.outcome.as_ref().err().map_or(TAKEN.to_owned(), Clone::clone),
             submission: line.submission,
         }
     };
@@ -156,14 +161,16 @@ fn events(scenario: &Scenario, ended: &Ended) -> Vec<Event> {
 fn tell(events: &[Event]) {
     for event in events {
         println!(
-            "{:>9.3} s  #{:<4} {:<14} {:<20} {:<14} {}",
+            "{:>9.3} s  #{:<4} {:<16} {:<16} {}",
             event.at_ms as f64 / 1e3,
             event.submission,
             event.party,
-            event.strategy,
             event.action,
-            event.outcome
+            if event.outcome == TAKEN { TAKEN } else { "refused" }
         );
+        if event.outcome != TAKEN {
+            println!("{}", print::wrapped(&format!("{:18}{}", "", event.outcome), 18));
+        }
     }
 }
 
@@ -185,7 +192,7 @@ pub(super) fn replay(
             strategy: group.strategy.clone(),
             honest: group.honest,
             outcome: group.outcome.clone(),
-            profit_wei: group.profit_wei,
+            profit_wei: group.profit_wei.to_string(),
         })
         .collect();
     if json {
@@ -196,7 +203,7 @@ pub(super) fn replay(
         println!("{}", scenario.to_toml());
     }
     tell(&log);
-    let rows = groups.iter().map(|group| {
+    let rows = ended.groups.iter().map(|group| {
         let honest = if group.honest { "honest" } else { "dishonest" };
         let profit = print::ether(group.profit_wei);
         vec![
@@ -208,8 +215,11 @@ pub(super) fn replay(
         ]
     });
     print::table(&["party", "strategy", "", "outcome", "profit"], rows.collect());
-    played.violations.iter().for_each(|violation| println!("BROKEN: {violation}"));
-    println!("{} disputes, event log {}", played.disputes, played.log_hash);
+    for violation in &played.violations {
+        println!("{}", print::wrapped(&format!("BROKEN: {violation}"), 8));
+    }
+    let disputes = words::count(played.disputes, "dispute", "disputes");
+    println!("{disputes}, event log {}", played.log_hash);
     Ok(broken)
 }
 
@@ -250,7 +260,9 @@ pub(super) fn shrink(
         print::json(&ShrunkReport { invariant, events: count, tries, toml, test })?;
         return Ok(true);
     }
-    println!("{count} events, after {} plays\n\n{toml}", shrunk.tries);
+    let events_count = words::count(count as u64, "event", "events");
+    let plays = words::count(u64::from(shrunk.tries), "play", "plays");
+    println!("{events_count}, after {plays}\n\n{toml}");
     tell(&events(&shrunk.scenario, &shrunk.ended));
     for violation in &shrunk.ended.violations {
         println!(

@@ -1,16 +1,52 @@
 //! `rebut sim report`: everything on one page.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ledger::words;
 use simulation::arenas::{Arenas, SwarmPlan};
 use simulation::best_response::{Hunt, hunt_on};
 use simulation::report::{Report, crowd, render};
-use simulation::sweep::Sweep;
+use simulation::swarm::honest;
 
-use super::{best_response, seed_of, swarm, sweep, text_of};
+use super::{best_response, seed_of, swarm, sweep};
 use crate::arguments::SimReport;
 use crate::error::{CommandError, system};
 
 /// Sizes of the crowds.
 const CROWDS: [u32; 7] = [0, 2, 8, 32, 128, 400, 998];
+
+/// The commit that this program was built from: what the build says (`REBUT_COMMIT`), or the checkout around
+/// the program, where it lies in one.
+fn commit() -> String {
+    if let Some(commit) = option_env!("REBUT_COMMIT") {
+        return commit.to_owned();
+    }
+    let described = || {
+        let program = std::env::current_exe().ok()?;
+        let output = std::process::Command::new("git")
+            .arg("-C")
+            .arg(program.parent()?)
+            .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let text = text.trim();
+        (output.status.success() && !text.is_empty()).then(|| text.to_owned())
+    };
+    described().unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The command that makes this report.
+fn command_line(arguments: &SimReport, threads: usize) -> String {
+    let mut line = format!(
+        "rebut sim report --seed {} --seconds {} --plays {} --threads {threads}",
+        arguments.seed, arguments.seconds, arguments.plays
+    );
+    if let Some(sweep) = &arguments.sweep {
+        line.push_str(&format!(" --sweep {}", sweep.display()));
+    }
+    line
+}
 
 pub(super) fn run(
     arenas: &Arenas,
@@ -24,10 +60,7 @@ pub(super) fn run(
     let points = crowd(arenas, seed, &CROWDS)?;
     let sweep = match &arguments.sweep {
         None => None,
-        Some(path) => Some(
-            Sweep::parse(&text_of(path)?)
-                .map_err(|error| system(path.display().to_string(), error))?,
-        ),
+        Some(path) => Some(sweep::read(arenas, path)?.0),
     };
     let cells = match &sweep {
         None => Vec::new(),
@@ -52,8 +85,16 @@ pub(super) fn run(
         }
     };
     let failed = !totals.violations.is_empty() || points.iter().any(|point| point.violations > 0);
+    let honest = honest(arenas.toy());
+    let (commit, command) = (commit(), command_line(arguments, threads));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let made_at = words::moment(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
     let page = render(&Report {
         version: env!("CARGO_PKG_VERSION"),
+        commit: &commit,
+        made_at: &made_at,
+        command: &command,
+        honest: &honest,
         seed,
         threads,
         seconds,
@@ -68,6 +109,9 @@ pub(super) fn run(
     if json {
         crate::print::json(&serde_json::json!({
             "seed": seed,
+            "commit": commit,
+            "made_at": made_at,
+            "command": command,
             "disputes": totals.disputes,
             "violations": totals.violations.len(),
             "crowd": points,

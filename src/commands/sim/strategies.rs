@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ledger::words;
 use serde::Serialize;
 use simulation::arenas::Arenas;
+use simulation::scenario::Side;
 use simulation::strategy::Numbers;
 
 use crate::error::CommandError;
@@ -12,11 +14,22 @@ use crate::print;
 #[derive(Debug, Serialize)]
 struct Line {
     name: &'static str,
-    side: simulation::scenario::Side,
+    side: &'static str,
     honest: bool,
     source: &'static str,
     expect: &'static str,
     summary: &'static str,
+    /// The numbers that it takes by `with` in a scenario, and what each is unless given.
+    with: BTreeMap<&'static str, u64>,
+}
+
+fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Executor => "executor",
+        Side::Challenger => "challenger",
+        Side::Client => "client",
+        Side::Stranger => "stranger",
+    }
 }
 
 pub(super) fn run(arenas: &Arenas, json: bool) -> Result<bool, CommandError> {
@@ -27,14 +40,15 @@ pub(super) fn run(arenas: &Arenas, json: bool) -> Result<bool, CommandError> {
         .entries()
         .iter()
         .map(|entry| {
-            let plan = (entry.plan)(Numbers(&empty));
+            let plan = (entry.plan)(Numbers::of(&empty));
             Line {
                 name: entry.name,
-                side: plan.side,
+                side: side_name(plan.side),
                 honest: plan.honest,
                 source: entry.source,
                 expect: entry.expect,
                 summary: entry.summary,
+                with: entry.numbers().into_iter().collect(),
             }
         })
         .collect();
@@ -42,14 +56,29 @@ pub(super) fn run(arenas: &Arenas, json: bool) -> Result<bool, CommandError> {
         print::json(&serde_json::json!({ "strategies": lines }))?;
         return Ok(false);
     }
-    let rows = lines.iter().map(|line| {
-        let side = format!("{:?}", line.side).to_lowercase();
-        let honest = if line.honest { "honest" } else { "" };
-        [line.name, &side, honest, line.source, line.expect, line.summary]
-            .map(str::to_owned)
-            .to_vec()
-    });
-    print::table(&["strategy", "side", "", "attack", "must end as", ""], rows.collect());
-    println!("{} strategies", lines.len());
+    for line in &lines {
+        tell(line);
+    }
+    println!(
+        "\n{}; `with` in a scenario sets their numbers",
+        words::count(lines.len() as u64, "strategy", "strategies",)
+    );
     Ok(false)
+}
+
+fn tell(line: &Line) {
+    let kind = match (line.honest, line.source) {
+        (true, "") => "honest".to_owned(),
+        (true, source) => format!("honest, {source}"),
+        (false, source) => format!("attack {source}"),
+    };
+    println!("{:<24} {:<11} {kind}", line.name, line.side);
+    println!("{}", print::wrapped(&format!("    {}", line.summary), 4));
+    let outcomes = line.expect.replace('|', ", ");
+    println!("{}", print::wrapped(&format!("    must end as {outcomes}"), 8));
+    if !line.with.is_empty() {
+        let numbers: Vec<String> =
+            line.with.iter().map(|(name, default)| format!("{name} = {default}")).collect();
+        println!("    with {}", numbers.join(", "));
+    }
 }

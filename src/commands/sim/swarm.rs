@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use ledger::words;
 use serde::Serialize;
 use simulation::arenas::{Arenas, SwarmPlan, swarm};
 use simulation::scenario::CommitmentKind;
@@ -120,8 +121,10 @@ pub(super) fn run(
     };
     if !json {
         eprintln!(
-            "swarm: seed {}, {} threads, {} thousandths of the worlds under keccak-256",
-            plan.seed, plan.threads, plan.real_permille
+            "swarm: seed {}, {}, {} thousandths of the worlds under keccak-256",
+            plan.seed,
+            words::count(plan.threads as u64, "thread", "threads"),
+            plan.real_permille
         );
     }
     let seconds = arguments.worlds.is_none().then_some(arguments.seconds);
@@ -181,26 +184,25 @@ pub(super) fn run(
         ]
     });
     print::table(
-        &["strategy", "disputes", "unexpected", "profit, ether", "95 % interval"],
+        &["strategy", "disputes", "unexpected", "profit, ETH", "95 % interval"],
         rows.collect(),
     );
     for line in &report.violated {
-        println!(
-            "BROKEN: {} at {} ms: {}\n        {}",
-            line.invariant, line.at_ms, line.detail, line.replay
-        );
+        let what = format!("BROKEN: {} at {} ms: {}", line.invariant, line.at_ms, line.detail);
+        println!("{}\n        {}", print::wrapped(&what, 8), line.replay);
     }
     if !missed.is_empty() {
-        println!("NEVER HAPPENED: {}", missed.join("; "));
+        println!("{}", print::wrapped(&format!("NEVER HAPPENED: {}", missed.join("; ")), 8));
     }
     println!(
-        "{} disputes in {} worlds ({} disputes under keccak-256), {:.0} a second, {} violations \
-         (95 %: fewer than {:.1e} of the disputes), event log {}",
-        report.disputes,
-        report.worlds,
+        "{} in {}, {} of them under keccak-256, {per_second:.0} a second",
+        words::count(report.disputes, "dispute", "disputes"),
+        words::count(report.worlds, "world", "worlds"),
         report.real_disputes,
-        per_second,
-        report.violations,
+    );
+    println!(
+        "{} (95 %: fewer than {:.1e} of the disputes)\nevent log {}",
+        words::count(report.violations as u64, "violation", "violations"),
         report.violation_rate_ci95_high,
         report.log_hash
     );

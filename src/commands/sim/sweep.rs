@@ -1,9 +1,10 @@
 //! `rebut sim sweep`: tables over a scenario's fields.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
+use ledger::words;
 use rayon::prelude::*;
 use serde::Serialize;
 use simulation::arenas::Arenas;
@@ -17,6 +18,7 @@ use crate::{print, progress};
 #[derive(Debug, Serialize)]
 struct Report {
     name: String,
+    sweep: String,
     cells: usize,
     played_now: usize,
     broken_cells: usize,
@@ -53,6 +55,18 @@ pub(super) fn play(
     Ok(results)
 }
 
+/// A sweep and its cells. Every field is tried before the first cell is played.
+pub(super) fn read(arenas: &Arenas, path: &Path) -> Result<(Sweep, Vec<Cell>), CommandError> {
+    let name = path.display().to_string();
+    let sweep = Sweep::parse(&text_of(path)?).map_err(|error| system(&name, error))?;
+    let cells = sweep.cells();
+    for cell in &cells {
+        let scenario = sweep.scenario_of(cell).map_err(|error| system(&name, error))?;
+        arenas.check(&scenario).map_err(|error| system(&name, error))?;
+    }
+    Ok((sweep, cells))
+}
+
 pub(super) fn run(
     arenas: &Arenas,
     arguments: &SimSweep,
@@ -60,14 +74,15 @@ pub(super) fn run(
     json: bool,
 ) -> Result<bool, CommandError> {
     let name = arguments.sweep.display().to_string();
-    let sweep = Sweep::parse(&text_of(&arguments.sweep)?).map_err(|error| system(&name, error))?;
-    let cells = sweep.cells();
-    // Every field is tried before the first cell is played.
-    for cell in &cells {
-        sweep.scenario_of(cell).map_err(|error| system(&name, error))?;
-    }
-    let header = csv_line(&sweep.header());
-    let known = known_cells(&arguments.csv, &header)?;
+    let (sweep, cells) = read(arenas, &arguments.sweep)?;
+    let identity = sweep.identity().map_err(|error| system(&name, error))?;
+    let identity = format!("0x{identity:016x}");
+    let bound = |mut row: Vec<String>, last: &str| {
+        row.push(last.to_owned());
+        csv_line(&row)
+    };
+    let header = bound(sweep.header(), "sweep");
+    let known = known_cells(&arguments.csv, &header, &identity)?;
     let rest: Vec<Cell> =
         cells.iter().filter(|cell| !known.contains(&cell.number)).cloned().collect();
     let csv_name = arguments.csv.display().to_string();
@@ -81,7 +96,7 @@ pub(super) fn run(
         writeln!(file, "{header}").map_err(failed)?;
     }
     let results = play(arenas, &sweep, &rest, threads, json, |result| {
-        writeln!(file, "{}", csv_line(&result.row())).map_err(failed)?;
+        writeln!(file, "{}", bound(result.row(), &identity)).map_err(failed)?;
         file.flush().map_err(failed)
     })?;
     if let Some(path) = &arguments.parquet {
@@ -90,37 +105,65 @@ pub(super) fn run(
     let broken_cells = results.iter().filter(|result| result.broken > 0).count();
     let (count, played_now) = (cells.len(), results.len());
     if json {
-        let (name, csv) = (sweep.name, csv_name);
-        print::json(&Report { name, cells: count, played_now, broken_cells, csv, results })?;
+        let (name, sweep, csv) = (sweep.name, identity, csv_name);
+        print::json(&Report { name, sweep, cells: count, played_now, broken_cells, csv, results })?;
     } else {
-        println!(
-            "{count} cells, {played_now} played now ({broken_cells} with a broken invariant), the \
-             others were in {csv_name} already"
-        );
+        let cells = words::count(count as u64, "cell", "cells");
+        let broken = match broken_cells {
+            0 => "no invariant broke".to_owned(),
+            some => {
+                format!("{} with a broken invariant", words::count(some as u64, "cell", "cells"))
+            }
+        };
+        let before = match count - played_now {
+            0 => String::new(),
+            some => format!("; {some} were in the table already and are of this sweep"),
+        };
+        println!("{csv_name}: {cells}, {played_now} played now ({broken}){before}");
     }
     Ok(false)
 }
 
-/// Cells that a table already holds. A last line that was torn is cut off.
-fn known_cells(path: &Path, header: &str) -> Result<BTreeSet<usize>, CommandError> {
+/// Cells that a table already holds, all of this very sweep. A last line that was torn is cut off.
+fn known_cells(path: &Path, header: &str, identity: &str) -> Result<BTreeSet<usize>, CommandError> {
     let name = path.display().to_string();
-    let Ok(text) = std::fs::read_to_string(path) else {
-        return Ok(BTreeSet::new());
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(system(name, error)),
     };
-    if text.is_empty() {
-        return Ok(BTreeSet::new());
-    }
     let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut lines = text.get(..whole).unwrap_or_default().lines();
+    let other = |what: String| {
+        let remedy = "name another file with --csv, or delete this one to play all cells again";
+        system(&name, format!("{what}; {remedy}"))
+    };
+    let mut known = BTreeSet::new();
+    match lines.next() {
+        Some(first) if first != header => {
+            return Err(other(
+                "it is not a table of this sweep: its columns are others".to_owned(),
+            ));
+        }
+        _ => {}
+    }
+    for (number, line) in (2..).zip(lines) {
+        let sweep = line.rsplit(',').next().unwrap_or_default();
+        if sweep != identity {
+            return Err(other(format!(
+                "line {number} is of the sweep {sweep}, this one is {identity}: scenario, axes, \
+                 worlds, seed or version differ"
+            )));
+        }
+        let cell = line.split(',').next().and_then(|cell| cell.parse().ok());
+        known.insert(cell.ok_or_else(|| other(format!("line {number} names no cell")))?);
+    }
     if whole < text.len() {
         let file = std::fs::OpenOptions::new().write(true).open(path);
         let cut = file.and_then(|file| file.set_len(whole as u64));
         cut.map_err(|error| system(&name, error))?;
     }
-    let mut lines = text.get(..whole).unwrap_or_default().lines();
-    if lines.next() != Some(header) {
-        return Err(system(name, "it is the table of another sweep; choose another file"));
-    }
-    Ok(lines.filter_map(|line| line.split(',').next()?.parse().ok()).collect())
+    Ok(known)
 }
 
 #[cfg(not(feature = "parquet"))]

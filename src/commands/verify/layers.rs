@@ -89,11 +89,12 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
 }
 
 fn tell(report: &Report, machines: u32) {
+    let checked: Vec<String> = report.checked.iter().map(ToString::to_string).collect();
     println!(
-        "checked   {} of {} layers: {:?}",
+        "checked   {} of {} layers: {}",
         report.checked.len(),
         report.layers,
-        report.checked
+        checked.join(", ")
     );
     if let Some(seed) = &report.seed {
         println!("seed      {seed}");

@@ -155,7 +155,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
 }
 
 fn silence(request: &Request) -> String {
-    format!("silence: the executor's data do not answer {request:?}")
+    format!("silence: the executor's data do not hold the {}", ledger::words::request(request))
 }
 
 fn from_evidence(evidence: &Evidence) -> Report {
@@ -185,9 +185,9 @@ fn tell(report: &Report) {
         println!("operator  {} ({}, ONNX node {})", operator.index, operator.kind, operator.name);
     }
     if let Some(element) = &report.element {
-        println!("element   {element:?}");
+        println!("element   {}", ledger::words::coordinates(element));
     }
     if let (Some(claimed), Some(expected)) = (&report.claimed_bits, &report.true_bits) {
-        println!("claimed   {claimed}\ntrue      {expected}");
+        println!("claimed   {claimed}\ncorrect   {expected}");
     }
 }

@@ -1,0 +1,84 @@
+//! Whether a guardian could pay for what it must challenge: counted here from the ledger's state alone, by
+//! the bound that `docs/simulation.md` gives, not by asking the challenger's core.
+
+use std::collections::BTreeSet;
+
+use ledger::exposure::DEMANDS_RESERVED;
+use protocol::hash::{Commitment, Digest};
+use protocol::settlement::{Claim, ClaimStatus, Settlement};
+use protocol::transaction::{Action, Address};
+
+use super::Audit;
+
+/// A challenger that alone keeps false claims from becoming final, as long as its money reaches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guardian {
+    address: Address,
+    /// When its money last did not reach for all false claims at once. It stays when blocks are replaced:
+    /// what the guardian did then may have been sent.
+    short_at_ms: Option<u64>,
+}
+
+impl<C: Commitment> Audit<C> {
+    /// An honest challenger that has means of its own.
+    pub(crate) fn add_guardian(&mut self, address: Address) {
+        self.guardians.push(Guardian { address, short_at_ms: None });
+    }
+
+    /// Notes whose money does not reach. It can change when a claim comes, or by what a guardian does.
+    pub(super) fn funds(
+        &mut self,
+        now_ms: u64,
+        state: &Settlement<C>,
+        sender: &Address,
+        action: &Action,
+    ) {
+        let comes = matches!(action, Action::PostClaim { .. } | Action::OpenClaim { .. });
+        if !comes && !self.guardians.iter().any(|one| one.address == *sender) {
+            return;
+        }
+        for number in 0..self.guardians.len() {
+            let Some(address) = self.guardians.get(number).map(|one| one.address) else { continue };
+            let short = self.is_short(now_ms, state, &address);
+            if let (true, Some(guardian)) = (short, self.guardians.get_mut(number)) {
+                guardian.short_at_ms = Some(now_ms);
+            }
+        }
+    }
+
+    fn is_short(&self, now_ms: u64, state: &Settlement<C>, guardian: &Address) -> bool {
+        let parameters = state.parameters();
+        let demands = u128::from(parameters.demands_max.min(DEMANDS_RESERVED));
+        let fees_wei = parameters.demand_fee_wei.saturating_mul(demands);
+        let mut challenged: BTreeSet<Digest> = BTreeSet::new();
+        let mut needed_wei = 0u128;
+        for (_, challenge) in state.challenges().filter(|(_, one)| one.challenger == *guardian) {
+            challenged.insert(challenge.claim);
+            if challenge.is_open() {
+                needed_wei += fees_wei.saturating_sub(challenge.fees_wei);
+            }
+        }
+        let waits = |id: &Digest, claim: &Claim<C>| {
+            claim.status == ClaimStatus::Standing
+                && now_ms <= claim.window_end_ms
+                && !challenged.contains(id)
+                && self.is_false(claim)
+        };
+        for (_, claim) in state.claims().filter(|(id, claim)| waits(id, claim)) {
+            let bond_wei = state.job(&claim.terms.job).map_or(0, |job| job.terms.bond_wei);
+            needed_wei = needed_wei.saturating_add(bond_wei).saturating_add(fees_wei);
+        }
+        needed_wei > state.money().free_wei(guardian)
+    }
+
+    fn is_false(&self, claim: &Claim<C>) -> bool {
+        let truth = self.books.truths.get(&claim.terms.job);
+        truth.is_some_and(|truth| truth.run.trace().root() != claim.terms.trace_root)
+    }
+
+    /// Whether somebody watched the claim who had money for every false claim all its window long.
+    pub(super) fn is_guarded(&self, claim: &Claim<C>) -> bool {
+        let in_funds = |one: &Guardian| one.short_at_ms.is_none_or(|at_ms| at_ms < claim.posted_ms);
+        self.guardians.iter().any(in_funds)
+    }
+}
