@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use protocol::graph::{Fold, MapFunction, Node, OPERATORS_MAX, Operand, Operator};
-use protocol::law;
+use protocol::law::{self, NodeFault};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 use crate::engine::Engine;
@@ -145,6 +145,25 @@ pub fn make_shape(dimensions: &[u64]) -> Lowered<Shape> {
     })
 }
 
+/// What does not fit, with the shapes or types that do not.
+fn misfit(node: &Node, fault: NodeFault) -> String {
+    let kind = node.operator.kind();
+    let types = node.operands.iter().map(|operand| &operand.kind);
+    let listed = |each: Vec<String>| each.join(" and ");
+    match fault {
+        NodeFault::Shapes => {
+            let shapes = types.map(|one| format!("{:?}", one.shape.dimensions())).collect();
+            let wanted = node.output.shape.dimensions();
+            format!("{kind}: the shapes {} do not fit the output {wanted:?}", listed(shapes))
+        }
+        NodeFault::Elements => {
+            let elements = types.map(|one| one.element.name().to_owned()).collect();
+            format!("{kind}: the element types {} do not fit the operator", listed(elements))
+        }
+        fault => format!("{kind}: {fault}"),
+    }
+}
+
 impl Builder {
     /// An empty graph with these inputs.
     pub fn new(engine: Engine, inputs: Vec<TensorType>) -> Self {
@@ -194,7 +213,7 @@ impl Builder {
                 .collect(),
             output: output.clone(),
         };
-        law::check(&node).map_err(|fault| format!("{}: {fault}", operator.kind()))?;
+        law::check(&node).map_err(|fault| misfit(&node, fault))?;
         let constants: Option<Vec<&Tensor>> = operands.iter().map(Value::constant).collect();
         if let Some(constants) = constants {
             let by_law = output.element != ElementType::F32;

@@ -36,8 +36,12 @@ struct Report {
 
 pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandError> {
     let engine = load::engine(&arguments.engine)?;
-    let model = load::model(&arguments.model, &engine, &load::import_options(&arguments.import)?)?;
-    let inputs = load::inputs(&arguments.input, &model)?;
+    let opened =
+        load::model_with_inputs(&arguments.model, &arguments.import, &arguments.input, &engine)?;
+    let load::Opened { model, inputs, inferred, .. } = opened;
+    if !inferred.is_empty() && !as_json {
+        println!("bound         {} (from the inputs' shapes)", inferred.join(", "));
+    }
     let input_root = Runner::honest(&engine, &model).input_state(&inputs)?.root();
     let inputs: BTreeMap<String, Tensor> = inputs.into_iter().collect();
     let bytes = npz_bytes(&inputs).map_err(|reason| system("the input", reason))?;
