@@ -135,6 +135,15 @@ def pooled(infinite):
     return nodes, {"x": normal(3, 4)}, [low], ["y0"]
 
 
+def windowed(operator, periodic):
+    """A window of samples, weighed."""
+    nodes = [
+        helper.make_node(operator, ["size"], ["window"], name="window", periodic=periodic),
+        helper.make_node("Mul", ["x", "window"], ["y0"], name="y"),
+    ]
+    return nodes, {"x": normal(2, 37)}, [numpy_helper.from_array(np.array(37, np.int64), "size")], ["y0"]
+
+
 BATCH_MASK = np.array([4, 6], np.int32)
 RANGE_MASK = np.array([4, 6, 1, 0], np.int32)
 RAW_MASK = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0]], np.int32)
@@ -186,6 +195,9 @@ CASES = {
     "MaxPool, three axes": lambda: one("MaxPool", {"x": normal(2, 3, 7, 6, 5)}, domain="", kernel_shape=[3, 2, 2], strides=[2, 1, 2], dilations=[2, 1, 1], pads=[1, 1, 0, 1, 0, 1]),
     "AveragePool, three axes": lambda: one("AveragePool", {"x": normal(2, 3, 7, 6, 5)}, domain="", kernel_shape=[3, 2, 2], strides=[2, 1, 2], pads=[1, 1, 0, 1, 0, 1]),
     "GlobalMaxPool, three axes": lambda: one("GlobalMaxPool", {"x": normal(2, 3, 7, 6, 5)}, domain=""),
+    "HannWindow": lambda: windowed("HannWindow", 1),
+    "HammingWindow": lambda: windowed("HammingWindow", 0),
+    "BlackmanWindow": lambda: windowed("BlackmanWindow", 1),
     "GlobalAveragePool, three axes": lambda: one("GlobalAveragePool", {"x": normal(2, 3, 7, 6, 5)}, domain=""),
 }
 
