@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 
 use protocol::graph::{Fold, MapFunction, Node, OPERATORS_MAX, Operand, Operator};
-use protocol::law::{self, NodeFault};
+use protocol::law;
 use protocol::tensor::{ElementType, Shape, TensorType};
 
+use super::error::misfit;
 use crate::engine::Engine;
 use crate::tensor::Tensor;
 
@@ -143,25 +144,6 @@ pub fn make_shape(dimensions: &[u64]) -> Lowered<Shape> {
     Shape::new(dimensions).ok_or_else(|| {
         format!("shape {dimensions:?} is outside the limits (rank up to 8, no zero, up to 2^31 elements)")
     })
-}
-
-/// What does not fit, with the shapes or types that do not.
-fn misfit(node: &Node, fault: NodeFault) -> String {
-    let kind = node.operator.kind();
-    let types = node.operands.iter().map(|operand| &operand.kind);
-    let listed = |each: Vec<String>| each.join(" and ");
-    match fault {
-        NodeFault::Shapes => {
-            let shapes = types.map(|one| format!("{:?}", one.shape.dimensions())).collect();
-            let wanted = node.output.shape.dimensions();
-            format!("{kind}: the shapes {} do not fit the output {wanted:?}", listed(shapes))
-        }
-        NodeFault::Elements => {
-            let elements = types.map(|one| one.element.name().to_owned()).collect();
-            format!("{kind}: the element types {} do not fit the operator", listed(elements))
-        }
-        fault => format!("{kind}: {fault}"),
-    }
 }
 
 impl Builder {
