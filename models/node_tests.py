@@ -5,7 +5,7 @@ Usage: pip install -r models/requirements.txt && python models/node_tests.py tar
        [--table FILE]        writes the table by operator between its two marks in FILE
        [--check-table FILE]  fails when the table in FILE is another
 Each test passes, is refused with a typed error, or is wrong. Exits 1 when one is wrong or crashes, or
-when fewer than 90 % of those pass that are outside the families which are refused by name.
+when fewer than 94 % of those pass that are outside the families which are refused by name.
 """
 
 import collections
@@ -63,10 +63,14 @@ def check(rebut, case, folder):
         actual = found[value.name]
         if actual.shape != expected.shape:
             return "wrong", f"{value.name}: shape {actual.shape}, expected {expected.shape}"
+        # 16-bit floats are computed and given as binary32, so that the tests' own rounding is left out.
+        half = expected.dtype == np.float16
+        expected = expected.astype(np.float32) if half else expected
         if actual.dtype != expected.dtype:
             return "wrong", f"{value.name}: type {actual.dtype}, expected {expected.dtype}"
         # Magnitudes under 2^-40 are stored as zero.
-        close = np.allclose(actual, expected, rtol=max(case.rtol, 1e-5), atol=1e-6, equal_nan=True)
+        rtol, atol = (max(case.rtol, 2e-3), 2e-3) if half else (max(case.rtol, 1e-5), 1e-6)
+        close = np.allclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
         if not close:
             return "wrong", f"{value.name}: {actual.ravel()[:4]}, expected {expected.ravel()[:4]}"
     return "pass", ""
@@ -74,7 +78,7 @@ def check(rebut, case, folder):
 
 # What is refused on purpose, by what the error or the operator says.
 FAMILIES = [
-    ("element type: 16-bit floats", "16-bit floats"),
+    ("element type: bfloat16", "bfloat16"),
     ("element type: 64-bit floats", "64-bit floats"),
     ("element type: unsigned 64-bit integers", "unsigned 64-bit"),
     ("element type: 4-bit and 8-bit floats, 2-bit and 4-bit integers, complex numbers", "data type|(BitCast)"),
@@ -86,7 +90,7 @@ FAMILIES = [
     ("loops", "(Scan)|(Loop)"),
     ("shapes that depend on data", "depends on data|must be constant|(NonMaxSuppression)|(Unique)|(Compress)|(NonZero)"),
     ("random numbers", "(Bernoulli)|(Random|(Multinomial)"),
-    ("operator sets before 7, other domains", "opset 1 |names no operator set|domain ai.onnx.preview|domain ai.onnx.ml"),
+    ("operator sets before 6, other domains", "opset 1 |names no operator set|domain ai.onnx.preview|domain ai.onnx.ml"),
     ("inputs that are not finite", "must be finite|are not finite"),
     ("models without inputs", "has no input"),
 ]
@@ -150,7 +154,7 @@ def main(rebut):
             print(f"refused: {case.name}: {reason[:150]}")
     share = counts["pass"] / (counts["pass"] + counts["refused"] + counts["wrong"] + counts["crashed"])
     print(json.dumps(counts), f"{share:.1%} of what is not refused by name")
-    failed = counts["wrong"] + counts["crashed"] > 0 or share < 0.9
+    failed = counts["wrong"] + counts["crashed"] > 0 or share < 0.94
     for option in ("--table", "--check-table"):
         if option in sys.argv:
             path = pathlib.Path(sys.argv[sys.argv.index(option) + 1])

@@ -97,12 +97,17 @@ pub(crate) struct EngineOptions {
     pub(crate) path: Option<String>,
 }
 
-/// Choices of the importer.
-#[derive(Debug, Clone, Args)]
+/// Choices of the importer. What they leave open is taken from NAME.json beside NAME.onnx, if it is
+/// there, and then from the shapes of the inputs, where the command takes any.
+#[derive(Debug, Default, Clone, Args)]
 pub(crate) struct ImportChoices {
     /// Size of a symbolic dimension, as NAME=SIZE; may be given several times.
     #[arg(long = "dim", value_name = "NAME=SIZE")]
     pub(crate) dimensions: Vec<String>,
+    /// Shape of an input, as NAME=SIZE,SIZE,…: it binds axes without a name, too. May be given several
+    /// times.
+    #[arg(long = "shape", value_name = "NAME=SIZES")]
+    pub(crate) shapes: Vec<String>,
     /// An input that is fixed, as NAME=FILE: it becomes a weight, so that shapes may depend on it.
     /// May be given several times. Part of the model root.
     #[arg(long = "fix", value_name = "NAME=FILE")]
@@ -122,6 +127,8 @@ pub(crate) struct Demo {
     /// stages a frivolous challenge of an honest claim.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) lie: Option<String>,
+    #[command(flatten)]
+    pub(crate) import: ImportChoices,
     #[command(flatten)]
     pub(crate) engine: EngineOptions,
 }
@@ -181,6 +188,8 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "COUNT", requires = "sample", default_value_t = 1)]
     pub(crate) machines: u32,
     #[command(flatten)]
+    pub(crate) import: ImportChoices,
+    #[command(flatten)]
     pub(crate) engine: EngineOptions,
 }
 
@@ -203,6 +212,8 @@ pub(crate) struct Dispute {
     /// Prints every move as a line on standard error as soon as it is durable.
     #[arg(long)]
     pub(crate) trace_moves: bool,
+    #[command(flatten)]
+    pub(crate) import: ImportChoices,
     #[command(flatten)]
     pub(crate) engine: EngineOptions,
 }

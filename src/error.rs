@@ -5,6 +5,9 @@
 pub(crate) enum CommandError {
     #[error(transparent)]
     Import(#[from] inference::ImportError),
+    /// Axes without a size, and this command line with flags that give them one.
+    #[error("{error}; that is: {command}")]
+    Open { error: inference::ImportError, command: String },
     #[error(transparent)]
     Engine(#[from] inference::EngineError),
     #[error(transparent)]
@@ -39,7 +42,7 @@ impl CommandError {
     /// A stable name of the kind of failure.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Import(_) => "import",
+            Self::Import(_) | Self::Open { .. } => "import",
             Self::Engine(_) => "engine",
             Self::File(_) => "file",
             Self::Run(_) => "run",

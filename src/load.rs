@@ -1,17 +1,19 @@
 //! Models, inputs and engines from arguments.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use executor::files::{ClaimFile, ExecutorFile};
 use inference::files::read_tensors;
-use inference::{Conduct, Engine, Honest, ImportOptions, Model, Runner, Tensor, Trace};
-use protocol::tensor::TensorType;
+use inference::{
+    Conduct, Engine, Honest, ImportError, ImportOptions, Model, ModelFile, Runner, Tensor, Trace,
+};
+use protocol::tensor::{Shape, TensorType};
 use simulation::{Lying, parse_lie};
 
 use crate::arguments::{EngineOptions, ImportChoices};
-use crate::error::CommandError;
+use crate::error::{CommandError, system};
 
 pub(crate) fn engine(options: &EngineOptions) -> Result<Engine, CommandError> {
     let available = inference::Path::available();
@@ -29,37 +31,145 @@ pub(crate) fn engine(options: &EngineOptions) -> Result<Engine, CommandError> {
     Ok(Engine::new(path, options.threads.unwrap_or(cores))?)
 }
 
-pub(crate) fn import_options(choices: &ImportChoices) -> Result<ImportOptions, CommandError> {
-    let mut dimensions = BTreeMap::new();
-    for text in &choices.dimensions {
-        let parsed = text
-            .split_once('=')
-            .and_then(|(name, size)| Some((name.to_owned(), size.parse::<u64>().ok()?)));
-        let (name, size) = parsed.ok_or_else(|| CommandError::Argument {
-            argument: "--dim",
-            reason: format!("{text:?} is not NAME=SIZE"),
-        })?;
-        dimensions.insert(name, size);
-    }
-    let mut fixed = BTreeMap::new();
-    for text in &choices.fixed {
-        let (name, file) = text.split_once('=').ok_or_else(|| CommandError::Argument {
-            argument: "--fix",
-            reason: format!("{text:?} is not NAME=FILE"),
-        })?;
-        // A claim is read again from other folders.
-        let file = PathBuf::from(file);
-        fixed.insert(name.to_owned(), file.canonicalize().unwrap_or(file));
-    }
-    Ok(ImportOptions { dimensions, fixed, layer_operators_max: choices.layer_operators_max })
+/// `NAME=VALUE`, split at the last sign of equality: names may hold others.
+fn assigned<'a>(
+    argument: &'static str,
+    form: &str,
+    text: &'a str,
+) -> Result<(&'a str, &'a str), CommandError> {
+    text.rsplit_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+        CommandError::Argument { argument, reason: format!("{text:?} is not {form}") }
+    })
 }
 
+/// What the flags say.
+pub(crate) fn import_flags(choices: &ImportChoices) -> Result<ImportOptions, CommandError> {
+    let mut options = ImportOptions {
+        layer_operators_max: choices.layer_operators_max,
+        ..ImportOptions::default()
+    };
+    let wrong = |argument, reason| CommandError::Argument { argument, reason };
+    for text in &choices.dimensions {
+        let (name, size) = assigned("--dim", "NAME=SIZE", text)?;
+        let size = size.parse::<u64>();
+        let size = size.map_err(|_| wrong("--dim", format!("{text:?} is not NAME=SIZE")))?;
+        options.dimensions.insert(name.to_owned(), size);
+    }
+    for text in &choices.shapes {
+        let form = "NAME=SIZE,SIZE,…, such as x=1,3,48,192";
+        let (name, sizes) = assigned("--shape", form, text)?;
+        let sizes = sizes.split(',').map(|size| size.trim().parse::<u64>().ok());
+        let sizes = sizes.collect::<Option<Vec<u64>>>();
+        let sizes = sizes.ok_or_else(|| wrong("--shape", format!("{text:?} is not {form}")))?;
+        options.shapes.insert(name.to_owned(), sizes);
+    }
+    for text in &choices.fixed {
+        let (name, file) = text
+            .split_once('=')
+            .ok_or_else(|| wrong("--fix", format!("{text:?} is not NAME=FILE")))?;
+        // A claim is read again from other folders.
+        let file = PathBuf::from(file);
+        options.fixed.insert(name.to_owned(), file.canonicalize().unwrap_or(file));
+    }
+    Ok(options)
+}
+
+/// How a model is imported: what the flags say, then what NAME.json beside it says, unless that file
+/// was given as an input.
+fn import_options(
+    path: &Path,
+    choices: &ImportChoices,
+    inputs: &[String],
+) -> Result<ImportOptions, CommandError> {
+    let file = |text: &String| {
+        let named = text.split_once('=').map(|(_, file)| file);
+        [Some(text.as_str()), named]
+            .into_iter()
+            .flatten()
+            .find_map(|one| Path::new(one).canonicalize().ok())
+    };
+    let own = path.with_extension("json").canonicalize().ok();
+    let mut beside = match own.is_some() && inputs.iter().any(|text| file(text) == own) {
+        true => ImportOptions::default(),
+        false => inference::options_beside(path)?,
+    };
+    for file in beside.fixed.values_mut() {
+        *file = file.canonicalize().unwrap_or(std::mem::take(file));
+    }
+    Ok(import_flags(choices)?.over(beside))
+}
+
+/// A model from its file alone.
 pub(crate) fn model(
     path: &Path,
+    choices: &ImportChoices,
     engine: &Engine,
-    options: &ImportOptions,
 ) -> Result<Arc<Model>, CommandError> {
-    Ok(Arc::new(inference::import_file(path, engine, options)?))
+    let options = import_options(path, choices, &[])?;
+    let imported = inference::import_file(path, engine, &options);
+    imported.map(Arc::new).map_err(open_axes)
+}
+
+/// What is open is told with the command line that binds it.
+fn open_axes(error: ImportError) -> CommandError {
+    let ImportError::Unbound(unbound) = &error else { return error.into() };
+    let plain = |letter: char| letter.is_alphanumeric() || "_-.:/=,+@%".contains(letter);
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let words = words.map(|word| match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    });
+    let words: Vec<String> = words.chain(unbound.flags()).collect();
+    CommandError::Open { command: format!("rebut {}", words.join(" ")), error }
+}
+
+/// A model with the inputs of a run.
+pub(crate) struct Opened {
+    pub(crate) model: Arc<Model>,
+    pub(crate) inputs: HashMap<String, Tensor>,
+    /// How it was imported, what was inferred included.
+    pub(crate) options: ImportOptions,
+    /// What the inputs' shapes bound: `batch=1`, `x=1,3,48,192`.
+    pub(crate) inferred: Vec<String>,
+}
+
+/// A model and its inputs; axes that nothing else binds have the sizes of the inputs.
+pub(crate) fn model_with_inputs(
+    path: &Path,
+    choices: &ImportChoices,
+    files: &[String],
+    engine: &Engine,
+) -> Result<Opened, CommandError> {
+    let options = import_options(path, choices, files)?;
+    let read = |wanted: &[(String, TensorType)]| inputs(files, wanted);
+    open(path, options, engine, read)
+}
+
+fn open(
+    path: &Path,
+    mut options: ImportOptions,
+    engine: &Engine,
+    read: impl FnOnce(&[(String, TensorType)]) -> Result<HashMap<String, Tensor>, CommandError>,
+) -> Result<Opened, CommandError> {
+    let file = ModelFile::read(path)?;
+    let declared = file.inputs()?;
+    let scalar = Shape::new(&[]).ok_or_else(|| system("a scalar", "has no shape"))?;
+    let free = declared.iter().filter(|input| !options.fixed.contains_key(&input.name));
+    // A file is read by names and element types; its shapes are what is asked.
+    let wanted: Vec<(String, TensorType)> = free
+        .map(|input| {
+            let kind = TensorType { element: input.element, shape: scalar.clone() };
+            (input.name.clone(), kind)
+        })
+        .collect();
+    let inputs = read(&wanted)?;
+    let shapes = inputs
+        .iter()
+        .map(|(name, tensor)| (name.clone(), tensor.shape().dimensions().to_vec()))
+        .collect();
+    let inferred = inference::infer(&declared, &shapes, &mut options)?;
+    let model = file.import(engine, &options).map(Arc::new).map_err(open_axes)?;
+    Ok(Opened { model, inputs, options, inferred })
 }
 
 /// Names and types of a model's inputs.
@@ -68,11 +178,10 @@ pub(crate) fn input_types(model: &Model) -> Vec<(String, TensorType)> {
 }
 
 /// Reads inputs given as FILE or NAME=FILE.
-pub(crate) fn inputs(
+fn inputs(
     files: &[String],
-    model: &Model,
+    types: &[(String, TensorType)],
 ) -> Result<HashMap<String, Tensor>, CommandError> {
-    let types = input_types(model);
     let mut tensors = HashMap::new();
     for text in files {
         let named = text.split_once('=').and_then(|(name, file)| {
@@ -84,7 +193,7 @@ pub(crate) fn inputs(
                 let read = read_tensors(&PathBuf::from(file), &[one])?;
                 tensors.extend(read.into_values().next().map(|tensor| (name, tensor)));
             }
-            None => tensors.extend(read_tensors(&PathBuf::from(text), &types)?),
+            None => tensors.extend(read_tensors(&PathBuf::from(text), types)?),
         }
     }
     Ok(tensors)
@@ -168,47 +277,81 @@ pub(crate) struct Folder {
     pub(crate) conduct: Option<Arc<dyn Conduct>>,
 }
 
+/// What tells the shapes of a claim's inputs: the inputs, or the state before the first layer.
+fn claimed_inputs(
+    folder: &Path,
+    wanted: &[(String, TensorType)],
+) -> Result<HashMap<String, Tensor>, CommandError> {
+    let (inputs, state) = (folder.join("inputs.npz"), folder.join("states").join("0.npz"));
+    if inputs.exists() || !state.exists() {
+        return match inputs.exists() {
+            true => Ok(read_tensors(&inputs, wanted)?),
+            false => Ok(HashMap::new()),
+        };
+    }
+    // The values of a state are named by their numbers, inputs first.
+    let mut values = read_tensors(&state, &[])?;
+    let names = wanted.iter().enumerate();
+    Ok(names
+        .filter_map(|(number, (name, _))| Some((name.clone(), values.remove(&number.to_string())?)))
+        .collect())
+}
+
+/// A claim's folder and its model, named or found where the executor had it.
 pub(crate) fn claim(
     path: &Path,
     model_path: Option<&Path>,
+    choices: &ImportChoices,
     engine_options: &EngineOptions,
 ) -> Result<Claim, CommandError> {
     let claim = ClaimFile::read(path)?;
-    // Without the executor's own file, the model must be named, and its dimensions be fixed.
+    // Without the executor's own file, the model must be named.
     let made = match (path.join("executor.json").exists(), model_path) {
-        (false, Some(model)) => Err(model),
-        _ => Ok(ExecutorFile::read(path)?),
+        (false, Some(_)) => None,
+        _ => Some(ExecutorFile::read(path)?),
     };
     let engine = engine(engine_options)?;
-    let (model_file, options) = match &made {
-        Ok(made) => {
+    let model = match (&made, model_path) {
+        (Some(made), _) => {
             let options = ImportOptions {
                 dimensions: made.dimensions.clone(),
+                shapes: made.shapes.clone(),
                 fixed: made.fixed.clone(),
                 layer_operators_max: made.layer_operators_max,
             };
-            (model_path.unwrap_or(&made.model), options)
+            let options = import_flags(choices)?.over(options);
+            let file = model_path.unwrap_or(&made.model);
+            let imported = inference::import_file(file, &engine, &options);
+            imported.map(Arc::new).map_err(open_axes)?
         }
-        Err(model) => (*model, ImportOptions::default()),
+        (None, Some(file)) => {
+            let options = import_options(file, choices, &[])?;
+            open(file, options, &engine, |wanted| claimed_inputs(path, wanted))?.model
+        }
+        (None, None) => return Err(system(path.display().to_string(), "names no model")),
     };
-    let model = model(model_file, &engine, &options)?;
     if model.root() != claim.model_root {
         return Err(executor::files::ClaimFileError::Malformed {
             path: path.join("claim.json").display().to_string(),
             field: "model_root".to_owned(),
-            reason: format!("is not the root {} of the model given", model.root()),
+            reason: format!(
+                "is not the root {} of the model given, with its dimensions and fixed inputs as \
+                 they are bound here",
+                model.root()
+            ),
         }
         .into());
     }
-    Ok(Claim { engine, model, claim, made: made.ok() })
+    Ok(Claim { engine, model, claim, made })
 }
 
 pub(crate) fn folder(
     path: &Path,
     model_path: Option<&Path>,
+    choices: &ImportChoices,
     engine_options: &EngineOptions,
 ) -> Result<Folder, CommandError> {
-    let Claim { engine, model, claim, made } = claim(path, model_path, engine_options)?;
+    let Claim { engine, model, claim, made } = claim(path, model_path, choices, engine_options)?;
     let lie = made.as_ref().map(|made| made.lie.as_deref());
     let inputs = read_tensors(&path.join("inputs.npz"), &input_types(&model))?;
     let runner = Runner::honest(&engine, &model);

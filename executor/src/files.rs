@@ -59,6 +59,9 @@ pub struct ExecutorFile {
     pub model: PathBuf,
     /// Sizes of symbolic dimensions.
     pub dimensions: BTreeMap<String, u64>,
+    /// Shapes of inputs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shapes: BTreeMap<String, Vec<u64>>,
     /// Files of fixed inputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fixed: BTreeMap<String, PathBuf>,
@@ -204,8 +207,8 @@ impl ExecutorFile {
         layer_operators_max: Option<usize>,
         lie: Option<String>,
     ) -> Self {
-        let fixed = BTreeMap::new();
-        Self { version: VERSION, model, dimensions, fixed, layer_operators_max, lie }
+        let (shapes, fixed) = (BTreeMap::new(), BTreeMap::new());
+        Self { version: VERSION, model, dimensions, shapes, fixed, layer_operators_max, lie }
     }
 }
 

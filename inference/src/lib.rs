@@ -3,6 +3,7 @@
 pub mod engine;
 pub mod files;
 mod fused;
+mod half;
 pub mod isolated;
 pub mod kernels;
 pub mod layers;
@@ -20,10 +21,11 @@ pub mod worker;
 
 pub use engine::{Engine, EngineError};
 pub use kernels::Path;
-pub use model::Model;
-pub use onnx::{ImportError, ImportOptions, import_bytes, import_file};
+pub use model::{Halves, Model};
+pub use onnx::declared::{Axis, DeclaredInput, infer};
+pub use onnx::{ImportError, ImportOptions, ModelFile, import_bytes, import_file};
 pub use run::Run;
-pub use shelf::{Shelf, ShelfError};
+pub use shelf::{Shelf, ShelfError, options_beside};
 pub use state::{State, Subtrace};
 pub use tensor::Tensor;
 pub use trace::{Conduct, Honest, RunError, Runner, Trace, compute_honestly};

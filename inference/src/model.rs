@@ -1,6 +1,6 @@
 //! A model ready to run: canonical graph, weights, commitments, names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use protocol::graph::{
@@ -10,6 +10,7 @@ use protocol::graph::{
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::law;
 use protocol::merkle::Tree;
+use protocol::tensor::TensorType;
 
 use crate::engine::Packed;
 use crate::fused::{Convolution, LayerPlan, PackedKernel};
@@ -29,6 +30,17 @@ pub struct Model<C: Commitment = Keccak> {
     packed: HashMap<u32, Packed>,
     plans: Vec<Option<LayerPlan>>,
     weight_trees: Vec<OnceLock<Tree<C>>>,
+    halves: Halves,
+}
+
+/// What a model's file had as 16-bit floats; all of it is computed in binary32, into which 16-bit
+/// floats widen exactly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Halves {
+    /// Names of inputs and outputs.
+    pub values: BTreeSet<String>,
+    /// Number of weights.
+    pub weights: usize,
 }
 
 impl<C: Commitment> Model<C> {
@@ -55,6 +67,7 @@ impl<C: Commitment> Model<C> {
             packed: HashMap::new(),
             plans: Vec::new(),
             weight_trees,
+            halves: Halves::default(),
         };
         model.pack_weights();
         model.plan_layers();
@@ -164,6 +177,29 @@ impl<C: Commitment> Model<C> {
     /// Names and values of the outputs.
     pub fn outputs(&self) -> &[(String, u32)] {
         &self.outputs
+    }
+
+    /// Element type and shape of a value: of an input, a weight or an operator's output.
+    pub fn value_type(&self, value: u32) -> Option<&TensorType> {
+        let (value, graph) = (value as usize, &self.graph);
+        let behind = |list: usize| value.checked_sub(list);
+        let inputs = graph.inputs.len();
+        graph.inputs.get(value).or_else(|| graph.weights.get(behind(inputs)?)).or_else(|| {
+            let node = graph.nodes.get(behind(inputs + graph.weights.len())?)?;
+            Some(&node.output)
+        })
+    }
+
+    /// What the file had as 16-bit floats.
+    pub fn halves(&self) -> &Halves {
+        &self.halves
+    }
+
+    /// The same model, with what its file had as 16-bit floats. No part of the model root.
+    #[must_use]
+    pub fn with_halves(mut self, halves: Halves) -> Self {
+        self.halves = halves;
+        self
     }
 
     /// The ONNX node that an operator came from.

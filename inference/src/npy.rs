@@ -73,8 +73,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
     }
     let shape = Shape::new(&header.shape)
         .ok_or("the shape is outside the limits (rank up to 8, no zero, up to 2^31 elements)")?;
+    let half = header.kind == "<f2";
     let element = match header.kind.as_str() {
-        "<f4" => ElementType::F32,
+        "<f4" | "<f2" => ElementType::F32,
         "<i4" => ElementType::I32,
         "<i8" => ElementType::I64,
         "|b1" => ElementType::Bool,
@@ -85,13 +86,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
         "<u4" => ElementType::U32,
         other => {
             return Err(format!(
-                "element type {other} is not supported; save as float32, bool or integers \
+                "element type {other} is not supported; save as float32, float16, bool or integers \
                  of up to 32 bits, or int64"
             ));
         }
     };
     let wrong = || "has not as many elements as its shape says; write it again".to_owned();
-    if body.len() as u64 != shape.count() * element.bytes() as u64 {
+    let width = if half { 2 } else { element.bytes() };
+    if body.len() as u64 != shape.count() * width as u64 {
         return Err(wrong());
     }
     macro_rules! elements {
@@ -102,6 +104,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
         };
     }
     let tensor = match element {
+        ElementType::F32 if half => {
+            let halves: Vec<u16> = elements!(u16);
+            Tensor::from_f32(&shape, halves.into_iter().map(crate::half::widen).collect())
+        }
         ElementType::F32 => Tensor::from_f32(&shape, elements!(f32)),
         ElementType::I64 => Tensor::from_i64(&shape, elements!(i64)),
         ElementType::Bool => {

@@ -1,7 +1,8 @@
 //! The models of a folder, by their roots.
 //!
 //! Beside `NAME.onnx` may stand `NAME.json`, which says what a command line would say:
-//! `{"dimensions": {"batch": 1}, "fixed": {"shape": "shape.json"}, "layer_operators_max": 64}`.
+//! `{"dimensions": {"batch": 1}, "shapes": {"x": [1, 3, 48, 192]}, "fixed": {"shape": "shape.json"},
+//! "layer_operators_max": 64}`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,18 @@ pub enum ShelfError {
     /// The folder or a file of it cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A model leaves axes open, and no options stand beside it that bind them.
+    #[error("{path}: {open}; write for example {options} into {beside}")]
+    Unbound {
+        /// The model's file.
+        path: String,
+        /// Which.
+        open: String,
+        /// What the options file may hold.
+        options: String,
+        /// The options file.
+        beside: String,
+    },
     /// A model cannot be imported.
     #[error("{path}: {error}")]
     Import {
@@ -44,6 +57,7 @@ pub enum ShelfError {
 #[serde(deny_unknown_fields, default)]
 struct Options {
     dimensions: BTreeMap<String, u64>,
+    shapes: BTreeMap<String, Vec<u64>>,
     fixed: BTreeMap<String, PathBuf>,
     layer_operators_max: Option<usize>,
 }
@@ -76,13 +90,9 @@ impl Shelf {
         }
         let mut models = HashMap::new();
         for path in files {
-            let beside = path.with_extension("json");
-            let options = match beside.exists() {
-                true => parse_options(&beside)?,
-                false => ImportOptions::default(),
-            };
-            let model = import_file(&path, engine, &options)
-                .map_err(|error| ShelfError::Import { path: path.display().to_string(), error })?;
+            let options = options_beside(&path)?;
+            let model =
+                import_file(&path, engine, &options).map_err(|error| refused(&path, error))?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             models.insert(model.root(), (name, Arc::new(model)));
         }
@@ -111,14 +121,39 @@ impl Shelf {
     }
 }
 
-fn parse_options(path: &Path) -> Result<ImportOptions, FileError> {
-    let bytes = read_limited(path, OPTIONS_BYTES_MAX)?;
+fn refused(path: &Path, error: ImportError) -> ShelfError {
+    let name = path.display().to_string();
+    match &error {
+        ImportError::Unbound(unbound) => ShelfError::Unbound {
+            open: unbound.open_axes(),
+            options: unbound.options_file(),
+            beside: path.with_extension("json").display().to_string(),
+            path: name,
+        },
+        _ => ShelfError::Import { path: name, error },
+    }
+}
+
+/// The options that stand beside a model, `NAME.json` beside `NAME.onnx`; none where there is no file.
+///
+/// # Errors
+/// When the file cannot be read, or says something else.
+pub fn options_beside(model: &Path) -> Result<ImportOptions, FileError> {
+    let path = model.with_extension("json");
+    if !path.exists() {
+        return Ok(ImportOptions::default());
+    }
+    let bytes = read_limited(&path, OPTIONS_BYTES_MAX)?;
     let options: Options = serde_json::from_slice(&bytes).map_err(|error| FileError::Content {
         path: path.display().to_string(),
-        reason: format!("{error}; it may say dimensions, fixed and layer_operators_max"),
+        reason: format!(
+            "{error}; beside a model stands how it is imported: dimensions, shapes, fixed and \
+             layer_operators_max"
+        ),
     })?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let fixed = options.fixed.into_iter().map(|(name, file)| (name, folder.join(file))).collect();
+    let (dimensions, shapes) = (options.dimensions, options.shapes);
     let layer_operators_max = options.layer_operators_max;
-    Ok(ImportOptions { dimensions: options.dimensions, fixed, layer_operators_max })
+    Ok(ImportOptions { dimensions, shapes, fixed, layer_operators_max })
 }

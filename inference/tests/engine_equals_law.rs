@@ -342,7 +342,7 @@ proptest! {
         let taps = [outputs * group, u64::from(kernel.0), u64::from(kernel.1), channels];
         let output = kind(F32, &[images, rows, columns, outputs * group]);
         let operator = Operator::Convolve { window, groups };
-        check(operator, &[input.clone(), kind(F32, &taps)], output, seed, false);
+        check(operator, &[input.clone(), kind(F32, &taps)], output, seed, seed % 2 == 0);
         let output = kind(F32, &[images, rows, columns, channels * group]);
         for fold in [Fold::Sum, Fold::Maximum, Fold::Minimum] {
             let operator = Operator::Pool { fold, window };

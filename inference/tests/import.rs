@@ -1,78 +1,21 @@
 //! The importer: what it accepts, how it names what it refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::collections::{BTreeMap, HashMap};
 
-use inference::onnx::proto::{
-    AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
-};
-use inference::{Engine, ImportError, ImportOptions, Model, Path, Runner, Tensor, import_bytes};
+use common::{import, input, model, node, weight};
+use inference::onnx::proto::{AttributeProto, TensorProto};
+use inference::{Engine, ImportOptions, Path, Runner, Tensor, import_bytes};
 use prost::Message as _;
 use protocol::tensor::Shape;
-
-fn dimension(text: &str) -> Dimension {
-    let value = match text.parse() {
-        Ok(size) => DimensionValue::DimValue(size),
-        Err(_) => DimensionValue::DimParam(text.to_owned()),
-    };
-    Dimension { value: Some(value) }
-}
-
-fn input(name: &str, element: i32, dimensions: &[&str]) -> ValueInfoProto {
-    let dim = dimensions.iter().map(|text| dimension(text)).collect();
-    let shape = Some(TensorShapeProto { dim });
-    let tensor_type = Some(TensorTypeProto { elem_type: element, shape });
-    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type }) }
-}
-
-fn node(operator: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
-    NodeProto {
-        op_type: operator.to_owned(),
-        name: format!("the-{operator}"),
-        input: inputs.iter().map(ToString::to_string).collect(),
-        output: outputs.iter().map(ToString::to_string).collect(),
-        ..NodeProto::default()
-    }
-}
-
-fn weight(name: &str, values: &[f32]) -> TensorProto {
-    TensorProto {
-        name: name.to_owned(),
-        data_type: 1,
-        dims: vec![values.len() as i64],
-        float_data: values.to_vec(),
-        ..TensorProto::default()
-    }
-}
-
-fn model(nodes: Vec<NodeProto>, weights: Vec<TensorProto>, opset: i64) -> ModelProto {
-    ModelProto {
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: opset }],
-        graph: Some(GraphProto {
-            node: nodes,
-            initializer: weights,
-            input: vec![input("x", 1, &["batch", "3"])],
-            output: vec![ValueInfoProto { name: "y".to_owned(), r#type: None }],
-            ..GraphProto::default()
-        }),
-        ..ModelProto::default()
-    }
-}
-
-fn import(proto: &ModelProto, batch: Option<u64>) -> Result<Model, ImportError> {
-    let engine = Engine::new(Path::detect(), 1).unwrap();
-    let dimensions: BTreeMap<String, u64> =
-        batch.map(|size| ("batch".to_owned(), size)).into_iter().collect();
-    let options = ImportOptions { dimensions, ..ImportOptions::default() };
-    import_bytes(&proto.encode_to_vec(), "test.onnx", None, &engine, &options)
-}
 
 #[test]
 fn a_symbolic_dimension_is_bound_by_the_caller_or_named() {
     let proto = model(vec![node("Relu", &["x"], &["y"])], Vec::new(), 17);
     let error = import(&proto, None).unwrap_err().to_string();
-    assert!(error.contains("--dim batch=SIZE"), "{error}");
+    assert!(error.contains("dimension batch of axis 0; pass --dim batch=1"), "{error}");
     let bound = import(&proto, Some(5)).unwrap();
     assert_eq!(bound.graph().inputs[0].shape.dimensions(), [5, 3]);
     assert_ne!(bound.root(), import(&proto, Some(6)).unwrap().root());
@@ -89,10 +32,6 @@ fn what_is_refused_is_named_with_a_remedy() {
         (model(relu(), Vec::new(), 5), "opset 5"),
         (model(relu(), Vec::new(), 99), "opset 99"),
         (model(vec![node("Add", &["x", "w"], &["y"])], Vec::new(), 17), "input w is not written"),
-        (
-            model(vec![node("Add", &["x", "w"], &["y"])], vec![weight("w", &[f32::NAN; 3])], 17),
-            "initializer w: weights must be finite",
-        ),
         (
             model(vec![node("Add", &["x", "w"], &["y"])], vec![weight("w", &[1.0; 2])], 17),
             "do not broadcast",

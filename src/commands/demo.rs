@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use challenger::Policy;
-use inference::{Engine, Honest, ImportOptions, Model, Runner, Tensor, Trace};
+use inference::{Engine, Honest, Model, Runner, Tensor, Trace};
 use ledger::verdict::Verdict;
 use ledger::words;
 use protocol::facts::{Request, TreeId};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use simulation::{Cast, Lie, Lying, Outcome, Played, Role, Stage, actor_key, parse_lie};
 
 use super::dispute::{runtime, tell, tell_parties};
-use crate::arguments::Demo;
+use crate::arguments::{Demo, ImportChoices};
 use crate::error::{CommandError, system};
 use crate::shipped::{IMAGES, SHIPPED, image_bits};
 use crate::{load, print, summary};
@@ -59,13 +59,17 @@ pub(crate) fn run(arguments: &Demo, as_json: bool) -> Result<bool, CommandError>
     Ok(false)
 }
 
-fn open_model(name: &str, engine: &Engine) -> Result<Arc<Model>, CommandError> {
-    let options = ImportOptions::default();
+fn open_model(
+    name: &str,
+    choices: &ImportChoices,
+    engine: &Engine,
+) -> Result<Arc<Model>, CommandError> {
     match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
         Some((_, bytes)) => {
+            let options = load::import_flags(choices)?;
             Ok(Arc::new(inference::import_bytes(bytes, name, None, engine, &options)?))
         }
-        None => load::model(Path::new(name), engine, &options),
+        None => load::model(Path::new(name), choices, engine),
     }
 }
 
@@ -122,7 +126,7 @@ fn stage_lie(
     engine: &Engine,
     as_json: bool,
 ) -> Result<Verdict, CommandError> {
-    let model = open_model(name, engine)?;
+    let model = open_model(name, &arguments.import, engine)?;
     let inputs = input_for(&model)?;
     let mut cast = Cast::new(engine.clone(), Arc::clone(&model), inputs, Arc::new(Honest));
     let honest = cast.run(&Honest)?;

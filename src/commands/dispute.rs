@@ -24,7 +24,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 }
 
 pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandError> {
-    let folder = load::folder(&arguments.folder, arguments.model.as_deref(), &arguments.engine)?;
+    let (model, import) = (arguments.model.as_deref(), &arguments.import);
+    let folder = load::folder(&arguments.folder, model, import, &arguments.engine)?;
     let temporary = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
     let place = arguments.ledger.clone().unwrap_or_else(|| temporary.path().to_owned());
     let cast = Cast {

@@ -2,11 +2,36 @@
 
 use inference::Model;
 use inference::trace::type_text;
-use serde_json::json;
+use protocol::tensor::TensorType;
+use serde_json::{Value as Json, json};
 
 use crate::arguments::Inspect;
 use crate::error::CommandError;
 use crate::{load, print};
+
+/// Inputs or outputs: names with their types, and whether the file has them as 16-bit floats.
+fn listed<'a>(
+    model: &'a Model,
+    values: impl Iterator<Item = (&'a String, &'a TensorType)>,
+) -> Vec<Json> {
+    let each = |(name, kind): (&String, &TensorType)| {
+        json!({
+            "name": name,
+            "element_type": kind.element.name(),
+            "shape": kind.shape.dimensions(),
+            "f16_in_file": model.halves().values.contains(name),
+        })
+    };
+    values.map(each).collect()
+}
+
+/// A type for people; 16-bit floats of the file are told.
+fn described(model: &Model, name: &String, kind: &TensorType) -> String {
+    match model.halves().values.contains(name) {
+        true => format!("{} (f16 in the file; given and computed as f32)", type_text(kind)),
+        false => type_text(kind),
+    }
+}
 
 /// Bytes hashed for the state behind a boundary.
 fn state_bytes(model: &Model, boundary: u32) -> u64 {
@@ -25,8 +50,7 @@ fn state_bytes(model: &Model, boundary: u32) -> u64 {
 
 pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandError> {
     let engine = load::engine(&arguments.engine)?;
-    let options = load::import_options(&arguments.import)?;
-    let model = load::model(&arguments.model, &engine, &options)?;
+    let model = load::model(&arguments.model, &arguments.import, &engine)?;
     let operators_of = |layer: u32| {
         let definition = model.layer(layer).cloned();
         let range = definition.map_or(0..0, |layer| {
@@ -35,6 +59,9 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandErr
         range.filter_map(|operator| Some((operator, model.node(operator)?)))
     };
     let layers = 0..model.header().layer_count;
+    let outputs = model.outputs().iter();
+    let outputs: Vec<(&String, &TensorType)> =
+        outputs.filter_map(|(name, value)| Some((name, model.value_type(*value)?))).collect();
     if as_json {
         let layers: Vec<_> = layers
             .map(|layer| {
@@ -54,6 +81,9 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandErr
             .collect();
         print::json(&json!({
             "model_root": model.root().to_string(),
+            "inputs": listed(&model, model.input_names().iter().zip(&model.graph().inputs)),
+            "outputs": listed(&model, outputs.into_iter()),
+            "f16_weights": model.halves().weights,
             "layers": layers,
             "operators": model.header().operator_count,
             "parameters": model.parameters(),
@@ -63,10 +93,13 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandErr
     }
     println!("model root     {}", model.root());
     for (name, kind) in load::input_types(&model) {
-        println!("input          {name}: {}", type_text(&kind));
+        println!("input          {name}: {}", described(&model, &name, &kind));
     }
-    for (name, value) in model.outputs() {
-        println!("output         {name}: value {value}");
+    for (name, kind) in outputs {
+        println!("output         {name}: {}", described(&model, name, kind));
+    }
+    if model.halves().weights > 0 {
+        println!("f16 weights    {}, computed as f32", model.halves().weights);
     }
     println!("operators      {}", model.header().operator_count);
     println!("parameters     {}", model.parameters());

@@ -9,8 +9,7 @@ use crate::{load, print};
 
 pub(crate) fn run(arguments: &Preflight, as_json: bool) -> Result<bool, CommandError> {
     let engine = load::engine(&arguments.engine)?;
-    let options = load::import_options(&arguments.import)?;
-    let model = load::model(&arguments.model, &engine, &options)?;
+    let model = load::model(&arguments.model, &arguments.import, &engine)?;
     executor::preflight(&engine, &model, &Honest)?;
     if as_json {
         print::json(

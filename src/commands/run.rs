@@ -22,15 +22,18 @@ struct Report {
     commit_ms: f64,
     hashed_bytes: u64,
     outputs: String,
+    /// What the inputs' shapes bound.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inferred: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lie_effective: Option<bool>,
 }
 
 pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> {
     let engine = load::engine(&arguments.engine)?;
-    let options = load::import_options(&arguments.import)?;
-    let model = load::model(&arguments.model, &engine, &options)?;
-    let inputs = load::inputs(&arguments.input, &model)?;
+    let opened =
+        load::model_with_inputs(&arguments.model, &arguments.import, &arguments.input, &engine)?;
+    let load::Opened { model, inputs, options, inferred } = opened;
     let runner = Runner::honest(&engine, &model);
     let bar = progress::bar(u64::from(model.header().layer_count), "layers", as_json);
     let honest = runner.run_watched(runner.input_state(&inputs)?, &mut |_| bar.inc(1))?;
@@ -60,7 +63,7 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
         .map_err(|error| system(arguments.model.display().to_string(), error))?;
     let (dimensions, cut) = (options.dimensions, options.layer_operators_max);
     let mut made = ExecutorFile::new(path, dimensions, cut, arguments.lie.clone());
-    made.fixed = options.fixed;
+    (made.fixed, made.shapes) = (options.fixed, options.shapes);
     made.write(folder)?;
     let report = Report {
         model_root: claim.model_root.to_string(),
@@ -72,11 +75,15 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
         commit_ms: trace.commit.as_secs_f64() * 1e3,
         hashed_bytes: trace.hashed_bytes(),
         outputs: outputs.display().to_string(),
+        inferred,
         lie_effective,
     };
     if as_json {
         print::json(&report)?;
         return Ok(false);
+    }
+    if !report.inferred.is_empty() {
+        println!("bound         {} (from the inputs' shapes)", report.inferred.join(", "));
     }
     println!("model root    {}", report.model_root);
     println!("input root    {}", report.input_root);

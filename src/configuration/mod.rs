@@ -43,21 +43,20 @@ fn named(words: &[OsString]) -> Option<PathBuf> {
 pub(crate) const ENDS_WITH_PARENT: &str = "REBUT_ENDS_WITH_PARENT";
 
 /// Variables that are read beside the flags' own: secrets, the log, and what tests of this repository use.
-const OTHER_VARIABLES: [&str; 14] = [
+const OTHER_VARIABLES: [&str; 13] = [
     ENDS_WITH_PARENT,
     "REBUT_KEY",
     "REBUT_PASSWORD",
     "REBUT_LOG",
     "REBUT_BINARY",
     "REBUT_BLESS",
-    "REBUT_DIMENSIONS",
     "REBUT_FUZZ_SECONDS",
     "REBUT_KILLS",
     "REBUT_MODELS",
     "REBUT_PLACES",
     "REBUT_SEED",
+    "REBUT_COMMIT",
     "REBUT_SWARM_SECONDS",
-    "REBUT_SWEEP_HASH",
 ];
 
 /// Variables of the environment that look like settings and are none: a misspelt one would be ignored in

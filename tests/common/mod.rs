@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use inference::referee::judge_layer;
-use inference::{Engine, Honest, ImportOptions, Model, Tensor, Trace, import_file};
+use inference::{
+    Engine, Honest, ImportOptions, Model, ModelFile, Tensor, Trace, import_file, infer,
+};
 use protocol::settlement::{ClaimStatus, FallReason, Parameters};
-use protocol::tensor::Shape;
+use protocol::tensor::{Shape, TensorType};
 use simulation::{Cast, Lie, Lying, Outcome, Stage};
 
 pub const MODELS: [&str; 2] = ["digits-cnn", "digits-transformer"];
@@ -53,23 +55,27 @@ pub struct Case {
 }
 
 /// The shipped models; or those that REBUT_MODELS names: files separated by colons, each with its
-/// inputs beside it (`x.onnx`, `x.npz`). REBUT_DIMENSIONS binds symbols (`batch=1,sequence=128`).
+/// inputs beside it (`x.onnx`, `x.npz`), which size what the file leaves open.
 pub fn cases() -> Vec<Case> {
     let Ok(files) = std::env::var("REBUT_MODELS") else {
         let shipped =
             |name: &str| Case { name: name.to_owned(), model: model(name), inputs: digit(3) };
         return MODELS.into_iter().map(shipped).collect();
     };
-    let bound = std::env::var("REBUT_DIMENSIONS").unwrap_or_default();
-    let bound = bound.split(',').filter_map(|one| one.split_once('='));
-    let dimensions = bound.map(|(name, size)| (name.to_owned(), size.parse().unwrap())).collect();
-    let options = ImportOptions { dimensions, ..ImportOptions::default() };
     let read = |file: &str| {
         let path = PathBuf::from(file);
-        let model = import_file(&path, &engine(), &options).unwrap();
-        let names = model.input_names().iter().cloned();
-        let types: Vec<_> = names.zip(model.graph().inputs.iter().cloned()).collect();
-        let inputs = inference::files::read_tensors(&path.with_extension("npz"), &types).unwrap();
+        let opened = ModelFile::read(&path).unwrap();
+        let declared = opened.inputs().unwrap();
+        let scalar = Shape::new(&[]).unwrap();
+        let kind = |element| TensorType { element, shape: scalar.clone() };
+        let wanted: Vec<_> =
+            declared.iter().map(|input| (input.name.clone(), kind(input.element))).collect();
+        let inputs = inference::files::read_tensors(&path.with_extension("npz"), &wanted).unwrap();
+        let sizes = |tensor: &Tensor| tensor.shape().dimensions().to_vec();
+        let given = inputs.iter().map(|(name, tensor)| (name.clone(), sizes(tensor))).collect();
+        let mut options = ImportOptions::default();
+        infer(&declared, &given, &mut options).unwrap();
+        let model = opened.import(&engine(), &options).unwrap();
         Case { name: file.to_owned(), model: Arc::new(model), inputs }
     };
     files.split(':').map(read).collect()

@@ -9,6 +9,7 @@ use protocol::graph::{Fold, MapFunction, Node, OPERATORS_MAX, Operand, Operator}
 use protocol::law;
 use protocol::tensor::{ElementType, Shape, TensorType};
 
+use super::error::misfit;
 use crate::engine::Engine;
 use crate::tensor::Tensor;
 
@@ -194,7 +195,7 @@ impl Builder {
                 .collect(),
             output: output.clone(),
         };
-        law::check(&node).map_err(|fault| format!("{}: {fault}", operator.kind()))?;
+        law::check(&node).map_err(|fault| misfit(&node, fault))?;
         let constants: Option<Vec<&Tensor>> = operands.iter().map(Value::constant).collect();
         if let Some(constants) = constants {
             let by_law = output.element != ElementType::F32;

@@ -1,5 +1,11 @@
 //! Why a model is refused, and what would help.
 
+use protocol::graph::Node;
+use protocol::law::NodeFault;
+
+use super::declared::Unbound;
+use super::file::ImportOptions;
+
 /// Why an ONNX model cannot be imported. Every message names the place and a remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
@@ -33,7 +39,7 @@ pub enum ImportError {
     },
     /// The operator set is older or newer than what is supported.
     #[error(
-        "opset {version} of the default domain is not supported; export with an opset from 7 to 28"
+        "opset {version} of the default domain is not supported; export with an opset from 6 to 28"
     )]
     Opset {
         /// The version found.
@@ -59,10 +65,58 @@ pub enum ImportError {
         /// What is wrong and what would help.
         reason: String,
     },
+    /// Axes of inputs have no size. All are told at once, with what would bind them.
+    #[error("{0}")]
+    Unbound(Unbound),
+    /// An option is about something that the model does not have.
+    #[error("the model has no {what} {name}; {known}")]
+    Option {
+        /// What it is: input, dimension.
+        what: &'static str,
+        /// The name given.
+        name: String,
+        /// What there is.
+        known: String,
+    },
     /// The graph as a whole cannot be used.
     #[error("the graph cannot be used: {reason}")]
     Graph {
         /// What is wrong and what would help.
         reason: String,
     },
+}
+
+impl ImportError {
+    /// With the sizes that the caller bound, where shapes do not fit each other.
+    pub(super) fn with_bound(mut self, options: &ImportOptions) -> Self {
+        let dimensions = options.dimensions.iter().map(|(name, size)| format!("{name}={size}"));
+        let shapes = options.shapes.iter().map(|(name, shape)| format!("{name}={shape:?}"));
+        let bound: Vec<String> = dimensions.chain(shapes).collect();
+        if let Self::Node { reason, .. } = &mut self
+            && reason.contains("shapes")
+            && !bound.is_empty()
+        {
+            *reason += &format!(" (bound: {})", bound.join(", "));
+        }
+        self
+    }
+}
+
+/// What does not fit, with the shapes or types that do not.
+pub(super) fn misfit(node: &Node, fault: NodeFault) -> String {
+    let kind = node.operator.kind();
+    let types = node.operands.iter().map(|operand| &operand.kind);
+    let listed = |each: Vec<String>| each.join(" and ");
+    match fault {
+        NodeFault::Shapes => {
+            let shapes = types.map(|one| format!("{:?}", one.shape.dimensions())).collect();
+            let wanted = node.output.shape.dimensions();
+            format!("{kind}: the shapes {} do not fit the output {wanted:?}", listed(shapes))
+        }
+        NodeFault::Elements => {
+            let elements = types.map(|one| one.element.name().to_owned()).collect();
+            format!("{kind}: the element types {} do not fit the operator", listed(elements))
+        }
+        fault => format!("{kind}: {fault}"),
+    }
 }

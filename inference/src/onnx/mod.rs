@@ -1,9 +1,12 @@
 //! ONNX in: the file's messages, and their lowering to the canonical graph.
 
+mod assemble;
 pub mod attributes;
 pub mod builder;
+pub mod declared;
 mod empty;
 pub mod error;
+mod file;
 mod fold_shapes;
 mod import;
 mod operators;
@@ -12,4 +15,5 @@ pub mod proto;
 pub mod values;
 
 pub use error::ImportError;
-pub use import::{ImportOptions, Imported, import_bytes, import_file};
+pub use file::{ImportOptions, ModelFile};
+pub use import::{Imported, import_bytes, import_file};

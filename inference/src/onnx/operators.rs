@@ -12,6 +12,7 @@ use super::values;
 mod attention;
 mod einsum;
 mod elementwise;
+mod former;
 mod index;
 mod linear;
 mod normalise;
@@ -21,6 +22,8 @@ mod reduce;
 mod resize;
 mod scatter;
 mod shift;
+mod signal;
+pub(super) mod vendor;
 mod window;
 
 /// The inputs of a node; absent optional ones are `None`.
@@ -129,6 +132,12 @@ pub(super) fn lower(
     inputs: &Inputs<'_>,
     context: &Context<'_>,
 ) -> Lowered<Vec<Value>> {
+    if let Some(own) = operator.strip_prefix(vendor::PREFIX) {
+        return vendor::lower(builder, own, inputs, context);
+    }
+    if context.opset < 7 {
+        former::check(operator, inputs, context)?;
+    }
     if let Some(function) = function_of(operator) {
         let operands: Vec<&Value> =
             (0..function.operands()).map(|index| inputs.get(index)).collect::<Lowered<_>>()?;
@@ -141,6 +150,9 @@ pub(super) fn lower(
         return Ok(vec![value]);
     }
     if let Some(values) = index::lower(builder, operator, inputs, context)? {
+        return Ok(values);
+    }
+    if let Some(values) = signal::lower(builder, operator, inputs, context)? {
         return Ok(values);
     }
     if let Some(values) = quantise::lower(builder, operator, inputs, context)? {
@@ -158,7 +170,9 @@ pub(super) fn lower(
         }
         "BatchNormalization" => one(normalise::batch(builder, inputs, context)),
         "LayerNormalization" => normalise::layer(builder, inputs, context),
-        "RMSNormalization" => one(normalise::root_mean_square(builder, inputs, context)),
+        "RMSNormalization" | "SimplifiedLayerNormalization" => {
+            one(normalise::root_mean_square(builder, inputs, context))
+        }
         "GroupNormalization" => one(normalise::group(builder, inputs, context)),
         "MeanVarianceNormalization" => one(normalise::mean_variance(builder, inputs, context)),
         "LpNormalization" => one(normalise::power_norm(builder, inputs, context)),
@@ -230,7 +244,10 @@ fn activation(
             let slope = builder.scalar(alpha(0.01))?;
             sloped(builder, x, &slope)
         }
-        "PRelu" => sloped(builder, x, inputs.get(1)?),
+        "PRelu" => {
+            let slope = former::slope(builder, x, inputs.get(1)?, context)?;
+            sloped(builder, x, &slope)
+        }
         "Elu" => {
             let (alpha, one) = (builder.scalar(alpha(1.0))?, builder.scalar(1.0)?);
             let raised = builder.map(F::Exponential, &[x])?;
@@ -355,12 +372,22 @@ fn clip(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Lo
     } else {
         (inputs.optional(1).cloned(), inputs.optional(2).cloned())
     };
+    clipped(builder, x, least.as_ref(), most.as_ref())
+}
+
+/// A value held between two bounds.
+fn clipped(
+    builder: &mut Builder,
+    x: &Value,
+    least: Option<&Value>,
+    most: Option<&Value>,
+) -> Lowered<Value> {
     let mut value = x.clone();
     if let Some(least) = least {
-        value = builder.map(F::Maximum, &[&value, &least])?;
+        value = builder.map(F::Maximum, &[&value, least])?;
     }
     if let Some(most) = most {
-        value = builder.map(F::Minimum, &[&value, &most])?;
+        value = builder.map(F::Minimum, &[&value, most])?;
     }
     Ok(value)
 }

@@ -5,10 +5,14 @@ use std::path::{Component, Path, PathBuf};
 use protocol::tensor::{ElementType, Shape};
 
 use super::proto::TensorProto;
+use crate::half::widen;
 use crate::tensor::Tensor;
 
 /// Most bytes of one tensor of a model file.
 const TENSOR_BYTES_MAX: u64 = 4 << 30;
+
+/// ONNX's number of 16-bit floats.
+pub const HALF: i32 = 10;
 
 /// Element type of an ONNX data type; the error says what would help.
 ///
@@ -16,7 +20,8 @@ const TENSOR_BYTES_MAX: u64 = 4 << 30;
 /// For types that have no canonical form.
 pub fn element_type(data_type: i32) -> Result<ElementType, String> {
     match data_type {
-        1 => Ok(ElementType::F32),
+        // 16-bit floats are computed in binary32, into which they widen exactly.
+        1 | HALF => Ok(ElementType::F32),
         6 => Ok(ElementType::I32),
         7 => Ok(ElementType::I64),
         9 => Ok(ElementType::Bool),
@@ -27,7 +32,8 @@ pub fn element_type(data_type: i32) -> Result<ElementType, String> {
         12 => Ok(ElementType::U32),
         13 => Err("unsigned 64-bit integers are not supported; cast to i64".to_owned()),
         11 => Err("64-bit floats are not supported; convert the model to f32".to_owned()),
-        10 | 16 => Err("16-bit floats are not supported; convert the model to f32".to_owned()),
+        16 => Err("16-bit floats of the kind bfloat16 are not supported; convert the model to f32"
+            .to_owned()),
         8 => Err("strings are not supported; tokenise outside the model".to_owned()),
         other => {
             Err(format!("data type {other} is not supported; convert it to f32, i64, i32 or bool"))
@@ -62,8 +68,17 @@ fn external(tensor: &TensorProto, folder: Option<&Path>) -> Result<Vec<u8>, Stri
         None => Ok(None),
     };
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
-    let path = folder.join(relative);
-    let fail = |error: std::io::Error| format!("{}: cannot be read: {error}", path.display());
+    let named = folder.join(relative);
+    let fail = |error: std::io::Error| format!("{}: cannot be read: {error}", named.display());
+    // Links are followed first: a model must not read what lies outside its folder.
+    let path = named.canonicalize().map_err(fail)?;
+    let inside = path.starts_with(folder.canonicalize().map_err(fail)?);
+    if !inside || !path.is_file() {
+        return Err(format!(
+            "external data at {location}: is no file beside the model, or a link to somewhere \
+             else; copy the data into the model's folder"
+        ));
+    }
     let mut file = std::fs::File::open(&path).map_err(fail)?;
     let size = file.metadata().map_err(fail)?.len();
     let length = length.unwrap_or(size.saturating_sub(offset));
@@ -101,6 +116,12 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
     }
     let has_raw = !raw.is_empty();
     let tensor = match element {
+        ElementType::F32 if proto.data_type == HALF => {
+            // Where there are no raw bytes, each stands in the lower half of a 32-bit integer.
+            let narrow = || proto.int32_data.iter().map(|bits| *bits as u16).collect();
+            let halves: Vec<u16> = if has_raw { raw_as!(u16) } else { narrow() };
+            Tensor::from_f32(&shape, halves.into_iter().map(widen).collect())
+        }
         ElementType::F32 => {
             Tensor::from_f32(&shape, if has_raw { raw_as!(f32) } else { proto.float_data.clone() })
         }

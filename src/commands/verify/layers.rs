@@ -30,7 +30,8 @@ struct FalseLayer {
 }
 
 pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandError> {
-    let claim = load::claim(&arguments.folder, arguments.model.as_deref(), &arguments.engine)?;
+    let (model, import) = (arguments.model.as_deref(), &arguments.import);
+    let claim = load::claim(&arguments.folder, model, import, &arguments.engine)?;
     let count = claim.model.header().layer_count;
     super::bound(&claim.claim, &claim.model)
         .map_err(|reason| CommandError::Argument { argument: "DIR", reason: reason.to_owned() })?;

@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
     if arguments.layers.is_some() || arguments.sample.is_some() {
         return layers::run(arguments, as_json);
     }
-    let folder = load::folder(&arguments.folder, arguments.model.as_deref(), &arguments.engine)?;
+    let (model, import) = (arguments.model.as_deref(), &arguments.import);
+    let folder = load::folder(&arguments.folder, model, import, &arguments.engine)?;
     let report = judge(folder)?;
     let falls = report.verdict == "falls";
     if as_json {

@@ -15,7 +15,11 @@ fn floats_only(values: &[&Value]) -> Lowered<()> {
 
 /// MatMul with NumPy's rules for operands of one dimension.
 pub(super) fn matmul(builder: &mut Builder, inputs: &Inputs<'_>) -> Lowered<Value> {
-    let (left, right) = (inputs.get(0)?, inputs.get(1)?);
+    product(builder, inputs.get(0)?, inputs.get(1)?)
+}
+
+/// As [`matmul`], of two values.
+pub(super) fn product(builder: &mut Builder, left: &Value, right: &Value) -> Lowered<Value> {
     floats_only(&[left, right])?;
     let (vector_left, vector_right) = (left.rank() == 1, right.rank() == 1);
     let left = match vector_left {

@@ -38,14 +38,46 @@ pub(super) fn batch(
 
 /// Mean, difference, mean of squares, `+ epsilon`, square root, quotient.
 fn standardise(builder: &mut Builder, x: &Value, axes: &[usize], epsilon: f32) -> Lowered<Value> {
-    let mean = builder.mean_keep(x, axes)?;
-    let difference = builder.map(F::Subtract, &[x, &mean])?;
+    layer_parts(builder, x, axes, epsilon, true, false).map(|parts| parts.standard)
+}
+
+/// A normalised value, with mean and inverse deviation where they are asked for.
+pub(super) struct LayerParts {
+    pub(super) standard: Value,
+    pub(super) moments: Option<(Value, Value)>,
+}
+
+/// Normalises along some axes: around the mean where it is `centred`, around zero otherwise.
+pub(super) fn layer_parts(
+    builder: &mut Builder,
+    x: &Value,
+    axes: &[usize],
+    epsilon: f32,
+    centred: bool,
+    moments: bool,
+) -> Lowered<LayerParts> {
+    let (mean, difference) = match centred {
+        true => {
+            let mean = builder.mean_keep(x, axes)?;
+            let difference = builder.map(F::Subtract, &[x, &mean])?;
+            (mean, difference)
+        }
+        false => (builder.scalar(0.0)?, x.clone()),
+    };
     let squares = builder.map(F::Multiply, &[&difference, &difference])?;
     let variance = builder.mean_keep(&squares, axes)?;
     let epsilon = builder.scalar(epsilon)?;
     let spread = builder.map(F::Add, &[&variance, &epsilon])?;
     let spread = builder.map(F::SquareRoot, &[&spread])?;
-    builder.map(F::Divide, &[&difference, &spread])
+    let standard = builder.map(F::Divide, &[&difference, &spread])?;
+    let moments = match moments {
+        true => {
+            let one = builder.scalar(1.0)?;
+            Some((mean, builder.map(F::Divide, &[&one, &spread])?))
+        }
+        false => None,
+    };
+    Ok(LayerParts { standard, moments })
 }
 
 /// LayerNormalization, with mean and inverse deviation where they are asked for.

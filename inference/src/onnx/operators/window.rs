@@ -7,6 +7,8 @@ use super::{Context, Inputs, fold_axes};
 use crate::onnx::builder::{Builder, Lowered, Value, make_shape};
 use crate::tensor::Tensor;
 
+mod volume;
+
 /// A window along height and width, with the padding behind and the output size.
 struct Extent {
     window: Window,
@@ -14,70 +16,117 @@ struct Extent {
     output: [u64; 2],
 }
 
+/// A window along one axis.
+#[derive(Clone, Copy)]
+struct Reach {
+    kernel: u32,
+    stride: u32,
+    dilation: u32,
+    before: u64,
+    behind: u64,
+    output: u64,
+}
+
+impl Reach {
+    /// No window: as along the axis that a 1-d image lacks.
+    const NONE: Self = Self { kernel: 1, stride: 1, dilation: 1, before: 0, behind: 0, output: 1 };
+
+    /// Elements from the first tap to the last.
+    fn span(&self) -> u64 {
+        u64::from(self.dilation) * u64::from(self.kernel - 1) + 1
+    }
+}
+
+/// Two windows as one over height and width.
+fn plane(down: Reach, right: Reach) -> Extent {
+    let both = |pick: fn(&Reach) -> u32| (pick(&down), pick(&right));
+    Extent {
+        window: Window {
+            kernel: both(|one| one.kernel),
+            strides: both(|one| one.stride),
+            dilations: both(|one| one.dilation),
+            pads: (down.before as u32, right.before as u32),
+        },
+        behind: [down.behind, right.behind],
+        output: [down.output, right.output],
+    }
+}
+
+/// One number for each spatial axis.
+fn numbers(values: Option<Vec<i64>>, axes: usize, default: i64, name: &str) -> Lowered<Vec<u32>> {
+    let values = values.unwrap_or(vec![default; axes]);
+    if values.len() != axes {
+        return Err(format!("{name} has not one number for each spatial axis"));
+    }
+    let number = |value: &i64| u32::try_from(*value).map_err(|_| format!("{name} is negative"));
+    values.iter().map(number).collect()
+}
+
 /// Two numbers from a list of one (1-d) or two.
 fn pair(values: Option<Vec<i64>>, flat: bool, default: i64, name: &str) -> Lowered<[u32; 2]> {
-    let values = match (values, flat) {
-        (None, _) => vec![default; 2],
-        (Some(one), true) if one.len() == 1 => vec![default, one[0]],
-        (Some(two), false) if two.len() == 2 => two,
-        _ => return Err(format!("{name} has not one number for each spatial axis")),
-    };
-    let number = |value: i64| u32::try_from(value).map_err(|_| format!("{name} is negative"));
-    Ok([number(values[0])?, number(values[1])?])
+    let found = numbers(values, if flat { 1 } else { 2 }, default, name)?;
+    let other = u32::try_from(default).map_err(|_| format!("{name} is negative"))?;
+    match found[..] {
+        [one] => Ok([other, one]),
+        [first, second] => Ok([first, second]),
+        _ => Err(format!("{name} has not one number for each spatial axis")),
+    }
+}
+
+/// The window along each spatial axis of these sizes.
+fn reaches(context: &Context<'_>, kernel: &[u32], size: &[u64]) -> Lowered<Vec<Reach>> {
+    let (attributes, axes) = (&context.attributes, size.len());
+    let strides = numbers(attributes.ints("strides"), axes, 1, "strides")?;
+    let dilations = numbers(attributes.ints("dilations"), axes, 1, "dilations")?;
+    if kernel.len() != axes || [&strides, &dilations, kernel].iter().any(|one| one.contains(&0)) {
+        return Err("kernel, strides and dilations must be positive".to_owned());
+    }
+    let mode = attributes.text("auto_pad", "NOTSET");
+    let pads = attributes.ints("pads").unwrap_or(vec![0; 2 * axes]);
+    if mode == "NOTSET"
+        && (pads.len() != 2 * axes || pads.iter().any(|pad| !(0..1 << 16).contains(pad)))
+    {
+        return Err("pads must be two small numbers for each spatial axis".to_owned());
+    }
+    let ceiling = attributes.int("ceil_mode", 0) != 0;
+    let mut found = Vec::new();
+    for axis in 0..axes {
+        let (kernel, stride, dilation) = (kernel[axis], strides[axis], dilations[axis]);
+        let mut reach = Reach { kernel, stride, dilation, ..Reach::NONE };
+        let (stride, span) = (u64::from(stride), reach.span());
+        (reach.before, reach.behind) = match mode.as_str() {
+            "NOTSET" => (pads[axis] as u64, pads[axis + axes] as u64),
+            "VALID" => (0, 0),
+            mode @ ("SAME_UPPER" | "SAME_LOWER") => {
+                let outputs = size[axis].div_ceil(stride);
+                let total = ((outputs - 1) * stride + span).saturating_sub(size[axis]);
+                let (small, large) = (total / 2, total - total / 2);
+                if mode == "SAME_UPPER" { (small, large) } else { (large, small) }
+            }
+            other => return Err(format!("auto_pad {other} is not known")),
+        };
+        let padded = size[axis] + reach.before + reach.behind;
+        let room = padded.checked_sub(span).ok_or("the window is larger than the padded input")?;
+        reach.output = if ceiling { room.div_ceil(stride) } else { room / stride } + 1;
+        // A window that would start behind the input is dropped.
+        if ceiling && (reach.output - 1) * stride >= size[axis] + reach.before {
+            reach.output -= 1;
+        }
+        found.push(reach);
+    }
+    Ok(found)
 }
 
 fn extent(context: &Context<'_>, kernel: [u32; 2], size: [u64; 2], flat: bool) -> Lowered<Extent> {
-    let attributes = &context.attributes;
-    let strides = pair(attributes.ints("strides"), flat, 1, "strides")?;
-    let dilations = pair(attributes.ints("dilations"), flat, 1, "dilations")?;
-    if strides.contains(&0) || dilations.contains(&0) || kernel.contains(&0) {
-        return Err("kernel, strides and dilations must be positive".to_owned());
+    let reaches = match flat {
+        true => reaches(context, &kernel[1..], &size[1..])?,
+        false => reaches(context, &kernel, &size)?,
+    };
+    match reaches[..] {
+        [right] => Ok(plane(Reach::NONE, right)),
+        [down, right] => Ok(plane(down, right)),
+        _ => Err("only windows along one or two axes are planar".to_owned()),
     }
-    let span = |axis: usize| u64::from(dilations[axis]) * u64::from(kernel[axis] - 1) + 1;
-    let (mut before, mut behind) = ([0u64; 2], [0u64; 2]);
-    match attributes.text("auto_pad", "NOTSET").as_str() {
-        "NOTSET" => {
-            let pads = attributes.ints("pads").unwrap_or(vec![0; if flat { 2 } else { 4 }]);
-            let spatial = if flat { 1 } else { 2 };
-            if pads.len() != 2 * spatial || pads.iter().any(|pad| !(0..1 << 16).contains(pad)) {
-                return Err("pads must be two small numbers for each spatial axis".to_owned());
-            }
-            for axis in 0..spatial {
-                before[axis + 2 - spatial] = pads[axis] as u64;
-                behind[axis + 2 - spatial] = pads[axis + spatial] as u64;
-            }
-        }
-        "VALID" => {}
-        mode @ ("SAME_UPPER" | "SAME_LOWER") => {
-            for axis in 0..2 {
-                let stride = u64::from(strides[axis]);
-                let outputs = size[axis].div_ceil(stride);
-                let total = ((outputs - 1) * stride + span(axis)).saturating_sub(size[axis]);
-                let small = total / 2;
-                before[axis] = if mode == "SAME_UPPER" { small } else { total - small };
-                behind[axis] = total - before[axis];
-            }
-        }
-        other => return Err(format!("auto_pad {other} is not known")),
-    }
-    let ceiling = attributes.int("ceil_mode", 0) != 0;
-    let mut output = [0; 2];
-    for axis in 0..2 {
-        let padded = size[axis] + before[axis] + behind[axis];
-        let room =
-            padded.checked_sub(span(axis)).ok_or("the window is larger than the padded input")?;
-        let stride = u64::from(strides[axis]);
-        output[axis] = if ceiling { room.div_ceil(stride) } else { room / stride } + 1;
-        // A window that would start behind the input is dropped.
-        if ceiling && (output[axis] - 1) * stride >= size[axis] + before[axis] {
-            output[axis] -= 1;
-        }
-    }
-    let pads = (before[0] as u32, before[1] as u32);
-    let both = |pair: [u32; 2]| (pair[0], pair[1]);
-    let window =
-        Window { kernel: both(kernel), strides: both(strides), dilations: both(dilations), pads };
-    Ok(Extent { window, behind, output })
 }
 
 /// `[N, C, L]` as `[N, C, 1, L]`; whether it was flat.
@@ -85,7 +134,10 @@ fn planar(builder: &mut Builder, value: &Value) -> Lowered<(Value, bool)> {
     match *value.dimensions() {
         [_, _, _, _] => Ok((value.clone(), false)),
         [first, second, length] => Ok((builder.reshape(value, &[first, second, 1, length])?, true)),
-        _ => Err("only 1-d and 2-d windows are supported (rank 3 or 4)".to_owned()),
+        _ => {
+            Err("only windows along one, two or three axes are supported (rank 3, 4 or 5)"
+                .to_owned())
+        }
     }
 }
 
@@ -103,6 +155,9 @@ pub(super) fn convolution(
     inputs: &Inputs<'_>,
     context: &Context<'_>,
 ) -> Lowered<Value> {
+    if inputs.get(0)?.rank() == 5 {
+        return volume::convolution(builder, inputs, context);
+    }
     let (input, flat) = planar(builder, inputs.get(0)?)?;
     let (kernel, _) = planar(builder, inputs.get(1)?)?;
     let groups = u32::try_from(context.attributes.int("group", 1))
@@ -126,6 +181,23 @@ pub(super) fn convolution(
     channels_first(builder, &value, flat)
 }
 
+/// Each channel of `[N, C, L]` convolved with its own row of `[C, 1, K]`, without padding.
+pub(super) fn by_channel(builder: &mut Builder, x: &Value, kernel: &Value) -> Lowered<Value> {
+    let (&[count, channels, length], &[_, _, taps]) = (x.dimensions(), kernel.dimensions()) else {
+        return Err("needs rank 3".to_owned());
+    };
+    let input = builder.reshape(x, &[count, channels, 1, length])?;
+    let input = builder.transpose(&input, &[0, 2, 3, 1])?;
+    let kernel = builder.reshape(kernel, &[channels, 1, taps, 1])?;
+    let output = (length + 1).checked_sub(taps).ok_or("the window is larger than the input")?;
+    let right = Reach { kernel: taps as u32, output, ..Reach::NONE };
+    let shape = make_shape(&[count, 1, output, channels])?;
+    let operator =
+        Operator::Convolve { window: plane(Reach::NONE, right).window, groups: channels as u32 };
+    let value = builder.emit(operator, vec![input, kernel], ElementType::F32, shape)?;
+    channels_first(builder, &value, true)
+}
+
 pub(super) fn pool(
     builder: &mut Builder,
     operator: &str,
@@ -134,6 +206,10 @@ pub(super) fn pool(
 ) -> Lowered<Value> {
     if context.outputs > 1 {
         return Err("the indices output is not supported; use only the first".to_owned());
+    }
+    if inputs.get(0)?.rank() == 5 {
+        let fold = if operator == "MaxPool" { Fold::Maximum } else { Fold::Sum };
+        return volume::pool(builder, inputs.get(0)?, fold, true, context);
     }
     let (input, flat) = planar(builder, inputs.get(0)?)?;
     let kernel = pair(context.attributes.ints("kernel_shape"), flat, 1, "kernel_shape")?;
@@ -154,29 +230,44 @@ pub(super) fn pool(
     channels_first(builder, &value, flat)
 }
 
+/// Taps of each window along an axis that count in a mean.
+fn taps(reach: &Reach, size: u64, padded: bool) -> Vec<u64> {
+    let (stride, dilation) = (u64::from(reach.stride), u64::from(reach.dilation));
+    let first = if padded { 0 } else { reach.before };
+    let end = reach.before + size + if padded { reach.behind } else { 0 };
+    let along = |out: u64| {
+        let start = out * stride;
+        // Taps below a bound: those t with start + t · dilation < bound.
+        let below = |bound: u64| {
+            bound.saturating_sub(start).div_ceil(dilation).min(u64::from(reach.kernel))
+        };
+        below(end).saturating_sub(below(first))
+    };
+    (0..reach.output).map(along).collect()
+}
+
 /// Number of taps that count, for each output pixel.
 fn tap_counts(extent: &Extent, size: [u64; 2], padded: bool) -> Lowered<Value> {
     let Window { kernel, strides, dilations, pads } = extent.window;
-    let along = |out: u64, axis: usize| -> u64 {
-        let pick = |pair: (u32, u32)| u64::from(if axis == 0 { pair.0 } else { pair.1 });
-        let first = if padded { 0 } else { pick(pads) };
-        let end = pick(pads) + size[axis] + if padded { extent.behind[axis] } else { 0 };
-        let start = out * pick(strides);
-        // Taps below a bound: those t with start + t · dilation < bound.
-        let below =
-            |bound: u64| bound.saturating_sub(start).div_ceil(pick(dilations)).min(pick(kernel));
-        below(end).saturating_sub(below(first))
+    let along = |axis: usize| {
+        let pick = |pair: (u32, u32)| if axis == 0 { pair.0 } else { pair.1 };
+        let reach = Reach {
+            kernel: pick(kernel),
+            stride: pick(strides),
+            dilation: pick(dilations),
+            before: u64::from(pick(pads)),
+            behind: extent.behind[axis],
+            output: extent.output[axis],
+        };
+        taps(&reach, size[axis], padded)
     };
     let [rows, columns] = extent.output;
     if rows.saturating_mul(columns) > 1 << 24 {
         return Err("the pooled image has more than 2^24 pixels".to_owned());
     }
-    let mut counts = Vec::new();
-    for row in 0..rows {
-        for column in 0..columns {
-            counts.push((along(row, 0) * along(column, 1)).max(1) as f32);
-        }
-    }
+    let (down, right) = (along(0), along(1));
+    let pairs = down.iter().flat_map(|down| right.iter().map(move |right| down * right));
+    let counts = pairs.map(|count| count.max(1) as f32).collect();
     Tensor::from_f32(&make_shape(&[1, rows, columns, 1])?, counts)
         .map(Value::Constant)
         .ok_or_else(|| "one count for each pixel".to_owned())
@@ -203,6 +294,9 @@ pub(super) fn transposed(
     context: &Context<'_>,
 ) -> Lowered<Value> {
     let attributes = &context.attributes;
+    if inputs.get(0)?.rank() == 5 {
+        return volume::transposed(builder, inputs, context);
+    }
     let (input, flat) = planar(builder, inputs.get(0)?)?;
     let (kernel, _) = planar(builder, inputs.get(1)?)?;
     let &[count, channels, height, width] = input.dimensions() else {
@@ -323,6 +417,8 @@ pub(super) fn power_pool(
     let sum = if operator == "GlobalLpPool" {
         let axes: Vec<usize> = (2..x.rank()).collect();
         builder.reduce_keep(Fold::Sum, &raised, &axes)?
+    } else if x.rank() == 5 {
+        volume::pool(builder, &raised, Fold::Sum, false, context)?
     } else {
         let (input, flat) = planar(builder, &raised)?;
         let kernel = pair(context.attributes.ints("kernel_shape"), flat, 1, "kernel_shape")?;

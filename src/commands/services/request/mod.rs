@@ -54,13 +54,15 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
         writable(file)?;
     }
     let engine = load::engine(&arguments.engine)?;
-    let model = load::model(&arguments.model, &engine, &load::import_options(&arguments.import)?)?;
+    let opened =
+        load::model_with_inputs(&arguments.model, &arguments.import, &arguments.input, &engine)?;
+    let load::Opened { model, inputs, inferred, .. } = opened;
+    if !inferred.is_empty() && !as_json {
+        println!("bound         {} (from the inputs' shapes)", inferred.join(", "));
+    }
     let input = match arguments.input.is_empty() {
         true => None,
-        false => {
-            let inputs = load::inputs(&arguments.input, &model)?;
-            Some(Runner::honest(&engine, &model).input_state(&inputs)?)
-        }
+        false => Some(Runner::honest(&engine, &model).input_state(&inputs)?),
     };
     let report = super::runtime()?.block_on(async {
         let started = Instant::now();

@@ -1,0 +1,160 @@
+//! A model file before its import: reading it, what it says of its inputs, what it may not say.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+
+use super::declared::{self, DeclaredInput};
+use super::error::ImportError;
+use super::import::{Imported, import_proto};
+use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use super::values;
+use crate::engine::Engine;
+use crate::model::Halves;
+
+/// Most bytes of a model file.
+const MODEL_BYTES_MAX: u64 = 2 << 30;
+
+/// Choices of the caller.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Sizes of symbolic dimensions, by name.
+    pub dimensions: BTreeMap<String, u64>,
+    /// Shapes of inputs, by name: they bind axes without a name, and those with one as well.
+    pub shapes: BTreeMap<String, Vec<u64>>,
+    /// Inputs that are fixed, by name, and the files that hold them: they become weights, so that
+    /// shapes may depend on them.
+    pub fixed: BTreeMap<String, PathBuf>,
+    /// Most operators of a layer; `None` leaves it to the importer.
+    pub layer_operators_max: Option<usize>,
+}
+
+impl ImportOptions {
+    /// These, and what others say that these do not.
+    #[must_use]
+    pub fn over(mut self, others: Self) -> Self {
+        for (name, size) in others.dimensions {
+            self.dimensions.entry(name).or_insert(size);
+        }
+        for (name, shape) in others.shapes {
+            self.shapes.entry(name).or_insert(shape);
+        }
+        for (name, file) in others.fixed {
+            self.fixed.entry(name).or_insert(file);
+        }
+        self.layer_operators_max = self.layer_operators_max.or(others.layer_operators_max);
+        self
+    }
+}
+
+/// A model file that was read and not imported yet: what it says of its inputs can be asked.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    proto: ModelProto,
+    name: String,
+    folder: Option<PathBuf>,
+}
+
+impl ModelFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is too large or no ONNX model.
+    pub fn read(path: &Path) -> Result<Self, ImportError> {
+        let name = path.display().to_string();
+        let fail = |error: std::io::Error| ImportError::Io {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        let bytes = std::fs::metadata(path).map_err(fail)?.len();
+        if bytes > MODEL_BYTES_MAX {
+            return Err(ImportError::TooLarge { path: name, bytes, limit: MODEL_BYTES_MAX });
+        }
+        // Weights are large: each form of them goes before the next but one comes.
+        let proto = decode(&std::fs::read(path).map_err(fail)?, &name)?;
+        let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
+            true => PathBuf::from("."),
+            false => folder.to_owned(),
+        });
+        Ok(Self { proto, name, folder })
+    }
+
+    /// The inputs as the file has them.
+    ///
+    /// # Errors
+    /// When one is no tensor, or of an element type that is not supported.
+    pub fn inputs(&self) -> Result<Vec<DeclaredInput>, ImportError> {
+        self.proto.graph.as_ref().map_or(Ok(Vec::new()), declared::inputs)
+    }
+
+    /// Imports it.
+    ///
+    /// # Errors
+    /// [`ImportError`] names the node or value, and what would help.
+    pub fn import(self, engine: &Engine, options: &ImportOptions) -> Imported {
+        import_proto(self.proto, &self.name, self.folder.as_deref(), engine, options)
+    }
+}
+
+pub(super) fn decode(contents: &[u8], name: &str) -> Result<ModelProto, ImportError> {
+    ModelProto::decode(contents)
+        .map_err(|error| ImportError::NotOnnx { path: name.to_owned(), reason: error.to_string() })
+}
+
+/// What the file has as 16-bit floats.
+pub(super) fn halves(graph: &GraphProto) -> Halves {
+    let half = |info: &&ValueInfoProto| {
+        let kind = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+        kind.is_some_and(|kind| kind.elem_type == values::HALF)
+    };
+    let constants = graph.node.iter().flat_map(|node| &node.attribute);
+    let constants = constants.filter_map(|attribute| attribute.t.as_ref());
+    let weights = graph.initializer.iter().chain(constants);
+    Halves {
+        values: graph
+            .input
+            .iter()
+            .chain(&graph.output)
+            .filter(half)
+            .map(|info| info.name.clone())
+            .collect(),
+        weights: weights.filter(|tensor| tensor.data_type == values::HALF).count(),
+    }
+}
+
+/// Every name is written once: by an input, a weight (which may be listed as an input too), or a node.
+pub(super) fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    let twice = |name: &str, what: &str| ImportError::Value {
+        kind: "value",
+        name: name.to_owned(),
+        reason: format!("is written twice: {what}; export the model with a name for each value"),
+    };
+    let mut inputs = HashSet::new();
+    for info in &graph.input {
+        if !inputs.insert(info.name.as_str()) {
+            return Err(twice(&info.name, "two inputs have it"));
+        }
+    }
+    let mut written: HashMap<&str, String> = HashMap::new();
+    for tensor in &graph.initializer {
+        if written.insert(&tensor.name, "an initializer".to_owned()).is_some() {
+            return Err(twice(&tensor.name, "two initializers have it"));
+        }
+    }
+    written.extend(inputs.into_iter().map(|name| (name, "an input".to_owned())));
+    for (number, node) in graph.node.iter().enumerate() {
+        for name in node.output.iter().filter(|name| !name.is_empty()) {
+            let label = format!("node {} ({})", label(node, number), node.op_type);
+            if let Some(before) = written.insert(name, label.clone()) {
+                return Err(twice(name, &format!("by {before} and by {label}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A node's name, or its number when it has none.
+pub(super) fn label(node: &NodeProto, number: usize) -> String {
+    if node.name.is_empty() { format!("#{number}") } else { node.name.clone() }
+}
