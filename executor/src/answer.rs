@@ -14,7 +14,10 @@ pub enum AnswerError {
     #[error("the layer could not be recomputed: {0}")]
     Run(#[from] RunError),
     /// The request names something that the run does not have.
-    #[error("the run has nothing at {request:?}; the ledger should not have accepted the demand")]
+    #[error(
+        "the run has nothing at {}; the ledger should not have accepted the demand",
+        ledger::words::request(request)
+    )]
     NotInRun {
         /// The request.
         request: Request,

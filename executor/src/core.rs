@@ -117,7 +117,10 @@ impl<C: Commitment> ExecutorCore<C> {
                     }
                     decisions.push(Decision {
                         action: Action::Reveal { claim: claim_id, request, reveal },
-                        reason: format!("a challenger demands {}", describe(&request)),
+                        reason: format!(
+                            "a challenger demands {}",
+                            ledger::words::request(&request)
+                        ),
                         deadline_ms: Some(deadline_ms),
                     })
                 }
@@ -212,20 +215,6 @@ fn first_standing<C: Commitment>(
     job.claims.iter().copied().find(|id| {
         view.settlement.claim(id).is_some_and(|claim| claim.status == ClaimStatus::Standing)
     })
-}
-
-/// A request in words.
-pub(crate) fn describe(request: &Request) -> String {
-    match request {
-        Request::Node { tree, depth, index } => {
-            format!("the children of node {index} at depth {depth} of {tree:?}")
-        }
-        Request::Subtrace { layer } => format!("the inside of layer {layer}"),
-        Request::Leaf { operator, leaf } => format!("leaf {leaf} of operator {operator}"),
-        Request::Accumulators { operator, element } => {
-            format!("the running sums of element {element} of operator {operator}")
-        }
-    }
 }
 
 impl<C: Commitment> Core<C> for ExecutorCore<C> {

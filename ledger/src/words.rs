@@ -269,14 +269,19 @@ fn run_within(node: Option<&Node>, run: u64) -> String {
     }
 }
 
-/// Why a claim was rejected: with the claim's facts by numbers, without them by bits.
+/// That a claim was rejected, and why: with the claim's facts by numbers, without them by bits.
 pub fn fall(reason: &FallReason, facts: Option<&Facts>) -> String {
+    format!("rejected: {}", fallen(reason, facts))
+}
+
+/// Why a claim was rejected, as in [`fall`], where the text before says that it was.
+pub fn fallen(reason: &FallReason, facts: Option<&Facts>) -> String {
     match reason {
         FallReason::Refuted(found) => {
             let node = facts.and_then(|facts| operator_of(facts, found));
-            format!("rejected: {}", evidence(found, node))
+            evidence(found, node)
         }
-        FallReason::Silence(asked) => format!("rejected: no answer about {}", request(asked)),
+        FallReason::Silence(asked) => format!("no answer about {}", request(asked)),
     }
 }
 

@@ -2,13 +2,12 @@
 //! JSON's numbers do not hold them.
 
 use protocol::settlement::{
-    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Settlement,
-    Turn,
+    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, Job, JobStatus, Settlement, Turn,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Receipt, View};
+use crate::{Receipt, View, words};
 
 /// Version of all shapes.
 pub(super) const SCHEMA: u32 = 1;
@@ -88,7 +87,9 @@ pub(super) fn job(id: &str, job: &Job) -> Value {
 pub(super) fn claim(id: &str, claim: &Claim) -> Value {
     let (reason, at_ms) = match &claim.status {
         ClaimStatus::Standing => (None, None),
-        ClaimStatus::Fallen { reason, at_ms, .. } => (Some(fall(reason)), Some(*at_ms)),
+        ClaimStatus::Fallen { reason, at_ms, .. } => {
+            (Some(words::fall(reason, Some(&claim.facts))), Some(*at_ms))
+        }
         ClaimStatus::Final { at_ms } | ClaimStatus::Released { at_ms } => (None, Some(*at_ms)),
     };
     json!({
@@ -102,18 +103,11 @@ pub(super) fn claim(id: &str, claim: &Claim) -> Value {
     })
 }
 
-fn fall(reason: &FallReason) -> String {
-    match reason {
-        FallReason::Refuted(evidence) => format!("refuted: {evidence:?}"),
-        FallReason::Silence(request) => format!("silence: no answer to {request:?}"),
-    }
-}
-
 pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement) -> Value {
     let (turn, request) = match &challenge.status {
         ChallengeStatus::Open { turn: Turn::Challenger, .. } => (Some("challenger"), None),
         ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
-            (Some("executor"), Some(format!("{request:?}")))
+            (Some("executor"), Some(words::request(request)))
         }
         ChallengeStatus::Won { .. } | ChallengeStatus::Lost => (None, None),
     };
@@ -156,13 +150,13 @@ fn event(event: &Event) -> Value {
             json!({ "event": "challenged", "challenge": challenge.to_string(), "claim": claim.to_string() })
         }
         Event::Demanded { challenge, request } => {
-            json!({ "event": "demanded", "challenge": challenge.to_string(), "request": format!("{request:?}") })
+            json!({ "event": "demanded", "challenge": challenge.to_string(), "request": words::request(request) })
         }
         Event::Revealed { claim, request } => {
-            json!({ "event": "revealed", "claim": claim.to_string(), "request": format!("{request:?}") })
+            json!({ "event": "revealed", "claim": claim.to_string(), "request": words::request(request) })
         }
         Event::ClaimFallen { claim, reason, burned_wei } => {
-            json!({ "event": "claim-fallen", "claim": claim.to_string(), "reason": fall(reason), "burned_wei": burned_wei.to_string() })
+            json!({ "event": "claim-fallen", "claim": claim.to_string(), "reason": words::fall(reason, None), "burned_wei": burned_wei.to_string() })
         }
         Event::ChallengeWon { challenge, reward_wei, .. } => {
             json!({ "event": "challenge-won", "challenge": challenge.to_string(), "reward_wei": reward_wei.to_string() })

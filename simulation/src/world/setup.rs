@@ -162,12 +162,15 @@ impl<C: Commitment> World<C> {
                 account: party.address,
                 amount_wei: u128::from(party.plan.capital_milliether) * MILLIETHER,
             })
+            // Depositing nothing is refused.
+            .filter(|action| !matches!(action, Action::Deposit { amount_wei: 0, .. }))
             .collect();
         actions.push(Action::RegisterModel { header });
         let fees = u128::from(self.scenario.fee_milliether) * u128::from(self.scenario.jobs);
         if self.client().is_none() {
             let account = address_of(self.parties.len() + 1);
-            actions.push(Action::Deposit { account, amount_wei: fees * MILLIETHER });
+            let amount_wei = (fees * MILLIETHER).max(u128::from(self.scenario.jobs));
+            actions.push(Action::Deposit { account, amount_wei });
         }
         for action in &actions {
             let nonce = self.settlement.nonce(&bank);
@@ -212,7 +215,8 @@ impl<C: Commitment> World<C> {
             model_root: shared.root(),
             input_root,
             profile: Profile::StrictF32,
-            fee_wei: u128::from(self.scenario.fee_milliether) * MILLIETHER,
+            // A job for nothing is refused.
+            fee_wei: (u128::from(self.scenario.fee_milliether) * MILLIETHER).max(1),
             stake_wei: parameters.stake_wei_min,
             bond_wei: parameters.bond_wei_min,
             window_ms: parameters.window_ms_min,

@@ -2,6 +2,7 @@
 
 use ::ledger::Ledger as _;
 use ::ledger::exposure::{Exposure, Paid};
+use ::ledger::words;
 use protocol::transaction::{Action, Address, Key};
 use serde_json::json;
 
@@ -66,15 +67,21 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
             "nonce": view.settlement.nonce(&account), "height": view.height,
         }));
     }
-    println!("free          {}", print::ether(exposure.free_wei as i128));
-    println!("in stakes     {}", print::ether(exposure.stakes_wei as i128));
-    println!("in bonds      {}", print::ether(exposure.bonds_wei as i128));
-    println!("in fees       {}", print::ether(exposure.fees_wei as i128));
-    println!("still needed  {}", print::ether(exposure.needed_wei as i128));
-    println!("gained        {}", print::ether(gained_wei));
+    println!("free          {}", words::ether(exposure.free_wei));
+    println!("in stakes     {}", words::ether(exposure.stakes_wei));
+    println!("in challenges {}", words::ether(exposure.bonds_wei));
+    println!("in fees       {}", words::ether(exposure.fees_wei));
+    println!("reserve       {}", words::ether(exposure.needed_wei));
+    match gained_wei {
+        0.. => println!("profit        {}", words::ether(gained_wei.unsigned_abs())),
+        _ => println!("loss          {}", words::ether(gained_wei.unsigned_abs())),
+    }
     println!(
-        "open          {} claims, {} challenges of them, {} challenges of others, {} moves due",
-        exposure.claims, exposure.disputes, exposure.challenges, exposure.to_move
+        "open          {}, {} against them, {} of others, {}",
+        words::count(exposure.claims, "claim", "claims"),
+        words::count(exposure.disputes, "challenge", "challenges"),
+        words::count(exposure.challenges, "challenge", "challenges"),
+        words::count(exposure.to_move, "move due", "moves due")
     );
     Ok(())
 }

@@ -141,7 +141,7 @@ fn status(claim: &Claim) -> String {
         ClaimStatus::Fallen { reason, at_ms, .. } => format!(
             "rejected at {}: {}",
             words::moment(*at_ms),
-            words::fall(reason, Some(&claim.facts))
+            words::fallen(reason, Some(&claim.facts))
         ),
         ClaimStatus::Final { at_ms } => format!("final since {}", words::moment(*at_ms)),
         ClaimStatus::Released { at_ms } => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ledger::http::{Limits, metrics_route, serve};
 use ledger::metrics::Of;
+use ledger::words;
 use ledger::{Clock as _, EmbeddedLedger, RunningClock, SystemClock};
 use protocol::encoding::Canonical as _;
 use protocol::hash::Digest;
@@ -219,7 +220,13 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
             if !items.is_empty() {
                 println!("{}", list(path, items, document["now_ms"].as_u64().unwrap_or(0)));
             }
-            println!("{} of them at height {}", items.len(), document["height"]);
+            let (one, many) = match path.trim_start_matches("/v1/").split('?').next() {
+                Some("jobs") => ("job", "jobs"),
+                Some("claims") => ("claim", "claims"),
+                _ => ("challenge", "challenges"),
+            };
+            let counted = words::count(items.len() as u64, one, many);
+            println!("{counted} (block height {})", document["height"]);
         }
     }
     Ok(false)

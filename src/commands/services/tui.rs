@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::ledger::{Ledger as _, LedgerError, View};
+use ::ledger::{Ledger as _, LedgerError, View, words};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, JobStatus, Turn};
 use ratatui::Frame;
 use ratatui::Terminal;
@@ -56,7 +56,7 @@ impl Screen {
         let (floor_ms, now_ms) = (settlement.parameters().move_floor_ms, view.now_ms);
         let money = settlement.money();
         self.trouble = None;
-        self.title = format!("{url}  height {}  clock {now_ms}", view.height);
+        self.title = format!("{url}  height {}  {}", view.height, words::moment(now_ms));
         self.money = format!(
             "free {}  locked {}  burned {}",
             ether(money.free_total_wei()),
@@ -82,7 +82,7 @@ impl Screen {
                 };
                 let (turn, step) = match turn {
                     Turn::Challenger => ("challenger", String::new()),
-                    Turn::Executor(request) => ("executor", format!("{request:?}")),
+                    Turn::Executor(request) => ("executor", words::request(request)),
                 };
                 let deadline_ms = challenge.deadline_ms(floor_ms)?;
                 let bond = ether(challenge.bond_wei.saturating_add(challenge.fees_wei));
@@ -129,7 +129,7 @@ fn line(event: &Event) -> String {
             format!("challenge {} of claim {}", short(challenge), short(claim))
         }
         Event::Demanded { challenge, request } => {
-            format!("challenge {} demands {request:?}", short(challenge))
+            format!("challenge {} demands {}", short(challenge), words::request(request))
         }
         Event::Revealed { claim, .. } => format!("claim {} answered", short(claim)),
         Event::ClaimFallen { claim, burned_wei, .. } => {
@@ -141,7 +141,7 @@ fn line(event: &Event) -> String {
         Event::ChallengeLost { challenge, .. } => format!("challenge {} lost", short(challenge)),
         Event::ClaimFinal { claim, .. } => format!("claim {} is FINAL", short(claim)),
         Event::StakeReleased { claim } => format!("stake of claim {} released", short(claim)),
-        other => format!("{other:?}"),
+        other => words::event(other, None),
     }
 }
 
@@ -274,11 +274,11 @@ mod tests {
     fn a_screen_reads_as_it_did_wide_and_narrow() {
         let text = |word: &str| word.to_owned();
         let mut screen = Screen {
-            title: text("http://127.0.0.1:8645  height 12  clock 1000"),
+            title: text("http://127.0.0.1:8645  height 12  2026-11-25 07:30:12 UTC"),
             money: text("free 99 ETH  locked 1.1 ETH  burned 0 ETH"),
             counts: text("jobs 1 open of 1  claims 1 standing, 0 final, 0 fallen"),
             disputes: vec![
-                ["0xaa", "0xbb", "executor", "19.5 s", "0.101 ETH", "Subtrace { layer: 1 }"]
+                ["0xaa", "0xbb", "executor", "19.5 s", "0.101 ETH", "operators inside layer 1"]
                     .map(text),
             ],
             claims: vec![["0xbb", "0xcc", "1 ETH", "1", "over"].map(text)],

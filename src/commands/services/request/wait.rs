@@ -134,9 +134,7 @@ fn ended(view: &View, job: &Job, id: Digest) -> Result<Ended, CommandError> {
     let others = job.claims.iter().filter(|other| **other != id).filter_map(|other| {
         let claim = settlement.claim(other)?;
         let status = match &claim.status {
-            ClaimStatus::Fallen { reason, .. } => {
-                format!("rejected: {}", words::fall(reason, Some(&claim.facts)))
-            }
+            ClaimStatus::Fallen { reason, .. } => words::fall(reason, Some(&claim.facts)),
             other => words::claim_status(other).to_owned(),
         };
         Some(format!("{other} by {}: {status}", claim.executor))
@@ -158,7 +156,7 @@ fn news(event: &Event, job: &Digest, settlement: &Settlement, own: &OwnRun) -> O
         Event::Challenged { claim, .. } => about(claim).map(|_| format!("challenged    {claim}")),
         Event::Revealed { claim, .. } => about(claim).map(|_| format!("answered      {claim}")),
         Event::ClaimFallen { claim, reason, .. } => about(claim).map(|found| {
-            format!("rejected      {claim}: {}", words::fall(reason, Some(&found.facts)))
+            format!("rejected      {claim}: {}", words::fallen(reason, Some(&found.facts)))
         }),
         _ => None,
     }
