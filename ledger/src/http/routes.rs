@@ -405,10 +405,12 @@ async fn download(
             let Ok((again, part)) = read.await else {
                 return;
             };
-            let ended = !part.as_ref().is_ok_and(|part| !part.is_empty());
+            if part.as_ref().is_ok_and(Vec::is_empty) {
+                return;
+            }
             let failed = part.is_err();
-            // The reader went away, or that was all.
-            if (!ended || failed) && sender.send(part.map(Bytes::from)).await.is_err() || ended {
+            // The reader went away, or the disk failed: the body breaks off either way.
+            if sender.send(part.map(Bytes::from)).await.is_err() || failed {
                 return;
             }
             file = again;
