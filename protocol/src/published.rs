@@ -66,7 +66,7 @@ pub enum StateError {
     /// An element has bits that no stored value of its type has.
     #[error(
         "value {value} holds bits that are not stored in its type (in the leaf of element {element}): \
-         -0, a subnormal or another NaN of an f32, or a truth value other than 0 and 1"
+         -0, a subnormal or another NaN, or a truth value other than 0 and 1"
     )]
     NotStored {
         /// The value.
@@ -485,6 +485,7 @@ mod tests {
         assert!(matches!(hashed(&truths, 64, LIMITS), Err(StateError::NotStored { .. })));
         let text =
             alloc::format!("{}", StateHead { values: vec![(7, kind(ElementType::F32, &[2, 3]))] });
-        assert_eq!(text, "value 7: f32[2][3]");
+        let element = ElementType::F32.name();
+        assert_eq!(text, alloc::format!("value 7: {element}[2][3]"));
     }
 }
