@@ -60,7 +60,32 @@ impl Default for Settings {
 /// Inputs that nobody needs are looked for this often, and must be this old.
 const SWEEP: Duration = Duration::from_secs(600);
 
-/// How far the daemon is with a job.
+/// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where a
+/// disputed one can still go before them.
+const HANDED_MAX: usize = 2;
+
+/// What a run is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// Somebody disputes a claim of ours: a clock runs.
+    Disputed,
+    /// A claim of ours stands.
+    Own,
+    /// A job may be claimed.
+    New,
+}
+
+/// Of what is wanted, with its time and id, the first `room` in the order of urgency, then of time.
+fn most_urgent<T>(
+    mut wanted: Vec<(Urgency, u64, Digest, T)>,
+    room: usize,
+) -> Vec<(Urgency, u64, Digest, T)> {
+    wanted.sort_by_key(|(urgency, at_ms, id, _)| (*urgency, *at_ms, *id));
+    wanted.truncate(room);
+    wanted
+}
+
+/// Progress of the daemon with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     /// Its input was not there; asked for again from this time on.
@@ -163,6 +188,8 @@ impl Service {
         let view = self.desk.ledger.view().await?;
         self.desk.health.looked();
         self.collect(&view);
+        // Answers first: transfers of large states must not eat a clock.
+        self.agent.step_told("executor").await?;
         self.publish().await?;
         self.forget(&view);
         self.decline(&view);
@@ -244,7 +271,8 @@ impl Service {
     /// Publishes outputs, and offers the claim once they are: a claim whose output nobody can read
     /// earns no second job.
     async fn publish(&mut self) -> Result<(), LedgerError> {
-        for (job, run) in std::mem::take(&mut self.unclaimed) {
+        let mut unclaimed = VecDeque::from(std::mem::take(&mut self.unclaimed));
+        while let Some((job, run)) = unclaimed.pop_front() {
             let may_stake = !self.settings.bail_out && self.desk.health.may_stake();
             let terms = claim_terms(job, run.trace()).filter(|_| may_stake);
             let (Some(terms), Some(output)) = (terms, run.trace().states().last()) else {
@@ -254,7 +282,9 @@ impl Service {
             match desk.ledger.upload(desk.signer.key(), &terms.output_root, bytes).await {
                 Ok(()) => {}
                 Err(UploadError::Ledger(error)) => {
+                    // Nothing of what waits is lost with it.
                     self.unclaimed.push((job, run));
+                    self.unclaimed.extend(unclaimed);
                     return Err(error);
                 }
                 Err(error) => tracing::warn!(event = "executor.output_not_published", %job, %error),
@@ -450,35 +480,35 @@ impl Service {
         })
     }
 
-    /// Jobs to run now: own claims first, whatever else is wanted; then new ones while there is room.
+    /// Jobs to run now: disputed claims of ours first, then our other claims, then new ones.
     fn wanted(&self, view: &View) -> Vec<(Digest, Job)> {
-        let mut wanted: Vec<(bool, Digest, Job)> = view
-            .settlement
-            .jobs()
-            .filter(|(id, job)| {
-                let open = job.status == JobStatus::Open
-                    && !self.declined.contains_key(*id)
-                    && !self.quarantine.holds(id);
-                let untouched = match self.jobs.get(*id) {
-                    None => true,
-                    Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                    Some(Progress::Kept { .. }) => self.is_disputed(view, id),
-                    Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
-                        false
-                    }
-                };
-                untouched
-                    && (self.stands(view, job) || open && !self.settings.bail_out)
-                    && self.desk.shelf.model(&job.terms.model_root).is_some()
-            })
-            .map(|(id, job)| (!self.stands(view, job), *id, job.clone()))
-            .collect();
-        wanted.sort_by_key(|(others, id, job)| (*others, job.posted_ms, *id));
+        let wanted = view.settlement.jobs().filter_map(|(id, job)| {
+            let open = job.status == JobStatus::Open
+                && !self.declined.contains_key(id)
+                && !self.quarantine.holds(id);
+            let untouched = match self.jobs.get(id) {
+                None => true,
+                Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
+                Some(Progress::Kept { .. }) => self.is_disputed(view, id),
+                Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
+                    false
+                }
+            };
+            let stands = self.stands(view, job);
+            let runs = untouched
+                && (stands || open && !self.settings.bail_out)
+                && self.desk.shelf.model(&job.terms.model_root).is_some();
+            let urgency = match (stands, stands && self.is_disputed(view, id)) {
+                (true, true) => Urgency::Disputed,
+                (true, false) => Urgency::Own,
+                (false, _) => Urgency::New,
+            };
+            runs.then_some((urgency, job.posted_ms, *id, job))
+        });
         let running =
             self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
-        let room = self.settings.runs_max.saturating_sub(running);
-        let ours = wanted.iter().filter(|(others, ..)| !others).count();
-        wanted.into_iter().take(ours.max(room)).map(|(_, id, job)| (id, job)).collect()
+        let first = most_urgent(wanted.collect(), HANDED_MAX.saturating_sub(running));
+        first.into_iter().map(|(_, _, id, job)| (id, job.clone())).collect()
     }
 
     async fn take(&mut self, view: &View, id: Digest, job: &Job) {
@@ -522,5 +552,23 @@ impl Service {
             }
         };
         self.jobs.insert(id, progress);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disputed_claim_waits_for_no_more_strangers_than_are_handed_over_already() {
+        let of = |urgency, number: u8| (urgency, u64::from(number), Digest([number; 32]), ());
+        let mut wanted: Vec<_> = (0..64).map(|number| of(Urgency::New, number)).collect();
+        wanted.extend([of(Urgency::Own, 70), of(Urgency::Disputed, 90), of(Urgency::Own, 65)]);
+        let order = |room| -> Vec<u8> {
+            most_urgent(wanted.clone(), room).iter().map(|(_, _, id, ())| id.0[0]).collect()
+        };
+        assert_eq!(order(HANDED_MAX), [90, 65]);
+        assert_eq!(order(4), [90, 65, 70, 0]);
+        assert!(order(0).is_empty());
     }
 }

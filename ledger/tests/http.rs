@@ -360,3 +360,26 @@ async fn events_are_a_stream_that_resumes_behind_the_last_one_seen() {
     assert!(text.contains("id: 2") && !text.contains("id: 1\n"), "{text}");
     assert!(text.contains("deposited"), "{text}");
 }
+
+#[tokio::test]
+async fn a_reader_of_events_that_goes_away_leaves_nothing_behind() {
+    let server = Server::start(Limits::default()).await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for after in [u64::MAX, 0, 7] {
+        for _ in 0..30 {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let request = format!("GET /v1/events?after={after} HTTP/1.1\r\nhost: x\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut head = [0; 64];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+        }
+    }
+    for _ in 0..100 {
+        if tasks() <= before + 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{before} tasks became {}", tasks());
+}

@@ -220,14 +220,8 @@ impl HttpLedger {
             self.client.put(url).timeout(6 * PATIENCE).header(SIGNATURE_HEADER, signature);
         let sent = request.body(bytes).send().await;
         let answer = sent.map_err(|error| unreachable(&self.url, &error))?;
-        let status = answer.status();
-        match status.is_success() {
+        match answer.status().is_success() {
             true => Ok(()),
-            // Busy, or out of order: the same may be taken later.
-            false if status.is_server_error() || status.as_u16() == 429 => {
-                let (url, reason) = (self.url.clone(), said(answer).await);
-                Err(LedgerError::Unreachable { url, reason }.into())
-            }
             false => Err(UploadError::Refused { reason: said(answer).await }),
         }
     }

@@ -169,8 +169,14 @@ async fn events(
             let Ok(receipts) = shared.ledger.events_after(after, EVENTS_PAGE).await else {
                 return;
             };
-            if receipts.is_empty() && shared.ledger.wait_beyond(after).await.is_err() {
-                return;
+            if receipts.is_empty() {
+                // A reader that went away while nothing happened must not be waited for.
+                tokio::select! {
+                    () = sender.closed() => return,
+                    reached = shared.ledger.wait_beyond(after) => if reached.is_err() {
+                        return;
+                    },
+                }
             }
             for receipt in receipts {
                 after = receipt.height;
@@ -345,7 +351,10 @@ async fn upload(
         // It is there, whole; what comes again is let through and not kept.
         drop(received);
     } else {
-        let reservation = uploads.reserve(account, length, limit).map_err(not_taken)?;
+        // It reads the account's folder.
+        let counted = uploads.clone();
+        let reserve = move || counted.reserve(account, length, limit);
+        let reservation = shared.readers.run(reserve).await?.map_err(not_taken)?;
         let writing =
             tokio::task::spawn_blocking(move || uploads.write(&root, &reservation, received));
         let handed = hand_on(body, length, parts).await;
