@@ -174,11 +174,9 @@ impl Isolated {
             }
         };
         self.process = Some(process);
-        let states = states_from(model, &body);
         let input = published_input(model, input, input_root)?;
-        let trace = states.and_then(|states| {
-            let all = std::iter::once(input).chain(states).collect();
-            Runner::honest(engine, model).trace_of(all, Duration::ZERO, Duration::ZERO).ok()
+        let trace = states_from(model, input, &body).and_then(|states| {
+            Runner::honest(engine, model).trace_of(states, Duration::ZERO, Duration::ZERO).ok()
         });
         trace.ok_or_else(|| RunFailure::NoProcess {
             reason: "its answer does not fit the model; both must be of one version".to_owned(),
@@ -201,8 +199,8 @@ fn ending(process: &mut Process, what: &str) -> String {
 
 /// States 1 and on as they are sent: for each value its id, and 0 when it is as in the state before or 1
 /// with its root and elements.
-fn states_into(trace: &Trace, out: &mut Vec<u8>) {
-    for pair in trace.states().windows(2) {
+fn states_into(states: &[State], out: &mut Vec<u8>) {
+    for pair in states.windows(2) {
         let [before, after] = pair else { continue };
         out.extend((after.values().len() as u32).to_be_bytes());
         for ((value, tensor), root) in after.values().iter().zip(after.roots()) {
@@ -217,14 +215,15 @@ fn states_into(trace: &Trace, out: &mut Vec<u8>) {
     }
 }
 
-fn states_from(model: &Model, bytes: &[u8]) -> Option<Vec<State>> {
+/// All states, the input's first: what passes the first layer unchanged is the input's.
+fn states_from(model: &Model, input: State, bytes: &[u8]) -> Option<Vec<State>> {
     let mut rest = bytes;
     let mut take = |length: usize| {
         let (taken, after) = rest.split_at_checked(length)?;
         rest = after;
         Some(taken)
     };
-    let mut states: Vec<State> = Vec::new();
+    let mut states = vec![input];
     for _ in 0..model.header().layer_count {
         let count = u32::from_be_bytes(take(4)?.try_into().ok()?);
         let (mut values, mut roots) = (Vec::new(), Vec::new());
@@ -270,7 +269,7 @@ pub fn serve(
         match run(models, engine, &body) {
             Ok(trace) => {
                 let mut states = Vec::new();
-                states_into(&trace, &mut states);
+                states_into(trace.states(), &mut states);
                 write_frame(&mut to, STATES, &[&states])?;
             }
             Err(reason) => write_frame(&mut to, REFUSED, &[reason.as_bytes()])?,
@@ -340,17 +339,46 @@ mod tests {
             assert_eq!(read_frame(&mut answered).unwrap(), Some((READY, vec![])));
             let (kind, body) = read_frame(&mut answered).unwrap().unwrap();
             assert_eq!((kind, read_frame(&mut answered).unwrap()), (STATES, None));
-            let states = states_from(model, &body).unwrap();
             let state = published_input(model, &input, input_root).unwrap();
-            let own = Runner::honest(&engine, model).run(state).unwrap();
-            assert_eq!(states.len() + 1, own.states().len());
-            for (found, expected) in states.iter().zip(&own.states()[1..]) {
+            let states = states_from(model, state.clone(), &body).unwrap();
+            let own = Runner::honest(&engine, model).run(state.clone()).unwrap();
+            assert_eq!(states.len(), own.states().len());
+            for (found, expected) in states.iter().zip(own.states()) {
                 assert_eq!(found.root(), expected.root());
                 assert_eq!(found.values(), expected.values());
             }
             for cut in [1, 4, body.len() / 2] {
-                assert!(states_from(model, &body[..body.len() - cut]).is_none());
+                assert!(states_from(model, state.clone(), &body[..body.len() - cut]).is_none());
             }
+        }
+    }
+
+    #[test]
+    fn an_input_that_passes_the_first_layer_unchanged_crosses_the_pipe_as_well() {
+        // The mask of every encoder does: it is used again in each layer.
+        let engine = engine();
+        let shelf = shelf();
+        let model = shelf.named("digits-cnn").unwrap();
+        let (input, input_root) = input(model);
+        let input = published_input(model, &input, input_root).unwrap();
+        let own = Runner::honest(&engine, model).run(input.clone()).unwrap();
+        let (value, tensor, root) =
+            (input.values()[0].0, input.values()[0].1.clone(), input.roots()[0]);
+        let with_input = |state: &State| {
+            let mut values = state.values().to_vec();
+            let mut roots = state.roots().to_vec();
+            values.insert(0, (value, tensor.clone()));
+            roots.insert(0, root);
+            State::with_roots(values, roots).unwrap()
+        };
+        let mut states = own.states().to_vec();
+        states[1] = with_input(&states[1]);
+        let mut body = Vec::new();
+        states_into(&states, &mut body);
+        let found = states_from(model, input, &body).unwrap();
+        assert_eq!(found.len(), states.len());
+        for (found, sent) in found.iter().zip(&states) {
+            assert_eq!((found.root(), found.values()), (sent.root(), sent.values()));
         }
     }
 
