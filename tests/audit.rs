@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use services::{daemon, get, ledger, models, rebut};
+use services::{daemon, get, ledger, ledger_with, models, rebut};
 
 /// Waits until something holds.
 fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -32,8 +32,13 @@ fn status(at: &str) -> Value {
 
 /// Posts a job on digits-cnn; nobody waits for its answer.
 fn job(place: &Path, url: &str, more: &[&str]) -> String {
+    job_on(place, url, 3, more)
+}
+
+/// As [`job`], with another picture.
+fn job_on(place: &Path, url: &str, digit: u32, more: &[&str]) -> String {
     let model = models().join("digits-cnn.onnx").display().to_string();
-    let input = models().join("samples/digit-3.npy").display().to_string();
+    let input = models().join(format!("samples/digit-{digit}.npy")).display().to_string();
     let output = rebut()
         .args(["request", &model, "--input", &input, "--dev", "client", "--ledger", url])
         .args(["--patience-seconds", "1"])
@@ -122,6 +127,74 @@ fn a_claim_on_an_input_that_nobody_published_is_told_by_name() {
     let gap = &status["unchecked"][0];
     assert_eq!((&gap["why"], &gap["job"]), (&Value::from("input-missing"), &Value::from(job)));
     assert_eq!(status["ready"], true);
+}
+
+#[test]
+fn an_executor_runs_what_its_money_can_claim_and_tells_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let words = ["executor", "serve", "--no-preflight", "--stake-percent-max", "100"];
+    let (_executor, office) = daemon(place, &url, &words, "honest");
+    let withdraw = ["account", "withdraw", "98.5ether", "--dev", "honest", "--ledger", &url];
+    assert!(rebut().args(withdraw).output().unwrap().status.success());
+    for digit in [3, 4, 5] {
+        job_on(place, &url, digit, &["--window-ms", "60000"]);
+    }
+    let status = until("the claim", || {
+        let status = status(&office);
+        (status["claims_standing"] == 1 && status["unaffordable_count"] == 2).then_some(status)
+    });
+    // Nothing waits in memory for money.
+    assert_eq!(status["runs_kept"], 1, "{status}");
+}
+
+#[test]
+fn a_run_is_claimed_only_once_its_output_is_published_and_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    // Room for two inputs and one output, each of two blocks.
+    let (ledger, url) = ledger_with(place, &["--uploads-bytes-max", "24576"]);
+    for digit in [3, 4] {
+        job_on(place, &url, digit, &["--window-ms", "60000"]);
+    }
+    let words = ["executor", "serve", "--no-preflight"];
+    let (_executor, office) = daemon(place, &url, &words, "honest");
+    let told = until("the refusal", || {
+        let status = status(&office);
+        (status["unpublished_count"] == 1).then_some(status)
+    });
+    assert_eq!(told["claims_standing"], 1, "{told}");
+    // With room it is claimed at once.
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    drop(ledger);
+    let listen = format!("127.0.0.1:{port}");
+    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", &listen];
+    let (_ledger, _) = services::listening(place, &serve);
+    until("the second claim", || (status(&office)["claims_standing"] == 2).then_some(()));
+}
+
+#[test]
+fn a_challenger_that_let_go_of_its_run_makes_it_again_for_a_claim_that_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let (_honest, _) = daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    let words = ["challenger", "run", "--runs-max", "0"];
+    let (_challenger, checked) = daemon(place, &url, &words, "challenger");
+    job(place, &url, &["--window-ms", "60000"]);
+    until("the comparison", || {
+        let (_, text) = get(&checked, "/metrics");
+        text.contains("rebut_challenger_agreed_total 1").then_some(())
+    });
+    until("letting go", || (status(&checked)["runs_kept"] == 0).then_some(()));
+    let liar = ["executor", "serve", "--no-preflight", "--lie", "1:3:0:+400000"];
+    let (_liar, _) = daemon(place, &url, &liar, "liar");
+    until("the conviction", || {
+        let claims = get(&url, "/v1/claims?status=fallen").1;
+        claims.contains("refuted").then_some(())
+    });
+    until("letting go again", || (status(&checked)["runs_kept"] == 0).then_some(()));
 }
 
 /// Processes whose parent is this one.

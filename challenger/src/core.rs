@@ -41,6 +41,8 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     policy: Policy,
     order: Order,
     cases: BTreeMap<Digest, Case<C>>,
+    /// What this machine's runs commit to, by job: of those at hand, and of those let go.
+    roots: BTreeMap<Digest, Digest>,
     /// Decides as if money were no question: for those who only want to know.
     is_funded: bool,
     /// Only ever counted under the deliberate defect that makes a core remember.
@@ -50,8 +52,8 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
 impl<C: Commitment> ChallengerCore<C> {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
-        let (order, cases, is_funded) = (Order::default(), BTreeMap::new(), false);
-        Self { address, policy, order, cases, is_funded, looks: 0 }
+        let (order, cases, roots) = (Order::default(), BTreeMap::new(), BTreeMap::new());
+        Self { address, policy, order, cases, roots, is_funded: false, looks: 0 }
     }
 
     /// Works in another order.
@@ -72,17 +74,51 @@ impl<C: Commitment> ChallengerCore<C> {
 
     /// Watches a job with the challenger's own run of it.
     pub fn watch(&mut self, job: Digest, case: Case<C>) {
+        self.roots.insert(job, case.trace().root());
         self.cases.insert(job, case);
     }
 
     /// Lets go of a job on which nothing can be disputed any more.
     pub fn forget(&mut self, job: &Digest) {
         self.cases.remove(job);
+        self.roots.remove(job);
+    }
+
+    /// Lets go of a run that takes memory, and remembers what it commits to: claims on its job are still
+    /// compared; to play, the run is watched again.
+    pub fn let_go(&mut self, job: &Digest) {
+        self.cases.remove(job);
+    }
+
+    /// Whether a run of a job is needed to play: a standing claim on it differs and can be challenged, or
+    /// a challenge of this account is open.
+    pub fn is_in_play(&self, view: &View<C>, job: &Digest) -> bool {
+        let (settlement, own) = (&view.settlement, self.roots.get(job));
+        let claims = settlement.job(job).into_iter().flat_map(|job| &job.claims);
+        let mut standing = claims
+            .filter_map(|id| settlement.claim(id))
+            .filter(|claim| claim.status == ClaimStatus::Standing);
+        standing.any(|claim| {
+            let differs = own.is_some_and(|own| *own != claim.terms.trace_root);
+            let mut challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id));
+            differs && view.now_ms <= claim.window_end_ms
+                || challenges.any(|one| one.challenger == self.address && one.is_open())
+        })
     }
 
     /// What this machine's runs commit to, by job.
     pub fn truth(&self) -> HashMap<Digest, Digest> {
-        self.cases.iter().map(|(job, case)| (*job, case.trace().root())).collect()
+        self.roots.iter().map(|(job, root)| (*job, *root)).collect()
+    }
+
+    /// What this machine's run of a job commits to.
+    pub fn root(&self, job: &Digest) -> Option<&Digest> {
+        self.roots.get(job)
+    }
+
+    /// Runs at hand.
+    pub fn at_hand(&self) -> usize {
+        self.cases.len()
     }
 
     /// The challenger's case for a job.
@@ -90,9 +126,14 @@ impl<C: Commitment> ChallengerCore<C> {
         self.cases.get(job)
     }
 
-    /// New challenges, as far as the money reaches: the largest stake first, because there the
-    /// most is at risk.
-    fn new_challenges(&self, view: &View<C>) -> Vec<Decision> {
+    /// Claims that would be challenged if there were money for bond and fees: deposit more.
+    pub fn unaffordable(&self, view: &View<C>) -> Vec<Digest> {
+        self.new_challenges(view).1
+    }
+
+    /// New challenges, as far as the money reaches, and the claims for which it does not: the largest
+    /// stake first, because there the most is at risk.
+    fn new_challenges(&self, view: &View<C>) -> (Vec<Decision>, Vec<Digest>) {
         let settlement = &view.settlement;
         let mine = |challenge: &Challenge| challenge.challenger == self.address;
         let mut wanted = Vec::new();
@@ -100,10 +141,10 @@ impl<C: Commitment> ChallengerCore<C> {
             if claim.status != ClaimStatus::Standing || view.now_ms > claim.window_end_ms {
                 continue;
             }
-            let Some(case) = self.cases.get(&claim.terms.job) else {
+            let Some(own) = self.roots.get(&claim.terms.job) else {
                 continue;
             };
-            let differs = claim.terms.trace_root != case.trace().root();
+            let differs = claim.terms.trace_root != *own;
             let policy = match self.policy {
                 Policy::Differing => differs,
                 Policy::Everything => true,
@@ -131,13 +172,11 @@ impl<C: Commitment> ChallengerCore<C> {
                 free_wei = free_wei.saturating_sub(fees_wei.saturating_sub(challenge.fees_wei));
             }
         }
-        let mut decisions = Vec::new();
+        let (mut decisions, mut unaffordable) = (Vec::new(), Vec::new());
         for (_, id, claim, differs) in wanted {
             let bond_wei = settlement.job(&claim.terms.job).map_or(0, |job| job.terms.bond_wei);
             let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
-                metrics::counter!("rebut_challenger_out_of_money_total").increment(1);
-                tracing::warn!(event = "challenger.out_of_money", claim = %id,
-                    "a claim to challenge and no money for bond and fees; deposit more");
+                unaffordable.push(id);
                 continue;
             };
             free_wei = left_wei;
@@ -150,7 +189,7 @@ impl<C: Commitment> ChallengerCore<C> {
                 deadline_ms: Some(claim.window_end_ms),
             });
         }
-        decisions
+        (decisions, unaffordable)
     }
 
     fn moves(&self, view: &View<C>) -> Vec<Decision> {
@@ -211,7 +250,7 @@ impl<C: Commitment> ChallengerCore<C> {
 impl<C: Commitment> Core<C> for ChallengerCore<C> {
     fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         let mut decisions = self.moves(view);
-        decisions.extend(self.new_challenges(view));
+        decisions.extend(self.new_challenges(view).0);
         let stake_wei = |decision: &Decision| {
             let claim = match &decision.action {
                 Action::Challenge { claim } => Some(*claim),

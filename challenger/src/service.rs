@@ -1,6 +1,6 @@
 //! The challenger as a daemon: every claim on a known model is compared with a run of its own.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,12 +54,15 @@ pub struct Settings {
     pub sample_permille: u32,
     /// Look at the ledger at least this often.
     pub idle: Duration,
+    /// Runs kept in memory beside those of open challenges; of others it is kept what they commit to, and
+    /// the run is made again when a claim differs.
+    pub runs_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let idle = Duration::from_secs(1);
-        Self { mode: Mode::Full, dry_run: false, sample_permille: 1_000, idle }
+        Self { mode: Mode::Full, dry_run: false, sample_permille: 1_000, idle, runs_max: 64 }
     }
 }
 
@@ -74,23 +77,19 @@ const KILLS_MAX: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Progress {
     /// It could not be run, and is tried again from this time on.
-    Waiting {
-        until_ms: u64,
-        tries: u32,
-        kills: u32,
-        why: Unchecked,
-    },
+    Waiting { until_ms: u64, tries: u32, kills: u32, why: Unchecked },
     Running {
         tries: u32,
         kills: u32,
         /// Why it could not be run the last time.
         why: Option<Unchecked>,
     },
+    /// Its run is in memory.
     Ready,
+    /// Its run was compared and let go.
+    Compared,
     /// Not drawn, or quarantined.
-    Left {
-        why: Unchecked,
-    },
+    Left { why: Unchecked },
 }
 
 impl Progress {
@@ -98,7 +97,7 @@ impl Progress {
         match self {
             Self::Waiting { why, .. } | Self::Left { why } => Some(why),
             Self::Running { why, .. } => why.as_ref(),
-            Self::Ready => None,
+            Self::Ready | Self::Compared => None,
         }
     }
 }
@@ -144,6 +143,10 @@ pub struct Service {
     seed: [u8; 32],
     jobs: HashMap<Digest, Progress>,
     told: HashSet<Digest>,
+    /// Jobs whose runs are in memory, the oldest first.
+    order: VecDeque<Digest>,
+    /// Claims for which there is no money, each told once.
+    unaffordable: HashSet<Digest>,
     /// Actions that a dry run has told of.
     supposed: HashSet<Digest>,
     /// Contested jobs that are not checked, each told once.
@@ -195,6 +198,8 @@ impl Service {
             seed,
             jobs,
             told,
+            order: VecDeque::new(),
+            unaffordable: HashSet::new(),
             supposed: HashSet::new(),
             unchecked: BTreeMap::new(),
             saturated: false,
@@ -240,6 +245,8 @@ impl Service {
             self.take(&view, contested).await;
         }
         self.tell(&view);
+        self.tell_of_money(&view);
+        self.shrink(&view);
         self.books.tell(&self.ledger, &view).await?;
         metrics::gauge!("rebut_challenger_jobs_waiting").set(waiting.len() as f64);
         self.cover(&view, waiting.len());
@@ -281,6 +288,7 @@ impl Service {
             // What is being run comes back first.
             if !matches!(self.jobs.get(&id), Some(Progress::Running { .. })) {
                 self.jobs.remove(&id);
+                self.order.retain(|one| *one != id);
                 self.agent.core.forget(&id);
             }
         }
@@ -334,6 +342,7 @@ impl Service {
             "unchecked": found.iter().take(100).collect::<Vec<_>>(),
             "unchecked_count": lines.len(), "not_drawn_count": not_drawn,
             "jobs_waiting": waiting, "saturated": self.saturated,
+            "runs_kept": self.agent.core.at_hand(), "unaffordable_count": self.unaffordable.len(),
         }));
         self.unchecked = unchecked;
         if let Some(observer) = &mut self.observer {
@@ -372,6 +381,7 @@ impl Service {
                     metrics::histogram!("rebut_challenger_run_seconds").record(finished.took);
                     let case = Case::of_run(run, Arc::new(Published::default()));
                     self.agent.core.watch(finished.job, case);
+                    self.order.push_back(finished.job);
                     Progress::Ready
                 }
                 Err(failure) => {
@@ -402,16 +412,47 @@ impl Service {
         Progress::Waiting { until_ms, tries: tries.saturating_add(1), kills, why }
     }
 
+    /// Lets go of the oldest runs over the limit, unless a dispute needs them: what they commit to stays,
+    /// and is compared with every later claim.
+    fn shrink(&mut self, view: &View) {
+        for _ in 0..self.order.len() {
+            if self.agent.core.at_hand() <= self.settings.runs_max {
+                break;
+            }
+            let Some(id) = self.order.pop_front() else {
+                break;
+            };
+            if self.agent.core.is_in_play(view, &id) {
+                self.order.push_back(id);
+                continue;
+            }
+            self.agent.core.let_go(&id);
+            self.jobs.insert(id, Progress::Compared);
+        }
+        metrics::gauge!("rebut_challenger_runs_kept").set(self.agent.core.at_hand() as f64);
+    }
+
+    /// Tells of each claim once that it should be challenged and there is no money for it.
+    fn tell_of_money(&mut self, view: &View) {
+        let found: HashSet<Digest> = self.agent.core.unaffordable(view).into_iter().collect();
+        for claim in found.difference(&self.unaffordable) {
+            metrics::counter!("rebut_challenger_out_of_money_total").increment(1);
+            tracing::error!(event = "challenger.out_of_money", %claim,
+                "a false claim is NOT challenged: no money for bond and fees; deposit more");
+        }
+        metrics::gauge!("rebut_challenger_unaffordable").set(found.len() as f64);
+        self.unaffordable = found;
+    }
+
     /// Tells of each standing claim once whether it is that of this machine.
     fn tell(&mut self, view: &View) {
         for (id, claim) in view.settlement.claims() {
-            let Some(case) = self.agent.core.case(&claim.terms.job) else {
+            let Some(own) = self.agent.core.root(&claim.terms.job).copied() else {
                 continue;
             };
             if claim.status != ClaimStatus::Standing || !self.told.insert(*id) {
                 continue;
             }
-            let own = case.trace().root();
             if own == claim.terms.trace_root {
                 metrics::counter!("rebut_challenger_agreed_total").increment(1);
                 tracing::info!(event = "challenger.agrees", claim = %id);
@@ -430,6 +471,7 @@ impl Service {
             let untouched = match self.jobs.get(&one.job) {
                 None => true,
                 Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
+                Some(Progress::Compared) => self.agent.core.is_in_play(view, &one.job),
                 Some(Progress::Running { .. } | Progress::Ready | Progress::Left { .. }) => false,
             };
             untouched && self.shelf.model(&one.model_root).is_some()
@@ -443,6 +485,8 @@ impl Service {
             }
             drawn
         });
+        // Where a clock of ours runs, then by the end of the time for challenges.
+        wanted.sort_by_key(|one| !self.agent.core.is_in_play(view, &one.job));
         wanted
     }
 

@@ -60,26 +60,40 @@ impl<C: Commitment> ExecutorCore<C> {
         }
     }
 
-    fn claims(&self, view: &View<C>) -> Vec<Decision> {
+    /// Whether a claim with this trace root would be made on a job: it is open, this account has not
+    /// claimed it, and nobody's standing claim says the same.
+    pub fn would_claim(&self, view: &View<C>, job: &Digest, trace_root: &Digest) -> bool {
         let settlement = &view.settlement;
-        let wanted = |terms: &&ClaimTerms| {
-            settlement.job(&terms.job).is_some_and(|job| {
-                let open = job.status == JobStatus::Open;
-                let affordable = settlement.money().free_wei(&self.address) >= job.terms.stake_wei;
-                let said = job.claims.iter().filter_map(|id| settlement.claim(id)).any(|claim| {
-                    let same = claim.terms.trace_root == terms.trace_root;
+        settlement.job(job).is_some_and(|job| {
+            let mut claims = job.claims.iter().filter_map(|id| settlement.claim(id));
+            job.status == JobStatus::Open
+                && !claims.any(|claim| {
+                    let same = claim.terms.trace_root == *trace_root;
                     claim.executor == self.address
                         || (same && claim.status == ClaimStatus::Standing)
-                });
-                open && affordable && !said
-            })
-        };
-        let decide = |terms: &ClaimTerms| Decision {
-            action: Action::PostClaim { terms: terms.clone() },
-            reason: "the job is open and the run is done".to_owned(),
-            deadline_ms: None,
-        };
-        self.offers.values().filter(wanted).map(decide).collect()
+                })
+        })
+    }
+
+    /// Claims on offers, as far as the money reaches.
+    fn claims(&self, view: &View<C>) -> Vec<Decision> {
+        let mut free_wei = view.settlement.money().free_wei(&self.address);
+        let mut decisions = Vec::new();
+        for terms in self.offers.values() {
+            let stake_wei = view.settlement.job(&terms.job).map(|job| job.terms.stake_wei);
+            let left_wei = stake_wei.and_then(|stake_wei| free_wei.checked_sub(stake_wei));
+            let wanted = self.would_claim(view, &terms.job, &terms.trace_root);
+            let (true, Some(left_wei)) = (wanted, left_wei) else {
+                continue;
+            };
+            free_wei = left_wei;
+            decisions.push(Decision {
+                action: Action::PostClaim { terms: terms.clone() },
+                reason: "the job is open and the run is done".to_owned(),
+                deadline_ms: None,
+            });
+        }
+        decisions
     }
 
     fn replies(&self, view: &View<C>) -> Vec<Decision> {

@@ -174,7 +174,7 @@ impl Desk {
         }
         let input = Runner::honest(&self.engine, model).input_state(&inputs)?;
         let (input_root, bytes) = (input.root(), state_bytes(&input));
-        self.inputs.keep(&input_root, &bytes).map_err(|error| {
+        self.inputs.keep(&input_root, &bytes, false).map_err(|error| {
             if matches!(error, KeepError::Disk { .. }) {
                 tracing::error!(event = "executor.disk", %error);
             }

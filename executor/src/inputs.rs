@@ -58,18 +58,33 @@ impl Inputs {
         self.used() < self.budget_bytes
     }
 
-    /// Writes whole or not at all, unless it is there.
-    pub(crate) fn keep(&self, root: &Digest, bytes: &[u8]) -> Result<(), KeepError> {
-        use std::io::Write as _;
+    /// Writes whole or not at all, unless it is there. Over the budget only what a standing claim needs.
+    pub(crate) fn keep(
+        &self,
+        root: &Digest,
+        bytes: &[u8],
+        is_claimed: bool,
+    ) -> Result<(), KeepError> {
         let path = self.file(root);
         if path.exists() {
             return Ok(());
         }
-        let disk = |error| KeepError::Disk { path: path.display().to_string(), error };
-        std::fs::create_dir_all(&self.folder).map_err(disk)?;
-        if self.used().saturating_add(bytes.len() as u64) > self.budget_bytes {
+        let over = self.used().saturating_add(bytes.len() as u64) > self.budget_bytes;
+        if over && !is_claimed {
             return Err(KeepError::Budget { budget_bytes: self.budget_bytes });
         }
+        self.write(&path, bytes)
+    }
+
+    /// Writes over what is there and was found damaged.
+    pub(crate) fn replace(&self, root: &Digest, bytes: &[u8]) -> Result<(), KeepError> {
+        self.write(&self.file(root), bytes)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), KeepError> {
+        use std::io::Write as _;
+        let disk = |error| KeepError::Disk { path: path.display().to_string(), error };
+        std::fs::create_dir_all(&self.folder).map_err(disk)?;
         // The same input may be asked about twice at once: each writer has a file of its own.
         static WRITERS: AtomicU64 = AtomicU64::new(0);
         let writer = WRITERS.fetch_add(1, Ordering::Relaxed);
@@ -77,7 +92,7 @@ impl Inputs {
         let written = std::fs::File::create(&partial).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()?;
-            std::fs::rename(&partial, &path)
+            std::fs::rename(&partial, path)
         });
         written.map_err(|error| {
             // A torn file would take room that is missing already.
@@ -119,16 +134,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inputs = Inputs::new(folder.path(), 10);
         let (one, other) = (Digest([1; 32]), Digest([2; 32]));
-        inputs.keep(&one, b"sixsix").unwrap();
-        inputs.keep(&one, b"sixsix").unwrap();
+        inputs.keep(&one, b"sixsix", false).unwrap();
+        inputs.keep(&one, b"sixsix", false).unwrap();
         assert_eq!((inputs.used(), inputs.has_room()), (6, true));
-        assert!(matches!(inputs.keep(&other, b"sixsix"), Err(KeepError::Budget { .. })));
+        assert!(matches!(inputs.keep(&other, b"sixsix", false), Err(KeepError::Budget { .. })));
+        // A claim that stands is defended whatever the budget says; what is damaged is replaced.
+        inputs.keep(&other, b"sixsix", true).unwrap();
+        inputs.replace(&other, b"other!").unwrap();
+        assert_eq!((inputs.read(&other).unwrap(), inputs.used()), (b"other!".to_vec(), 12));
+        inputs.remove(&other);
         inputs.remove(&one);
-        inputs.keep(&other, b"sixsix").unwrap();
+        inputs.keep(&other, b"sixsix", false).unwrap();
         assert_eq!(inputs.read(&other).unwrap(), b"sixsix");
         assert_eq!(inputs.read(&one), None);
         // What a job still needs stays, and so does what is new.
-        inputs.keep(&one, b"six").unwrap();
+        inputs.keep(&one, b"six", false).unwrap();
         let needed = HashSet::from([other]);
         assert_eq!(inputs.sweep(&needed, Duration::from_secs(60)), 0);
         assert_eq!(inputs.sweep(&needed, Duration::ZERO), 1);
@@ -143,7 +163,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for round in 0..20u8 {
-                        inputs.keep(&Digest([round; 32]), &[round; 1_000]).unwrap();
+                        inputs.keep(&Digest([round; 32]), &[round; 1_000], false).unwrap();
                     }
                 });
             }

@@ -13,6 +13,7 @@ pub mod http;
 mod inputs;
 pub mod policy;
 mod preflight;
+mod progress;
 mod quarantine;
 pub mod service;
 

@@ -23,6 +23,7 @@ use crate::core::{ExecutorCore, claim_terms};
 use crate::desk::{Answer, Desk};
 use crate::inputs::{Inputs, KeepError};
 use crate::policy::{Declined, Policy};
+use crate::progress::{HANDED_MAX, Progress, Urgency, Wanted, choose};
 use crate::quarantine::Quarantine;
 
 /// Choices of an executor's operator.
@@ -60,52 +61,17 @@ impl Default for Settings {
 /// Inputs that nobody needs are looked for this often, and must be this old.
 const SWEEP: Duration = Duration::from_secs(600);
 
-/// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where a
-/// disputed one can still go before them.
-const HANDED_MAX: usize = 2;
+/// Pause before an output is published again that the ledger did not take.
+const PUBLISH_PAUSE_MS: u64 = 5_000;
 
-/// What a run is wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Urgency {
-    /// Somebody disputes a claim of ours: a clock runs.
-    Disputed,
-    /// A claim of ours stands.
-    Own,
-    /// A job may be claimed.
-    New,
-}
-
-/// Of what is wanted, with its time and id, the first `room` in the order of urgency, then of time.
-fn most_urgent<T>(
-    mut wanted: Vec<(Urgency, u64, Digest, T)>,
-    room: usize,
-) -> Vec<(Urgency, u64, Digest, T)> {
-    wanted.sort_by_key(|(urgency, at_ms, id, _)| (*urgency, *at_ms, *id));
-    wanted.truncate(room);
-    wanted
-}
-
-/// Progress of the daemon with a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// Its input was not there; asked for again from this time on.
-    Waiting {
-        until_ms: u64,
-        tries: u32,
-    },
-    Running {
-        tries: u32,
-    },
-    /// Its run is in memory.
-    Ready {
-        trace_root: Digest,
-    },
-    /// Its claim stands, and only its input is kept.
-    Kept {
-        trace_root: Digest,
-    },
-    /// It cannot be run, and will not be tried again.
-    Refused,
+/// A run whose output is not published yet.
+#[derive(Debug)]
+struct Unclaimed {
+    job: Digest,
+    run: Arc<Run>,
+    until_ms: u64,
+    /// The ledger did not take it, and that was told.
+    is_refused: bool,
 }
 
 /// An executor at a ledger.
@@ -123,7 +89,9 @@ pub struct Service {
     /// Jobs whose runs are in memory, the oldest first.
     order: VecDeque<Digest>,
     /// Runs whose outputs are not published yet.
-    unclaimed: Vec<(Digest, Arc<Run>)>,
+    unclaimed: VecDeque<Unclaimed>,
+    /// New jobs for whose stakes there is no money.
+    unaffordable: usize,
     /// Open jobs that are not taken, each told once.
     declined: HashMap<Digest, Declined>,
     quarantine: Quarantine,
@@ -158,7 +126,8 @@ impl Service {
             jobs: HashMap::new(),
             runs: HashMap::new(),
             order: VecDeque::new(),
-            unclaimed: Vec::new(),
+            unclaimed: VecDeque::new(),
+            unaffordable: 0,
             declined: HashMap::new(),
             quarantine: Quarantine::read(folder),
             swept: Instant::now(),
@@ -190,7 +159,7 @@ impl Service {
         self.collect(&view);
         // Answers first: transfers of large states must not eat a clock.
         self.agent.step_told("executor").await?;
-        self.publish().await?;
+        self.publish(&view).await?;
         self.forget(&view);
         self.decline(&view);
         let mut wanted = self.wanted(&view);
@@ -203,6 +172,7 @@ impl Service {
         }
         for (id, job) in wanted {
             self.take(&view, id, &job).await;
+            self.agent.step_told("executor").await?;
         }
         self.agent.step_told("executor").await?;
         self.answer(&view);
@@ -222,7 +192,8 @@ impl Service {
                     self.desk.show(&run);
                     self.runs.insert(finished.job, Arc::clone(&run));
                     self.order.push_back(finished.job);
-                    self.unclaimed.push((finished.job, run));
+                    let (job, until_ms, is_refused) = (finished.job, 0, false);
+                    self.unclaimed.push_back(Unclaimed { job, run, until_ms, is_refused });
                     metrics::counter!("rebut_executor_runs_total").increment(1);
                     metrics::histogram!("rebut_executor_run_seconds").record(finished.took);
                     tracing::info!(event = "executor.ran", job = %finished.job, %trace_root);
@@ -239,57 +210,72 @@ impl Service {
     }
 
     /// A run that failed. What is kept on disk may be damaged, what was published may be corrected: tried
-    /// again from the start, a few times. What killed its run twice is not tried again.
+    /// again, a few times for a new job, for ever while a claim of ours stands on it. What killed its run
+    /// twice is not tried again unless a claim stands.
     fn again(&mut self, view: &View, id: &Digest, failure: &RunFailure) -> Progress {
         const TRIES_MAX: u32 = 5;
+        let tries = match self.jobs.get(id) {
+            Some(Progress::Running { tries }) => *tries,
+            _ => 0,
+        };
         let job = view.settlement.job(id);
         let at_risk_wei: u128 =
             job.map_or(0, |job| self.own_claims(view, job).map(|claim| claim.stake_wei).sum());
         if at_risk_wei > 0 {
             tracing::error!(event = "executor.cannot_defend", job = %id, at_risk_wei, %failure,
                 "a claim of ours stands on a run that cannot be made again: a challenge would win");
-        }
-        if let RunFailure::Killed { .. } = failure
+        } else if let RunFailure::Killed { .. } = failure
             && self.quarantine.killed(*id)
         {
             tracing::error!(event = "executor.quarantined", job = %id, %failure,
                 "this job is not run again; if the machine was to blame, delete its line from the \
                  file `quarantine` in the executor's folder and restart");
             return Progress::Refused;
+        } else if tries >= TRIES_MAX {
+            return Progress::Refused;
         }
-        if let Some(job) = job {
-            self.desk.inputs.remove(&job.terms.input_root);
-        }
-        match self.jobs.get(id) {
-            Some(Progress::Running { tries }) if *tries < TRIES_MAX => {
-                Progress::Waiting { until_ms: view.now_ms + (500 << tries), tries: tries + 1 }
-            }
-            _ => Progress::Refused,
+        Progress::Waiting {
+            until_ms: view.now_ms.saturating_add(500u64 << tries.min(7)),
+            tries: tries.saturating_add(1),
+            // A process that died says nothing about its input.
+            is_damaged: matches!(failure, RunFailure::Refused { .. }),
         }
     }
 
-    /// Publishes outputs, and offers the claim once they are: a claim whose output nobody can read
-    /// earns no second job.
-    async fn publish(&mut self) -> Result<(), LedgerError> {
-        let mut unclaimed = VecDeque::from(std::mem::take(&mut self.unclaimed));
-        while let Some((job, run)) = unclaimed.pop_front() {
+    /// Publishes outputs, and offers the claim once they are: nobody could read a claim's output
+    /// otherwise. What the ledger does not take is told once, and tried again.
+    async fn publish(&mut self, view: &View) -> Result<(), LedgerError> {
+        let mut waiting = std::mem::take(&mut self.unclaimed);
+        while let Some(mut one) = waiting.pop_front() {
+            if view.now_ms < one.until_ms {
+                self.unclaimed.push_back(one);
+                continue;
+            }
             let may_stake = !self.settings.bail_out && self.desk.health.may_stake();
-            let terms = claim_terms(job, run.trace()).filter(|_| may_stake);
-            let (Some(terms), Some(output)) = (terms, run.trace().states().last()) else {
+            let terms = claim_terms(one.job, one.run.trace()).filter(|_| may_stake);
+            let (Some(terms), Some(output)) = (terms, one.run.trace().states().last()) else {
                 continue;
             };
             let (bytes, desk) = (state_bytes(output), &self.desk);
             match desk.ledger.upload(desk.signer.key(), &terms.output_root, bytes).await {
-                Ok(()) => {}
+                Ok(()) => self.agent.core.offer(terms),
                 Err(UploadError::Ledger(error)) => {
                     // Nothing of what waits is lost with it.
-                    self.unclaimed.push((job, run));
-                    self.unclaimed.extend(unclaimed);
+                    self.unclaimed.push_back(one);
+                    self.unclaimed.extend(waiting);
                     return Err(error);
                 }
-                Err(error) => tracing::warn!(event = "executor.output_not_published", %job, %error),
+                Err(error) => {
+                    if !one.is_refused {
+                        tracing::error!(event = "executor.output_not_published", job = %one.job, %error,
+                            "this run is not claimed until the ledger takes its output");
+                    }
+                    one.is_refused = true;
+                    one.until_ms = view.now_ms.saturating_add(PUBLISH_PAUSE_MS);
+                    self.unclaimed.push_back(one);
+                }
             }
-            self.agent.core.offer(terms);
+            self.agent.step_told("executor").await?;
         }
         Ok(())
     }
@@ -318,6 +304,7 @@ impl Service {
                 self.desk.inputs.remove(&root);
             }
         }
+        self.unclaimed.retain(|one| self.jobs.contains_key(&one.job));
     }
 
     /// Lets go of a run in memory, unless another job needs the same.
@@ -330,9 +317,11 @@ impl Service {
         }
     }
 
-    /// Lets go of the oldest runs over the limit; their inputs stay.
+    /// Lets go of the oldest runs over the limit that are neither disputed nor about to be claimed; their
+    /// inputs stay.
     fn shrink(&mut self, view: &View) {
         let asked = self.desk.waiting();
+        let may_stake = !self.settings.bail_out && self.desk.health.may_stake();
         for _ in 0..self.order.len() {
             if self.runs.len() <= self.settings.runs_max {
                 return;
@@ -343,8 +332,8 @@ impl Service {
             let Some(Progress::Ready { trace_root }) = self.jobs.get(&id).copied() else {
                 continue;
             };
-            let claimed = view.settlement.job(&id).is_some_and(|job| self.stands(view, job));
-            if !claimed || asked.contains(&id) || self.is_disputed(view, &id) {
+            let about_to = may_stake && self.agent.core.would_claim(view, &id, &trace_root);
+            if about_to || asked.contains(&id) || self.is_disputed(view, &id) {
                 self.order.push_back(id);
                 continue;
             }
@@ -428,9 +417,12 @@ impl Service {
         let count = |wanted: fn(&Progress) -> bool| {
             self.jobs.values().filter(|one| wanted(one)).count() as f64
         };
+        let unpublished = self.unclaimed.iter().filter(|one| one.is_refused).count();
         for (name, value) in [
             ("rebut_executor_jobs_waiting", count(|one| matches!(one, Progress::Waiting { .. }))),
             ("rebut_executor_jobs_running", count(|one| matches!(one, Progress::Running { .. }))),
+            ("rebut_executor_unaffordable", self.unaffordable as f64),
+            ("rebut_executor_unpublished", unpublished as f64),
             ("rebut_executor_runs_kept", self.runs.len() as f64),
             ("rebut_executor_disk_bytes", self.desk.inputs.used() as f64),
             ("rebut_executor_disk_budget_bytes", self.settings.disk_budget_bytes as f64),
@@ -452,6 +444,7 @@ impl Service {
                 serde_json::json!({ "job": job.to_string(), "reason": why.to_string() })
             }).take(100).collect::<Vec<_>>(),
             "declined_count": self.declined.len(), "quarantined_count": self.quarantine.count(),
+            "unaffordable_count": self.unaffordable, "unpublished_count": unpublished,
             "runs_kept": self.runs.len(), "claims_standing": exposure.claims,
             "disputes_open": exposure.disputes, "free_wei": exposure.free_wei.to_string(),
             "stakes_wei": exposure.stakes_wei.to_string(), "profit_wei": profit_wei.to_string(),
@@ -480,47 +473,85 @@ impl Service {
         })
     }
 
-    /// Jobs to run now: disputed claims of ours first, then our other claims, then new ones.
-    fn wanted(&self, view: &View) -> Vec<(Digest, Job)> {
+    /// Money that runs under way will lock.
+    fn promised_wei(&self, view: &View) -> u128 {
+        let promised = self.jobs.iter().filter_map(|(id, progress)| {
+            let job = view.settlement.job(id)?;
+            let will_claim = match progress {
+                Progress::Running { .. } => {
+                    job.status == JobStatus::Open && !self.stands(view, job)
+                }
+                Progress::Ready { trace_root } => self.agent.core.would_claim(view, id, trace_root),
+                Progress::Waiting { .. } | Progress::Kept { .. } | Progress::Refused => false,
+            };
+            will_claim.then_some(job.terms.stake_wei)
+        });
+        promised.fold(0, u128::saturating_add)
+    }
+
+    /// Jobs to run now: disputed claims of ours first, then our other claims, then new ones, and those
+    /// only while the outputs of others are published.
+    fn wanted(&mut self, view: &View) -> Vec<(Digest, Job)> {
+        let takes_new = !self.settings.bail_out
+            && self.desk.health.may_stake()
+            && self.unclaimed.len() < HANDED_MAX;
         let wanted = view.settlement.jobs().filter_map(|(id, job)| {
-            let open = job.status == JobStatus::Open
-                && !self.declined.contains_key(id)
-                && !self.quarantine.holds(id);
+            let stands = self.stands(view, job);
+            let disputed = stands && self.is_disputed(view, id);
             let untouched = match self.jobs.get(id) {
                 None => true,
                 Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                Some(Progress::Kept { .. }) => self.is_disputed(view, id),
+                Some(Progress::Kept { trace_root }) => {
+                    disputed || self.agent.core.would_claim(view, id, trace_root)
+                }
                 Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
                     false
                 }
             };
-            let stands = self.stands(view, job);
+            let is_new = takes_new
+                && job.status == JobStatus::Open
+                && !self.declined.contains_key(id)
+                && !self.quarantine.holds(id);
             let runs = untouched
-                && (stands || open && !self.settings.bail_out)
+                && (stands || is_new)
                 && self.desk.shelf.model(&job.terms.model_root).is_some();
-            let urgency = match (stands, stands && self.is_disputed(view, id)) {
-                (true, true) => Urgency::Disputed,
-                (true, false) => Urgency::Own,
-                (false, _) => Urgency::New,
+            let (urgency, stake_wei) = match (stands, disputed) {
+                (true, true) => (Urgency::Disputed, 0),
+                (true, false) => (Urgency::Own, 0),
+                (false, _) => (Urgency::New, job.terms.stake_wei),
             };
-            runs.then_some((urgency, job.posted_ms, *id, job))
+            runs.then_some(Wanted { urgency, job: *id, posted_ms: job.posted_ms, stake_wei })
         });
         let running =
             self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
-        let first = most_urgent(wanted.collect(), HANDED_MAX.saturating_sub(running));
-        first.into_iter().map(|(_, _, id, job)| (id, job.clone())).collect()
+        let free_wei = view.settlement.money().free_wei(&self.address);
+        let free_wei = free_wei.saturating_sub(self.promised_wei(view));
+        let choice = choose(wanted.collect(), HANDED_MAX.saturating_sub(running), free_wei);
+        if choice.unaffordable > 0 && self.unaffordable == 0 {
+            tracing::warn!(
+                event = "executor.out_of_money",
+                jobs = choice.unaffordable,
+                free_wei,
+                "jobs are not taken: free money does not reach for their stakes; deposit more, or \
+                 wait for claims to become final"
+            );
+        }
+        self.unaffordable = choice.unaffordable;
+        let job = |id: Digest| Some((id, view.settlement.job(&id)?.clone()));
+        choice.jobs.into_iter().filter_map(job).collect()
     }
 
     async fn take(&mut self, view: &View, id: Digest, job: &Job) {
         let Some(model) = self.desk.shelf.model(&job.terms.model_root).cloned() else {
             return;
         };
-        let tries = match self.jobs.get(&id) {
-            Some(Progress::Waiting { tries, .. }) => *tries,
-            _ => 0,
+        let (tries, is_damaged) = match self.jobs.get(&id) {
+            Some(Progress::Waiting { tries, is_damaged, .. }) => (*tries, *is_damaged),
+            _ => (0, false),
         };
-        let input_root = job.terms.input_root;
-        let input = match self.desk.inputs.read(&input_root) {
+        let (input_root, is_claimed) = (job.terms.input_root, self.stands(view, job));
+        let inputs = self.desk.inputs.clone();
+        let input = match inputs.read(&input_root).filter(|_| !is_damaged) {
             Some(kept) => Ok(kept),
             None => {
                 // Of the model's length and the job's root, or nothing.
@@ -530,7 +561,11 @@ impl Service {
         };
         let progress = match input.and_then(|input| {
             // Before any stake: what defends a claim must survive this process and the poster.
-            self.desk.inputs.keep(&input_root, &input).map(|()| input).map_err(|error| {
+            let kept = match is_damaged {
+                true => inputs.replace(&input_root, &input),
+                false => inputs.keep(&input_root, &input, is_claimed),
+            };
+            kept.map(|()| input).map_err(|error| {
                 if matches!(error, KeepError::Disk { .. }) {
                     tracing::error!(event = "executor.disk", %error);
                 }
@@ -546,29 +581,15 @@ impl Service {
                 }
             },
             Err(error) => {
-                let pause_ms = 500u64 << tries.min(7);
-                tracing::debug!(event = "executor.no_input", job = %id, %error);
-                Progress::Waiting { until_ms: view.now_ms + pause_ms, tries: tries + 1 }
+                let until_ms = view.now_ms.saturating_add(500u64 << tries.min(7));
+                match is_claimed {
+                    true => tracing::error!(event = "executor.no_input", job = %id, %error,
+                        "a claim of ours stands on an input that is not to be had"),
+                    false => tracing::debug!(event = "executor.no_input", job = %id, %error),
+                }
+                Progress::Waiting { until_ms, tries: tries.saturating_add(1), is_damaged }
             }
         };
         self.jobs.insert(id, progress);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disputed_claim_waits_for_no_more_strangers_than_are_handed_over_already() {
-        let of = |urgency, number: u8| (urgency, u64::from(number), Digest([number; 32]), ());
-        let mut wanted: Vec<_> = (0..64).map(|number| of(Urgency::New, number)).collect();
-        wanted.extend([of(Urgency::Own, 70), of(Urgency::Disputed, 90), of(Urgency::Own, 65)]);
-        let order = |room| -> Vec<u8> {
-            most_urgent(wanted.clone(), room).iter().map(|(_, _, id, ())| id.0[0]).collect()
-        };
-        assert_eq!(order(HANDED_MAX), [90, 65]);
-        assert_eq!(order(4), [90, 65, 70, 0]);
-        assert!(order(0).is_empty());
     }
 }

@@ -371,13 +371,18 @@ impl Inner {
         if self.stopped {
             return Err(LedgerError::Stopped);
         }
+        // Most of what is refused has a nonce that is gone or not reached: no state is copied for it.
+        let (sender, nonce) = (transaction.sender, transaction.nonce);
+        let expected = self.settlement.nonce(&sender);
+        if nonce != expected {
+            return Err(Rejection::Nonce { expected }.into());
+        }
         let at_ms = clock_ms.max(self.settlement.now_ms());
         // From here on memory may be ahead of the disk until the batch is flushed; if anything
         // fails in between the ledger stops, loudly, and a restart reads what the disk really holds.
         self.stopped = true;
         // Readers hold older states by reference; this clones only when one of them is alive.
         // The signature was verified at the door.
-        let (sender, nonce) = (transaction.sender, transaction.nonce);
         let settlement = Arc::make_mut(&mut self.settlement);
         let events = match settlement.perform(at_ms, sender, nonce, action) {
             Ok(events) => events,

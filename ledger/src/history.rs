@@ -131,11 +131,54 @@ impl Past {
         Ok((0, Arc::new(beginning)))
     }
 
+    /// Of more than can be kept, the one that costs least to make again from the one below it goes: asking
+    /// for cheap heights drives no dear one out. The one asked for last stays in any case, for who reads
+    /// the whole log goes on from there.
     fn keep(&mut self, height: u64, settlement: &Arc<Settlement>) {
         self.kept.retain(|(kept, _)| *kept != height);
-        if self.kept.len() >= KEPT_MAX {
-            self.kept.pop_front();
-        }
         self.kept.push_back((height, Arc::clone(settlement)));
+        let heights: Vec<u64> = self.kept.iter().map(|(height, _)| *height).collect();
+        if let Some(place) = superfluous(&heights) {
+            self.kept.remove(place);
+        }
+    }
+}
+
+/// Which of the kept heights, the last used at the end, goes; `None` while all have room.
+fn superfluous(heights: &[u64]) -> Option<usize> {
+    let (_, others) = heights.split_last().filter(|_| heights.len() > KEPT_MAX)?;
+    let cost = |height: u64| {
+        let below = heights.iter().filter(|other| **other < height).max();
+        height - below.copied().unwrap_or(0)
+    };
+    let costs = others.iter().map(|height| cost(*height)).enumerate();
+    costs.min_by_key(|(_, cost)| *cost).map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cheap_heights_drive_no_dear_one_out_and_who_reads_on_finds_the_last() {
+        assert_eq!(superfluous(&[1_000_000, 5, 6, 7]), None);
+        // Four cheap ones beside a dear one: a cheap one goes, each time.
+        let mut kept = vec![1_000_000];
+        for height in 1..100 {
+            kept.push(height);
+            if let Some(place) = superfluous(&kept) {
+                kept.remove(place);
+            }
+        }
+        assert!(kept.contains(&1_000_000) && kept.contains(&99), "{kept:?}");
+        // Page after page: the page before is there whenever the next is asked for.
+        let mut kept = vec![250_000, 500_000, 750_000, 1_000_000];
+        for page in 1..20u64 {
+            kept.push(page * 16_384);
+            if let Some(place) = superfluous(&kept) {
+                kept.remove(place);
+            }
+            assert!(kept.contains(&(page * 16_384)), "{kept:?}");
+        }
     }
 }

@@ -200,7 +200,7 @@ fn root_of(bytes: &[u8]) -> Digest {
 
 #[tokio::test]
 async fn only_accounts_of_the_ledger_publish_and_only_what_they_signed() {
-    let server = Server::start(Limits { account_bytes: 1_000, ..Limits::default() }).await;
+    let server = Server::start(Limits { account_bytes: 8 << 10, ..Limits::default() }).await;
     let client = server.client().await;
     let (root, bytes, head) = published(50);
     let account = key(3).address();
@@ -216,7 +216,7 @@ async fn only_accounts_of_the_ledger_publish_and_only_what_they_signed() {
     assert_eq!(missing, Err(DownloadError::Missing));
     let (other_root, other, other_head) = published(300);
     let large = client.upload(&key(3), &other_root, other).await.unwrap_err();
-    assert!(large.to_string().contains("1000 bytes"), "{large}");
+    assert!(large.to_string().contains("8192 bytes"), "{large}");
     let wrong = client.download(&root, &account, &other_head).await.unwrap_err();
     assert!(matches!(&wrong, DownloadError::Wrong { .. }), "{wrong}");
     let request = format!(

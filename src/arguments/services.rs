@@ -166,6 +166,12 @@ pub(crate) struct LedgerServe {
     /// Most bytes that one account may have published.
     #[arg(long, env = "REBUT_ACCOUNT_BYTES_MAX", default_value_t = 1 << 30)]
     pub(crate) account_bytes_max: u64,
+    /// Most bytes that all accounts together may have published.
+    #[arg(long, env = "REBUT_UPLOADS_BYTES_MAX", default_value_t = 64 << 30)]
+    pub(crate) uploads_bytes_max: u64,
+    /// Bytes of the disk that published states leave free for the ledger's log.
+    #[arg(long, env = "REBUT_DISK_FREE_BYTES_MIN", default_value_t = 256 << 20)]
+    pub(crate) disk_free_bytes_min: u64,
     /// A ledger to try things, on loopback only: the bank's key is public knowledge, and the preset
     /// is fast: claims are final after five seconds.
     #[arg(long, conflicts_with = "bank")]
@@ -371,6 +377,9 @@ pub(crate) struct ChallengerRun {
     /// Thousandths of the jobs to run, drawn by a seed that no executor knows.
     #[arg(long, env = "REBUT_SAMPLE_PERMILLE", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) sample_permille: u32,
+    /// Runs kept in memory beside those of disputes; others are made again when a claim differs.
+    #[arg(long, env = "REBUT_RUNS_MAX", default_value_t = 64)]
+    pub(crate) runs_max: usize,
     /// A lie to run with, for rehearsals, as in `rebut run --lie`: true claims are challenged, and lost
     /// against.
     #[arg(long, allow_hyphen_values = true)]

@@ -256,8 +256,13 @@ pub fn lying_server(text: String) -> String {
 
 /// A ledger to try things, on a port of its own.
 pub fn ledger(folder: &Path) -> (Process, String) {
+    ledger_with(folder, &[])
+}
+
+/// As [`ledger`], with more settings.
+pub fn ledger_with(folder: &Path, more: &[&str]) -> (Process, String) {
     let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", "127.0.0.1:0"];
-    listening(folder, &serve)
+    listening(folder, &[&serve[..], more].concat())
 }
 
 /// A daemon at a ledger, with a listener and a well-known account.

@@ -10,8 +10,9 @@ use protocol::hash::{Digest, Keccak, to_hex};
 use protocol::published::{StateHasher, StateHead, StateLimits};
 use protocol::settlement::{Genesis, Settlement};
 use protocol::transaction::{Address, Key, SignedTransaction};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
+use super::quota::AT_ONCE_MAX;
 use super::{LogPage, SIGNATURE_HEADER, upload_path};
 use crate::embedded::{LogEntry, replay, replay_receipts};
 use crate::recent::Recent;
@@ -40,6 +41,7 @@ pub struct HttpLedger {
     genesis: Genesis,
     copy: Mutex<Copy>,
     upload_bytes_max: OnceLock<u64>,
+    uploads: Semaphore,
 }
 
 impl fmt::Debug for HttpLedger {
@@ -133,7 +135,9 @@ impl HttpLedger {
             clock: (0, Instant::now()),
         };
         let (copy, upload_bytes_max) = (Mutex::new(copy), OnceLock::new());
-        let ledger = Self { url, client, genesis, copy, upload_bytes_max };
+        // One fewer than a server takes of one account at a time: another process may have the same key.
+        let uploads = Semaphore::new(AT_ONCE_MAX - 1);
+        let ledger = Self { url, client, genesis, copy, upload_bytes_max, uploads };
         ledger.sync(0).await?;
         Ok(ledger)
     }
@@ -209,6 +213,8 @@ impl HttpLedger {
         bytes: Vec<u8>,
     ) -> Result<(), UploadError> {
         let length = bytes.len() as u64;
+        // The server takes a few of one account at a time; the others wait here.
+        let _turn = self.uploads.acquire().await;
         let limit = self.upload_bytes_max().await?;
         if length > limit {
             return Err(UploadError::TooLarge { length, limit });

@@ -26,6 +26,10 @@ pub struct Limits {
     pub upload_bytes: u64,
     /// Bytes of all uploads of one account.
     pub account_bytes: u64,
+    /// Bytes of all uploads of all accounts.
+    pub uploads_bytes: u64,
+    /// Bytes of the disk that uploads leave free: the ledger stops when its log has no room.
+    pub disk_free_bytes_min: u64,
     /// Requests of one address in a second, on average; ten times as many at once.
     pub requests_per_second: u32,
 }
@@ -42,20 +46,44 @@ impl Default for Limits {
             reads: 2 * std::thread::available_parallelism().map_or(1, usize::from),
             upload_bytes: 64 << 20,
             account_bytes: 1 << 30,
+            uploads_bytes: 64 << 30,
+            disk_free_bytes_min: 256 << 20,
             requests_per_second: 5_000,
         }
     }
 }
 
-/// Requests that an address may still make; filled again as time goes by.
+/// Who is counted as one: an address, or the network that one subscriber of IPv6 has to himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Source {
+    V4([u8; 4]),
+    V6([u8; 8]),
+    /// All who came when as many others were remembered as can be.
+    Rest,
+}
+
+impl Source {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Self::V6([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+/// Requests that each source may still make; filled again as time goes by.
 #[derive(Debug)]
 pub(super) struct Rates {
     per_second: f64,
-    left: Mutex<HashMap<IpAddr, (f64, Instant)>>,
+    left: Mutex<HashMap<Source, (f64, Instant)>>,
 }
 
-/// Addresses remembered; beyond, those that are full again are forgotten.
-const ADDRESSES_MAX: usize = 10_000;
+/// Sources remembered; beyond, those that are full again are forgotten, and whoever is new then shares
+/// one count with all others who are.
+const SOURCES_MAX: usize = 10_000;
 
 impl Rates {
     pub(super) fn new(per_second: u32) -> Self {
@@ -65,15 +93,16 @@ impl Rates {
     /// Whether an address may make one more request now.
     pub(super) fn take(&self, address: IpAddr, now: Instant) -> bool {
         let most = 10.0 * self.per_second;
+        let mut source = Source::of(address);
         // The map holds counts only: whatever a panic left is as good.
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if left.len() >= ADDRESSES_MAX {
+        if left.len() >= SOURCES_MAX && !left.contains_key(&source) {
             left.retain(|_, (_, since)| now.duration_since(*since) < Duration::from_secs(10));
-            if left.len() >= ADDRESSES_MAX && !left.contains_key(&address) {
-                return false;
+            if left.len() >= SOURCES_MAX {
+                source = Source::Rest;
             }
         }
-        let (tokens, since) = left.entry(address).or_insert((most, now));
+        let (tokens, since) = left.entry(source).or_insert((most, now));
         let filled = now.duration_since(*since).as_secs_f64() * self.per_second;
         (*tokens, *since) = ((*tokens + filled).min(most), now);
         let allowed = *tokens >= 1.0;
@@ -95,5 +124,35 @@ mod tests {
         assert_eq!(granted, 10);
         assert!(rates.take(slow, start));
         assert!(rates.take(fast, start + Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn ten_thousand_addresses_lock_nobody_out() {
+        let rates = Rates::new(1);
+        let start = Instant::now();
+        for number in 0..2 * SOURCES_MAX as u32 {
+            rates.take(IpAddr::from(number.to_be_bytes()), start);
+        }
+        let late = IpAddr::from([9, 9, 9, 9]);
+        assert!(!rates.take(late, start));
+        // What is shared fills again, and those who were there before have their own.
+        assert!(rates.take(late, start + Duration::from_secs(1)));
+        assert!(rates.take(IpAddr::from([0, 0, 0, 1]), start));
+        assert!(rates.left.lock().unwrap().len() <= SOURCES_MAX + 1);
+        // Once the crowd is gone the map is empty again.
+        assert!(rates.take(late, start + Duration::from_secs(60)));
+        assert_eq!(rates.left.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_and_a_mapped_address_as_itself() {
+        let rates = Rates::new(1);
+        let start = Instant::now();
+        let granted = (0..40u16)
+            .filter(|host| rates.take(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, *host]), start));
+        assert_eq!(granted.count(), 10);
+        assert!(rates.take(IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]), start));
+        let mapped: IpAddr = "::ffff:1.2.3.4".parse().unwrap();
+        assert_eq!(Source::of(mapped), Source::V4([1, 2, 3, 4]));
     }
 }

@@ -9,6 +9,7 @@ mod bodies;
 pub mod client;
 mod health;
 mod limits;
+mod quota;
 mod readers;
 mod routes;
 mod server;

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::bodies::{Budget, announced, hand_on};
 use super::limits::Limits;
 use super::readers::{Readers, Received};
-use super::uploads::{UploadRefusal, Uploads};
+use super::uploads::{UploadRefusal, Uploads, needed};
 use super::{LogPage, SIGNATURE_HEADER, views};
 use crate::embedded::EmbeddedLedger;
 use crate::{Ledger as _, LedgerError, View, wire};
@@ -342,21 +342,23 @@ async fn upload(
     let covered = shared.ledger.genesis().domain().upload_digest(account, &root, length);
     Domain::verify_digest(&covered, account, &signature)
         .map_err(|error| refused(&error.to_string()))?;
-    if !shared.ledger.view().await?.settlement.money().knows(&account) {
+    let view = shared.ledger.view().await?;
+    if !view.settlement.money().knows(&account) {
         return Err(refused("the account has nothing on this ledger; deposit first"));
     }
-    let (uploads, limit) = (shared.uploads.clone(), shared.limits.account_bytes);
+    let uploads = shared.uploads.clone();
     let (parts, received) = tokio::sync::mpsc::channel(4);
     if uploads.file(&root, &account).exists() {
         // It is there, whole; what comes again is let through and not kept.
         drop(received);
     } else {
-        // It reads the account's folder.
+        // At the account's bound it reads the folder and all jobs.
         let counted = uploads.clone();
-        let reserve = move || counted.reserve(account, length, limit);
+        let reserve =
+            move || counted.reserve(account, length, || needed(&view.settlement, view.now_ms));
         let reservation = shared.readers.run(reserve).await?.map_err(not_taken)?;
         let writing =
-            tokio::task::spawn_blocking(move || uploads.write(&root, &reservation, received));
+            tokio::task::spawn_blocking(move || uploads.write(&root, reservation, received));
         let handed = hand_on(body, length, parts).await;
         let written = writing.await.map_err(|error| {
             failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
@@ -375,11 +377,15 @@ fn not_taken(refusal: UploadRefusal) -> Failure {
     let message = refusal.to_string();
     match refusal {
         UploadRefusal::AtOnce => failure(StatusCode::TOO_MANY_REQUESTS, "busy", message),
-        UploadRefusal::Quota { .. } => failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message),
+        UploadRefusal::Account { .. } => {
+            failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
+        }
         UploadRefusal::Cut | UploadRefusal::State(_) | UploadRefusal::OtherRoot { .. } => {
             failure(StatusCode::BAD_REQUEST, "malformed", message)
         }
-        UploadRefusal::Disk(_) => failure(StatusCode::INSUFFICIENT_STORAGE, "storage", message),
+        UploadRefusal::All { .. } | UploadRefusal::DiskReserve | UploadRefusal::Disk(_) => {
+            failure(StatusCode::INSUFFICIENT_STORAGE, "storage", message)
+        }
     }
 }
 

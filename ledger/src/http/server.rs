@@ -45,7 +45,7 @@ pub async fn serve(
     more: axum::Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let uploads = Uploads::new(folder).map_err(ServeError::Folder)?;
+    let uploads = Uploads::new(folder, &limits).map_err(ServeError::Folder)?;
     let (budget, readers) = (Budget::new(limits.held_bytes), Readers::new(limits.reads));
     let routes = router(Shared { ledger, uploads, limits, budget, readers }).merge(more);
     serve_routes(routes, listener, limits, stop).await

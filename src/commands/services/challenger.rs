@@ -47,7 +47,8 @@ fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
         Mode::Full => Behaviour::Full,
     };
     let (dry_run, sample_permille) = (arguments.dry_run, arguments.sample_permille);
-    let settings = Settings { mode, dry_run, sample_permille, ..Settings::default() };
+    let runs_max = arguments.runs_max;
+    let settings = Settings { mode, dry_run, sample_permille, runs_max, ..Settings::default() };
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| system("the random source", error))?;
     super::runtime()?.block_on(async {

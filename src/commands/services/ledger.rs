@@ -161,6 +161,8 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
         let limits = Limits {
             upload_bytes: arguments.upload_bytes_max,
             account_bytes: arguments.account_bytes_max,
+            uploads_bytes: arguments.uploads_bytes_max,
+            disk_free_bytes_min: arguments.disk_free_bytes_min,
             ..Limits::default()
         };
         serve(ledger, &folder, listener, limits, metrics_route(render), stop)
