@@ -28,7 +28,9 @@ const finding = (where, what) => {
 
 async function look(target, colorScheme, width) {
   const address = existsSync(target) ? pathToFileURL(realpathSync(target)).href : target;
-  const where = `${basename(target)} ${colorScheme} ${width}`;
+  // Of an address, the page after the host; ids are cut.
+  const title = (/^http/.test(target) ? target.replace(/^[^#]*#/, 'page ') : basename(target)).slice(0, 30);
+  const where = `${title} ${colorScheme} ${width}`;
   // The script that looks is not the page's: its own policy would refuse it.
   const context = await browser.newContext({
     bypassCSP: true,
@@ -41,7 +43,7 @@ async function look(target, colorScheme, width) {
     const answer = await page.goto(address, { waitUntil: 'load' });
     if (answer && !answer.ok()) finding(where, `answered ${answer.status()}`);
     await page.waitForTimeout(500);
-    const name = `${basename(target).replace(/\W+/g, '-')}-${colorScheme}-${width}.png`;
+    const name = `${title.replace(/\W+/g, '-')}-${colorScheme}-${width}.png`;
     if (pictures) await page.screenshot({ path: join(pictures, name), fullPage: true });
     // What is folded away is looked at as well.
     await page.evaluate(() => document.querySelectorAll('details').forEach((one) => (one.open = true)));

@@ -205,25 +205,67 @@ pub fn number_beside(kind: Option<ElementType>, bits: u64, other: u64) -> String
     }
 }
 
+/// What convicted a claim, in parts: where, what it claimed there, and what is correct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The operator and element, or the value.
+    pub place: String,
+    /// What the claim says.
+    pub claimed: String,
+    /// What the law says; without it the operator has no result there.
+    pub correct: Option<String>,
+}
+
+/// What the referee found, in parts: the same as [`evidence`] says in one line.
+pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> Verdict {
+    match evidence {
+        Evidence::Step { operator, element, run, claimed, expected, .. } => {
+            let kind = node.map(|node| node.output.element);
+            let at = run_within(node, *run);
+            let place = format!("{}, element {element}{at}", named(*operator, node));
+            let (lane, claimed, correct) = claimed_and_correct(kind, claimed, expected.as_deref());
+            Verdict { place: place + &lane, claimed, correct }
+        }
+        Evidence::Contradiction { value, claimed, expected } => Verdict {
+            place: format!("value {value}"),
+            claimed: claimed.to_string(),
+            correct: Some(expected.to_string()),
+        },
+        Evidence::StateValue { claimed, expected } => Verdict {
+            place: "a state".to_owned(),
+            claimed: format!("value {claimed}"),
+            correct: Some(format!("value {expected}")),
+        },
+        Evidence::Leaf { operator, leaf } => Verdict {
+            place: format!("{}, leaf {leaf}", named(*operator, node)),
+            claimed: "bits that no value has".to_owned(),
+            correct: None,
+        },
+    }
+}
+
+/// The lane, what was claimed there, and what is correct.
 fn claimed_and_correct(
     kind: Option<ElementType>,
     claimed: &[u64],
     correct: Option<&[u64]>,
-) -> String {
+) -> (String, String, Option<String>) {
     let Some(correct) = correct else {
         let claimed = claimed.first().copied().unwrap_or_default();
-        let text = number_beside(kind, claimed, claimed);
-        return format!("claimed {text}, but the operator has no result there");
+        return (String::new(), number_beside(kind, claimed, claimed), None);
     };
     let lanes = claimed.len() > 1;
     let mut pairs = claimed.iter().zip(correct).enumerate();
     match pairs.find(|(_, (claimed, correct))| claimed != correct) {
         Some((lane, (claimed, correct))) => {
-            let lane = if lanes { format!("lane {lane}: ") } else { String::new() };
+            let lane = if lanes { format!(", lane {lane}") } else { String::new() };
             let left = number_beside(kind, *claimed, *correct);
-            format!("{lane}claimed {left}, correct {}", number_beside(kind, *correct, *claimed))
+            (lane, left, Some(number_beside(kind, *correct, *claimed)))
         }
-        None => "claimed another number of words than the operator has".to_owned(),
+        None => {
+            let words = |number: usize| count(number as u64, "word", "words");
+            (String::new(), words(claimed.len()), Some(words(correct.len())))
+        }
     }
 }
 
@@ -231,11 +273,14 @@ fn claimed_and_correct(
 /// the kind and shows numbers; without it, bits.
 pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
     match evidence {
-        Evidence::Step { operator, element, run, claimed, expected, .. } => {
-            let kind = node.map(|node| node.output.element);
-            let found = claimed_and_correct(kind, claimed, expected.as_deref());
-            let at = run_within(node, *run);
-            format!("{}, element {element}{at}: {found}", named(*operator, node))
+        Evidence::Step { .. } => {
+            let Verdict { place, claimed, correct } = verdict(evidence, node);
+            match correct {
+                Some(correct) => format!("{place}: claimed {claimed}, correct {correct}"),
+                None => {
+                    format!("{place}: claimed {claimed}, but the operator has no result there")
+                }
+            }
         }
         Evidence::Contradiction { value, claimed, expected } => format!(
             "the claim contradicts itself about value {value}: {} in the state, {} by what it \

@@ -139,6 +139,12 @@ impl<C: Commitment> Facts<C> {
         self.nodes.get(&(tree, depth, index)).copied()
     }
 
+    /// Trees of which something beyond the root was opened, in the order of a descent.
+    pub fn opened_trees(&self) -> impl Iterator<Item = TreeId> {
+        let trees: BTreeSet<TreeId> = self.opened.iter().map(|(tree, ..)| *tree).collect();
+        trees.into_iter()
+    }
+
     /// Number of things that were opened or shown about the claim's run.
     pub fn openings(&self) -> usize {
         self.opened.len() + self.leaves.len() + self.accumulators.len()

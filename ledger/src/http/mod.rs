@@ -7,6 +7,7 @@
 mod attend;
 mod bodies;
 pub mod client;
+mod documents;
 mod health;
 mod limits;
 mod quota;

@@ -13,18 +13,18 @@ use axum::response::sse::{Event as StreamEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use protocol::encoding::Canonical as _;
-use protocol::hash::{Digest, parse_digest, parse_hex};
-use protocol::settlement::{Challenge, Claim, Job, Settlement};
-use protocol::transaction::{Address, Domain, SignedTransaction};
-use serde_json::{Value, json};
+use protocol::hash::parse_hex;
+use protocol::transaction::{Domain, SignedTransaction};
+use serde_json::json;
 
 use super::bodies::{Budget, announced, hand_on};
+use super::documents::{self, address, digest};
 use super::limits::Limits;
 use super::readers::{Readers, Received};
 use super::uploads::{UploadRefusal, Uploads, needed};
 use super::{LogPage, SIGNATURE_HEADER, views};
 use crate::embedded::EmbeddedLedger;
-use crate::{Ledger as _, LedgerError, View, wire};
+use crate::{Ledger as _, LedgerError, wire};
 
 /// What all routes share.
 #[derive(Clone, Debug)]
@@ -72,8 +72,8 @@ impl From<LedgerError> for Failure {
     }
 }
 
-type Answer = Result<Response, Failure>;
-type Parameters = Query<HashMap<String, String>>;
+pub(super) type Answer = Result<Response, Failure>;
+pub(super) type Parameters = Query<HashMap<String, String>>;
 
 pub(super) fn router(shared: Shared) -> Router {
     Router::new()
@@ -82,13 +82,15 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/genesis", get(genesis))
         .route("/v1/log", get(log))
         .route("/v1/events", get(events))
-        .route("/v1/status", get(status))
-        .route("/v1/jobs", get(jobs))
-        .route("/v1/jobs/{id}", get(job))
-        .route("/v1/claims", get(claims))
-        .route("/v1/claims/{id}", get(claim))
-        .route("/v1/challenges", get(challenges))
-        .route("/v1/accounts/{address}", get(account))
+        .route("/v1/status", get(documents::status))
+        .route("/v1/jobs", get(documents::jobs))
+        .route("/v1/jobs/{id}", get(documents::job))
+        .route("/v1/claims", get(documents::claims))
+        .route("/v1/claims/{id}", get(documents::claim))
+        .route("/v1/challenges", get(documents::challenges))
+        .route("/v1/challenges/{id}", get(documents::challenge))
+        .route("/v1/models/{root}", get(documents::model))
+        .route("/v1/accounts/{address}", get(documents::account))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/openapi.json", get(openapi))
@@ -116,7 +118,7 @@ async fn genesis(State(shared): State<Shared>) -> Response {
     octets(shared.ledger.genesis().to_canonical())
 }
 
-fn number(query: &HashMap<String, String>, name: &str) -> Result<Option<u64>, Failure> {
+pub(super) fn number(query: &HashMap<String, String>, name: &str) -> Result<Option<u64>, Failure> {
     let wrong = || failure(StatusCode::BAD_REQUEST, "malformed", format!("{name} is not a number"));
     query.get(name).map(|text| text.parse().map_err(|_| wrong())).transpose()
 }
@@ -191,137 +193,6 @@ async fn events(
         }
     });
     Ok(Sse::new(Received(receiver)).keep_alive(KeepAlive::default()))
-}
-
-/// The state now, or after `?height=`.
-async fn view_of(shared: &Shared, query: &HashMap<String, String>) -> Result<View, Failure> {
-    Ok(match number(query, "height")? {
-        None => shared.ledger.view().await?,
-        Some(height) => shared.ledger.view_at(height).await?,
-    })
-}
-
-async fn status(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    let view = view_of(&shared, &query).await?;
-    let upload_bytes = shared.limits.upload_bytes;
-    let document = shared.readers.run(move || views::status(&view, upload_bytes)).await?;
-    Ok(axum::Json(document).into_response())
-}
-
-/// A part of a list: those of a status, `skip` left out, `limit` shown. Only what is shown is written.
-struct Part {
-    status: Option<String>,
-    skip: usize,
-    limit: usize,
-}
-
-impl Part {
-    fn new(query: &HashMap<String, String>) -> Result<Self, Failure> {
-        let count = |name, default: u64| Ok::<_, Failure>(number(query, name)?.unwrap_or(default));
-        let skip = usize::try_from(count("skip", 0)?).unwrap_or(usize::MAX);
-        let limit = usize::try_from(count("limit", 100)?.min(1_000)).unwrap_or(1_000);
-        Ok(Self { status: query.get("status").cloned(), skip, limit })
-    }
-
-    fn of<T>(
-        &self,
-        all: impl Iterator<Item = T>,
-        status: impl Fn(&T) -> &'static str,
-        written: impl Fn(T) -> Value,
-    ) -> Vec<Value> {
-        let wanted = |item: &T| self.status.as_deref().is_none_or(|wanted| wanted == status(item));
-        all.filter(wanted).skip(self.skip).take(self.limit).map(written).collect()
-    }
-}
-
-async fn listed(
-    shared: &Shared,
-    query: &HashMap<String, String>,
-    items: impl FnOnce(&Settlement, &Part) -> Vec<Value> + Send + 'static,
-) -> Answer {
-    let (view, part) = (view_of(shared, query).await?, Part::new(query)?);
-    let document = shared.readers.run(move || {
-        let items = items(&view.settlement, &part);
-        views::Listed::new(&view, items)
-    });
-    Ok(axum::Json(document.await?).into_response())
-}
-
-async fn jobs(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, |settlement, part| {
-        let written = |(id, job): (&Digest, &Job)| views::job(&id.to_string(), job);
-        part.of(settlement.jobs(), |(_, job)| views::job_status(job), written)
-    })
-    .await
-}
-
-async fn claims(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, |settlement, part| {
-        let written = |(id, claim): (&Digest, &Claim)| views::claim(&id.to_string(), claim);
-        part.of(settlement.claims(), |(_, claim)| views::claim_status(claim), written)
-    })
-    .await
-}
-
-async fn challenges(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, |settlement, part| {
-        let written =
-            |(id, one): (&Digest, &Challenge)| views::challenge(&id.to_string(), one, settlement);
-        part.of(settlement.challenges(), |(_, one)| views::challenge_status(one), written)
-    })
-    .await
-}
-
-fn digest(text: &str) -> Result<Digest, Failure> {
-    parse_digest(text).ok_or_else(|| {
-        failure(StatusCode::BAD_REQUEST, "malformed", format!("{text} is not 0x and 64 digits"))
-    })
-}
-
-fn address(text: &str) -> Result<Address, Failure> {
-    let bytes = parse_hex(text).and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Address).ok_or_else(|| {
-        failure(StatusCode::BAD_REQUEST, "malformed", format!("{text} is not 0x and 40 digits"))
-    })
-}
-
-fn missing(what: &str) -> Failure {
-    failure(StatusCode::NOT_FOUND, "not-found", format!("the ledger has no such {what}"))
-}
-
-async fn job(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Answer {
-    let (view, root) = (view_of(&shared, &query).await?, digest(&id)?);
-    let job = view.settlement.job(&root).ok_or_else(|| missing("job"))?;
-    Ok(axum::Json(views::job(&id, job)).into_response())
-}
-
-async fn claim(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Answer {
-    let (view, root) = (view_of(&shared, &query).await?, digest(&id)?);
-    let claim = view.settlement.claim(&root).ok_or_else(|| missing("claim"))?;
-    Ok(axum::Json(views::claim(&id, claim)).into_response())
-}
-
-async fn account(
-    State(shared): State<Shared>,
-    Path(text): Path<String>,
-    Query(query): Parameters,
-) -> Answer {
-    let (view, account) = (view_of(&shared, &query).await?, address(&text)?);
-    let settlement = &view.settlement;
-    Ok(axum::Json(json!({
-        "schema": views::SCHEMA, "account": account.to_string(),
-        "free_wei": settlement.money().free_wei(&account).to_string(),
-        "nonce": settlement.nonce(&account),
-    }))
-    .into_response())
 }
 
 /// Takes a state from an account of this ledger that signed where it goes and how long it is; nothing of

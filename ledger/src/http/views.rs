@@ -1,8 +1,11 @@
 //! What people and scripts read: JSON shapes of the ledger's objects. Amounts are decimal texts, for
 //! JSON's numbers do not hold them.
 
+use protocol::graph::ModelHeader;
+use protocol::referee::operator_of;
 use protocol::settlement::{
-    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, Job, JobStatus, Settlement, Turn,
+    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Settlement,
+    Turn,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,12 +20,14 @@ pub(super) struct Listed {
     schema: u32,
     height: u64,
     now_ms: u64,
+    /// How many fit the filters.
+    total: usize,
     items: Vec<Value>,
 }
 
 impl Listed {
-    pub(super) fn new(view: &View, items: Vec<Value>) -> Self {
-        Self { schema: SCHEMA, height: view.height, now_ms: view.now_ms, items }
+    pub(super) fn new(view: &View, items: Vec<Value>, total: usize) -> Self {
+        Self { schema: SCHEMA, height: view.height, now_ms: view.now_ms, total, items }
     }
 }
 
@@ -84,7 +89,17 @@ pub(super) fn job(id: &str, job: &Job) -> Value {
     })
 }
 
-pub(super) fn claim(id: &str, claim: &Claim) -> Value {
+pub(super) fn model(id: &str, header: &ModelHeader) -> Value {
+    json!({
+        "model": id, "layers": header.layer_count, "operators": header.operator_count,
+        "weights": header.weight_count, "inputs": header.input_count,
+        "graph_root": header.graph_root.to_string(),
+        "weights_root": header.weights_root.to_string(),
+        "layers_root": header.layers_root.to_string(),
+    })
+}
+
+pub(super) fn claim(id: &str, claim: &Claim, settlement: &Settlement) -> Value {
     let (reason, at_ms) = match &claim.status {
         ClaimStatus::Standing => (None, None),
         ClaimStatus::Fallen { reason, at_ms, .. } => {
@@ -92,8 +107,10 @@ pub(super) fn claim(id: &str, claim: &Claim) -> Value {
         }
         ClaimStatus::Final { at_ms } | ClaimStatus::Released { at_ms } => (None, Some(*at_ms)),
     };
+    let model_root = settlement.job(&claim.terms.job).map(|job| job.terms.model_root.to_string());
     json!({
-        "claim": id, "job": claim.terms.job.to_string(), "executor": claim.executor.to_string(),
+        "claim": id, "job": claim.terms.job.to_string(), "model_root": model_root,
+        "executor": claim.executor.to_string(),
         "output_root": claim.terms.output_root.to_string(),
         "trace_root": claim.terms.trace_root.to_string(), "posted_ms": claim.posted_ms,
         "window_end_ms": claim.window_end_ms, "last_finality_ms": claim.last_finality_ms,
@@ -101,6 +118,33 @@ pub(super) fn claim(id: &str, claim: &Claim) -> Value {
         "at_ms": at_ms, "reveals": claim.reveals,
         "challenges": claim.challenges.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+/// A claim with what its disputes opened, and what convicted it.
+pub(super) fn whole_claim(id: &str, claim: &Claim, settlement: &Settlement) -> Value {
+    let mut document = self::claim(id, claim, settlement);
+    let mut descent: Vec<String> =
+        claim.facts.opened_trees().map(|tree| words::tree(&tree)).collect();
+    let verdict = match &claim.status {
+        ClaimStatus::Fallen { reason: FallReason::Refuted(found), .. } => {
+            Some(words::verdict(found, operator_of(&claim.facts, found)))
+        }
+        _ => None,
+    };
+    descent.extend(verdict.as_ref().map(|found| found.place.clone()));
+    let convicting = match &claim.status {
+        ClaimStatus::Fallen { challenge, .. } => Some(challenge.to_string()),
+        _ => None,
+    };
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("descent".to_owned(), json!(descent));
+        fields.insert("convicting_challenge".to_owned(), json!(convicting));
+        let verdict = verdict.map(|found| {
+            json!({ "place": found.place, "claimed": found.claimed, "correct": found.correct })
+        });
+        fields.insert("verdict".to_owned(), json!(verdict));
+    }
+    document
 }
 
 pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement) -> Value {
@@ -111,6 +155,10 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         }
         ChallengeStatus::Won { .. } | ChallengeStatus::Lost => (None, None),
     };
+    let reward_wei = match &challenge.status {
+        ChallengeStatus::Won { reward_wei } => Some(reward_wei.to_string()),
+        ChallengeStatus::Open { .. } | ChallengeStatus::Lost => None,
+    };
     json!({
         "challenge": id, "claim": challenge.claim.to_string(),
         "challenger": challenge.challenger.to_string(), "opened_ms": challenge.opened_ms,
@@ -119,6 +167,7 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         "executor_clock_ms": challenge.executor_clock_ms,
         "challenger_clock_ms": challenge.challenger_clock_ms,
         "status": challenge_status(challenge), "turn": turn, "request": request,
+        "reward_wei": reward_wei,
         "deadline_ms": challenge.deadline_ms(settlement.parameters().move_floor_ms),
     })
 }

@@ -134,7 +134,7 @@ fn evidence_shows_numbers_where_the_operator_is_known_and_bits_elsewhere() {
         (
             step(1, lanes, Some(vec![bits(1.0); 32])),
             Some(&sum),
-            "operator 49 (reduce_sum), element 0, running sum 1: lane 3: claimed 1.5, correct 1.0",
+            "operator 49 (reduce_sum), element 0, running sum 1, lane 3: claimed 1.5, correct 1.0",
         ),
         (
             step(3, vec![bits(1e-20)], Some(vec![bits(1e30)])),

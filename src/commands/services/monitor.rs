@@ -18,7 +18,8 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandErr
     let options = &arguments.daemon;
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
-    let render = daemon::metrics(&[Of::Daemons, Of::Monitor])?;
+    // It is a challenger that only watches, and has that one's metrics as well.
+    let render = daemon::metrics(&[Of::Daemons, Of::Challenger, Of::Monitor])?;
     let last = Arc::new(Mutex::new(Look::default()));
     super::runtime()?.block_on(async {
         let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;

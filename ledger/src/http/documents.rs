@@ -1,0 +1,281 @@
+//! What the ledger holds, as JSON documents: lists with filters, newest first if wanted, and single objects.
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use protocol::hash::{Digest, parse_digest, parse_hex};
+use protocol::settlement::{Challenge, Job, Settlement};
+use protocol::transaction::Address;
+use serde_json::{Value, json};
+
+use super::routes::{Answer, Failure, Parameters, Shared, failure, number};
+use super::views;
+use crate::{Ledger as _, View};
+
+/// The state now, or after `?height=`.
+async fn view_of(shared: &Shared, query: &HashMap<String, String>) -> Result<View, Failure> {
+    Ok(match number(query, "height")? {
+        None => shared.ledger.view().await?,
+        Some(height) => shared.ledger.view_at(height).await?,
+    })
+}
+
+pub(super) async fn status(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
+    let view = view_of(&shared, &query).await?;
+    let upload_bytes = shared.limits.upload_bytes;
+    let document = shared.readers.run(move || views::status(&view, upload_bytes)).await?;
+    Ok(axum::Json(document).into_response())
+}
+
+/// A part of a list: what fits the filters, `skip` left out, `limit` shown. Only what is shown is written.
+struct Part {
+    filters: HashMap<String, String>,
+    newest: bool,
+    skip: usize,
+    limit: usize,
+}
+
+/// An object of a list, as filters see it.
+struct Row<T> {
+    id: Digest,
+    at_ms: u64,
+    /// By the name of a filter, what it must be.
+    fields: Vec<(&'static str, String)>,
+    object: T,
+}
+
+impl Part {
+    fn new(query: &HashMap<String, String>) -> Result<Self, Failure> {
+        let count = |name, default: u64| Ok::<_, Failure>(number(query, name)?.unwrap_or(default));
+        let skip = usize::try_from(count("skip", 0)?).unwrap_or(usize::MAX);
+        let limit = usize::try_from(count("limit", 100)?.min(1_000)).unwrap_or(1_000);
+        let newest = match query.get("order").map(String::as_str) {
+            None | Some("id") => false,
+            Some("newest") => true,
+            Some(other) => {
+                let message = format!("order is {other}; it can be id or newest");
+                return Err(failure(StatusCode::BAD_REQUEST, "malformed", message));
+            }
+        };
+        Ok(Self { filters: query.clone(), newest, skip, limit })
+    }
+
+    fn wants(&self, id: &Digest, fields: &[(&'static str, String)]) -> bool {
+        let begins = self
+            .filters
+            .get("prefix")
+            .is_none_or(|prefix| id.to_string().starts_with(prefix.to_ascii_lowercase().as_str()));
+        let fits = |(name, value): &(&'static str, String)| {
+            self.filters.get(*name).is_none_or(|wanted| wanted.eq_ignore_ascii_case(value))
+        };
+        begins && fields.iter().all(fits)
+    }
+
+    /// Those that are shown, and how many fit.
+    fn of<T>(
+        &self,
+        all: impl Iterator<Item = Row<T>>,
+        written: impl Fn(&Digest, T) -> Value,
+    ) -> (Vec<Value>, usize) {
+        let mut found: Vec<Row<T>> = all.filter(|row| self.wants(&row.id, &row.fields)).collect();
+        let total = found.len();
+        if self.newest {
+            found.sort_by_key(|row| (std::cmp::Reverse(row.at_ms), row.id));
+        }
+        let shown = found.into_iter().skip(self.skip).take(self.limit);
+        (shown.map(|row| written(&row.id, row.object)).collect(), total)
+    }
+}
+
+async fn listed(
+    shared: &Shared,
+    query: &HashMap<String, String>,
+    items: impl FnOnce(&Settlement, &Part) -> (Vec<Value>, usize) + Send + 'static,
+) -> Answer {
+    let (view, part) = (view_of(shared, query).await?, Part::new(query)?);
+    let document = shared.readers.run(move || {
+        let (items, total) = items(&view.settlement, &part);
+        views::Listed::new(&view, items, total)
+    });
+    Ok(axum::Json(document.await?).into_response())
+}
+
+pub(super) async fn jobs(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
+    listed(&shared, &query, |settlement, part| {
+        let rows = settlement.jobs().map(|(id, job)| {
+            let fields = vec![
+                ("status", views::job_status(job).to_owned()),
+                ("model", job.terms.model_root.to_string()),
+                ("account", job.poster.to_string()),
+            ];
+            Row { id: *id, at_ms: job.posted_ms, fields, object: job }
+        });
+        part.of(rows, |id, job: &Job| views::job(&id.to_string(), job))
+    })
+    .await
+}
+
+pub(super) async fn claims(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
+    listed(&shared, &query, |settlement, part| {
+        let rows = settlement.claims().map(|(id, claim)| {
+            let job = claim.terms.job;
+            let model = settlement.job(&job).map(|job| job.terms.model_root.to_string());
+            let fields = vec![
+                ("status", views::claim_status(claim).to_owned()),
+                ("job", job.to_string()),
+                ("account", claim.executor.to_string()),
+                ("model", model.unwrap_or_default()),
+            ];
+            Row { id: *id, at_ms: claim.posted_ms, fields, object: claim }
+        });
+        part.of(rows, |id, claim| views::claim(&id.to_string(), claim, settlement))
+    })
+    .await
+}
+
+pub(super) async fn challenges(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
+    listed(&shared, &query, |settlement, part| {
+        let rows = settlement.challenges().map(|(id, one)| {
+            let fields = vec![
+                ("status", views::challenge_status(one).to_owned()),
+                ("claim", one.claim.to_string()),
+                ("account", one.challenger.to_string()),
+            ];
+            Row { id: *id, at_ms: one.opened_ms, fields, object: one }
+        });
+        part.of(rows, |id, one: &Challenge| views::challenge(&id.to_string(), one, settlement))
+    })
+    .await
+}
+
+pub(super) fn digest(text: &str) -> Result<Digest, Failure> {
+    parse_digest(text).ok_or_else(|| {
+        failure(StatusCode::BAD_REQUEST, "malformed", format!("{text} is not 0x and 64 digits"))
+    })
+}
+
+pub(super) fn address(text: &str) -> Result<Address, Failure> {
+    let bytes = parse_hex(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Address).ok_or_else(|| {
+        failure(StatusCode::BAD_REQUEST, "malformed", format!("{text} is not 0x and 40 digits"))
+    })
+}
+
+/// One object of the ledger, by its id.
+async fn single(
+    shared: &Shared,
+    query: &HashMap<String, String>,
+    what: &'static str,
+    id: &str,
+    document: impl FnOnce(&Settlement, &Digest) -> Option<Value>,
+) -> Answer {
+    let (view, id) = (view_of(shared, query).await?, digest(id)?);
+    let missing =
+        || failure(StatusCode::NOT_FOUND, "not-found", format!("the ledger has no such {what}"));
+    let document = document(&view.settlement, &id).ok_or_else(missing)?;
+    Ok(axum::Json(document).into_response())
+}
+
+pub(super) async fn job(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    Query(query): Parameters,
+) -> Answer {
+    let document = |settlement: &Settlement, root: &Digest| {
+        settlement.job(root).map(|job| views::job(&root.to_string(), job))
+    };
+    single(&shared, &query, "job", &id, document).await
+}
+
+pub(super) async fn claim(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    Query(query): Parameters,
+) -> Answer {
+    let document = |settlement: &Settlement, root: &Digest| {
+        settlement.claim(root).map(|claim| views::whole_claim(&root.to_string(), claim, settlement))
+    };
+    single(&shared, &query, "claim", &id, document).await
+}
+
+pub(super) async fn challenge(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    Query(query): Parameters,
+) -> Answer {
+    let document = |settlement: &Settlement, root: &Digest| {
+        settlement.challenge(root).map(|one| views::challenge(&root.to_string(), one, settlement))
+    };
+    single(&shared, &query, "challenge", &id, document).await
+}
+
+pub(super) async fn model(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    Query(query): Parameters,
+) -> Answer {
+    let document = |settlement: &Settlement, root: &Digest| {
+        settlement.model(root).map(|header| views::model(&root.to_string(), header))
+    };
+    single(&shared, &query, "model", &id, document).await
+}
+
+pub(super) async fn account(
+    State(shared): State<Shared>,
+    Path(text): Path<String>,
+    Query(query): Parameters,
+) -> Answer {
+    let (view, account) = (view_of(&shared, &query).await?, address(&text)?);
+    let settlement = &view.settlement;
+    Ok(axum::Json(json!({
+        "schema": views::SCHEMA, "account": account.to_string(),
+        "free_wei": settlement.money().free_wei(&account).to_string(),
+        "nonce": settlement.nonce(&account),
+    }))
+    .into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Row<u8>> {
+        let row = |number: u8, at_ms, status: &str| Row {
+            id: Digest([number; 32]),
+            at_ms,
+            fields: vec![("status", status.to_owned()), ("account", format!("0xA{number}"))],
+            object: number,
+        };
+        vec![row(1, 30, "open"), row(2, 10, "done"), row(3, 20, "open"), row(4, 40, "open")]
+    }
+
+    fn shown(query: &[(&str, &str)]) -> (Vec<Value>, usize) {
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let query: HashMap<String, String> = query.iter().map(pair).collect();
+        let part = Part::new(&query).unwrap_or_else(|_| panic!("a part"));
+        part.of(rows().into_iter(), |_, number| Value::from(number))
+    }
+
+    #[test]
+    fn lists_are_filtered_ordered_and_cut_and_say_how_many_fit() {
+        for (query, expected, total) in [
+            (&[][..], &[1, 2, 3, 4][..], 4),
+            (&[("status", "open")], &[1, 3, 4], 3),
+            (&[("status", "open"), ("order", "newest")], &[4, 1, 3], 3),
+            (&[("order", "newest"), ("skip", "1"), ("limit", "2")], &[1, 3], 4),
+            (&[("account", "0xa3")], &[3], 1),
+            (&[("prefix", "0x0202")], &[2], 1),
+            (&[("prefix", "0xff")], &[], 0),
+            (&[("skip", "99")], &[], 4),
+            // A filter that such objects do not have filters nothing.
+            (&[("claim", "0x1")], &[1, 2, 3, 4], 4),
+        ] {
+            let expected: Vec<Value> = expected.iter().map(|one| Value::from(*one)).collect();
+            assert_eq!(shown(query), (expected, total), "{query:?}");
+        }
+        let wrong = HashMap::from([("order".to_owned(), "oldest".to_owned())]);
+        assert!(Part::new(&wrong).is_err());
+    }
+}
