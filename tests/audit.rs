@@ -188,11 +188,11 @@ fn a_challenger_that_let_go_of_its_run_makes_it_again_for_a_claim_that_differs()
         text.contains("rebut_challenger_agreed_total 1").then_some(())
     });
     until("letting go", || (status(&checked)["runs_kept"] == 0).then_some(()));
-    let liar = ["executor", "serve", "--no-preflight", "--lie", "1:3:0:+400000"];
+    let liar = ["executor", "serve", "--no-preflight", "--lie", "2:3:0:+400000"];
     let (_liar, _) = daemon(place, &url, &liar, "liar");
     until("the conviction", || {
         let claims = get(&url, "/v1/claims?status=fallen").1;
-        claims.contains("refuted").then_some(())
+        claims.contains("rejected: operator").then_some(())
     });
     until("letting go again", || (status(&checked)["runs_kept"] == 0).then_some(()));
 }

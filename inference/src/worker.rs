@@ -177,5 +177,11 @@ fn run_here(
     let conduct = conducts(model, &honest).map_err(refused)?;
     let runner = Runner { engine, model, conduct: conduct.as_ref() };
     let trace = runner.run(input).map_err(|error| refused(error.to_string()))?;
+    // A rehearsal that lies about nothing would look like a protocol that finds nothing.
+    if trace.root() == honest.root() {
+        let reason = "the lie changes nothing in this run (a zero or a maximum may hide it); choose \
+                      another place or a larger change";
+        return Err(refused(reason.to_owned()));
+    }
     Ok((conduct, trace))
 }

@@ -122,17 +122,32 @@ pub(crate) enum LedgerAction {
     Serve(LedgerServe),
     /// Prints height, clock, counts and money of a ledger.
     Status(LedgerAt),
-    /// Lists claims, or jobs, or challenges.
-    List {
-        /// What to list.
-        #[arg(value_enum)]
-        what: Objects,
-        /// Only those of this status: open, done, standing, fallen, final, won, lost, ….
-        #[arg(long)]
-        status: Option<String>,
-        #[command(flatten)]
-        at: LedgerAt,
-    },
+    /// Lists claims, or jobs, or challenges, the newest first.
+    List(LedgerList),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerList {
+    /// What to list.
+    #[arg(value_enum)]
+    pub(crate) what: Objects,
+    /// Only those of this status: open, done, standing, rejected, final, won, lost, ….
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// Only those that this account posted, claimed or challenged.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) account: Option<String>,
+    /// Only jobs and claims on the model with this root.
+    #[arg(long, value_name = "ROOT")]
+    pub(crate) model: Option<String>,
+    /// Leave out so many, the newest.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) skip: u64,
+    /// Show so many at most; 1000 is the server's own limit.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -330,6 +345,9 @@ pub(crate) struct Tui {
     /// Draw once, as text of this many columns and lines, and end.
     #[arg(long, value_name = "COLUMNSxLINES")]
     pub(crate) once: Option<String>,
+    /// Begin with this claim shown.
+    #[arg(long, value_name = "CLAIM")]
+    pub(crate) claim: Option<String>,
     #[command(flatten)]
     pub(crate) at: LedgerAt,
 }

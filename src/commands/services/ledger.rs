@@ -15,7 +15,9 @@ use protocol::transaction::Address;
 use serde_json::Value;
 
 use super::key::dev_key;
-use crate::arguments::{LedgerAction, LedgerAt, LedgerCommand, LedgerServe, Objects, Preset};
+use crate::arguments::{
+    LedgerAction, LedgerAt, LedgerCommand, LedgerList, LedgerServe, Objects, Preset,
+};
 use crate::error::{CommandError, system};
 use crate::print;
 
@@ -23,17 +25,42 @@ pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<bool, Comman
     match &command.action {
         LedgerAction::Serve(arguments) => serve_ledger(arguments),
         LedgerAction::Status(at) => show(at, "/v1/status", as_json),
-        LedgerAction::List { what, status, at } => {
-            let what = match what {
-                Objects::Jobs => "jobs",
-                Objects::Claims => "claims",
-                Objects::Challenges => "challenges",
-            };
-            let filter =
-                status.as_ref().map_or(String::new(), |status| format!("?status={status}"));
-            show(at, &format!("/v1/{what}{filter}"), as_json)
+        LedgerAction::List(list) => show(&list.at, &list_path(list)?, as_json),
+    }
+}
+
+/// Where the server has what is to be listed.
+fn list_path(list: &LedgerList) -> Result<String, CommandError> {
+    let (what, known): (_, &[&str]) = match list.what {
+        Objects::Jobs => ("jobs", &["open", "done", "cancelled"]),
+        Objects::Claims => ("claims", &["standing", "rejected", "final", "released"]),
+        Objects::Challenges => ("challenges", &["open", "won", "lost"]),
+    };
+    let mut path = format!("/v1/{what}?order=newest&skip={}&limit={}", list.skip, list.limit);
+    if let Some(status) = &list.status {
+        // The protocol's own name is taken as well.
+        let said = status.as_str();
+        let status = if said == "fallen" && what == "claims" { "rejected" } else { said };
+        if !known.contains(&status) {
+            let reason = format!("{what} are {}, not {status}", known.join(", "));
+            return Err(CommandError::Argument { argument: "--status", reason });
+        }
+        let status = if status == "rejected" { "fallen" } else { status };
+        path = format!("{path}&status={status}");
+    }
+    for (name, value) in [("account", &list.account), ("model", &list.model)] {
+        if let Some(value) = value {
+            let digits = value.strip_prefix("0x").unwrap_or("");
+            let length = if name == "account" { 40 } else { 64 };
+            if digits.len() != length || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let argument = if name == "account" { "--account" } else { "--model" };
+                let reason = format!("{value} is not 0x and {length} digits");
+                return Err(CommandError::Argument { argument, reason });
+            }
+            path = format!("{path}&{name}={value}");
         }
     }
+    Ok(path)
 }
 
 /// Clocks and money of a preset, and a chain id of its own: what is signed for one is none of another.
@@ -204,8 +231,17 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
             .build()
             .map_err(fail)?;
         let answer = client.get(&url).send().await.map_err(fail)?;
+        let is_success = answer.status().is_success();
         let bytes = answer.bytes().await.map_err(fail)?;
-        serde_json::from_slice(&bytes).map_err(|error| system(url.clone(), error))
+        let document: Value =
+            serde_json::from_slice(&bytes).map_err(|error| system(url.clone(), error))?;
+        match is_success {
+            true => Ok(document),
+            false => {
+                let said = document["error"]["message"].as_str().unwrap_or("it gave no reason");
+                Err(system(url.clone(), said))
+            }
+        }
     })?;
     let mut document = document;
     if let Some(fields) = document.as_object_mut() {
@@ -228,69 +264,80 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
                 _ => ("challenge", "challenges"),
             };
             let counted = words::count(items.len() as u64, one, many);
-            println!("{counted} (block height {})", document["height"]);
+            let of = match document["total"].as_u64() {
+                Some(total) if total > items.len() as u64 => {
+                    format!(" of {total}; --skip and --limit show others")
+                }
+                _ => String::new(),
+            };
+            println!("{counted}{of} (block height {})", document["height"]);
         }
     }
     Ok(false)
 }
 
-/// A list as a table; the first column is whole, to be named in other commands.
+/// A list: of each object its whole id and status, to be named in other commands, and below what people
+/// want to know of it.
 fn list(path: &str, items: &[Value], now_ms: u64) -> String {
     let text = |item: &Value, field: &str| item[field].as_str().unwrap_or("").to_owned();
-    let short = |item: &Value, field: &str| text(item, field).chars().take(10).collect::<String>();
+    let short = |item: &Value, field: &str| match item[field].as_str() {
+        Some(id) => id.chars().take(10).chain(['…']).collect(),
+        None => "unknown".to_owned(),
+    };
     let ether = |item: &Value, field: &str| {
         text(item, field).parse().map_or_else(|_| String::new(), print::ether)
     };
-    let count = |item: &Value, field: &str| item[field].as_array().map_or(0, Vec::len).to_string();
-    let left = |item: &Value, field: &str| match item[field].as_u64() {
-        Some(at_ms) if at_ms > now_ms => format!("{} s", (at_ms - now_ms) / 1_000),
-        Some(_) => "over".to_owned(),
+    let count = |item: &Value, field: &str, one: &str, many: &str| {
+        words::count(item[field].as_array().map_or(0, Vec::len) as u64, one, many)
+    };
+    let left = |item: &Value, field: &str, name: &str| match item[field].as_u64() {
+        Some(at_ms) if at_ms > now_ms => format!(", {name} ends in {} s", (at_ms - now_ms) / 1_000),
+        Some(_) => format!(", {name} over"),
         None => String::new(),
     };
-    let kind = path.trim_start_matches("/v1/").split('?').next().unwrap_or("");
-    let rows = |row: &dyn Fn(&Value) -> Vec<String>| items.iter().map(row).collect::<Vec<_>>();
-    let (header, rows) = match kind {
-        "jobs" => (
-            ["job", "status", "poster", "fee", "stake", "claims"],
-            rows(&|item| {
-                vec![
-                    text(item, "job"),
-                    text(item, "status"),
+    let block = |item: &Value| {
+        let (id, more) = match path.trim_start_matches("/v1/").split('?').next() {
+            Some("jobs") => (
+                "job",
+                format!(
+                    "by {}, model {}, fee {}, {}",
                     short(item, "poster"),
+                    short(item, "model_root"),
                     ether(item, "fee_wei"),
-                    ether(item, "stake_wei"),
-                    count(item, "claims"),
-                ]
-            }),
-        ),
-        "claims" => (
-            ["claim", "status", "executor", "job", "challenges", "window"],
-            rows(&|item| {
-                vec![
-                    text(item, "claim"),
-                    text(item, "status"),
+                    count(item, "claims", "claim", "claims"),
+                ),
+            ),
+            Some("claims") => (
+                "claim",
+                format!(
+                    "by {}, job {}, {}{}",
                     short(item, "executor"),
                     short(item, "job"),
-                    count(item, "challenges"),
-                    left(item, "window_end_ms"),
-                ]
-            }),
-        ),
-        _ => (
-            ["challenge", "status", "challenger", "claim", "to move", "left"],
-            rows(&|item| {
-                vec![
-                    text(item, "challenge"),
-                    text(item, "status"),
+                    count(item, "challenges", "challenge", "challenges"),
+                    left(item, "window_end_ms", "window"),
+                ),
+            ),
+            _ => (
+                "challenge",
+                format!(
+                    "by {}, claim {}{}{}",
                     short(item, "challenger"),
                     short(item, "claim"),
-                    text(item, "turn"),
-                    left(item, "deadline_ms"),
-                ]
-            }),
-        ),
+                    item["turn"]
+                        .as_str()
+                        .map_or_else(String::new, |who| format!(", {who} to move")),
+                    left(item, "deadline_ms", "time"),
+                ),
+            ),
+        };
+        let status = match item["status"].as_str() {
+            Some("fallen") => "rejected",
+            Some(other) => other,
+            None => "unknown",
+        };
+        format!("{}  {status}\n  {more}", text(item, id))
     };
-    print::table_text(&header, rows)
+    items.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
 fn tell(object: &Value) {

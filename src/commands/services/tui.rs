@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use ::ledger::{Ledger as _, LedgerError, View, words};
-use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, JobStatus, Turn};
+use protocol::hash::Digest;
+use protocol::referee::operator_of;
+use protocol::settlement::{
+    ChallengeStatus, Claim, ClaimStatus, Event, FallReason, JobStatus, Settlement, Turn,
+};
 use ratatui::Frame;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -11,7 +15,7 @@ use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEventKind, poll, rea
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Text};
-use ratatui::widgets::{Block, Paragraph, Row, Table};
+use ratatui::widgets::{Block, Paragraph, Row, Table, TableState, Wrap};
 
 use crate::arguments::Tui;
 use crate::error::{CommandError, system};
@@ -20,6 +24,9 @@ use crate::print;
 /// Lines of the log that are kept.
 const LOG_MAX: usize = 500;
 
+/// Claims that are listed: those that stand, then the newest of the others.
+const CLAIMS_MAX: usize = 500;
+
 /// What is drawn, and nothing else.
 #[derive(Clone, Debug, Default)]
 struct Screen {
@@ -27,7 +34,13 @@ struct Screen {
     money: String,
     counts: String,
     disputes: Vec<[String; 6]>,
-    claims: Vec<[String; 5]>,
+    claims: Vec<(Digest, [String; 6])>,
+    standing: usize,
+    /// The claim that is marked.
+    selected: Option<Digest>,
+    /// The marked claim is shown whole.
+    is_open: bool,
+    detail: Vec<String>,
     log: Vec<String>,
     /// Lines that the log is scrolled back by.
     back: usize,
@@ -68,7 +81,7 @@ impl Screen {
             settlement.claims().filter(|(_, claim)| wanted(&claim.status)).count()
         };
         self.counts = format!(
-            "jobs {open} open of {}  claims {} standing, {} final, {} fallen",
+            "jobs {open} open of {}  claims {} standing, {} final, {} rejected",
             settlement.jobs().count(),
             count(|status| matches!(status, ClaimStatus::Standing)),
             count(|status| matches!(status, ClaimStatus::Final { .. })),
@@ -93,18 +106,42 @@ impl Screen {
             .collect();
         disputes.sort();
         self.disputes = disputes.into_iter().map(|(_, row)| row).collect();
-        let mut claims: Vec<(u64, [String; 5])> = settlement
-            .claims()
-            .filter(|(_, claim)| claim.status == ClaimStatus::Standing)
-            .map(|(id, claim)| {
-                let left = seconds(claim.window_end_ms, now_ms);
-                let challenges = claim.challenges.len().to_string();
-                let stake = ether(claim.stake_wei);
-                (claim.window_end_ms, [short(id), short(claim.executor), stake, challenges, left])
-            })
-            .collect();
-        claims.sort();
-        self.claims = claims.into_iter().map(|(_, row)| row).collect();
+        let standing = |claim: &Claim| claim.status == ClaimStatus::Standing;
+        let mut claims: Vec<_> = settlement.claims().collect();
+        self.standing = claims.iter().filter(|(_, claim)| standing(claim)).count();
+        // Standing ones by the end of their windows, then the others, the newest first.
+        claims.sort_by_key(|(id, claim)| match standing(claim) {
+            true => (false, claim.window_end_ms, **id),
+            false => (true, u64::MAX - claim.posted_ms, **id),
+        });
+        claims.truncate(CLAIMS_MAX);
+        let row = |(id, claim): (&Digest, &Claim)| {
+            let left = match standing(claim) {
+                true => seconds(claim.window_end_ms, now_ms),
+                false => String::new(),
+            };
+            let (challenges, stake) = (claim.challenges.len().to_string(), ether(claim.stake_wei));
+            let status = words::claim_status(&claim.status).to_owned();
+            (*id, [short(id), status, short(claim.executor), stake, challenges, left])
+        };
+        self.claims = claims.into_iter().map(row).collect();
+        self.detail = match self.selected.and_then(|id| Some((id, settlement.claim(&id)?))) {
+            Some((id, claim)) => detail(&id, claim, settlement, now_ms),
+            None => Vec::new(),
+        };
+        self.is_open &= !self.detail.is_empty();
+    }
+
+    /// Marks the claim so many rows further down; the first when none is marked.
+    fn select(&mut self, by: isize) {
+        let place = self.place().map_or(0, |place| place.saturating_add_signed(by));
+        let place = place.min(self.claims.len().saturating_sub(1));
+        self.selected = self.claims.get(place).map(|(id, _)| *id);
+    }
+
+    fn place(&self) -> Option<usize> {
+        let selected = self.selected?;
+        self.claims.iter().position(|(id, _)| *id == selected)
     }
 
     fn tell(&mut self, height: u64, events: &[Event]) {
@@ -114,6 +151,78 @@ impl Screen {
         let over = self.log.len().saturating_sub(LOG_MAX);
         self.log.drain(..over);
     }
+}
+
+/// All that the ledger holds of a claim, line by line.
+fn detail(id: &Digest, claim: &Claim, settlement: &Settlement, now_ms: u64) -> Vec<String> {
+    let pair = |name: &str, value: String| format!("{name:<14}{value}");
+    let mut lines = vec![
+        pair("claim", id.to_string()),
+        pair("status", words::claim_status(&claim.status).to_owned()),
+        pair("executor", claim.executor.to_string()),
+        pair("job", claim.terms.job.to_string()),
+    ];
+    if let Some(job) = settlement.job(&claim.terms.job) {
+        lines.push(pair("model", job.terms.model_root.to_string()));
+        lines.push(pair("fee", ether(job.terms.fee_wei)));
+    }
+    lines.extend([
+        pair("stake", ether(claim.stake_wei)),
+        pair("posted", words::moment(claim.posted_ms)),
+        pair(
+            "window ends",
+            format!(
+                "{}, {}",
+                words::moment(claim.window_end_ms),
+                seconds(claim.window_end_ms, now_ms)
+            ),
+        ),
+        pair(
+            "input root",
+            settlement
+                .job(&claim.terms.job)
+                .map_or_else(String::new, |job| job.terms.input_root.to_string()),
+        ),
+        pair("output root", claim.terms.output_root.to_string()),
+        pair("trace root", claim.terms.trace_root.to_string()),
+    ]);
+    let mut descent: Vec<String> =
+        claim.facts.opened_trees().map(|tree| words::tree(&tree)).collect();
+    if let ClaimStatus::Fallen { reason, .. } = &claim.status {
+        match reason {
+            FallReason::Refuted(found) => {
+                let verdict = words::verdict(found, operator_of(&claim.facts, found));
+                lines.push(pair("convicted at", verdict.place.clone()));
+                lines.push(pair("claimed", verdict.claimed));
+                lines.push(pair(
+                    "correct",
+                    verdict.correct.unwrap_or_else(|| "no result".to_owned()),
+                ));
+                descent.push(verdict.place);
+            }
+            FallReason::Silence(_) => lines.push(pair("why", words::fallen(reason, None))),
+        }
+    }
+    if !descent.is_empty() {
+        lines.push(pair("descent", descent.join(" › ")));
+    }
+    let floor_ms = settlement.parameters().move_floor_ms;
+    for challenge_id in &claim.challenges {
+        let Some(challenge) = settlement.challenge(challenge_id) else {
+            continue;
+        };
+        lines.push(pair("challenge", challenge_id.to_string()));
+        let state = match &challenge.status {
+            ChallengeStatus::Open { turn, .. } => {
+                let left = challenge.deadline_ms(floor_ms).map(|at_ms| seconds(at_ms, now_ms));
+                format!("{}, {}", words::turn(turn), left.unwrap_or_default())
+            }
+            other => words::challenge_status(other).to_owned(),
+        };
+        lines.push(pair("  by", challenge.challenger.to_string()));
+        lines.push(pair("  state", state));
+    }
+    lines
 }
 
 fn line(event: &Event) -> String {
@@ -133,7 +242,7 @@ fn line(event: &Event) -> String {
         }
         Event::Revealed { claim, .. } => format!("claim {} answered", short(claim)),
         Event::ClaimFallen { claim, burned_wei, .. } => {
-            format!("claim {} FELL, {} burned", short(claim), ether(*burned_wei))
+            format!("claim {} REJECTED, {} burned", short(claim), ether(*burned_wei))
         }
         Event::ChallengeWon { challenge, reward_wei, .. } => {
             format!("challenge {} won {}", short(challenge), ether(*reward_wei))
@@ -165,31 +274,50 @@ fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     let lines = [&screen.title, &screen.money, &screen.counts];
     let text: Text<'_> = lines.into_iter().map(|line| Line::from(line.as_str())).collect();
     frame.render_widget(Paragraph::new(text), head);
+    let help = match screen.is_open {
+        true => "Esc goes back, q quits",
+        false => "up and down mark a claim, Enter shows it, PgUp and PgDn scroll the log, q quits",
+    };
+    let foot_text = screen.trouble.as_deref().unwrap_or(help);
+    frame.render_widget(Paragraph::new(foot_text), foot);
+    if screen.is_open {
+        let text: Text<'_> = screen.detail.iter().map(|line| Line::from(line.as_str())).collect();
+        let whole = disputes.union(claims).union(log);
+        let shown = Paragraph::new(text).wrap(Wrap { trim: false });
+        frame.render_widget(shown.block(Block::bordered().title(" claim ")), whole);
+        return;
+    }
     let title = format!(" disputes: {} ", screen.disputes.len());
     let header = ["challenge", "claim", "to move", "left", "bond and fees", "asked"];
     let widths = [Length(10), Length(10), Length(10), Length(9), Length(14), Min(10)];
     frame.render_widget(table(&title, header, &screen.disputes, widths), disputes);
-    let title = format!(" standing claims: {} ", screen.claims.len());
-    let header = ["claim", "executor", "stake", "challenges", "window"];
-    let widths = [Length(10), Length(10), Length(12), Length(10), Min(9)];
-    frame.render_widget(table(&title, header, &screen.claims, widths), claims);
+    let title = format!(" claims: {} standing ", screen.standing);
+    let header = ["claim", "status", "executor", "stake", "challenges", "window"];
+    let widths = [Length(10), Length(9), Length(10), Length(12), Length(10), Min(9)];
+    let rows: Vec<[String; 6]> = screen.claims.iter().map(|(_, row)| row.clone()).collect();
+    let marked = table(&title, header, &rows, widths)
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
+        .highlight_symbol("› ");
+    let mut state = TableState::default().with_selected(screen.place());
+    frame.render_stateful_widget(marked, claims, &mut state);
     let fits = usize::from(log.height.saturating_sub(2));
     let last = screen.log.len().saturating_sub(screen.back).max(fits.min(screen.log.len()));
     let first = last.saturating_sub(fits);
     let shown = screen.log.get(first..last).unwrap_or_default();
     let text: Text<'_> = shown.iter().map(|line| Line::from(line.as_str())).collect();
     frame.render_widget(Paragraph::new(text).block(Block::bordered().title(" log ")), log);
-    let foot_text = match &screen.trouble {
-        Some(trouble) => trouble.as_str(),
-        None => "q quits, up and down scroll the log",
-    };
-    frame.render_widget(Paragraph::new(foot_text), foot);
 }
 
 pub(crate) fn run(arguments: &Tui) -> Result<bool, CommandError> {
     let runtime = super::runtime()?;
     let ledger = runtime.block_on(super::connect(&arguments.at))?;
     let mut screen = Screen::default();
+    if let Some(text) = &arguments.claim {
+        let reason = format!("{text} is not 0x and 64 digits");
+        let wrong = CommandError::Argument { argument: "--claim", reason };
+        screen.selected = Some(protocol::hash::parse_digest(text).ok_or(wrong)?);
+        screen.is_open = true;
+    }
     let mut told = 0;
     let mut look = |screen: &mut Screen| {
         let seen = runtime.block_on(async {
@@ -215,6 +343,10 @@ pub(crate) fn run(arguments: &Tui) -> Result<bool, CommandError> {
         }
     };
     look(&mut screen)?;
+    if let (Some(text), false) = (&arguments.claim, screen.is_open || screen.trouble.is_some()) {
+        let reason = format!("the ledger has no claim {text}; rebut ledger list claims shows them");
+        return Err(CommandError::Argument { argument: "--claim", reason });
+    }
     if let Some(size) = &arguments.once {
         print!("{}", once(size, &screen)?);
         return Ok(false);
@@ -228,9 +360,14 @@ pub(crate) fn run(arguments: &Tui) -> Result<bool, CommandError> {
         match poll(Duration::from_millis(250)).and_then(|some| some.then(read).transpose()) {
             Err(error) => break Err(fail(error)),
             Ok(Some(Input::Key(key))) if key.kind == KeyEventKind::Press => match key.code {
-                KeyCode::Char('q') | KeyCode::Esc => break Ok(()),
-                KeyCode::Up => screen.back = (screen.back + 1).min(screen.log.len()),
-                KeyCode::Down => screen.back = screen.back.saturating_sub(1),
+                KeyCode::Char('q') => break Ok(()),
+                KeyCode::Esc | KeyCode::Backspace if screen.is_open => screen.is_open = false,
+                KeyCode::Esc => break Ok(()),
+                KeyCode::Enter => screen.is_open = screen.selected.is_some(),
+                KeyCode::Up if !screen.is_open => screen.select(-1),
+                KeyCode::Down if !screen.is_open => screen.select(1),
+                KeyCode::PageUp => screen.back = (screen.back + 10).min(screen.log.len()),
+                KeyCode::PageDown => screen.back = screen.back.saturating_sub(10),
                 _ => {}
             },
             Ok(_) => {}
@@ -276,18 +413,33 @@ mod tests {
         let mut screen = Screen {
             title: text("http://127.0.0.1:8645  height 12  2026-11-25 07:30:12 UTC"),
             money: text("free 99 ETH  locked 1.1 ETH  burned 0 ETH"),
-            counts: text("jobs 1 open of 1  claims 1 standing, 0 final, 0 fallen"),
+            counts: text("jobs 1 open of 1  claims 1 standing, 0 final, 1 rejected"),
             disputes: vec![
                 ["0xaa", "0xbb", "executor", "19.5 s", "0.101 ETH", "operators inside layer 1"]
                     .map(text),
             ],
-            claims: vec![["0xbb", "0xcc", "1 ETH", "1", "over"].map(text)],
+            claims: vec![
+                (Digest([1; 32]), ["0xbb", "standing", "0xcc", "1 ETH", "1", "over"].map(text)),
+                (Digest([2; 32]), ["0xdd", "rejected", "0xee", "1 ETH", "1", ""].map(text)),
+            ],
+            standing: 1,
             ..Screen::default()
         };
         for height in 0..40 {
             screen.log.push(format!("{height:>8}  claim 0xbb answered"));
         }
         insta::assert_snapshot!("tui_wide", once("90x24", &screen).unwrap());
+        // The first, the next, no further than the last, and back.
+        let marked = |screen: &Screen| screen.selected.map(|id| id.0[0]);
+        for (by, expected) in [(1, 1), (1, 2), (1, 2), (-1, 1), (-1, 1)] {
+            screen.select(by);
+            assert_eq!(marked(&screen), Some(expected));
+        }
+        insta::assert_snapshot!("tui_marked", once("90x24", &screen).unwrap());
+        (screen.is_open, screen.detail) =
+            (true, vec![text("claim         0xbb"), "long ".repeat(30)]);
+        insta::assert_snapshot!("tui_claim", once("60x20", &screen).unwrap());
+        screen.is_open = false;
         screen.back = 40;
         screen.trouble = Some(text("the ledger is not reached: refused"));
         insta::assert_snapshot!("tui_narrow", once("50x20", &screen).unwrap());
@@ -296,5 +448,8 @@ mod tests {
             once(size, &screen).unwrap();
         }
         assert!(once("9", &screen).is_err() && once("2000x2", &screen).is_err());
+        let mut empty = Screen::default();
+        empty.select(1);
+        assert_eq!(marked(&empty), None);
     }
 }
