@@ -235,11 +235,14 @@ def serve(rebut, folder, tokenizer, alone):
         plain.no_truncation()
         tokens = sum(len(plain.encode(one).tokens) for one in SENTENCES)
         same &= answer["usage"]["total_tokens"] == tokens
-        try:
-            ask(input="word " * 200)
-            return False
-        except urllib.error.HTTPError as error:
-            return same and error.code == 400 and "tokens" in error.read().decode()
+        # What cannot be done is said, not ignored: a text too long, another width.
+        for word, body in [("tokens", {"input": "word " * 200}), ("dimensions", {"input": "a", "dimensions": 12})]:
+            try:
+                ask(**body)
+                return False
+            except urllib.error.HTTPError as error:
+                same &= error.code == 400 and word in error.read().decode()
+        return same
     finally:
         executor.kill()
         ledger.kill()

@@ -219,11 +219,11 @@ async fn embeddings(State(office): State<Office>, headers: HeaderMap, body: Body
     let encoder = office.encoders.get(&asked.model).ok_or_else(|| {
         malformed(format!("model {}: no NAME.tokenizer.json stands beside it", asked.model))
     })?;
-    if let Some(wanted) = asked.dimensions
-        && let Some(width) = width(&model)
-        && wanted != width
-    {
-        let message = format!("dimensions: the model gives {width} numbers, not {wanted}");
+    let width = width(&model);
+    if asked.dimensions.is_some() && asked.dimensions != width {
+        let given = width.map_or("another number of".to_owned(), |width| width.to_string());
+        let wanted = asked.dimensions.unwrap_or_default();
+        let message = format!("dimensions: the model gives {given} numbers, not {wanted}");
         return Err(malformed(message));
     }
     let batches = encoder.batches(&texts).map_err(|error| malformed(error.to_string()))?;
