@@ -197,6 +197,74 @@ fn a_challenger_that_let_go_of_its_run_makes_it_again_for_a_claim_that_differs()
     until("letting go again", || (status(&checked)["runs_kept"] == 0).then_some(()));
 }
 
+#[test]
+fn a_challenger_that_drew_nothing_plays_the_dispute_it_opened_before_its_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let words = ["executor", "serve", "--no-preflight", "--lie", "2:3:0:+400000"];
+    let (liar, _) = daemon(place, &url, &words, "liar");
+    job(place, &url, &["--window-ms", "60000"]);
+    until("the claim", || get(&url, "/v1/claims").1.contains("standing").then_some(()));
+    // It answers nothing for a while: the challenge stays open.
+    let signal = |name: &str| {
+        let id = liar.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let (mut challenger, _) = daemon(place, &url, &["challenger", "run"], "challenger");
+    until("the demand", || {
+        get(&url, "/v1/challenges").1.contains(r#""turn":"executor""#).then_some(())
+    });
+    challenger.child.kill().unwrap();
+    let words = ["challenger", "run", "--sample-permille", "0"];
+    let (_challenger, _) = daemon(place, &url, &words, "challenger");
+    signal("-CONT");
+    until("the conviction", || {
+        get(&url, "/v1/claims?status=fallen").1.contains("rejected: operator").then_some(())
+    });
+}
+
+#[test]
+fn a_claim_that_could_not_be_run_in_time_is_told_as_not_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let (_honest, _) = daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    let (challenger, checked) = daemon(place, &url, &["challenger", "run"], "challenger");
+    // A first run, so that its process for runs is there; then that one stands still.
+    job_on(place, &url, 3, &[]);
+    let worker = until("a run", || children(challenger.child.id()).first().copied());
+    until("the comparison", || {
+        let (_, text) = get(&checked, "/metrics");
+        text.contains("rebut_challenger_agreed_total 1").then_some(())
+    });
+    assert!(Command::new("kill").args(["-STOP", &worker.to_string()]).status().unwrap().success());
+    job_on(place, &url, 4, &[]);
+    until("the warning", || (status(&checked)["saturated"] == true).then_some(()));
+    until("the alarm", || (status(&checked)["too_late_count"] == 1).then_some(()));
+}
+
+#[test]
+fn jobs_without_inputs_take_no_place_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    // Inputs that nobody publishes: they are gone before an executor looks.
+    for digit in [0, 1, 2] {
+        job_on(place, &url, digit, &["--window-ms", "60000"]);
+    }
+    std::fs::remove_dir_all(place.join("l/inputs")).unwrap();
+    std::fs::create_dir(place.join("l/inputs")).unwrap();
+    let (_honest, office) = daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    job_on(place, &url, 3, &["--window-ms", "60000"]);
+    let told = until("the claim", || {
+        let status = status(&office);
+        (status["claims_standing"] == 1).then_some(status)
+    });
+    assert_eq!(told["inputs_missing_count"], 3, "{told}");
+}
+
 /// Processes whose parent is this one.
 fn children(of: u32) -> Vec<u32> {
     let output = Command::new("pgrep").args(["-P", &of.to_string()]).output().unwrap();

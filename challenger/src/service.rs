@@ -79,6 +79,7 @@ enum Progress {
     /// It could not be run, and is tried again from this time on.
     Waiting { until_ms: u64, tries: u32, kills: u32, why: Unchecked },
     Running {
+        since_ms: u64,
         tries: u32,
         kills: u32,
         /// Why it could not be run the last time.
@@ -152,6 +153,10 @@ pub struct Service {
     /// Contested jobs that are not checked, each told once.
     unchecked: BTreeMap<Digest, Unchecked>,
     saturated: bool,
+    /// Jobs that were contested at the last look.
+    contested: HashSet<Digest>,
+    /// Jobs whose claims could be challenged no more before this machine had run them.
+    too_late: u64,
     /// Time of a run, a moving mean.
     run_ms: u64,
     observer: Option<Observer>,
@@ -203,6 +208,8 @@ impl Service {
             supposed: HashSet::new(),
             unchecked: BTreeMap::new(),
             saturated: false,
+            contested: HashSet::new(),
+            too_late: 0,
             run_ms: 0,
             observer: None,
         }
@@ -235,6 +242,7 @@ impl Service {
         let view = self.ledger.view().await?;
         self.health.looked();
         self.collect(&view);
+        self.tell_what_is_too_late(&view);
         self.forget(&view);
         let waiting = self.wanted(&view);
         self.warn_if_saturated(&view, &waiting);
@@ -343,6 +351,7 @@ impl Service {
             "unchecked_count": lines.len(), "not_drawn_count": not_drawn,
             "jobs_waiting": waiting, "saturated": self.saturated,
             "runs_kept": self.agent.core.at_hand(), "unaffordable_count": self.unaffordable.len(),
+            "too_late_count": self.too_late,
         }));
         self.unchecked = unchecked;
         if let Some(observer) = &mut self.observer {
@@ -354,8 +363,45 @@ impl Service {
         }
     }
 
+    /// Tells of each job once whose claims can be challenged no more, and that this machine had not run.
+    fn tell_what_is_too_late(&mut self, view: &View) {
+        let contested: HashSet<Digest> = contested(view).into_iter().map(|one| one.job).collect();
+        for job in self.contested.difference(&contested) {
+            let known = self.agent.core.root(job).is_some();
+            let model = view.settlement.job(job).map(|job| job.terms.model_root);
+            let has_model = model.is_some_and(|root| self.shelf.model(&root).is_some());
+            // What was left on purpose, or cannot be run, was told as such.
+            let left = matches!(self.jobs.get(job), Some(Progress::Left { .. }));
+            // A claim that was rejected meanwhile does no harm.
+            let claims = view.settlement.job(job).into_iter().flat_map(|job| &job.claims);
+            let stands = claims.filter_map(|id| view.settlement.claim(id)).any(|claim| {
+                matches!(claim.status, ClaimStatus::Standing | ClaimStatus::Final { .. })
+            });
+            if known || !has_model || left || !stands {
+                continue;
+            }
+            self.too_late += 1;
+            metrics::counter!("rebut_challenger_too_late_total").increment(1);
+            tracing::error!(event = "challenger.too_late", %job, run_ms = self.run_ms,
+                "claims on this job can be challenged no more and were NOT checked in time; add \
+                 machines, or see why runs take so long");
+        }
+        self.contested = contested;
+    }
+
     fn warn_if_saturated(&mut self, view: &View, waiting: &[Contested]) {
-        let saturated = is_saturated(waiting, self.handed(), self.run_ms, view.now_ms);
+        // What is being run has taken so long already, and may come too late itself.
+        let running = self.jobs.values().filter_map(|one| match one {
+            Progress::Running { since_ms, .. } => Some(view.now_ms.saturating_sub(*since_ms)),
+            _ => None,
+        });
+        let run_ms = self.run_ms.max(running.max().unwrap_or(0));
+        let is_running =
+            |job: &Digest| matches!(self.jobs.get(job), Some(Progress::Running { .. }));
+        let mut first: Vec<Contested> =
+            contested(view).into_iter().filter(|one| is_running(&one.job)).collect();
+        first.extend(waiting);
+        let saturated = is_saturated(&first, 0, run_ms, view.now_ms);
         metrics::gauge!("rebut_challenger_saturated").set(f64::from(u8::from(saturated)));
         if saturated && !self.saturated {
             tracing::error!(
@@ -471,13 +517,17 @@ impl Service {
             let untouched = match self.jobs.get(&one.job) {
                 None => true,
                 Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                Some(Progress::Compared) => self.agent.core.is_in_play(view, &one.job),
+                Some(Progress::Compared | Progress::Left { why: Unchecked::NotDrawn }) => {
+                    self.agent.core.is_in_play(view, &one.job)
+                }
                 Some(Progress::Running { .. } | Progress::Ready | Progress::Left { .. }) => false,
             };
             untouched && self.shelf.model(&one.model_root).is_some()
         });
         wanted.retain(|one| {
-            let drawn = self.is_drawn(&one.job);
+            // What this account disputes already is played, whatever this process would have drawn.
+            let in_play = self.agent.core.is_in_play(view, &one.job);
+            let drawn = in_play || self.is_drawn(&one.job);
             if !drawn {
                 metrics::counter!("rebut_challenger_not_drawn_total").increment(1);
                 tracing::info!(event = "challenger.not_drawn", job = %one.job);
@@ -511,7 +561,7 @@ impl Service {
         let head = input_head(&model);
         let progress = match self.ledger.download(&input_root, &contested.poster, &head).await {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => Progress::Running { tries, kills, why: before },
+                true => Progress::Running { since_ms: view.now_ms, tries, kills, why: before },
                 false => {
                     self.health.worker_gone();
                     tracing::error!(event = "challenger.worker_gone", "restart this process");

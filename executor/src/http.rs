@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use inference::files::parse_tensors;
 use inference::published::state_bytes;
 use inference::{Model, Tensor};
-use ledger::http::{Budget, Failure, failure};
+use ledger::http::{Budget, Failure, Source, failure};
 use protocol::hash::{Digest, keccak, parse_digest};
 use protocol::tensor::{ElementType, TensorType};
 use serde::Deserialize;
@@ -105,7 +105,7 @@ struct Infer {
 
 async fn infer(State(office): State<Office>, headers: HeaderMap, body: Body) -> Reply {
     authorised(&office, &headers)?;
-    let held = office.budget.read(body, BODY_BYTES_MAX).await?;
+    let held = office.budget.read(body, BODY_BYTES_MAX, Source::Rest).await?;
     let asked: Infer =
         serde_json::from_slice(&held.bytes).map_err(|error| malformed(error.to_string()))?;
     let model = model(&office, &asked.model)?;
@@ -201,7 +201,7 @@ fn texts_of(input: Value) -> Result<Vec<String>, Failure> {
 
 async fn embeddings(State(office): State<Office>, headers: HeaderMap, body: Body) -> Reply {
     authorised(&office, &headers)?;
-    let held = office.budget.read(body, BODY_BYTES_MAX).await?;
+    let held = office.budget.read(body, BODY_BYTES_MAX, Source::Rest).await?;
     let asked: Embeddings =
         serde_json::from_slice(&held.bytes).map_err(|error| malformed(error.to_string()))?;
     let as_base64 = match asked.encoding_format.as_deref() {

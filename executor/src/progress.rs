@@ -6,6 +6,9 @@ use protocol::hash::Digest;
 /// disputed one can still go before them.
 pub(crate) const HANDED_MAX: usize = 2;
 
+/// Jobs whose inputs are asked for in one turn, at most.
+const LOOKS_MAX: usize = 32;
+
 /// What a run is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
@@ -21,35 +24,32 @@ pub(crate) enum Urgency {
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) urgency: Urgency,
+    /// Times that its input was not to be had: what was never tried goes first.
+    pub(crate) tries: u32,
     pub(crate) job: Digest,
     pub(crate) posted_ms: u64,
     /// What a claim on it would lock; nothing when one stands already.
     pub(crate) stake_wei: u128,
 }
 
-/// What is run now, and how many new jobs are left because the free money does not reach for them.
+/// What is looked at, the most urgent first, and how many new jobs are left because the free money does
+/// not reach for their stakes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
-    pub(crate) jobs: Vec<Digest>,
+    pub(crate) jobs: Vec<Wanted>,
     pub(crate) unaffordable: usize,
 }
 
-/// Of what is wanted, the first `room` in the order of urgency, then of time; new jobs only as far as
-/// free money reaches for their stakes, so that no run waits in memory for money.
-pub(crate) fn choose(mut wanted: Vec<Wanted>, room: usize, free_wei: u128) -> Choice {
-    wanted.sort_by_key(|one| (one.urgency, one.posted_ms, one.job));
-    let (mut choice, mut free_wei) = (Choice::default(), free_wei);
-    for one in wanted {
-        match free_wei.checked_sub(one.stake_wei) {
-            None => choice.unaffordable += 1,
-            Some(left_wei) if choice.jobs.len() < room => {
-                free_wei = left_wei;
-                choice.jobs.push(one.job);
-            }
-            Some(_) => {}
-        }
-    }
-    choice
+/// Of what is wanted, the first in the order of urgency, of tries, then of time; new jobs only if the free
+/// money reaches for their stakes, so that no run waits in memory for money. As many as may be looked
+/// at in one turn: a job without an input takes no other's place.
+pub(crate) fn choose(mut wanted: Vec<Wanted>, free_wei: u128) -> Choice {
+    wanted.sort_by_key(|one| (one.urgency, one.tries, one.posted_ms, one.job));
+    let all = wanted.len();
+    wanted.retain(|one| one.stake_wei <= free_wei);
+    let unaffordable = all - wanted.len();
+    wanted.truncate(LOOKS_MAX);
+    Choice { jobs: wanted, unaffordable }
 }
 
 /// Progress of the daemon with a job.
@@ -83,37 +83,47 @@ mod tests {
 
     fn wanted(urgency: Urgency, number: u8, stake_wei: u128) -> Wanted {
         let (job, posted_ms) = (Digest([number; 32]), u64::from(number));
-        Wanted { urgency, job, posted_ms, stake_wei }
+        Wanted { urgency, tries: 0, job, posted_ms, stake_wei }
+    }
+
+    fn order(choice: &Choice) -> Vec<u8> {
+        choice.jobs.iter().map(|one| one.job.0[0]).collect()
     }
 
     #[test]
-    fn a_disputed_claim_waits_for_no_more_strangers_than_are_handed_over_already() {
+    fn a_disputed_claim_goes_before_all_others() {
         let mut all: Vec<_> = (0..64).map(|number| wanted(Urgency::New, number, 1)).collect();
         all.extend([
             wanted(Urgency::Own, 70, 0),
             wanted(Urgency::Disputed, 90, 0),
             wanted(Urgency::Own, 65, 0),
         ]);
-        let order = |room| -> Vec<u8> {
-            choose(all.clone(), room, 100).jobs.iter().map(|id| id.0[0]).collect()
-        };
-        assert_eq!(order(HANDED_MAX), [90, 65]);
-        assert_eq!(order(4), [90, 65, 70, 0]);
-        assert!(order(0).is_empty());
+        let choice = choose(all, 100);
+        assert_eq!(order(&choice)[..4], [90, 65, 70, 0]);
+        assert_eq!(choice.jobs.len(), LOOKS_MAX);
     }
 
     #[test]
-    fn new_jobs_are_run_as_far_as_money_reaches_and_what_stands_without_any() {
+    fn jobs_without_inputs_do_not_keep_others_waiting_however_many_they_are() {
+        let mut all: Vec<_> = (0..200).map(|number| wanted(Urgency::New, number, 1)).collect();
+        for one in &mut all {
+            one.tries = 3;
+        }
+        all.push(wanted(Urgency::New, 250, 1));
+        assert_eq!(order(&choose(all, 100))[0], 250);
+    }
+
+    #[test]
+    fn new_jobs_are_run_if_money_reaches_and_what_stands_without_any() {
         let all = vec![
             wanted(Urgency::New, 1, 60),
-            wanted(Urgency::New, 2, 50),
+            wanted(Urgency::New, 2, 101),
             wanted(Urgency::New, 3, 40),
             wanted(Urgency::Disputed, 4, 0),
         ];
-        let choice = choose(all.clone(), 9, 100);
-        assert_eq!(choice.jobs.iter().map(|id| id.0[0]).collect::<Vec<_>>(), [4, 1, 3]);
-        assert_eq!(choice.unaffordable, 1);
-        let choice = choose(all, 9, 0);
-        assert_eq!((choice.jobs.len(), choice.unaffordable), (1, 3));
+        let choice = choose(all.clone(), 100);
+        assert_eq!((order(&choice), choice.unaffordable), (vec![4, 1, 3], 1));
+        let choice = choose(all, 0);
+        assert_eq!((order(&choice), choice.unaffordable), (vec![4], 3));
     }
 }

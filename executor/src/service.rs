@@ -159,27 +159,51 @@ impl Service {
         self.collect(&view);
         // Answers first: transfers of large states must not eat a clock.
         self.agent.step_told("executor").await?;
-        self.publish(&view).await?;
         self.forget(&view);
+        self.publish(&view).await?;
         self.decline(&view);
-        let mut wanted = self.wanted(&view);
-        if !wanted.is_empty() && !self.desk.inputs.has_room() {
-            tracing::warn!(
-                event = "executor.disk_budget",
-                "no new job is taken: inputs are at their budget"
-            );
-            wanted.retain(|(_, job)| self.stands(&view, job));
-        }
-        for (id, job) in wanted {
-            self.take(&view, id, &job).await;
-            self.agent.step_told("executor").await?;
-        }
+        self.take_wanted(&view).await?;
         self.agent.step_told("executor").await?;
         self.answer(&view);
         self.sweep(&view);
         self.shrink(&view);
         self.tell(&view).await?;
         Ok(view)
+    }
+
+    /// Hands the most urgent of what is wanted to the worker, as far as there is room and money. What has
+    /// no input takes neither.
+    async fn take_wanted(&mut self, view: &View) -> Result<(), LedgerError> {
+        let (mut wanted, mut free_wei) = self.wanted(view);
+        if !wanted.is_empty() && !self.desk.inputs.has_room() {
+            tracing::warn!(
+                event = "executor.disk_budget",
+                "no new job is taken: inputs are at their budget"
+            );
+            wanted.retain(|one| one.urgency != Urgency::New);
+        }
+        for one in wanted {
+            let Some(job) = view.settlement.job(&one.job).cloned() else {
+                continue;
+            };
+            let Some(left_wei) = free_wei.checked_sub(one.stake_wei) else {
+                continue;
+            };
+            if self.running() >= HANDED_MAX {
+                return Ok(());
+            }
+            self.take(view, one.job, &job).await;
+            if matches!(self.jobs.get(&one.job), Some(Progress::Running { .. })) {
+                free_wei = left_wei;
+            }
+            // Answers between transfers.
+            self.agent.step_told("executor").await?;
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> usize {
+        self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
     }
 
     fn collect(&mut self, view: &View) {
@@ -287,8 +311,17 @@ impl Service {
                 .job(id)
                 .is_none_or(|job| job.status != JobStatus::Open && !self.stands(view, job))
         };
-        let gone: Vec<Digest> = self.jobs.keys().filter(|id| over(id)).copied().collect();
-        let input_of = |id: &Digest| view.settlement.job(id).map(|job| job.terms.input_root);
+        // What is being run comes back first: until then it has its place with the worker.
+        let mut gone = Vec::new();
+        for (id, progress) in &self.jobs {
+            if !matches!(progress, Progress::Running { .. }) && over(id) {
+                gone.push(*id);
+            }
+        }
+        if gone.is_empty() {
+            return;
+        }
+        let needed = self.inputs_needed(view);
         for id in gone {
             if let Some(Progress::Ready { trace_root } | Progress::Kept { trace_root }) =
                 self.jobs.remove(&id)
@@ -297,10 +330,9 @@ impl Service {
             }
             self.desk.give_up(&id);
             self.order.retain(|one| *one != id);
-            // The same input asked about twice is kept for the other.
-            let input = input_of(&id);
-            if let Some(root) = input.filter(|_| !self.jobs.keys().any(|id| input_of(id) == input))
-            {
+            // What another job needs is kept for it, also one that this process has not looked at yet.
+            let root = view.settlement.job(&id).map(|job| job.terms.input_root);
+            if let Some(root) = root.filter(|root| !needed.contains(root)) {
                 self.desk.inputs.remove(&root);
             }
         }
@@ -342,6 +374,13 @@ impl Service {
         }
     }
 
+    /// Inputs of jobs that are open or on which a claim of ours stands.
+    fn inputs_needed(&self, view: &View) -> HashSet<Digest> {
+        let open = |job: &&Job| job.status == JobStatus::Open || self.stands(view, job);
+        let jobs = view.settlement.jobs().map(|(_, job)| job).filter(open);
+        jobs.map(|job| job.terms.input_root).collect()
+    }
+
     /// Removes inputs that no job needs any more, such as those of a process that was killed before it
     /// could.
     fn sweep(&mut self, view: &View) {
@@ -349,14 +388,7 @@ impl Service {
             return;
         }
         self.swept = Instant::now();
-        let settlement = &view.settlement;
-        let open = |job: &&Job| job.status == JobStatus::Open || self.stands(view, job);
-        let needed: HashSet<Digest> = settlement
-            .jobs()
-            .map(|(_, job)| job)
-            .filter(open)
-            .map(|job| job.terms.input_root)
-            .collect();
+        let needed = self.inputs_needed(view);
         let swept = self.desk.inputs.sweep(&needed, SWEEP);
         if swept > 0 {
             tracing::info!(event = "executor.inputs_swept", swept);
@@ -431,6 +463,12 @@ impl Service {
         ] {
             metrics::gauge!(name).set(value);
         }
+        let missing: Vec<&Digest> = self
+            .jobs
+            .iter()
+            .filter(|(_, one)| matches!(one, Progress::Waiting { tries: 1.., .. }))
+            .map(|(id, _)| id)
+            .collect();
         let policy = self.settings.policy;
         self.desk.health.say(serde_json::json!({
             "account": self.address.to_string(), "height": view.height,
@@ -438,13 +476,14 @@ impl Service {
                 "fee_wei_min": policy.fee_wei_min.to_string(),
                 "stake_percent_max": policy.stake_percent_max,
                 "window_ms_max": policy.window_ms_max,
-                "new_jobs": !self.settings.bail_out && self.desk.health.may_stake(),
+                "new_jobs": self.takes_new(),
             },
             "declined": self.declined.iter().map(|(job, why)| {
                 serde_json::json!({ "job": job.to_string(), "reason": why.to_string() })
             }).take(100).collect::<Vec<_>>(),
             "declined_count": self.declined.len(), "quarantined_count": self.quarantine.count(),
-            "unaffordable_count": self.unaffordable, "unpublished_count": unpublished,
+            "inputs_missing": missing.iter().take(100).map(ToString::to_string).collect::<Vec<_>>(),
+            "inputs_missing_count": missing.len(), "unaffordable_count": self.unaffordable, "unpublished_count": unpublished,
             "runs_kept": self.runs.len(), "claims_standing": exposure.claims,
             "disputes_open": exposure.disputes, "free_wei": exposure.free_wei.to_string(),
             "stakes_wei": exposure.stakes_wei.to_string(), "profit_wei": profit_wei.to_string(),
@@ -489,12 +528,15 @@ impl Service {
         promised.fold(0, u128::saturating_add)
     }
 
-    /// Jobs to run now: disputed claims of ours first, then our other claims, then new ones, and those
-    /// only while the outputs of others are published.
-    fn wanted(&mut self, view: &View) -> Vec<(Digest, Job)> {
-        let takes_new = !self.settings.bail_out
-            && self.desk.health.may_stake()
-            && self.unclaimed.len() < HANDED_MAX;
+    /// New jobs are taken while claims may be staked and the outputs of other runs are published.
+    fn takes_new(&self) -> bool {
+        !self.settings.bail_out && self.desk.health.may_stake() && self.unclaimed.len() < HANDED_MAX
+    }
+
+    /// Jobs to look at now: disputed claims of ours first, then our other claims, then new ones; and the
+    /// money for new ones.
+    fn wanted(&mut self, view: &View) -> (Vec<Wanted>, u128) {
+        let takes_new = self.takes_new();
         let wanted = view.settlement.jobs().filter_map(|(id, job)| {
             let stands = self.stands(view, job);
             let disputed = stands && self.is_disputed(view, id);
@@ -520,13 +562,16 @@ impl Service {
                 (true, false) => (Urgency::Own, 0),
                 (false, _) => (Urgency::New, job.terms.stake_wei),
             };
-            runs.then_some(Wanted { urgency, job: *id, posted_ms: job.posted_ms, stake_wei })
+            let tries = match self.jobs.get(id) {
+                Some(Progress::Waiting { tries, .. }) if urgency == Urgency::New => *tries,
+                _ => 0,
+            };
+            let posted_ms = job.posted_ms;
+            runs.then_some(Wanted { urgency, tries, job: *id, posted_ms, stake_wei })
         });
-        let running =
-            self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
         let free_wei = view.settlement.money().free_wei(&self.address);
         let free_wei = free_wei.saturating_sub(self.promised_wei(view));
-        let choice = choose(wanted.collect(), HANDED_MAX.saturating_sub(running), free_wei);
+        let choice = choose(wanted.collect(), free_wei);
         if choice.unaffordable > 0 && self.unaffordable == 0 {
             tracing::warn!(
                 event = "executor.out_of_money",
@@ -537,8 +582,7 @@ impl Service {
             );
         }
         self.unaffordable = choice.unaffordable;
-        let job = |id: Digest| Some((id, view.settlement.job(&id)?.clone()));
-        choice.jobs.into_iter().filter_map(job).collect()
+        (choice.jobs, free_wei)
     }
 
     async fn take(&mut self, view: &View, id: Digest, job: &Job) {
@@ -581,11 +625,15 @@ impl Service {
                 }
             },
             Err(error) => {
-                let until_ms = view.now_ms.saturating_add(500u64 << tries.min(7));
-                match is_claimed {
-                    true => tracing::error!(event = "executor.no_input", job = %id, %error,
+                // Up to a minute where a claim stands, up to an hour for a stranger's job.
+                let doublings = if is_claimed { tries.min(7) } else { tries.min(13) };
+                let until_ms = view.now_ms.saturating_add(500u64 << doublings);
+                match (is_claimed, tries) {
+                    (true, _) => tracing::error!(event = "executor.no_input", job = %id, %error,
                         "a claim of ours stands on an input that is not to be had"),
-                    false => tracing::debug!(event = "executor.no_input", job = %id, %error),
+                    (false, 3) => tracing::info!(event = "executor.no_input", job = %id, %error,
+                        "this job is not run until its poster publishes its input"),
+                    (false, _) => tracing::debug!(event = "executor.no_input", job = %id, %error),
                 }
                 Progress::Waiting { until_ms, tries: tries.saturating_add(1), is_damaged }
             }

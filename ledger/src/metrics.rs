@@ -60,6 +60,18 @@ pub const METRICS: &[Metric] = &[
         Counter,
         "Requests refused because an address was too fast",
     ),
+    (
+        Of::All,
+        "rebut_http_busy_total",
+        Counter,
+        "Requests refused because memory, readers or streams are taken",
+    ),
+    (
+        Of::All,
+        "rebut_http_crowded_total",
+        Counter,
+        "Connections closed because their address had too many",
+    ),
     (Of::Daemons, "rebut_looks_total", Counter, "Looks at the ledger"),
     (Of::Daemons, "rebut_unreachable_total", Counter, "Looks that did not reach the ledger"),
     (Of::Daemons, "rebut_seen_height", Gauge, "Height of the ledger as last seen"),
@@ -156,6 +168,12 @@ pub const METRICS: &[Metric] = &[
         "Claims to challenge for which there is no money now",
     ),
     (Of::Challenger, "rebut_challenger_runs_kept", Gauge, "Runs in memory"),
+    (
+        Of::Challenger,
+        "rebut_challenger_too_late_total",
+        Counter,
+        "Jobs whose claims could be challenged no more before they were run",
+    ),
     (Of::Monitor, "rebut_monitor_claims", Gauge, "Standing claims of all accounts"),
     (
         Of::Monitor,

@@ -166,7 +166,8 @@ async fn malformed_oversized_and_unknown_requests_are_answered_with_their_fault(
 #[tokio::test]
 async fn slow_and_idle_connections_are_closed_and_do_not_keep_others_out() {
     let head = Duration::from_millis(300);
-    let limits = Limits { head, connections: 1_100, ..Limits::default() };
+    let (connections, connections_per_address) = (1_100, 1_100);
+    let limits = Limits { head, connections, connections_per_address, ..Limits::default() };
     let server = Server::start(limits).await;
     let mut idle = Vec::new();
     for _ in 0..1_000 {
@@ -382,4 +383,47 @@ async fn a_reader_of_events_that_goes_away_leaves_nothing_behind() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("{before} tasks became {}", tasks());
+}
+
+#[tokio::test]
+async fn one_address_takes_neither_all_connections_nor_all_memory() {
+    let limits = Limits { connections_per_address: 40, streams: 4, ..Limits::default() };
+    let server = Server::start(limits).await;
+    let client = server.client().await;
+    client.submit(deposit(2, 0)).await.unwrap();
+    // More streams of events than there are places: the last are told so.
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        streams.push((stream, String::from_utf8_lossy(&head).into_owned()));
+    }
+    let answers: Vec<&str> = streams.iter().map(|(_, head)| head.as_str()).collect();
+    assert_eq!(answers[3..], ["HTTP/1.1 200", "HTTP/1.1 503"]);
+    drop(streams);
+    // Transactions that stop one byte before their end hold their connections and little else.
+    let head = "POST /v1/transactions HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..30 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&[7; 59_999]).await.unwrap();
+        held.push(stream);
+    }
+    client.submit(deposit(2, 1)).await.unwrap();
+    // Beyond its share, connections of the address are closed.
+    let mut more = Vec::new();
+    for _ in 0..40 {
+        more.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let mut last = more.pop().unwrap();
+    let mut rest = Vec::new();
+    let closed = last.read_to_end(&mut rest);
+    tokio::time::timeout(Duration::from_secs(5), closed).await.unwrap().ok();
+    assert!(rest.is_empty());
+    // And let go after seconds: the address is served again.
+    drop((held, more));
+    client.submit(deposit(2, 2)).await.unwrap();
 }

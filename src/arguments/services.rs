@@ -187,6 +187,10 @@ pub(crate) struct LedgerServe {
     /// Bytes of the disk that published states leave free for the ledger's log.
     #[arg(long, env = "REBUT_DISK_FREE_BYTES_MIN", default_value_t = 256 << 20)]
     pub(crate) disk_free_bytes_min: u64,
+    /// Address of a proxy before this server: limits are then counted for the last address in its
+    /// x-forwarded-for, and the proxy must limit connections itself.
+    #[arg(long, env = "REBUT_PROXY", value_name = "ADDRESS")]
+    pub(crate) proxy: Option<std::net::IpAddr>,
     /// A ledger to try things, on loopback only: the bank's key is public knowledge, and the preset
     /// is fast: claims are final after five seconds.
     #[arg(long, conflicts_with = "bank")]

@@ -2,68 +2,107 @@
 //! server may hold in memory together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
+use super::limits::{Share, Shares, Source};
 use super::routes::{Failure, failure};
 
 /// Bytes that one permit stands for.
 const UNIT_BYTES: usize = 4 << 10;
+/// Bytes of each body that cost no budget: there are no more such bodies than connections, and a move in a
+/// dispute is no longer.
+const FREE_BYTES: usize = 64 << 10;
+/// The budget's part that one source may have.
+const SHARE: usize = 16;
+/// Time for a body's beginning, and bytes a second that must come after.
+const GRACE: Duration = Duration::from_secs(5);
+const BYTES_PER_SECOND_MIN: usize = 50_000;
 
-/// What the bodies of a server may hold together.
+/// What the long bodies of a server may hold together.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    all: Arc<Semaphore>,
+    shares: Shares,
+    share_units: usize,
+}
 
 /// A body in memory; its room in the budget is given back when it is dropped.
 #[derive(Debug)]
 pub struct Held {
     /// The bytes.
     pub bytes: Vec<u8>,
-    _room: Option<OwnedSemaphorePermit>,
+    room: Vec<(OwnedSemaphorePermit, Share)>,
 }
 
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.div_ceil(UNIT_BYTES))))
+        let units = bytes.div_ceil(UNIT_BYTES);
+        let (all, share_units) = (Arc::new(Semaphore::new(units)), units.div_ceil(SHARE));
+        Self { all, shares: Shares::default(), share_units }
     }
 
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
-        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-        Arc::clone(&self.0).try_acquire_many_owned(units).map_err(|_| {
-            let message = "the server holds as many requests as it has memory for; try again";
-            failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+    /// One source may have all of it, because its body is let in for what it proved to be.
+    #[must_use]
+    pub fn for_known(mut self) -> Self {
+        self.share_units = usize::MAX;
+        self
+    }
+
+    fn take(&self, bytes: usize, source: Source) -> Result<(OwnedSemaphorePermit, Share), Failure> {
+        let units = bytes.div_ceil(UNIT_BYTES);
+        let share = self.shares.take(source, units, self.share_units);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.all).try_acquire_many_owned(units).ok();
+        room.zip(share).ok_or_else(|| {
+            busy("the server holds as many requests as it has memory for; try again")
         })
     }
 
-    /// Reads a body of `limit` bytes at most; memory is taken as bytes arrive, never as announced.
+    /// Reads a body of `limit` bytes at most; memory is taken as bytes arrive, never as announced, and a
+    /// body that comes too slowly is let go.
     ///
     /// # Errors
-    /// When it is longer, breaks off, or the budget is used up.
-    pub async fn read(&self, body: Body, limit: usize) -> Result<Held, Failure> {
-        let mut held = Held { bytes: Vec::new(), _room: None };
-        let mut body = body;
-        let mut paid = 0;
-        while let Some(part) = next(&mut body).await? {
+    /// When it is longer, breaks off, takes too long, or the budget is used up.
+    pub async fn read(&self, body: Body, limit: usize, source: Source) -> Result<Held, Failure> {
+        let mut held = Held { bytes: Vec::new(), room: Vec::new() };
+        let (mut body, begun) = (body, Instant::now());
+        let mut paid = FREE_BYTES;
+        loop {
+            let earned = held.bytes.len() / (BYTES_PER_SECOND_MIN / 1_000);
+            let patience = GRACE + Duration::from_millis(earned as u64);
+            let part = tokio::time::timeout_at(begun + patience, next(&mut body)).await;
+            let Some(part) = part.map_err(|_| {
+                let message = "the body comes too slowly";
+                failure(StatusCode::REQUEST_TIMEOUT, "slow", message)
+            })??
+            else {
+                return Ok(held);
+            };
             let length = held.bytes.len() + part.len();
             if length > limit {
                 return Err(too_long(limit as u64));
             }
             if length > paid {
-                let more = self.take((length - paid).max(UNIT_BYTES))?;
-                paid += more.num_permits() * UNIT_BYTES;
-                match &mut held._room {
-                    Some(room) => room.merge(more),
-                    none => *none = Some(more),
-                }
+                let more = (length - paid).max(UNIT_BYTES).next_multiple_of(UNIT_BYTES);
+                held.room.push(self.take(more, source)?);
+                paid += more;
             }
             held.bytes.extend_from_slice(&part);
         }
-        Ok(held)
     }
+}
+
+/// The server has no room now: counted, because whoever is refused so may be losing a dispute.
+pub(super) fn busy(message: &str) -> Failure {
+    metrics::counter!("rebut_http_busy_total").increment(1);
+    failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
 }
 
 fn too_long(limit: u64) -> Failure {
@@ -120,16 +159,44 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_share_a_budget_and_give_it_back() {
-        let budget = Budget::new(16 << 10);
-        let body = |bytes: usize| Body::from(vec![7; bytes]);
-        let first = budget.read(body(9_000), 1 << 20).await.unwrap();
-        assert_eq!(first.bytes.len(), 9_000);
-        let refused = budget.read(body(9_000), 1 << 20).await;
+        let budget = Budget::new(64 << 10).for_known();
+        let body = |bytes: usize| Body::from(vec![7; FREE_BYTES + bytes]);
+        let long = 1 << 20;
+        let first = budget.read(body(40_000), long, Source::Rest).await.unwrap();
+        assert_eq!(first.bytes.len(), FREE_BYTES + 40_000);
+        let refused = budget.read(body(40_000), long, Source::Rest).await;
         assert!(refused.is_err());
         drop(first);
-        budget.read(body(16_000), 1 << 20).await.unwrap();
-        assert!(budget.read(body(101), 100).await.is_err());
-        assert_eq!(budget.0.available_permits(), 4);
+        budget.read(body(60_000), long, Source::Rest).await.unwrap();
+        assert!(budget.read(body(1), FREE_BYTES, Source::Rest).await.is_err());
+        assert_eq!(budget.all.available_permits(), 16);
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_long_bodies_keeps_neither_short_ones_out_nor_those_of_others() {
+        let budget = Budget::new(16 << 20);
+        let (greedy, other) = (Source::V4([1; 4]), Source::V4([2; 4]));
+        let body = |bytes: usize| Body::from(vec![7; bytes]);
+        let mut held = Vec::new();
+        while let Ok(one) = budget.read(body(300_000), 1 << 20, greedy).await {
+            held.push(one);
+        }
+        // A sixteenth of the budget.
+        assert!((3..=5).contains(&held.len()), "{}", held.len());
+        assert!(budget.read(body(300_000), 1 << 20, other).await.is_ok());
+        assert!(budget.read(body(FREE_BYTES), 1 << 20, greedy).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_is_let_go_after_seconds() {
+        let budget = Budget::new(1 << 20);
+        let (parts, received) = mpsc::channel::<std::io::Result<Bytes>>(1);
+        parts.send(Ok(Bytes::from_static(&[7; 1_000]))).await.unwrap();
+        let body = Body::from_stream(super::super::readers::Received(received));
+        let begun = Instant::now();
+        assert!(budget.read(body, 1 << 20, Source::Rest).await.is_err());
+        assert!((5..7).contains(&begun.elapsed().as_secs()));
+        drop(parts);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Limits of a server.
@@ -10,6 +10,12 @@ use std::time::{Duration, Instant};
 pub struct Limits {
     /// Connections at a time; who comes then waits in the system's queue.
     pub connections: usize,
+    /// Connections of one address at a time; more are closed. Not of a trusted proxy.
+    pub connections_per_address: usize,
+    /// Streams of events at a time.
+    pub streams: usize,
+    /// A proxy on whose word an address is believed: the last one of `x-forwarded-for`.
+    pub proxy: Option<IpAddr>,
     /// Time for the head of a request, and for a connection that asks nothing.
     pub head: Duration,
     /// Time for a whole request, long polls and streams of events apart.
@@ -38,6 +44,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 2_048,
+            connections_per_address: 256,
+            streams: 512,
+            proxy: None,
             head: Duration::from_secs(10),
             request: Duration::from_secs(30),
             poll: Duration::from_secs(20),
@@ -54,16 +63,20 @@ impl Default for Limits {
 }
 
 /// Who is counted as one: an address, or the network that one subscriber of IPv6 has to himself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Source {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// An address.
     V4([u8; 4]),
+    /// The first half of an address.
     V6([u8; 8]),
-    /// All who came when as many others were remembered as can be.
+    /// All of whom nothing is known: those who came when as many others were remembered as can be.
+    #[default]
     Rest,
 }
 
 impl Source {
-    fn of(address: IpAddr) -> Self {
+    /// Of an address.
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.octets()),
             IpAddr::V6(address) => {
@@ -91,9 +104,9 @@ impl Rates {
     }
 
     /// Whether an address may make one more request now.
-    pub(super) fn take(&self, address: IpAddr, now: Instant) -> bool {
+    pub(super) fn take(&self, source: Source, now: Instant) -> bool {
         let most = 10.0 * self.per_second;
-        let mut source = Source::of(address);
+        let mut source = source;
         // The map holds counts only: whatever a panic left is as good.
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if left.len() >= SOURCES_MAX && !left.contains_key(&source) {
@@ -111,6 +124,49 @@ impl Rates {
     }
 }
 
+/// How much of something each source has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shares(Arc<Mutex<HashMap<Source, usize>>>);
+
+/// A part of it, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    shares: Shares,
+    source: Source,
+    size: usize,
+}
+
+impl Shares {
+    /// A part for a source, unless it would have more than `most`.
+    pub(super) fn take(&self, source: Source, size: usize, most: usize) -> Option<Share> {
+        // The map holds counts only: whatever a panic left is as good.
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.entry(source).or_default();
+        let more = own.saturating_add(size);
+        if more > most {
+            if *own == 0 {
+                taken.remove(&source);
+            }
+            return None;
+        }
+        *own = more;
+        drop(taken);
+        Some(Share { shares: self.clone(), source, size })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.shares.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = taken.get_mut(&self.source) {
+            *own = own.saturating_sub(self.size);
+            if *own == 0 {
+                taken.remove(&self.source);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +174,7 @@ mod tests {
     #[test]
     fn a_fast_address_is_slowed_down_and_others_are_not() {
         let rates = Rates::new(1);
-        let (fast, slow) = (IpAddr::from([1, 1, 1, 1]), IpAddr::from([2, 2, 2, 2]));
+        let (fast, slow) = (Source::V4([1, 1, 1, 1]), Source::V4([2, 2, 2, 2]));
         let start = Instant::now();
         let granted = (0..20).filter(|_| rates.take(fast, start)).count();
         assert_eq!(granted, 10);
@@ -131,13 +187,13 @@ mod tests {
         let rates = Rates::new(1);
         let start = Instant::now();
         for number in 0..2 * SOURCES_MAX as u32 {
-            rates.take(IpAddr::from(number.to_be_bytes()), start);
+            rates.take(Source::V4(number.to_be_bytes()), start);
         }
-        let late = IpAddr::from([9, 9, 9, 9]);
+        let late = Source::V4([9, 9, 9, 9]);
         assert!(!rates.take(late, start));
         // What is shared fills again, and those who were there before have their own.
         assert!(rates.take(late, start + Duration::from_secs(1)));
-        assert!(rates.take(IpAddr::from([0, 0, 0, 1]), start));
+        assert!(rates.take(Source::V4([0, 0, 0, 1]), start));
         assert!(rates.left.lock().unwrap().len() <= SOURCES_MAX + 1);
         // Once the crowd is gone the map is empty again.
         assert!(rates.take(late, start + Duration::from_secs(60)));
@@ -148,11 +204,25 @@ mod tests {
     fn a_network_of_ipv6_counts_as_one_and_a_mapped_address_as_itself() {
         let rates = Rates::new(1);
         let start = Instant::now();
-        let granted = (0..40u16)
-            .filter(|host| rates.take(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, *host]), start));
+        let host =
+            |network, host| Source::of(IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, host]));
+        let granted = (0..40u16).filter(|number| rates.take(host(1, *number), start));
         assert_eq!(granted.count(), 10);
-        assert!(rates.take(IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]), start));
+        assert!(rates.take(host(2, 1), start));
         let mapped: IpAddr = "::ffff:1.2.3.4".parse().unwrap();
         assert_eq!(Source::of(mapped), Source::V4([1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn nobody_takes_more_than_a_share_and_what_is_dropped_is_free_again() {
+        let shares = Shares::default();
+        let (one, other) = (Source::V4([1; 4]), Source::V4([2; 4]));
+        let first = shares.take(one, 3, 4).unwrap();
+        assert!(shares.take(one, 2, 4).is_none());
+        let second = shares.take(one, 1, 4).unwrap();
+        assert!(shares.take(other, 4, 4).is_some());
+        drop((first, second));
+        assert!(shares.take(one, 5, 4).is_none());
+        assert!(shares.0.lock().unwrap().is_empty());
     }
 }

@@ -21,7 +21,7 @@ pub use attend::attend;
 pub use bodies::{Budget, Held};
 pub use client::{DownloadError, HttpLedger, UploadError};
 pub use health::{Books, Health, Render, health_routes, metrics_route};
-pub use limits::Limits;
+pub use limits::{Limits, Source};
 pub use routes::{Failure, failure};
 pub use server::{ServeError, serve, serve_routes};
 

@@ -118,6 +118,11 @@ impl Quota {
         self.accounts.get(account).map_or(0, Account::total)
     }
 
+    /// Accounts that have anything.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        self.accounts.keys().copied().collect()
+    }
+
     /// Bytes that all take.
     pub(super) fn all(&self) -> u64 {
         self.all

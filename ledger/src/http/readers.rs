@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use axum::http::StatusCode;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::bodies::busy;
 use super::routes::{Failure, failure};
 
 /// Readers that wait for a place, for each that has one.
@@ -32,10 +33,7 @@ impl Readers {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let busy = || {
-            let message = "too many requests are reading; try again in a moment";
-            failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
-        };
+        let busy = || busy("too many requests are reading; try again in a moment");
         let _inside = Arc::clone(&self.inside).try_acquire_owned().map_err(|_| busy())?;
         let reading = Arc::clone(&self.reading).acquire_owned().await.map_err(|_| busy())?;
         // The place is given back by the thread, also when nobody waits for the answer any more.

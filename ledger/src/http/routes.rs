@@ -5,25 +5,27 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event as StreamEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use axum::{Extension, Router};
 use protocol::encoding::Canonical as _;
 use protocol::hash::parse_hex;
 use protocol::transaction::{Domain, SignedTransaction};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
-use super::bodies::{Budget, announced, hand_on};
+use super::bodies::{Budget, announced, busy, hand_on};
 use super::documents::{self, address, digest};
-use super::limits::Limits;
+use super::limits::{Limits, Source};
 use super::readers::{Readers, Received};
 use super::uploads::{UploadRefusal, Uploads, needed};
 use super::{LogPage, SIGNATURE_HEADER, views};
 use crate::embedded::EmbeddedLedger;
+use crate::recent::RECENT_MAX;
 use crate::{Ledger as _, LedgerError, wire};
 
 /// What all routes share.
@@ -34,6 +36,10 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) readers: Readers,
+    /// Readers of the log.
+    pub(super) followers: Readers,
+    /// Places for streams of events.
+    pub(super) streams: Arc<Semaphore>,
 }
 
 /// An answer that is not what was asked for: `{"schema": 1, "error": {"kind": …, "message": …}}`.
@@ -105,9 +111,14 @@ fn octets(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 
-async fn submit(State(shared): State<Shared>, body: Body) -> Answer {
+async fn submit(
+    State(shared): State<Shared>,
+    source: Option<Extension<Source>>,
+    body: Body,
+) -> Answer {
+    let source = source.map(|Extension(source)| source).unwrap_or_default();
     // Held until it is answered: what waits in the queue is in memory as well.
-    let held = shared.budget.read(body, shared.limits.transaction_bytes).await?;
+    let held = shared.budget.read(body, shared.limits.transaction_bytes, source).await?;
     let transaction = SignedTransaction::from_canonical(&held.bytes)
         .map_err(|error| failure(StatusCode::BAD_REQUEST, "malformed", error.to_string()))?;
     let receipt = shared.ledger.submit(transaction).await?;
@@ -142,15 +153,18 @@ async fn log(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
     // Nothing new is the answer of every long poll that ran out: no thread is needed for it.
     let entries = match height <= after {
         true => Vec::new(),
-        false => shared.readers.run(move || ledger.entries_after(after, PAGE_BYTES)).await??,
+        false => shared.followers.run(move || ledger.entries_after(after, PAGE_BYTES)).await??,
     };
     wire::encode(&LogPage { now_ms, height, entries })
         .map(octets)
         .map_err(|error| failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string()))
 }
 
-/// Receipts read at a time for a stream: reading old ones costs a replay for each page.
-const EVENTS_PAGE: usize = 16_384;
+/// Receipts read at a time for a stream; of old ones many, for each page of them costs a replay.
+const EVENTS_PAGE: usize = 256;
+const OLD_EVENTS_PAGE: usize = RECENT_MAX;
+/// A reader that takes nothing for so long is let go.
+const EVENTS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Receipts as server-sent events, numbered by height: a client that lost the connection goes on
 /// behind the last it saw.
@@ -164,11 +178,22 @@ async fn events(
         Some(height) => height,
         None => number(&query, "after")?.unwrap_or(0),
     };
+    let place = Arc::clone(&shared.streams).try_acquire_owned();
+    let place = place.map_err(|_| busy("as many streams of events are open as can be"))?;
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     tokio::spawn(async move {
+        let _place = place;
         let mut after = after;
         loop {
-            let Ok(receipts) = shared.ledger.events_after(after, EVENTS_PAGE).await else {
+            let Ok(view) = shared.ledger.view().await else {
+                return;
+            };
+            let page = match view.height.saturating_sub(after) > RECENT_MAX as u64 {
+                true => OLD_EVENTS_PAGE,
+                false => EVENTS_PAGE,
+            };
+            drop(view);
+            let Ok(receipts) = shared.ledger.events_after(after, page).await else {
                 return;
             };
             if receipts.is_empty() {
@@ -185,8 +210,9 @@ async fn events(
                 let data = views::receipt(&receipt).to_string();
                 let event =
                     StreamEvent::default().id(after.to_string()).event("receipt").data(data);
-                // The reader went away.
-                if sender.send(Ok(event)).await.is_err() {
+                // The reader went away, or reads nothing.
+                let sent = tokio::time::timeout(EVENTS_PATIENCE, sender.send(Ok(event))).await;
+                if !sent.is_ok_and(|sent| sent.is_ok()) {
                     return;
                 }
             }
@@ -219,14 +245,14 @@ async fn upload(
     }
     let uploads = shared.uploads.clone();
     let (parts, received) = tokio::sync::mpsc::channel(4);
-    if uploads.file(&root, &account).exists() {
-        // It is there, whole; what comes again is let through and not kept.
+    let known = uploads.clone();
+    if shared.readers.run(move || known.touch(&root, &account)).await? {
+        // It is there, whole, and as if it came now; what comes again is let through and not kept.
         drop(received);
     } else {
         // At the account's bound it reads the folder and all jobs.
         let counted = uploads.clone();
-        let reserve =
-            move || counted.reserve(account, length, || needed(&view.settlement, view.now_ms));
+        let reserve = move || counted.reserve(account, length, || needed(&view.settlement));
         let reservation = shared.readers.run(reserve).await?.map_err(not_taken)?;
         let writing =
             tokio::task::spawn_blocking(move || uploads.write(&root, reservation, received));
@@ -247,7 +273,9 @@ async fn upload(
 fn not_taken(refusal: UploadRefusal) -> Failure {
     let message = refusal.to_string();
     match refusal {
-        UploadRefusal::AtOnce => failure(StatusCode::TOO_MANY_REQUESTS, "busy", message),
+        UploadRefusal::AtOnce | UploadRefusal::Tidying => {
+            failure(StatusCode::TOO_MANY_REQUESTS, "busy", message)
+        }
         UploadRefusal::Account { .. } => {
             failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
         }

@@ -1,6 +1,6 @@
 //! The loop that accepts connections: limits on their number and their slowness.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::bodies::Budget;
-use super::limits::{Limits, Rates};
+use super::limits::{Limits, Rates, Shares, Source};
 use super::readers::Readers;
 use super::routes::{Shared, router};
 use super::uploads::Uploads;
@@ -47,7 +47,11 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let uploads = Uploads::new(folder, &limits).map_err(ServeError::Folder)?;
     let (budget, readers) = (Budget::new(limits.held_bytes), Readers::new(limits.reads));
-    let routes = router(Shared { ledger, uploads, limits, budget, readers }).merge(more);
+    // Those who follow the log wait for nobody who reads anything else.
+    let (followers, streams) =
+        (Readers::new(limits.reads), Arc::new(Semaphore::new(limits.streams)));
+    let shared = Shared { ledger, uploads, limits, budget, readers, followers, streams };
+    let routes = router(shared).merge(more);
     serve_routes(routes, listener, limits, stop).await
 }
 
@@ -63,6 +67,7 @@ pub async fn serve_routes(
 ) -> Result<(), ServeError> {
     let connections = Arc::new(Semaphore::new(limits.connections));
     let rates = Arc::new(Rates::new(limits.requests_per_second));
+    let crowd = Shares::default();
     let mut stop = std::pin::pin!(stop);
     let mut open = tokio::task::JoinSet::new();
     loop {
@@ -80,12 +85,21 @@ pub async fn serve_routes(
             }
         };
         while open.try_join_next().is_some() {}
+        // A proxy's connections are those of many; it must count them itself.
+        let most = match limits.proxy == Some(peer.ip().to_canonical()) {
+            true => usize::MAX,
+            false => limits.connections_per_address,
+        };
+        let Some(seat) = crowd.take(Source::of(peer.ip()), 1, most) else {
+            metrics::counter!("rebut_http_crowded_total").increment(1);
+            continue;
+        };
         let (routes, rates) = (routes.clone(), Arc::clone(&rates));
         open.spawn(async move {
             metrics::gauge!("rebut_http_connections").increment(1.0);
             let _open = Open;
             connection(routes, stream, peer, limits, &rates).await;
-            drop(permit);
+            drop((permit, seat));
         });
     }
     open.shutdown().await;
@@ -122,7 +136,8 @@ async fn connection(
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let (mut routes, rates) = (routes.clone(), Arc::clone(&rates));
         async move {
-            if !rates.take(peer.ip(), Instant::now()) {
+            let source = source(&request, peer.ip(), limits.proxy);
+            if !rates.take(source, Instant::now()) {
                 metrics::counter!("rebut_http_slowed_total").increment(1);
                 return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests; slow down"));
             }
@@ -131,7 +146,9 @@ async fn connection(
                 return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, message));
             }
             // Streams and long polls begin to answer in time as well.
-            let answer = tower::Service::call(&mut routes, request.map(Body::new));
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(source);
+            let answer = tower::Service::call(&mut routes, request);
             let patience = limits.request.max(limits.poll * 2);
             match tokio::time::timeout(patience, answer).await {
                 Ok(answer) => answer,
@@ -148,6 +165,17 @@ async fn connection(
     if let Err(error) = served {
         tracing::debug!(event = "http.connection_ended", %peer, %error);
     }
+}
+
+/// Who asks: the peer, or the one that a trusted proxy names last, which is the one it saw itself.
+fn source(request: &Request<Incoming>, peer: IpAddr, proxy: Option<IpAddr>) -> Source {
+    let named = || {
+        let headers = request.headers().get_all("x-forwarded-for");
+        let last = headers.iter().next_back()?.to_str().ok()?;
+        last.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
+    };
+    let trusted = proxy == Some(peer.to_canonical());
+    Source::of(trusted.then(named).flatten().unwrap_or(peer))
 }
 
 /// Bytes of a body as its head says, before any of it is read.

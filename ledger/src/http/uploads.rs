@@ -4,16 +4,16 @@
 //! without the model: nothing is kept that has another root than it is published under. An account at its
 //! bound makes room by what nobody needs any more; the disk keeps a reserve for the ledger's log.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Bytes;
 use protocol::hash::{Digest, Keccak, parse_digest, parse_hex};
 use protocol::published::{StateError, StateHasher, StateLimits};
-use protocol::settlement::{Claim, ClaimStatus, JobStatus, Settlement};
+use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
 use protocol::transaction::Address;
 use tokio::sync::mpsc;
 
@@ -22,10 +22,10 @@ use super::quota::{AT_ONCE_MAX, Bounds, Over, Quota, charge};
 
 /// Leaves of one state; a row has one at least, however short it is.
 const STATE_LEAVES_MAX: u64 = 1 << 21;
-/// Outputs and inputs of an answered job stay this long after its claim's window.
-const FETCH_MS: u64 = 7 * 24 * 3_600_000;
-/// What is younger is kept in any case: its job or claim may be on the way.
-const YOUNG: Duration = Duration::from_secs(3_600);
+/// What is younger is kept in any case: its job or claim may be on the way, or its reader.
+const YOUNG: Duration = Duration::from_secs(600);
+/// Who made no room is not looked through again for so long.
+const IN_VAIN: Duration = Duration::from_secs(60);
 
 /// Files of one folder, one for each root and account.
 #[derive(Clone, Debug)]
@@ -35,6 +35,29 @@ pub(super) struct Uploads {
     /// Bytes of the disk that stay free for the ledger's log.
     disk_free_bytes_min: u64,
     quota: Arc<Mutex<Quota>>,
+    tidying: Arc<Mutex<HashMap<Whose, Tidying>>>,
+}
+
+/// Whose states are looked through for what nobody needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Whose {
+    Of(Address),
+    All,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Tidying {
+    UnderWay,
+    InVain(Instant),
+}
+
+/// Roots of published states that somebody must or may want to read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Needs {
+    /// Inputs of open jobs and of those with standing claims, outputs of standing claims.
+    needed: HashSet<Digest>,
+    /// Inputs and outputs of final claims.
+    wanted: HashSet<Digest>,
 }
 
 /// Why a state is not taken.
@@ -44,13 +67,15 @@ pub(super) enum UploadRefusal {
     AtOnce,
     #[error(
         "the account's uploads would be over {limit} bytes, all of them of open jobs, standing claims \
-         or younger than an hour; this ledger keeps no more for it"
+         or younger than ten minutes; this ledger keeps no more for it"
     )]
     Account { limit: u64 },
     #[error("this ledger keeps no more than {limit} bytes of uploads; its operator was told")]
     All { limit: u64 },
     #[error("the ledger's disk is nearly full; its operator was told")]
     DiskReserve,
+    #[error("room is being made; try again in a moment")]
+    Tidying,
     #[error("the body ended or was cut before its announced length")]
     Cut,
     #[error(transparent)]
@@ -77,24 +102,31 @@ impl Drop for Reservation {
     }
 }
 
-/// Roots of the published states that somebody may still have to read.
-pub(super) fn needed(settlement: &Settlement, now_ms: u64) -> HashSet<Digest> {
-    let mut needed = HashSet::new();
+/// What of the published states is needed, and what is wanted.
+pub(super) fn needed(settlement: &Settlement) -> Needs {
+    let mut needs = Needs::default();
     for (_, job) in settlement.jobs() {
-        let claims = job.claims.iter().filter_map(|id| settlement.claim(id));
-        let is_read = |claim: &&Claim| match claim.status {
-            ClaimStatus::Standing => true,
-            ClaimStatus::Final { .. } => now_ms < claim.window_end_ms.saturating_add(FETCH_MS),
-            ClaimStatus::Fallen { .. } | ClaimStatus::Released { .. } => false,
-        };
-        let outputs: Vec<Digest> =
-            claims.filter(is_read).map(|claim| claim.terms.output_root).collect();
-        if job.status == JobStatus::Open || !outputs.is_empty() {
-            needed.insert(job.terms.input_root);
+        let (mut stands, mut is_final) = (job.status == JobStatus::Open, false);
+        for claim in job.claims.iter().filter_map(|id| settlement.claim(id)) {
+            match claim.status {
+                ClaimStatus::Standing => {
+                    stands = true;
+                    needs.needed.insert(claim.terms.output_root);
+                }
+                ClaimStatus::Final { .. } => {
+                    is_final = true;
+                    needs.wanted.insert(claim.terms.output_root);
+                }
+                ClaimStatus::Fallen { .. } | ClaimStatus::Released { .. } => {}
+            }
         }
-        needed.extend(outputs);
+        if stands {
+            needs.needed.insert(job.terms.input_root);
+        } else if is_final {
+            needs.wanted.insert(job.terms.input_root);
+        }
     }
-    needed
+    needs
 }
 
 impl Uploads {
@@ -121,8 +153,8 @@ impl Uploads {
         let bounds =
             Bounds { account_bytes: limits.account_bytes, all_bytes: limits.uploads_bytes };
         let quota = Arc::new(Mutex::new(quota));
-        let uploads =
-            Self { folder, bounds, disk_free_bytes_min: limits.disk_free_bytes_min, quota };
+        let (tidying, disk_free_bytes_min) = (Arc::default(), limits.disk_free_bytes_min);
+        let uploads = Self { folder, bounds, disk_free_bytes_min, quota, tidying };
         uploads.measure();
         Ok(uploads)
     }
@@ -147,27 +179,38 @@ impl Uploads {
         self.folder_of(account).join(root.to_string())
     }
 
-    /// Sets room aside for an upload, before any of it is read. Two at once cannot share room. At the
-    /// account's bound, what is not in `needed` makes room, the oldest first.
+    /// Whether a state lies there, as if it had come now.
+    pub(super) fn touch(&self, root: &Digest, account: &Address) -> bool {
+        // Under the lock: what makes room must not remove it in between.
+        let _quota = self.lock();
+        let file = std::fs::File::options().append(true).open(self.file(root, account));
+        file.and_then(|file| file.set_modified(SystemTime::now())).is_ok()
+    }
+
+    /// Sets room aside for an upload, before any of it is read. Two at once cannot share room. Without
+    /// room, states that nobody needs go, the oldest first: of the account when it is at its bound, of
+    /// all when all are.
     pub(super) fn reserve(
         &self,
         account: Address,
         bytes: u64,
-        needed: impl FnOnce() -> HashSet<Digest>,
+        needs: impl FnOnce() -> Needs,
     ) -> Result<Reservation, UploadRefusal> {
-        let mut outcome = self.lock().reserve(account, bytes, &self.bounds);
-        if outcome == Err(Over::Account) {
-            self.make_room(account, bytes, &needed())?;
-            outcome = self.lock().reserve(account, bytes, &self.bounds);
-        }
-        let reserved = || Reservation { uploads: self.clone(), account, bytes, is_kept: false };
-        let reservation = outcome.map(|()| reserved());
-        let refusal = match reservation {
-            Ok(reservation) if self.has_disk(bytes)? => return Ok(reservation),
-            Ok(_) => UploadRefusal::DiskReserve,
-            Err(Over::AtOnce) => UploadRefusal::AtOnce,
-            Err(Over::Account) => UploadRefusal::Account { limit: self.bounds.account_bytes },
-            Err(Over::All) => UploadRefusal::All { limit: self.bounds.all_bytes },
+        let first = self.try_reserve(account, bytes);
+        let whose = match first {
+            Err(UploadRefusal::Account { .. }) => Whose::Of(account),
+            Err(UploadRefusal::All { .. } | UploadRefusal::DiskReserve) => Whose::All,
+            outcome => return outcome,
+        };
+        let refusal = match self.tidy(whose, bytes, needs)? {
+            true => match self.try_reserve(account, bytes) {
+                Err(refusal) => refusal,
+                done => return done,
+            },
+            false => match first {
+                Err(refusal) => refusal,
+                done => return done,
+            },
         };
         if matches!(refusal, UploadRefusal::All { .. } | UploadRefusal::DiskReserve) {
             metrics::counter!("rebut_ledger_uploads_refused_total").increment(1);
@@ -178,6 +221,18 @@ impl Uploads {
         Err(refusal)
     }
 
+    fn try_reserve(&self, account: Address, bytes: u64) -> Result<Reservation, UploadRefusal> {
+        let outcome = self.lock().reserve(account, bytes, &self.bounds);
+        let reserved = || Reservation { uploads: self.clone(), account, bytes, is_kept: false };
+        match outcome.map(|()| reserved()) {
+            Ok(reservation) if self.has_disk(bytes)? => Ok(reservation),
+            Ok(_) => Err(UploadRefusal::DiskReserve),
+            Err(Over::AtOnce) => Err(UploadRefusal::AtOnce),
+            Err(Over::Account) => Err(UploadRefusal::Account { limit: self.bounds.account_bytes }),
+            Err(Over::All) => Err(UploadRefusal::All { limit: self.bounds.all_bytes }),
+        }
+    }
+
     /// Whether the disk has room for an upload beside the reserve.
     fn has_disk(&self, bytes: u64) -> Result<bool, UploadRefusal> {
         let found = rustix::fs::statvfs(&self.folder).map_err(std::io::Error::from)?;
@@ -185,40 +240,98 @@ impl Uploads {
         Ok(free >= charge(bytes).saturating_add(self.disk_free_bytes_min))
     }
 
-    /// Removes an account's states that nobody needs, the oldest first, until one more has room.
-    fn make_room(
+    /// Makes room once at a time, and not again for a while when it was in vain: looking through many
+    /// files is dear, and whoever is at a bound could ask for it without end.
+    fn tidy(
+        &self,
+        whose: Whose,
+        bytes: u64,
+        needs: impl FnOnce() -> Needs,
+    ) -> Result<bool, UploadRefusal> {
+        let tidying = || self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut all = tidying();
+            all.retain(|_, one| match one {
+                Tidying::UnderWay => true,
+                Tidying::InVain(at) => at.elapsed() < IN_VAIN,
+            });
+            match all.get(&whose) {
+                Some(Tidying::UnderWay) => return Err(UploadRefusal::Tidying),
+                Some(Tidying::InVain(_)) => return Ok(false),
+                None => drop(all.insert(whose, Tidying::UnderWay)),
+            }
+        }
+        let freed = self.make_room(whose, bytes, &needs());
+        let mut all = tidying();
+        match freed {
+            Ok(true) => drop(all.remove(&whose)),
+            Ok(false) | Err(_) => drop(all.insert(whose, Tidying::InVain(Instant::now()))),
+        }
+        drop(all);
+        self.measure();
+        Ok(freed?)
+    }
+
+    /// Removes states that nobody needs until one more has room: first those of no job, then those of
+    /// final claims, the oldest first. Whether any was removed.
+    fn make_room(&self, whose: Whose, bytes: u64, needs: &Needs) -> std::io::Result<bool> {
+        let accounts = match whose {
+            Whose::Of(account) => vec![account],
+            Whose::All => self.lock().accounts(),
+        };
+        let mut files = Vec::new();
+        for account in accounts {
+            self.removable(account, needs, &mut files)?;
+        }
+        files.sort();
+        let has_room = |quota: &Quota| match whose {
+            Whose::Of(account) => {
+                quota.of(&account).saturating_add(charge(bytes)) <= self.bounds.account_bytes
+            }
+            // Somewhat more, for this is dear.
+            Whose::All => quota.all() <= self.bounds.all_bytes / 64 * 63,
+        };
+        let mut removed = false;
+        for (_, _, path, account, length) in files {
+            let mut quota = self.lock();
+            if has_room(&quota) && self.has_disk(bytes).unwrap_or(false) {
+                break;
+            }
+            // Under the lock: what was touched meanwhile stays.
+            let is_young = std::fs::metadata(&path).and_then(|found| found.modified());
+            let is_young = is_young.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < YOUNG));
+            if !is_young && std::fs::remove_file(&path).is_ok() {
+                quota.removed(account, length);
+                removed = true;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// An account's states that may go: whether they are wanted, since when, where, whose, how long.
+    fn removable(
         &self,
         account: Address,
-        bytes: u64,
-        needed: &HashSet<Digest>,
+        needs: &Needs,
+        files: &mut Vec<(bool, SystemTime, PathBuf, Address, u64)>,
     ) -> std::io::Result<()> {
         let entries = match std::fs::read_dir(self.folder_of(&account)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             entries => entries?,
         };
-        let mut files = Vec::new();
         for entry in entries {
             let path = entry?.path();
             let root = path.file_name().and_then(|name| parse_digest(&name.to_string_lossy()));
+            let Some(root) = root.filter(|root| !needs.needed.contains(root)) else {
+                continue;
+            };
             // What another upload is renaming or removing just now is left to it.
             let Ok(found) = std::fs::metadata(&path) else {
                 continue;
             };
             let at = found.modified().unwrap_or_else(|_| SystemTime::now());
-            let old = at.elapsed().is_ok_and(|age| age >= YOUNG);
-            if old && root.is_some_and(|root| !needed.contains(&root)) {
-                files.push((at, path, found.len()));
-            }
-        }
-        files.sort();
-        for (_, path, length) in files {
-            let mut quota = self.lock();
-            if quota.of(&account).saturating_add(charge(bytes)) <= self.bounds.account_bytes {
-                break;
-            }
-            // Under the lock: two that make room at once must not count one file twice.
-            if std::fs::remove_file(&path).is_ok() {
-                quota.removed(account, length);
+            if at.elapsed().is_ok_and(|age| age >= YOUNG) {
+                files.push((needs.wanted.contains(&root), at, path, account, found.len()));
             }
         }
         Ok(())
@@ -298,37 +411,77 @@ mod tests {
         std::fs::File::options().append(true).open(path).unwrap().set_modified(at).unwrap();
     }
 
+    fn needs(needed: &[u8], wanted: &[u8]) -> Needs {
+        let roots = |numbers: &[u8]| numbers.iter().map(|one| Digest([*one; 32])).collect();
+        Needs { needed: roots(needed), wanted: roots(wanted) }
+    }
+
     #[test]
     fn an_account_at_its_bound_makes_room_by_its_oldest_state_that_nobody_needs() {
         let folder = tempfile::tempdir().unwrap();
-        for (root, hours) in [(1, 5), (2, 4), (3, 3), (4, 0)] {
+        for (root, hours) in [(1, 6), (2, 5), (3, 3), (4, 0), (5, 4)] {
             file(folder.path(), root, hours);
         }
         // Of a server that was killed.
         let own = folder.path().join("inputs").join(ACCOUNT.to_string());
         std::fs::write(own.join("0x07.partial-3"), [0; 9_000]).unwrap();
-        let uploads = uploads(folder.path(), 4 * (8 << 10), 0);
-        assert_eq!(uploads.lock().of(&ACCOUNT), 4 * (8 << 10));
-        assert_eq!(std::fs::read_dir(&own).unwrap().count(), 4);
-        let needed = || HashSet::from([Digest([1; 32])]);
-        let there = |root: u8| uploads.file(&Digest([root; 32]), &ACCOUNT).exists();
-        let first = uploads.reserve(ACCOUNT, 4_000, needed).unwrap();
-        assert_eq!([there(1), there(2), there(3), there(4)], [true, false, true, true]);
-        let _second = uploads.reserve(ACCOUNT, 4_000, needed).unwrap();
-        assert!(!there(3));
-        // What is needed, and what is young, stays.
-        let third = uploads.reserve(ACCOUNT, 4_000, needed);
-        assert!(matches!(third, Err(UploadRefusal::Account { .. })));
-        assert!(there(1) && there(4));
+        let uploads = uploads(folder.path(), 5 * (8 << 10), 0);
+        assert_eq!(uploads.lock().of(&ACCOUNT), 5 * (8 << 10));
+        assert_eq!(std::fs::read_dir(&own).unwrap().count(), 5);
+        let there =
+            |roots: [u8; 5]| roots.map(|root| uploads.file(&Digest([root; 32]), &ACCOUNT).exists());
+        let all = [1, 2, 3, 4, 5];
+        // 1 is needed, 2 is wanted, 4 is young: 5 is the oldest of the others, then 3, then what is
+        // only wanted.
+        let reserve = || uploads.reserve(ACCOUNT, 4_000, || needs(&[1], &[2]));
+        let first = reserve().unwrap();
+        assert_eq!(there(all), [true, true, true, true, false]);
+        let _second = reserve().unwrap();
+        assert_eq!(there(all), [true, true, false, true, false]);
+        let _third = reserve().unwrap();
+        assert_eq!(there(all), [true, false, false, true, false]);
+        assert!(matches!(reserve(), Err(UploadRefusal::Account { .. })));
+        // Nothing is looked through again at once.
+        let untouched = uploads.reserve(ACCOUNT, 4_000, || panic!("looked through again"));
+        assert!(matches!(untouched, Err(UploadRefusal::Account { .. })));
+        assert_eq!(there(all), [true, false, false, true, false]);
         drop(first);
-        assert!(uploads.reserve(ACCOUNT, 4_000, needed).is_ok());
+        assert!(reserve().is_ok());
+    }
+
+    #[test]
+    fn when_all_are_at_their_bound_what_nobody_needs_goes_whosever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for root in 1..5 {
+            file(folder.path(), root, 2);
+        }
+        let limits =
+            Limits { uploads_bytes: 32 << 10, disk_free_bytes_min: 0, ..Limits::default() };
+        let uploads = Uploads::new(folder.path(), &limits).unwrap();
+        let other = Address([9; 20]);
+        let reserved = uploads.reserve(other, 4_000, || needs(&[1, 2], &[]));
+        assert!(reserved.is_ok());
+        let refused = uploads.reserve(other, 12_000, || needs(&[1, 2, 3, 4], &[]));
+        assert!(matches!(refused, Err(UploadRefusal::All { .. })));
+        assert!(uploads.file(&Digest([1; 32]), &ACCOUNT).exists());
+    }
+
+    #[test]
+    fn what_comes_again_is_as_young_as_what_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        file(folder.path(), 1, 5);
+        let uploads = uploads(folder.path(), 8 << 10, 0);
+        assert!(uploads.touch(&Digest([1; 32]), &ACCOUNT));
+        assert!(!uploads.touch(&Digest([2; 32]), &ACCOUNT));
+        let refused = uploads.reserve(ACCOUNT, 4_000, Needs::default);
+        assert!(matches!(refused, Err(UploadRefusal::Account { .. })));
     }
 
     #[test]
     fn uploads_leave_the_log_its_reserve_of_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let uploads = uploads(folder.path(), 1 << 30, u64::MAX / 2);
-        let refused = uploads.reserve(ACCOUNT, 1, HashSet::new);
+        let refused = uploads.reserve(ACCOUNT, 1, Needs::default);
         assert!(matches!(refused, Err(UploadRefusal::DiskReserve)));
         assert_eq!(uploads.lock().all(), 0);
     }

@@ -85,7 +85,8 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
             Some(listen) => {
                 let token = token(&folder)?;
                 let health = Arc::clone(&desk.health);
-                let budget = Budget::new(BODIES_BYTES);
+                // Only who has the token gets so far.
+                let budget = Budget::new(BODIES_BYTES).for_known();
                 let office = Office { desk, encoders, token, budget, patience: PATIENCE };
                 Some(daemon::listen(listen, health, render, routes(office)).await?)
             }

@@ -190,6 +190,7 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
             account_bytes: arguments.account_bytes_max,
             uploads_bytes: arguments.uploads_bytes_max,
             disk_free_bytes_min: arguments.disk_free_bytes_min,
+            proxy: arguments.proxy,
             ..Limits::default()
         };
         serve(ledger, &folder, listener, limits, metrics_route(render), stop)
