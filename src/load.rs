@@ -183,17 +183,34 @@ fn inputs(
     types: &[(String, TensorType)],
 ) -> Result<HashMap<String, Tensor>, CommandError> {
     let mut tensors = HashMap::new();
+    let wrong = |reason: String| CommandError::Argument { argument: "--input", reason };
+    let names = || types.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
     for text in files {
         let named = text.split_once('=').and_then(|(name, file)| {
             types.iter().find(|(known, _)| known == name).map(|one| (one.clone(), file))
         });
-        match named {
+        let read: HashMap<String, Tensor> = match named {
             Some((one, file)) => {
                 let name = one.0.clone();
                 let read = read_tensors(&PathBuf::from(file), &[one])?;
-                tensors.extend(read.into_values().next().map(|tensor| (name, tensor)));
+                read.into_values().next().map(|tensor| (name, tensor)).into_iter().collect()
             }
-            None => tensors.extend(read_tensors(&PathBuf::from(text), types)?),
+            None if !Path::new(text).exists()
+                && text.split_once('=').is_some_and(|(_, file)| Path::new(file).exists()) =>
+            {
+                let name = text.split_once('=').map_or("", |(name, _)| name);
+                return Err(wrong(format!("the model has no input {name}; it has {}", names())));
+            }
+            None => read_tensors(&PathBuf::from(text), types)?,
+        };
+        for (name, tensor) in read {
+            if !types.iter().any(|(known, _)| *known == name) {
+                let text = format!("{text}: the model has no input {name}; it has {}", names());
+                return Err(wrong(text));
+            }
+            if tensors.insert(name.clone(), tensor).is_some() {
+                return Err(wrong(format!("{text}: input {name} was given before")));
+            }
         }
     }
     Ok(tensors)

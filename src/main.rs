@@ -97,8 +97,13 @@ fn work() -> ExitCode {
         Command::Monitor(_) => "warn",
         _ => "error",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("REBUT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(told));
+    let filter = match log_filter(told) {
+        Ok(filter) => filter,
+        Err(reason) => {
+            eprintln!("error: REBUT_LOG: {reason}");
+            return ExitCode::from(2);
+        }
+    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -144,4 +149,23 @@ fn work() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// What the log tells: what REBUT_LOG says, or `told`. A word that is no level would turn everything off.
+fn log_filter(told: &str) -> Result<tracing_subscriber::EnvFilter, String> {
+    let text = std::env::var("REBUT_LOG").unwrap_or_default();
+    let text = if text.trim().is_empty() { told.to_owned() } else { text };
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    for part in text.split(',') {
+        let level = part.rsplit('=').next().unwrap_or(part).trim().to_ascii_lowercase();
+        let is_target = !part.contains('=') && part.contains("::");
+        if !is_target && !levels.contains(&level.as_str()) {
+            return Err(format!(
+                "{} is no level; levels are {}, alone or as TARGET=LEVEL, such as info,ledger=debug",
+                part.trim(),
+                levels.join(", ")
+            ));
+        }
+    }
+    tracing_subscriber::EnvFilter::try_new(&text).map_err(|error| error.to_string())
 }

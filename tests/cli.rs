@@ -295,7 +295,7 @@ fn bad_input_is_a_typed_error_that_names_the_place() {
         (run(&at("infinite.npy")), "image holds inf at element 63"),
         (run(&at("short.npy")), "short.npy"),
         (run(&at("wrong.json")), "wrong.json"),
-        (run(&at("other.json")), "input image is missing"),
+        (run(&at("other.json")), "the model has no input picture; it has image"),
         (
             rebut(&["--json", "run", &cnn, "--input", &sample, "--out", &out, "--lie", "9:9:9:+1"]),
             "operator 9 in layer 9",

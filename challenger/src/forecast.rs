@@ -97,6 +97,13 @@ pub enum Alert {
         /// Why, and what would help.
         reason: String,
     },
+    /// A false claim became its job's answer.
+    FalseFinal {
+        /// The claim.
+        claim: String,
+        /// Its job.
+        job: String,
+    },
     /// A challenger cannot pay for what it may have to ask.
     Uncovered {
         /// Its account.
@@ -133,6 +140,10 @@ pub struct Look {
 pub struct Watcher {
     forecasts: BTreeMap<Digest, Forecast>,
     wrong: BTreeSet<Alert>,
+    /// Claims that were false while they stood.
+    false_claims: BTreeSet<Digest>,
+    /// Those of them that became final: told for ever.
+    false_final: BTreeSet<Alert>,
 }
 
 /// Time under which a side that is right is worried about.
@@ -163,6 +174,7 @@ impl Watcher {
                 continue;
             }
             look.false_claims.push(id.to_string());
+            self.false_claims.insert(*id);
             let mut challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id));
             if !challenges.any(|challenge| challenge.is_open()) {
                 let window_end_ms = claim.window_end_ms;
@@ -192,7 +204,17 @@ impl Watcher {
                 covered,
             });
         }
-        look.alerts.extend(self.wrong.iter().cloned());
+        self.false_claims.retain(|id| {
+            let claim = settlement.claim(id);
+            if let Some(claim) = claim
+                && matches!(claim.status, ClaimStatus::Final { .. })
+            {
+                let (claim, job) = (id.to_string(), claim.terms.job.to_string());
+                self.false_final.insert(Alert::FalseFinal { claim, job });
+            }
+            claim.is_some_and(|claim| claim.status == ClaimStatus::Standing)
+        });
+        look.alerts.extend(self.wrong.iter().chain(&self.false_final).cloned());
         look.alerts.sort();
         look
     }

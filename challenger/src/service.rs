@@ -255,7 +255,8 @@ impl Service {
         self.tell(&view);
         self.tell_of_money(&view);
         self.shrink(&view);
-        self.books.tell(&self.ledger, &view).await?;
+        let (exposure, _) = self.books.tell(&self.ledger, &view).await?;
+        self.tell_if_poor(&view, exposure.free_wei);
         metrics::gauge!("rebut_challenger_jobs_waiting").set(waiting.len() as f64);
         self.cover(&view, waiting.len());
         if self.settings.mode == Mode::Watch {
@@ -476,6 +477,23 @@ impl Service {
             self.jobs.insert(id, Progress::Compared);
         }
         metrics::gauge!("rebut_challenger_runs_kept").set(self.agent.core.at_hand() as f64);
+    }
+
+    /// Tells that the money does not reach for a single challenge, before one is wanted.
+    fn tell_if_poor(&self, view: &View, free_wei: u128) {
+        let parameters = view.settlement.parameters();
+        let demands = u128::from(parameters.demands_max.min(ledger::exposure::DEMANDS_RESERVED));
+        let fees_wei = parameters.demand_fee_wei.saturating_mul(demands);
+        let least_wei = parameters.bond_wei_min.saturating_add(fees_wei);
+        let plays = self.settings.mode == Mode::Full && !self.settings.dry_run;
+        self.health.money((plays && free_wei < least_wei).then(|| {
+            format!(
+                "{} free, and a challenge takes {} at least: no claim can be challenged; \
+                 rebut account deposit",
+                ledger::words::ether(free_wei),
+                ledger::words::ether(least_wei)
+            )
+        }));
     }
 
     /// Tells of each claim once that it should be challenged and there is no money for it.

@@ -82,7 +82,7 @@ fn authorised(office: &Office, headers: &HeaderMap) -> Result<(), Failure> {
         true => Ok(()),
         false => {
             let message = "the header `authorization: Bearer TOKEN` is missing or wrong; the token \
-                           is in the file api-token of the executor's folder";
+                           is in the executor's folder, in the file ACCOUNT/api-token";
             Err(failure(StatusCode::UNAUTHORIZED, "unauthorised", message))
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ledger::words::ether;
 use protocol::settlement::{ETHER, Job};
 
 /// Bounds of the terms that an executor accepts.
@@ -61,11 +62,15 @@ impl fmt::Display for Declined {
             Self::Model => write!(formatter, "its model is not in the folder of models"),
             Self::Attention => write!(formatter, "claims on it are sealed, which is not supported"),
             Self::Fee { fee_wei, least_wei } => {
-                write!(formatter, "it pays {fee_wei} wei, below --fee-min of {least_wei} wei")
+                let (fee, least) = (ether(*fee_wei), ether(*least_wei));
+                write!(formatter, "it pays {fee}, below --fee-min of {least}")
             }
             Self::Stake { stake_wei, most_wei } => write!(
                 formatter,
-                "it locks {stake_wei} wei, over the {most_wei} wei that --stake-percent-max allows"
+                "it locks {}, over the {} that --stake-percent-max allows of this account's money; \
+                 deposit more, or allow more",
+                ether(*stake_wei),
+                ether(*most_wei)
             ),
             Self::Window { window_ms, most_ms } => write!(
                 formatter,

@@ -469,6 +469,17 @@ impl Service {
             .filter(|(_, one)| matches!(one, Progress::Waiting { tries: 1.., .. }))
             .map(|(id, _)| id)
             .collect();
+        let stake_wei_min = view.settlement.parameters().stake_wei_min;
+        let is_poor = exposure.free_wei < stake_wei_min && exposure.claims == 0;
+        self.desk.health.money(is_poor.then(|| {
+            format!(
+                "account {} has {} free and a claim locks {} at least: no job is taken; \
+                 rebut account deposit",
+                self.address,
+                ledger::words::ether(exposure.free_wei),
+                ledger::words::ether(stake_wei_min)
+            )
+        }));
         let policy = self.settings.policy;
         self.desk.health.say(serde_json::json!({
             "account": self.address.to_string(), "height": view.height,

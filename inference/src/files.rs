@@ -130,6 +130,12 @@ fn read_json(
 ) -> Result<HashMap<String, Tensor>, String> {
     let json: Json = serde_json::from_slice(bytes).map_err(|error| format!("not JSON: {error}"))?;
     let mut tensors = HashMap::new();
+    if let Json::Object(map) = &json
+        && let Some(name) = map.keys().find(|name| !inputs.iter().any(|(known, _)| known == *name))
+    {
+        let names: Vec<&str> = inputs.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(format!("the model has no input {name}; it has {}", names.join(", ")));
+    }
     for (name, kind) in inputs {
         let value = match (&json, inputs.len()) {
             (Json::Object(map), _) => map.get(name),

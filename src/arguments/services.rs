@@ -26,7 +26,7 @@ pub(crate) struct DaemonOptions {
     #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
     pub(crate) models: PathBuf,
     /// Where to serve /healthz, /readyz, /metrics, and what else there is; nowhere unless given.
-    /// Non-loopback addresses are unencrypted; use a TLS proxy.
+    /// Non-loopback addresses are unencrypted; use a private network or a tunnel.
     #[arg(long, env = "REBUT_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
     /// Minutes between checks of this CPU against the reference arithmetic; 0 for never. A machine that
@@ -162,7 +162,7 @@ pub(crate) struct LedgerServe {
     /// The ledger's folder, continued if it is one already.
     #[arg(long, env = "REBUT_FOLDER", value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// Where to listen. Non-loopback addresses are unencrypted; use a TLS proxy.
+    /// Where to listen. Non-loopback addresses are unencrypted; use a private network or a tunnel.
     #[arg(long, env = "REBUT_LISTEN", default_value = "127.0.0.1:8645")]
     pub(crate) listen: SocketAddr,
     /// Address of the account that may credit deposits; required for a new ledger without --dev.
@@ -219,6 +219,15 @@ pub(crate) enum AccountAction {
         /// How much, such as 10ether or 0.5 ETH; wei without a unit.
         #[arg(value_name = "AMOUNT", value_parser = amount::parse)]
         amount_wei: u128,
+        #[command(flatten)]
+        key: KeyChoice,
+        #[command(flatten)]
+        at: LedgerAt,
+    },
+    /// Takes back a job that nobody has claimed; its fee is free again. The key must be the poster's.
+    CancelJob {
+        /// The job.
+        job: String,
         #[command(flatten)]
         key: KeyChoice,
         #[command(flatten)]

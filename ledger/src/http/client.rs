@@ -92,15 +92,19 @@ pub enum DownloadError {
     Ledger(#[from] LedgerError),
 }
 
-fn unreachable(url: &str, error: &reqwest::Error) -> LedgerError {
-    // The chain of causes: "error sending request" alone says nothing.
+/// An error with its causes: "error sending request" alone says nothing.
+pub fn chain_of_causes(error: &dyn std::error::Error) -> String {
     let mut reason = error.to_string();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(inner) = cause {
         reason = format!("{reason}: {inner}");
         cause = inner.source();
     }
-    LedgerError::Unreachable { url: url.to_owned(), reason }
+    reason
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> LedgerError {
+    LedgerError::Unreachable { url: url.to_owned(), reason: chain_of_causes(error) }
 }
 
 impl HttpLedger {
@@ -186,6 +190,20 @@ impl HttpLedger {
             let mut copy = self.copy.lock().await;
             let (height, got) = (page.height, page.entries.len());
             if height < after {
+                drop(copy);
+                // Another one that was begun at the same address, or the same with less?
+                let bytes = get(&self.client, &self.url, "/v1/genesis", PATIENCE).await?;
+                let found = Genesis::from_canonical(&bytes).map(|genesis| genesis.root());
+                if let Ok(found) = found
+                    && found != self.genesis.root()
+                {
+                    return Err(unusable(format!(
+                        "{} is the ledger {found} now, not {}: another one was started there; restart \
+                         this process for it, or name the old one's address",
+                        self.url,
+                        self.genesis.root()
+                    )));
+                }
                 return Err(unusable(format!(
                     "{} has {height} transactions and had {after}: it lost a part of its log, which \
                      nobody may build upon; bring back its folder from before",

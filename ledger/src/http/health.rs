@@ -28,6 +28,8 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 pub struct Health {
     /// What it does not check, a line each.
     unchecked: Mutex<Vec<String>>,
+    /// What it cannot afford; nothing when it can.
+    money: Mutex<Option<String>>,
     /// What it last said of itself.
     status: Mutex<Value>,
     looked_ms: AtomicU64,
@@ -75,6 +77,15 @@ impl Health {
         }
     }
 
+    /// What the account's money does not reach for, told once each time that it begins.
+    pub fn money(&self, missing: Option<String>) {
+        let mut kept = self.money.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (None, Some(text)) = (kept.as_ref(), &missing) {
+            tracing::warn!(event = "money.missing", "{text}");
+        }
+        *kept = missing;
+    }
+
     /// What the daemon says of itself from now on, at `/v1/status`.
     pub fn say(&self, status: Value) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
@@ -88,6 +99,7 @@ impl Health {
         status["schema"] = json!(1);
         status["ready"] = json!(self.trouble().is_none());
         status["trouble"] = json!(self.trouble());
+        status["money_missing"] = json!(*self.money.lock().unwrap_or_else(PoisonError::into_inner));
         status
     }
 
@@ -95,6 +107,9 @@ impl Health {
     fn readiness(&self) -> String {
         let unchecked = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = "ready\n".to_owned();
+        if let Some(missing) = &*self.money.lock().unwrap_or_else(PoisonError::into_inner) {
+            text.push_str(&format!("NO MONEY: {missing}\n"));
+        }
         if !unchecked.is_empty() {
             text.push_str(&format!("NOT CHECKED: {} standing claims\n", unchecked.len()));
             for line in unchecked.iter().take(20) {

@@ -19,7 +19,7 @@ mod views;
 
 pub use attend::attend;
 pub use bodies::{Budget, Held};
-pub use client::{DownloadError, HttpLedger, UploadError};
+pub use client::{DownloadError, HttpLedger, UploadError, chain_of_causes};
 pub use health::{Books, Health, Render, health_routes, metrics_route};
 pub use limits::{Limits, Source};
 pub use routes::{Failure, failure};

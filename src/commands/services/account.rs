@@ -22,6 +22,14 @@ pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<bool, Comma
                 let key = super::key::read(key)?;
                 done(&key, &action, at, as_json).await
             }
+            AccountAction::CancelJob { job, key, at } => {
+                let job = protocol::hash::parse_digest(job).ok_or_else(|| {
+                    let reason = format!("{job} is not 0x and 64 hexadecimal digits");
+                    CommandError::Argument { argument: "JOB", reason }
+                })?;
+                let key = super::key::read(key)?;
+                done(&key, &Action::CancelJob { job }, at, as_json).await
+            }
             AccountAction::Withdraw { amount_wei, key, at } => {
                 let key = super::key::read(key)?;
                 done(&key, &Action::Withdraw { amount_wei: *amount_wei }, at, as_json).await
@@ -42,7 +50,7 @@ async fn done(
     match as_json {
         true => print::json(&json!({ "height": receipt.height, "at_ms": receipt.at_ms })),
         false => {
-            println!("accepted at height {}", receipt.height);
+            println!("{}; accepted at height {}", words::action(action), receipt.height);
             Ok(())
         }
     }

@@ -30,8 +30,8 @@ fn coverage(sample_permille: u32, models: usize) -> String {
         }
     };
     let models = match models {
-        1 => "this 1 model".to_owned(),
-        many => format!("these {many} models"),
+        1 => "one model".to_owned(),
+        many => format!("{many} models"),
     };
     format!("{jobs} of {models}; other models are not checked")
 }
@@ -59,6 +59,7 @@ fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
             _ if dry_run && !options.key.is_named() => super::key::dev_key("watch"),
             _ => super::key_at(&options.key, &ledger, None).await?,
         };
+        let has_key = mode != Behaviour::Watch && (!dry_run || options.key.is_named());
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
         let place = daemon::place(options, arguments.lie.as_deref())?;
@@ -74,13 +75,17 @@ fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
             None => String::new(),
             Some(listen) => {
                 let listen = daemon::listen(listen, health, render, axum::Router::new()).await?;
-                format!(" at http://{listen}")
+                format!("; metrics at http://{listen}")
             }
         };
         let chance = 100.0 * detection_probability(1_000, sample_permille, 1, 1);
         let mode = mode.name();
         tracing::info!(event = "challenger.running", %address, mode, dry_run, chance);
-        println!("challenger {address}, {}{listening}", coverage(sample_permille, models));
+        let coverage = coverage(sample_permille, models);
+        match has_key {
+            true => println!("challenger {address}, {coverage}{listening}"),
+            false => println!("challenger without a key, {coverage}{listening}"),
+        }
         Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
     })?;
     Ok(false)

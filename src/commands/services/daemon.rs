@@ -59,7 +59,7 @@ pub(crate) async fn listen(
     let listen = listener.local_addr().map_err(fail)?;
     if !listen.ip().is_loopback() {
         tracing::warn!(event = "open_listener", %listen,
-            "everybody who reaches this address may read; put TLS before it");
+            "everybody who reaches this address may read; keep it in a private network");
     }
     let routes = health_routes(health, render).merge(more);
     // Inference may take longer than what a ledger is asked.

@@ -78,6 +78,31 @@ enum Beginning {
     New(Genesis),
 }
 
+/// That no flag contradicts what the ledger began with.
+fn fits(arguments: &LedgerServe, genesis: &Genesis) -> Result<(), CommandError> {
+    let folder = arguments.folder.display();
+    let differs = |argument: &'static str, found: String| {
+        let reason = format!(
+            "the ledger in {folder} began with {found}, which cannot be changed; leave the flag out, \
+             or begin a ledger in another folder"
+        );
+        Err(CommandError::Argument { argument, reason })
+    };
+    if let Some(text) = &arguments.bank
+        && super::address(text)? != genesis.bank
+    {
+        return differs("--bank", format!("bank {}", genesis.bank));
+    }
+    if arguments.chain_id.is_some_and(|id| id != genesis.chain_id) {
+        return differs("--chain-id", format!("chain id {}", genesis.chain_id));
+    }
+    let (parameters, _) = preset(arguments.preset);
+    if arguments.preset != Preset::default() && parameters != genesis.parameters {
+        return differs("--preset", "another preset".to_owned());
+    }
+    Ok(())
+}
+
 /// Reads or draws a genesis; nothing is written yet, so that a start that fails fixes nothing.
 fn beginning(arguments: &LedgerServe) -> Result<Beginning, CommandError> {
     let file = arguments.folder.join("genesis");
@@ -85,9 +110,9 @@ fn beginning(arguments: &LedgerServe) -> Result<Beginning, CommandError> {
         let name = file.display().to_string();
         let bytes = std::fs::read(&file).map_err(|error| system(name.clone(), error))?;
         let help = "it is of another version, or damaged; begin a ledger in another folder";
-        return Genesis::from_canonical(&bytes)
-            .map(Beginning::Continued)
-            .map_err(|error| system(name, format!("{error}: {help}")));
+        let genesis = Genesis::from_canonical(&bytes)
+            .map_err(|error| system(name, format!("{error}: {help}")))?;
+        return fits(arguments, &genesis).map(|()| Beginning::Continued(genesis));
     }
     let (bank, named) = match (&arguments.bank, arguments.dev) {
         (_, true) => (dev_key("bank").address(), Preset::Fast),
@@ -166,11 +191,17 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
         let genesis = beginning.fixed(&arguments.folder)?;
         let log = arguments.folder.join("log");
         let clock = running_clock(&arguments.folder)?;
+        let clock_ms = clock.now_ms();
         let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, clock)?);
         let listen = listener.local_addr().map_err(|error| system("the listener", error))?;
         if !listen.ip().is_loopback() {
             tracing::warn!(event = "ledger.open_listener", %listen,
-                "everybody who reaches this address may read and submit; put TLS before it");
+                "everybody who reaches this address may read and submit; keep it in a private network");
+        }
+        let behind_ms = SystemClock.now_ms().saturating_sub(clock_ms);
+        if behind_ms >= 1_000 {
+            tracing::warn!(event = "ledger.clock_behind", behind_ms,
+                "the ledger's clock stood while it was down: its times are behind this machine's");
         }
         let root = ledger.genesis().root();
         if arguments.dev {
@@ -225,12 +256,27 @@ fn running_clock(folder: &Path) -> Result<Arc<RunningClock>, CommandError> {
 fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> {
     let document: Value = super::runtime()?.block_on(async {
         let url = format!("{}{path}", at.ledger.trim_end_matches('/'));
-        let fail = |error: reqwest::Error| system(url.clone(), error);
+        let fail = |error: reqwest::Error| {
+            let reason = ledger::http::chain_of_causes(&error.without_url());
+            let help = "check --ledger, such as http://127.0.0.1:8645, and that it runs";
+            system(at.ledger.clone(), format!("{reason}; {help}"))
+        };
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
             .no_proxy()
             .build()
             .map_err(fail)?;
+        if let Some(expected) = super::expected_genesis(at)? {
+            let url = format!("{}/v1/genesis", at.ledger.trim_end_matches('/'));
+            let answer = client.get(&url).send().await.map_err(fail)?;
+            let bytes = answer.bytes().await.map_err(fail)?;
+            let found = Genesis::from_canonical(&bytes).map(|genesis| genesis.root());
+            let found = found.map_err(|error| system(url.clone(), error))?;
+            if found != expected {
+                let reason = format!("{} is the ledger {found}, not {expected}", at.ledger);
+                return Err(CommandError::Argument { argument: "--genesis", reason });
+            }
+        }
         let answer = client.get(&url).send().await.map_err(fail)?;
         let is_success = answer.status().is_success();
         let bytes = answer.bytes().await.map_err(fail)?;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError};
 use inference::Shelf;
-use protocol::hash::{parse_digest, parse_hex};
+use protocol::hash::{Digest, parse_digest, parse_hex};
 use protocol::settlement::{ETHER, Rejection};
 use protocol::transaction::{Action, Address, Key};
 
@@ -49,15 +49,28 @@ async fn told_to_stop() {
     tracing::info!(event = "stopping");
 }
 
-async fn connect(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
-    let genesis = match &at.genesis {
-        None => None,
-        Some(text) => Some(parse_digest(text).ok_or_else(|| CommandError::Argument {
-            argument: "--genesis",
-            reason: format!("{text} is not 0x and 64 hexadecimal digits"),
-        })?),
+/// The genesis that the ledger must have, if one is named.
+fn expected_genesis(at: &LedgerAt) -> Result<Option<Digest>, CommandError> {
+    let wrong = |text: &String| CommandError::Argument {
+        argument: "--genesis",
+        reason: format!("{text} is not 0x and 64 hexadecimal digits"),
     };
-    Ok(Arc::new(HttpLedger::connect(&at.ledger, genesis).await?))
+    at.genesis.as_ref().map(|text| parse_digest(text).ok_or_else(|| wrong(text))).transpose()
+}
+
+async fn connect(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
+    let wrong = |reason: String| CommandError::Argument { argument: "--ledger", reason };
+    if at.ledger.starts_with("https://") {
+        return Err(wrong(format!(
+            "{} wants TLS, which this program does not speak: reach the ledger through a tunnel \
+             (WireGuard, ssh -L, stunnel) and name its end as http://…",
+            at.ledger
+        )));
+    }
+    if !at.ledger.starts_with("http://") {
+        return Err(wrong(format!("{} is no address; write http://HOST:PORT", at.ledger)));
+    }
+    Ok(Arc::new(HttpLedger::connect(&at.ledger, expected_genesis(at)?).await?))
 }
 
 /// Connects for somebody who waits at a terminal: a ledger that was just restarted is waited for briefly,

@@ -22,7 +22,10 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandErr
     let render = daemon::metrics(&[Of::Daemons, Of::Challenger, Of::Monitor])?;
     let last = Arc::new(Mutex::new(Look::default()));
     super::runtime()?.block_on(async {
-        let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
+        let ledger = match arguments.once {
+            true => super::connect_soon(&options.at).await?,
+            false => super::patiently(None, async || super::connect(&options.at).await).await?,
+        };
         let news = Arc::new(Notify::new());
         let told = Arc::clone(&news);
         let place = daemon::place(options, None)?;
@@ -164,6 +167,9 @@ fn text(look: &Look) -> String {
         Alert::Unchecked { claim, window_end_ms, reason } => {
             let left = left(*window_end_ms);
             format!("ALERT claim {claim} is not checked, {left} s left: {reason}")
+        }
+        Alert::FalseFinal { claim, job } => {
+            format!("ALERT false claim {claim} became the answer of job {job}")
         }
         Alert::Uncovered { account } => {
             format!("ALERT account {account} cannot pay what its challenges may need")

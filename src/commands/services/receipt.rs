@@ -185,7 +185,10 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
     println!("model root  {}", receipt.model_root);
     println!("input root  {}", receipt.input_root);
     for (name, holds) in &checks {
-        println!("{:<4} {name}", if *holds { "yes" } else { "NO" });
+        println!("{:<4} {name}", if *holds { "yes:" } else { "NO:" });
+    }
+    if outputs.is_none() {
+        println!("no outputs were compared: name them with --outputs FILE");
     }
     if ledger.is_none() {
         println!("not asked whether the claim is final: name a --ledger");

@@ -124,8 +124,10 @@ pub(super) async fn wait(
 
 /// Giving up loses nothing: the job stays, and its answer can be fetched.
 fn later(id: &Digest, reason: String) -> CommandError {
-    let help = "the job stays open; fetch its answer later with `rebut request MODEL --job";
-    system(format!("job {id}"), format!("{reason}; {help} {id} --out FILE`"))
+    let help = "the job stays open and its fee locked; fetch its answer later with `rebut request \
+                MODEL --job";
+    let back = "or take it back, while nobody has claimed it, with `rebut account cancel-job";
+    system(format!("job {id}"), format!("{reason}; {help} {id} --out FILE`, {back} {id}`"))
 }
 
 fn ended(view: &View, job: &Job, id: Digest) -> Result<Ended, CommandError> {
