@@ -427,3 +427,42 @@ async fn one_address_takes_neither_all_connections_nor_all_memory() {
     drop((held, more));
     client.submit(deposit(2, 2)).await.unwrap();
 }
+
+#[tokio::test]
+async fn uploads_that_stand_still_keep_no_threads_from_others() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client().await;
+    let (root, bytes, _) = published(2_000);
+    let head = |account: u8| {
+        let (key, length) = (key(account), bytes.len() as u64);
+        let covered = client.genesis().domain().upload_digest(key.address(), &root, length);
+        let signature = protocol::hash::to_hex(&key.sign_digest(&covered));
+        format!(
+            "PUT /v1/inputs/{root}/{} HTTP/1.1\r\nhost: x\r\nrebut-signature: {signature}\r\n\
+             content-length: {length}\r\n\r\n",
+            key.address()
+        )
+    };
+    let mut held = Vec::new();
+    for account in 10..15 {
+        client.submit(deposit(account, u64::from(account - 10))).await.unwrap();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(head(account).as_bytes()).await.unwrap();
+            stream.write_all(&bytes[..100]).await.unwrap();
+            held.push(stream);
+        }
+    }
+    // Those beyond the share of one source are told so, the others are let go after seconds.
+    let mut answers = Vec::new();
+    for stream in &mut held {
+        let mut status = [0; 12];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_exact(&mut status));
+        read.await.unwrap().unwrap();
+        answers.push(String::from_utf8_lossy(&status[9..]).into_owned());
+    }
+    let count = |wanted: &str| answers.iter().filter(|one| *one == wanted).count();
+    assert_eq!((count("408"), count("503")), (16, 4), "{answers:?}");
+    client.submit(deposit(16, 5)).await.unwrap();
+    client.upload(&key(16), &root, bytes).await.unwrap();
+}

@@ -22,7 +22,7 @@ const FREE_BYTES: usize = 64 << 10;
 const SHARE: usize = 16;
 /// Time for a body's beginning, and bytes a second that must come after.
 const GRACE: Duration = Duration::from_secs(5);
-const BYTES_PER_SECOND_MIN: usize = 50_000;
+const BYTES_PER_SECOND_MIN: u64 = 50_000;
 
 /// What the long bodies of a server may hold together.
 #[derive(Clone, Debug)]
@@ -75,14 +75,7 @@ impl Budget {
         let (mut body, begun) = (body, Instant::now());
         let mut paid = FREE_BYTES;
         loop {
-            let earned = held.bytes.len() / (BYTES_PER_SECOND_MIN / 1_000);
-            let patience = GRACE + Duration::from_millis(earned as u64);
-            let part = tokio::time::timeout_at(begun + patience, next(&mut body)).await;
-            let Some(part) = part.map_err(|_| {
-                let message = "the body comes too slowly";
-                failure(StatusCode::REQUEST_TIMEOUT, "slow", message)
-            })??
-            else {
+            let Some(part) = timely(&mut body, begun, held.bytes.len() as u64).await? else {
                 return Ok(held);
             };
             let length = held.bytes.len() + part.len();
@@ -108,6 +101,16 @@ pub(super) fn busy(message: &str) -> Failure {
 fn too_long(limit: u64) -> Failure {
     let message = format!("the body is over the limit of {limit} bytes");
     failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
+}
+
+/// The next part, if the body comes fast enough: so many bytes of it have come since it begun.
+async fn timely(body: &mut Body, begun: Instant, received: u64) -> Result<Option<Bytes>, Failure> {
+    let earned = Duration::from_millis(received / (BYTES_PER_SECOND_MIN / 1_000));
+    let part = tokio::time::timeout_at(begun + GRACE + earned, next(body)).await;
+    part.map_err(|_| {
+        let message = "the body comes too slowly";
+        failure(StatusCode::REQUEST_TIMEOUT, "slow", message)
+    })?
 }
 
 async fn next(body: &mut Body) -> Result<Option<Bytes>, Failure> {
@@ -143,8 +146,8 @@ pub(super) async fn hand_on(
     length: u64,
     to: mpsc::Sender<Bytes>,
 ) -> Result<(), Failure> {
-    let (mut body, mut left) = (body, length);
-    while let Some(part) = next(&mut body).await? {
+    let (mut body, mut left, begun) = (body, length, Instant::now());
+    while let Some(part) = timely(&mut body, begun, length - left).await? {
         left = left.checked_sub(part.len() as u64).ok_or_else(|| too_long(length))?;
         if to.send(part).await.is_err() {
             return Ok(());

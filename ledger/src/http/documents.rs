@@ -37,6 +37,43 @@ struct Part {
     limit: usize,
 }
 
+/// What a list can be asked for.
+struct Filters {
+    names: &'static [&'static str],
+    statuses: &'static [&'static str],
+}
+
+const JOBS: Filters =
+    Filters { names: &["model", "account"], statuses: &["open", "done", "cancelled"] };
+const CLAIMS: Filters = Filters {
+    names: &["job", "model", "account"],
+    statuses: &["standing", "fallen", "final", "released"],
+};
+const CHALLENGES: Filters =
+    Filters { names: &["claim", "account"], statuses: &["open", "won", "lost"] };
+/// What every list can be asked for.
+const ALWAYS: &[&str] = &["status", "prefix", "order", "skip", "limit", "height"];
+
+impl Filters {
+    /// That nothing is asked that would be left out in silence.
+    fn check(&self, query: &HashMap<String, String>) -> Result<(), Failure> {
+        let wrong = |message: String| failure(StatusCode::BAD_REQUEST, "malformed", message);
+        let known =
+            |name: &&String| ALWAYS.contains(&name.as_str()) || self.names.contains(&name.as_str());
+        if let Some(name) = query.keys().find(|name| !known(name)) {
+            let known = [ALWAYS, self.names].concat().join(", ");
+            return Err(wrong(format!("{name} is not known here; known are {known}")));
+        }
+        match query.get("status") {
+            Some(status) if !self.statuses.contains(&status.as_str()) => {
+                let known = self.statuses.join(", ");
+                Err(wrong(format!("status is {status}; it can be {known}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// An object of a list, as filters see it.
 struct Row<T> {
     id: Digest,
@@ -92,8 +129,10 @@ impl Part {
 async fn listed(
     shared: &Shared,
     query: &HashMap<String, String>,
+    filters: &Filters,
     items: impl FnOnce(&Settlement, &Part) -> (Vec<Value>, usize) + Send + 'static,
 ) -> Answer {
+    filters.check(query)?;
     let (view, part) = (view_of(shared, query).await?, Part::new(query)?);
     let document = shared.readers.run(move || {
         let (items, total) = items(&view.settlement, &part);
@@ -103,7 +142,7 @@ async fn listed(
 }
 
 pub(super) async fn jobs(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, |settlement, part| {
+    listed(&shared, &query, &JOBS, |settlement, part| {
         let rows = settlement.jobs().map(|(id, job)| {
             let fields = vec![
                 ("status", views::job_status(job).to_owned()),
@@ -118,7 +157,7 @@ pub(super) async fn jobs(State(shared): State<Shared>, Query(query): Parameters)
 }
 
 pub(super) async fn claims(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, |settlement, part| {
+    listed(&shared, &query, &CLAIMS, |settlement, part| {
         let rows = settlement.claims().map(|(id, claim)| {
             let job = claim.terms.job;
             let model = settlement.job(&job).map(|job| job.terms.model_root.to_string());
@@ -136,7 +175,7 @@ pub(super) async fn claims(State(shared): State<Shared>, Query(query): Parameter
 }
 
 pub(super) async fn challenges(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, |settlement, part| {
+    listed(&shared, &query, &CHALLENGES, |settlement, part| {
         let rows = settlement.challenges().map(|(id, one)| {
             let fields = vec![
                 ("status", views::challenge_status(one).to_owned()),
@@ -269,13 +308,22 @@ mod tests {
             (&[("prefix", "0x0202")], &[2], 1),
             (&[("prefix", "0xff")], &[], 0),
             (&[("skip", "99")], &[], 4),
-            // A filter that such objects do not have filters nothing.
-            (&[("claim", "0x1")], &[1, 2, 3, 4], 4),
         ] {
             let expected: Vec<Value> = expected.iter().map(|one| Value::from(*one)).collect();
             assert_eq!(shown(query), (expected, total), "{query:?}");
         }
-        let wrong = HashMap::from([("order".to_owned(), "oldest".to_owned())]);
-        assert!(Part::new(&wrong).is_err());
+        let asked = |name: &str, value: &str| HashMap::from([(name.to_owned(), value.to_owned())]);
+        assert!(Part::new(&asked("order", "oldest")).is_err());
+        // What such objects do not have is refused, not left out.
+        assert!(CLAIMS.check(&asked("status", "fallen")).is_ok());
+        for (filters, name, value) in [
+            (&CLAIMS, "statuss", "final"),
+            (&CLAIMS, "status", "open"),
+            (&CLAIMS, "claim", "0x1"),
+            (&JOBS, "job", "0x1"),
+            (&CHALLENGES, "model", "0x1"),
+        ] {
+            assert!(filters.check(&asked(name, value)).is_err(), "{name}={value}");
+        }
     }
 }

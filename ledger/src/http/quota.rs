@@ -118,9 +118,12 @@ impl Quota {
         self.accounts.get(account).map_or(0, Account::total)
     }
 
-    /// Accounts that have anything.
+    /// Accounts that have anything, those with most first.
     pub(super) fn accounts(&self) -> Vec<Address> {
-        self.accounts.keys().copied().collect()
+        let mut all: Vec<(u64, Address)> =
+            self.accounts.iter().map(|(account, own)| (own.total(), *account)).collect();
+        all.sort_by_key(|(bytes, account)| (std::cmp::Reverse(*bytes), *account));
+        all.into_iter().map(|(_, account)| account).collect()
     }
 
     /// Bytes that all take.

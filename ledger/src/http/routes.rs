@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::bodies::{Budget, announced, busy, hand_on};
 use super::documents::{self, address, digest};
-use super::limits::{Limits, Source};
+use super::limits::{Limits, Shares, Source};
 use super::readers::{Readers, Received};
 use super::uploads::{UploadRefusal, Uploads, needed};
 use super::{LogPage, SIGNATURE_HEADER, views};
@@ -38,6 +38,9 @@ pub(super) struct Shared {
     pub(super) readers: Readers,
     /// Readers of the log.
     pub(super) followers: Readers,
+    /// Places for uploads, and who has them.
+    pub(super) writers: Arc<Semaphore>,
+    pub(super) writer_shares: Shares,
     /// Places for streams of events.
     pub(super) streams: Arc<Semaphore>,
 }
@@ -226,9 +229,11 @@ async fn events(
 async fn upload(
     State(shared): State<Shared>,
     Path((root, account)): Path<(String, String)>,
+    source: Option<Extension<Source>>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    let source = source.map(|Extension(source)| source).unwrap_or_default();
     let (root, account) = (digest(&root)?, address(&account)?);
     let length = announced(&headers, shared.limits.upload_bytes)?;
     let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
@@ -254,6 +259,11 @@ async fn upload(
         let counted = uploads.clone();
         let reserve = move || counted.reserve(account, length, || needed(&view.settlement));
         let reservation = shared.readers.run(reserve).await?.map_err(not_taken)?;
+        // Each has a thread until it ends: few for one source, and not all that there are.
+        let place = Arc::clone(&shared.writers).try_acquire_owned().ok();
+        let share = shared.writer_shares.take(source, 1, WRITERS_OF_ONE_MAX);
+        let _place =
+            place.zip(share).ok_or_else(|| busy("as many uploads as can be are under way"))?;
         let writing =
             tokio::task::spawn_blocking(move || uploads.write(&root, reservation, received));
         let handed = hand_on(body, length, parts).await;
@@ -269,6 +279,11 @@ async fn upload(
     hand_on(body, length, parts).await?;
     Ok(axum::Json(json!({ "schema": views::SCHEMA })).into_response())
 }
+
+/// Uploads of one source at a time.
+const WRITERS_OF_ONE_MAX: usize = 16;
+/// Uploads at a time.
+pub(super) const WRITERS_MAX: usize = 128;
 
 fn not_taken(refusal: UploadRefusal) -> Failure {
     let message = refusal.to_string();

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use super::bodies::Budget;
 use super::limits::{Limits, Rates, Shares, Source};
 use super::readers::Readers;
-use super::routes::{Shared, router};
+use super::routes::{Shared, WRITERS_MAX, router};
 use super::uploads::Uploads;
 use crate::embedded::EmbeddedLedger;
 
@@ -50,7 +50,18 @@ pub async fn serve(
     // Those who follow the log wait for nobody who reads anything else.
     let (followers, streams) =
         (Readers::new(limits.reads), Arc::new(Semaphore::new(limits.streams)));
-    let shared = Shared { ledger, uploads, limits, budget, readers, followers, streams };
+    let (writers, writer_shares) = (Arc::new(Semaphore::new(WRITERS_MAX)), Shares::default());
+    let shared = Shared {
+        ledger,
+        uploads,
+        limits,
+        budget,
+        readers,
+        followers,
+        writers,
+        writer_shares,
+        streams,
+    };
     let routes = router(shared).merge(more);
     serve_routes(routes, listener, limits, stop).await
 }

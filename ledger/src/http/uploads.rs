@@ -24,6 +24,8 @@ use super::quota::{AT_ONCE_MAX, Bounds, Over, Quota, charge};
 const STATE_LEAVES_MAX: u64 = 1 << 21;
 /// What is younger is kept in any case: its job or claim may be on the way, or its reader.
 const YOUNG: Duration = Duration::from_secs(600);
+/// Files looked at for room in one go, at most: those of the accounts with most come first.
+const FILES_MAX: usize = 1 << 18;
 /// Who made no room is not looked through again for so long.
 const IN_VAIN: Duration = Duration::from_secs(60);
 
@@ -330,6 +332,9 @@ impl Uploads {
                 continue;
             };
             let at = found.modified().unwrap_or_else(|_| SystemTime::now());
+            if files.len() >= FILES_MAX {
+                break;
+            }
             if at.elapsed().is_ok_and(|age| age >= YOUNG) {
                 files.push((needs.wanted.contains(&root), at, path, account, found.len()));
             }
