@@ -246,7 +246,7 @@ fn a_claim_that_could_not_be_run_in_time_is_told_as_not_checked() {
 }
 
 #[test]
-fn jobs_without_inputs_take_no_place_of_others() {
+fn jobs_without_inputs_are_told_and_others_are_run() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (_ledger, url) = ledger(place);
@@ -263,6 +263,34 @@ fn jobs_without_inputs_take_no_place_of_others() {
         (status["claims_standing"] == 1).then_some(status)
     });
     assert_eq!(told["inputs_missing_count"], 3, "{told}");
+}
+
+#[test]
+fn a_cancelled_job_keeps_its_place_until_its_run_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let (honest, office) = daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    job(place, &url, &[]);
+    let worker = until("a run", || children(honest.child.id()).first().copied());
+    until("the first claim", || (status(&office)["claims_standing"] == 1).then_some(()));
+    assert!(Command::new("kill").args(["-STOP", &worker.to_string()]).status().unwrap().success());
+    let running = |wanted: u32| {
+        let (_, text) = get(&office, "/metrics");
+        text.contains(&format!("rebut_executor_jobs_running {wanted}\n")).then_some(())
+    };
+    for (digit, wanted) in [(4, 1), (5, 2), (6, 2)] {
+        let id = job_on(place, &url, digit, &["--window-ms", "60000"]);
+        until("the hand-over", || running(wanted));
+        let cancel = ["account", "cancel-job", &id, "--dev", "client", "--ledger", &url];
+        assert!(rebut().args(cancel).output().unwrap().status.success());
+        until("the cancellation", || {
+            get(&url, &format!("/v1/jobs/{id}")).1.contains("cancelled").then_some(())
+        });
+        // A look later it is still counted: what the worker holds is what the daemon says.
+        std::thread::sleep(Duration::from_millis(1_500));
+        assert_eq!(running(wanted), Some(()));
+    }
 }
 
 /// Processes whose parent is this one.

@@ -289,6 +289,12 @@ fn a_lie_that_nobody_challenges_alarms_the_monitor_and_its_place_can_be_looked_u
     let at = ["--ledger", &url, "--models", &models];
     let lie = ["executor", "serve", "--no-preflight", "--lie", "1:3:0:+400000"];
     let (_liar, office) = daemon(place, &url, &lie, "liar");
+    // It keeps alarming after the lie has won.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let watching = format!("http://{port}");
+    let listen = port.to_string();
+    let words = [&["monitor"], &at[..], &["--listen", &listen]].concat();
+    let _monitor = services::Process::start(place, &words);
     let (status, text) = http(&office, &infer(&token(place)), &gray());
     assert_eq!(status, 200, "{text}");
     let answer: Value = serde_json::from_str(&text).unwrap();
@@ -338,6 +344,11 @@ fn a_lie_that_nobody_challenges_alarms_the_monitor_and_its_place_can_be_looked_u
         let (text, code, error) = run(&[&explain[..], &["--executor", &liar]].concat());
         assert_eq!(code, 2, "{text}");
         assert!(error.contains("the server lies") || error.contains("expected"), "{error}");
+    }
+    let begun = Instant::now();
+    while !get(&watching, "/metrics").1.contains("rebut_monitor_false_final 1") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no alarm of a lie that won");
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ledger::exposure::DEMANDS_RESERVED;
+use ledger::exposure::demands_reserve_wei;
 use ledger::{Core, Decision, View};
 use protocol::defects::{Defect, active};
 use protocol::hash::{Commitment, Digest, Keccak};
@@ -160,8 +160,7 @@ impl<C: Commitment> ChallengerCore<C> {
         }
         wanted.sort_by_key(|(stake_wei, id, ..)| (std::cmp::Reverse(*stake_wei), *id));
         let parameters = settlement.parameters();
-        let demands = u128::from(parameters.demands_max.min(DEMANDS_RESERVED));
-        let fees_wei = parameters.demand_fee_wei.saturating_mul(demands);
+        let fees_wei = demands_reserve_wei(parameters);
         let mut free_wei = match self.is_funded {
             true => u128::MAX,
             false => settlement.money().free_wei(&self.address),

@@ -1,5 +1,7 @@
 //! The challenger as a daemon: every claim on a known model is compared with a run of its own.
 
+mod report;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +19,8 @@ use tokio::sync::Notify;
 
 use crate::case::{Case, Published};
 use crate::core::{ChallengerCore, Policy};
-use crate::coverage::{Gap, Unchecked, gaps, without_model};
-use crate::queue::{Contested, contested, is_saturated};
+use crate::coverage::{Gap, Unchecked};
+use crate::queue::{Contested, contested};
 
 /// What a challenger does about what it finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -310,111 +312,6 @@ impl Service {
         self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
     }
 
-    /// Tells, counts and shows what is not checked.
-    fn cover(&mut self, view: &View, waiting: usize) {
-        let contested = contested(view);
-        let shelf = &self.shelf;
-        let mut unchecked: BTreeMap<Digest, Unchecked> =
-            without_model(&contested, |root| shelf.model(root).is_some()).collect();
-        for one in &contested {
-            if let Some(why) = self.jobs.get(&one.job).and_then(Progress::unchecked) {
-                unchecked.insert(one.job, why.clone());
-            }
-        }
-        let found = gaps(view, &unchecked);
-        for (job, why) in unchecked.iter().filter(|(_, why)| why.is_alarming()) {
-            let before = self.unchecked.get(job);
-            if before
-                .is_some_and(|before| std::mem::discriminant(before) == std::mem::discriminant(why))
-            {
-                continue;
-            }
-            metrics::counter!("rebut_challenger_unchecked_total").increment(1);
-            for gap in found.iter().filter(|gap| gap.job == job.to_string()) {
-                tracing::error!(event = "challenger.unchecked", claim = %gap.claim, %job, reason = %why,
-                    stake_wei = %gap.stake_wei, window_end_ms = gap.window_end_ms,
-                    "this claim is NOT checked and becomes final unless somebody else checks it");
-            }
-        }
-        let alarming = found.iter().filter(|gap| gap.unchecked.is_alarming());
-        let lines: Vec<String> =
-            alarming.map(|gap| format!("claim {}: {}", gap.claim, gap.unchecked)).collect();
-        let not_drawn = found.len() - lines.len();
-        metrics::gauge!("rebut_challenger_unchecked").set(lines.len() as f64);
-        self.health.unchecked(&lines);
-        self.health.say(serde_json::json!({
-            "height": view.height, "mode": self.settings.mode.name(),
-            "dry_run": self.settings.dry_run, "sample_permille": self.settings.sample_permille,
-            "models": self.shelf.names().iter().map(|(name, root)| {
-                serde_json::json!({ "name": name, "root": root.to_string() })
-            }).collect::<Vec<_>>(),
-            "unchecked": found.iter().take(100).collect::<Vec<_>>(),
-            "unchecked_count": lines.len(), "not_drawn_count": not_drawn,
-            "jobs_waiting": waiting, "saturated": self.saturated,
-            "runs_kept": self.agent.core.at_hand(), "unaffordable_count": self.unaffordable.len(),
-            "too_late_count": self.too_late,
-        }));
-        self.unchecked = unchecked;
-        if let Some(observer) = &mut self.observer {
-            let truth = self.agent.core.truth();
-            let running =
-                self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
-            let waiting = waiting.max(running);
-            observer(view, &Seen { truth: &truth, gaps: &found, waiting });
-        }
-    }
-
-    /// Tells of each job once whose claims can be challenged no more, and that this machine had not run.
-    fn tell_what_is_too_late(&mut self, view: &View) {
-        let contested: HashSet<Digest> = contested(view).into_iter().map(|one| one.job).collect();
-        for job in self.contested.difference(&contested) {
-            let known = self.agent.core.root(job).is_some();
-            let model = view.settlement.job(job).map(|job| job.terms.model_root);
-            let has_model = model.is_some_and(|root| self.shelf.model(&root).is_some());
-            // What was left on purpose, or cannot be run, was told as such.
-            let left = matches!(self.jobs.get(job), Some(Progress::Left { .. }));
-            // A claim that was rejected meanwhile does no harm.
-            let claims = view.settlement.job(job).into_iter().flat_map(|job| &job.claims);
-            let stands = claims.filter_map(|id| view.settlement.claim(id)).any(|claim| {
-                matches!(claim.status, ClaimStatus::Standing | ClaimStatus::Final { .. })
-            });
-            if known || !has_model || left || !stands {
-                continue;
-            }
-            self.too_late += 1;
-            metrics::counter!("rebut_challenger_too_late_total").increment(1);
-            tracing::error!(event = "challenger.too_late", %job, run_ms = self.run_ms,
-                "claims on this job can be challenged no more and were NOT checked in time; add \
-                 machines, or see why runs take so long");
-        }
-        self.contested = contested;
-    }
-
-    fn warn_if_saturated(&mut self, view: &View, waiting: &[Contested]) {
-        // What is being run has taken so long already, and may come too late itself.
-        let running = self.jobs.values().filter_map(|one| match one {
-            Progress::Running { since_ms, .. } => Some(view.now_ms.saturating_sub(*since_ms)),
-            _ => None,
-        });
-        let run_ms = self.run_ms.max(running.max().unwrap_or(0));
-        let is_running =
-            |job: &Digest| matches!(self.jobs.get(job), Some(Progress::Running { .. }));
-        let mut first: Vec<Contested> =
-            contested(view).into_iter().filter(|one| is_running(&one.job)).collect();
-        first.extend(waiting);
-        let saturated = is_saturated(&first, 0, run_ms, view.now_ms);
-        metrics::gauge!("rebut_challenger_saturated").set(f64::from(u8::from(saturated)));
-        if saturated && !self.saturated {
-            tracing::error!(
-                event = "challenger.saturated",
-                waiting = waiting.len(),
-                run_ms = self.run_ms,
-                "claims will be final before this machine has run them; add machines, or sample"
-            );
-        }
-        self.saturated = saturated;
-    }
-
     fn collect(&mut self, view: &View) {
         for finished in self.worker.take() {
             let took_ms = u64::try_from(finished.took.as_millis()).unwrap_or(u64::MAX);
@@ -477,55 +374,6 @@ impl Service {
             self.jobs.insert(id, Progress::Compared);
         }
         metrics::gauge!("rebut_challenger_runs_kept").set(self.agent.core.at_hand() as f64);
-    }
-
-    /// Tells that the money does not reach for a single challenge, before one is wanted.
-    fn tell_if_poor(&self, view: &View, free_wei: u128) {
-        let parameters = view.settlement.parameters();
-        let demands = u128::from(parameters.demands_max.min(ledger::exposure::DEMANDS_RESERVED));
-        let fees_wei = parameters.demand_fee_wei.saturating_mul(demands);
-        let least_wei = parameters.bond_wei_min.saturating_add(fees_wei);
-        let plays = self.settings.mode == Mode::Full && !self.settings.dry_run;
-        self.health.money((plays && free_wei < least_wei).then(|| {
-            format!(
-                "{} free, and a challenge takes {} at least: no claim can be challenged; \
-                 rebut account deposit",
-                ledger::words::ether(free_wei),
-                ledger::words::ether(least_wei)
-            )
-        }));
-    }
-
-    /// Tells of each claim once that it should be challenged and there is no money for it.
-    fn tell_of_money(&mut self, view: &View) {
-        let found: HashSet<Digest> = self.agent.core.unaffordable(view).into_iter().collect();
-        for claim in found.difference(&self.unaffordable) {
-            metrics::counter!("rebut_challenger_out_of_money_total").increment(1);
-            tracing::error!(event = "challenger.out_of_money", %claim,
-                "a false claim is NOT challenged: no money for bond and fees; deposit more");
-        }
-        metrics::gauge!("rebut_challenger_unaffordable").set(found.len() as f64);
-        self.unaffordable = found;
-    }
-
-    /// Tells of each standing claim once whether it is that of this machine.
-    fn tell(&mut self, view: &View) {
-        for (id, claim) in view.settlement.claims() {
-            let Some(own) = self.agent.core.root(&claim.terms.job).copied() else {
-                continue;
-            };
-            if claim.status != ClaimStatus::Standing || !self.told.insert(*id) {
-                continue;
-            }
-            if own == claim.terms.trace_root {
-                metrics::counter!("rebut_challenger_agreed_total").increment(1);
-                tracing::info!(event = "challenger.agrees", claim = %id);
-            } else {
-                metrics::counter!("rebut_challenger_differed_total").increment(1);
-                tracing::warn!(event = "challenger.differs", claim = %id,
-                    executor = %claim.executor, claimed = %claim.terms.trace_root, %own);
-            }
-        }
     }
 
     /// Contested jobs that are to be run and can be, the most urgent first.

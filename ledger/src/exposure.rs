@@ -1,7 +1,7 @@
 //! What an account has at stake: from the ledger's state alone, for accounts, metrics and the monitor.
 
 use protocol::hash::Commitment;
-use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, JobStatus, Turn};
+use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, JobStatus, Parameters, Turn};
 use protocol::transaction::Address;
 
 use crate::{Receipt, View};
@@ -9,6 +9,12 @@ use crate::{Receipt, View};
 /// Demands that a challenger sets money aside for before it opens a challenge: more than any dispute
 /// of the published models takes, so that none is lost for want of a fee.
 pub const DEMANDS_RESERVED: u32 = 16;
+
+/// Money for the demands of one challenge.
+pub fn demands_reserve_wei(parameters: &Parameters) -> u128 {
+    let demands = u128::from(parameters.demands_max.min(DEMANDS_RESERVED));
+    parameters.demand_fee_wei.saturating_mul(demands)
+}
 
 /// Money and clocks of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +46,7 @@ impl Exposure {
     pub fn of<C: Commitment>(view: &View<C>, account: &Address) -> Self {
         let settlement = &view.settlement;
         let parameters = settlement.parameters();
-        let demands = u128::from(parameters.demands_max.min(DEMANDS_RESERVED));
-        let reserve_wei = parameters.demand_fee_wei.saturating_mul(demands);
+        let reserve_wei = demands_reserve_wei(parameters);
         let mut found = Self { free_wei: settlement.money().free_wei(account), ..Self::default() };
         for (_, job) in settlement.jobs() {
             if job.poster == *account && job.status == JobStatus::Open {

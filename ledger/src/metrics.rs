@@ -199,6 +199,12 @@ pub const METRICS: &[Metric] = &[
         Gauge,
         "Standing claims that the monitor does not check",
     ),
+    (
+        Of::Monitor,
+        "rebut_monitor_false_final",
+        Gauge,
+        "False claims that became the answers of their jobs since the monitor started",
+    ),
     (Of::Monitor, "rebut_monitor_disputes", Gauge, "Open disputes of all accounts"),
 ];
 

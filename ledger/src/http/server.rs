@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -147,7 +147,7 @@ async fn connection(
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let (mut routes, rates) = (routes.clone(), Arc::clone(&rates));
         async move {
-            let source = source(&request, peer.ip(), limits.proxy);
+            let source = source(request.headers(), peer.ip(), limits.proxy);
             if !rates.take(source, Instant::now()) {
                 metrics::counter!("rebut_http_slowed_total").increment(1);
                 return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests; slow down"));
@@ -179,10 +179,10 @@ async fn connection(
 }
 
 /// Who asks: the peer, or the one that a trusted proxy names last, which is the one it saw itself.
-fn source(request: &Request<Incoming>, peer: IpAddr, proxy: Option<IpAddr>) -> Source {
+fn source(headers: &HeaderMap, peer: IpAddr, proxy: Option<IpAddr>) -> Source {
     let named = || {
-        let headers = request.headers().get_all("x-forwarded-for");
-        let last = headers.iter().next_back()?.to_str().ok()?;
+        let named = headers.get_all("x-forwarded-for");
+        let last = named.iter().next_back()?.to_str().ok()?;
         last.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
     };
     let trusted = proxy == Some(peer.to_canonical());
@@ -204,4 +204,24 @@ fn longest(request: &Request<Incoming>, limits: &Limits) -> u64 {
 
 fn refusal(status: StatusCode, message: &'static str) -> Response {
     (status, message).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_trusted_proxy_says_who_asks_and_its_last_word_counts() {
+        let [peer, client, forged] = [[10, 0, 0, 1], [7, 7, 7, 7], [9, 9, 9, 9]].map(IpAddr::from);
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", format!("{forged}").parse().unwrap());
+        headers.append("x-forwarded-for", format!("{forged}, {client}").parse().unwrap());
+        assert_eq!(source(&headers, peer, None), Source::of(peer));
+        assert_eq!(source(&headers, peer, Some(forged)), Source::of(peer));
+        assert_eq!(source(&headers, peer, Some(peer)), Source::of(client));
+        // A proxy that names nobody, or nonsense, is counted itself.
+        assert_eq!(source(&HeaderMap::new(), peer, Some(peer)), Source::of(peer));
+        headers.append("x-forwarded-for", "somebody".parse().unwrap());
+        assert_eq!(source(&headers, peer, Some(peer)), Source::of(peer));
+    }
 }

@@ -77,7 +77,10 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandErr
 fn measure(look: &Look, watcher: &Watcher) {
     let unchallenged =
         look.alerts.iter().filter(|alert| matches!(alert, Alert::Unchallenged { .. })).count();
+    let false_final =
+        look.alerts.iter().filter(|alert| matches!(alert, Alert::FalseFinal { .. })).count();
     for (name, value) in [
+        ("rebut_monitor_false_final", false_final),
         ("rebut_monitor_claims", look.claims),
         ("rebut_monitor_false_claims", look.false_claims.len()),
         ("rebut_monitor_unchallenged", unchallenged),

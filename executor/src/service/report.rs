@@ -1,0 +1,121 @@
+//! What an executor's daemon tells: those who asked, its operator, its metrics and its status.
+
+use std::sync::Arc;
+
+use ledger::{Exposure, LedgerError, View};
+use protocol::hash::Digest;
+use protocol::settlement::JobStatus;
+
+use super::Service;
+use crate::desk::Answer;
+use crate::policy::Declined;
+use crate::progress::Progress;
+
+impl Service {
+    /// Answers those who asked, once their claims stand.
+    pub(super) fn answer(&self, view: &View) {
+        for id in self.desk.waiting() {
+            if self.jobs.get(&id) == Some(&Progress::Refused) {
+                self.desk.give_up(&id);
+            }
+            let (Some(job), Some(run)) = (view.settlement.job(&id), self.runs.get(&id)) else {
+                continue;
+            };
+            let mut claims =
+                job.claims.iter().filter_map(|id| Some((id, view.settlement.claim(id)?)));
+            if let Some((claim, found)) = claims.find(|(_, claim)| claim.executor == self.address) {
+                let (claim, window_end_ms) = (*claim, found.window_end_ms);
+                self.desk.answer(Answer { job: id, claim, window_end_ms, run: Arc::clone(run) });
+            }
+        }
+    }
+
+    /// Tells once of each open job that is not taken, and why.
+    pub(super) fn decline(&mut self, view: &View) {
+        let total_wei = Exposure::of(view, &self.address).total_wei();
+        let settlement = &view.settlement;
+        self.declined
+            .retain(|id, _| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
+        self.quarantine
+            .retain(|id| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
+        for (id, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
+            if self.jobs.contains_key(id) || self.stands(view, job) {
+                self.declined.remove(id);
+                continue;
+            }
+            let is_own = job.poster == self.address;
+            let why = match self.desk.shelf.model(&job.terms.model_root) {
+                None => Some(Declined::Model),
+                Some(_) => self.settings.policy.declines(job, is_own, total_wei),
+            };
+            match why {
+                None => drop(self.declined.remove(id)),
+                // Numbers change with the account's money; that is told once as well.
+                Some(why) => {
+                    if self.declined.insert(*id, why).is_none() {
+                        metrics::counter!("rebut_executor_declined_total").increment(1);
+                        tracing::info!(event = "executor.declined", job = %id, reason = %why);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) async fn tell(&mut self, view: &View) -> Result<(), LedgerError> {
+        let (exposure, profit_wei) = self.books.tell(&self.desk.ledger, view).await?;
+        let count = |wanted: fn(&Progress) -> bool| {
+            self.jobs.values().filter(|one| wanted(one)).count() as f64
+        };
+        let unpublished = self.unclaimed.iter().filter(|one| one.is_refused).count();
+        for (name, value) in [
+            ("rebut_executor_jobs_waiting", count(|one| matches!(one, Progress::Waiting { .. }))),
+            ("rebut_executor_jobs_running", count(|one| matches!(one, Progress::Running { .. }))),
+            ("rebut_executor_unaffordable", self.unaffordable as f64),
+            ("rebut_executor_unpublished", unpublished as f64),
+            ("rebut_executor_runs_kept", self.runs.len() as f64),
+            ("rebut_executor_disk_bytes", self.desk.inputs.used() as f64),
+            ("rebut_executor_disk_budget_bytes", self.settings.disk_budget_bytes as f64),
+            ("rebut_executor_declined", self.declined.len() as f64),
+            ("rebut_executor_quarantined", self.quarantine.count() as f64),
+        ] {
+            metrics::gauge!(name).set(value);
+        }
+        let missing: Vec<&Digest> = self
+            .jobs
+            .iter()
+            .filter(|(_, one)| matches!(one, Progress::Waiting { tries: 1.., .. }))
+            .map(|(id, _)| id)
+            .collect();
+        let stake_wei_min = view.settlement.parameters().stake_wei_min;
+        let is_poor = exposure.free_wei < stake_wei_min && exposure.claims == 0;
+        self.desk.health.money(is_poor.then(|| {
+            format!(
+                "account {} has {} free and a claim locks {} at least: no job is taken; \
+                 rebut account deposit",
+                self.address,
+                ledger::words::ether(exposure.free_wei),
+                ledger::words::ether(stake_wei_min)
+            )
+        }));
+        let policy = self.settings.policy;
+        self.desk.health.say(serde_json::json!({
+            "account": self.address.to_string(), "height": view.height,
+            "accepts": {
+                "fee_wei_min": policy.fee_wei_min.to_string(),
+                "stake_percent_max": policy.stake_percent_max,
+                "window_ms_max": policy.window_ms_max,
+                "new_jobs": self.takes_new(),
+            },
+            "declined": self.declined.iter().map(|(job, why)| {
+                serde_json::json!({ "job": job.to_string(), "reason": why.to_string() })
+            }).take(100).collect::<Vec<_>>(),
+            "declined_count": self.declined.len(), "quarantined_count": self.quarantine.count(),
+            "inputs_missing": missing.iter().take(100).map(ToString::to_string).collect::<Vec<_>>(),
+            "inputs_missing_count": missing.len(), "unaffordable_count": self.unaffordable, "unpublished_count": unpublished,
+            "runs_kept": self.runs.len(), "claims_standing": exposure.claims,
+            "disputes_open": exposure.disputes, "free_wei": exposure.free_wei.to_string(),
+            "stakes_wei": exposure.stakes_wei.to_string(), "profit_wei": profit_wei.to_string(),
+        }));
+        Ok(())
+    }
+}
