@@ -8,7 +8,7 @@ Sizes that the files leave open come from the inputs.
 Usage: pip install numpy onnxruntime
        pip install --no-deps rapidocr-onnxruntime nudenet magika
        python models/deployed.py target/release/rebut FOLDER
-Leaves NAME.onnx and NAME.npz in FOLDER, for the dispute test (REBUT_MODELS). Exits 1 when an output
+Leaves NAME.onnx and NAME.npz in FOLDER, for the dispute test (REBUT_DISPUTE_MODELS). Exits 1 when an output
 differs by more than 1e-4 of the largest.
 """
 

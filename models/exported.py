@@ -3,7 +3,7 @@
 Shape arithmetic (Shape, Gather, Concat, Reshape), Constant nodes, If with a constant condition,
 initialisers that are inputs too, external data, operator sets 9 to 21. Each is compared with
 onnxruntime, run on every path with one to four threads, and left with its inputs beside it for the
-dispute test (REBUT_MODELS).
+dispute test (REBUT_DISPUTE_MODELS).
 
 Usage: pip install numpy onnx onnxruntime && python models/exported.py target/release/rebut FOLDER
 """

@@ -2,7 +2,7 @@
 16-bit floats: each against onnxruntime.
 
 One node for each case of a table, and the networks of models/exported.py as onnxruntime's own optimiser
-rewrites them. Two of the cases stay in FOLDER for the dispute test (REBUT_MODELS): a mask of minus
+rewrites them. Two of the cases stay in FOLDER for the dispute test (REBUT_DISPUTE_MODELS): a mask of minus
 infinity among the weights, and an optimised encoder.
 
 Usage: pip install numpy onnx onnxruntime

@@ -10,7 +10,8 @@ pub(crate) use services::*;
 
 /// Optimistic fraud proofs for machine-learning inference.
 ///
-/// Exit codes: 0 done, or the claim stands; 1 the claim falls; 2 could not tell (bad input, bad
+/// Exit codes: 0 done, or what was checked holds; 1 it does not: a claim is false, a receipt or a verdict
+/// file does not hold, a monitor has alerts, a configuration has mistakes; 2 could not tell (bad input, bad
 /// arguments, a failure), with an error that names the file, node or field and what would help; 141
 /// nobody read the output to its end, as in `rebut inspect MODEL | head`.
 #[derive(Debug, Parser)]
@@ -86,11 +87,25 @@ pub(crate) enum Command {
     RunWorker(RunWorker),
 }
 
+/// A number of things, one at least.
+fn count_up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
+    move |text| match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!("{text:?} is not a whole number from 1 to {most}")),
+    }
+}
+
+/// An address to listen on.
+fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let help = "write an address and a port, such as 127.0.0.1:8645 (port 0: any that is free)";
+    text.parse().map_err(|_| format!("{text:?} is no place to listen; {help}"))
+}
+
 /// Choices of the engine.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EngineOptions {
     /// Threads of the engine; all cores unless given. Results are identical.
-    #[arg(long, env = "REBUT_THREADS")]
+    #[arg(long, env = "REBUT_THREADS", value_parser = count_up_to(1_024))]
     pub(crate) threads: Option<usize>,
     /// SIMD path: portable, avx2 or avx512; the fastest unless given. Results are identical.
     #[arg(long, env = "REBUT_PATH")]
@@ -113,7 +128,7 @@ pub(crate) struct ImportChoices {
     #[arg(long = "fix", value_name = "NAME=FILE")]
     pub(crate) fixed: Vec<String>,
     /// Most operators of a layer; chosen by the importer unless given. Part of the model root.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = count_up_to(1 << 20))]
     pub(crate) layer_operators_max: Option<usize>,
 }
 
@@ -179,7 +194,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "LAYERS", conflicts_with = "sample")]
     pub(crate) layers: Option<String>,
     /// Recompute this many layers only, drawn at random, from the published states.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) sample: Option<u32>,
     /// What the layers are drawn by; the machine's random source unless given.
     #[arg(long, value_name = "TEXT", requires = "sample")]

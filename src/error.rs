@@ -32,6 +32,9 @@ pub(crate) enum CommandError {
     Shelf(#[from] inference::ShelfError),
     #[error(transparent)]
     Scenario(#[from] simulation::scenario::ScenarioError),
+    /// What could be told was told; a part is missing.
+    #[error("not everything that was asked for could be found out; see above")]
+    Incomplete,
     #[error("argument {argument}: {reason}")]
     Argument { argument: &'static str, reason: String },
     #[error("{what}: {reason}")]
@@ -55,6 +58,7 @@ impl CommandError {
             Self::Verdict(_) => "verdict",
             Self::Shelf(_) => "models",
             Self::Scenario(_) => "scenario",
+            Self::Incomplete => "incomplete",
             Self::Argument { .. } => "argument",
             Self::System { .. } => "system",
         }
@@ -63,4 +67,41 @@ impl CommandError {
 
 pub(crate) fn system(what: impl Into<String>, error: impl std::fmt::Display) -> CommandError {
     CommandError::System { what: what.into(), reason: error.to_string() }
+}
+
+/// What the operating system says, in words that tell what to do; by its number.
+const SYSTEM_ERRORS: [(i32, &str); 9] = [
+    (1, "this user may not do that; check its owner and rights"),
+    (2, "there is no such file or folder"),
+    (13, "this user may not; check its owner and rights"),
+    (17, "exists already; name another"),
+    (20, "a part of this path is a file, not a folder"),
+    (21, "is a folder; name a file"),
+    (24, "too many files are open; raise the limit with `ulimit -n`"),
+    (28, "the disk is full; make room"),
+    (30, "the disk can only be read"),
+];
+
+/// A message with the operating system's own words replaced by plain ones.
+pub(crate) fn plain(message: &str) -> String {
+    let mut text = message.to_owned();
+    for (number, words) in SYSTEM_ERRORS {
+        text = text.replace(&std::io::Error::from_raw_os_error(number).to_string(), words);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_is_told_with_its_remedy() {
+        for (file, part) in [("/nowhere/file", "no such file"), ("/", "is a folder; name a file")] {
+            let error = std::fs::read_to_string(file).map(|_| ()).unwrap_err();
+            let text = plain(&system(file, error).to_string());
+            assert!(text.contains(part) && !text.contains("os error"), "{text}");
+        }
+        assert_eq!(plain("a.npz: is over 3 bytes"), "a.npz: is over 3 bytes");
+    }
 }

@@ -58,7 +58,7 @@ fn arguments() -> Result<(Arguments, configuration::Configuration), ExitCode> {
 
 fn misconfigured(wrong: &[String]) -> ExitCode {
     for one in wrong {
-        eprintln!("error: {one}");
+        eprintln!("error: {}", error::plain(one));
     }
     ExitCode::from(FAILED)
 }
@@ -129,12 +129,12 @@ fn work() -> ExitCode {
         Command::Replay(replay) => commands::replay::run(&replay, json),
         Command::Preflight(preflight) => commands::preflight::run(&preflight, json),
         Command::Ledger(ledger) => commands::services::ledger::run(&ledger, json),
-        Command::Executor(executor) => commands::services::executor::run(&executor),
+        Command::Executor(executor) => commands::services::executor::run(&executor, json),
         Command::Challenger(challenger) => commands::services::challenger::run(&challenger, json),
         Command::Request(request) => commands::services::request::run(&request, json),
         Command::Receipt(receipt) => commands::services::receipt::run(&receipt, json),
         Command::Monitor(monitor) => commands::services::monitor::run(&monitor, json),
-        Command::Tui(tui) => commands::services::tui::run(&tui),
+        Command::Tui(tui) => commands::services::tui::run(&tui, json),
         Command::Account(account) => commands::services::account::run(&account, json),
         Command::Key(key) => commands::services::key::run(&key, json),
         Command::Config(config) => commands::configuration::run(&config, &configuration, json),

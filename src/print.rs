@@ -62,7 +62,7 @@ pub(crate) fn err(text: Arguments<'_>) {
 
 /// Version of all documents that commands print. It counts up when a field goes or changes its meaning;
 /// new fields may come at any time.
-pub(crate) const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 3;
 
 #[derive(Serialize)]
 struct Versioned<'a, T> {
@@ -144,22 +144,20 @@ fn laid_out(header: &[&str], rows: Vec<Vec<String>>) -> Table {
 /// Wei as ether, exact.
 pub(crate) fn ether(wei: i128) -> String {
     let sign = if wei < 0 { "-" } else { "" };
-    let magnitude = wei.unsigned_abs();
-    let (whole, rest) = (magnitude / 10u128.pow(18), magnitude % 10u128.pow(18));
-    let rest = format!("{rest:018}");
-    let rest = rest.trim_end_matches('0');
-    if rest.is_empty() { format!("{sign}{whole} ETH") } else { format!("{sign}{whole}.{rest} ETH") }
+    format!("{sign}{}", protocol::settlement::Ether(wei.unsigned_abs()))
 }
 
 /// A failure, on standard error; with `--json` as a document on standard output as well.
 pub(crate) fn failure(error: &CommandError, as_json: bool) {
-    if as_json {
+    let message = crate::error::plain(&error.to_string());
+    // A document that says what is missing is there already.
+    if as_json && !matches!(error, CommandError::Incomplete) {
         let document = serde_json::json!({
-            "schema": SCHEMA, "error": { "kind": error.kind(), "message": error.to_string() }
+            "schema": SCHEMA, "error": { "kind": error.kind(), "message": message }
         });
         println!("{document:#}");
     }
-    eprintln!("error: {error}");
+    eprintln!("error: {message}");
 }
 
 #[cfg(test)]

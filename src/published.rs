@@ -12,6 +12,28 @@ fn file(folder: &Path, boundary: u32) -> PathBuf {
     folder.join("states").join(format!("{boundary}.npz"))
 }
 
+/// Takes away the states that an earlier run left in the folder: they are not those of the next claim.
+pub(crate) fn remove(folder: &Path) -> Result<(), CommandError> {
+    let states = folder.join("states");
+    let fail = |error: std::io::Error| system(states.display().to_string(), error);
+    let entries = match std::fs::read_dir(&states) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(fail(error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(fail)?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str());
+        let is_state = number.is_some_and(|number| number.parse::<u32>().is_ok())
+            && path.extension().is_some_and(|extension| extension == "npz");
+        // Nothing else in a folder of that name is ours.
+        if is_state {
+            std::fs::remove_file(&path).map_err(fail)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes every state of a trace.
 pub(crate) fn write(folder: &Path, trace: &Trace) -> Result<(), CommandError> {
     let states = folder.join("states");

@@ -191,7 +191,7 @@ fn a_challenger_that_let_go_of_its_run_makes_it_again_for_a_claim_that_differs()
     let liar = ["executor", "serve", "--no-preflight", "--lie", "2:3:0:+400000"];
     let (_liar, _) = daemon(place, &url, &liar, "liar");
     until("the conviction", || {
-        let claims = get(&url, "/v1/claims?status=fallen").1;
+        let claims = get(&url, "/v1/claims?status=rejected").1;
         claims.contains("rejected: operator").then_some(())
     });
     until("letting go again", || (status(&checked)["runs_kept"] == 0).then_some(()));
@@ -221,7 +221,7 @@ fn a_challenger_that_drew_nothing_plays_the_dispute_it_opened_before_its_restart
     let (_challenger, _) = daemon(place, &url, &words, "challenger");
     signal("-CONT");
     until("the conviction", || {
-        get(&url, "/v1/claims?status=fallen").1.contains("rejected: operator").then_some(())
+        get(&url, "/v1/claims?status=rejected").1.contains("rejected: operator").then_some(())
     });
 }
 

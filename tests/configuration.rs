@@ -72,7 +72,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
     assert_eq!(code, 2);
     assert!(text.contains("bad.toml:3") && text.contains("bad.toml:11"), "{text}");
     let (text, code) = rebut(folder.path(), &["ledger", "status", "--config", "none.toml"], &[]);
-    assert!(code == 2 && text.contains("none.toml: No such file"), "{text}");
+    assert!(code == 2 && text.contains("none.toml: there is no such file"), "{text}");
 }
 
 #[test]

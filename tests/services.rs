@@ -80,6 +80,15 @@ fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_outpu
     let explained: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(explained["verdict"]["verdict"], "fraud");
     assert_eq!(explained["verdict"]["layer"]["index"], 1);
+    // Money and transactions of this claim, whatever else its parties did.
+    assert!(town.request(4).wait().unwrap().success());
+    let (text, _) = town.run(&["challenger", "explain", &fallen, "--ledger", &town.url, "--json"]);
+    let later: Value = serde_json::from_str(&text).unwrap();
+    let money = &later["verdict"]["money"];
+    assert_eq!(money["executor_delta_wei"], "-1000000000000000000", "{text}");
+    assert_eq!(money["challenger_delta_wei"], "410000000000000000", "{text}");
+    assert_eq!(money["burned_by_claim_wei"], "590000000000000000", "{text}");
+    assert_eq!(later["verdict"]["transactions"], explained["verdict"]["transactions"]);
     let path = explained["path"].as_array().unwrap();
     assert!(
         path.len() >= 6 && path.last().unwrap().as_str().unwrap().contains("refuted: operator")
@@ -141,7 +150,7 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
             }
         }
         let report = report(request);
-        assert_eq!(report["schema"], 2);
+        assert_eq!(report["schema"], 3);
     }
     let (view, actions) = town.view();
     assert!(view.settlement.money().is_conserved());
@@ -343,7 +352,9 @@ fn a_lie_that_nobody_challenges_alarms_the_monitor_and_its_place_can_be_looked_u
         let liar = lying_server(text);
         let (text, code, error) = run(&[&explain[..], &["--executor", &liar]].concat());
         assert_eq!(code, 2, "{text}");
-        assert!(error.contains("the server lies") || error.contains("expected"), "{error}");
+        // What the ledger says is told all the same.
+        assert!(text.contains("DIFFERS") && error.contains("not everything"), "{text}{error}");
+        assert!(text.contains("the server lies") || text.contains("expected"), "{text}");
     }
     let begun = Instant::now();
     while !get(&watching, "/metrics").1.contains("rebut_monitor_false_final 1") {
@@ -432,13 +443,13 @@ fn what_people_read_reads_as_it_did_and_what_programs_read_has_a_version() {
         }
         let text = run(&[&["--json"], &words[..]].concat());
         let document: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(document["schema"], 2, "{words:?}: {text}");
+        assert_eq!(document["schema"], 3, "{words:?}: {text}");
     }
     let (text, code) = town.run(&["--json", "ledger", "status", "--ledger", "http://127.0.0.1:9"]);
     assert_eq!(code, 2);
     let document: Value = serde_json::from_str(text.split("\nerror:").next().unwrap()).unwrap();
     assert_eq!(
         (document["schema"].as_u64(), &document["error"]["kind"]),
-        (Some(2), &"system".into())
+        (Some(3), &"system".into())
     );
 }

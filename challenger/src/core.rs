@@ -10,7 +10,7 @@ use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::{Action, Address};
 
 use crate::case::Case;
-use crate::solver::Move;
+use crate::solver::{Move, SolveError};
 
 /// Which claims a challenger challenges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     roots: BTreeMap<Digest, Digest>,
     /// Decides as if money were no question: for those who only want to know.
     is_funded: bool,
+    /// Own challenges without a next move, as of the last look.
+    stuck: BTreeMap<Digest, SolveError>,
     /// Only ever counted under the deliberate defect that makes a core remember.
     looks: usize,
 }
@@ -53,7 +55,8 @@ impl<C: Commitment> ChallengerCore<C> {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
         let (order, cases, roots) = (Order::default(), BTreeMap::new(), BTreeMap::new());
-        Self { address, policy, order, cases, roots, is_funded: false, looks: 0 }
+        let stuck = BTreeMap::new();
+        Self { address, policy, order, cases, roots, is_funded: false, stuck, looks: 0 }
     }
 
     /// Works in another order.
@@ -191,10 +194,16 @@ impl<C: Commitment> ChallengerCore<C> {
         (decisions, unaffordable)
     }
 
-    fn moves(&self, view: &View<C>) -> Vec<Decision> {
+    /// Own challenges whose next move could not be made at the last look, and why: each is lost unless
+    /// that changes.
+    pub fn stuck(&self) -> &BTreeMap<Digest, SolveError> {
+        &self.stuck
+    }
+
+    fn moves(&mut self, view: &View<C>) -> Vec<Decision> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
-        let mut decisions = Vec::new();
+        let (mut decisions, mut stuck) = (Vec::new(), BTreeMap::new());
         for (id, challenge) in settlement.challenges() {
             let ChallengeStatus::Open { turn, .. } = &challenge.status else {
                 continue;
@@ -213,11 +222,16 @@ impl<C: Commitment> ChallengerCore<C> {
                     deadline_ms: None,
                 }),
                 Turn::Challenger if !late => {
-                    decisions.extend(self.own_turn(view, *id, challenge, deadline_ms));
+                    match self.own_turn(view, *id, challenge, deadline_ms) {
+                        Some(Ok(decision)) => decisions.push(decision),
+                        Some(Err(error)) => drop(stuck.insert(*id, error)),
+                        None => {}
+                    }
                 }
                 Turn::Executor(_) | Turn::Challenger => {}
             }
         }
+        self.stuck = stuck;
         decisions
     }
 
@@ -227,7 +241,7 @@ impl<C: Commitment> ChallengerCore<C> {
         id: Digest,
         challenge: &Challenge,
         deadline_ms: u64,
-    ) -> Option<Decision> {
+    ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
         let case = self.cases.get(&claim.terms.job)?;
         let (action, reason) = match case.next_move(&claim.facts) {
@@ -237,12 +251,9 @@ impl<C: Commitment> ChallengerCore<C> {
             Ok(Move::Refute { showings, refutation, reason }) => {
                 (Action::Refute { challenge: id, showings, refutation }, reason)
             }
-            Err(error) => {
-                tracing::warn!(event = "challenger.no_move", challenge = %id, %error);
-                return None;
-            }
+            Err(error) => return Some(Err(error)),
         };
-        Some(Decision { action, reason, deadline_ms: Some(deadline_ms) })
+        Some(Ok(Decision { action, reason, deadline_ms: Some(deadline_ms) }))
     }
 }
 

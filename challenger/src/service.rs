@@ -282,7 +282,8 @@ impl Service {
             // What is open is still played: to be silent loses as well.
             self.agent.core.set_policy(Policy::Nothing);
         }
-        self.agent.step_told("challenger").await?;
+        let refused = self.agent.step_told("challenger").await?;
+        self.tell_stuck(refused);
         Ok(view)
     }
 
@@ -331,6 +332,9 @@ impl Service {
                 Err(failure) => {
                     metrics::counter!("rebut_challenger_runs_failed_total").increment(1);
                     tracing::error!(event = "challenger.cannot_run", job = %finished.job, %failure);
+                    if matches!(failure, RunFailure::Wrong { .. }) {
+                        self.health.tested(false);
+                    }
                     let (tries, kills) = match self.jobs.get(&finished.job) {
                         Some(Progress::Running { tries, kills, .. }) => (*tries, *kills),
                         _ => (0, 0),

@@ -12,7 +12,7 @@ use ledger::http::{Health, HttpLedger, UploadError};
 use ledger::{Ledger as _, LedgerError, Signer};
 use protocol::graph::Profile;
 use protocol::hash::Digest;
-use protocol::settlement::{Event, Parameters};
+use protocol::settlement::{Ether, Event, Parameters};
 use protocol::transaction::{Action, JobTerms};
 use tokio::sync::{Notify, oneshot};
 
@@ -214,9 +214,10 @@ impl Desk {
         let free_wei = view.settlement.money().free_wei(&self.signer.key().address());
         if free_wei < terms.stake_wei {
             let reason = format!(
-                "its account has {free_wei} wei free and a claim takes {}; deposit more, or wait for \
+                "its account has {} free and a claim takes {}; deposit more, or wait for \
                  claims to become final",
-                terms.stake_wei
+                Ether(free_wei),
+                Ether(terms.stake_wei)
             );
             return Err(AskError::Busy { reason });
         }

@@ -30,26 +30,58 @@ pub(crate) struct Wanted {
     pub(crate) posted_ms: u64,
     /// What a claim on it would lock; nothing when one stands already.
     pub(crate) stake_wei: u128,
+    /// Time that the run takes, as far as it was seen.
+    pub(crate) run_ms: u64,
 }
 
-/// What is looked at, the most urgent first, and how many new jobs are left because the free money does
-/// not reach for their stakes.
+/// What new jobs may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Means {
+    /// Money for stakes.
+    pub(crate) free_wei: u128,
+    /// Time for runs: a restart makes the runs of all claims in play again, and each must be there before
+    /// a clock that started meanwhile is over.
+    pub(crate) left_ms: u64,
+}
+
+/// Time for runs of new jobs: half a clock, less the runs of all claims in play.
+pub(crate) fn left_ms(clock_ms: u64, in_play_ms: impl Iterator<Item = u64>) -> u64 {
+    (clock_ms / 2).saturating_sub(in_play_ms.fold(0, u64::saturating_add))
+}
+
+impl Means {
+    /// What is left of them after a job, if they reach.
+    pub(crate) fn less(self, job: &Wanted) -> Option<Self> {
+        if job.urgency != Urgency::New {
+            return Some(self);
+        }
+        let free_wei = self.free_wei.checked_sub(job.stake_wei)?;
+        let left_ms = self.left_ms.checked_sub(job.run_ms)?;
+        Some(Self { free_wei, left_ms })
+    }
+}
+
+/// What is looked at, the most urgent first, and how many new jobs are left: because the free money does
+/// not reach for their stakes, or because the claims in play already fill the clock with their runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
     pub(crate) jobs: Vec<Wanted>,
     pub(crate) unaffordable: usize,
+    pub(crate) beyond_clock: usize,
 }
 
-/// Of what is wanted, the first in the order of urgency, of tries, then of time; new jobs only if the free
-/// money reaches for their stakes, so that no run waits in memory for money. As many as may be looked
+/// Of what is wanted, the first in the order of urgency, of tries, then of time; new jobs only if money
+/// and time reach for them, so that no run waits in memory for money. As many as may be looked
 /// at in one turn: a job without an input takes no other's place.
-pub(crate) fn choose(mut wanted: Vec<Wanted>, free_wei: u128) -> Choice {
+pub(crate) fn choose(mut wanted: Vec<Wanted>, means: Means) -> Choice {
     wanted.sort_by_key(|one| (one.urgency, one.tries, one.posted_ms, one.job));
     let all = wanted.len();
-    wanted.retain(|one| one.stake_wei <= free_wei);
-    let unaffordable = all - wanted.len();
+    wanted.retain(|one| one.urgency != Urgency::New || one.stake_wei <= means.free_wei);
+    let affordable = wanted.len();
+    wanted.retain(|one| means.less(one).is_some());
+    let (unaffordable, beyond_clock) = (all - affordable, affordable - wanted.len());
     wanted.truncate(LOOKS_MAX);
-    Choice { jobs: wanted, unaffordable }
+    Choice { jobs: wanted, unaffordable, beyond_clock }
 }
 
 /// Progress of the daemon with a job.
@@ -83,7 +115,11 @@ mod tests {
 
     fn wanted(urgency: Urgency, number: u8, stake_wei: u128) -> Wanted {
         let (job, posted_ms) = (Digest([number; 32]), u64::from(number));
-        Wanted { urgency, tries: 0, job, posted_ms, stake_wei }
+        Wanted { urgency, tries: 0, job, posted_ms, stake_wei, run_ms: 10 }
+    }
+
+    fn money(free_wei: u128) -> Means {
+        Means { free_wei, left_ms: u64::MAX }
     }
 
     fn order(choice: &Choice) -> Vec<u8> {
@@ -98,7 +134,7 @@ mod tests {
             wanted(Urgency::Disputed, 90, 0),
             wanted(Urgency::Own, 65, 0),
         ]);
-        let choice = choose(all, 100);
+        let choice = choose(all, money(100));
         assert_eq!(order(&choice)[..4], [90, 65, 70, 0]);
         assert_eq!(choice.jobs.len(), LOOKS_MAX);
     }
@@ -110,7 +146,7 @@ mod tests {
             one.tries = 3;
         }
         all.push(wanted(Urgency::New, 250, 1));
-        assert_eq!(order(&choose(all, 100))[0], 250);
+        assert_eq!(order(&choose(all, money(100)))[0], 250);
     }
 
     #[test]
@@ -121,9 +157,23 @@ mod tests {
             wanted(Urgency::New, 3, 40),
             wanted(Urgency::Disputed, 4, 0),
         ];
-        let choice = choose(all.clone(), 100);
+        let choice = choose(all.clone(), money(100));
         assert_eq!((order(&choice), choice.unaffordable), (vec![4, 1, 3], 1));
-        let choice = choose(all, 0);
+        let choice = choose(all, money(0));
         assert_eq!((order(&choice), choice.unaffordable), (vec![4], 3));
+    }
+
+    #[test]
+    fn a_new_job_is_left_when_all_runs_in_play_would_not_be_made_again_in_time() {
+        let all = vec![wanted(Urgency::New, 1, 1), wanted(Urgency::Disputed, 2, 0)];
+        for (left_ms, expected, beyond) in [(10, vec![2, 1], 0), (9, vec![2], 1), (0, vec![2], 1)] {
+            let choice = choose(all.clone(), Means { free_wei: 100, left_ms });
+            assert_eq!((order(&choice), choice.beyond_clock), (expected, beyond));
+            assert_eq!(choice.unaffordable, 0);
+        }
+        assert_eq!(left_ms(100, [20, 5].into_iter()), 25);
+        assert_eq!(left_ms(100, [u64::MAX, 5].into_iter()), 0);
+        let after = Means { free_wei: 100, left_ms: 25 }.less(&all[0]);
+        assert_eq!(after, Some(Means { free_wei: 99, left_ms: 15 }));
     }
 }

@@ -25,7 +25,7 @@ use crate::core::{ExecutorCore, claim_terms};
 use crate::desk::Desk;
 use crate::inputs::{Inputs, KeepError};
 use crate::policy::{Declined, Policy};
-use crate::progress::{HANDED_MAX, Progress, Urgency, Wanted, choose};
+use crate::progress::{HANDED_MAX, Means, Progress, Urgency, Wanted, choose, left_ms};
 use crate::quarantine::Quarantine;
 
 /// Choices of an executor's operator.
@@ -94,6 +94,12 @@ pub struct Service {
     unclaimed: VecDeque<Unclaimed>,
     /// New jobs for whose stakes there is no money.
     unaffordable: usize,
+    /// New jobs whose runs would not be made again in time after a restart.
+    beyond_clock: usize,
+    /// Time of a run, the longest seen, by the model's root.
+    run_ms: HashMap<Digest, u64>,
+    /// What the ledger refused at this look.
+    refused: Vec<String>,
     /// Open jobs that are not taken, each told once.
     declined: HashMap<Digest, Declined>,
     quarantine: Quarantine,
@@ -130,6 +136,9 @@ impl Service {
             order: VecDeque::new(),
             unclaimed: VecDeque::new(),
             unaffordable: 0,
+            beyond_clock: 0,
+            refused: Vec::new(),
+            run_ms: HashMap::new(),
             declined: HashMap::new(),
             quarantine: Quarantine::read(folder),
             swept: Instant::now(),
@@ -160,12 +169,13 @@ impl Service {
         self.desk.health.looked();
         self.collect(&view);
         // Answers first: transfers of large states must not eat a clock.
-        self.agent.step_told("executor").await?;
+        self.act().await?;
         self.forget(&view);
         self.publish(&view).await?;
         self.decline(&view);
         self.take_wanted(&view).await?;
-        self.agent.step_told("executor").await?;
+        self.act().await?;
+        self.desk.health.hindered(&std::mem::take(&mut self.refused));
         self.answer(&view);
         self.sweep(&view);
         self.shrink(&view);
@@ -173,10 +183,20 @@ impl Service {
         Ok(view)
     }
 
+    /// Does what the core wants; keeps what was refused for the end of the look.
+    async fn act(&mut self) -> Result<(), LedgerError> {
+        for line in self.agent.step_told("executor").await? {
+            if !self.refused.contains(&line) {
+                self.refused.push(line);
+            }
+        }
+        Ok(())
+    }
+
     /// Hands the most urgent of what is wanted to the worker, as far as there is room and money. What has
     /// no input takes neither.
     async fn take_wanted(&mut self, view: &View) -> Result<(), LedgerError> {
-        let (mut wanted, mut free_wei) = self.wanted(view);
+        let (mut wanted, mut means) = self.wanted(view);
         if !wanted.is_empty() && !self.desk.inputs.has_room() {
             tracing::warn!(
                 event = "executor.disk_budget",
@@ -188,7 +208,7 @@ impl Service {
             let Some(job) = view.settlement.job(&one.job).cloned() else {
                 continue;
             };
-            let Some(left_wei) = free_wei.checked_sub(one.stake_wei) else {
+            let Some(left) = means.less(&one) else {
                 continue;
             };
             if self.running() >= HANDED_MAX {
@@ -196,10 +216,10 @@ impl Service {
             }
             self.take(view, one.job, &job).await;
             if matches!(self.jobs.get(&one.job), Some(Progress::Running { .. })) {
-                free_wei = left_wei;
+                means = left;
             }
             // Answers between transfers.
-            self.agent.step_told("executor").await?;
+            self.act().await?;
         }
         Ok(())
     }
@@ -218,6 +238,9 @@ impl Service {
                     self.desk.show(&run);
                     self.runs.insert(finished.job, Arc::clone(&run));
                     self.order.push_back(finished.job);
+                    let took_ms = u64::try_from(finished.took.as_millis() + 1).unwrap_or(u64::MAX);
+                    let longest = self.run_ms.entry(run.model().root()).or_default();
+                    *longest = took_ms.max(*longest);
                     let (job, until_ms, is_refused) = (finished.job, 0, false);
                     self.unclaimed.push_back(Unclaimed { job, run, until_ms, is_refused });
                     metrics::counter!("rebut_executor_runs_total").increment(1);
@@ -228,6 +251,9 @@ impl Service {
                 Err(failure) => {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
                     tracing::error!(event = "executor.cannot_run", job = %finished.job, %failure);
+                    if matches!(failure, RunFailure::Wrong { .. }) {
+                        self.desk.health.tested(false);
+                    }
                     self.again(view, &finished.job, &failure)
                 }
             };
@@ -301,7 +327,7 @@ impl Service {
                     self.unclaimed.push_back(one);
                 }
             }
-            self.agent.step_told("executor").await?;
+            self.act().await?;
         }
         Ok(())
     }
@@ -439,9 +465,26 @@ impl Service {
         !self.settings.bail_out && self.desk.health.may_stake() && self.unclaimed.len() < HANDED_MAX
     }
 
+    /// Time of a run of a model, as far as it was seen.
+    fn run_ms(&self, job: &Job) -> u64 {
+        self.run_ms.get(&job.terms.model_root).copied().unwrap_or(0)
+    }
+
+    /// Time for runs of new jobs: half a clock, less the runs of all claims in play and of what will be
+    /// claimed. After a restart all of these are made again one after the other, and each of them may
+    /// be disputed by then.
+    fn left_ms(&self, view: &View) -> u64 {
+        let in_play = view.settlement.jobs().filter(|(id, job)| {
+            let runs = matches!(self.jobs.get(id), Some(Progress::Running { .. }));
+            self.stands(view, job) || (runs && job.status == JobStatus::Open)
+        });
+        let clock_ms = view.settlement.parameters().executor_clock_ms;
+        left_ms(clock_ms, in_play.map(|(_, job)| self.run_ms(job)))
+    }
+
     /// Jobs to look at now: disputed claims of ours first, then our other claims, then new ones; and the
-    /// money for new ones.
-    fn wanted(&mut self, view: &View) -> (Vec<Wanted>, u128) {
+    /// means for new ones.
+    fn wanted(&mut self, view: &View) -> (Vec<Wanted>, Means) {
         let takes_new = self.takes_new();
         let wanted = view.settlement.jobs().filter_map(|(id, job)| {
             let stands = self.stands(view, job);
@@ -472,12 +515,13 @@ impl Service {
                 Some(Progress::Waiting { tries, .. }) if urgency == Urgency::New => *tries,
                 _ => 0,
             };
-            let posted_ms = job.posted_ms;
-            runs.then_some(Wanted { urgency, tries, job: *id, posted_ms, stake_wei })
+            let (posted_ms, run_ms) = (job.posted_ms, self.run_ms(job));
+            runs.then_some(Wanted { urgency, tries, job: *id, posted_ms, stake_wei, run_ms })
         });
         let free_wei = view.settlement.money().free_wei(&self.address);
         let free_wei = free_wei.saturating_sub(self.promised_wei(view));
-        let choice = choose(wanted.collect(), free_wei);
+        let means = Means { free_wei, left_ms: self.left_ms(view) };
+        let choice = choose(wanted.collect(), means);
         if choice.unaffordable > 0 && self.unaffordable == 0 {
             tracing::warn!(
                 event = "executor.out_of_money",
@@ -488,7 +532,16 @@ impl Service {
             );
         }
         self.unaffordable = choice.unaffordable;
-        (choice.jobs, free_wei)
+        if choice.beyond_clock > 0 && self.beyond_clock == 0 {
+            tracing::warn!(
+                event = "executor.clock_full",
+                jobs = choice.beyond_clock,
+                "jobs are not taken: after a restart the runs of all claims in play would not be made \
+                 again in half a clock; wait for claims to become final, or use a faster machine"
+            );
+        }
+        self.beyond_clock = choice.beyond_clock;
+        (choice.jobs, means)
     }
 
     async fn take(&mut self, view: &View, id: Digest, job: &Job) {

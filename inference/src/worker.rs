@@ -3,6 +3,7 @@
 //! What strangers published is run in a process of its own ([`crate::isolated`]): whatever kills a run,
 //! kills no daemon.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +67,13 @@ pub enum RunFailure {
         /// How.
         reason: String,
     },
+    /// The run is not what this machine must compute: it begins with another input, or the process for
+    /// runs and this one disagree. Stake nothing on this machine.
+    #[error("this machine's run is wrong: {reason}; restart this process after `rebut preflight`")]
+    Wrong {
+        /// What was compared.
+        reason: String,
+    },
     /// No run was begun: the process for runs cannot be started.
     #[error("no process for runs: {reason}")]
     NoProcess {
@@ -118,7 +126,7 @@ impl Worker {
         std::thread::Builder::new().name("runs".to_owned()).spawn(move || {
             let mut place = match place {
                 Place::Here(conducts) => Running::Here(conducts),
-                Place::Apart(program) => Running::Apart(Isolated::new(program)),
+                Place::Apart(program) => Running::Apart(Isolated::new(program), HashSet::new()),
             };
             while let Ok(task) = waiting.recv() {
                 let job = task.job;
@@ -146,17 +154,48 @@ impl Worker {
     }
 }
 
+/// Products and sums up to which the first run of a model in a process of its own is made here as well.
+const COMPARED_MAX: u64 = 20_000_000_000;
+
 enum Running {
     Here(Box<Conducts>),
-    Apart(Isolated),
+    /// With the models whose runs apart were compared with one here.
+    Apart(Isolated, HashSet<Digest>),
+}
+
+/// That a run apart begins with the job's input and, if it is short and the first of its model, is what
+/// this process computes: a program that was replaced while this one ran would show here.
+fn compared(
+    engine: &Engine,
+    task: &Task,
+    trace: &Trace,
+    seen: &mut HashSet<Digest>,
+) -> Result<(), RunFailure> {
+    let wrong = |reason: String| Err(RunFailure::Wrong { reason });
+    if trace.state_roots().first() != Some(&task.input_root) {
+        return wrong("it does not begin with the job's input".to_owned());
+    }
+    let model = &task.model;
+    if model.multiply_adds() > COMPARED_MAX || seen.contains(&model.root()) {
+        return Ok(());
+    }
+    let input = published_input(model, &task.input, task.input_root)?;
+    let own = Runner::honest(engine, model).run(input);
+    let own = own.map_err(|error| RunFailure::Refused { reason: error.to_string() })?;
+    if own.root() != trace.root() {
+        return wrong(format!("apart it gives the trace {}, here {}", trace.root(), own.root()));
+    }
+    seen.insert(model.root());
+    Ok(())
 }
 
 impl Running {
     fn run(&mut self, engine: &Engine, task: Task) -> Result<Arc<Run>, RunFailure> {
         let (conduct, trace): (Arc<dyn Conduct>, Trace) = match self {
             Self::Here(conducts) => run_here(engine, &task, conducts.as_ref())?,
-            Self::Apart(isolated) => {
+            Self::Apart(isolated, seen) => {
                 let trace = isolated.run(engine, &task.model, &task.input, task.input_root)?;
+                compared(engine, &task, &trace, seen)?;
                 (Arc::new(Honest), trace)
             }
         };
@@ -184,4 +223,45 @@ fn run_here(
         return Err(refused(reason.to_owned()));
     }
     Ok((conduct, trace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shelf;
+    use crate::published::state_bytes;
+    use crate::state::State;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn a_run_that_is_not_of_the_jobs_input_is_wrong_and_so_is_one_that_this_process_does_not_make()
+    {
+        let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let engine = Engine::detect().unwrap();
+        let shelf = Shelf::read(&models, &engine).unwrap();
+        let model = Arc::clone(shelf.named("digits-cnn").unwrap());
+        let state = |bits: u64| -> State {
+            let kind = &model.graph().inputs[0];
+            let all = vec![bits; kind.shape.count() as usize];
+            State::new(vec![(0, Tensor::from_bits(kind, &all).unwrap())]).unwrap()
+        };
+        let (asked, other) = (state(0x3F00_0000), state(0x3F80_0000));
+        let task = |state: &State| Task {
+            job: Digest::default(),
+            model: Arc::clone(&model),
+            input: state_bytes(state),
+            input_root: state.root(),
+        };
+        let run = |state: &State| Runner::honest(&engine, &model).run(state.clone()).unwrap();
+        let mut seen = HashSet::new();
+        let is_wrong = |outcome| matches!(outcome, Err(RunFailure::Wrong { .. }));
+        assert!(is_wrong(compared(&engine, &task(&asked), &run(&other), &mut seen)));
+        // Bound to the right input, and still another trace.
+        let mut mixed = task(&asked);
+        mixed.input_root = other.root();
+        assert!(compared(&engine, &mixed, &run(&other), &mut seen).is_err());
+        assert!(seen.is_empty());
+        compared(&engine, &task(&asked), &run(&asked), &mut seen).unwrap();
+        assert!(seen.contains(&model.root()));
+    }
 }

@@ -93,7 +93,13 @@ impl Signer {
             let signed = self.key.sign(&view.settlement.domain(), nonce, action);
             match self.ledger.submit(signed).await {
                 // Another process of ours was faster; look again before deciding it is done.
-                Err(error @ LedgerError::Rejected(Rejection::Nonce { .. })) => last = error,
+                Err(error @ LedgerError::Rejected(Rejection::Nonce { .. })) => {
+                    metrics::counter!("rebut_key_shared_total").increment(1);
+                    tracing::warn!(event = "agent.key_shared", account = %self.key.address(),
+                        "another process acts with this key: two daemons of one account hinder each \
+                         other");
+                    last = error;
+                }
                 outcome => return outcome,
             }
         }
@@ -150,11 +156,12 @@ impl<C: Core> Agent<C> {
         Ok(performed)
     }
 
-    /// A step that is told in log and metrics as `who`'s.
+    /// A step that is told in log and metrics as `who`'s. Gives what the ledger refused, a line each.
     ///
     /// # Errors
     /// When the ledger itself failed.
-    pub async fn step_told(&mut self, who: &'static str) -> Result<(), LedgerError> {
+    pub async fn step_told(&mut self, who: &'static str) -> Result<Vec<String>, LedgerError> {
+        let mut refused = Vec::new();
         for performed in self.step().await? {
             let action = performed.decision.action.name();
             let reason = &performed.decision.reason;
@@ -166,10 +173,11 @@ impl<C: Core> Agent<C> {
                 Err(error) => {
                     metrics::counter!("rebut_refused_total").increment(1);
                     tracing::warn!(event = "refused", who, action, %reason, %error);
+                    refused.push(format!("{action} ({reason}): {error}"));
                 }
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// How long to wait though nothing happens: until the core's next look, `idle` at most.

@@ -53,7 +53,7 @@ pub enum LedgerError {
         reason: String,
     },
     /// Genesis or log do not fit this ledger.
-    #[error("the ledger at this place cannot be used: {reason}")]
+    #[error("this cannot be had from this ledger: {reason}")]
     Unusable {
         /// What is wrong.
         reason: String,

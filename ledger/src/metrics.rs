@@ -72,6 +72,18 @@ pub const METRICS: &[Metric] = &[
         Counter,
         "Connections closed because their address had too many",
     ),
+    (
+        Of::Daemons,
+        "rebut_key_shared_total",
+        Counter,
+        "Actions that another process with the same key was faster with",
+    ),
+    (
+        Of::Daemons,
+        "rebut_hindered",
+        Gauge,
+        "Moves that were tried at five looks in a row and refused, or cannot be made",
+    ),
     (Of::Daemons, "rebut_looks_total", Counter, "Looks at the ledger"),
     (Of::Daemons, "rebut_unreachable_total", Counter, "Looks that did not reach the ledger"),
     (Of::Daemons, "rebut_seen_height", Gauge, "Height of the ledger as last seen"),
@@ -104,6 +116,12 @@ pub const METRICS: &[Metric] = &[
         "rebut_executor_unaffordable",
         Gauge,
         "Jobs not taken because free money does not reach for their stakes",
+    ),
+    (
+        Of::Executor,
+        "rebut_executor_beyond_clock",
+        Gauge,
+        "Jobs not taken because a restart could not make the runs of all claims again in time",
     ),
     (
         Of::Executor,

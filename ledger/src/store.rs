@@ -12,10 +12,18 @@ use crate::wire;
 /// Why the log cannot be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The database failed: disk full, permissions, another process.
+    /// Another process serves this ledger.
     #[error(
-        "the ledger's database at {path} failed: {reason}; free disk space or stop the other \
-         process, then start again"
+        "the ledger in {path} is open in another process; stop that one, or name another folder"
+    )]
+    Locked {
+        /// Where.
+        path: String,
+    },
+    /// The database failed: disk full, permissions.
+    #[error(
+        "the ledger's database at {path} failed: {reason}; free disk space and check the \
+         folder's rights, then start again"
     )]
     Database {
         /// Where.
@@ -136,7 +144,10 @@ impl Store {
             // What is read again is old; the system's cache has it as well.
             .cache_capacity(CACHE_BYTES)
             .open()
-            .map_err(fail)?;
+            .map_err(|error| match error.to_string().contains("could not acquire lock") {
+                true => StoreError::Locked { path: path.clone() },
+                false => fail(error),
+            })?;
         let log = database.open_tree("log").map_err(fail)?;
         let file = Anchor::file(folder);
         let anchor = Anchor::read(&file).map_err(|error| StoreError::Database {

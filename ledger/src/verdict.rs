@@ -1,12 +1,15 @@
 //! Verdict files: a dispute as its signed transactions, from which anybody derives the verdict.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use protocol::encoding::Canonical;
 use protocol::hash::{Digest, parse_hex, to_hex};
 use protocol::law;
 use protocol::referee::{Evidence, Refutation};
-use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, FallReason, Genesis, Settlement};
+use protocol::settlement::{
+    Challenge, ChallengeStatus, ClaimStatus, FallReason, Genesis, Settlement,
+};
 use protocol::transaction::{Action, Address, SignedTransaction};
 use serde::{Deserialize, Serialize};
 
@@ -95,12 +98,15 @@ pub struct MoneyReport {
     /// Gone.
     #[serde(with = "decimal")]
     pub burned_wei: u128,
+    /// Burned by the transactions about the claim.
+    #[serde(with = "decimal", default)]
+    pub burned_by_claim_wei: u128,
     /// free + locked + burned = deposited − withdrawn.
     pub conserved: bool,
-    /// What the executor has beyond its deposits.
+    /// What the executor gained or lost by the transactions about the claim.
     #[serde(with = "decimal")]
     pub executor_delta_wei: i128,
-    /// What the challenger has beyond its deposits.
+    /// What the challenger gained or lost by the transactions about the claim.
     #[serde(with = "decimal")]
     pub challenger_delta_wei: i128,
 }
@@ -167,7 +173,7 @@ pub struct Verdict {
     pub rounds: u32,
     /// Answers of the executor.
     pub reveals: u32,
-    /// Accepted transactions from the claim on.
+    /// Accepted transactions about the claim, its own included.
     pub transactions: u64,
     /// Bytes of the final action.
     pub step_proof_bytes: u64,
@@ -194,30 +200,74 @@ fn first_difference(claimed: &[u64], expected: &[u64]) -> (Vec<u64>, Vec<u64>) {
     (pick(claimed), pick(expected))
 }
 
-fn delta(settlement: &Settlement, events: &[Event], account: &Address) -> i128 {
-    let deposited: u128 = events
-        .iter()
-        .map(|event| match event {
-            Event::Deposited { account: to, amount_wei } if to == account => *amount_wei,
-            _ => 0,
-        })
-        .sum();
-    settlement.money().free_wei(account) as i128 - deposited as i128
+/// What a claim and its challenges are; a transaction that changes it is one about the claim.
+fn record(settlement: &Settlement, id: &Digest) -> Option<(ClaimStatus, u32, Vec<Challenge>)> {
+    let claim = settlement.claim(id)?;
+    let challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id)).cloned();
+    Some((claim.status.clone(), claim.reveals, challenges.collect()))
+}
+
+/// Money that the transactions about a claim moved: of each of its parties, and burned.
+#[derive(Default)]
+struct Moved {
+    transactions: u64,
+    burned_wei: u128,
+    /// Free money that accounts gained or lost.
+    gained_wei: BTreeMap<Address, i128>,
+}
+
+/// Free money of those whom a transaction about a claim may concern, before it.
+struct Before {
+    record: Option<(ClaimStatus, u32, Vec<Challenge>)>,
+    burned_wei: u128,
+    free_wei: BTreeMap<Address, u128>,
+}
+
+impl Before {
+    fn of(settlement: &Settlement, id: &Digest, sender: Address) -> Self {
+        let record = record(settlement, id);
+        let challengers = record.iter().flat_map(|(_, _, all)| all).map(|one| one.challenger);
+        let executor = settlement.claim(id).map(|claim| claim.executor);
+        let money = settlement.money();
+        let accounts = challengers.chain(executor).chain([sender]);
+        let free_wei = accounts.map(|account| (account, money.free_wei(&account))).collect();
+        Self { record, burned_wei: money.burned_wei(), free_wei }
+    }
+}
+
+impl Moved {
+    /// Counts a transaction if it was about the claim.
+    fn see(&mut self, before: Before, settlement: &Settlement, id: &Digest) {
+        if record(settlement, id) == before.record {
+            return;
+        }
+        self.transactions += 1;
+        let money = settlement.money();
+        self.burned_wei += money.burned_wei().saturating_sub(before.burned_wei);
+        for (account, free_wei) in before.free_wei {
+            let signed = |wei: u128| i128::try_from(wei).unwrap_or(i128::MAX);
+            let gained = signed(money.free_wei(&account)) - signed(free_wei);
+            *self.gained_wei.entry(account).or_default() += gained;
+        }
+    }
+
+    fn of(&self, account: &Address) -> i128 {
+        self.gained_wei.get(account).copied().unwrap_or(0)
+    }
 }
 
 /// Derives the verdict on a claim from a log. `None` when the log has no such claim.
 pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Option<Verdict> {
     let mut settlement = Settlement::new(genesis.clone()).ok()?;
-    let mut events = Vec::new();
-    let (mut transactions, mut refutation) = (0, None);
+    let (mut moved, mut refutation) = (Moved::default(), None);
     for entry in entries {
         let transaction = SignedTransaction::from_canonical(&entry.transaction).ok()?;
-        let was_known = settlement.claim(claim_id).is_some();
         let was_standing =
             settlement.claim(claim_id).is_some_and(|claim| claim.status == ClaimStatus::Standing);
-        events.extend(settlement.apply(entry.at_ms, &transaction).ok()?);
+        let before = Before::of(&settlement, claim_id, transaction.sender);
+        settlement.apply(entry.at_ms, &transaction).ok()?;
+        moved.see(before, &settlement, claim_id);
         let claim = settlement.claim(claim_id);
-        transactions += u64::from(was_known || claim.is_some());
         // The last refutation of this claim: what was settled afterwards does not hide that there was one.
         let action = transaction.decode_action().ok()?;
         if let Action::Refute { challenge, refutation: said, .. } = action
@@ -251,7 +301,7 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
         true_bits: None,
         rounds: challenges.iter().map(|challenge| challenge.demands).sum(),
         reveals: claim.reveals,
-        transactions,
+        transactions: moved.transactions,
         step_proof_bytes: 0,
         step_multiply_adds: 0,
         layer_referee_agrees: None,
@@ -260,10 +310,10 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
             free_wei: settlement.money().free_total_wei(),
             locked_wei: settlement.money().locked_wei(),
             burned_wei: settlement.money().burned_wei(),
+            burned_by_claim_wei: moved.burned_wei,
             conserved: settlement.money().is_conserved(),
-            executor_delta_wei: delta(&settlement, &events, &claim.executor),
-            challenger_delta_wei: challenger
-                .map_or(0, |account| delta(&settlement, &events, &account)),
+            executor_delta_wei: moved.of(&claim.executor),
+            challenger_delta_wei: challenger.map_or(0, |account| moved.of(&account)),
         },
     };
     let count = facts.header().layer_count;

@@ -34,12 +34,7 @@ fn cut(text: &str) -> String {
 
 /// Wei as ether, exact.
 pub fn ether(wei: u128) -> String {
-    let unit = 10u128.pow(18);
-    let rest = format!("{:018}", wei % unit);
-    match rest.trim_end_matches('0') {
-        "" => format!("{} ETH", wei / unit),
-        rest => format!("{}.{rest} ETH", wei / unit),
-    }
+    protocol::settlement::Ether(wei).to_string()
 }
 
 /// Time of day of a moment, given in milliseconds since 1970: `07:30:12 UTC`.
@@ -124,7 +119,14 @@ pub fn reveal(reveal: &Reveal) -> String {
     }
 }
 
-/// How far a job is.
+/// Statuses of jobs, as [`job_status`] gives them.
+pub const JOB_STATUSES: [&str; 3] = ["open", "done", "cancelled"];
+/// Statuses of claims, as [`claim_status`] gives them.
+pub const CLAIM_STATUSES: [&str; 4] = ["standing", "rejected", "final", "released"];
+/// Statuses of challenges, as [`challenge_status`] gives them.
+pub const CHALLENGE_STATUSES: [&str; 3] = ["open", "won", "lost"];
+
+/// Progress of a job.
 pub fn job_status(status: &JobStatus) -> &'static str {
     match status {
         JobStatus::Open => "open",
@@ -133,7 +135,7 @@ pub fn job_status(status: &JobStatus) -> &'static str {
     }
 }
 
-/// How far a claim is.
+/// Progress of a claim.
 pub fn claim_status(status: &ClaimStatus) -> &'static str {
     match status {
         ClaimStatus::Standing => "standing",
@@ -143,7 +145,7 @@ pub fn claim_status(status: &ClaimStatus) -> &'static str {
     }
 }
 
-/// How far a sealed claim is.
+/// Progress of a sealed claim.
 pub fn sealed_status(status: &SealedStatus) -> &'static str {
     match status {
         SealedStatus::Waiting => "sealed",
@@ -152,7 +154,7 @@ pub fn sealed_status(status: &SealedStatus) -> &'static str {
     }
 }
 
-/// How far a challenge is.
+/// Progress of a challenge.
 pub fn challenge_status(status: &ChallengeStatus) -> &'static str {
     match status {
         ChallengeStatus::Open { .. } => "open",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{EngineOptions, ImportChoices};
+use super::{EngineOptions, ImportChoices, listen_address};
 use crate::amount;
 
 /// Where a ledger is.
@@ -27,7 +27,7 @@ pub(crate) struct DaemonOptions {
     pub(crate) models: PathBuf,
     /// Where to serve /healthz, /readyz, /metrics, and what else there is; nowhere unless given.
     /// Non-loopback addresses are unencrypted; use a private network or a tunnel.
-    #[arg(long, env = "REBUT_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "REBUT_LISTEN", value_name = "ADDRESS", value_parser = listen_address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Minutes between checks of this CPU against the reference arithmetic; 0 for never. A machine that
     /// fails stakes nothing more.
@@ -163,7 +163,13 @@ pub(crate) struct LedgerServe {
     #[arg(long, env = "REBUT_FOLDER", value_name = "DIR")]
     pub(crate) folder: PathBuf,
     /// Where to listen. Non-loopback addresses are unencrypted; use a private network or a tunnel.
-    #[arg(long, env = "REBUT_LISTEN", default_value = "127.0.0.1:8645")]
+    #[arg(
+        long,
+        env = "REBUT_LISTEN",
+        default_value = "127.0.0.1:8645",
+        value_name = "ADDRESS",
+        value_parser = listen_address
+    )]
     pub(crate) listen: SocketAddr,
     /// Address of the account that may credit deposits; required for a new ledger without --dev.
     #[arg(long, env = "REBUT_BANK", value_name = "ADDRESS")]
@@ -172,9 +178,9 @@ pub(crate) struct LedgerServe {
     /// unless given: devnet 31337, fast 31338, mainnet-like 31339.
     #[arg(long, env = "REBUT_CHAIN_ID")]
     pub(crate) chain_id: Option<u64>,
-    /// Clocks and money; fixed when the ledger begins.
-    #[arg(long, env = "REBUT_PRESET", value_enum, default_value_t)]
-    pub(crate) preset: Preset,
+    /// Clocks and money; fixed when the ledger begins: devnet unless given.
+    #[arg(long, env = "REBUT_PRESET", value_enum, conflicts_with = "dev")]
+    pub(crate) preset: Option<Preset>,
     /// Most bytes of one published input or output.
     #[arg(long, env = "REBUT_UPLOAD_BYTES_MAX", default_value_t = 64 << 20)]
     pub(crate) upload_bytes_max: u64,
@@ -381,7 +387,7 @@ pub(crate) enum ReceiptAction {
         #[arg(long, value_name = "FILE")]
         outputs: Option<PathBuf>,
         /// The ledger's address, to ask whether the claim is final.
-        #[arg(long, value_name = "URL")]
+        #[arg(long, env = "REBUT_LEDGER", value_name = "URL")]
         ledger: Option<String>,
     },
 }

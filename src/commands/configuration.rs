@@ -11,8 +11,9 @@ use crate::configuration::{Configuration, layers, read};
 use crate::error::CommandError;
 use crate::print;
 
-/// The services, which have settings worth a file.
-const SERVICES: [&str; 3] = ["ledger.serve", "executor.serve", "challenger.run"];
+/// The services and what is called again and again beside them: they have settings worth a file.
+const SERVICES: [&str; 5] =
+    ["ledger.serve", "executor.serve", "challenger.run", "monitor", "request"];
 
 #[derive(Debug, Serialize)]
 struct Held {
@@ -155,7 +156,7 @@ fn of_words(configuration: &Configuration, words: &[OsString]) -> Result<Vec<Hel
     Ok(held(configuration, &path.join("."), leaf, at))
 }
 
-/// A file with every setting of the services, commented out, with its help and default.
+/// A file with every setting of these commands, commented out, with its help and default.
 fn example() -> String {
     let mut text = String::from(
         "# Settings of Rebut's services. Flags go before REBUT_ variables, these before this file.\n\

@@ -98,8 +98,8 @@ pub(crate) fn tell(verdict: &Verdict) {
         println!("element       {}{}", words::coordinates(element), step(verdict));
     }
     if let (Some(claimed), Some(correct)) = (&verdict.claimed_bits, &verdict.true_bits) {
-        println!("claimed       {}", with_value(verdict, claimed));
-        println!("correct       {}", with_value(verdict, correct));
+        println!("claimed       {}", with_value(verdict.element_type.as_deref(), claimed));
+        println!("correct       {}", with_value(verdict.element_type.as_deref(), correct));
     }
     println!("demands       {}, answered {}", verdict.rounds, verdict.reveals);
     println!(
@@ -107,28 +107,29 @@ pub(crate) fn tell(verdict: &Verdict) {
         words::count(verdict.step_proof_bytes, "byte", "bytes"),
         words::count(verdict.step_multiply_adds, "multiply-add", "multiply-adds")
     );
-    println!("transactions  {} from the claim on", verdict.transactions);
+    println!("transactions  {} about the claim", verdict.transactions);
     match verdict.layer_referee_agrees {
         Some(true) => println!("layer referee agrees"),
         Some(false) => println!("layer referee DISAGREES: report this with the verdict file"),
-        None => println!("layer referee not asked (nothing of the layer's result was opened)"),
+        None => println!("layer referee not asked"),
     }
     let money = &verdict.money;
     println!(
         "money         executor {}, challenger {}, burned {}",
         print::ether(money.executor_delta_wei),
         print::ether(money.challenger_delta_wei),
-        words::ether(money.burned_wei)
+        words::ether(money.burned_by_claim_wei)
     );
     if !money.conserved {
         println!("money         NOT CONSERVED: report this with the verdict file");
     }
 }
 
-/// A verdict and its reason in words; both stay as they are in JSON.
-pub(crate) fn sentence(verdict: &str, reason: &str) -> String {
-    let because = match reason {
+/// A verdict's reason in words; what is in words already stays as it is.
+pub(crate) fn because(reason: &str) -> &str {
+    match reason {
         "step" => "a step gives another result",
+        "contradiction" => "two of its own statements contradict each other",
         "binding" => "a state is not what its layer computed",
         "carry" => "a value changed while it passed a layer",
         "malformed" => "what was opened has not the model's form",
@@ -137,7 +138,12 @@ pub(crate) fn sentence(verdict: &str, reason: &str) -> String {
         "challenger-silent" => "the challenger did not go on",
         "unchallenged" => "nobody challenged it",
         other => other,
-    };
+    }
+}
+
+/// A verdict and its reason in words; both stay as they are in JSON.
+pub(crate) fn sentence(verdict: &str, reason: &str) -> String {
+    let because = because(reason);
     match verdict {
         "fraud" => format!("fraud: {because}"),
         "upheld" => format!("the claim is upheld: {because}"),
@@ -157,8 +163,8 @@ fn step(verdict: &Verdict) -> String {
 }
 
 /// The number that bits are, and the bits.
-fn with_value(verdict: &Verdict, bits: &str) -> String {
-    let kind = verdict.element_type.as_deref().and_then(ElementType::named);
+pub(crate) fn with_value(element_type: Option<&str>, bits: &str) -> String {
+    let kind = element_type.and_then(ElementType::named);
     let digits = bits.strip_prefix("0x").filter(|digits| digits.len() <= 16);
     match (kind, digits.and_then(|digits| u64::from_str_radix(digits, 16).ok())) {
         (Some(kind), Some(word)) => format!("{} ({bits})", words::number(kind, word)),

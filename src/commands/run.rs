@@ -1,10 +1,11 @@
 //! `rebut run`: runs a model, writes outputs and claim.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use executor::files::{ClaimFile, ExecutorFile};
 use inference::files::write_npz;
-use inference::{Runner, Tensor};
+use inference::{Runner, Tensor, Trace};
 use serde::Serialize;
 
 use crate::arguments::Run;
@@ -27,6 +28,15 @@ struct Report {
     inferred: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lie_effective: Option<bool>,
+    /// Trace root of another claim that was in the folder and is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<String>,
+}
+
+/// The trace root of another claim in the folder, which this run replaces.
+fn replaced(folder: &Path, trace: &Trace) -> Option<String> {
+    let before = ClaimFile::read(folder).ok()?;
+    (before.trace_root != trace.root()).then(|| before.trace_root.to_string())
 }
 
 pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> {
@@ -50,6 +60,8 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     };
     let folder = &arguments.out;
     std::fs::create_dir_all(folder).map_err(|error| system(folder.display().to_string(), error))?;
+    let replaced = replaced(folder, &trace);
+    published::remove(folder)?;
     let outputs = folder.join("outputs.npz");
     write_npz(&outputs, &runner.outputs(&trace))?;
     let inputs: BTreeMap<String, Tensor> = inputs.into_iter().collect();
@@ -77,6 +89,7 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
         outputs: outputs.display().to_string(),
         inferred,
         lie_effective,
+        replaced,
     };
     if as_json {
         print::json(&report)?;
@@ -93,6 +106,9 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     println!("inference     {:.3} ms", report.inference_ms);
     println!("commitment    {:.3} ms for {} bytes", report.commit_ms, report.hashed_bytes);
     println!("outputs       {}", report.outputs);
+    if let Some(root) = &report.replaced {
+        println!("replaced      the claim with the trace root {root}, which was in this folder");
+    }
     match lie_effective {
         Some(true) => println!("lie           told: the claim is false"),
         Some(false) => println!("lie           changes no committed state: the claim is true"),

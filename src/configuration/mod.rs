@@ -52,7 +52,7 @@ const OTHER_VARIABLES: [&str; 13] = [
     "REBUT_BLESS",
     "REBUT_FUZZ_SECONDS",
     "REBUT_KILLS",
-    "REBUT_MODELS",
+    "REBUT_DISPUTE_MODELS",
     "REBUT_PLACES",
     "REBUT_SEED",
     "REBUT_COMMIT",
@@ -71,7 +71,9 @@ pub(crate) fn strangers() -> Vec<String> {
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("REBUT_") && !known.contains(name.as_str()))
         .map(|name| {
-            let hint = layers::nearest(&name, known.iter().copied())
+            let longer = || known.iter().copied().find(|known| known.starts_with(&name));
+            let hint = longer()
+                .or_else(|| layers::nearest(&name, known.iter().copied()))
                 .map_or(String::new(), |near| format!("; did you mean {near}?"));
             format!("environment: {name} is no setting{hint}")
         })

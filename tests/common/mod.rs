@@ -54,10 +54,10 @@ pub struct Case {
     pub inputs: HashMap<String, Tensor>,
 }
 
-/// The shipped models; or those that REBUT_MODELS names: files separated by colons, each with its
+/// The shipped models; or those that REBUT_DISPUTE_MODELS names: files separated by colons, each with its
 /// inputs beside it (`x.onnx`, `x.npz`), which size what the file leaves open.
 pub fn cases() -> Vec<Case> {
-    let Ok(files) = std::env::var("REBUT_MODELS") else {
+    let Ok(files) = std::env::var("REBUT_DISPUTE_MODELS") else {
         let shipped =
             |name: &str| Case { name: name.to_owned(), model: model(name), inputs: digit(3) };
         return MODELS.into_iter().map(shipped).collect();

@@ -133,6 +133,16 @@ impl Service {
         }));
     }
 
+    /// Tells what is tried again and again in vain: challenges without a next move, and moves that the
+    /// ledger refused.
+    pub(super) fn tell_stuck(&mut self, mut refused: Vec<String>) {
+        for (challenge, error) in self.agent.core.stuck() {
+            refused
+                .push(format!("challenge {challenge} has no next move and will be lost: {error}"));
+        }
+        self.health.hindered(&refused);
+    }
+
     /// Tells of each claim once that it should be challenged and there is no money for it.
     pub(super) fn tell_of_money(&mut self, view: &View) {
         let found: HashSet<Digest> = self.agent.core.unaffordable(view).into_iter().collect();

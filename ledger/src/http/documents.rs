@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::routes::{Answer, Failure, Parameters, Shared, failure, number};
 use super::views;
-use crate::{Ledger as _, View};
+use crate::{Ledger as _, View, words};
 
 /// The state now, or after `?height=`.
 async fn view_of(shared: &Shared, query: &HashMap<String, String>) -> Result<View, Failure> {
@@ -43,14 +43,11 @@ struct Filters {
     statuses: &'static [&'static str],
 }
 
-const JOBS: Filters =
-    Filters { names: &["model", "account"], statuses: &["open", "done", "cancelled"] };
-const CLAIMS: Filters = Filters {
-    names: &["job", "model", "account"],
-    statuses: &["standing", "fallen", "final", "released"],
-};
+const JOBS: Filters = Filters { names: &["model", "account"], statuses: &words::JOB_STATUSES };
+const CLAIMS: Filters =
+    Filters { names: &["job", "model", "account"], statuses: &words::CLAIM_STATUSES };
 const CHALLENGES: Filters =
-    Filters { names: &["claim", "account"], statuses: &["open", "won", "lost"] };
+    Filters { names: &["claim", "account"], statuses: &words::CHALLENGE_STATUSES };
 /// What every list can be asked for.
 const ALWAYS: &[&str] = &["status", "prefix", "order", "skip", "limit", "height"];
 
@@ -63,6 +60,17 @@ impl Filters {
         if let Some(name) = query.keys().find(|name| !known(name)) {
             let known = [ALWAYS, self.names].concat().join(", ");
             return Err(wrong(format!("{name} is not known here; known are {known}")));
+        }
+        for name in ["job", "model", "claim"] {
+            query.get(name).map_or(Ok(()), |text| digest(text).map(drop))?;
+        }
+        query.get("account").map_or(Ok(()), |text| address(text).map(drop))?;
+        let is_prefix = |text: &String| {
+            let digits = text.strip_prefix("0x").unwrap_or("?");
+            digits.len() <= 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        if let Some(prefix) = query.get("prefix").filter(|prefix| !is_prefix(prefix)) {
+            return Err(wrong(format!("prefix is {prefix}; it is 0x and up to 64 digits")));
         }
         match query.get("status") {
             Some(status) if !self.statuses.contains(&status.as_str()) => {
@@ -145,7 +153,7 @@ pub(super) async fn jobs(State(shared): State<Shared>, Query(query): Parameters)
     listed(&shared, &query, &JOBS, |settlement, part| {
         let rows = settlement.jobs().map(|(id, job)| {
             let fields = vec![
-                ("status", views::job_status(job).to_owned()),
+                ("status", words::job_status(&job.status).to_owned()),
                 ("model", job.terms.model_root.to_string()),
                 ("account", job.poster.to_string()),
             ];
@@ -162,7 +170,7 @@ pub(super) async fn claims(State(shared): State<Shared>, Query(query): Parameter
             let job = claim.terms.job;
             let model = settlement.job(&job).map(|job| job.terms.model_root.to_string());
             let fields = vec![
-                ("status", views::claim_status(claim).to_owned()),
+                ("status", words::claim_status(&claim.status).to_owned()),
                 ("job", job.to_string()),
                 ("account", claim.executor.to_string()),
                 ("model", model.unwrap_or_default()),
@@ -178,7 +186,7 @@ pub(super) async fn challenges(State(shared): State<Shared>, Query(query): Param
     listed(&shared, &query, &CHALLENGES, |settlement, part| {
         let rows = settlement.challenges().map(|(id, one)| {
             let fields = vec![
-                ("status", views::challenge_status(one).to_owned()),
+                ("status", words::challenge_status(&one.status).to_owned()),
                 ("claim", one.claim.to_string()),
                 ("account", one.challenger.to_string()),
             ];
@@ -315,13 +323,18 @@ mod tests {
         let asked = |name: &str, value: &str| HashMap::from([(name.to_owned(), value.to_owned())]);
         assert!(Part::new(&asked("order", "oldest")).is_err());
         // What such objects do not have is refused, not left out.
-        assert!(CLAIMS.check(&asked("status", "fallen")).is_ok());
+        assert!(CLAIMS.check(&asked("status", "rejected")).is_ok());
         for (filters, name, value) in [
             (&CLAIMS, "statuss", "final"),
             (&CLAIMS, "status", "open"),
             (&CLAIMS, "claim", "0x1"),
             (&JOBS, "job", "0x1"),
             (&CHALLENGES, "model", "0x1"),
+            // Malformed, which would fit nothing or everything.
+            (&CLAIMS, "account", "0x12"),
+            (&CLAIMS, "job", "foo"),
+            (&JOBS, "prefix", "zz"),
+            (&JOBS, "prefix", "0xzz"),
         ] {
             assert!(filters.check(&asked(name, value)).is_err(), "{name}={value}");
         }

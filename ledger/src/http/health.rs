@@ -1,5 +1,6 @@
 //! Health of a daemon: for those who restart it, send it work, or watch it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,9 @@ use super::HttpLedger;
 /// Prints the metrics.
 pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Looks in a row at which something failed before it is told: others may have acted first now and then.
+const HINDERED_LOOKS: u32 = 5;
+
 /// A daemon that looked longer ago than this is not ready.
 const LOOK_MAX: Duration = Duration::from_secs(60);
 
@@ -30,6 +34,8 @@ pub struct Health {
     unchecked: Mutex<Vec<String>>,
     /// What it cannot afford; nothing when it can.
     money: Mutex<Option<String>>,
+    /// What it tries and cannot do, with the looks in a row at which that was so.
+    hindered: Mutex<BTreeMap<String, u32>>,
     /// What it last said of itself.
     status: Mutex<Value>,
     looked_ms: AtomicU64,
@@ -86,6 +92,28 @@ impl Health {
         *kept = missing;
     }
 
+    /// What it tried at this look and could not do, a line each: moves that the ledger refuses, moves that
+    /// cannot be made. What stays so is an alarm.
+    pub fn hindered(&self, lines: &[String]) {
+        let mut kept = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|line, _| lines.contains(line));
+        for line in lines {
+            let looks = kept.entry(line.clone()).or_default();
+            *looks = looks.saturating_add(1);
+            if *looks == HINDERED_LOOKS {
+                tracing::error!(event = "hindered", "tried again and again in vain: {line}");
+            }
+        }
+        let lasting = kept.values().filter(|looks| **looks >= HINDERED_LOOKS).count();
+        metrics::gauge!("rebut_hindered").set(lasting as f64);
+    }
+
+    fn lasting(&self) -> Vec<String> {
+        let kept = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
+        let lasting = kept.iter().filter(|(_, looks)| **looks >= HINDERED_LOOKS);
+        lasting.map(|(line, _)| line.clone()).collect()
+    }
+
     /// What the daemon says of itself from now on, at `/v1/status`.
     pub fn say(&self, status: Value) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
@@ -99,6 +127,7 @@ impl Health {
         status["schema"] = json!(1);
         status["ready"] = json!(self.trouble().is_none());
         status["trouble"] = json!(self.trouble());
+        status["hindered"] = json!(self.lasting());
         status["money_missing"] = json!(*self.money.lock().unwrap_or_else(PoisonError::into_inner));
         status
     }
@@ -109,6 +138,9 @@ impl Health {
         let mut text = "ready\n".to_owned();
         if let Some(missing) = &*self.money.lock().unwrap_or_else(PoisonError::into_inner) {
             text.push_str(&format!("NO MONEY: {missing}\n"));
+        }
+        for line in self.lasting().iter().take(20) {
+            text.push_str(&format!("HINDERED: {line}\n"));
         }
         if !unchecked.is_empty() {
             text.push_str(&format!("NOT CHECKED: {} standing claims\n", unchecked.len()));
@@ -210,5 +242,28 @@ impl Books {
             metrics::gauge!(name).set(value);
         }
         Ok((exposure, profit_wei))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_at_look_after_look_is_told_until_it_ends() {
+        let health = Health::default();
+        let line = "post-claim (the job is open): not bound".to_owned();
+        for look in 1..=HINDERED_LOOKS {
+            assert!(health.lasting().is_empty(), "look {look}");
+            health.hindered(std::slice::from_ref(&line));
+        }
+        assert_eq!(health.lasting(), [line.clone()]);
+        assert!(health.readiness().contains("HINDERED: post-claim"));
+        assert_eq!(health.said()["hindered"], json!([line]));
+        // Once it succeeds or is not tried any more, it begins anew.
+        health.hindered(&[]);
+        assert!(health.lasting().is_empty());
+        health.hindered(std::slice::from_ref(&line));
+        assert!(health.lasting().is_empty());
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Shared {
     pub(super) streams: Arc<Semaphore>,
 }
 
-/// An answer that is not what was asked for: `{"schema": 1, "error": {"kind": …, "message": …}}`.
+/// An answer that is not what was asked for: `{"schema": 2, "error": {"kind": …, "message": …}}`.
 #[derive(Debug)]
 pub struct Failure {
     status: StatusCode,

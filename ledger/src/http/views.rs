@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{Receipt, View, words};
 
 /// Version of all shapes.
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
@@ -48,31 +48,6 @@ pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
     })
 }
 
-pub(super) fn job_status(job: &Job) -> &'static str {
-    match job.status {
-        JobStatus::Open => "open",
-        JobStatus::Done { .. } => "done",
-        JobStatus::Cancelled => "cancelled",
-    }
-}
-
-pub(super) fn claim_status(claim: &Claim) -> &'static str {
-    match claim.status {
-        ClaimStatus::Standing => "standing",
-        ClaimStatus::Fallen { .. } => "fallen",
-        ClaimStatus::Final { .. } => "final",
-        ClaimStatus::Released { .. } => "released",
-    }
-}
-
-pub(super) fn challenge_status(challenge: &Challenge) -> &'static str {
-    match challenge.status {
-        ChallengeStatus::Open { .. } => "open",
-        ChallengeStatus::Won { .. } => "won",
-        ChallengeStatus::Lost => "lost",
-    }
-}
-
 pub(super) fn job(id: &str, job: &Job) -> Value {
     let terms = &job.terms;
     let claim = match job.status {
@@ -84,7 +59,7 @@ pub(super) fn job(id: &str, job: &Job) -> Value {
         "model_root": terms.model_root.to_string(), "input_root": terms.input_root.to_string(),
         "fee_wei": terms.fee_wei.to_string(), "stake_wei": terms.stake_wei.to_string(),
         "bond_wei": terms.bond_wei.to_string(), "window_ms": terms.window_ms,
-        "status": job_status(job), "final_claim": claim,
+        "status": words::job_status(&job.status), "final_claim": claim,
         "claims": job.claims.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
@@ -114,7 +89,7 @@ pub(super) fn claim(id: &str, claim: &Claim, settlement: &Settlement) -> Value {
         "output_root": claim.terms.output_root.to_string(),
         "trace_root": claim.terms.trace_root.to_string(), "posted_ms": claim.posted_ms,
         "window_end_ms": claim.window_end_ms, "last_finality_ms": claim.last_finality_ms,
-        "stake_wei": claim.stake_wei.to_string(), "status": claim_status(claim), "reason": reason,
+        "stake_wei": claim.stake_wei.to_string(), "status": words::claim_status(&claim.status), "reason": reason,
         "at_ms": at_ms, "reveals": claim.reveals,
         "challenges": claim.challenges.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
@@ -166,7 +141,7 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         "demands": challenge.demands, "replies": challenge.replies,
         "executor_clock_ms": challenge.executor_clock_ms,
         "challenger_clock_ms": challenge.challenger_clock_ms,
-        "status": challenge_status(challenge), "turn": turn, "request": request,
+        "status": words::challenge_status(&challenge.status), "turn": turn, "request": request,
         "reward_wei": reward_wei,
         "deadline_ms": challenge.deadline_ms(settlement.parameters().move_floor_ms),
     })
@@ -205,7 +180,7 @@ fn event(event: &Event) -> Value {
             json!({ "event": "revealed", "claim": claim.to_string(), "request": words::request(request) })
         }
         Event::ClaimFallen { claim, reason, burned_wei } => {
-            json!({ "event": "claim-fallen", "claim": claim.to_string(), "reason": words::fall(reason, None), "burned_wei": burned_wei.to_string() })
+            json!({ "event": "claim-rejected", "claim": claim.to_string(), "reason": words::fall(reason, None), "burned_wei": burned_wei.to_string() })
         }
         Event::ChallengeWon { challenge, reward_wei, .. } => {
             json!({ "event": "challenge-won", "challenge": challenge.to_string(), "reward_wei": reward_wei.to_string() })

@@ -11,7 +11,7 @@ mod parameters;
 mod rejection;
 mod transitions;
 
-pub use money::{Money, MoneyError};
+pub use money::{Ether, Money, MoneyError};
 pub use objects::{
     Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Sealed,
     SealedStatus, Turn,

@@ -4,11 +4,34 @@ use alloc::collections::BTreeMap;
 
 use crate::transaction::Address;
 
+/// Wei as people read it: `0.41 ETH`, exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ether(pub u128);
+
+impl core::fmt::Display for Ether {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (whole, mut rest) = (self.0 / super::ETHER, self.0 % super::ETHER);
+        write!(out, "{whole}")?;
+        let mut digits = 18;
+        while rest != 0 && rest % 10 == 0 {
+            (rest, digits) = (rest / 10, digits - 1);
+        }
+        match rest {
+            0 => write!(out, " ETH"),
+            rest => write!(out, ".{rest:0digits$} ETH"),
+        }
+    }
+}
+
 /// Why money cannot move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// The account has less than needed.
-    #[error("the account has {free_wei} wei free and needs {needed_wei}; deposit more")]
+    #[error(
+        "the account has {} free and this takes {}; deposit the difference, or ask for less",
+        Ether(*.free_wei),
+        Ether(*.needed_wei)
+    )]
     Insufficient {
         /// Free money.
         free_wei: u128,

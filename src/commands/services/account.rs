@@ -14,20 +14,19 @@ pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<bool, Comma
     super::runtime()?.block_on(async {
         match &command.action {
             AccountAction::Show { address, at } => {
-                show(super::address(address)?, at, as_json).await
+                show(super::address("ADDRESS", address)?, at, as_json).await
             }
             AccountAction::Deposit { address, amount_wei, key, at } => {
-                let account = super::address(address)?;
+                let account = super::address("ADDRESS", address)?;
                 let action = Action::Deposit { account, amount_wei: *amount_wei };
                 let key = super::key::read(key)?;
                 done(&key, &action, at, as_json).await
             }
             AccountAction::CancelJob { job, key, at } => {
-                let job = protocol::hash::parse_digest(job).ok_or_else(|| {
-                    let reason = format!("{job} is not 0x and 64 hexadecimal digits");
-                    CommandError::Argument { argument: "JOB", reason }
-                })?;
                 let key = super::key::read(key)?;
+                let view = super::connect(at).await?.view().await?;
+                let jobs = view.settlement.jobs().map(|(id, _)| id);
+                let job = super::named("JOB", job, "job", jobs)?;
                 done(&key, &Action::CancelJob { job }, at, as_json).await
             }
             AccountAction::Withdraw { amount_wei, key, at } => {
@@ -48,7 +47,10 @@ async fn done(
     let ledger = super::connect(at).await?;
     let receipt = super::act(&ledger, key, action, Some(std::time::Instant::now())).await?;
     match as_json {
-        true => print::json(&json!({ "height": receipt.height, "at_ms": receipt.at_ms })),
+        true => print::json(&json!({
+            "did": words::action(action), "account": key.address().to_string(),
+            "height": receipt.height, "at_ms": receipt.at_ms,
+        })),
         false => {
             println!("{}; accepted at height {}", words::action(action), receipt.height);
             Ok(())
@@ -63,6 +65,8 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
     let mut paid = Paid::default();
     paid.see(&ledger.events_after(0, usize::MAX).await?, &account);
     let gained_wei = paid.profit_wei(&exposure);
+    let nonce = view.settlement.nonce(&account);
+    let is_known = exposure.free_wei > 0 || nonce > 0;
     if as_json {
         let wei = |amount: u128| amount.to_string();
         return print::json(&json!({
@@ -72,8 +76,11 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
             "gained_wei": gained_wei.to_string(), "claims": exposure.claims,
             "disputes": exposure.disputes, "challenges": exposure.challenges,
             "to_move": exposure.to_move, "deadline_ms": exposure.deadline_ms,
-            "nonce": view.settlement.nonce(&account), "height": view.height,
+            "nonce": nonce, "known": is_known, "height": view.height,
         }));
+    }
+    if !is_known {
+        println!("note          this ledger knows nothing of {account}: no deposit, no action");
     }
     println!("free          {}", words::ether(exposure.free_wei));
     println!("in stakes     {}", words::ether(exposure.stakes_wei));

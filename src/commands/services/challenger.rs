@@ -6,6 +6,7 @@ use ::challenger::sampling::detection_probability;
 use ::challenger::service::{Mode as Behaviour, Service, Settings};
 use inference::worker::Worker;
 use ledger::metrics::Of;
+use serde_json::json;
 use tokio::sync::Notify;
 
 use super::daemon;
@@ -15,7 +16,7 @@ use crate::load;
 
 pub(crate) fn run(command: &ChallengerCommand, as_json: bool) -> Result<bool, CommandError> {
     match &command.action {
-        ChallengerAction::Run(arguments) => serve(arguments),
+        ChallengerAction::Run(arguments) => serve(arguments, as_json),
         ChallengerAction::Explain(arguments) => super::explain::run(arguments, as_json),
     }
 }
@@ -36,8 +37,11 @@ fn coverage(sample_permille: u32, models: usize) -> String {
     format!("{jobs} of {models}; other models are not checked")
 }
 
-fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
+fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError> {
     let options = &arguments.daemon;
+    if arguments.mode != Mode::Watch && !arguments.dry_run {
+        super::key::require(&options.key)?;
+    }
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
     let render = daemon::metrics(&[Of::Daemons, Of::Challenger])?;
@@ -72,20 +76,24 @@ fn serve(arguments: &ChallengerRun) -> Result<bool, CommandError> {
         let health = Arc::clone(service.health());
         daemon::self_tests(options, engine, model, Arc::clone(&health))?;
         let listening = match options.listen {
-            None => String::new(),
+            None => None,
             Some(listen) => {
                 let listen = daemon::listen(listen, health, render, axum::Router::new()).await?;
-                format!("; metrics at http://{listen}")
+                Some(format!("http://{listen}"))
             }
         };
         let chance = 100.0 * detection_probability(1_000, sample_permille, 1, 1);
         let mode = mode.name();
         tracing::info!(event = "challenger.running", %address, mode, dry_run, chance);
         let coverage = coverage(sample_permille, models);
-        match has_key {
-            true => println!("challenger {address}, {coverage}{listening}"),
-            false => println!("challenger without a key, {coverage}{listening}"),
-        }
+        let account = has_key.then(|| address.to_string());
+        let who = account.as_deref().unwrap_or("without a key");
+        let metrics = listening.as_ref().map_or(String::new(), |url| format!("; metrics at {url}"));
+        let document = json!({
+            "service": "challenger", "account": account, "url": listening, "mode": mode,
+            "sample_permille": sample_permille, "models": models,
+        });
+        super::started(as_json, &format!("challenger {who}, {coverage}{metrics}"), &document)?;
         Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
     })?;
     Ok(false)

@@ -14,6 +14,7 @@ use inference::{Engine, Honest, Shelf};
 use ledger::http::Budget;
 use ledger::metrics::Of;
 use protocol::hash::{Digest, keccak, to_hex};
+use serde_json::json;
 use tokio::sync::Notify;
 
 use super::daemon;
@@ -26,9 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the bodies of those who ask over HTTP may take in memory together.
 const BODIES_BYTES: usize = 256 << 20;
 
-pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
+pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, CommandError> {
     let ExecutorAction::Serve(arguments) = &command.action;
     let options = &arguments.daemon;
+    super::key::require(&options.key)?;
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
     let render = daemon::metrics(&[Of::Daemons, Of::Executor])?;
@@ -74,6 +76,8 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
         let address = key.address();
         // Each account keeps its own inputs: two executors may share a machine.
         let folder = arguments.folder.join(address.to_string());
+        // Held until this process ends.
+        let _lock = lock(&folder)?;
         let encoders = Arc::new(encoders(&options.models, &shelf)?);
         let model = daemon::smallest(&shelf);
         let mut service =
@@ -95,13 +99,29 @@ pub(crate) fn run(command: &ExecutorCommand) -> Result<bool, CommandError> {
             fee_wei_min = %settings.policy.fee_wei_min,
             stake_percent_max = settings.policy.stake_percent_max,
             window_hours_max = arguments.window_hours_max, "terms of the jobs that are taken");
-        match listening {
-            None => println!("executor {address}"),
-            Some(listen) => println!("executor {address} at http://{listen}"),
-        }
+        let url = listening.map(|listen| format!("http://{listen}"));
+        let at = url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
+        let document = json!({ "service": "executor", "account": address.to_string(), "url": url });
+        super::started(as_json, &format!("executor {address}{at}"), &document)?;
         Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
     })?;
     Ok(false)
+}
+
+/// Refuses a second executor of the same account in the same folder: both would answer, claim and clear
+/// away inputs.
+fn lock(folder: &Path) -> Result<std::fs::File, CommandError> {
+    let fail = |error: std::io::Error| system(folder.display().to_string(), error);
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    let file = std::fs::File::create(folder.join("lock")).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(system(
+            folder.display().to_string(),
+            "another executor of this account runs in this folder; stop it first",
+        )),
+        Err(std::fs::TryLockError::Error(error)) => Err(fail(error)),
+    }
 }
 
 /// Refuses a lie that no model has a place for: the executor would only fail at every job.

@@ -39,22 +39,23 @@ struct Explained {
     /// What this machine's run commits to, if it ran.
     own_trace_root: Option<String>,
     agrees: Option<bool>,
+    /// `false-final` when the claim is final and is not what a run here gives.
+    alert: Option<&'static str>,
     /// Where the executor's states part from ours, if its states were read.
     parting: Option<Parting>,
+    /// What was asked for and could not be found out, and why.
+    missing: Vec<String>,
     /// Moves of the dispute, in order.
     path: Vec<String>,
     verdict: Option<::ledger::verdict::Verdict>,
 }
 
 pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<bool, CommandError> {
-    let id = parse_digest(&arguments.claim).ok_or_else(|| CommandError::Argument {
-        argument: "CLAIM",
-        reason: "is 0x and 64 hexadecimal digits; `rebut ledger list claims` shows them".to_owned(),
-    })?;
-    let explained = super::runtime()?.block_on(explain(arguments, id))?;
+    let explained = super::runtime()?.block_on(explain(arguments))?;
+    let is_false_final = explained.alert.is_some();
     if as_json {
         print::json(&explained)?;
-        return Ok(false);
+        return ended(&explained.missing, is_false_final);
     }
     println!("claim         {}", explained.claim);
     println!("executor      {}", explained.executor);
@@ -63,7 +64,13 @@ pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<bool, CommandErr
     match (&explained.own_trace_root, explained.agrees) {
         (Some(own), Some(true)) => println!("own run       {own}: agrees"),
         (Some(own), _) => println!("own run       {own}: DIFFERS"),
-        (None, _) => println!("own run       not made; name --models"),
+        (None, _) if explained.missing.is_empty() => {
+            println!("own run       not made; name --models");
+        }
+        (None, _) => {}
+    }
+    for missing in &explained.missing {
+        println!("NOT KNOWN     {missing}");
     }
     if let Some(parting) = &explained.parting {
         println!(
@@ -82,12 +89,25 @@ pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<bool, CommandErr
     if let Some(verdict) = explained.verdict.filter(|_| !explained.path.is_empty()) {
         crate::commands::dispute::tell(&verdict);
     }
-    Ok(false)
+    if is_false_final {
+        println!("ALERT         a false claim is final: nobody may rely on its outputs");
+    }
+    ended(&explained.missing, is_false_final)
 }
 
-async fn explain(arguments: &Explain, id: Digest) -> Result<Explained, CommandError> {
+/// A part that is missing is no answer; a false final claim is an alert.
+fn ended(missing: &[String], is_false_final: bool) -> Result<bool, CommandError> {
+    match missing.is_empty() || is_false_final {
+        true => Ok(is_false_final),
+        false => Err(CommandError::Incomplete),
+    }
+}
+
+async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
     let ledger = super::connect(&arguments.at).await?;
     let view = ledger.view().await?;
+    let claims = view.settlement.claims().map(|(id, _)| id);
+    let id = super::named("CLAIM", &arguments.claim, "claim", claims)?;
     let unknown = || system(format!("claim {id}"), "this ledger has no such claim");
     let claim = view.settlement.claim(&id).ok_or_else(unknown)?;
     let job = view.settlement.job(&claim.terms.job).ok_or_else(unknown)?;
@@ -109,25 +129,41 @@ async fn explain(arguments: &Explain, id: Digest) -> Result<Explained, CommandEr
         claimed_trace_root: claim.terms.trace_root.to_string(),
         own_trace_root: None,
         agrees: None,
+        alert: None,
         parting: None,
+        missing: Vec::new(),
         path,
         verdict,
     };
     let Some(models) = &arguments.models else {
         return Ok(explained);
     };
+    // What cannot be found out beyond the ledger's own record is said, and does not lose the rest.
     let engine = load::engine(&arguments.engine)?;
     let shelf = super::shelf(models, &engine)?;
     let root = job.terms.model_root;
-    let model = shelf.model(&root).ok_or_else(|| {
-        system(models.display().to_string(), format!("holds no model of the root {root}"))
-    })?;
-    let trace = own_trace(&ledger, job, model, &engine).await?;
+    let Some(model) = shelf.model(&root) else {
+        let missing = format!("own run: {} holds no model of the root {root}", models.display());
+        explained.missing.push(missing);
+        return Ok(explained);
+    };
+    let trace = match own_trace(&ledger, job, model, &engine).await {
+        Ok(trace) => trace,
+        Err(error) => {
+            explained.missing.push(format!("own run: {error}"));
+            return Ok(explained);
+        }
+    };
     let agrees = trace.root() == claim.terms.trace_root;
     explained.own_trace_root = Some(trace.root().to_string());
     explained.agrees = Some(agrees);
+    let is_final = matches!(claim.status, ClaimStatus::Final { .. });
+    explained.alert = (is_final && !agrees).then_some("false-final");
     if let (false, Some(url)) = (agrees, &arguments.executor) {
-        explained.parting = parting(&ledger, url, claim, model, &trace).await?;
+        match parting(&ledger, url, claim, model, &trace).await {
+            Ok(parting) => explained.parting = parting,
+            Err(error) => explained.missing.push(format!("the executor's states: {error}")),
+        }
     }
     Ok(explained)
 }
@@ -191,8 +227,14 @@ async fn fetch(url: &str) -> Result<Vec<u8>, CommandError> {
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(fail)?;
-    let mut answer =
-        client.get(url).send().await.map_err(fail)?.error_for_status().map_err(fail)?;
+    let mut answer = client.get(url).send().await.map_err(fail)?;
+    if answer.status() == reqwest::StatusCode::NOT_FOUND {
+        let help = "this executor does not serve the claim's states: it is another's, or over";
+        return Err(system(url, help));
+    }
+    if let Err(error) = answer.error_for_status_ref() {
+        return Err(fail(error));
+    }
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(fail)? {
         bytes.extend_from_slice(&part);

@@ -23,6 +23,23 @@ pub(crate) fn dev_key(name: &str) -> Key {
     }
 }
 
+fn needed() -> CommandError {
+    CommandError::Argument {
+        argument: "--key-file",
+        reason: "is needed; make one with `rebut key new FILE`, or use --dev NAME at a ledger to \
+                 try things"
+            .to_owned(),
+    }
+}
+
+/// That a key is named, before anything that takes time.
+///
+/// # Errors
+/// When none is.
+pub(crate) fn require(choice: &KeyChoice) -> Result<(), CommandError> {
+    choice.is_named().then_some(()).ok_or_else(needed)
+}
+
 /// The chosen key. `REBUT_KEY` may hold it as 0x and 64 digits.
 pub(crate) fn read(choice: &KeyChoice) -> Result<Key, CommandError> {
     if let Some(name) = &choice.dev {
@@ -31,14 +48,7 @@ pub(crate) fn read(choice: &KeyChoice) -> Result<Key, CommandError> {
     let (argument, text) = match (&choice.key_file, std::env::var("REBUT_KEY")) {
         (Some(file), _) => ("--key-file", read_secret(file)?),
         (None, Ok(text)) => ("REBUT_KEY", text),
-        (None, Err(_)) => {
-            return Err(CommandError::Argument {
-                argument: "--key-file",
-                reason: "is needed; make one with `rebut key new FILE`, or use --dev NAME at a \
-                         ledger to try things"
-                    .to_owned(),
-            });
-        }
+        (None, Err(_)) => return Err(needed()),
     };
     if text.trim_start().starts_with('{') {
         let name = choice.key_file.as_ref().map(|file| file.display().to_string());

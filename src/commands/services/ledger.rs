@@ -12,7 +12,7 @@ use protocol::encoding::Canonical as _;
 use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters};
 use protocol::transaction::Address;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::key::dev_key;
 use crate::arguments::{
@@ -23,7 +23,7 @@ use crate::print;
 
 pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<bool, CommandError> {
     match &command.action {
-        LedgerAction::Serve(arguments) => serve_ledger(arguments),
+        LedgerAction::Serve(arguments) => serve_ledger(arguments, as_json),
         LedgerAction::Status(at) => show(at, "/v1/status", as_json),
         LedgerAction::List(list) => show(&list.at, &list_path(list)?, as_json),
     }
@@ -32,20 +32,16 @@ pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<bool, Comman
 /// Where the server has what is to be listed.
 fn list_path(list: &LedgerList) -> Result<String, CommandError> {
     let (what, known): (_, &[&str]) = match list.what {
-        Objects::Jobs => ("jobs", &["open", "done", "cancelled"]),
-        Objects::Claims => ("claims", &["standing", "rejected", "final", "released"]),
-        Objects::Challenges => ("challenges", &["open", "won", "lost"]),
+        Objects::Jobs => ("jobs", &words::JOB_STATUSES),
+        Objects::Claims => ("claims", &words::CLAIM_STATUSES),
+        Objects::Challenges => ("challenges", &words::CHALLENGE_STATUSES),
     };
     let mut path = format!("/v1/{what}?order=newest&skip={}&limit={}", list.skip, list.limit);
     if let Some(status) = &list.status {
-        // The protocol's own name is taken as well.
-        let said = status.as_str();
-        let status = if said == "fallen" && what == "claims" { "rejected" } else { said };
-        if !known.contains(&status) {
+        if !known.contains(&status.as_str()) {
             let reason = format!("{what} are {}, not {status}", known.join(", "));
             return Err(CommandError::Argument { argument: "--status", reason });
         }
-        let status = if status == "rejected" { "fallen" } else { status };
         path = format!("{path}&status={status}");
     }
     for (name, value) in [("account", &list.account), ("model", &list.model)] {
@@ -89,16 +85,39 @@ fn fits(arguments: &LedgerServe, genesis: &Genesis) -> Result<(), CommandError> 
         Err(CommandError::Argument { argument, reason })
     };
     if let Some(text) = &arguments.bank
-        && super::address(text)? != genesis.bank
+        && super::address("--bank", text)? != genesis.bank
     {
         return differs("--bank", format!("bank {}", genesis.bank));
     }
     if arguments.chain_id.is_some_and(|id| id != genesis.chain_id) {
         return differs("--chain-id", format!("chain id {}", genesis.chain_id));
     }
-    let (parameters, _) = preset(arguments.preset);
-    if arguments.preset != Preset::default() && parameters != genesis.parameters {
+    if arguments.preset.is_some_and(|named| preset(named).0 != genesis.parameters) {
         return differs("--preset", "another preset".to_owned());
+    }
+    Ok(())
+}
+
+/// That a new ledger does not begin among other files, which may be a claim's or an executor's.
+fn refuse_foreign(folder: &Path) -> Result<(), CommandError> {
+    let name = folder.display().to_string();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(system(name, error)),
+    };
+    for entry in entries {
+        let found = entry.map_err(|error| system(name.clone(), error))?.file_name();
+        let found = found.to_string_lossy();
+        // A disk's own folder; what a start that was killed left there.
+        let harmless = ["lost+found", "genesis.partial"].contains(&found.as_ref());
+        if !harmless && !found.starts_with('.') {
+            let reason = format!(
+                "holds {found} and no ledger; name the folder of a ledger, or a new one to begin a \
+                 ledger in"
+            );
+            return Err(system(name, reason));
+        }
     }
     Ok(())
 }
@@ -114,9 +133,12 @@ fn beginning(arguments: &LedgerServe) -> Result<Beginning, CommandError> {
             .map_err(|error| system(name, format!("{error}: {help}")))?;
         return fits(arguments, &genesis).map(|()| Beginning::Continued(genesis));
     }
+    refuse_foreign(&arguments.folder)?;
     let (bank, named) = match (&arguments.bank, arguments.dev) {
         (_, true) => (dev_key("bank").address(), Preset::Fast),
-        (Some(text), false) => (super::address(text)?, arguments.preset),
+        (Some(text), false) => {
+            (super::address("--bank", text)?, arguments.preset.unwrap_or_default())
+        }
         (None, false) => {
             return Err(CommandError::Argument {
                 argument: "--bank",
@@ -178,7 +200,7 @@ fn check_dev(arguments: &LedgerServe, bank: Address) -> Result<(), CommandError>
     }
 }
 
-fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
+fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandError> {
     let beginning = beginning(arguments)?;
     check_dev(arguments, beginning.bank())?;
     let render = super::daemon::metrics(&[Of::All, Of::Ledger])?;
@@ -213,7 +235,9 @@ fn serve_ledger(arguments: &LedgerServe) -> Result<bool, CommandError> {
             );
         }
         tracing::info!(event = "ledger.serving", %listen, genesis = %root);
-        println!("ledger {root} at http://{listen}");
+        let url = format!("http://{listen}");
+        let document = json!({ "service": "ledger", "genesis": root.to_string(), "url": url });
+        super::started(as_json, &format!("ledger {root} at {url}"), &document)?;
         let folder = arguments.folder.clone();
         let stop = super::told_to_stop();
         let limits = Limits {
@@ -280,8 +304,10 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
         let answer = client.get(&url).send().await.map_err(fail)?;
         let is_success = answer.status().is_success();
         let bytes = answer.bytes().await.map_err(fail)?;
-        let document: Value =
-            serde_json::from_slice(&bytes).map_err(|error| system(url.clone(), error))?;
+        let document: Value = serde_json::from_slice(&bytes).map_err(|error| {
+            let reason = format!("what answers is no ledger ({error}); check --ledger");
+            system(url.clone(), reason)
+        })?;
         match is_success {
             true => Ok(document),
             false => {
@@ -377,20 +403,28 @@ fn list(path: &str, items: &[Value], now_ms: u64) -> String {
                 ),
             ),
         };
-        let status = match item["status"].as_str() {
-            Some("fallen") => "rejected",
-            Some(other) => other,
-            None => "unknown",
-        };
+        let status = item["status"].as_str().unwrap_or("unknown");
         format!("{}  {status}\n  {more}", text(item, id))
     };
     items.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
+/// Fields of a document for people: amounts in ETH, moments in UTC.
 fn tell(object: &Value) {
     for (name, value) in object.as_object().into_iter().flatten() {
+        let amount =
+            name.strip_suffix("_wei").zip(value.as_str().and_then(|text| text.parse().ok()));
+        let moment = name.strip_suffix("_ms").filter(|name| ["now", "begun"].contains(name));
         match value {
             Value::Null => {}
+            _ if amount.is_some() => {
+                let (name, wei) = amount.unwrap_or_default();
+                println!("{name:<20} {}", words::ether(wei));
+            }
+            Value::Number(at_ms) if moment.is_some() => {
+                let (name, at_ms) = (moment.unwrap_or_default(), at_ms.as_u64().unwrap_or(0));
+                println!("{name:<20} {}", words::moment(at_ms));
+            }
             Value::String(text) => println!("{name:<20} {text}"),
             Value::Array(items) => println!("{name:<20} {}", items.len()),
             other => println!("{name:<20} {other}"),

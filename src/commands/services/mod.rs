@@ -49,6 +49,15 @@ async fn told_to_stop() {
     tracing::info!(event = "stopping");
 }
 
+/// Says that a service runs, and where: a line for people, with `--json` a document on one line.
+fn started(as_json: bool, text: &str, document: &serde_json::Value) -> Result<(), CommandError> {
+    match as_json {
+        true => println!("{}", crate::print::line(document)?),
+        false => println!("{text}"),
+    }
+    Ok(())
+}
+
 /// The genesis that the ledger must have, if one is named.
 fn expected_genesis(at: &LedgerAt) -> Result<Option<Digest>, CommandError> {
     let wrong = |text: &String| CommandError::Argument {
@@ -105,12 +114,37 @@ async fn patiently<T>(
     }
 }
 
-fn address(text: &str) -> Result<Address, CommandError> {
+fn address(argument: &'static str, text: &str) -> Result<Address, CommandError> {
     let bytes = parse_hex(text).and_then(|bytes| bytes.try_into().ok());
     bytes.map(Address).ok_or_else(|| CommandError::Argument {
-        argument: "ADDRESS",
+        argument,
         reason: format!("{text} is not 0x and 40 hexadecimal digits"),
     })
+}
+
+/// The id that a text names among those known: whole, or a beginning that only one of them has.
+fn named<'a>(
+    argument: &'static str,
+    text: &str,
+    kind: &str,
+    mut known: impl Iterator<Item = &'a Digest>,
+) -> Result<Digest, CommandError> {
+    let wrong = |reason: String| Err(CommandError::Argument { argument, reason });
+    let text = text.trim_end_matches('…').to_ascii_lowercase();
+    let digits = text.strip_prefix("0x").unwrap_or_default();
+    if !(4..=64).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return wrong(format!(
+            "{text} is not 0x and 64 hexadecimal digits, or the first 4 or more"
+        ));
+    }
+    let mut fits = known.by_ref().filter(|id| id.to_string().starts_with(&text));
+    match (fits.next(), fits.next()) {
+        (Some(id), None) => Ok(*id),
+        (Some(_), Some(_)) => wrong(format!("several {kind}s begin with {text}; add digits")),
+        (None, _) => wrong(format!(
+            "this ledger has no {kind} {text}; `rebut ledger list {kind}s` shows them"
+        )),
+    }
 }
 
 /// The chosen key; a well-known one is given money if it has none.

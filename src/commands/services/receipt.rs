@@ -107,7 +107,7 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     let parsed = Parsed {
         genesis: digest(&receipt.genesis)?,
         claim: digest(&receipt.claim)?,
-        executor: super::address(&receipt.executor)?,
+        executor: super::address("RECEIPT", &receipt.executor)?,
         input_root: digest(&receipt.input_root)?,
         terms,
     };

@@ -308,14 +308,19 @@ fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     frame.render_widget(Paragraph::new(text).block(Block::bordered().title(" log ")), log);
 }
 
-pub(crate) fn run(arguments: &Tui) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Tui, as_json: bool) -> Result<bool, CommandError> {
+    if as_json {
+        let reason = "this is a view for people; `rebut --json ledger status` and `ledger list` say \
+                      the same to programs";
+        return Err(CommandError::Argument { argument: "--json", reason: reason.to_owned() });
+    }
     let runtime = super::runtime()?;
     let ledger = runtime.block_on(super::connect(&arguments.at))?;
     let mut screen = Screen::default();
     if let Some(text) = &arguments.claim {
-        let reason = format!("{text} is not 0x and 64 digits");
-        let wrong = CommandError::Argument { argument: "--claim", reason };
-        screen.selected = Some(protocol::hash::parse_digest(text).ok_or(wrong)?);
+        let view = runtime.block_on(ledger.view())?;
+        let claims = view.settlement.claims().map(|(id, _)| id);
+        screen.selected = Some(super::named("--claim", text, "claim", claims)?);
         screen.is_open = true;
     }
     let mut told = 0;
@@ -343,10 +348,6 @@ pub(crate) fn run(arguments: &Tui) -> Result<bool, CommandError> {
         }
     };
     look(&mut screen)?;
-    if let (Some(text), false) = (&arguments.claim, screen.is_open || screen.trouble.is_some()) {
-        let reason = format!("the ledger has no claim {text}; rebut ledger list claims shows them");
-        return Err(CommandError::Argument { argument: "--claim", reason });
-    }
     if let Some(size) = &arguments.once {
         print!("{}", once(size, &screen)?);
         return Ok(false);

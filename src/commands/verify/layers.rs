@@ -117,7 +117,7 @@ fn tell(report: &Report, machines: u32) {
     }
     println!(
         "the claim {}",
-        if report.false_layers.is_empty() { "was not found false" } else { "falls" }
+        if report.false_layers.is_empty() { "was not found false" } else { "is false" }
     );
 }
 

@@ -1,22 +1,26 @@
 //! `rebut verify`: checks a claim's folder by running the model.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use challenger::{Case, Divergence, Published};
 use executor::Defender;
 use executor::files::ClaimFile;
-use inference::{Honest, Model, Run, Runner};
+use inference::files::read_tensors;
+use inference::{Honest, Model, Run, Runner, State};
 use ledger::verdict::{LayerPlace, OperatorPlace};
 use protocol::facts::{Facts, Request};
 use protocol::hash::{Keccak, Tag};
 use protocol::merkle::ListTree;
 use protocol::referee::{Evidence, Finding};
 use protocol::settlement::Parameters;
+use protocol::tensor::TensorType;
 use serde::Serialize;
 use simulation::{WalkEnd, walk};
 
+use super::dispute::{because, with_value};
 use crate::arguments::Verify;
-use crate::error::CommandError;
+use crate::error::{CommandError, system};
 use crate::{load, print};
 
 mod layers;
@@ -30,6 +34,10 @@ struct Report {
     element: Option<Vec<u64>>,
     claimed_bits: Option<String>,
     true_bits: Option<String>,
+    /// What the bits are, where they are an element's.
+    element_type: Option<&'static str>,
+    /// Whether the folder's outputs.npz is what the claim commits to; absent where there is none.
+    outputs_fit: Option<bool>,
 }
 
 impl Report {
@@ -43,6 +51,8 @@ impl Report {
             element: None,
             claimed_bits: None,
             true_bits: None,
+            element_type: None,
+            outputs_fit: None,
         }
     }
 }
@@ -53,7 +63,14 @@ pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
     }
     let (model, import) = (arguments.model.as_deref(), &arguments.import);
     let folder = load::folder(&arguments.folder, model, import, &arguments.engine)?;
-    let report = judge(folder)?;
+    let outputs_fit = outputs_fit(&arguments.folder, &folder.claim, &folder.model)?;
+    let mut report = judge(folder)?;
+    if outputs_fit == Some(false) && report.verdict == "stands" {
+        // The claim is right, and who reads the file reads something else.
+        report =
+            Report::new("falls", "other-outputs: outputs.npz is not what the claim commits to");
+    }
+    report.outputs_fit = outputs_fit;
     let falls = report.verdict == "falls";
     if as_json {
         print::json(&report)?;
@@ -76,6 +93,35 @@ fn bound(claim: &ClaimFile, model: &Model) -> Result<(), &'static str> {
         true => Ok(()),
         false => Err("not-bound: the trace is not bound to input and output; no ledger accepts it"),
     }
+}
+
+/// Whether the folder's outputs are those that the claim commits to; `None` where there are none.
+fn outputs_fit(
+    folder: &Path,
+    claim: &ClaimFile,
+    model: &Model,
+) -> Result<Option<bool>, CommandError> {
+    let file = folder.join("outputs.npz");
+    if !file.exists() {
+        return Ok(None);
+    }
+    let any: &[(String, TensorType)] = &[];
+    let mut tensors = match read_tensors(&file, any) {
+        Ok(tensors) => tensors,
+        Err(error) => {
+            return Err(system(
+                file.display().to_string(),
+                format!("{error}; make it again with `rebut run`, or remove it"),
+            ));
+        }
+    };
+    let named = model.outputs().iter();
+    let mut values: Vec<_> =
+        named.filter_map(|(name, at)| Some((*at, tensors.remove(name)?))).collect();
+    values.sort_by_key(|(value, _)| *value);
+    values.dedup_by_key(|(value, _)| *value);
+    let root = State::<Keccak>::new(values).map(|state| state.root());
+    Ok(Some(root == Some(claim.output_root)))
 }
 
 fn judge(folder: load::Folder) -> Result<Report, CommandError> {
@@ -147,6 +193,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         // Both values of the element itself; the step may be about one of its running sums.
         let node = folder.model.node(operator);
         report.element = node.map(|node| node.output.shape.unravel(element));
+        report.element_type = node.map(|node| node.output.element.name());
         let claimed = facts.claimed_element(operator, element).ok();
         report.claimed_bits = claimed.map(|bits| format!("0x{bits:08x}"));
         let own = case.own_element(operator, element);
@@ -178,7 +225,11 @@ fn from_evidence(evidence: &Evidence) -> Report {
 }
 
 fn tell(report: &Report) {
-    println!("the claim {}: {}", report.verdict, report.reason);
+    if report.outputs_fit == Some(false) {
+        println!("outputs.npz is NOT what the claim commits to: do not use it");
+    }
+    let verdict = if report.verdict == "falls" { "is false" } else { report.verdict };
+    println!("the claim {verdict}: {}", because(&report.reason));
     if let Some(layer) = &report.layer {
         println!("layer     {} of {}", layer.index, layer.count);
     }
@@ -189,6 +240,11 @@ fn tell(report: &Report) {
         println!("element   {}", ledger::words::coordinates(element));
     }
     if let (Some(claimed), Some(expected)) = (&report.claimed_bits, &report.true_bits) {
-        println!("claimed   {claimed}\ncorrect   {expected}");
+        let kind = report.element_type;
+        println!(
+            "claimed   {}\ncorrect   {}",
+            with_value(kind, claimed),
+            with_value(kind, expected)
+        );
     }
 }

@@ -27,7 +27,7 @@ use crate::arguments::Request;
 use crate::error::{CommandError, system};
 use crate::{load, print};
 use check::{OwnRun, writable};
-use wait::{Ended, Patience, wait};
+use wait::{Ended, Other, Patience, stopped, wait};
 
 /// How long a ledger that is away is waited for once the job has its answer.
 const DELIVERY: Duration = Duration::from_secs(600);
@@ -36,6 +36,8 @@ const DELIVERY: Duration = Duration::from_secs(600);
 struct Report {
     job: String,
     claim: String,
+    /// `final`: nothing else is reported.
+    status: &'static str,
     executor: String,
     output_root: String,
     trace_root: String,
@@ -43,8 +45,10 @@ struct Report {
     recomputed: bool,
     /// Whether the final claim is what a run here gives; unknown without one.
     matches_own_run: Option<bool>,
+    /// Set when the final claim is not what a run here gives: nobody may rely on the outputs.
+    alert: Option<&'static str>,
     /// Other claims on the job, with what became of them.
-    others: Vec<String>,
+    others: Vec<Other>,
     outputs: Option<String>,
     waited_ms: u64,
 }
@@ -90,7 +94,10 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
             println!("job           {job}");
         }
         let patience = Patience::new(arguments, started);
-        let ended = wait(&ledger, &job, &own, &patience, as_json).await?;
+        let ended = tokio::select! {
+            ended = wait(&ledger, &job, &own, &patience, as_json) => ended?,
+            stopped = stopped(&job) => return Err(stopped),
+        };
         let until = patience.until().unwrap_or(Instant::now() + DELIVERY);
         let delivery = async || deliver(arguments, &ledger, &model, &ended, asked.input_root).await;
         let outputs = super::patiently(Some(until), delivery).await?;
@@ -98,6 +105,8 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
         Ok::<_, CommandError>(Report {
             job: job.to_string(),
             claim: id.to_string(),
+            status: "final",
+            alert: (own.agrees(&claim) == Some(false)).then_some("false-final"),
             executor: claim.executor.to_string(),
             output_root: claim.terms.output_root.to_string(),
             trace_root: claim.terms.trace_root.to_string(),
@@ -111,7 +120,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
     let is_false = report.matches_own_run == Some(false);
     match as_json {
         true => print::json(&report)?,
-        false => tell(&report),
+        false => tell(&report, arguments.receipt.as_deref()),
     }
     Ok(is_false)
 }
@@ -131,12 +140,10 @@ async fn existing(
     input: Option<&State>,
 ) -> Result<Asked, CommandError> {
     let wrong = |reason: String| CommandError::Argument { argument: "--job", reason };
-    let id = protocol::hash::parse_digest(text)
-        .ok_or_else(|| wrong(format!("{text} is not 0x and 64 hexadecimal digits")))?;
     let view = ledger.view().await?;
-    let job = view.settlement.job(&id).ok_or_else(|| {
-        wrong(format!("this ledger has no job {id}; `rebut ledger list jobs` shows them"))
-    })?;
+    let id = super::named("--job", text, "job", view.settlement.jobs().map(|(id, _)| id))?;
+    let job =
+        view.settlement.job(&id).ok_or_else(|| wrong(format!("this ledger has no job {id}")))?;
     let (model_root, input_root) = (job.terms.model_root, job.terms.input_root);
     if model_root != model.root() {
         return Err(wrong(format!(
@@ -166,7 +173,7 @@ async fn existing(
     Ok(Asked { job: Some(id), input_root, input })
 }
 
-fn tell(report: &Report) {
+fn tell(report: &Report, receipt: Option<&Path>) {
     for other in &report.others {
         println!("other claim   {other}");
     }
@@ -181,10 +188,16 @@ fn tell(report: &Report) {
     if let Some(outputs) = &report.outputs {
         println!("outputs       {outputs}, those of the final claim");
     }
-    if report.matches_own_run == Some(false) {
+    if report.alert.is_some() {
+        let keep = match receipt {
+            Some(file) => format!("keep the receipt {}", file.display()),
+            None => {
+                format!("fetch a receipt with `--job {} --receipt FILE`, and keep it", report.job)
+            }
+        };
         println!(
-            "ALERT         a false answer became final: nobody challenged it in time. Keep the receipt, and \
-             see `rebut challenger explain {}`",
+            "ALERT         a false answer became final: nobody challenged it in time; {keep}, and see \
+             `rebut challenger explain {}`",
             report.claim
         );
     }

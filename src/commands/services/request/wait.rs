@@ -6,6 +6,7 @@ use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError, View, words};
 use protocol::hash::Digest;
 use protocol::settlement::{Claim, ClaimStatus, Event, Job, JobStatus, Settlement};
+use serde::Serialize;
 
 use super::check::OwnRun;
 use crate::arguments::Request;
@@ -60,7 +61,28 @@ impl Patience {
 pub(super) struct Ended {
     pub(super) id: Digest,
     pub(super) claim: Claim,
-    pub(super) others: Vec<String>,
+    pub(super) others: Vec<Other>,
+}
+
+/// Another claim on the job, and what became of it.
+#[derive(Debug, Serialize)]
+pub(super) struct Other {
+    pub(super) claim: String,
+    pub(super) executor: String,
+    pub(super) status: String,
+    /// Why it was rejected, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+}
+
+impl std::fmt::Display for Other {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} by {}: {}", self.claim, self.executor, self.status)?;
+        match &self.reason {
+            Some(reason) => write!(out, ", {reason}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Waits for the final claim; tells what happens meanwhile.
@@ -89,7 +111,7 @@ pub(super) async fn wait(
                 if patience.until().is_some_and(|until| Instant::now() >= until)
                     || since.elapsed() > UNCLAIMED
                 {
-                    return Err(later(id, "the ledger is not reached".to_owned()));
+                    return Err(later(id, "the ledger is not reached".to_owned(), false));
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 continue;
@@ -114,7 +136,7 @@ pub(super) async fn wait(
             JobStatus::Open => {}
         }
         if let Some(reason) = patience.over(&view, job) {
-            return Err(later(id, reason));
+            return Err(later(id, reason, job.claims.is_empty()));
         }
         let news = ledger.wait_beyond(view.height);
         // A ledger that went away is asked again above.
@@ -123,11 +145,29 @@ pub(super) async fn wait(
 }
 
 /// Giving up loses nothing: the job stays, and its answer can be fetched.
-fn later(id: &Digest, reason: String) -> CommandError {
-    let help = "the job stays open and its fee locked; fetch its answer later with `rebut request \
-                MODEL --job";
-    let back = "or take it back, while nobody has claimed it, with `rebut account cancel-job";
-    system(format!("job {id}"), format!("{reason}; {help} {id} --out FILE`, {back} {id}`"))
+fn later(id: &Digest, reason: String, is_unclaimed: bool) -> CommandError {
+    system(format!("job {id}"), format!("{reason}; {}", help(id, is_unclaimed)))
+}
+
+/// How to go on with a job that is not waited for any longer.
+fn help(id: &Digest, is_unclaimed: bool) -> String {
+    let fetch = format!(
+        "the job stays open and its fee locked; fetch its answer later with `rebut request MODEL \
+         --job {id} --out FILE`"
+    );
+    match is_unclaimed {
+        true => format!(
+            "{fetch}, or take it back, while nobody has claimed it, with `rebut account cancel-job \
+             {id}` (an executor may want a higher --fee)"
+        ),
+        false => fetch,
+    }
+}
+
+/// Waits until the user stops the command, and says how to go on with the job.
+pub(super) async fn stopped(id: &Digest) -> CommandError {
+    super::super::told_to_stop().await;
+    system(format!("job {id}"), format!("stopped by a signal; {}", help(id, true)))
 }
 
 fn ended(view: &View, job: &Job, id: Digest) -> Result<Ended, CommandError> {
@@ -135,11 +175,16 @@ fn ended(view: &View, job: &Job, id: Digest) -> Result<Ended, CommandError> {
     let claim = settlement.claim(&id).ok_or_else(|| system("the claim", "is lost"))?.clone();
     let others = job.claims.iter().filter(|other| **other != id).filter_map(|other| {
         let claim = settlement.claim(other)?;
-        let status = match &claim.status {
-            ClaimStatus::Fallen { reason, .. } => words::fall(reason, Some(&claim.facts)),
-            other => words::claim_status(other).to_owned(),
+        let reason = match &claim.status {
+            ClaimStatus::Fallen { reason, .. } => Some(words::fallen(reason, Some(&claim.facts))),
+            _ => None,
         };
-        Some(format!("{other} by {}: {status}", claim.executor))
+        Some(Other {
+            claim: other.to_string(),
+            executor: claim.executor.to_string(),
+            status: words::claim_status(&claim.status).to_owned(),
+            reason,
+        })
     });
     Ok(Ended { id, claim, others: others.collect() })
 }
