@@ -10,8 +10,8 @@ use std::path::Path as FilePath;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor as BurnTensor, TensorData};
-use inference::kernels::{LeftRows, PackedRows, Pieces, contract};
-use inference::{Engine, ImportOptions, Path, Runner, Tensor, import_file};
+use inference::{Engine, ImportOptions, Isa, Runner, Tensor, import_file};
+use kernels::{LeftRows, PackedRows, Pieces, contract};
 use protocol::tensor::Shape;
 
 const ROUNDS: usize = 15;
@@ -54,7 +54,7 @@ fn product(m: usize, n: usize, k: usize) {
     let pieces = Pieces::row(k);
     let mut canonical = || {
         let left = LeftRows { data: &left, bases: &bases, pieces: &pieces };
-        contract(Path::detect(), left, packed.whole(), black_box(&mut out), n);
+        contract(Isa::detect(), left, packed.whole(), black_box(&mut out), n);
     };
     let device = Device::flex();
     let a = BurnTensor::<2>::from_data(TensorData::new(left.clone(), [m, k]), &device);
@@ -75,7 +75,7 @@ fn product(m: usize, n: usize, k: usize) {
 
 fn model(name: &str) {
     let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let engine = Engine::new(Path::detect(), 1).unwrap();
+    let engine = Engine::new(Isa::detect(), 1).unwrap();
     let path = folder.join(format!("{name}.onnx"));
     let model = import_file(&path, &engine, &ImportOptions::default()).unwrap();
     let shape = Shape::new(&[1, 1, 8, 8]).unwrap();

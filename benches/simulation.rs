@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use inference::{Engine, ImportOptions, Path, Tensor};
+use inference::{Engine, ImportOptions, Isa, Tensor};
 use protocol::tensor::Shape;
 use simulation::arenas::{Arenas, SwarmPlan, swarm};
 use simulation::scenario::{CommitmentKind, PartySpec, Scenario};
@@ -16,7 +16,7 @@ use simulation::swarm::play;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let engine = Engine::new(Path::detect(), 1)?;
+    let engine = Engine::new(Isa::detect(), 1)?;
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let file = root.join("digits-cnn.onnx");
     let cnn = inference::import_file(&file, &engine, &ImportOptions::default())?;

@@ -16,9 +16,9 @@ use crate::arguments::{EngineOptions, ImportChoices};
 use crate::error::{CommandError, system};
 
 pub(crate) fn engine(options: &EngineOptions) -> Result<Engine, CommandError> {
-    let available = inference::Path::available();
+    let available = inference::Isa::available();
     let path = match &options.path {
-        None => inference::Path::detect(),
+        None => inference::Isa::detect(),
         Some(name) => *available.iter().find(|path| path.name() == name).ok_or_else(|| {
             let names: Vec<&str> = available.iter().map(|path| path.name()).collect();
             CommandError::Argument {

@@ -34,7 +34,7 @@ pub(crate) fn image_bits(file: &[u8]) -> Vec<u64> {
 /// The worlds of the simulation: toys, and the shipped models with their images.
 pub(crate) fn arenas() -> Result<Arenas, CommandError> {
     // One thread: worlds run side by side, each of their models is small.
-    let engine = Engine::new(inference::Path::detect(), 1)?;
+    let engine = Engine::new(inference::Isa::detect(), 1)?;
     let mut models = Vec::new();
     for (name, bytes) in SHIPPED {
         let options = ImportOptions::default();

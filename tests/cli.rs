@@ -364,7 +364,7 @@ fn changed_claims_and_verdict_files_are_found_out() {
 fn outputs_are_the_same_bits_on_every_path_and_thread_count() {
     for name in ["digits-cnn", "digits-transformer"] {
         let mut roots = Vec::new();
-        for path in inference::Path::available() {
+        for path in inference::Isa::available() {
             for threads in ["1", "2", "4"] {
                 let folder = tempfile::tempdir().unwrap();
                 let (model, out) = (model(name), folder.path().display().to_string());

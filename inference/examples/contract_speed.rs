@@ -1,9 +1,9 @@
 //! Speed of the contraction kernel alone, in GFLOP/s, on one thread.
-use inference::kernels::{LeftRows, PackedRows, Path, Pieces, contract};
+use kernels::{LeftRows, PackedRows, Path, Pieces, contract};
 use std::time::Instant;
 
 fn main() {
-    for path in Path::available() {
+    for path in Isa::available() {
         for (m, n, k) in [
             (128, 384, 384),
             (128, 1536, 384),

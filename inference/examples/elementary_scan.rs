@@ -6,7 +6,7 @@
 //! patterns) takes some minutes.
 #![allow(clippy::unwrap_used)]
 
-use inference::kernels::{Path, Portable, Unary, map_unary};
+use kernels::{Path, Portable, Unary, map_unary};
 use protocol::numerics::{Arithmetic, elementary, store};
 
 type Row = (&'static str, Unary, fn(f64) -> f64, fn(Portable) -> Portable);
@@ -44,7 +44,7 @@ fn main() {
                         .collect(),
                 };
                 let mut found = vec![0.0; block.len()];
-                map_unary(Path::detect(), unary, &block, &mut found);
+                map_unary(Isa::detect(), unary, &block, &mut found);
                 for (x, y) in block.iter().zip(&found) {
                     count += 1;
                     let own = portable(Portable::from_bits(x.to_bits())).to_bits();

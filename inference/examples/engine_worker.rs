@@ -11,7 +11,7 @@ use std::io::BufRead as _;
 use std::time::Instant;
 
 use inference::{
-    Conduct, Engine, Honest, ImportOptions, Model, Path, Runner, Tensor, Trace, import_file,
+    Conduct, Engine, Honest, ImportOptions, Isa, Model, Runner, Tensor, Trace, import_file,
 };
 
 #[global_allocator]
@@ -53,7 +53,7 @@ fn peak_bytes() -> u64 {
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     let threads = arguments.get(2).ok_or("MODEL.onnx THREADS")?.parse()?;
-    let engine = Engine::new(Path::detect(), threads)?;
+    let engine = Engine::new(Isa::detect(), threads)?;
     let file = arguments.get(1).ok_or("MODEL.onnx THREADS")?;
     let model: Model = import_file(file.as_ref(), &engine, &ImportOptions::default())?;
     let inputs = random_inputs(&model)?;

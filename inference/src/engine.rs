@@ -23,8 +23,8 @@ use rayon::prelude::*;
 use self::movement::movement;
 use self::window::Geometry;
 use crate::fused::{self, PackedKernel};
-use crate::kernels::{self, LeftRows, PackedRows, Path, Pieces, Portable, Unary};
 use crate::tensor::{Tensor, burn_shape};
+use kernels::{Isa, LeftRows, PackedRows, Pieces, Portable, Unary};
 
 /// Why an operator cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +64,7 @@ pub enum Packed {
 /// Runs canonical operators on this machine.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    path: Path,
+    isa: Isa,
     threads: usize,
     pool: Arc<ThreadPool>,
     memory: Arc<Mutex<Vec<Vec<f32>>>>,
@@ -74,17 +74,16 @@ pub struct Engine {
 const KEPT_MAX: usize = 64;
 
 impl Engine {
-    /// An engine on one of the paths of this CPU.
+    /// An engine with some of this CPU's instructions.
     ///
     /// # Errors
     /// When threads cannot be started.
-    pub fn new(path: Path, threads: usize) -> Result<Self, EngineError> {
-        let path = if Path::available().contains(&path) { path } else { Path::Portable };
+    pub fn new(isa: Isa, threads: usize) -> Result<Self, EngineError> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .build()
             .map_err(|error| EngineError::Threads { reason: error.to_string() })?;
-        Ok(Self { path, threads: threads.max(1), pool: Arc::new(pool), memory: Arc::default() })
+        Ok(Self { isa, threads: threads.max(1), pool: Arc::new(pool), memory: Arc::default() })
     }
 
     /// Memory of this many floats or more, whatever they are.
@@ -119,18 +118,18 @@ impl Engine {
         self.pool.install(work)
     }
 
-    /// The fastest path and all cores.
+    /// The fastest instructions and all cores.
     ///
     /// # Errors
     /// When threads cannot be started.
     pub fn detect() -> Result<Self, EngineError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::new(Path::detect(), threads)
+        Self::new(Isa::detect(), threads)
     }
 
     /// Instructions in use.
-    pub fn path(&self) -> Path {
-        self.path
+    pub fn isa(&self) -> Isa {
+        self.isa
     }
 
     /// Number of threads.
@@ -211,7 +210,7 @@ impl Engine {
         if let Some(unary) = unary {
             let input = Tensor::from_burn(&node.output, whole(parts.first()?, node))?;
             let mut out = vec![0.0; node.output.shape.count() as usize];
-            kernels::map_unary(self.path, unary, input.as_f32(), &mut out);
+            kernels::map_unary(self.isa, unary, input.as_f32(), &mut out);
             return Tensor::from_stored_f32(&node.output.shape, out);
         }
         if let Some(tensor) = exact_by_burn(node, function, &parts) {
@@ -305,7 +304,7 @@ impl Engine {
             |(out, data)| {
                 let bases: Vec<usize> = (0..data.len() / depth).map(|row| row * depth).collect();
                 let left = LeftRows { data, bases: &bases, pieces: &pieces };
-                kernels::contract(self.path, left, packed.whole(), out, stride);
+                kernels::contract(self.isa, left, packed.whole(), out, stride);
             },
         );
     }
@@ -314,7 +313,7 @@ impl Engine {
         let input = operands.first().filter(|input| input.kind().element == ElementType::F32)?;
         let mut out = vec![0.0; node.output.shape.count() as usize];
         let length = input.shape().columns() as usize;
-        kernels::reduce_rows(self.path, fold, input.as_f32(), length, &mut out);
+        kernels::reduce_rows(self.isa, fold, input.as_f32(), length, &mut out);
         Tensor::from_stored_f32(&node.output.shape, out)
     }
 
@@ -331,7 +330,7 @@ impl Engine {
         let mut out = vec![0.0; node.output.shape.count() as usize];
         let pixel = |taps: &mut Vec<Option<usize>>, (pixel, out): (usize, &mut [f32])| {
             geometry.taps(pixel, taps);
-            kernels::pool_window(self.path, fold, input.as_f32(), taps, out);
+            kernels::pool_window(self.isa, fold, input.as_f32(), taps, out);
         };
         let pixels = out.par_chunks_mut(channels).enumerate();
         pixels.with_min_len(64).for_each_init(Vec::new, pixel);

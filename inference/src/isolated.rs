@@ -294,12 +294,12 @@ fn run(models: &Shelf, engine: &Engine, body: &[u8]) -> Result<Trace, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Path;
     use crate::published::state_bytes;
+    use kernels::Isa;
     use std::path::Path as FilePath;
 
     fn engine() -> Engine {
-        Engine::new(Path::detect(), 1).unwrap()
+        Engine::new(Isa::detect(), 1).unwrap()
     }
 
     fn shelf() -> Shelf {

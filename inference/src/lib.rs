@@ -5,7 +5,6 @@ pub mod files;
 mod fused;
 mod half;
 pub mod isolated;
-pub mod kernels;
 pub mod layers;
 pub mod model;
 mod npy;
@@ -20,7 +19,7 @@ pub mod trace;
 pub mod worker;
 
 pub use engine::{Engine, EngineError};
-pub use kernels::Path;
+pub use kernels::Isa;
 pub use model::{Halves, Model};
 pub use onnx::declared::{Axis, DeclaredInput, infer};
 pub use onnx::{ImportError, ImportOptions, ModelFile, import_bytes, import_file};

@@ -14,8 +14,8 @@ use protocol::tensor::TensorType;
 
 use crate::engine::Packed;
 use crate::fused::{Convolution, LayerPlan, PackedKernel};
-use crate::kernels::PackedRows;
 use crate::tensor::Tensor;
+use kernels::PackedRows;
 
 /// A committed model with its weights.
 #[derive(Clone, Debug)]

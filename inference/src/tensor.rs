@@ -10,7 +10,7 @@ use protocol::numerics::store;
 use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType};
 use rayon::prelude::*;
 
-use crate::kernels::{Message, Path, hash_many};
+use kernels::{Isa, Message, hash_many};
 
 /// A tensor whose elements lie in row-major order, every one a stored value.
 #[derive(Clone, Debug)]
@@ -357,7 +357,7 @@ fn hash_leaves<'a, C: Commitment>(
     let mut hashes = vec![Digest::default(); leaves.len()];
     let reversed = if cfg!(target_endian = "little") { element.bytes() } else { 1 };
     let message = Message { tag: Tag::Leaf, body: protocol::tensor::LEAF_BYTES, element: reversed };
-    hash_many(Path::detect(), message, &leaves, &mut hashes);
+    hash_many(Isa::detect(), message, &leaves, &mut hashes);
     hashes
 }
 
@@ -385,7 +385,7 @@ fn hash_level<C: Commitment>(level: &[Digest], group: usize, height: u32) -> Vec
     let mut hashes = vec![Digest::default(); bodies.len()];
     let bodies: Vec<&[u8]> = bodies.iter().map(<[u8; 64]>::as_slice).collect();
     let message = Message { tag: Tag::Node, body: 64, element: 1 };
-    hash_many(Path::detect(), message, &bodies, &mut hashes);
+    hash_many(Isa::detect(), message, &bodies, &mut hashes);
     hashes
 }
 

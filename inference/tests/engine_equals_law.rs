@@ -4,14 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use inference::engine::by_law;
-use inference::{Engine, Path, Tensor};
+use inference::{Engine, Isa, Tensor};
 use proptest::prelude::*;
 use protocol::graph::{Fold, MapFunction, Node, Operand, Operator, Window};
 use protocol::law;
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 fn engines() -> Vec<Engine> {
-    let paths = Path::available();
+    let paths = Isa::available();
     let threads = [1, 2, 4];
     paths
         .iter()
@@ -105,7 +105,7 @@ fn check(operator: Operator, operands: &[TensorType], output: TensorType, seed: 
     let expected = by_law(&node, &references).map(|tensor| tensor.all_bits());
     for engine in engines() {
         let found = engine.run(&node, &references, None).map(|tensor| tensor.all_bits());
-        assert_eq!(found, expected, "{:?} on {:?}", node.operator, engine.path());
+        assert_eq!(found, expected, "{:?} on {:?}", node.operator, engine.isa());
     }
 }
 
@@ -270,7 +270,7 @@ fn elementary_functions_equal_the_law_on_dense_samples() {
         let expected = by_law(&node, &[&input]).unwrap();
         for engine in engines() {
             let found = engine.run(&node, &[&input], None).unwrap();
-            assert!(found == expected, "{function:?} on {:?}", engine.path());
+            assert!(found == expected, "{function:?} on {:?}", engine.isa());
         }
     }
 }

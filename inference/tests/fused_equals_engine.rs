@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use inference::layers::cut_layers;
-use inference::{Conduct, Engine, Model, Path, Runner, Tensor};
+use inference::{Conduct, Engine, Isa, Model, Runner, Tensor};
 use proptest::prelude::*;
 use protocol::graph::{Fold, Graph, MapFunction as F, Node, Operand, Operator, Profile, Window};
 use protocol::tensor::{ElementType, Shape, TensorType};
@@ -311,7 +311,7 @@ impl Network {
 }
 
 fn engines() -> Vec<Engine> {
-    let paths = Path::available();
+    let paths = Isa::available();
     let kinds = paths.into_iter().flat_map(|path| [1, 2, 4].map(|threads| (path, threads)));
     kinds.map(|(path, threads)| Engine::new(path, threads).unwrap()).collect()
 }
@@ -330,7 +330,7 @@ fn compare(engines: &[Engine], network: Network, dice: &mut Dice) {
             let trace = runner.run(runner.input_state(&inputs).unwrap()).unwrap();
             let turn = runner.run_in_turn(runner.input_state(&inputs).unwrap()).unwrap();
             assert_eq!(trace.root(), turn.root(), "hashed beside and between layers");
-            roots.push((engine.path(), engine.threads(), plain, trace.root()));
+            roots.push((engine.isa(), engine.threads(), plain, trace.root()));
         }
     }
     let first = roots[0].3;

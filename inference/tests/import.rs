@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use common::{import, input, model, node, weight};
 use inference::onnx::proto::{AttributeProto, TensorProto};
-use inference::{Engine, ImportOptions, Path, Runner, Tensor, import_bytes};
+use inference::{Engine, ImportOptions, Isa, Runner, Tensor, import_bytes};
 use prost::Message as _;
 use protocol::tensor::Shape;
 
@@ -105,7 +105,7 @@ fn layers_cover_all_operators_and_states_chain() {
     }
     nodes.push(node("Add", &["v40", "v0"], &["y"]));
     for most in [None, Some(1), Some(7), Some(100)] {
-        let engine = Engine::new(Path::detect(), 1).unwrap();
+        let engine = Engine::new(Isa::detect(), 1).unwrap();
         let dimensions = BTreeMap::from([("batch".to_owned(), 2)]);
         let options =
             ImportOptions { dimensions, layer_operators_max: most, ..ImportOptions::default() };
@@ -139,7 +139,7 @@ fn an_input_that_a_shape_depends_on_can_be_fixed_from_a_file_and_nothing_else_ca
     std::fs::write(&path, "[3, 2]").unwrap();
     let mut proto = model(vec![node("Reshape", &["x", "shape"], &["y"])], Vec::new(), 17);
     proto.graph.as_mut().unwrap().input.push(input("shape", 7, &["2"]));
-    let engine = Engine::new(Path::Portable, 1).unwrap();
+    let engine = Engine::new(Isa::PORTABLE, 1).unwrap();
     let with = |name: &str| {
         let options = ImportOptions {
             dimensions: BTreeMap::from([("batch".to_owned(), 2)]),
@@ -236,7 +236,7 @@ fn a_border_that_asks_for_much_memory_is_not_built() {
     kernel.dims = vec![1, 1, 1, 1];
     let mut proto = model(vec![convolve], vec![kernel], 17);
     proto.graph.as_mut().unwrap().input = vec![input("x", 1, &["1", "1", "1", "1"])];
-    let engine = Engine::new(Path::Portable, 1).unwrap();
+    let engine = Engine::new(Isa::PORTABLE, 1).unwrap();
     let imported =
         import_bytes(&proto.encode_to_vec(), "m", None, &engine, &ImportOptions::default())
             .unwrap();

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use common::{import, input, model, node, weight};
 use inference::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use inference::{
-    Axis, Engine, ImportError, ImportOptions, Model, ModelFile, Path, Shelf, import_bytes, infer,
+    Axis, Engine, ImportError, ImportOptions, Isa, Model, ModelFile, Shelf, import_bytes, infer,
 };
 use prost::Message as _;
 
 fn engine() -> Engine {
-    Engine::new(Path::Portable, 1).unwrap()
+    Engine::new(Isa::PORTABLE, 1).unwrap()
 }
 
 fn import_with(proto: &ModelProto, options: &ImportOptions) -> Result<Model, ImportError> {

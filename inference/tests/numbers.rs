@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use common::{import, input, int, ints, model, node, weight};
 use inference::files::parse_tensors;
 use inference::onnx::proto::{ModelProto, TensorProto};
-use inference::{Engine, Model, Path, Runner, Tensor};
+use inference::{Engine, Isa, Model, Runner, Tensor};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 fn run(model: &Model, inputs: &HashMap<String, Tensor>) -> Result<Tensor, String> {
     let mut found: Vec<Tensor> = Vec::new();
-    for path in Path::available() {
+    for path in Isa::available() {
         let engine = Engine::new(path, 2).unwrap();
         let outputs = Runner::honest(&engine, model).infer(inputs);
         found.push(outputs.map_err(|error| error.to_string())?["y"].clone());

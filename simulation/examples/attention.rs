@@ -1,12 +1,12 @@
 //! Do rational verifiers still look? Under the plain rule and with attention rewards:
 //! `cargo run --release -p simulation --example attention`.
 
-use inference::{Engine, Path};
+use inference::{Engine, Isa};
 use simulation::arenas::Arenas;
 use simulation::economy::{Economy, play};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arenas = Arenas::new(&Engine::new(Path::detect(), 1)?, Vec::new())?;
+    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1)?, Vec::new())?;
     println!("a run costs 0.002 ether; 5 verifiers; 3,000 jobs, the second half counted");
     println!("{:>12} {:>24} {:>24} {:>24}", "attention", "watched", "lied", "false and final");
     for attention_microether in [0, 1_000, 2_000, 4_000, 10_000, 20_000] {

@@ -1,6 +1,6 @@
 //! One lie against one challenger, many times: a target for a profiler.
 
-use inference::{Engine, Path};
+use inference::{Engine, Isa};
 use simulation::arenas::Arenas;
 use simulation::scenario::{PartySpec, Scenario};
 use simulation::swarm::play;
@@ -10,7 +10,7 @@ use simulation::swarm::play;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arenas = Arenas::new(&Engine::new(Path::detect(), 1)?, Vec::new())?;
+    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1)?, Vec::new())?;
     let mut scenario = Scenario {
         model: 0,
         party: vec![PartySpec::new("guardian", "prompt"), PartySpec::new("liar", "selective")],

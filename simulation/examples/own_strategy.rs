@@ -1,7 +1,7 @@
 //! A strategy of your own, sent into a world and then into a swarm's kind of statistics:
 //! `cargo run --release -p simulation --example own_strategy`.
 
-use inference::{Engine, Path};
+use inference::{Engine, Isa};
 use protocol::hash::Commitment;
 use protocol::transaction::Action;
 use simulation::arenas::Arenas;
@@ -27,7 +27,7 @@ impl<C: Commitment> Strategy<C> for Bully {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arenas = Arenas::new(&Engine::new(Path::detect(), 1)?, Vec::new())?;
+    let mut arenas = Arenas::new(&Engine::new(Isa::detect(), 1)?, Vec::new())?;
     arenas.add_toy_strategy(Entry {
         name: "bully",
         source: "example",

@@ -12,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // One thread: toys are too small to share out.
-    let arenas = Arenas::new(&Engine::new(inference::Path::detect(), 1)?, Vec::new())?;
+    let arenas = Arenas::new(&Engine::new(inference::Isa::detect(), 1)?, Vec::new())?;
     let worlds: u64 = std::env::args().nth(1).map_or(Ok(2_000), |text| text.parse())?;
     let plan = SwarmPlan { seed: 7, threads: 1, real_permille: 0, worlds: Some(worlds) };
     for round in 0..3 {

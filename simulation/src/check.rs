@@ -149,13 +149,13 @@ pub(crate) fn tidy<C: Commitment>(arena: &Arena<C>, scenario: &mut Scenario) {
 
 #[cfg(test)]
 mod tests {
-    use inference::{Engine, Path};
+    use inference::{Engine, Isa};
 
     use super::*;
     use crate::arenas::Arenas;
 
     fn refusal(party: &str) -> Option<String> {
-        let arenas = Arenas::new(&Engine::new(Path::Portable, 1).unwrap(), Vec::new()).unwrap();
+        let arenas = Arenas::new(&Engine::new(Isa::PORTABLE, 1).unwrap(), Vec::new()).unwrap();
         let text = format!(
             "[[party]]\nname = \"executor\"\nstrategy = \"honest\"\n[[party]]\nname = \"other\"\n{party}"
         );
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_strategy_tells_which_numbers_it_takes() {
-        let arenas = Arenas::new(&Engine::new(Path::Portable, 1).unwrap(), Vec::new()).unwrap();
+        let arenas = Arenas::new(&Engine::new(Isa::PORTABLE, 1).unwrap(), Vec::new()).unwrap();
         let numbers = |name: &str| arenas.toy().catalogue.get(name).unwrap().numbers();
         assert_eq!(numbers("silent-after"), [("after", 2)]);
         assert_eq!(numbers("honest-slow"), [("inference_ms", 4_000), ("think_ms", 800)]);

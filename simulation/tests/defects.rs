@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use inference::{Engine, Path};
+use inference::{Engine, Isa};
 use protocol::defects::{Defect, switch};
 use simulation::arenas::{Arenas, SwarmPlan, swarm};
 use simulation::invariants::Invariant;
@@ -44,7 +44,7 @@ const DEFECTS: [(Defect, Invariant); 22] = [
 fn each_defect_breaks_its_invariant_and_no_other_and_shrinks_to_few_events() {
     let named: BTreeSet<&str> = DEFECTS.iter().map(|(_, one)| one.name()).collect();
     assert_eq!(named.len(), Invariant::ALL.len(), "an invariant has no defect");
-    let arenas = Arenas::new(&Engine::new(Path::detect(), 1).unwrap(), Vec::new()).unwrap();
+    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
     let mut failures = Vec::new();
     for (defect, expected) in DEFECTS {
         switch(Some(defect));

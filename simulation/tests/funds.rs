@@ -1,7 +1,7 @@
 //! The audit and the challenger's core agree about who has money enough: on either side of the bound.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use inference::{Engine, Path};
+use inference::{Engine, Isa};
 use simulation::arenas::Arenas;
 use simulation::invariants::{Invariant, Sometimes};
 use simulation::scenario::{Outage, OutageKind, PartySpec, Scenario};
@@ -11,7 +11,7 @@ use simulation::world::Ended;
 const NEEDED: u64 = 116;
 
 fn world(capital_milliether: u64, liars: u32, away: bool) -> Ended {
-    let arenas = Arenas::new(&Engine::new(Path::detect(), 1).unwrap(), Vec::new()).unwrap();
+    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
     let mut guardian = PartySpec::new("guardian", "prompt");
     guardian.capital_milliether = Some(capital_milliether);
     let mut liar = PartySpec::new("liar", "selective");

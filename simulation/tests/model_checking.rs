@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use challenger::{Case, ChallengerCore, Policy};
 use executor::{Defender, claim_terms};
-use inference::{Engine, Path};
+use inference::{Engine, Isa};
 use ledger::{Core, View};
 use protocol::facts::Request;
 use protocol::graph::Profile;
@@ -53,7 +53,7 @@ struct Tick {
 
 impl Bounded {
     fn new(disputes: usize, size: ToySize, clock: u64, censorship: u32, capacity: usize) -> Self {
-        let engine = Engine::new(Path::detect(), 1).unwrap();
+        let engine = Engine::new(Isa::detect(), 1).unwrap();
         let library = Library::<Toy>::of_toys(engine, &[size]).unwrap();
         let parameters = Parameters {
             executor_clock_ms: 1_000 * TICK_MS,

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use inference::{Engine, Path};
+use inference::{Engine, Isa};
 use simulation::arenas::{Arenas, SwarmPlan, swarm};
 use simulation::report::{Report, crowd, render};
 use simulation::swarm::honest;
@@ -15,7 +15,7 @@ fn page() -> &'static str {
 }
 
 fn make() -> String {
-    let arenas = Arenas::new(&Engine::new(Path::detect(), 1).unwrap(), Vec::new()).unwrap();
+    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
     let plan = SwarmPlan { seed: 7, threads: 2, real_permille: 0, worlds: Some(2_000) };
     let totals = swarm(&arenas, &plan, &|_| true).unwrap();
     let points = crowd(&arenas, 7, &[0, 8]).unwrap();

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use inference::{Engine, Path as Instructions};
+use inference::{Engine, Isa as Instructions};
 use simulation::arenas::{Arenas, SwarmPlan, swarm};
 use simulation::report::crowd_scenario;
 use simulation::scenario::{CommitmentKind, Scenario};

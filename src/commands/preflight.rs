@@ -13,13 +13,13 @@ pub(crate) fn run(arguments: &Preflight, as_json: bool) -> Result<bool, CommandE
     executor::preflight(&engine, &model, &Honest)?;
     if as_json {
         print::json(
-            &json!({ "path": engine.path().name(), "threads": engine.threads(), "agrees": true }),
+            &json!({ "path": engine.isa().name(), "threads": engine.threads(), "agrees": true }),
         )?;
     } else {
         println!(
             "every operator of the model gives the bits of the reference arithmetic here\n\
              SIMD path     {}\nthreads       {}",
-            engine.path().name(),
+            engine.isa().name(),
             engine.threads()
         );
     }

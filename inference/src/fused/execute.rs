@@ -10,12 +10,12 @@ use rayon::prelude::*;
 use super::layout::{Layout, RowOffsets, sizes};
 use super::program::{Source, Stage};
 use super::window::{Convolution, PackedKernel};
-use super::work::{Block, Prepared, SCRATCH, Shared, Work, blocks};
+use super::work::{Block, Prepared, SCRATCH, Work, blocks};
 use super::{Kept, LayerPlan, Origin, Step};
 use crate::engine::{Engine, EngineError};
-use crate::kernels::{PANEL, PackedRows, Pieces};
 use crate::model::Model;
 use crate::tensor::Tensor;
+use kernels::{PANEL, PackedRows, Pieces, Rectangle, rectangles};
 
 /// What a value of the layer is while the layer runs.
 #[derive(Debug)]
@@ -207,6 +207,28 @@ impl Stage {
     }
 }
 
+/// Runs the blocks of a stage on the engine's threads, each into its own part of every output.
+fn run_blocks<'o>(
+    work: &Work<'_>,
+    blocks: &[Block],
+    prepared: &Prepared<'_>,
+    outputs: impl Iterator<Item = (&'o mut [f32], bool)>,
+) {
+    let mut parts: Vec<Vec<Rectangle<'o>>> = blocks.iter().map(|_| Vec::new()).collect();
+    for (floats, narrow) in outputs {
+        let columns = if narrow { 1 } else { work.stage.columns };
+        let cut = rectangles(floats, columns, blocks.iter().map(|block| block.part(narrow)));
+        parts.iter_mut().zip(cut).for_each(|(all, part)| all.push(part));
+    }
+    let run = |(block, mut outputs): (&Block, Vec<Rectangle<'o>>)| {
+        SCRATCH.with_borrow_mut(|scratch| work.block(block, prepared, scratch, &mut outputs));
+    };
+    match blocks {
+        [one] => run((one, parts.pop().unwrap_or_default())),
+        many => many.par_iter().zip(parts).with_max_len(1).for_each(run),
+    }
+}
+
 /// Runs a stage; `None` when something it reads is not there. Gives the cells it wrote.
 fn run_stage<C: Commitment>(
     engine: &Engine,
@@ -233,26 +255,12 @@ fn run_stage<C: Commitment>(
             (output.cell, engine.take(length), length)
         })
         .collect();
-    let shared: Vec<Shared> = written
+    let work = Work { isa: engine.isa(), stage, inputs: &inputs };
+    let outputs = written
         .iter_mut()
         .zip(&stage.outputs)
-        .map(|((_, floats, length), output)| Shared {
-            start: floats.as_mut_ptr(),
-            length: *length,
-            columns: if output.narrow { 1 } else { stage.columns },
-        })
-        .collect();
-    let run = |block: &Block| {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let work = Work { path: engine.path(), stage, inputs: &inputs, shared: &shared };
-            work.block(block, &prepared, scratch);
-        });
-    };
-    match blocks.as_slice() {
-        [one] => run(one),
-        many => many.par_iter().with_max_len(1).for_each(run),
-    }
-    drop(shared);
+        .map(|((_, floats, length), output)| (&mut floats[..*length], output.narrow));
+    run_blocks(&work, &blocks, &prepared, outputs);
     match prepared {
         Prepared::Convolve { data: Cow::Owned(padded), .. } => engine.give_back(padded),
         Prepared::Contract { packed, .. } => packed.into_iter().for_each(|one| {
@@ -389,10 +397,8 @@ pub(crate) fn convolve(
         folds: false,
     };
     let mut out = vec![0.0; stage.rows * columns];
-    let shared = [Shared { start: out.as_mut_ptr(), length: out.len(), columns }];
-    let work = Work { path: engine.path(), stage: &stage, inputs: &[], shared: &shared };
-    blocks(engine.threads(), &stage, &prepared).par_iter().for_each(|block| {
-        SCRATCH.with_borrow_mut(|scratch| work.block(block, &prepared, scratch));
-    });
+    let work = Work { isa: engine.isa(), stage: &stage, inputs: &[] };
+    let blocks = blocks(engine.threads(), &stage, &prepared);
+    run_blocks(&work, &blocks, &prepared, std::iter::once((out.as_mut_slice(), false)));
     Tensor::from_stored_f32(&node.output.shape, out)
 }

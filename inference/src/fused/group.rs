@@ -9,7 +9,7 @@ use super::layout::{Layout, RowOffsets, row_major, sizes};
 use super::program::{Function, Input, Instruction, Output, Place, Source, Stage};
 use super::window::is_served;
 use super::{Kept, LayerPlan, Origin, Step};
-use crate::kernels::maps_rows;
+use kernels::maps_rows;
 
 /// Rows under which a source is shared out by columns, so that nothing behind it may fold a row.
 const ROWS_MIN: usize = 16;

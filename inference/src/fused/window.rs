@@ -7,7 +7,7 @@ use protocol::tensor::ElementType;
 use rayon::prelude::*;
 
 use super::layout::sizes;
-use crate::kernels::{PackedRows, Piece, Pieces};
+use kernels::{PackedRows, Piece, Pieces};
 
 /// A kernel laid out for its convolution.
 #[derive(Clone, Debug)]

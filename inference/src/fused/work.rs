@@ -9,8 +9,8 @@ use protocol::graph::MapFunction;
 use super::layout::RowOffsets;
 use super::program::{Function, Instruction, Place, Stage};
 use super::window::{Convolution, PackedKernel};
-use crate::kernels::{
-    self, LeftRows, PANEL, PackedRows, Path, Pieces, RowOperand, contract, map_row, reduce_row,
+use kernels::{
+    Isa, LeftRows, PANEL, PackedRows, Pieces, Rectangle, RowOperand, contract, map_row, reduce_row,
 };
 
 /// Rows and columns of a stage that one thread computes.
@@ -51,27 +51,6 @@ pub(super) struct Scratch {
 
 thread_local! {
     pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// A matrix that several threads write, each its own rectangle.
-pub(super) struct Shared {
-    pub(super) start: *mut f32,
-    pub(super) length: usize,
-    pub(super) columns: usize,
-}
-
-// SAFETY: threads write disjoint rectangles only: those of the blocks of one stage.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn write(&self, row: usize, column: usize, from: &[f32]) {
-        let at = row * self.columns + column;
-        assert!(at + from.len() <= self.length, "a block leaves its output");
-        // SAFETY: it is inside, and no other block of the stage holds these places.
-        unsafe {
-            std::ptr::copy_nonoverlapping(from.as_ptr(), self.start.add(at), from.len());
-        }
-    }
 }
 
 /// How a stage is shared out. Only where its rows and columns are cut differs, never a bit.
@@ -119,6 +98,18 @@ pub(super) fn blocks(threads: usize, stage: &Stage, prepared: &Prepared<'_>) -> 
     blocks
 }
 
+impl Block {
+    /// Its rows and columns of an output; of a narrow one, the first block of a row has the row's element.
+    pub(super) fn part(&self, narrow: bool) -> (Range<usize>, Range<usize>) {
+        let columns = match (narrow, self.columns.start) {
+            (false, _) => self.columns.clone(),
+            (true, 0) => 0..1,
+            (true, _) => 1..1,
+        };
+        (self.rows.clone(), columns)
+    }
+}
+
 /// Blocks of a stage for each thread, at least, where it can be cut so finely.
 const SHARES: usize = 4;
 
@@ -139,17 +130,23 @@ fn grow(memory: &mut Vec<f32>, length: usize) {
 
 /// A stage on its way.
 pub(super) struct Work<'a> {
-    pub(super) path: Path,
+    pub(super) isa: Isa,
     pub(super) stage: &'a Stage,
     pub(super) inputs: &'a [Cow<'a, [f32]>],
-    pub(super) shared: &'a [Shared],
 }
 
 /// Elements of a register while the program runs: they should stay in a first-level cache.
 const REGISTER_ELEMENTS: usize = 3072;
 
 impl Work<'_> {
-    pub(super) fn block(&self, block: &Block, prepared: &Prepared<'_>, scratch: &mut Scratch) {
+    /// Computes a block into its part of each output.
+    pub(super) fn block(
+        &self,
+        block: &Block,
+        prepared: &Prepared<'_>,
+        scratch: &mut Scratch,
+        outputs: &mut [Rectangle<'_>],
+    ) {
         let width = block.columns.len();
         let pitch = pitch(width);
         self.fill(block, prepared, scratch, pitch);
@@ -170,7 +167,7 @@ impl Work<'_> {
                 for instruction in &self.stage.program {
                     self.instruct(instruction, &part, registers);
                 }
-                self.write(&part, registers);
+                self.write(&part, registers, outputs);
             }
         }
     }
@@ -190,7 +187,7 @@ impl Work<'_> {
                 let apart = rows.get(1).map_or(0, |second| second.abs_diff(rows[0]));
                 if !apart.is_multiple_of(WAY) || apart == 0 || width < 2 * PANEL {
                     let left = LeftRows { data, bases: rows, pieces };
-                    return contract(self.path, left, panels, source, pitch);
+                    return contract(self.isa, left, panels, source, pitch);
                 }
                 // Rows that lie whole pages apart evict each other from the first-level cache.
                 let stride = self::pitch(depth);
@@ -200,7 +197,7 @@ impl Work<'_> {
                 for (to, from) in bases.iter().zip(rows) {
                     copy[*to..to + depth].copy_from_slice(&data[*from..from + depth]);
                 }
-                contract(self.path, LeftRows { data: copy, bases, pieces }, panels, source, pitch);
+                contract(self.isa, LeftRows { data: copy, bases, pieces }, panels, source, pitch);
             }
             Prepared::Convolve { data, shape, pieces, taps, kernel } => match kernel.as_ref() {
                 PackedKernel::Groups(groups) => {
@@ -214,13 +211,13 @@ impl Work<'_> {
                             1 => (packed.panels(block.columns.clone()), 0),
                             _ => (packed.whole(), group * outputs),
                         };
-                        contract(self.path, left, panels, &mut source[at..], pitch);
+                        contract(self.isa, left, panels, &mut source[at..], pitch);
                     }
                 }
                 PackedKernel::Channels(weights) => {
                     for (row, out) in block.rows.clone().zip(source.chunks_mut(pitch)) {
                         let out = &mut out[..width];
-                        kernels::depthwise(self.path, data, shape.base(row), taps, weights, out);
+                        kernels::depthwise(self.isa, data, shape.base(row), taps, weights, out);
                     }
                 }
             },
@@ -235,8 +232,8 @@ impl Work<'_> {
                 grow(&mut out, rows);
                 for (row, out) in out[..rows].iter_mut().enumerate() {
                     *out = match self.operand(instruction.operands[0], part, registers, row) {
-                        RowOperand::Many(values) => reduce_row(self.path, fold, values),
-                        RowOperand::One(value) => reduce_row(self.path, fold, &[value]),
+                        RowOperand::Many(values) => reduce_row(self.isa, fold, values),
+                        RowOperand::One(value) => reduce_row(self.isa, fold, &[value]),
                     };
                 }
             }
@@ -265,11 +262,11 @@ impl Work<'_> {
             && let Some(b) = flat(b)
             && let Some(c) = flat(c)
         {
-            return map_row(self.path, function, a, b, c, out);
+            return map_row(self.isa, function, a, b, c, out);
         }
         for (row, out) in out.chunks_mut(width).enumerate() {
             let operand = |place: Place| self.operand(place, part, registers, row);
-            map_row(self.path, function, operand(a), operand(b), operand(c), out);
+            map_row(self.isa, function, operand(a), operand(b), operand(c), out);
         }
     }
 
@@ -353,21 +350,19 @@ impl Work<'_> {
         }
     }
 
-    fn write(&self, part: &Part<'_>, registers: &[Vec<f32>]) {
+    fn write(&self, part: &Part<'_>, registers: &[Vec<f32>], parts: &mut [Rectangle<'_>]) {
         let width = part.columns.len();
-        for (output, shared) in self.stage.outputs.iter().zip(self.shared) {
+        for (output, to) in self.stage.outputs.iter().zip(parts) {
             // A row's one element belongs to the block of its first column.
             if output.narrow && part.columns.start > 0 {
                 continue;
             }
             for row in 0..part.rows.len() {
-                let to = part.rows.start + row;
+                let (at, first) = (part.rows.start + row, part.columns.start);
                 match self.operand(Place::Register(output.register), part, registers, row) {
-                    RowOperand::One(value) if output.narrow => shared.write(to, 0, &[value]),
-                    RowOperand::One(value) => {
-                        shared.write(to, part.columns.start, &vec![value; width]);
-                    }
-                    RowOperand::Many(values) => shared.write(to, part.columns.start, values),
+                    RowOperand::One(value) if output.narrow => to.write(at, 0, &[value]),
+                    RowOperand::One(value) => to.write(at, first, &vec![value; width]),
+                    RowOperand::Many(values) => to.write(at, first, values),
                 }
             }
         }

@@ -8,7 +8,7 @@ use inference::onnx::proto::{
     AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
     OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-use inference::{Engine, ImportError, ImportOptions, Model, Path, import_bytes};
+use inference::{Engine, ImportError, ImportOptions, Isa, Model, import_bytes};
 use prost::Message as _;
 
 pub fn dimension(text: &str) -> Dimension {
@@ -62,7 +62,7 @@ pub fn model(nodes: Vec<NodeProto>, weights: Vec<TensorProto>, opset: i64) -> Mo
 }
 
 pub fn import(proto: &ModelProto, batch: Option<u64>) -> Result<Model, ImportError> {
-    let engine = Engine::new(Path::detect(), 1).unwrap();
+    let engine = Engine::new(Isa::detect(), 1).unwrap();
     let dimensions: BTreeMap<String, u64> =
         batch.map(|size| ("batch".to_owned(), size)).into_iter().collect();
     let options = ImportOptions { dimensions, ..ImportOptions::default() };

@@ -3,7 +3,7 @@
 use protocol::numerics::{Arithmetic, elementary, store};
 use rayon::prelude::*;
 
-use super::{Path, on_path};
+use crate::{Isa, on_isa};
 
 /// A function of one element whose bits are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,10 @@ pub enum Unary {
 }
 
 /// Applies a function to every element, followed by rule Q.
-pub fn map_unary(path: Path, function: Unary, input: &[f32], out: &mut [f32]) {
+pub fn map_unary(isa: Isa, function: Unary, input: &[f32], out: &mut [f32]) {
     const BLOCK: usize = 4096;
     out.par_chunks_mut(BLOCK).zip(input.par_chunks(BLOCK)).for_each(|(out, input)| {
-        on_path!(path, body [] (function: Unary, input: &[f32], out: &mut [f32]));
+        on_isa!(isa, body (function: Unary, input: &[f32], out: &mut [f32]));
     });
 }
 

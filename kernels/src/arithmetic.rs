@@ -98,7 +98,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(50_000))]
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 20 } else { 50_000 },
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn portable_fused_multiply_add_equals_the_law(a: u32, b: u32, c: u32) {

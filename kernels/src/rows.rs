@@ -3,8 +3,8 @@
 use protocol::graph::{Fold, MapFunction};
 use protocol::numerics::{Arithmetic, elementary, store};
 
-use super::reduce::{fold_bits, larger, smaller};
-use super::{Path, on_path};
+use crate::reduce::{fold_bits, larger, smaller};
+use crate::{Isa, on_isa};
 
 /// An operand of a row: an element for each place, or one for all.
 #[derive(Clone, Copy, Debug)]
@@ -60,14 +60,14 @@ pub const fn maps_rows(function: MapFunction) -> bool {
 /// # Panics
 /// When an operand has another length than the result.
 pub fn map_row(
-    path: Path,
+    isa: Isa,
     function: MapFunction,
     a: RowOperand<'_>,
     b: RowOperand<'_>,
     c: RowOperand<'_>,
     out: &mut [f32],
 ) {
-    on_path!(path, body [] (
+    on_isa!(isa, body (
         function: MapFunction,
         a: RowOperand<'_>,
         b: RowOperand<'_>,
@@ -77,10 +77,10 @@ pub fn map_row(
 }
 
 /// Folds a row, followed by rule Q.
-pub fn reduce_row(path: Path, fold: Fold, row: &[f32]) -> f32 {
+pub fn reduce_row(isa: Isa, fold: Fold, row: &[f32]) -> f32 {
     let mut out = [0.0];
     let result = &mut out;
-    on_path!(path, reduce_body [] (fold: Fold, row: &[f32], result: &mut [f32; 1]));
+    on_isa!(isa, reduce_body (fold: Fold, row: &[f32], result: &mut [f32; 1]));
     out[0]
 }
 

@@ -4,14 +4,14 @@
 //! +0 after each 256 products, the chunks' ends added in ascending order. Vectors run over n, so
 //! blocking, packing and threads are free.
 //!
-//! The left operand is never copied: a row is a base offset and the same pieces of memory behind it
+//! The left operand is never copied: a row is a base offset and the same pieces of memory after it
 //! for all rows. A matrix has one piece, a convolution one for each kernel row, so that a window is
 //! read where it lies.
 
 use std::ops::Range;
 
-use super::Path;
-use super::vector::{Eight, Four, Sixteen, Vector};
+use crate::vector::Vector;
+use crate::{Isa, on_vectors};
 
 /// Products of one chain.
 const CHUNK: usize = 256;
@@ -21,6 +21,20 @@ const LINE: usize = 16;
 
 /// Columns of one panel.
 pub const PANEL: usize = 32;
+
+/// Floats of the panels of so many rows. What holds a packing was checked here, so that offsets inside it
+/// cannot overflow.
+///
+/// # Panics
+/// When they are more than a slice can hold.
+#[allow(clippy::expect_used, reason = "documented: the caller asks for more than there can be")]
+fn panels_length(count: usize, depth: usize) -> usize {
+    let padded = count.checked_next_multiple_of(PANEL);
+    let length = padded.and_then(|padded| padded.checked_mul(depth));
+    // One panel too, also when there is none: its length is computed below.
+    let panel = PANEL.checked_mul(depth);
+    length.zip(panel).expect("more rows than memory can hold").0
+}
 
 /// Rows `[N, K]` laid out for the kernel: panels of 32 rows, k-major.
 #[derive(Clone, Debug)]
@@ -32,13 +46,16 @@ pub struct PackedRows {
 
 impl PackedRows {
     /// Packs `count` rows of `depth` elements.
+    ///
+    /// # Panics
+    /// When the rows are not all there.
     pub fn new(rows: &[f32], count: usize, depth: usize) -> Self {
         let mut packed = Self::in_memory(Vec::new());
         packed.fill(rows, 0, (count, depth), (depth, 1));
         packed
     }
 
-    /// Nothing yet, in memory that was used before.
+    /// An empty packing that reuses memory.
     pub fn in_memory(panels: Vec<f32>) -> Self {
         Self { count: 0, depth: 0, panels }
     }
@@ -49,7 +66,10 @@ impl PackedRows {
     }
 
     /// Packs `count` rows of `depth` elements that lie `strides` apart from `first` on, into the
-    /// memory of what was packed before.
+    /// memory of what was packed before. Strides are those of rows and of elements.
+    ///
+    /// # Panics
+    /// When the rows are not all there, or are more than memory can hold.
     pub fn fill(
         &mut self,
         data: &[f32],
@@ -57,8 +77,8 @@ impl PackedRows {
         (count, depth): (usize, usize),
         strides: (usize, usize),
     ) {
+        let length = panels_length(count, depth);
         (self.count, self.depth) = (count, depth);
-        let length = count.div_ceil(PANEL) * PANEL * depth;
         // Old elements may stay: every place is written below, padding included.
         if self.panels.len() < length {
             self.panels.resize(length, 0.0);
@@ -124,7 +144,7 @@ pub struct Panels<'a> {
     panels: &'a [f32],
 }
 
-/// A piece of every left row: `length` elements from `offset` behind the row's base.
+/// A piece of every left row: `length` elements, `offset` after the row's base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// From the row's base.
@@ -143,11 +163,16 @@ pub struct Pieces {
 
 impl Pieces {
     /// Cuts pieces, in the order of k, into chunks of 256 products.
+    ///
+    /// # Panics
+    /// When a piece ends beyond any memory.
+    #[allow(clippy::expect_used, reason = "documented: the caller names what cannot be")]
     pub fn new(pieces: impl IntoIterator<Item = Piece>) -> Self {
         let mut chunks: Vec<Vec<Piece>> = Vec::new();
         let (mut depth, mut reach) = (0, 0);
         for mut piece in pieces {
-            reach = reach.max(piece.offset + piece.length);
+            let end = piece.offset.checked_add(piece.length);
+            reach = reach.max(end.expect("a piece ends beyond any memory"));
             while piece.length > 0 {
                 let room = CHUNK - depth % CHUNK;
                 if room == CHUNK {
@@ -182,7 +207,7 @@ pub struct LeftRows<'a> {
     pub data: &'a [f32],
     /// Offset of each row.
     pub bases: &'a [usize],
-    /// What lies behind each base.
+    /// What lies after each base.
     pub pieces: &'a Pieces,
 }
 
@@ -191,44 +216,38 @@ pub struct LeftRows<'a> {
 ///
 /// # Panics
 /// When the depths differ, a row leaves its data, or `out` is too short.
-pub fn contract(
-    path: Path,
-    left: LeftRows<'_>,
-    packed: Panels<'_>,
-    out: &mut [f32],
-    stride: usize,
-) {
+#[allow(
+    clippy::expect_used,
+    reason = "documented: lengths that cannot be are the caller's mistake"
+)]
+pub fn contract(isa: Isa, left: LeftRows<'_>, packed: Panels<'_>, out: &mut [f32], stride: usize) {
     let Some(rows_before_last) = left.bases.len().checked_sub(1) else {
         return;
     };
     assert_eq!(left.pieces.depth, packed.depth, "depths differ");
-    let reach = left.bases.iter().max().map_or(0, |base| base + left.pieces.reach);
-    assert!(reach <= left.data.len(), "a row leaves its data");
+    let furthest = left.bases.iter().max().and_then(|base| base.checked_add(left.pieces.reach));
+    let inside = furthest.is_some_and(|reach| reach <= left.data.len());
+    assert!(inside, "a row leaves its data");
     assert!(packed.count <= stride || rows_before_last == 0, "rows of the output overlap");
-    assert!(rows_before_last * stride + packed.count <= out.len(), "the output is too short");
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn avx2(left: LeftRows<'_>, packed: Panels<'_>, out: &mut [f32], stride: usize) {
-        body::<Eight, 6, 2>(left, packed, out, stride);
+    let before_last = rows_before_last.checked_mul(stride);
+    let end = before_last.and_then(|start| start.checked_add(packed.count));
+    let end = end.expect("the output ends beyond any memory");
+    assert!(end <= out.len(), "the output is too short");
+    if packed.depth == 0 {
+        // A sum of nothing.
+        for row in 0..left.bases.len() {
+            out[row * stride..][..packed.count].fill(0.0);
+        }
+        return;
     }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-    fn avx512(left: LeftRows<'_>, packed: Panels<'_>, out: &mut [f32], stride: usize) {
-        body::<Sixteen, 12, 2>(left, packed, out, stride);
-    }
-    match path {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the CPU was asked for these features when the path was chosen.
-        Path::Avx2 => unsafe { avx2(left, packed, out, stride) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Path::Avx512 => unsafe { avx512(left, packed, out, stride) },
-        _ => body::<Four, 2, 2>(left, packed, out, stride),
-    }
+    on_vectors!(isa, body [[2, 2], [6, 2], [12, 2]] (
+        left: LeftRows<'_>, packed: Panels<'_>, out: &mut [f32], stride: usize
+    ));
 }
 
 #[inline(always)]
 fn body<V: Vector, const ROWS: usize, const VECTORS: usize>(
+    token: V::Token,
     left: LeftRows<'_>,
     packed: Panels<'_>,
     out: &mut [f32],
@@ -237,7 +256,7 @@ fn body<V: Vector, const ROWS: usize, const VECTORS: usize>(
     let chunks = left.pieces.chunks.len();
     let width = VECTORS * V::WIDTH;
     if let [base] = left.bases {
-        return one_row::<V>(left.data, *base, left.pieces, packed, out);
+        return one_row::<V>(token, left.data, *base, left.pieces, packed, out);
     }
     for (panel, values) in packed.panels.chunks_exact(PANEL * packed.depth).enumerate() {
         for part in (0..PANEL).step_by(width) {
@@ -256,11 +275,11 @@ fn body<V: Vector, const ROWS: usize, const VECTORS: usize>(
                     let tile = Tile { data: left.data, bases, pieces, values, ahead, stride, ends };
                     ahead = ahead.wrapping_add(CHUNK * LINE);
                     row += match bases.len() {
-                        rows if rows >= ROWS => tile.run::<V, ROWS, VECTORS>(out, columns),
-                        1 => tile.run::<V, 1, VECTORS>(out, columns),
-                        2..4 => tile.run::<V, 2, VECTORS>(out, columns),
-                        4..8 => tile.run::<V, 4, VECTORS>(out, columns),
-                        _ => tile.run::<V, 8, VECTORS>(out, columns),
+                        rows if rows >= ROWS => tile.run::<V, ROWS, VECTORS>(token, out, columns),
+                        1 => tile.run::<V, 1, VECTORS>(token, out, columns),
+                        2..4 => tile.run::<V, 2, VECTORS>(token, out, columns),
+                        4..8 => tile.run::<V, 4, VECTORS>(token, out, columns),
+                        _ => tile.run::<V, 8, VECTORS>(token, out, columns),
                     };
                 }
             }
@@ -271,6 +290,7 @@ fn body<V: Vector, const ROWS: usize, const VECTORS: usize>(
 /// One row: bound by the memory of the panels, so that each is read once, from end to end.
 #[inline(always)]
 fn one_row<V: Vector>(
+    token: V::Token,
     data: &[f32],
     base: usize,
     pieces: &Pieces,
@@ -280,21 +300,22 @@ fn one_row<V: Vector>(
     let vectors = PANEL / V::WIDTH;
     for (panel, mut values) in packed.panels.chunks_exact(PANEL * packed.depth).enumerate() {
         let columns = PANEL.min(packed.count - panel * PANEL);
-        let mut sums = [V::splat(0.0); PANEL];
+        let mut sums = [V::splat(token, 0.0); PANEL];
         for (chunk, pieces) in pieces.chunks.iter().enumerate() {
-            let mut chain = [V::splat(0.0); PANEL];
+            let mut chain = [V::splat(token, 0.0); PANEL];
             for piece in pieces {
                 let row = &data[base + piece.offset..][..piece.length];
-                let (here, behind) = values.split_at(piece.length * PANEL);
+                let (here, rest) = values.split_at(piece.length * PANEL);
                 for (factor, values) in row.iter().zip(here.chunks_exact(PANEL)) {
-                    let factor = V::splat(*factor);
+                    let factor = V::splat(token, *factor);
                     for vector in 0..vectors {
-                        // SAFETY: the vectors of a panel's row end where it ends.
-                        let values = unsafe { V::load(values.as_ptr().add(vector * V::WIDTH)) };
+                        // SAFETY: `values` is one row of a panel, of `vectors` vectors.
+                        let values =
+                            unsafe { V::load(token, values.as_ptr().add(vector * V::WIDTH)) };
                         chain[vector] = factor.fma(values, chain[vector]);
                     }
                 }
-                values = behind;
+                values = rest;
             }
             for vector in 0..vectors {
                 let (sum, end) = (sums[vector], chain[vector]);
@@ -303,7 +324,7 @@ fn one_row<V: Vector>(
         }
         let mut row = [0.0; PANEL];
         for vector in 0..vectors {
-            // SAFETY: as above.
+            // SAFETY: `row` has the `PANEL` floats of `vectors` vectors.
             unsafe { sums[vector].stored().write(row.as_mut_ptr().add(vector * V::WIDTH)) };
         }
         out[panel * PANEL..][..columns].copy_from_slice(&row[..columns]);
@@ -329,13 +350,15 @@ impl Tile<'_> {
     #[inline(always)]
     fn run<V: Vector, const ROWS: usize, const VECTORS: usize>(
         &self,
+        token: V::Token,
         out: &mut [f32],
         columns: usize,
     ) -> usize {
-        let mut chain = [[V::splat(0.0); VECTORS]; ROWS];
+        self.check::<V, ROWS, VECTORS>();
+        let mut chain = [[V::splat(token, 0.0); VECTORS]; ROWS];
         let mut k = 0;
         for piece in self.pieces {
-            // SAFETY: `contract` has checked that the pieces behind every base lie in the data.
+            // SAFETY: `contract` has checked that the pieces after every base lie in the data.
             let rows: [*const f32; ROWS] = core::array::from_fn(|row| unsafe {
                 self.data.as_ptr().add(self.bases[row] + piece.offset)
             });
@@ -343,11 +366,11 @@ impl Tile<'_> {
                 // SAFETY: the pieces of a chunk have as many elements as the panel has rows left,
                 // and a tile's vectors end inside its panel's row.
                 let values: [V; VECTORS] = core::array::from_fn(|vector| unsafe {
-                    V::load(self.values.as_ptr().add(k * PANEL + vector * V::WIDTH))
+                    V::load(token, self.values.as_ptr().add(k * PANEL + vector * V::WIDTH))
                 });
                 for row in 0..ROWS {
-                    // SAFETY: as for the rows.
-                    let factor = V::splat(unsafe { *rows[row].add(place) });
+                    // SAFETY: the piece that begins at the row's pointer is in the data as a whole.
+                    let factor = V::splat(token, unsafe { *rows[row].add(place) });
                     for vector in 0..VECTORS {
                         chain[row][vector] = factor.fma(values[vector], chain[row][vector]);
                     }
@@ -357,15 +380,30 @@ impl Tile<'_> {
             }
         }
         for row in 0..ROWS {
-            self.finish(chain[row], &mut out[row * self.stride..], columns);
+            self.finish(token, chain[row], &mut out[row * self.stride..], columns);
         }
         ROWS
     }
 
-    /// Adds the chain's ends to what the chunks before left, and stores behind the last.
+    /// Where debug assertions are on: that what the pointers below reach is there.
+    #[inline(always)]
+    fn check<V: Vector, const ROWS: usize, const VECTORS: usize>(&self) {
+        if cfg!(debug_assertions) {
+            let depth: usize = self.pieces.iter().map(|piece| piece.length).sum();
+            let last = depth.saturating_sub(1) * PANEL + VECTORS * V::WIDTH;
+            assert!(depth == 0 || last <= self.values.len(), "a tile leaves its panel");
+            for base in &self.bases[..ROWS] {
+                let reach = self.pieces.iter().map(|piece| base + piece.offset + piece.length);
+                assert!(reach.max() <= Some(self.data.len()), "a piece leaves the data");
+            }
+        }
+    }
+
+    /// Adds the chain's ends to what the chunks before left, and stores after the last.
     #[inline(always)]
     fn finish<V: Vector, const VECTORS: usize>(
         &self,
+        token: V::Token,
         ends: [V; VECTORS],
         out: &mut [f32],
         columns: usize,
@@ -381,10 +419,10 @@ impl Tile<'_> {
         };
         let (first, last) = self.ends;
         for (vector, end) in ends.into_iter().enumerate() {
-            // SAFETY: the memory holds all vectors of a row of the tile.
+            // SAFETY: the memory is a row of the tile or `edge`: both hold all `VECTORS` vectors.
             unsafe {
                 let place = memory.as_mut_ptr().add(vector * V::WIDTH);
-                let sum = if first { end } else { V::load(place).add(end) };
+                let sum = if first { end } else { V::load(token, place).add(end) };
                 if last { sum.stored() } else { sum }.write(place);
             }
         }

@@ -4,15 +4,15 @@ use protocol::graph::Fold;
 use protocol::numerics::{Arithmetic, store};
 use rayon::prelude::*;
 
-use super::{Path, on_path};
+use crate::{Isa, on_isa};
 
 const LANES: usize = 32;
 
 /// Folds each row of `length` elements into one element of `out`, followed by rule Q.
-pub fn reduce_rows(path: Path, fold: Fold, input: &[f32], length: usize, out: &mut [f32]) {
+pub fn reduce_rows(isa: Isa, fold: Fold, input: &[f32], length: usize, out: &mut [f32]) {
     const BLOCK: usize = 64;
     out.par_chunks_mut(BLOCK).zip(input.par_chunks(BLOCK * length)).for_each(|(out, input)| {
-        on_path!(path, body [] (fold: Fold, input: &[f32], length: usize, out: &mut [f32]));
+        on_isa!(isa, body (fold: Fold, input: &[f32], length: usize, out: &mut [f32]));
     });
 }
 
