@@ -1,5 +1,5 @@
 //! Speed of the contraction kernel alone, in GFLOP/s, on one thread.
-use kernels::{LeftRows, PackedRows, Path, Pieces, contract};
+use kernels::{Isa, LeftRows, PackedRows, Pieces, contract};
 use std::time::Instant;
 
 fn main() {

@@ -6,7 +6,7 @@
 //! patterns) takes some minutes.
 #![allow(clippy::unwrap_used)]
 
-use kernels::{Path, Portable, Unary, map_unary};
+use kernels::{Isa, Portable, Unary, map_unary};
 use protocol::numerics::{Arithmetic, elementary, store};
 
 type Row = (&'static str, Unary, fn(f64) -> f64, fn(Portable) -> Portable);

@@ -48,17 +48,19 @@ fn chain(products: impl Iterator<Item = (f32, f32)>) -> u32 {
 
 /// Rows, columns, depth; fewer where every step is interpreted.
 fn shapes() -> Vec<(usize, usize, usize)> {
-    let rows: &[usize] = if cfg!(miri) { &[1, 3, 13] } else { &[1, 2, 3, 4, 7, 8, 11, 12, 13, 25] };
-    let columns: &[usize] = if cfg!(miri) { &[1, 33] } else { &[1, 7, 8, 16, 31, 32, 33, 64, 65] };
-    let depths: &[usize] = if cfg!(miri) { &[0, 2] } else { &[0, 1, 2, 255, 256, 257, 513] };
+    let rows: &[usize] = if cfg!(miri) { &[1, 13] } else { &[1, 2, 3, 4, 7, 8, 11, 12, 13, 25] };
+    let columns: &[usize] = if cfg!(miri) { &[33] } else { &[1, 7, 8, 16, 31, 32, 33, 64, 65] };
+    let depths: &[usize] = if cfg!(miri) { &[2] } else { &[0, 1, 2, 255, 256, 257, 513] };
     let mut all = Vec::new();
     for rows in rows {
         for columns in columns {
             all.extend(depths.iter().map(|depth| (*rows, *columns, *depth)));
         }
     }
-    // A chunk's end, where it can be afforded.
-    all.push((if cfg!(miri) { 1 } else { 2 }, 1, 258));
+    // A chunk's end is beyond what can be interpreted.
+    if !cfg!(miri) {
+        all.push((2, 1, 258));
+    }
     all
 }
 

@@ -257,7 +257,7 @@ mod tests {
             assert!(health.lasting().is_empty(), "look {look}");
             health.hindered(std::slice::from_ref(&line));
         }
-        assert_eq!(health.lasting(), [line.clone()]);
+        assert_eq!(health.lasting(), std::slice::from_ref(&line));
         assert!(health.readiness().contains("HINDERED: post-claim"));
         assert_eq!(health.said()["hindered"], json!([line]));
         // Once it succeeds or is not tried any more, it begins anew.
