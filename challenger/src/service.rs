@@ -244,6 +244,8 @@ impl Service {
         let view = self.ledger.view().await?;
         self.health.looked();
         self.collect(&view);
+        // Moves first, and between transfers: a large or slow input must not eat a clock.
+        let mut refused = self.act().await?;
         self.tell_what_is_too_late(&view);
         self.forget(&view);
         let waiting = self.wanted(&view);
@@ -253,6 +255,7 @@ impl Service {
                 break;
             }
             self.take(&view, contested).await;
+            refused.extend(self.act().await?);
         }
         self.tell(&view);
         self.tell_of_money(&view);
@@ -278,13 +281,21 @@ impl Service {
             }
             return Ok(view);
         }
+        refused.extend(self.act().await?);
+        self.tell_stuck(refused);
+        Ok(view)
+    }
+
+    /// Does what the core wants, in modes that act; gives what the ledger refused.
+    async fn act(&mut self) -> Result<Vec<String>, LedgerError> {
+        if self.settings.mode == Mode::Watch || self.settings.dry_run {
+            return Ok(Vec::new());
+        }
         if !self.health.may_stake() {
             // What is open is still played: to be silent loses as well.
             self.agent.core.set_policy(Policy::Nothing);
         }
-        let refused = self.agent.step_told("challenger").await?;
-        self.tell_stuck(refused);
-        Ok(view)
+        self.agent.step_told("challenger").await
     }
 
     /// Lets go of jobs on which nothing can be disputed any more.
@@ -322,6 +333,7 @@ impl Service {
             };
             let progress = match finished.outcome {
                 Ok(run) => {
+                    self.health.no_process(false);
                     metrics::counter!("rebut_challenger_runs_total").increment(1);
                     metrics::histogram!("rebut_challenger_run_seconds").record(finished.took);
                     let case = Case::of_run(run, Arc::new(Published::default()));
@@ -332,6 +344,7 @@ impl Service {
                 Err(failure) => {
                     metrics::counter!("rebut_challenger_runs_failed_total").increment(1);
                     tracing::error!(event = "challenger.cannot_run", job = %finished.job, %failure);
+                    self.health.no_process(matches!(failure, RunFailure::NoProcess { .. }));
                     if matches!(failure, RunFailure::Wrong { .. }) {
                         self.health.tested(false);
                     }

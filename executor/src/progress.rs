@@ -1,6 +1,9 @@
 //! Progress of an executor with its jobs, and which of them are run next.
 
+use std::collections::HashMap;
+
 use protocol::hash::Digest;
+use protocol::transaction::Address;
 
 /// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where a
 /// disputed one can still go before them.
@@ -27,6 +30,7 @@ pub(crate) struct Wanted {
     /// Times that its input was not to be had: what was never tried goes first.
     pub(crate) tries: u32,
     pub(crate) job: Digest,
+    pub(crate) poster: Address,
     pub(crate) posted_ms: u64,
     /// What a claim on it would lock; nothing when one stands already.
     pub(crate) stake_wei: u128,
@@ -70,11 +74,24 @@ pub(crate) struct Choice {
     pub(crate) beyond_clock: usize,
 }
 
-/// Of what is wanted, the first in the order of urgency, of tries, then of time; new jobs only if money
+/// Of what is wanted, the first in the order of urgency, of tries, then of time, and of new jobs one of
+/// each poster before the second of any: a crowd of one account's jobs keeps nobody else waiting; new jobs only if money
 /// and time reach for them, so that no run waits in memory for money. As many as may be looked
 /// at in one turn: a job without an input takes no other's place.
 pub(crate) fn choose(mut wanted: Vec<Wanted>, means: Means) -> Choice {
     wanted.sort_by_key(|one| (one.urgency, one.tries, one.posted_ms, one.job));
+    let mut before: HashMap<Address, u32> = HashMap::new();
+    let mut turn = |one: &Wanted| match one.urgency {
+        Urgency::Disputed | Urgency::Own => 0,
+        Urgency::New => {
+            let count = before.entry(one.poster).or_default();
+            *count += 1;
+            *count
+        }
+    };
+    let turns: HashMap<Digest, u32> = wanted.iter().map(|one| (one.job, turn(one))).collect();
+    // Stable: within a turn the order from above holds.
+    wanted.sort_by_key(|one| (one.urgency, turns.get(&one.job).copied().unwrap_or(0), one.tries));
     let all = wanted.len();
     wanted.retain(|one| one.urgency != Urgency::New || one.stake_wei <= means.free_wei);
     let affordable = wanted.len();
@@ -115,7 +132,8 @@ mod tests {
 
     fn wanted(urgency: Urgency, number: u8, stake_wei: u128) -> Wanted {
         let (job, posted_ms) = (Digest([number; 32]), u64::from(number));
-        Wanted { urgency, tries: 0, job, posted_ms, stake_wei, run_ms: 10 }
+        let poster = Address([1; 20]);
+        Wanted { urgency, tries: 0, job, poster, posted_ms, stake_wei, run_ms: 10 }
     }
 
     fn money(free_wei: u128) -> Means {
@@ -147,6 +165,17 @@ mod tests {
         }
         all.push(wanted(Urgency::New, 250, 1));
         assert_eq!(order(&choose(all, money(100)))[0], 250);
+    }
+
+    #[test]
+    fn one_poster_s_crowd_keeps_no_other_poster_waiting() {
+        let mut all: Vec<_> = (0..200).map(|number| wanted(Urgency::New, number, 1)).collect();
+        for (number, poster) in [(250, 2), (251, 2), (252, 3)] {
+            let poster = Address([poster; 20]);
+            all.push(Wanted { poster, ..wanted(Urgency::New, number, 1) });
+        }
+        all.push(wanted(Urgency::Own, 253, 1));
+        assert_eq!(order(&choose(all, money(100)))[..6], [253, 0, 250, 252, 1, 251]);
     }
 
     #[test]

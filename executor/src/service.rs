@@ -232,6 +232,7 @@ impl Service {
         for finished in self.worker.take() {
             let progress = match finished.outcome {
                 Ok(run) => {
+                    self.desk.health.no_process(false);
                     let trace_root = run.trace().root();
                     let arity = self.desk.ledger.genesis().parameters.arity_log2;
                     self.agent.core.remember(Arc::clone(&run), arity);
@@ -251,6 +252,8 @@ impl Service {
                 Err(failure) => {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
                     tracing::error!(event = "executor.cannot_run", job = %finished.job, %failure);
+                    let no_process = matches!(failure, RunFailure::NoProcess { .. });
+                    self.desk.health.no_process(no_process);
                     if matches!(failure, RunFailure::Wrong { .. }) {
                         self.desk.health.tested(false);
                     }
@@ -283,7 +286,8 @@ impl Service {
                 "this job is not run again; if the machine was to blame, delete its line from the \
                  file `quarantine` in the executor's folder and restart");
             return Progress::Refused;
-        } else if tries >= TRIES_MAX {
+        } else if tries >= TRIES_MAX && !matches!(failure, RunFailure::NoProcess { .. }) {
+            // That no process can be started says nothing about the job.
             return Progress::Refused;
         }
         Progress::Waiting {
@@ -516,7 +520,8 @@ impl Service {
                 _ => 0,
             };
             let (posted_ms, run_ms) = (job.posted_ms, self.run_ms(job));
-            runs.then_some(Wanted { urgency, tries, job: *id, posted_ms, stake_wei, run_ms })
+            let (job, poster) = (*id, job.poster);
+            runs.then_some(Wanted { urgency, tries, job, poster, posted_ms, stake_wei, run_ms })
         });
         let free_wei = view.settlement.money().free_wei(&self.address);
         let free_wei = free_wei.saturating_sub(self.promised_wei(view));

@@ -95,16 +95,30 @@ impl Drop for Process {
 pub(crate) struct Isolated {
     program: Program,
     process: Option<Process>,
+    /// Processes that were started so far.
+    started: u64,
 }
+
+/// What a daemon's environment may hold that is none of a model's business.
+const SECRETS: [&str; 4] = ["REBUT_KEY", "REBUT_KEY_FILE", "REBUT_PASSWORD", "REBUT_PASSWORD_FILE"];
 
 impl Isolated {
     pub(crate) fn new(program: Program) -> Self {
-        Self { program, process: None }
+        Self { program, process: None, started: 0 }
     }
 
-    fn start(&self) -> Result<Process, RunFailure> {
+    /// Processes that were started so far: another one may be of another program.
+    pub(crate) fn started(&self) -> u64 {
+        self.started
+    }
+
+    fn start(&mut self) -> Result<Process, RunFailure> {
         let fail = |reason: String| RunFailure::NoProcess { reason };
         let mut command = Command::new(&self.program.path);
+        self.started += 1;
+        for secret in SECRETS {
+            command.env_remove(secret);
+        }
         command.args(&self.program.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command
             .spawn()
@@ -401,8 +415,13 @@ mod tests {
             }
         }
         let refuses = format!("{ready}; head -c 100 >/dev/null; {refusal}; exec sleep 60");
-        let failed = Isolated::new(program(&refuses)).run(&engine, model, &input, root);
+        let mut isolated = Isolated::new(program(&refuses));
+        let failed = isolated.run(&engine, model, &input, root);
         assert_eq!(failed.unwrap_err(), RunFailure::Refused { reason: "no".to_owned() });
+        // A refusal costs nobody the process: the next run meets the same one, which sleeps by now.
+        let failed = isolated.run(&engine, model, &input, root).unwrap_err();
+        let waited = |text: &str| text.contains("longer than");
+        assert!(matches!(&failed, RunFailure::Killed { reason } if waited(reason)), "{failed}");
         for script in ["exit 3", "exec sleep 60", "echo nonsense; exec sleep 60"] {
             let failed = Isolated::new(program(script)).run(&engine, model, &input, root);
             assert!(matches!(failed, Err(RunFailure::NoProcess { .. })), "{script}");

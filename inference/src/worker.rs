@@ -194,7 +194,12 @@ impl Running {
         let (conduct, trace): (Arc<dyn Conduct>, Trace) = match self {
             Self::Here(conducts) => run_here(engine, &task, conducts.as_ref())?,
             Self::Apart(isolated, seen) => {
+                let before = isolated.started();
                 let trace = isolated.run(engine, &task.model, &task.input, task.input_root)?;
+                if isolated.started() != before {
+                    // Perhaps of a program that was replaced meanwhile.
+                    seen.clear();
+                }
                 compared(engine, &task, &trace, seen)?;
                 (Arc::new(Honest), trace)
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -47,6 +47,8 @@ pub struct RunningClock {
     file: PathBuf,
     begun_ms: u64,
     started: Instant,
+    /// Where it stands for good, once the ledger takes nothing more.
+    frozen: OnceLock<u64>,
 }
 
 impl RunningClock {
@@ -63,9 +65,16 @@ impl RunningClock {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => SystemClock.now_ms(),
             Err(error) => return Err(error),
         };
-        let clock = Self { file: file.to_owned(), begun_ms, started: Instant::now() };
+        let (file, started, frozen) = (file.to_owned(), Instant::now(), OnceLock::new());
+        let clock = Self { file, begun_ms, started, frozen };
         clock.keep()?;
         Ok(clock)
+    }
+
+    /// Stands from now on: a ledger that takes nothing more must not let windows end.
+    pub fn freeze(&self) {
+        let now_ms = self.now_ms();
+        self.frozen.get_or_init(|| now_ms);
     }
 
     /// Writes down where it stands; to be called several times a second.
@@ -82,6 +91,9 @@ impl RunningClock {
 
 impl Clock for RunningClock {
     fn now_ms(&self) -> u64 {
+        if let Some(frozen_ms) = self.frozen.get() {
+            return *frozen_ms;
+        }
         let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.begun_ms.saturating_add(since)
     }
@@ -130,6 +142,8 @@ pub struct EmbeddedLedger {
     reader: Reader,
     history: History,
     doors: Arc<Doors<Waiting>>,
+    /// Told, or closed by the writer's end, once nothing more is taken.
+    stopped: watch::Receiver<bool>,
     /// There until the ledger is dropped, which waits for what was queued.
     writer: Option<JoinHandle<()>>,
 }
@@ -243,17 +257,26 @@ impl EmbeddedLedger {
         let (inner, doors) = (Arc::new(Mutex::new(inner)), Arc::new(Doors::new()));
         let shared =
             (Arc::clone(&inner), Arc::clone(&clock), Arc::clone(&height), Arc::clone(&doors));
+        let (stop, stopped) = watch::channel(false);
         let started = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            write_batches(&shared.0, shared.1.as_ref(), &shared.2, &shared.3);
+            write_batches(&shared.0, shared.1.as_ref(), &shared.2, &shared.3, &stop);
         });
         let writer = Some(started.map_err(no_thread)?);
         let cut = recovered.cut;
-        Ok(Self { inner, clock, height, genesis, cut, reader, history, doors, writer })
+        Ok(Self { inner, clock, height, genesis, cut, reader, history, doors, stopped, writer })
     }
 
     /// The genesis.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
+    }
+
+    /// Over once the ledger takes nothing more, after an error of its disk or of itself: whoever serves it
+    /// freezes its clock, says so and ends, for nobody can move any more.
+    pub async fn stopped(&self) {
+        let mut stopped = self.stopped.clone();
+        // The writer's end closes it, which means the same.
+        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
     }
 
     /// Torn records that were cut when the ledger was opened.
@@ -304,6 +327,7 @@ fn write_batches(
     clock: &dyn Clock,
     height: &watch::Sender<u64>,
     doors: &Doors<Waiting>,
+    stop: &watch::Sender<bool>,
 ) {
     loop {
         let batch = doors.take(BATCH_MAX);
@@ -319,6 +343,15 @@ fn write_batches(
         let flushed = guard.flush();
         let reached = guard.receipts.height();
         measure(&guard, &answers, begun.elapsed());
+        if guard.stopped && !*stop.borrow() {
+            let error = flushed
+                .as_ref()
+                .err()
+                .map_or("a record was not written".to_owned(), ToString::to_string);
+            tracing::error!(event = "ledger.stopped", %error,
+                "nothing more is accepted; what was acknowledged is on disk");
+            stop.send_replace(true);
+        }
         // Before anybody can see the new state: its entries can be read as soon as it is seen.
         if flushed.is_ok() {
             height.send_replace(reached);

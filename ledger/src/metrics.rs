@@ -119,6 +119,12 @@ pub const METRICS: &[Metric] = &[
     ),
     (
         Of::Executor,
+        "rebut_executor_refused",
+        Gauge,
+        "Jobs that could not be run and are not tried again",
+    ),
+    (
+        Of::Executor,
         "rebut_executor_beyond_clock",
         Gauge,
         "Jobs not taken because a restart could not make the runs of all claims again in time",

@@ -81,6 +81,8 @@ impl Service {
         ] {
             metrics::gauge!(name).set(value);
         }
+        let refused = self.jobs.values().filter(|one| **one == Progress::Refused).count();
+        metrics::gauge!("rebut_executor_refused").set(refused as f64);
         let missing: Vec<&Digest> = self
             .jobs
             .iter()
@@ -114,6 +116,7 @@ impl Service {
             "inputs_missing": missing.iter().take(100).map(ToString::to_string).collect::<Vec<_>>(),
             "inputs_missing_count": missing.len(), "unaffordable_count": self.unaffordable,
             "beyond_clock_count": self.beyond_clock, "unpublished_count": unpublished,
+            "refused_count": refused,
             "runs_kept": self.runs.len(), "claims_standing": exposure.claims,
             "disputes_open": exposure.disputes, "free_wei": exposure.free_wei.to_string(),
             "stakes_wei": exposure.stakes_wei.to_string(), "profit_wei": profit_wei.to_string(),

@@ -41,6 +41,7 @@ pub struct Health {
     looked_ms: AtomicU64,
     arithmetic_failed: AtomicBool,
     worker_gone: AtomicBool,
+    no_process: AtomicBool,
 }
 
 fn now_ms() -> u64 {
@@ -68,6 +69,11 @@ impl Health {
     /// The thread that runs models died.
     pub fn worker_gone(&self) {
         self.worker_gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process for runs could not be started when it was last tried.
+    pub fn no_process(&self, is_missing: bool) {
+        self.no_process.store(is_missing, Ordering::Relaxed);
     }
 
     /// Whether money may be put on what this machine computes.
@@ -160,6 +166,12 @@ impl Health {
         }
         if self.worker_gone.load(Ordering::Relaxed) {
             return Some("the thread that runs models died; restart this process");
+        }
+        if self.no_process.load(Ordering::Relaxed) {
+            return Some(
+                "no process for runs can be started: look for cannot_run in the log, and at \
+                 --run-memory-bytes",
+            );
         }
         (u128::from(silent_ms) > LOOK_MAX.as_millis())
             .then_some("the ledger was not reached for a minute")
@@ -260,6 +272,12 @@ mod tests {
         assert_eq!(health.lasting(), std::slice::from_ref(&line));
         assert!(health.readiness().contains("HINDERED: post-claim"));
         assert_eq!(health.said()["hindered"], json!([line]));
+        health.looked();
+        assert_eq!(health.trouble(), None);
+        health.no_process(true);
+        assert!(health.trouble().unwrap().contains("--run-memory-bytes"));
+        health.no_process(false);
+        assert_eq!(health.trouble(), None);
         // Once it succeeds or is not tried any more, it begins anew.
         health.hindered(&[]);
         assert!(health.lasting().is_empty());

@@ -42,6 +42,7 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError>
     if arguments.mode != Mode::Watch && !arguments.dry_run {
         super::key::require(&options.key)?;
     }
+    super::raise_file_limit();
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
     let render = daemon::metrics(&[Of::Daemons, Of::Challenger])?;

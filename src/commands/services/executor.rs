@@ -31,6 +31,7 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, Comm
     let ExecutorAction::Serve(arguments) = &command.action;
     let options = &arguments.daemon;
     super::key::require(&options.key)?;
+    super::raise_file_limit();
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
     let render = daemon::metrics(&[Of::Daemons, Of::Executor])?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ledger::http::{Limits, metrics_route, serve};
@@ -203,6 +204,7 @@ fn check_dev(arguments: &LedgerServe, bank: Address) -> Result<(), CommandError>
 fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandError> {
     let beginning = beginning(arguments)?;
     check_dev(arguments, beginning.bank())?;
+    let connections = connections(super::raise_file_limit());
     let render = super::daemon::metrics(&[Of::All, Of::Ledger])?;
     super::runtime()?.block_on(async {
         // The port first: a start that fails leaves no folder with its preset fixed.
@@ -214,7 +216,7 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
         let log = arguments.folder.join("log");
         let clock = running_clock(&arguments.folder)?;
         let clock_ms = clock.now_ms();
-        let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, clock)?);
+        let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, Arc::clone(&clock) as Arc<_>)?);
         let listen = listener.local_addr().map_err(|error| system("the listener", error))?;
         if !listen.ip().is_loopback() {
             tracing::warn!(event = "ledger.open_listener", %listen,
@@ -239,8 +241,10 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
         let document = json!({ "service": "ledger", "genesis": root.to_string(), "url": url });
         super::started(as_json, &format!("ledger {root} at {url}"), &document)?;
         let folder = arguments.folder.clone();
-        let stop = super::told_to_stop();
+        let ended = Arc::new(AtomicBool::new(false));
+        let stop = stop(Arc::clone(&ledger), clock, Arc::clone(&ended));
         let limits = Limits {
+            connections,
             upload_bytes: arguments.upload_bytes_max,
             account_bytes: arguments.account_bytes_max,
             uploads_bytes: arguments.uploads_bytes_max,
@@ -250,9 +254,51 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
         };
         serve(ledger, &folder, listener, limits, metrics_route(render), stop)
             .await
-            .map_err(|error| system("the ledger's server", error))
+            .map_err(|error| system("the ledger's server", error))?;
+        match ended.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(system(
+                arguments.folder.display().to_string(),
+                "the ledger stopped after an error, told above; what was acknowledged is on disk and its \
+                 clock stands: mend the cause and start it again",
+            )),
+        }
     })?;
     Ok(false)
+}
+
+/// Files that the ledger itself needs beside two for each connection: database, log, clock, uploads.
+const FILES_RESERVED: u64 = 256;
+
+/// Connections for which there are files: a flush that finds none stops the ledger.
+fn connections(files_max: u64) -> usize {
+    let wanted = Limits::default().connections;
+    let fit = usize::try_from(files_max.saturating_sub(FILES_RESERVED) / 2).unwrap_or(usize::MAX);
+    if fit < wanted {
+        tracing::warn!(
+            event = "ledger.few_files",
+            files_max,
+            connections = fit.max(16),
+            "fewer connections are served than could be: raise the limit of open files (ulimit -n 8192)"
+        );
+    }
+    wanted.min(fit).max(16)
+}
+
+/// Over when the server shall end: told to, or because the ledger takes nothing more. Then its clock
+/// stands at once, and those who wait get their answers.
+async fn stop(ledger: Arc<EmbeddedLedger>, clock: Arc<RunningClock>, ended: Arc<AtomicBool>) {
+    tokio::select! {
+        () = super::told_to_stop() => {}
+        () = ledger.stopped() => {
+            clock.freeze();
+            if let Err(error) = clock.keep() {
+                tracing::error!(event = "ledger.clock_not_kept", %error);
+            }
+            ended.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
 }
 
 /// The ledger's clock, kept in its folder by a thread of its own.

@@ -49,6 +49,18 @@ async fn told_to_stop() {
     tracing::info!(event = "stopping");
 }
 
+/// Raises this process's limit of open files as far as it may, and gives it: shells begin with few.
+fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: before.maximum, maximum: before.maximum };
+    let now = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => before.maximum,
+        Err(_) => before.current,
+    };
+    now.unwrap_or(u64::MAX)
+}
+
 /// Says that a service runs, and where: a line for people, with `--json` a document on one line.
 fn started(as_json: bool, text: &str, document: &serde_json::Value) -> Result<(), CommandError> {
     match as_json {
