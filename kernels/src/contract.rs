@@ -78,6 +78,12 @@ impl PackedRows {
         strides: (usize, usize),
     ) {
         let length = panels_length(count, depth);
+        let last = |count: usize, stride: usize| count.saturating_sub(1).checked_mul(stride);
+        let reach = last(count, strides.0)
+            .zip(last(depth, strides.1))
+            .and_then(|(down, along)| down.checked_add(along)?.checked_add(first));
+        let is_there = reach.is_some_and(|last| last < data.len());
+        assert!(is_there || count == 0 || depth == 0, "a row leaves its data");
         (self.count, self.depth) = (count, depth);
         // Old elements may stay: every place is written below, padding included.
         if self.panels.len() < length {
@@ -125,7 +131,8 @@ impl PackedRows {
     /// # Panics
     /// When the first row does not begin a panel, or the last is not there.
     pub fn panels(&self, rows: Range<usize>) -> Panels<'_> {
-        assert!(rows.start.is_multiple_of(PANEL) && rows.end <= self.count, "no such panels");
+        let inside = rows.start <= rows.end && rows.end <= self.count;
+        assert!(inside && rows.start.is_multiple_of(PANEL), "no such panels");
         let panels = rows.start / PANEL..rows.end.div_ceil(PANEL);
         let each = PANEL * self.depth;
         Panels {
@@ -165,7 +172,7 @@ impl Pieces {
     /// Cuts pieces, in the order of k, into chunks of 256 products.
     ///
     /// # Panics
-    /// When a piece ends beyond any memory.
+    /// When a piece ends beyond any memory, or all together have more elements than can be counted.
     #[allow(clippy::expect_used, reason = "documented: the caller names what cannot be")]
     pub fn new(pieces: impl IntoIterator<Item = Piece>) -> Self {
         let mut chunks: Vec<Vec<Piece>> = Vec::new();
@@ -173,6 +180,9 @@ impl Pieces {
         for mut piece in pieces {
             let end = piece.offset.checked_add(piece.length);
             reach = reach.max(end.expect("a piece ends beyond any memory"));
+            // Before anything is kept: unsafe code below rests on the sum of all lengths.
+            let whole = piece.length.checked_add(depth);
+            whole.expect("more elements than can be counted");
             while piece.length > 0 {
                 let room = CHUNK - depth % CHUNK;
                 if room == CHUNK {
@@ -363,8 +373,9 @@ impl Tile<'_> {
                 self.data.as_ptr().add(self.bases[row] + piece.offset)
             });
             for place in 0..piece.length {
-                // SAFETY: the pieces of a chunk have as many elements as the panel has rows left,
-                // and a tile's vectors end inside its panel's row.
+                // SAFETY: the pieces of a chunk have as many elements as the panel has rows left
+                // (`contract` has compared the depths, `Pieces::new` has counted its own without
+                // wrapping), and a tile's vectors end inside its panel's row.
                 let values: [V; VECTORS] = core::array::from_fn(|vector| unsafe {
                     V::load(token, self.values.as_ptr().add(k * PANEL + vector * V::WIDTH))
                 });

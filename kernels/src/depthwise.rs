@@ -7,7 +7,7 @@ use crate::{Isa, on_vectors};
 /// kernel[tap, c]))`. At most 256 taps, which is one chunk.
 ///
 /// # Panics
-/// When a tap leaves the data or the kernel is too short.
+/// When a tap leaves the data, the kernel is too short, or there are more than 256 taps.
 pub fn depthwise(
     isa: Isa,
     data: &[f32],
@@ -20,6 +20,7 @@ pub fn depthwise(
     let reach = furthest.and_then(|tap| tap.checked_add(out.len()));
     let inside = taps.is_empty() || reach.is_some_and(|reach| reach <= data.len());
     assert!(inside, "a tap leaves the data");
+    assert!(taps.len() <= 256, "more taps than one chain has");
     let weights = taps.len().checked_mul(out.len());
     assert!(weights.is_some_and(|weights| weights <= kernel.len()), "the kernel is too short");
     on_vectors!(isa, body [[], [], []] (

@@ -50,7 +50,9 @@ impl Isa {
         let mut all = vec![Self::PORTABLE];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // What the compiler adds to these features is asked for as well.
+            let is_avx = is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c");
+            if is_avx && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 all.push(Self(Level::Avx2(Avx2(()))));
                 if is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512dq")
@@ -88,7 +90,8 @@ impl Isa {
 /// Intrinsics that touch no memory.
 ///
 /// They are used by methods of vectors only, and those are made from tokens ([`Avx2`], [`Avx512`]) or from
-/// vectors.
+/// vectors; where a method works on bare registers, the token that it was given is the proof. Nothing
+/// that takes a pointer goes in here: it needs a reason of its own.
 #[cfg(target_arch = "x86_64")]
 macro_rules! instructions {
     ($body:expr) => {{

@@ -174,6 +174,7 @@ fn hash_lanes<L: Lanes>(token: L::Token, message: Message, bodies: &[&[u8]], out
 pub fn hash_many(isa: Isa, message: Message, bodies: &[&[u8]], out: &mut [Digest]) {
     assert_eq!(bodies.len(), out.len(), "one digest for each body");
     assert!(message.body <= 2 * RATE - 2, "bodies are as long as a leaf at most");
+    assert!([1, 2, 4, 8].contains(&message.element), "elements have 1, 2, 4 or 8 bytes");
     let fits =
         |body: &&[u8]| body.len() <= message.body && body.len().is_multiple_of(message.element);
     assert!(bodies.iter().all(fits), "bodies are of whole elements and not longer than said");

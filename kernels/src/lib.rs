@@ -26,6 +26,12 @@
 //! assert_eq!(out, [1.0, 1.5, 3.0, 3.5]);
 //! ```
 
+// The portable path needs IEEE arithmetic of the stated widths, which the x87 unit does not have.
+#[cfg(all(target_arch = "x86", not(target_feature = "sse2")))]
+compile_error!(
+    "this CPU's floating point has other widths than the law's; build for one with SSE2"
+);
+
 mod arithmetic;
 mod contract;
 mod depthwise;

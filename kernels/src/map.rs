@@ -27,8 +27,12 @@ pub enum Unary {
 }
 
 /// Applies a function to every element, followed by rule Q.
+///
+/// # Panics
+/// When there is not one element of `out` for each of `input`.
 pub fn map_unary(isa: Isa, function: Unary, input: &[f32], out: &mut [f32]) {
     const BLOCK: usize = 4096;
+    assert_eq!(input.len(), out.len(), "not one result for each element");
     out.par_chunks_mut(BLOCK).zip(input.par_chunks(BLOCK)).for_each(|(out, input)| {
         on_isa!(isa, body (function: Unary, input: &[f32], out: &mut [f32]));
     });

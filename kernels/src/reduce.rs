@@ -9,8 +9,13 @@ use crate::{Isa, on_isa};
 const LANES: usize = 32;
 
 /// Folds each row of `length` elements into one element of `out`, followed by rule Q.
+///
+/// # Panics
+/// When there is not one whole row for each element of `out`.
 pub fn reduce_rows(isa: Isa, fold: Fold, input: &[f32], length: usize, out: &mut [f32]) {
     const BLOCK: usize = 64;
+    let whole = out.len().checked_mul(length) == Some(input.len());
+    assert!(whole && length > 0 && length <= usize::MAX / BLOCK, "not one row for each element");
     out.par_chunks_mut(BLOCK).zip(input.par_chunks(BLOCK * length)).for_each(|(out, input)| {
         on_isa!(isa, body (fold: Fold, input: &[f32], length: usize, out: &mut [f32]));
     });

@@ -39,10 +39,10 @@ pub(crate) trait Vector: Copy {
     /// `self + other`.
     fn add(self, other: Self) -> Self;
 
-    /// The larger value; NaN where either is one.
+    /// The larger value; NaN where either is one. Of two zeros it may be either: only before rule Q.
     fn larger(self, other: Self) -> Self;
 
-    /// The smaller value; NaN where either is one.
+    /// The smaller value; NaN where either is one. Of two zeros it may be either: only before rule Q.
     fn smaller(self, other: Self) -> Self;
 
     /// Store rule Q.

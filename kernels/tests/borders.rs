@@ -256,6 +256,23 @@ fn what_leaves_its_memory_is_refused_also_where_sums_would_overflow() {
     }
     assert!(is_refused(|| drop(Pieces::new([Piece { offset: usize::MAX, length: 2 }]))));
     assert!(is_refused(|| drop(PackedRows::new(&[], usize::MAX / 2, 3))));
+    assert!(is_refused(|| {
+        PackedRows::in_memory(Vec::new()).fill(&[5.0; 2], 1, (2, 1), (usize::MAX, 1));
+    }));
+    #[expect(clippy::reversed_empty_ranges, reason = "a range that is none is a case")]
+    for rows in [64..32, 32..96] {
+        assert!(is_refused(move || {
+            PackedRows::new(&[1.0; 256], 64, 4).panels(rows);
+        }));
+    }
+    for (elements, length) in [(4, 0), (3, 2), (4, usize::MAX / 64 + 1)] {
+        assert!(is_refused(move || {
+            reduce_rows(Isa::PORTABLE, Fold::Sum, &[1.0; 4][..elements], length, &mut [0.0; 2]);
+        }));
+    }
+    assert!(is_refused(|| {
+        depthwise(Isa::PORTABLE, &[1.0; 4], 0, &[0; 257], &[1.0; 257], &mut [0.0; 1]);
+    }));
     assert!(is_refused(|| drop(PackedRows::new(&[], 0, usize::MAX / 2))));
     assert!(is_refused(move || drop(PackedRows::new(&data, 17, 4))));
 }
