@@ -1,5 +1,7 @@
 //! Amounts of money as people write them: `10ether`, `0.5 ETH`, `100 milliether`, `20gwei`, `7 wei`, `7`.
 
+use crate::print::quoted;
+
 /// Units with the number of zeros in wei.
 const UNITS: [(&str, usize); 6] =
     [("wei", 0), ("gwei", 9), ("milliether", 15), ("finney", 15), ("ether", 18), ("eth", 18)];
@@ -17,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<u128, String> {
         "" => Some(0),
         unit => UNITS.iter().find(|(name, _)| *name == unit).map(|(_, zeros)| *zeros),
     };
-    let wrong = || format!("{text:?} is no amount; write 10ether, 0.5 ETH, 20gwei or wei");
+    let wrong = || format!("{} is no amount; write 10ether, 0.5 ETH, 20gwei or wei", quoted(text));
     let zeros = zeros.ok_or_else(wrong)?;
     let (whole, part) = number.split_once('.').unwrap_or((&number, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -26,10 +28,10 @@ pub(crate) fn parse(text: &str) -> Result<u128, String> {
     }
     let part = part.trim_end_matches('0');
     if part.len() > zeros {
-        return Err(format!("{text:?} has parts of a wei; give it fewer decimals"));
+        return Err(format!("{} has parts of a wei; give it fewer decimals", quoted(text)));
     }
     let all = format!("{whole}{part}{}", "0".repeat(zeros - part.len()));
-    all.parse().map_err(|_| format!("{text:?} is more than there is"))
+    all.parse().map_err(|_| format!("{} is more than there is", quoted(text)))
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use services::*;
 
+use crate::print::quoted;
+
 /// Optimistic fraud proofs for machine-learning inference.
 ///
 /// Exit codes: 0 done, or what was checked holds; 1 it does not: a claim is false, a receipt or a verdict
@@ -91,14 +93,22 @@ pub(crate) enum Command {
 fn count_up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
     move |text| match text.parse() {
         Ok(number) if (1..=most).contains(&number) => Ok(number),
-        _ => Err(format!("{text:?} is not a whole number from 1 to {most}")),
+        _ => Err(format!("{} is not a whole number from 1 to {most}", quoted(text))),
     }
+}
+
+/// A lie to rehearse: a name is known at once, a place (`1:3:0:+1`) is looked for in the models.
+fn lie_text(text: &str) -> Result<String, String> {
+    if !text.contains(':') {
+        simulation::parse_lie(text).map_err(|error| error.to_string())?;
+    }
+    Ok(text.to_owned())
 }
 
 /// An address to listen on.
 fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
     let help = "write an address and a port, such as 127.0.0.1:8645 (port 0: any that is free)";
-    text.parse().map_err(|_| format!("{text:?} is no place to listen; {help}"))
+    text.parse().map_err(|_| format!("{} is no place to listen; {help}", quoted(text)))
 }
 
 /// Choices of the engine.
@@ -167,14 +177,16 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(crate) input: Vec<String>,
     /// Folder for outputs.npz, inputs.npz, claim.json and executor.json.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
     /// Publish the states at the layers' boundaries beside the claim (states/N.npz), so that anybody
     /// can recompute single layers.
     #[arg(long)]
     pub(crate) states: bool,
     /// A lie to run with: LAYER:OPERATOR:ELEMENT:+ULPS (operator counted within its layer or given
-    /// by its ONNX node's name, element flat or as coordinates 0,3,5), or a name such as weight-bit, swap-layers, skip-operator, output-only, wrong-input, zero-trace.
+    /// by its ONNX node's name, element flat or as coordinates 0,3,5), or a name:
+    /// weight-bit, swap-layers, skip-operator, output-only, wrong-input, zero-trace, model-swap,
+    /// precision, other-order, washed-out, corrupt-state, selective, surfing.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) lie: Option<String>,
     #[command(flatten)]
@@ -219,7 +231,7 @@ pub(crate) struct Dispute {
     #[arg(long)]
     pub(crate) model: Option<PathBuf>,
     /// Folder of the ledger, kept and continued; a temporary one unless given.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) ledger: Option<PathBuf>,
     /// The executor publishes its data, so that the challenger shows instead of asking.
     #[arg(long)]

@@ -14,6 +14,7 @@ use simulation::{Lying, parse_lie};
 
 use crate::arguments::{EngineOptions, ImportChoices};
 use crate::error::{CommandError, system};
+use crate::print::quoted;
 
 pub(crate) fn engine(options: &EngineOptions) -> Result<Engine, CommandError> {
     let available = inference::Isa::available();
@@ -38,7 +39,7 @@ fn assigned<'a>(
     text: &'a str,
 ) -> Result<(&'a str, &'a str), CommandError> {
     text.rsplit_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-        CommandError::Argument { argument, reason: format!("{text:?} is not {form}") }
+        CommandError::Argument { argument, reason: format!("{} is not {form}", quoted(text)) }
     })
 }
 
@@ -52,7 +53,8 @@ pub(crate) fn import_flags(choices: &ImportChoices) -> Result<ImportOptions, Com
     for text in &choices.dimensions {
         let (name, size) = assigned("--dim", "NAME=SIZE", text)?;
         let size = size.parse::<u64>();
-        let size = size.map_err(|_| wrong("--dim", format!("{text:?} is not NAME=SIZE")))?;
+        let size =
+            size.map_err(|_| wrong("--dim", format!("{} is not NAME=SIZE", quoted(text))))?;
         options.dimensions.insert(name.to_owned(), size);
     }
     for text in &choices.shapes {
@@ -60,13 +62,14 @@ pub(crate) fn import_flags(choices: &ImportChoices) -> Result<ImportOptions, Com
         let (name, sizes) = assigned("--shape", form, text)?;
         let sizes = sizes.split(',').map(|size| size.trim().parse::<u64>().ok());
         let sizes = sizes.collect::<Option<Vec<u64>>>();
-        let sizes = sizes.ok_or_else(|| wrong("--shape", format!("{text:?} is not {form}")))?;
+        let sizes =
+            sizes.ok_or_else(|| wrong("--shape", format!("{} is not {form}", quoted(text))))?;
         options.shapes.insert(name.to_owned(), sizes);
     }
     for text in &choices.fixed {
         let (name, file) = text
             .split_once('=')
-            .ok_or_else(|| wrong("--fix", format!("{text:?} is not NAME=FILE")))?;
+            .ok_or_else(|| wrong("--fix", format!("{} is not NAME=FILE", quoted(text))))?;
         // A claim is read again from other folders.
         let file = PathBuf::from(file);
         options.fixed.insert(name.to_owned(), file.canonicalize().unwrap_or(file));

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use arguments::{Arguments, Command, LogFormat};
+use error::CommandError;
 
 /// Worlds are many small short-lived objects: glibc's allocator was a quarter of their time.
 #[global_allocator]
@@ -43,10 +44,10 @@ fn arguments() -> Result<(Arguments, configuration::Configuration), ExitCode> {
     };
     let command = configuration::layers::layered(Arguments::command(), &configuration.settings);
     // `--help` and `config check` work with a broken file too.
-    let matches = match (command.try_get_matches_from(words), wrong.is_empty()) {
+    let matches = match (command.try_get_matches_from(&words), wrong.is_empty()) {
         (Ok(matches), _) => matches,
-        (Err(error), true) => error.exit(),
-        (Err(error), false) if !error.use_stderr() => error.exit(),
+        (Err(error), _) if !error.use_stderr() => error.exit(),
+        (Err(error), true) => return Err(refused(&error, &words)),
         (Err(_), false) => return Err(misconfigured(&wrong)),
     };
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -54,6 +55,27 @@ fn arguments() -> Result<(Arguments, configuration::Configuration), ExitCode> {
         true => Ok((arguments, configuration)),
         false => Err(misconfigured(&wrong)),
     }
+}
+
+/// Prints what clap says, and which variables set what it complains of: it names flags that nobody typed.
+fn refused(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
+    let _ = error.print();
+    for origin in configuration::origins(error, words) {
+        eprintln!("{origin}");
+    }
+    ExitCode::from(FAILED)
+}
+
+/// Prints why a command failed, and which variable set the flag that it failed at.
+fn failed(error: &CommandError, as_json: bool) -> ExitCode {
+    print::failure(error, as_json);
+    if let CommandError::Argument { argument, .. } = error {
+        let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+        if let Some(origin) = configuration::origin_of(argument, &words) {
+            eprintln!("{origin}");
+        }
+    }
+    ExitCode::from(FAILED)
 }
 
 fn misconfigured(wrong: &[String]) -> ExitCode {
@@ -144,10 +166,7 @@ fn work() -> ExitCode {
     };
     match outcome {
         Ok(falls) => ExitCode::from(if falls { FALLS } else { DONE }),
-        Err(error) => {
-            print::failure(&error, json);
-            ExitCode::from(FAILED)
-        }
+        Err(error) => failed(&error, json),
     }
 }
 

@@ -141,6 +141,11 @@ fn laid_out(header: &[&str], rows: Vec<Vec<String>>) -> Table {
     table
 }
 
+/// What a user typed, in quotes; control characters do not reach the terminal.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
 /// Wei as ether, exact.
 pub(crate) fn ether(wei: i128) -> String {
     let sign = if wei < 0 { "-" } else { "" };

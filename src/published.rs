@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use inference::files::{read_tensors, write_npz};
 use inference::published::{state_of, state_tensors, state_types};
-use inference::{Model, State, Trace};
+use inference::{Model, State, Tensor, Trace};
+use protocol::hash::{Digest, Keccak};
+use protocol::tensor::TensorType;
 
 use crate::error::{CommandError, system};
 
@@ -45,11 +47,31 @@ pub(crate) fn write(folder: &Path, trace: &Trace) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Root of the state that a file's outputs are, named with the numbers of their values.
+pub(crate) fn output_root<'a>(
+    file: &Path,
+    named: impl Iterator<Item = (&'a str, u32)>,
+) -> Result<Option<Digest>, CommandError> {
+    let any: &[(String, TensorType)] = &[];
+    let mut tensors = read_tensors(file, any)?;
+    let mut values: Vec<(u32, Tensor)> = Vec::new();
+    for (name, value) in named {
+        let tensor = tensors.remove(name).ok_or_else(|| {
+            system(file.display().to_string(), format!("output {name} is missing"))
+        })?;
+        values.push((value, tensor));
+    }
+    values.sort_by_key(|(value, _)| *value);
+    // Two names of one value are one.
+    values.dedup_by_key(|(value, _)| *value);
+    Ok(State::<Keccak>::new(values).map(|state| state.root()))
+}
+
 /// Reads the state before a layer; its root is the caller's to check.
 pub(crate) fn read(folder: &Path, model: &Model, layer: u32) -> Result<State, CommandError> {
     let path = file(folder, layer);
     let wrong = |reason: String| CommandError::Argument {
-        argument: "DIR",
+        argument: "FOLDER",
         reason: format!("{}: {reason}", path.display()),
     };
     if !path.exists() {

@@ -134,7 +134,9 @@ fn an_executor_runs_what_its_money_can_claim_and_tells_what_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (_ledger, url) = ledger(place);
+    // The windows are long ones on this ledger: half of the money is kept for short ones otherwise.
     let words = ["executor", "serve", "--no-preflight", "--stake-percent-max", "100"];
+    let words = [&words[..], &["--long-percent-max", "100"]].concat();
     let (_executor, office) = daemon(place, &url, &words, "honest");
     let withdraw = ["account", "withdraw", "98.5ether", "--dev", "honest", "--ledger", &url];
     assert!(rebut().args(withdraw).output().unwrap().status.success());
@@ -147,6 +149,30 @@ fn an_executor_runs_what_its_money_can_claim_and_tells_what_is_left() {
     });
     // Nothing waits in memory for money.
     assert_eq!(status["runs_kept"], 1, "{status}");
+}
+
+#[test]
+fn audit_a8_long_windows_lock_half_of_the_money_and_leave_the_rest_to_short_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let words = ["executor", "serve", "--no-preflight", "--stake-percent-max", "100"];
+    let (_executor, office) = daemon(place, &url, &words, "honest");
+    let withdraw = ["account", "withdraw", "97ether", "--dev", "honest", "--ledger", &url];
+    assert!(rebut().args(withdraw).output().unwrap().status.success());
+    for digit in [3, 4] {
+        job_on(place, &url, digit, &["--window-ms", "60000"]);
+    }
+    until("the second long job left", || {
+        let status = status(&office);
+        (status["claims_standing"] == 1 && status["beyond_long_count"] == 1).then_some(())
+    });
+    let job = job_on(place, &url, 5, &[]);
+    until("the short job's claim", || {
+        let (code, text) = get(&url, &format!("/v1/claims?job={job}"));
+        let found: Value = serde_json::from_str(&text).ok().filter(|_| code == 200)?;
+        (found["total"] == 1).then_some(())
+    });
 }
 
 #[test]

@@ -260,7 +260,7 @@ impl Service {
         self.tell(&view);
         self.tell_of_money(&view);
         self.shrink(&view);
-        let (exposure, _) = self.books.tell(&self.ledger, &view).await?;
+        let (exposure, _) = self.books.tell(&self.ledger, &view).await;
         self.tell_if_poor(&view, exposure.free_wei);
         metrics::gauge!("rebut_challenger_jobs_waiting").set(waiting.len() as f64);
         self.cover(&view, waiting.len());

@@ -11,9 +11,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use inference::files::parse_tensors;
-use inference::published::state_bytes;
+use inference::published::{state_length, state_part};
 use inference::{Model, Tensor};
-use ledger::http::{Budget, Failure, Source, failure};
+use ledger::http::{Budget, Failure, PART_BYTES, Shares, Source, body_in_parts, failure};
 use protocol::hash::{Digest, keccak, parse_digest};
 use protocol::tensor::{ElementType, TensorType};
 use serde::Deserialize;
@@ -41,6 +41,8 @@ pub struct Office {
     pub token: Digest,
     /// What the bodies of those who hold it may take in memory together.
     pub budget: Budget,
+    /// Who reads states of runs.
+    pub readers: Shares,
     /// How long an answer may take.
     pub patience: Duration,
 }
@@ -356,13 +358,39 @@ async fn trace(State(office): State<Office>, Path(root): Path<String>) -> Reply 
     .into_response())
 }
 
-/// The state at a boundary as it is published (raw); whoever reads it compares with the root.
-async fn state(State(office): State<Office>, Path((root, boundary)): Path<(String, u32)>) -> Reply {
+/// States that one address reads at a time.
+const STATES_OF_ONE_MAX: usize = 16;
+
+/// The state at a boundary as it is published (raw); whoever reads it compares with the root. It is sent
+/// from the run, part by part, and holds neither a copy nor the run: it breaks off when the run is let go.
+async fn state(
+    State(office): State<Office>,
+    source: Source,
+    Path((root, boundary)): Path<(String, u32)>,
+) -> Reply {
     let run = run(&office, &root)?;
     let state = run.trace().state(boundary).ok_or_else(|| {
         failure(StatusCode::NOT_FOUND, "not-found", "the trace has no such boundary")
     })?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], state_bytes(state)).into_response())
+    let length = state_length(state);
+    let share = office.readers.take(source, 1, STATES_OF_ONE_MAX).ok_or_else(|| {
+        let message = "as many states as one address may read are being read; try again";
+        failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+    })?;
+    let run = Arc::downgrade(&run);
+    let body = body_in_parts(share, move |from| {
+        let run = run.upgrade();
+        let run = run.ok_or_else(|| std::io::Error::other("the run is not kept any more"))?;
+        Ok(run
+            .trace()
+            .state(boundary)
+            .map_or(Vec::new(), |state| state_part(state, from, PART_BYTES)))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+    ];
+    Ok((headers, body).into_response())
 }
 
 #[cfg(test)]

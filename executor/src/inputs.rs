@@ -92,7 +92,8 @@ impl Inputs {
         let written = std::fs::File::create(&partial).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()?;
-            std::fs::rename(&partial, path)
+            std::fs::rename(&partial, path)?;
+            ledger::durable::flush_folder_of(path)
         });
         written.map_err(|error| {
             // A torn file would take room that is missing already.

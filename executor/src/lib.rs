@@ -11,6 +11,7 @@ pub mod embeddings;
 pub mod files;
 pub mod http;
 mod inputs;
+mod lines;
 pub mod policy;
 mod preflight;
 mod progress;

@@ -10,8 +10,13 @@ use protocol::settlement::{ETHER, Job};
 pub struct Policy {
     /// Least fee.
     pub fee_wei_min: u128,
+    /// Least fee for what is locked: millionths of the stake for each hour of the time for challenges.
+    pub fee_ppm_per_hour: u32,
     /// Most of the account's money, free and locked, that one stake may take, in percent.
     pub stake_percent_max: u32,
+    /// Most of the account's money that the stakes of claims with long times for challenges may take
+    /// together, in percent: what is left serves those who ask for short ones.
+    pub long_percent_max: u32,
     /// Longest time for challenges, for which the stake is locked.
     pub window_ms_max: u64,
 }
@@ -20,7 +25,10 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             fee_wei_min: ETHER / 1_000,
+            // A twelfth of the stake in a year.
+            fee_ppm_per_hour: 10,
             stake_percent_max: 25,
+            long_percent_max: 50,
             window_ms_max: 7 * 24 * 3_600_000,
         }
     }
@@ -35,6 +43,13 @@ pub enum Declined {
     Attention,
     /// Its fee is too small.
     Fee {
+        /// What it pays.
+        fee_wei: u128,
+        /// What is wanted.
+        least_wei: u128,
+    },
+    /// Its fee is too small for its stake and the time that it is locked.
+    Return {
         /// What it pays.
         fee_wei: u128,
         /// What is wanted.
@@ -65,6 +80,14 @@ impl fmt::Display for Declined {
                 let (fee, least) = (ether(*fee_wei), ether(*least_wei));
                 write!(formatter, "it pays {fee}, below --fee-min of {least}")
             }
+            Self::Return { fee_wei, least_wei } => {
+                let (fee, least) = (ether(*fee_wei), ether(*least_wei));
+                write!(
+                    formatter,
+                    "it pays {fee}, below the {least} that --fee-ppm-per-hour wants for its stake and \
+                     its time for challenges"
+                )
+            }
             Self::Stake { stake_wei, most_wei } => write!(
                 formatter,
                 "it locks {}, over the {} that --stake-percent-max allows of this account's money; \
@@ -82,7 +105,31 @@ impl fmt::Display for Declined {
     }
 }
 
+/// A part of an amount.
+fn percent(amount_wei: u128, percent: u32) -> u128 {
+    (amount_wei / 100).saturating_mul(u128::from(percent))
+}
+
+/// Whether a stake is locked for long, as this ledger's jobs go: longer than twice its least time.
+pub(crate) fn is_long(job: &Job, window_ms_min: u64) -> bool {
+    job.terms.window_ms > window_ms_min.saturating_mul(2)
+}
+
 impl Policy {
+    /// Least fee for what a job locks, rounded up.
+    pub fn return_wei(&self, stake_wei: u128, window_ms: u64) -> u128 {
+        const MILLIONTHS_OF_AN_HOUR: u128 = 1_000_000 * 3_600_000;
+        let rate = u128::from(self.fee_ppm_per_hour).saturating_mul(u128::from(window_ms));
+        let product = stake_wei.checked_mul(rate);
+        product.map_or(u128::MAX, |product| product.div_ceil(MILLIONTHS_OF_AN_HOUR))
+    }
+
+    /// Money that may still be locked for long, of an account with so much that has locked so much of it
+    /// for long.
+    pub(crate) fn long_left_wei(&self, total_wei: u128, long_wei: u128) -> u128 {
+        percent(total_wei, self.long_percent_max).saturating_sub(long_wei)
+    }
+
     /// Why a job's terms are not accepted by an account with so much money; `None` when they are. Jobs in
     /// the executor's own name pay it nothing and are taken for who asked over HTTP.
     pub fn declines(&self, job: &Job, is_own: bool, total_wei: u128) -> Option<Declined> {
@@ -94,7 +141,11 @@ impl Policy {
             let (fee_wei, least_wei) = (terms.fee_wei, self.fee_wei_min);
             return Some(Declined::Fee { fee_wei, least_wei });
         }
-        let most_wei = (total_wei / 100).saturating_mul(u128::from(self.stake_percent_max));
+        let least_wei = self.return_wei(terms.stake_wei, terms.window_ms);
+        if !is_own && terms.fee_wei < least_wei {
+            return Some(Declined::Return { fee_wei: terms.fee_wei, least_wei });
+        }
+        let most_wei = percent(total_wei, self.stake_percent_max);
         if terms.stake_wei > most_wei {
             return Some(Declined::Stake { stake_wei: terms.stake_wei, most_wei });
         }
@@ -132,7 +183,13 @@ mod tests {
 
     #[test]
     fn audit_a8_terms_that_are_not_worth_their_stake_are_declined_with_the_setting_that_does_it() {
-        let policy = Policy { fee_wei_min: 10, stake_percent_max: 25, window_ms_max: 1_000 };
+        let policy = Policy {
+            fee_wei_min: 10,
+            fee_ppm_per_hour: 0,
+            stake_percent_max: 25,
+            long_percent_max: 50,
+            window_ms_max: 1_000,
+        };
         let total_wei = 400;
         for (job, is_own, setting) in [
             (job(10, 100, 1_000, 0), false, None),
@@ -150,5 +207,37 @@ mod tests {
                 Some(setting) => assert!(declined.unwrap().contains(setting), "{setting}"),
             }
         }
+    }
+
+    #[test]
+    fn audit_a8_a_stake_that_is_locked_for_long_is_paid_for() {
+        let policy = Policy::default();
+        let week_ms = 7 * 24 * 3_600_000;
+        let total_wei = 40 * ETHER;
+        let declined = |fee_wei, window_ms, is_own| {
+            policy.declines(&job(fee_wei, 10 * ETHER, window_ms, 0), is_own, total_wei)
+        };
+        // Ten ether for a week: ten millionths an hour.
+        let least_wei = 10 * ETHER / 1_000_000 * 10 * 168;
+        assert_eq!(declined(least_wei, week_ms, false), None);
+        let fee_wei = least_wei - 1;
+        let low = declined(fee_wei, week_ms, false);
+        assert_eq!(low, Some(Declined::Return { fee_wei, least_wei }));
+        assert!(low.unwrap().to_string().contains("--fee-ppm-per-hour"));
+        // For a minute the least fee of all is more; in its own name nobody pays.
+        assert_eq!(declined(ETHER / 1_000, 60_000, false), None);
+        assert_eq!(declined(0, week_ms, true), None);
+        assert_eq!(policy.return_wei(1, 1), 1);
+        assert_eq!(policy.return_wei(u128::MAX, 1), u128::MAX);
+    }
+
+    #[test]
+    fn audit_a8_long_windows_leave_half_of_the_money_to_short_ones() {
+        let policy = Policy::default();
+        assert_eq!(policy.long_left_wei(400, 0), 200);
+        assert_eq!(policy.long_left_wei(400, 150), 50);
+        assert_eq!(policy.long_left_wei(400, 300), 0);
+        assert!(!is_long(&job(1, 1, 120_000, 0), 60_000));
+        assert!(is_long(&job(1, 1, 120_001, 0), 60_000));
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Wanted {
     pub(crate) posted_ms: u64,
     /// What a claim on it would lock; nothing when one stands already.
     pub(crate) stake_wei: u128,
+    /// Whether it would be locked for long.
+    pub(crate) is_long: bool,
     /// Time that the run takes, as far as it was seen.
     pub(crate) run_ms: u64,
 }
@@ -43,6 +45,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Means {
     /// Money for stakes.
     pub(crate) free_wei: u128,
+    /// Of it, money for stakes that are locked for long.
+    pub(crate) long_wei: u128,
     /// Time for runs: a restart makes the runs of all claims in play again, and each must be there before
     /// a clock that started meanwhile is over.
     pub(crate) left_ms: u64,
@@ -60,24 +64,27 @@ impl Means {
             return Some(self);
         }
         let free_wei = self.free_wei.checked_sub(job.stake_wei)?;
+        let long_wei = self.long_wei.checked_sub(if job.is_long { job.stake_wei } else { 0 })?;
         let left_ms = self.left_ms.checked_sub(job.run_ms)?;
-        Some(Self { free_wei, left_ms })
+        Some(Self { free_wei, long_wei, left_ms })
     }
 }
 
 /// What is looked at, the most urgent first, and how many new jobs are left: because the free money does
-/// not reach for their stakes, or because the claims in play already fill the clock with their runs.
+/// not reach for their stakes, because as much as may be is locked for long, or because the claims in play
+/// already fill the clock with their runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
     pub(crate) jobs: Vec<Wanted>,
     pub(crate) unaffordable: usize,
+    pub(crate) beyond_long: usize,
     pub(crate) beyond_clock: usize,
 }
 
 /// Of what is wanted, the first in the order of urgency, of tries, then of time, and of new jobs one of
-/// each poster before the second of any: a crowd of one account's jobs keeps nobody else waiting; new jobs only if money
-/// and time reach for them, so that no run waits in memory for money. As many as may be looked
-/// at in one turn: a job without an input takes no other's place.
+/// each poster before the second of any: a crowd of one account's jobs keeps nobody else waiting. New
+/// jobs only if money and time reach for them, so that no run waits in memory for money. As many as may
+/// be looked at in one turn: a job without an input takes no other's place.
 pub(crate) fn choose(mut wanted: Vec<Wanted>, means: Means) -> Choice {
     wanted.sort_by_key(|one| (one.urgency, one.tries, one.posted_ms, one.job));
     let mut before: HashMap<Address, u32> = HashMap::new();
@@ -92,13 +99,16 @@ pub(crate) fn choose(mut wanted: Vec<Wanted>, means: Means) -> Choice {
     let turns: HashMap<Digest, u32> = wanted.iter().map(|one| (one.job, turn(one))).collect();
     // Stable: within a turn the order from above holds.
     wanted.sort_by_key(|one| (one.urgency, turns.get(&one.job).copied().unwrap_or(0), one.tries));
-    let all = wanted.len();
-    wanted.retain(|one| one.urgency != Urgency::New || one.stake_wei <= means.free_wei);
-    let affordable = wanted.len();
-    wanted.retain(|one| means.less(one).is_some());
-    let (unaffordable, beyond_clock) = (all - affordable, affordable - wanted.len());
+    let mut without = |fits: &dyn Fn(&Wanted) -> bool| {
+        let before = wanted.len();
+        wanted.retain(|one| one.urgency != Urgency::New || fits(one));
+        before - wanted.len()
+    };
+    let unaffordable = without(&|one| one.stake_wei <= means.free_wei);
+    let beyond_long = without(&|one| !one.is_long || one.stake_wei <= means.long_wei);
+    let beyond_clock = without(&|one| one.run_ms <= means.left_ms);
     wanted.truncate(LOOKS_MAX);
-    Choice { jobs: wanted, unaffordable, beyond_clock }
+    Choice { jobs: wanted, unaffordable, beyond_long, beyond_clock }
 }
 
 /// Progress of the daemon with a job.
@@ -133,11 +143,12 @@ mod tests {
     fn wanted(urgency: Urgency, number: u8, stake_wei: u128) -> Wanted {
         let (job, posted_ms) = (Digest([number; 32]), u64::from(number));
         let poster = Address([1; 20]);
-        Wanted { urgency, tries: 0, job, poster, posted_ms, stake_wei, run_ms: 10 }
+        let is_long = false;
+        Wanted { urgency, tries: 0, job, poster, posted_ms, stake_wei, is_long, run_ms: 10 }
     }
 
     fn money(free_wei: u128) -> Means {
-        Means { free_wei, left_ms: u64::MAX }
+        Means { free_wei, long_wei: 0, left_ms: u64::MAX }
     }
 
     fn order(choice: &Choice) -> Vec<u8> {
@@ -196,13 +207,28 @@ mod tests {
     fn a_new_job_is_left_when_all_runs_in_play_would_not_be_made_again_in_time() {
         let all = vec![wanted(Urgency::New, 1, 1), wanted(Urgency::Disputed, 2, 0)];
         for (left_ms, expected, beyond) in [(10, vec![2, 1], 0), (9, vec![2], 1), (0, vec![2], 1)] {
-            let choice = choose(all.clone(), Means { free_wei: 100, left_ms });
+            let choice = choose(all.clone(), Means { left_ms, ..money(100) });
             assert_eq!((order(&choice), choice.beyond_clock), (expected, beyond));
             assert_eq!(choice.unaffordable, 0);
         }
         assert_eq!(left_ms(100, [20, 5].into_iter()), 25);
         assert_eq!(left_ms(100, [u64::MAX, 5].into_iter()), 0);
-        let after = Means { free_wei: 100, left_ms: 25 }.less(&all[0]);
-        assert_eq!(after, Some(Means { free_wei: 99, left_ms: 15 }));
+        let after = Means { left_ms: 25, ..money(100) }.less(&all[0]);
+        assert_eq!(after, Some(Means { left_ms: 15, ..money(99) }));
+    }
+
+    #[test]
+    fn audit_a8_jobs_that_lock_money_for_long_take_no_more_than_their_part() {
+        let long = |number| Wanted { is_long: true, ..wanted(Urgency::New, number, 40) };
+        let all = vec![long(1), long(2), wanted(Urgency::New, 3, 40)];
+        for (long_wei, expected, beyond) in [(40, vec![1, 2, 3], 0), (39, vec![3], 2)] {
+            let choice = choose(all.clone(), Means { long_wei, ..money(100) });
+            assert_eq!((order(&choice), choice.beyond_long), (expected, beyond));
+            assert_eq!((choice.unaffordable, choice.beyond_clock), (0, 0));
+        }
+        // The first takes the part of the second.
+        let left = Means { long_wei: 50, ..money(100) }.less(&all[0]).unwrap();
+        assert_eq!((left.free_wei, left.long_wei, left.less(&all[1])), (60, 10, None));
+        assert!(left.less(&all[2]).is_some());
     }
 }

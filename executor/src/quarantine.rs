@@ -57,10 +57,8 @@ impl Quarantine {
 
     fn keep(&self) {
         let lines: String = self.jobs.iter().map(|job| format!("{job}\n")).collect();
-        let partial = self.file.with_extension("partial");
         let written = std::fs::create_dir_all(self.file.parent().unwrap_or(Path::new(".")))
-            .and_then(|()| std::fs::write(&partial, lines))
-            .and_then(|()| std::fs::rename(&partial, &self.file));
+            .and_then(|()| ledger::durable::replace(&self.file, lines.as_bytes()));
         if let Err(error) = written {
             tracing::error!(event = "executor.quarantine_not_kept", %error,
                 "after a restart these jobs are tried again; make room on the disk");

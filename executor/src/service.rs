@@ -4,6 +4,7 @@
 //! after a restart the same runs are made again, and the core goes on where the ledger stands. No move
 //! can be made twice with another content, because every answer follows from the committed run.
 
+mod jobs;
 mod report;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -11,10 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inference::published::{input_head, state_bytes};
-use inference::worker::{RunFailure, Task, Worker};
+use inference::published::state_bytes;
+use inference::worker::{RunFailure, Worker};
 use inference::{Engine, Run, Shelf};
-use ledger::http::{Books, DownloadError, HttpLedger, UploadError, attend};
+use ledger::http::{Books, HttpLedger, UploadError, attend};
 use ledger::{Agent, Ledger as _, LedgerError, Signer, View};
 use protocol::hash::Digest;
 use protocol::settlement::{Challenge, Claim, ClaimStatus, Job, JobStatus};
@@ -23,9 +24,10 @@ use tokio::sync::Notify;
 
 use crate::core::{ExecutorCore, claim_terms};
 use crate::desk::Desk;
-use crate::inputs::{Inputs, KeepError};
+use crate::inputs::Inputs;
+use crate::lines::Lines;
 use crate::policy::{Declined, Policy};
-use crate::progress::{HANDED_MAX, Means, Progress, Urgency, Wanted, choose, left_ms};
+use crate::progress::Progress;
 use crate::quarantine::Quarantine;
 
 /// Choices of an executor's operator.
@@ -66,6 +68,9 @@ const SWEEP: Duration = Duration::from_secs(600);
 /// Pause before an output is published again that the ledger did not take.
 const PUBLISH_PAUSE_MS: u64 = 5_000;
 
+/// Jobs that are not taken, told one by one in a minute.
+const DECLINED_LINES: u32 = 20;
+
 /// A run whose output is not published yet.
 #[derive(Debug)]
 struct Unclaimed {
@@ -96,12 +101,15 @@ pub struct Service {
     unaffordable: usize,
     /// New jobs whose runs would not be made again in time after a restart.
     beyond_clock: usize,
+    /// New jobs whose stakes would be locked for long beyond what may be.
+    beyond_long: usize,
     /// Time of a run, the longest seen, by the model's root.
     run_ms: HashMap<Digest, u64>,
     /// What the ledger refused at this look.
     refused: Vec<String>,
     /// Open jobs that are not taken, each told once.
     declined: HashMap<Digest, Declined>,
+    lines: Lines,
     quarantine: Quarantine,
     swept: Instant,
 }
@@ -137,9 +145,11 @@ impl Service {
             unclaimed: VecDeque::new(),
             unaffordable: 0,
             beyond_clock: 0,
+            beyond_long: 0,
             refused: Vec::new(),
             run_ms: HashMap::new(),
             declined: HashMap::new(),
+            lines: Lines::new(DECLINED_LINES),
             quarantine: Quarantine::read(folder),
             swept: Instant::now(),
         }
@@ -179,7 +189,7 @@ impl Service {
         self.answer(&view);
         self.sweep(&view);
         self.shrink(&view);
-        self.tell(&view).await?;
+        self.tell(&view).await;
         Ok(view)
     }
 
@@ -191,41 +201,6 @@ impl Service {
             }
         }
         Ok(())
-    }
-
-    /// Hands the most urgent of what is wanted to the worker, as far as there is room and money. What has
-    /// no input takes neither.
-    async fn take_wanted(&mut self, view: &View) -> Result<(), LedgerError> {
-        let (mut wanted, mut means) = self.wanted(view);
-        if !wanted.is_empty() && !self.desk.inputs.has_room() {
-            tracing::warn!(
-                event = "executor.disk_budget",
-                "no new job is taken: inputs are at their budget"
-            );
-            wanted.retain(|one| one.urgency != Urgency::New);
-        }
-        for one in wanted {
-            let Some(job) = view.settlement.job(&one.job).cloned() else {
-                continue;
-            };
-            let Some(left) = means.less(&one) else {
-                continue;
-            };
-            if self.running() >= HANDED_MAX {
-                return Ok(());
-            }
-            self.take(view, one.job, &job).await;
-            if matches!(self.jobs.get(&one.job), Some(Progress::Running { .. })) {
-                means = left;
-            }
-            // Answers between transfers.
-            self.act().await?;
-        }
-        Ok(())
-    }
-
-    fn running(&self) -> usize {
-        self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
     }
 
     fn collect(&mut self, view: &View) {
@@ -446,162 +421,5 @@ impl Service {
             let mut challenges = self.own_claims(view, job).flat_map(|claim| &claim.challenges);
             challenges.any(|id| settlement.challenge(id).is_some_and(Challenge::is_open))
         })
-    }
-
-    /// Money that runs under way will lock.
-    fn promised_wei(&self, view: &View) -> u128 {
-        let promised = self.jobs.iter().filter_map(|(id, progress)| {
-            let job = view.settlement.job(id)?;
-            let will_claim = match progress {
-                Progress::Running { .. } => {
-                    job.status == JobStatus::Open && !self.stands(view, job)
-                }
-                Progress::Ready { trace_root } => self.agent.core.would_claim(view, id, trace_root),
-                Progress::Waiting { .. } | Progress::Kept { .. } | Progress::Refused => false,
-            };
-            will_claim.then_some(job.terms.stake_wei)
-        });
-        promised.fold(0, u128::saturating_add)
-    }
-
-    /// New jobs are taken while claims may be staked and the outputs of other runs are published.
-    fn takes_new(&self) -> bool {
-        !self.settings.bail_out && self.desk.health.may_stake() && self.unclaimed.len() < HANDED_MAX
-    }
-
-    /// Time of a run of a model, as far as it was seen.
-    fn run_ms(&self, job: &Job) -> u64 {
-        self.run_ms.get(&job.terms.model_root).copied().unwrap_or(0)
-    }
-
-    /// Time for runs of new jobs: half a clock, less the runs of all claims in play and of what will be
-    /// claimed. After a restart all of these are made again one after the other, and each of them may
-    /// be disputed by then.
-    fn left_ms(&self, view: &View) -> u64 {
-        let in_play = view.settlement.jobs().filter(|(id, job)| {
-            let runs = matches!(self.jobs.get(id), Some(Progress::Running { .. }));
-            self.stands(view, job) || (runs && job.status == JobStatus::Open)
-        });
-        let clock_ms = view.settlement.parameters().executor_clock_ms;
-        left_ms(clock_ms, in_play.map(|(_, job)| self.run_ms(job)))
-    }
-
-    /// Jobs to look at now: disputed claims of ours first, then our other claims, then new ones; and the
-    /// means for new ones.
-    fn wanted(&mut self, view: &View) -> (Vec<Wanted>, Means) {
-        let takes_new = self.takes_new();
-        let wanted = view.settlement.jobs().filter_map(|(id, job)| {
-            let stands = self.stands(view, job);
-            let disputed = stands && self.is_disputed(view, id);
-            let untouched = match self.jobs.get(id) {
-                None => true,
-                Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                Some(Progress::Kept { trace_root }) => {
-                    disputed || self.agent.core.would_claim(view, id, trace_root)
-                }
-                Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
-                    false
-                }
-            };
-            let is_new = takes_new
-                && job.status == JobStatus::Open
-                && !self.declined.contains_key(id)
-                && !self.quarantine.holds(id);
-            let runs = untouched
-                && (stands || is_new)
-                && self.desk.shelf.model(&job.terms.model_root).is_some();
-            let (urgency, stake_wei) = match (stands, disputed) {
-                (true, true) => (Urgency::Disputed, 0),
-                (true, false) => (Urgency::Own, 0),
-                (false, _) => (Urgency::New, job.terms.stake_wei),
-            };
-            let tries = match self.jobs.get(id) {
-                Some(Progress::Waiting { tries, .. }) if urgency == Urgency::New => *tries,
-                _ => 0,
-            };
-            let (posted_ms, run_ms) = (job.posted_ms, self.run_ms(job));
-            let (job, poster) = (*id, job.poster);
-            runs.then_some(Wanted { urgency, tries, job, poster, posted_ms, stake_wei, run_ms })
-        });
-        let free_wei = view.settlement.money().free_wei(&self.address);
-        let free_wei = free_wei.saturating_sub(self.promised_wei(view));
-        let means = Means { free_wei, left_ms: self.left_ms(view) };
-        let choice = choose(wanted.collect(), means);
-        if choice.unaffordable > 0 && self.unaffordable == 0 {
-            tracing::warn!(
-                event = "executor.out_of_money",
-                jobs = choice.unaffordable,
-                free_wei,
-                "jobs are not taken: free money does not reach for their stakes; deposit more, or \
-                 wait for claims to become final"
-            );
-        }
-        self.unaffordable = choice.unaffordable;
-        if choice.beyond_clock > 0 && self.beyond_clock == 0 {
-            tracing::warn!(
-                event = "executor.clock_full",
-                jobs = choice.beyond_clock,
-                "jobs are not taken: after a restart the runs of all claims in play would not be made \
-                 again in half a clock; wait for claims to become final, or use a faster machine"
-            );
-        }
-        self.beyond_clock = choice.beyond_clock;
-        (choice.jobs, means)
-    }
-
-    async fn take(&mut self, view: &View, id: Digest, job: &Job) {
-        let Some(model) = self.desk.shelf.model(&job.terms.model_root).cloned() else {
-            return;
-        };
-        let (tries, is_damaged) = match self.jobs.get(&id) {
-            Some(Progress::Waiting { tries, is_damaged, .. }) => (*tries, *is_damaged),
-            _ => (0, false),
-        };
-        let (input_root, is_claimed) = (job.terms.input_root, self.stands(view, job));
-        let inputs = self.desk.inputs.clone();
-        let input = match inputs.read(&input_root).filter(|_| !is_damaged) {
-            Some(kept) => Ok(kept),
-            None => {
-                // Of the model's length and the job's root, or nothing.
-                let head = input_head(&model);
-                self.desk.ledger.download(&input_root, &job.poster, &head).await
-            }
-        };
-        let progress = match input.and_then(|input| {
-            // Before any stake: what defends a claim must survive this process and the poster.
-            let kept = match is_damaged {
-                true => inputs.replace(&input_root, &input),
-                false => inputs.keep(&input_root, &input, is_claimed),
-            };
-            kept.map(|()| input).map_err(|error| {
-                if matches!(error, KeepError::Disk { .. }) {
-                    tracing::error!(event = "executor.disk", %error);
-                }
-                DownloadError::Wrong { reason: error.to_string() }
-            })
-        }) {
-            Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => Progress::Running { tries },
-                false => {
-                    self.desk.health.worker_gone();
-                    tracing::error!(event = "executor.worker_gone", "restart this process");
-                    Progress::Refused
-                }
-            },
-            Err(error) => {
-                // Up to a minute where a claim stands, up to an hour for a stranger's job.
-                let doublings = if is_claimed { tries.min(7) } else { tries.min(13) };
-                let until_ms = view.now_ms.saturating_add(500u64 << doublings);
-                match (is_claimed, tries) {
-                    (true, _) => tracing::error!(event = "executor.no_input", job = %id, %error,
-                        "a claim of ours stands on an input that is not to be had"),
-                    (false, 3) => tracing::info!(event = "executor.no_input", job = %id, %error,
-                        "this job is not run until its poster publishes its input"),
-                    (false, _) => tracing::debug!(event = "executor.no_input", job = %id, %error),
-                }
-                Progress::Waiting { until_ms, tries: tries.saturating_add(1), is_damaged }
-            }
-        };
-        self.jobs.insert(id, progress);
     }
 }

@@ -169,11 +169,8 @@ impl Isolated {
             Err(RunFailure::Killed { reason: ending(process, what) })
         };
         let root = model.root();
-        let written = write_frame(&mut process.stdin, RUN, &[&root.0, &input_root.0, input]);
-        if written.is_err() {
-            return killed(&mut process, "it took no input");
-        }
-        let body = match process.frames.recv_timeout(self.program.run_max) {
+        let frame = [&root.0[..], &input_root.0, input];
+        let body = match process.exchange(&frame, self.program.run_max) {
             Ok(Ok((STATES, body))) => body,
             Ok(Ok((REFUSED, body))) => {
                 self.process = Some(process);
@@ -194,6 +191,32 @@ impl Isolated {
         });
         trace.ok_or_else(|| RunFailure::NoProcess {
             reason: "its answer does not fit the model; both must be of one version".to_owned(),
+        })
+    }
+}
+
+impl Process {
+    /// Hands over a run and waits for what comes of it, both within a time: who takes nothing in is no
+    /// better than who gives nothing back.
+    fn exchange(
+        &mut self,
+        run: &[&[u8]],
+        most: Duration,
+    ) -> Result<std::io::Result<Frame>, RecvTimeoutError> {
+        let Self { child, stdin, frames } = self;
+        std::thread::scope(|scope| {
+            // A process that is gone is seen by its frames' end.
+            let writer = scope.spawn(|| write_frame(stdin, RUN, run).is_ok());
+            let answer = frames.recv_timeout(most);
+            // Whoever answers has read everything, or reads nothing more: the writer ends with it.
+            for _ in 0..100 {
+                if writer.is_finished() {
+                    return answer;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let _ = child.kill();
+            answer
         })
     }
 }
@@ -414,6 +437,11 @@ mod tests {
                 assert!(killed, "{failed}");
             }
         }
+        // Nor does one that takes nothing in keep its thread.
+        let failed = Isolated::new(program(&hangs)).run(&engine, model, &vec![0; 1 << 20], root);
+        let late =
+            matches!(&failed, Err(RunFailure::Killed { reason }) if reason.contains("longer than"));
+        assert!(late, "{failed:?}");
         let refuses = format!("{ready}; head -c 100 >/dev/null; {refusal}; exec sleep 60");
         let mut isolated = Isolated::new(program(&refuses));
         let failed = isolated.run(&engine, model, &input, root);

@@ -63,6 +63,43 @@ pub fn state_bytes(state: &State) -> Vec<u8> {
     bytes
 }
 
+/// Bytes of a state as it is published.
+pub fn state_length(state: &State) -> u64 {
+    head_of(state.values().iter().map(|(value, tensor)| (*value, tensor.kind()))).total_bytes()
+}
+
+/// A part of a state as it is published, from a place on and `most` bytes at most; empty at its end. So it
+/// is sent without a copy of the whole.
+pub fn state_part(state: &State, from: u64, most: usize) -> Vec<u8> {
+    let head = head_of(state.values().iter().map(|(value, tensor)| (*value, tensor.kind())));
+    let prefix = head.prefix();
+    let mut part = Vec::with_capacity(most);
+    // What is left to pass over before the part begins.
+    let mut skip = usize::try_from(from).unwrap_or(usize::MAX);
+    part.extend(prefix.iter().skip(skip).take(most));
+    skip = skip.saturating_sub(prefix.len());
+    for (_, tensor) in state.values() {
+        if part.len() >= most {
+            break;
+        }
+        let width = tensor.kind().element.bytes();
+        let length = usize::try_from(tensor.shape().count()).unwrap_or(usize::MAX) * width;
+        if skip >= length {
+            skip -= length;
+            continue;
+        }
+        // Whole elements around what is wanted, then cut on both sides.
+        let wanted = most - part.len();
+        let (first, cut) = (skip / width, skip % width);
+        let mut elements = Vec::new();
+        let end = first.saturating_add((cut + wanted).div_ceil(width));
+        tensor.publish_elements_into(first..end, &mut elements);
+        part.extend(elements.iter().skip(cut).take(wanted));
+        skip = 0;
+    }
+    part
+}
+
 /// What the published state at a boundary of a model must begin with, and so how long it is; `None` when
 /// the model has no such boundary.
 pub fn state_head(model: &Model, boundary: u32) -> Option<StateHead> {
@@ -176,6 +213,20 @@ mod tests {
         ];
         let state = State::new(values).unwrap();
         let bytes = state_bytes(&state);
+        assert_eq!(state_length(&state), bytes.len() as u64);
+        for most in [1, 7, 64, 4_000, 1 << 20] {
+            let mut parts = Vec::new();
+            loop {
+                let part = state_part(&state, parts.len() as u64, most);
+                assert!(part.len() <= most);
+                if part.is_empty() {
+                    break;
+                }
+                parts.extend(part);
+            }
+            assert!(parts == bytes, "in parts of {most} bytes");
+        }
+        assert!(state_part(&state, u64::MAX, 100).is_empty());
         let mut hasher = StateHasher::<protocol::hash::Keccak>::new(StateLimits {
             bytes: 1 << 20,
             leaves: 1 << 20,

@@ -1,6 +1,7 @@
 //! Tensors of the engine: burn's Flex storage with the protocol's type beside it.
 
 use std::any::TypeId;
+use std::ops::Range;
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape as BurnShape, TensorData};
@@ -153,9 +154,18 @@ impl Tensor {
 
     /// Appends the elements as a published state holds them.
     pub fn publish_into(&self, out: &mut Vec<u8>) {
+        self.publish_elements_into(0..usize::MAX, out);
+    }
+
+    /// As [`Tensor::publish_into`], of a range of elements, as far as there are any.
+    pub fn publish_elements_into(&self, elements: Range<usize>, out: &mut Vec<u8>) {
+        let width = self.kind.element.bytes();
+        let place = |element: usize| element.saturating_mul(width).min(self.bytes().len());
+        let bytes = self.bytes().get(place(elements.start)..place(elements.end));
+        let bytes = bytes.unwrap_or_default();
         macro_rules! reversed {
             ($width:literal) => {
-                for chunk in self.bytes().as_chunks::<$width>().0 {
+                for chunk in bytes.as_chunks::<$width>().0 {
                     let mut chunk = *chunk;
                     if cfg!(target_endian = "little") {
                         chunk.reverse();
@@ -164,11 +174,11 @@ impl Tensor {
                 }
             };
         }
-        match self.kind.element.bytes() {
+        match width {
             2 => reversed!(2),
             4 => reversed!(4),
             8 => reversed!(8),
-            _ => out.extend_from_slice(self.bytes()),
+            _ => out.extend_from_slice(bytes),
         }
     }
 

@@ -21,10 +21,14 @@ use crate::trace::{Conduct, Honest, Runner, Trace};
 /// How to compute, given the honest trace: liars change what they first computed right.
 pub type Conducts = dyn Fn(&Arc<Model>, &Trace) -> Result<Arc<dyn Conduct>, String> + Send + Sync;
 
+/// Told of each job, once, whose run the conduct does not change.
+pub type WithoutEffect = dyn Fn(&Digest) + Send + Sync;
+
 /// Where models are run.
 pub enum Place {
-    /// In this process, by this conduct: for rehearsals, whose inputs are one's own.
-    Here(Box<Conducts>),
+    /// In this process, by this conduct: for rehearsals, whose inputs are one's own. A run that it does
+    /// not change is told, and honest.
+    Here(Box<Conducts>, Box<WithoutEffect>),
     /// In a process of its own, honestly.
     Apart(Program),
 }
@@ -32,7 +36,7 @@ pub enum Place {
 impl fmt::Debug for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Here(_) => formatter.write_str("Here"),
+            Self::Here(..) => formatter.write_str("Here"),
             Self::Apart(program) => formatter.debug_tuple("Apart").field(program).finish(),
         }
     }
@@ -125,7 +129,7 @@ impl Worker {
         let (done, finished) = channel();
         std::thread::Builder::new().name("runs".to_owned()).spawn(move || {
             let mut place = match place {
-                Place::Here(conducts) => Running::Here(conducts),
+                Place::Here(conducts, hidden) => Running::Here(conducts, hidden, HashSet::new()),
                 Place::Apart(program) => Running::Apart(Isolated::new(program), HashSet::new()),
             };
             while let Ok(task) = waiting.recv() {
@@ -158,7 +162,8 @@ impl Worker {
 const COMPARED_MAX: u64 = 20_000_000_000;
 
 enum Running {
-    Here(Box<Conducts>),
+    /// With the jobs whose runs were told to be honest ones.
+    Here(Box<Conducts>, Box<WithoutEffect>, HashSet<Digest>),
     /// With the models whose runs apart were compared with one here.
     Apart(Isolated, HashSet<Digest>),
 }
@@ -192,7 +197,17 @@ fn compared(
 impl Running {
     fn run(&mut self, engine: &Engine, task: Task) -> Result<Arc<Run>, RunFailure> {
         let (conduct, trace): (Arc<dyn Conduct>, Trace) = match self {
-            Self::Here(conducts) => run_here(engine, &task, conducts.as_ref())?,
+            Self::Here(conducts, hidden, told) => {
+                match run_here(engine, &task, conducts.as_ref())? {
+                    Rehearsed::False(conduct, trace) => (conduct, trace),
+                    Rehearsed::Honest(trace) => {
+                        if told.insert(task.job) {
+                            hidden(&task.job);
+                        }
+                        (Arc::new(Honest), trace)
+                    }
+                }
+            }
             Self::Apart(isolated, seen) => {
                 let before = isolated.started();
                 let trace = isolated.run(engine, &task.model, &task.input, task.input_root)?;
@@ -208,11 +223,14 @@ impl Running {
     }
 }
 
-fn run_here(
-    engine: &Engine,
-    task: &Task,
-    conducts: &Conducts,
-) -> Result<(Arc<dyn Conduct>, Trace), RunFailure> {
+/// What came of a rehearsed lie.
+enum Rehearsed {
+    False(Arc<dyn Conduct>, Trace),
+    /// It changed no state: the claim is true, and must be defended as one.
+    Honest(Trace),
+}
+
+fn run_here(engine: &Engine, task: &Task, conducts: &Conducts) -> Result<Rehearsed, RunFailure> {
     let refused = |reason: String| RunFailure::Refused { reason };
     let model = &task.model;
     let input = published_input(model, &task.input, task.input_root)?;
@@ -221,13 +239,10 @@ fn run_here(
     let conduct = conducts(model, &honest).map_err(refused)?;
     let runner = Runner { engine, model, conduct: conduct.as_ref() };
     let trace = runner.run(input).map_err(|error| refused(error.to_string()))?;
-    // A rehearsal that lies about nothing would look like a protocol that finds nothing.
-    if trace.root() == honest.root() {
-        let reason = "the lie changes nothing in this run (a zero or a maximum may hide it); choose \
-                      another place or a larger change";
-        return Err(refused(reason.to_owned()));
+    match trace.root() == honest.root() {
+        true => Ok(Rehearsed::Honest(honest)),
+        false => Ok(Rehearsed::False(conduct, trace)),
     }
-    Ok((conduct, trace))
 }
 
 #[cfg(test)]
@@ -237,6 +252,34 @@ mod tests {
     use crate::published::state_bytes;
     use crate::state::State;
     use crate::tensor::Tensor;
+
+    #[test]
+    fn a_lie_that_changes_nothing_is_told_once_for_each_job_and_its_run_is_an_honest_one() {
+        let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let engine = Engine::detect().unwrap();
+        let shelf = Shelf::read(&models, &engine).unwrap();
+        let model = Arc::clone(shelf.named("digits-cnn").unwrap());
+        let kind = &model.graph().inputs[0];
+        let bits = vec![0x3F00_0000; kind.shape.count() as usize];
+        let state: State = State::new(vec![(0, Tensor::from_bits(kind, &bits).unwrap())]).unwrap();
+        let honest = Runner::honest(&engine, &model).run(state.clone()).unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let mut place = Running::Here(
+            Box::new(|_: &Arc<Model>, _: &Trace| {
+                Ok::<_, String>(Arc::new(Honest) as Arc<dyn Conduct>)
+            }),
+            Box::new(move |job: &Digest| heard.lock().unwrap().push(*job)),
+            HashSet::new(),
+        );
+        let (one, other) = (Digest::default(), state.root());
+        for job in [one, one, other, one] {
+            let input = state_bytes(&state);
+            let task = Task { job, model: Arc::clone(&model), input, input_root: state.root() };
+            assert_eq!(place.run(&engine, task).unwrap().trace().root(), honest.root());
+        }
+        assert_eq!(*told.lock().unwrap(), [one, other]);
+    }
 
     #[test]
     fn a_run_that_is_not_of_the_jobs_input_is_wrong_and_so_is_one_that_this_process_does_not_make()

@@ -20,6 +20,32 @@ fn import_with(proto: &ModelProto, options: &ImportOptions) -> Result<Model, Imp
     import_bytes(&proto.encode_to_vec(), "m", None, &engine(), options)
 }
 
+#[test]
+fn a_file_without_a_graph_is_called_no_model_before_anybody_asks_for_its_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.onnx");
+    let whole = model(vec![node("Relu", &["x"], &["y"])], Vec::new(), 17);
+    let (mut headless, mut idle, mut silent) = (whole.clone(), whole.clone(), whole.clone());
+    headless.graph = None;
+    idle.graph.as_mut().unwrap().node.clear();
+    silent.graph.as_mut().unwrap().output.clear();
+    let cases = [
+        (Vec::new(), "the file is empty"),
+        (headless.encode_to_vec(), "it holds no graph"),
+        (idle.encode_to_vec(), "its graph has no nodes"),
+        (silent.encode_to_vec(), "its graph has no outputs"),
+    ];
+    for (bytes, reason) in cases {
+        std::fs::write(&path, &bytes).unwrap();
+        let error = ModelFile::read(&path).unwrap_err();
+        assert!(matches!(error, ImportError::NotOnnx { .. }), "{reason}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("m.onnx: not an ONNX model") && text.contains(reason), "{text}");
+    }
+    std::fs::write(&path, whole.encode_to_vec()).unwrap();
+    assert_eq!(ModelFile::read(&path).unwrap().inputs().unwrap().len(), 1);
+}
+
 /// Inputs with every kind of axis: `-1`, a name, the name `?` twice, and nothing at all.
 fn open_model() -> ModelProto {
     let nodes = vec![node("Relu", &["x"], &["a"]), node("Neg", &["ids"], &["y"])];

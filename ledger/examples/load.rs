@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ledger::embedded::SystemClock;
+use ledger::SystemClock;
 use ledger::http::{HttpLedger, Limits, serve};
 use ledger::{EmbeddedLedger, Ledger as _};
 use protocol::encoding::Canonical as _;

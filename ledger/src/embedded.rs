@@ -1,11 +1,10 @@
 //! The embedded ledger: a log of signed transactions on disk, applied by the protocol.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use protocol::encoding::Canonical;
@@ -14,107 +13,12 @@ use protocol::transaction::{Action, SignedTransaction};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
+use crate::clock::Clock;
 use crate::doors::{Doors, is_urgent};
 use crate::history::History;
 use crate::recent::{RECENT_MAX, Recent};
 use crate::store::{Reader, Store};
 use crate::{Ledger, LedgerError, Receipt, View, wire};
-
-/// Says what time it is, in milliseconds.
-pub trait Clock: Send + Sync + fmt::Debug {
-    /// Milliseconds since some fixed moment; the ledger never lets it go back.
-    fn now_ms(&self) -> u64;
-}
-
-/// The machine's clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now_ms(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// The clock of a ledger's server: it runs while the server runs, and stands while it does not.
-///
-/// Nobody can move while a ledger is down; a clock that ran on would end windows and lose disputes in the
-/// meantime. It begins at the machine's time and is not moved by it later: a machine whose clock is
-/// corrected by an hour ends nothing either.
-#[derive(Debug)]
-pub struct RunningClock {
-    file: PathBuf,
-    begun_ms: u64,
-    started: Instant,
-    /// Where it stands for good, once the ledger takes nothing more.
-    frozen: OnceLock<u64>,
-}
-
-impl RunningClock {
-    /// Goes on where the clock kept in a file stood, or begins at the machine's time.
-    ///
-    /// # Errors
-    /// When the file cannot be read or holds no time.
-    pub fn open(file: &Path) -> std::io::Result<Self> {
-        let begun_ms = match std::fs::read_to_string(file) {
-            Ok(text) => text.trim().parse().map_err(|_| {
-                let help = "holds no time in milliseconds; write there the last one of the log";
-                std::io::Error::other(format!("{}: {help}", file.display()))
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => SystemClock.now_ms(),
-            Err(error) => return Err(error),
-        };
-        let (file, started, frozen) = (file.to_owned(), Instant::now(), OnceLock::new());
-        let clock = Self { file, begun_ms, started, frozen };
-        clock.keep()?;
-        Ok(clock)
-    }
-
-    /// Stands from now on: a ledger that takes nothing more must not let windows end.
-    pub fn freeze(&self) {
-        let now_ms = self.now_ms();
-        self.frozen.get_or_init(|| now_ms);
-    }
-
-    /// Writes down where it stands; to be called several times a second.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn keep(&self) -> std::io::Result<()> {
-        // Whole or not at all; not flushed, for a power cut may well give some seconds more.
-        let partial = self.file.with_extension("partial");
-        std::fs::write(&partial, self.now_ms().to_string())?;
-        std::fs::rename(partial, &self.file)
-    }
-}
-
-impl Clock for RunningClock {
-    fn now_ms(&self) -> u64 {
-        if let Some(frozen_ms) = self.frozen.get() {
-            return *frozen_ms;
-        }
-        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.begun_ms.saturating_add(since)
-    }
-}
-
-/// A clock that somebody moves: for demonstrations and tests.
-#[derive(Clone, Debug, Default)]
-pub struct ManualClock(Arc<AtomicU64>);
-
-impl ManualClock {
-    /// Moves the clock forward.
-    pub fn advance(&self, by_ms: u64) {
-        self.0.fetch_add(by_ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
 
 /// An accepted transaction with the time it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -504,6 +408,7 @@ impl Ledger for EmbeddedLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
     use protocol::hash::Digest;
     use protocol::settlement::Parameters;
     use protocol::transaction::{Action, Key};
@@ -573,28 +478,6 @@ mod tests {
         assert_eq!(ledger.entries().unwrap().len() as u64, count);
         assert_eq!(ledger.entries_after(count - 2, 1).unwrap().len(), 1);
         assert!(ledger.view_at(count + 1).await.is_err());
-    }
-
-    #[test]
-    fn a_running_clock_stands_while_nobody_runs_it_and_never_goes_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("clock");
-        let clock = RunningClock::open(&file).unwrap();
-        let machine_ms = SystemClock.now_ms();
-        assert!(clock.now_ms().abs_diff(machine_ms) < 1_000);
-        std::fs::write(&file, "5000").unwrap();
-        let clock = RunningClock::open(&file).unwrap();
-        let first_ms = clock.now_ms();
-        assert!((5_000..6_000).contains(&first_ms), "{first_ms}");
-        std::thread::sleep(std::time::Duration::from_millis(30));
-        clock.keep().unwrap();
-        let stood_ms = clock.now_ms();
-        drop(clock);
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        let again_ms = RunningClock::open(&file).unwrap().now_ms();
-        assert!((5_030..stood_ms + 100).contains(&again_ms), "{again_ms} after {stood_ms}");
-        std::fs::write(&file, "noon").unwrap();
-        assert!(RunningClock::open(&file).unwrap_err().to_string().contains("milliseconds"));
     }
 
     #[tokio::test]

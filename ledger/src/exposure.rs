@@ -1,10 +1,12 @@
 //! What an account has at stake: from the ledger's state alone, for accounts, metrics and the monitor.
 
+use std::collections::HashMap;
+
 use protocol::hash::Commitment;
 use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, JobStatus, Parameters, Turn};
 use protocol::transaction::Address;
 
-use crate::{Receipt, View};
+use crate::View;
 
 /// Demands that a challenger sets money aside for before it opens a challenge: more than any dispute
 /// of the published models takes, so that none is lost for want of a fee.
@@ -93,11 +95,9 @@ impl Exposure {
     }
 }
 
-/// What an account put in and took out, summed over receipts.
+/// What an account put in and took out, summed over the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paid {
-    /// Receipts seen.
-    pub height: u64,
     /// Put in.
     pub in_wei: u128,
     /// Taken out.
@@ -105,27 +105,58 @@ pub struct Paid {
 }
 
 impl Paid {
-    /// Adds what receipts say of an account; those that were seen are skipped.
-    pub fn see(&mut self, receipts: &[Receipt], account: &Address) {
-        for receipt in receipts.iter().filter(|receipt| receipt.height > self.height) {
-            for event in &receipt.events {
-                match event {
-                    Event::Deposited { account: to, amount_wei } if to == account => {
-                        self.in_wei += amount_wei;
-                    }
-                    Event::Withdrawn { account: by, amount_wei } if by == account => {
-                        self.out_wei += amount_wei;
-                    }
-                    _ => {}
-                }
-            }
-        }
-        self.height = receipts.last().map_or(self.height, |last| last.height.max(self.height));
-    }
-
     /// What the account gained with its money so far; less than nothing for a loss.
     pub fn profit_wei(&self, exposure: &Exposure) -> i128 {
         let has = exposure.total_wei().saturating_add(self.out_wei);
         i128::try_from(has).unwrap_or(i128::MAX) - i128::try_from(self.in_wei).unwrap_or(i128::MAX)
+    }
+}
+
+/// What all accounts put in and took out.
+#[derive(Clone, Debug, Default)]
+pub struct Payments(HashMap<Address, Paid>);
+
+impl Payments {
+    /// Adds what a transaction led to.
+    pub fn see(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::Deposited { account, amount_wei } => {
+                    let paid = self.0.entry(*account).or_default();
+                    paid.in_wei = paid.in_wei.saturating_add(*amount_wei);
+                }
+                Event::Withdrawn { account, amount_wei } => {
+                    let paid = self.0.entry(*account).or_default();
+                    paid.out_wei = paid.out_wei.saturating_add(*amount_wei);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Of an account.
+    pub fn of(&self, account: &Address) -> Paid {
+        self.0.get(account).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_accounts_put_in_and_took_out_is_summed_for_each() {
+        let [one, other] = [1, 2].map(|number| Address([number; 20]));
+        let mut payments = Payments::default();
+        payments.see(&[
+            Event::Deposited { account: one, amount_wei: 50 },
+            Event::Deposited { account: other, amount_wei: 7 },
+        ]);
+        payments.see(&[Event::Withdrawn { account: one, amount_wei: 20 }]);
+        assert_eq!(payments.of(&one), Paid { in_wei: 50, out_wei: 20 });
+        assert_eq!(payments.of(&other), Paid { in_wei: 7, out_wei: 0 });
+        assert_eq!(payments.of(&Address([3; 20])), Paid::default());
+        let exposure = Exposure { free_wei: 45, ..Exposure::default() };
+        assert_eq!(payments.of(&one).profit_wei(&exposure), 15);
     }
 }

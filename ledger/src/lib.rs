@@ -1,7 +1,9 @@
 //! Where claims are settled: the [`Ledger`] trait and its engines.
 
 pub mod agent;
+mod clock;
 mod doors;
+pub mod durable;
 pub mod embedded;
 pub mod exposure;
 mod history;
@@ -21,7 +23,8 @@ use protocol::settlement::{Event, Rejection, Settlement};
 use protocol::transaction::SignedTransaction;
 
 pub use agent::{Agent, Core, Decision, Signer};
-pub use embedded::{Clock, EmbeddedLedger, LogEntry, ManualClock, RunningClock, SystemClock};
+pub use clock::{Clock, ManualClock, RunningClock, SystemClock};
+pub use embedded::{EmbeddedLedger, LogEntry};
 pub use exposure::Exposure;
 pub use store::StoreError;
 

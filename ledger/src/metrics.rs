@@ -73,6 +73,12 @@ pub const METRICS: &[Metric] = &[
         "Connections closed because their address had too many",
     ),
     (
+        Of::All,
+        "rebut_http_waited_seconds",
+        Histogram,
+        "Time that requests waited for a place to read",
+    ),
+    (
         Of::Daemons,
         "rebut_key_shared_total",
         Counter,
@@ -128,6 +134,12 @@ pub const METRICS: &[Metric] = &[
         "rebut_executor_beyond_clock",
         Gauge,
         "Jobs not taken because a restart could not make the runs of all claims again in time",
+    ),
+    (
+        Of::Executor,
+        "rebut_executor_beyond_long",
+        Gauge,
+        "Jobs not taken because as much money as may be is locked for long",
     ),
     (
         Of::Executor,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::hash::keccak;
 use serde::{Deserialize, Serialize};
 
-use crate::wire;
+use crate::{durable, wire};
 
 /// Why the log cannot be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,9 +92,8 @@ impl Anchor {
         let mut bytes = [&self.height.to_be_bytes()[..], &self.chain].concat();
         let check = keccak(&bytes);
         bytes.extend_from_slice(&check.0);
-        let partial = file.with_extension("partial");
-        std::fs::write(&partial, bytes)?;
-        std::fs::rename(partial, file)
+        // An older one after a power cut only says less.
+        durable::exchange(file, &bytes)
     }
 
     fn read(file: &Path) -> std::io::Result<Option<Self>> {

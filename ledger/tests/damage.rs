@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ledger::embedded::SystemClock;
+use ledger::SystemClock;
 use ledger::{EmbeddedLedger, Ledger as _};
 use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters};

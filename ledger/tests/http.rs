@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::embedded::SystemClock;
+use ledger::SystemClock;
 use ledger::http::{DownloadError, HttpLedger, Limits, serve};
 use ledger::{EmbeddedLedger, Ledger as _, LedgerError};
 use protocol::hash::{Digest, Keccak, keccak, to_hex};
@@ -15,7 +15,7 @@ use protocol::settlement::{Genesis, Parameters, Rejection};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{Action, Key, SignedTransaction};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 fn key(number: u8) -> Key {
     Key::from_secret(&[number; 32]).unwrap()
@@ -428,21 +428,24 @@ async fn one_address_takes_neither_all_connections_nor_all_memory() {
     client.submit(deposit(2, 2)).await.unwrap();
 }
 
+/// What an upload's request begins with.
+fn put_head(client: &HttpLedger, account: u8, root: &Digest, length: usize) -> String {
+    let key = key(account);
+    let covered = client.genesis().domain().upload_digest(key.address(), root, length as u64);
+    let signature = to_hex(&key.sign_digest(&covered));
+    format!(
+        "PUT /v1/inputs/{root}/{} HTTP/1.1\r\nhost: x\r\nrebut-signature: {signature}\r\n\
+         content-length: {length}\r\n\r\n",
+        key.address()
+    )
+}
+
 #[tokio::test]
 async fn uploads_that_stand_still_keep_no_threads_from_others() {
     let server = Server::start(Limits::default()).await;
     let client = server.client().await;
     let (root, bytes, _) = published(2_000);
-    let head = |account: u8| {
-        let (key, length) = (key(account), bytes.len() as u64);
-        let covered = client.genesis().domain().upload_digest(key.address(), &root, length);
-        let signature = protocol::hash::to_hex(&key.sign_digest(&covered));
-        format!(
-            "PUT /v1/inputs/{root}/{} HTTP/1.1\r\nhost: x\r\nrebut-signature: {signature}\r\n\
-             content-length: {length}\r\n\r\n",
-            key.address()
-        )
-    };
+    let head = |account: u8| put_head(&client, account, &root, bytes.len());
     let mut held = Vec::new();
     for account in 10..15 {
         client.submit(deposit(account, u64::from(account - 10))).await.unwrap();
@@ -465,4 +468,69 @@ async fn uploads_that_stand_still_keep_no_threads_from_others() {
     assert_eq!((count("408"), count("503")), (16, 4), "{answers:?}");
     client.submit(deposit(16, 5)).await.unwrap();
     client.upload(&key(16), &root, bytes).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_that_is_uploaded_again_is_read_to_its_end_before_the_answer() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client().await;
+    let (root, bytes, _) = published(20_000);
+    client.submit(deposit(2, 0)).await.unwrap();
+    client.upload(&key(2), &root, bytes.clone()).await.unwrap();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = put_head(&client, 2, &root, bytes.len());
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(first).await.unwrap();
+    let mut status = [0; 12];
+    let early = tokio::time::timeout(Duration::from_millis(500), stream.read(&mut status)).await;
+    assert!(early.is_err(), "answered after half of it");
+    stream.write_all(rest).await.unwrap();
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+}
+
+/// A connection from an address of this machine.
+async fn from(server: &Server, last: u8) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+    socket.connect(server.address).await.unwrap()
+}
+
+#[tokio::test]
+async fn audit_a7_a_few_addresses_that_take_all_connections_keep_nobody_out() {
+    let limits = Limits { connections: 8, connections_per_address: 4, ..Limits::default() };
+    let server = Server::start(limits).await;
+    let mut held = Vec::new();
+    for last in [2, 2, 2, 2, 3, 3, 3, 3] {
+        let mut stream = from(&server, last).await;
+        // Open until its patience is over.
+        stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        held.push(stream);
+    }
+    let client = tokio::time::timeout(Duration::from_secs(5), server.client()).await.unwrap();
+    client.submit(deposit(2, 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn audit_a7_who_takes_nothing_of_an_answer_is_let_go() {
+    let limits = Limits { stall: Duration::from_millis(500), ..Limits::default() };
+    let server = Server::start(limits).await;
+    let client = server.client().await;
+    let (root, bytes, _) = published(4_000_000);
+    client.submit(deposit(2, 0)).await.unwrap();
+    client.upload(&key(2), &root, bytes.clone()).await.unwrap();
+    let mut stream = from(&server, 2).await;
+    let path = format!("/v1/inputs/{root}/{}", key(2).address());
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut got = Vec::new();
+    let whole = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut got)).await;
+    drop(whole.unwrap());
+    assert!((1..bytes.len()).contains(&got.len()), "{} of {}", got.len(), bytes.len());
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ledger::embedded::SystemClock;
+use ledger::SystemClock;
 use ledger::http::{HttpLedger, Limits, serve};
 use ledger::{EmbeddedLedger, Ledger as _, LedgerError};
 use protocol::hash::Digest;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{EngineOptions, ImportChoices, listen_address};
+use super::{EngineOptions, ImportChoices, lie_text, listen_address};
 use crate::amount;
 
 /// Where a ledger is.
@@ -23,7 +23,7 @@ pub(crate) struct LedgerAt {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DaemonOptions {
     /// Folder of models (NAME.onnx, options in NAME.json), or one model.
-    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
+    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "FOLDER")]
     pub(crate) models: PathBuf,
     /// Where to serve /healthz, /readyz, /metrics, and what else there is; nowhere unless given.
     /// Non-loopback addresses are unencrypted; use a private network or a tunnel.
@@ -160,7 +160,7 @@ pub(crate) enum Objects {
 #[derive(Debug, Args)]
 pub(crate) struct LedgerServe {
     /// The ledger's folder, continued if it is one already.
-    #[arg(long, env = "REBUT_FOLDER", value_name = "DIR")]
+    #[arg(long, env = "REBUT_FOLDER", value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
     /// Where to listen. Non-loopback addresses are unencrypted; use a private network or a tunnel.
     #[arg(
@@ -270,7 +270,7 @@ pub(crate) struct ExecutorServe {
         long,
         env = "REBUT_EXECUTOR_FOLDER",
         default_value = "executor-data",
-        value_name = "DIR"
+        value_name = "FOLDER"
     )]
     pub(crate) folder: PathBuf,
     /// Most bytes of inputs kept for disputes; at it no job is taken.
@@ -291,6 +291,10 @@ pub(crate) struct ExecutorServe {
         value_parser = amount::parse
     )]
     pub(crate) fee_wei_min: u128,
+    /// Least fee for what a job locks, in millionths of its stake for each hour of its time for
+    /// challenges; 10 is a twelfth of the stake in a year.
+    #[arg(long, env = "REBUT_FEE_PPM_PER_HOUR", value_name = "PPM", default_value_t = 10)]
+    pub(crate) fee_ppm_per_hour: u32,
     /// Most of the account's money, free and locked, that the stake of one claim may take, in percent.
     #[arg(
         long,
@@ -299,6 +303,15 @@ pub(crate) struct ExecutorServe {
         value_parser = clap::value_parser!(u32).range(1..=100)
     )]
     pub(crate) stake_percent_max: u32,
+    /// Most of the account's money, free and locked, that stakes may take together which are locked for
+    /// longer than twice the ledger's least time for challenges, in percent.
+    #[arg(
+        long,
+        env = "REBUT_LONG_PERCENT_MAX",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(0..=100)
+    )]
+    pub(crate) long_percent_max: u32,
     /// Longest time for challenges of a job that is taken: so long the stake is locked.
     #[arg(long, env = "REBUT_WINDOW_HOURS_MAX", default_value_t = 168)]
     pub(crate) window_hours_max: u64,
@@ -314,7 +327,7 @@ pub(crate) struct ExecutorServe {
     #[arg(long)]
     pub(crate) no_preflight: bool,
     /// A lie to run with, for rehearsals, as in `rebut run --lie`.
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = lie_text)]
     pub(crate) lie: Option<String>,
     #[command(flatten)]
     pub(crate) daemon: DaemonOptions,
@@ -339,7 +352,7 @@ pub(crate) struct Explain {
     /// The claim.
     pub(crate) claim: String,
     /// Folder of models, to run the job here as well.
-    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "DIR")]
+    #[arg(long, env = "REBUT_MODELS_FOLDER", value_name = "FOLDER")]
     pub(crate) models: Option<PathBuf>,
     /// The executor's listener, to read its states: what differs is told by name, element and value.
     #[arg(long, value_name = "URL", requires = "models")]
@@ -419,7 +432,7 @@ pub(crate) struct ChallengerRun {
     pub(crate) runs_max: usize,
     /// A lie to run with, for rehearsals, as in `rebut run --lie`: true claims are challenged, and lost
     /// against.
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = lie_text)]
     pub(crate) lie: Option<String>,
     #[command(flatten)]
     pub(crate) daemon: DaemonOptions,
@@ -477,7 +490,7 @@ pub(crate) struct Request {
 #[derive(Debug, Args)]
 pub(crate) struct RunWorker {
     /// Folder of models, or one model.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) models: PathBuf,
     /// Most memory of this process.
     #[arg(long)]

@@ -180,7 +180,7 @@ fn example() -> String {
             let value = match default {
                 _ if flag => "false".to_owned(),
                 Some(value) if value.parse::<i64>().is_ok() => value.into_owned(),
-                value => format!("{:?}", value.unwrap_or_default()),
+                value => print::quoted(&value.unwrap_or_default()),
             };
             text.push_str(&format!("# {help}\n# {name} = {value}\n"));
         }

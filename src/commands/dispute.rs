@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandErr
     let Some(claim) = outcome.claim else {
         let reason = outcome.refused.unwrap_or_default();
         return Err(CommandError::Argument {
-            argument: "DIR",
+            argument: "FOLDER",
             reason: format!("no ledger accepts this claim, so there is no dispute: {reason}"),
         });
     };

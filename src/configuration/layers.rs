@@ -12,10 +12,13 @@ pub(crate) const COMMON: &str = "common";
 
 /// Flags that make no sense in a file: they choose the file, or are for one call.
 const NOT_IN_FILES: [&str; 5] = ["help", "version", "config", "lie", "dev"];
+/// What one call reads and writes: from a file, the next call would read or replace the same.
+const OF_ONE_CALL: [&str; 4] = ["input", "job", "out", "receipt"];
 
 /// Whether a flag may be set by a file.
 pub(crate) fn is_setting(arg: &Arg) -> bool {
-    arg.get_long().is_some_and(|long| !NOT_IN_FILES.contains(&long))
+    let none = |long: &str| NOT_IN_FILES.contains(&long) || OF_ONE_CALL.contains(&long);
+    arg.get_long().is_some_and(|long| !none(long))
 }
 
 fn setting_of<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
@@ -64,7 +67,11 @@ pub(crate) fn wrong(leaf: &Command, arg: &Arg, values: &[String]) -> Option<Stri
         Some(possible) => format!("; it may be {possible}"),
         None => String::new(),
     };
-    Some(format!("{value:?} is no {name}{}{possible}", because.unwrap_or_default()))
+    Some(format!(
+        "{} is no {name}{}{possible}",
+        crate::print::quoted(&value),
+        because.unwrap_or_default()
+    ))
 }
 
 /// The name that is meant by one that does not exist, if one is near.
@@ -112,8 +119,14 @@ pub(crate) fn problems(command: &Command, settings: &[Setting]) -> Vec<Problem> 
         let known: Vec<_> =
             at.iter().filter_map(|(_, leaf)| Some((leaf, setting_of(leaf, name)?))).collect();
         let Some((leaf, arg)) = known.first() else {
-            let names = at.iter().flat_map(|(_, leaf)| leaf.get_arguments());
-            let near = nearest(name, names.filter(|arg| is_setting(arg)).filter_map(Arg::get_long));
+            let names = || at.iter().flat_map(|(_, leaf)| leaf.get_arguments());
+            let name = name.as_str();
+            if OF_ONE_CALL.contains(&name) && names().any(|arg| arg.get_long() == Some(name)) {
+                tell(format!("[{section}] {name}: is for one call; give it as --{name} there"));
+                continue;
+            }
+            let names = names().filter(|arg| is_setting(arg)).filter_map(Arg::get_long);
+            let near = nearest(name, names);
             let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
             tell(format!("[{section}] {name}: no such setting{hint}"));
             continue;

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Command, CommandFactory as _};
 
 use crate::arguments::Arguments;
@@ -80,6 +81,51 @@ pub(crate) fn strangers() -> Vec<String> {
         .collect();
     found.sort();
     found
+}
+
+/// The variable of the environment that a flag's value comes from, unless the flag was typed. None
+/// where commands read a flag of the name from several variables that are all there.
+fn variable_of(flag: &str, words: &[OsString]) -> Option<String> {
+    let long = flag.strip_prefix("--")?;
+    let is_typed = words.iter().any(|word| {
+        let word = word.to_string_lossy();
+        word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    });
+    if is_typed {
+        return None;
+    }
+    let command = Arguments::command();
+    let leaves = layers::leaves(&command);
+    let all = leaves.iter().flat_map(|(_, leaf)| leaf.get_arguments());
+    let named = all.chain(command.get_arguments()).filter(|arg| arg.get_long() == Some(long));
+    let mut set: Vec<&str> = named
+        .filter_map(|arg| arg.get_env()?.to_str())
+        .filter(|name| std::env::var_os(name).is_some())
+        .collect();
+    set.sort_unstable();
+    set.dedup();
+    match set.as_slice() {
+        [one] => Some((*one).to_owned()),
+        _ => None,
+    }
+}
+
+/// What is said beside an error about a flag that nobody typed.
+pub(crate) fn origin_of(flag: &str, words: &[OsString]) -> Option<String> {
+    let variable = variable_of(flag, words)?;
+    Some(format!("note: {flag} is set by the environment's variable {variable}"))
+}
+
+/// What is said beside clap's complaints: it names flags, also where variables set them.
+pub(crate) fn origins(error: &clap::Error, words: &[OsString]) -> Vec<String> {
+    let flags = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(one)) => vec![one.clone()],
+        Some(ContextValue::Strings(many)) => many.clone(),
+        _ => Vec::new(),
+    };
+    let flags = [ContextKind::InvalidArg, ContextKind::PriorArg].into_iter().flat_map(flags);
+    // As in `--listen <ADDRESS>`.
+    flags.filter_map(|flag| origin_of(flag.split_whitespace().next()?, words)).collect()
 }
 
 /// Variables of the environment that a flag reads and whose value it cannot take.

@@ -1,8 +1,9 @@
 //! What an executor's daemon tells: those who asked, its operator, its metrics and its status.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use ledger::{Exposure, LedgerError, View};
+use ledger::{Exposure, View};
 use protocol::hash::Digest;
 use protocol::settlement::JobStatus;
 
@@ -54,15 +55,24 @@ impl Service {
                 Some(why) => {
                     if self.declined.insert(*id, why).is_none() {
                         metrics::counter!("rebut_executor_declined_total").increment(1);
-                        tracing::info!(event = "executor.declined", job = %id, reason = %why);
+                        if self.lines.has_room() {
+                            tracing::info!(event = "executor.declined", job = %id, reason = %why);
+                        }
                     }
                 }
             }
         }
+        if let Some(count) = self.lines.left_out(Instant::now()) {
+            tracing::info!(
+                event = "executor.declined_more",
+                count,
+                "jobs that were not taken and are not told one by one; /v1/status lists them"
+            );
+        }
     }
 
-    pub(super) async fn tell(&mut self, view: &View) -> Result<(), LedgerError> {
-        let (exposure, profit_wei) = self.books.tell(&self.desk.ledger, view).await?;
+    pub(super) async fn tell(&mut self, view: &View) {
+        let (exposure, profit_wei) = self.books.tell(&self.desk.ledger, view).await;
         let count = |wanted: fn(&Progress) -> bool| {
             self.jobs.values().filter(|one| wanted(one)).count() as f64
         };
@@ -72,6 +82,7 @@ impl Service {
             ("rebut_executor_jobs_running", count(|one| matches!(one, Progress::Running { .. }))),
             ("rebut_executor_unaffordable", self.unaffordable as f64),
             ("rebut_executor_beyond_clock", self.beyond_clock as f64),
+            ("rebut_executor_beyond_long", self.beyond_long as f64),
             ("rebut_executor_unpublished", unpublished as f64),
             ("rebut_executor_runs_kept", self.runs.len() as f64),
             ("rebut_executor_disk_bytes", self.desk.inputs.used() as f64),
@@ -105,7 +116,9 @@ impl Service {
             "account": self.address.to_string(), "height": view.height,
             "accepts": {
                 "fee_wei_min": policy.fee_wei_min.to_string(),
+                "fee_ppm_per_hour": policy.fee_ppm_per_hour,
                 "stake_percent_max": policy.stake_percent_max,
+                "long_percent_max": policy.long_percent_max,
                 "window_ms_max": policy.window_ms_max,
                 "new_jobs": self.takes_new(),
             },
@@ -115,12 +128,12 @@ impl Service {
             "declined_count": self.declined.len(), "quarantined_count": self.quarantine.count(),
             "inputs_missing": missing.iter().take(100).map(ToString::to_string).collect::<Vec<_>>(),
             "inputs_missing_count": missing.len(), "unaffordable_count": self.unaffordable,
-            "beyond_clock_count": self.beyond_clock, "unpublished_count": unpublished,
+            "beyond_clock_count": self.beyond_clock, "beyond_long_count": self.beyond_long,
+            "unpublished_count": unpublished,
             "refused_count": refused,
             "runs_kept": self.runs.len(), "claims_standing": exposure.claims,
             "disputes_open": exposure.disputes, "free_wei": exposure.free_wei.to_string(),
             "stakes_wei": exposure.stakes_wei.to_string(), "profit_wei": profit_wei.to_string(),
         }));
-        Ok(())
     }
 }

@@ -98,8 +98,19 @@ impl ModelFile {
 }
 
 pub(super) fn decode(contents: &[u8], name: &str) -> Result<ModelProto, ImportError> {
-    ModelProto::decode(contents)
-        .map_err(|error| ImportError::NotOnnx { path: name.to_owned(), reason: error.to_string() })
+    let not_onnx = |reason: String| ImportError::NotOnnx { path: name.to_owned(), reason };
+    if contents.is_empty() {
+        return Err(not_onnx("the file is empty".to_owned()));
+    }
+    let proto = ModelProto::decode(contents).map_err(|error| not_onnx(error.to_string()))?;
+    // The format lets every field be absent: what is cut off at the right place would be a model
+    // without inputs, and the files given for them would be blamed.
+    let graph = proto.graph.as_ref().ok_or_else(|| not_onnx("it holds no graph".to_owned()))?;
+    match (graph.node.is_empty(), graph.output.is_empty()) {
+        (true, _) => Err(not_onnx("its graph has no nodes".to_owned())),
+        (_, true) => Err(not_onnx("its graph has no outputs".to_owned())),
+        (false, false) => Ok(proto),
+    }
 }
 
 /// What the file has as 16-bit floats.

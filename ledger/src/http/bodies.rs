@@ -103,10 +103,15 @@ fn too_long(limit: u64) -> Failure {
     failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
 }
 
+/// Until when the next part of a body must have come or gone, after so many bytes since it begun.
+pub(super) fn patience(begun: Instant, moved: u64) -> Instant {
+    let earned = Duration::from_millis(moved / (BYTES_PER_SECOND_MIN / 1_000));
+    begun + GRACE + earned
+}
+
 /// The next part, if the body comes fast enough: so many bytes of it have come since it begun.
 async fn timely(body: &mut Body, begun: Instant, received: u64) -> Result<Option<Bytes>, Failure> {
-    let earned = Duration::from_millis(received / (BYTES_PER_SECOND_MIN / 1_000));
-    let part = tokio::time::timeout_at(begun + GRACE + earned, next(body)).await;
+    let part = tokio::time::timeout_at(patience(begun, received), next(body)).await;
     part.map_err(|_| {
         let message = "the body comes too slowly";
         failure(StatusCode::REQUEST_TIMEOUT, "slow", message)
@@ -156,6 +161,16 @@ pub(super) async fn hand_on(
     Ok(())
 }
 
+/// Reads a body of `length` bytes at most and keeps nothing of it: who sends it hears the answer only
+/// after its end.
+pub(super) async fn discard(body: Body, length: u64) -> Result<(), Failure> {
+    let (mut body, mut left, begun) = (body, length, Instant::now());
+    while let Some(part) = timely(&mut body, begun, length - left).await? {
+        left = left.checked_sub(part.len() as u64).ok_or_else(|| too_long(length))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +210,7 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let (parts, received) = mpsc::channel::<std::io::Result<Bytes>>(1);
         parts.send(Ok(Bytes::from_static(&[7; 1_000]))).await.unwrap();
-        let body = Body::from_stream(super::super::readers::Received(received));
+        let body = Body::from_stream(super::super::parts::Received(received));
         let begun = Instant::now();
         assert!(budget.read(body, 1 << 20, Source::Rest).await.is_err());
         assert!((5..7).contains(&begun.elapsed().as_secs()));

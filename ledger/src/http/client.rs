@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::quota::AT_ONCE_MAX;
 use super::{LogPage, SIGNATURE_HEADER, upload_path};
 use crate::embedded::{LogEntry, replay, replay_receipts};
+use crate::exposure::{Paid, Payments};
 use crate::recent::Recent;
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
@@ -30,6 +31,7 @@ struct Copy {
     settlement: Arc<Settlement>,
     /// The last transactions with their receipts.
     recent: Recent<(Vec<u8>, Receipt)>,
+    payments: Payments,
     /// The server's clock, and when it was heard.
     clock: (u64, Instant),
 }
@@ -136,6 +138,7 @@ impl HttpLedger {
         let copy = Copy {
             settlement: Arc::new(settlement),
             recent: Recent::default(),
+            payments: Payments::default(),
             clock: (0, Instant::now()),
         };
         let (copy, upload_bytes_max) = (Mutex::new(copy), OnceLock::new());
@@ -149,6 +152,11 @@ impl HttpLedger {
     /// The genesis.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
+    }
+
+    /// What an account put in and took out, as far as this client has seen the log.
+    pub async fn paid(&self, account: &Address) -> Paid {
+        self.copy.lock().await.payments.of(account)
     }
 
     /// The log up to the height that this client has seen, read again from the server.
@@ -347,6 +355,7 @@ impl Copy {
             let events = Arc::make_mut(&mut self.settlement)
                 .apply(entry.at_ms, &transaction)
                 .map_err(|rejection| wrong(rejection.to_string()))?;
+            self.payments.see(&events);
             let height = self.recent.height() + 1;
             self.recent.push((entry.transaction, Receipt { height, at_ms: entry.at_ms, events }));
         }

@@ -10,6 +10,7 @@ use protocol::settlement::{Challenge, Job, Settlement};
 use protocol::transaction::Address;
 use serde_json::{Value, json};
 
+use super::limits::Source;
 use super::routes::{Answer, Failure, Parameters, Shared, failure, number};
 use super::views;
 use crate::{Ledger as _, View, words};
@@ -22,10 +23,14 @@ async fn view_of(shared: &Shared, query: &HashMap<String, String>) -> Result<Vie
     })
 }
 
-pub(super) async fn status(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
+pub(super) async fn status(
+    State(shared): State<Shared>,
+    source: Source,
+    Query(query): Parameters,
+) -> Answer {
     let view = view_of(&shared, &query).await?;
     let upload_bytes = shared.limits.upload_bytes;
-    let document = shared.readers.run(move || views::status(&view, upload_bytes)).await?;
+    let document = shared.readers.run(source, move || views::status(&view, upload_bytes)).await?;
     Ok(axum::Json(document).into_response())
 }
 
@@ -87,8 +92,26 @@ struct Row<T> {
     id: Digest,
     at_ms: u64,
     /// By the name of a filter, what it must be.
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(&'static str, Field)>,
     object: T,
+}
+
+/// What a filter is compared with; written only when there is such a filter, for lists are long.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Word(&'static str),
+    Id(Option<Digest>),
+    Account(Address),
+}
+
+impl Field {
+    fn is(self, wanted: &str) -> bool {
+        match self {
+            Self::Word(word) => wanted.eq_ignore_ascii_case(word),
+            Self::Id(id) => id.is_some_and(|id| wanted.eq_ignore_ascii_case(&id.to_string())),
+            Self::Account(account) => wanted.eq_ignore_ascii_case(&account.to_string()),
+        }
+    }
 }
 
 impl Part {
@@ -107,13 +130,13 @@ impl Part {
         Ok(Self { filters: query.clone(), newest, skip, limit })
     }
 
-    fn wants(&self, id: &Digest, fields: &[(&'static str, String)]) -> bool {
+    fn wants(&self, id: &Digest, fields: &[(&'static str, Field)]) -> bool {
         let begins = self
             .filters
             .get("prefix")
             .is_none_or(|prefix| id.to_string().starts_with(prefix.to_ascii_lowercase().as_str()));
-        let fits = |(name, value): &(&'static str, String)| {
-            self.filters.get(*name).is_none_or(|wanted| wanted.eq_ignore_ascii_case(value))
+        let fits = |(name, field): &(&'static str, Field)| {
+            self.filters.get(*name).is_none_or(|wanted| field.is(wanted))
         };
         begins && fields.iter().all(fits)
     }
@@ -136,26 +159,31 @@ impl Part {
 
 async fn listed(
     shared: &Shared,
+    source: Source,
     query: &HashMap<String, String>,
     filters: &Filters,
     items: impl FnOnce(&Settlement, &Part) -> (Vec<Value>, usize) + Send + 'static,
 ) -> Answer {
     filters.check(query)?;
     let (view, part) = (view_of(shared, query).await?, Part::new(query)?);
-    let document = shared.readers.run(move || {
+    let document = shared.readers.run(source, move || {
         let (items, total) = items(&view.settlement, &part);
         views::Listed::new(&view, items, total)
     });
     Ok(axum::Json(document.await?).into_response())
 }
 
-pub(super) async fn jobs(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, &JOBS, |settlement, part| {
+pub(super) async fn jobs(
+    State(shared): State<Shared>,
+    source: Source,
+    Query(query): Parameters,
+) -> Answer {
+    listed(&shared, source, &query, &JOBS, |settlement, part| {
         let rows = settlement.jobs().map(|(id, job)| {
             let fields = vec![
-                ("status", words::job_status(&job.status).to_owned()),
-                ("model", job.terms.model_root.to_string()),
-                ("account", job.poster.to_string()),
+                ("status", Field::Word(words::job_status(&job.status))),
+                ("model", Field::Id(Some(job.terms.model_root))),
+                ("account", Field::Account(job.poster)),
             ];
             Row { id: *id, at_ms: job.posted_ms, fields, object: job }
         });
@@ -164,16 +192,20 @@ pub(super) async fn jobs(State(shared): State<Shared>, Query(query): Parameters)
     .await
 }
 
-pub(super) async fn claims(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, &CLAIMS, |settlement, part| {
+pub(super) async fn claims(
+    State(shared): State<Shared>,
+    source: Source,
+    Query(query): Parameters,
+) -> Answer {
+    listed(&shared, source, &query, &CLAIMS, |settlement, part| {
         let rows = settlement.claims().map(|(id, claim)| {
             let job = claim.terms.job;
-            let model = settlement.job(&job).map(|job| job.terms.model_root.to_string());
+            let model = settlement.job(&job).map(|job| job.terms.model_root);
             let fields = vec![
-                ("status", words::claim_status(&claim.status).to_owned()),
-                ("job", job.to_string()),
-                ("account", claim.executor.to_string()),
-                ("model", model.unwrap_or_default()),
+                ("status", Field::Word(words::claim_status(&claim.status))),
+                ("job", Field::Id(Some(job))),
+                ("account", Field::Account(claim.executor)),
+                ("model", Field::Id(model)),
             ];
             Row { id: *id, at_ms: claim.posted_ms, fields, object: claim }
         });
@@ -182,13 +214,17 @@ pub(super) async fn claims(State(shared): State<Shared>, Query(query): Parameter
     .await
 }
 
-pub(super) async fn challenges(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
-    listed(&shared, &query, &CHALLENGES, |settlement, part| {
+pub(super) async fn challenges(
+    State(shared): State<Shared>,
+    source: Source,
+    Query(query): Parameters,
+) -> Answer {
+    listed(&shared, source, &query, &CHALLENGES, |settlement, part| {
         let rows = settlement.challenges().map(|(id, one)| {
             let fields = vec![
-                ("status", words::challenge_status(&one.status).to_owned()),
-                ("claim", one.claim.to_string()),
-                ("account", one.challenger.to_string()),
+                ("status", Field::Word(words::challenge_status(&one.status))),
+                ("claim", Field::Id(Some(one.claim))),
+                ("account", Field::Account(one.challenger)),
             ];
             Row { id: *id, at_ms: one.opened_ms, fields, object: one }
         });
@@ -289,10 +325,14 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Row<u8>> {
-        let row = |number: u8, at_ms, status: &str| Row {
+        let row = |number: u8, at_ms, status: &'static str| Row {
             id: Digest([number; 32]),
             at_ms,
-            fields: vec![("status", status.to_owned()), ("account", format!("0xA{number}"))],
+            fields: vec![
+                ("status", Field::Word(status)),
+                ("account", Field::Account(Address([0xa0 + number; 20]))),
+                ("job", Field::Id((number > 2).then_some(Digest([number; 32])))),
+            ],
             object: number,
         };
         vec![row(1, 30, "open"), row(2, 10, "done"), row(3, 20, "open"), row(4, 40, "open")]
@@ -307,12 +347,14 @@ mod tests {
 
     #[test]
     fn lists_are_filtered_ordered_and_cut_and_say_how_many_fit() {
+        let (account, id) = (&format!("0x{}", "A3".repeat(20)), &format!("0x{}", "04".repeat(32)));
         for (query, expected, total) in [
             (&[][..], &[1, 2, 3, 4][..], 4),
             (&[("status", "open")], &[1, 3, 4], 3),
             (&[("status", "open"), ("order", "newest")], &[4, 1, 3], 3),
             (&[("order", "newest"), ("skip", "1"), ("limit", "2")], &[1, 3], 4),
-            (&[("account", "0xa3")], &[3], 1),
+            (&[("account", account)], &[3], 1),
+            (&[("job", id)], &[4], 1),
             (&[("prefix", "0x0202")], &[2], 1),
             (&[("prefix", "0xff")], &[], 0),
             (&[("skip", "99")], &[], 4),

@@ -1,7 +1,6 @@
 //! Health of a daemon: for those who restart it, send it work, or watch it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,8 +12,8 @@ use axum::routing::get;
 use protocol::transaction::Address;
 use serde_json::{Value, json};
 
-use crate::exposure::{Exposure, Paid};
-use crate::{Ledger as _, LedgerError, View};
+use crate::View;
+use crate::exposure::Exposure;
 
 use super::HttpLedger;
 
@@ -204,38 +203,21 @@ pub fn metrics_route(render: Render) -> Router {
 }
 
 /// What a daemon tells at every look about its account.
+#[derive(Clone, Copy, Debug)]
 pub struct Books {
     account: Address,
-    paid: Paid,
-}
-
-impl fmt::Debug for Books {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Books").field("account", &self.account).finish_non_exhaustive()
-    }
 }
 
 impl Books {
-    /// Books of an account, nothing read yet.
+    /// Books of an account.
     pub fn new(account: Address) -> Self {
-        Self { account, paid: Paid::default() }
+        Self { account }
     }
 
-    /// Brings the books and the metrics up to a view.
-    ///
-    /// # Errors
-    /// When the ledger failed.
-    pub async fn tell(
-        &mut self,
-        ledger: &HttpLedger,
-        view: &View,
-    ) -> Result<(Exposure, i128), LedgerError> {
-        if self.paid.height < view.height {
-            let receipts = ledger.events_after(self.paid.height, usize::MAX).await?;
-            self.paid.see(&receipts, &self.account);
-        }
+    /// What the account has at stake at a view, and what it gained so far; the metrics say it as well.
+    pub async fn tell(&self, ledger: &HttpLedger, view: &View) -> (Exposure, i128) {
         let exposure = Exposure::of(view, &self.account);
-        let profit_wei = self.paid.profit_wei(&exposure);
+        let profit_wei = ledger.paid(&self.account).await.profit_wei(&exposure);
         let left = exposure.deadline_ms.map(|at_ms| at_ms.saturating_sub(view.now_ms));
         let seconds = left.map_or(86_400.0, |left_ms| left_ms as f64 / 1_000.0);
         for (name, value) in [
@@ -253,7 +235,7 @@ impl Books {
         ] {
             metrics::gauge!(name).set(value);
         }
-        Ok((exposure, profit_wei))
+        (exposure, profit_wei)
     }
 }
 

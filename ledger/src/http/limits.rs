@@ -1,14 +1,18 @@
 //! What a server takes from outside, before it takes memory or time.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
 /// Limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time; who comes then waits in the system's queue.
+    /// Connections at a time; when all are taken, the address with most of them gives one to whoever comes.
     pub connections: usize,
     /// Connections of one address at a time; more are closed. Not of a trusted proxy.
     pub connections_per_address: usize,
@@ -20,6 +24,8 @@ pub struct Limits {
     pub head: Duration,
     /// Time for a whole request, long polls and streams of events apart.
     pub request: Duration,
+    /// Time in which nothing of an answer is taken, after which its connection is closed.
+    pub stall: Duration,
     /// Longest wait of a long poll.
     pub poll: Duration,
     /// Bytes of a transaction.
@@ -49,6 +55,7 @@ impl Default for Limits {
             proxy: None,
             head: Duration::from_secs(10),
             request: Duration::from_secs(30),
+            stall: Duration::from_secs(20),
             poll: Duration::from_secs(20),
             transaction_bytes: protocol::transaction::ACTION_BYTES_MAX + 256,
             held_bytes: 256 << 20,
@@ -72,6 +79,15 @@ pub enum Source {
     /// All of whom nothing is known: those who came when as many others were remembered as can be.
     #[default]
     Rest,
+}
+
+/// Of a request: the server said it; without a server nothing is known.
+impl<S: Send + Sync> FromRequestParts<S> for Source {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or_default())
+    }
 }
 
 impl Source {
@@ -126,11 +142,11 @@ impl Rates {
 
 /// How much of something each source has.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shares(Arc<Mutex<HashMap<Source, usize>>>);
+pub struct Shares(Arc<Mutex<HashMap<Source, usize>>>);
 
 /// A part of it, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub struct Share {
     shares: Shares,
     source: Source,
     size: usize,
@@ -138,7 +154,7 @@ pub(super) struct Share {
 
 impl Shares {
     /// A part for a source, unless it would have more than `most`.
-    pub(super) fn take(&self, source: Source, size: usize, most: usize) -> Option<Share> {
+    pub fn take(&self, source: Source, size: usize, most: usize) -> Option<Share> {
         // The map holds counts only: whatever a panic left is as good.
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.entry(source).or_default();

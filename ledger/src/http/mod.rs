@@ -7,9 +7,11 @@
 mod attend;
 mod bodies;
 pub mod client;
+mod crowd;
 mod documents;
 mod health;
 mod limits;
+mod parts;
 mod quota;
 mod readers;
 mod routes;
@@ -21,7 +23,8 @@ pub use attend::attend;
 pub use bodies::{Budget, Held};
 pub use client::{DownloadError, HttpLedger, UploadError, chain_of_causes};
 pub use health::{Books, Health, Render, health_routes, metrics_route};
-pub use limits::{Limits, Source};
+pub use limits::{Limits, Share, Shares, Source};
+pub use parts::{PART_BYTES, body_in_parts};
 pub use routes::{Failure, failure};
 pub use server::{ServeError, serve, serve_routes};
 

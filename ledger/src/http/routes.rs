@@ -5,23 +5,24 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event as StreamEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::{Extension, Router};
 use protocol::encoding::Canonical as _;
 use protocol::hash::parse_hex;
 use protocol::transaction::{Domain, SignedTransaction};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::bodies::{Budget, announced, busy, hand_on};
+use super::bodies::{Budget, announced, busy, discard, hand_on};
 use super::documents::{self, address, digest};
 use super::limits::{Limits, Shares, Source};
-use super::readers::{Readers, Received};
+use super::parts::{PART_BYTES, Received, body_in_parts};
+use super::readers::Readers;
 use super::uploads::{UploadRefusal, Uploads, needed};
 use super::{LogPage, SIGNATURE_HEADER, views};
 use crate::embedded::EmbeddedLedger;
@@ -35,14 +36,20 @@ pub(super) struct Shared {
     pub(super) uploads: Uploads,
     pub(super) limits: Limits,
     pub(super) budget: Budget,
+    /// Readers of the state.
     pub(super) readers: Readers,
     /// Readers of the log.
     pub(super) followers: Readers,
+    /// Those who open, count and remove published states.
+    pub(super) librarians: Readers,
+    /// Published states that each source is reading.
+    pub(super) download_shares: Shares,
     /// Places for uploads, and who has them.
     pub(super) writers: Arc<Semaphore>,
     pub(super) writer_shares: Shares,
-    /// Places for streams of events.
+    /// Places for streams of events, and who has them.
     pub(super) streams: Arc<Semaphore>,
+    pub(super) stream_shares: Shares,
 }
 
 /// An answer that is not what was asked for: `{"schema": 2, "error": {"kind": …, "message": …}}`.
@@ -114,12 +121,7 @@ fn octets(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 
-async fn submit(
-    State(shared): State<Shared>,
-    source: Option<Extension<Source>>,
-    body: Body,
-) -> Answer {
-    let source = source.map(|Extension(source)| source).unwrap_or_default();
+async fn submit(State(shared): State<Shared>, source: Source, body: Body) -> Answer {
     // Held until it is answered: what waits in the queue is in memory as well.
     let held = shared.budget.read(body, shared.limits.transaction_bytes, source).await?;
     let transaction = SignedTransaction::from_canonical(&held.bytes)
@@ -140,7 +142,7 @@ pub(super) fn number(query: &HashMap<String, String>, name: &str) -> Result<Opti
 /// Bytes of entries in one page, unless one entry alone is longer.
 const PAGE_BYTES: usize = 1 << 20;
 
-async fn log(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
+async fn log(State(shared): State<Shared>, source: Source, Query(query): Parameters) -> Answer {
     let after = number(&query, "after")?.unwrap_or(0);
     let wait = Duration::from_millis(number(&query, "wait_ms")?.unwrap_or(0));
     let wait = wait.min(shared.limits.poll);
@@ -156,12 +158,19 @@ async fn log(State(shared): State<Shared>, Query(query): Parameters) -> Answer {
     // Nothing new is the answer of every long poll that ran out: no thread is needed for it.
     let entries = match height <= after {
         true => Vec::new(),
-        false => shared.followers.run(move || ledger.entries_after(after, PAGE_BYTES)).await??,
+        false => {
+            let read = move || ledger.entries_after(after, PAGE_BYTES);
+            shared.followers.run(source, read).await??
+        }
     };
     wire::encode(&LogPage { now_ms, height, entries })
         .map(octets)
         .map_err(|error| failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string()))
 }
+
+/// The part of all streams that one source may have, and how many it may have in any case.
+const STREAMS_SHARE: usize = 16;
+const STREAMS_OF_ONE_MIN: usize = 4;
 
 /// Receipts read at a time for a stream; of old ones many, for each page of them costs a replay.
 const EVENTS_PAGE: usize = 256;
@@ -173,6 +182,7 @@ const EVENTS_PATIENCE: Duration = Duration::from_secs(30);
 /// behind the last it saw.
 async fn events(
     State(shared): State<Shared>,
+    source: Source,
     headers: HeaderMap,
     Query(query): Parameters,
 ) -> Result<Sse<impl futures_core::Stream<Item = Result<StreamEvent, Infallible>>>, Failure> {
@@ -181,8 +191,10 @@ async fn events(
         Some(height) => height,
         None => number(&query, "after")?.unwrap_or(0),
     };
-    let place = Arc::clone(&shared.streams).try_acquire_owned();
-    let place = place.map_err(|_| busy("as many streams of events are open as can be"))?;
+    let place = Arc::clone(&shared.streams).try_acquire_owned().ok();
+    let most = (shared.limits.streams / STREAMS_SHARE).max(STREAMS_OF_ONE_MIN);
+    let place = place.zip(shared.stream_shares.take(source, 1, most));
+    let place = place.ok_or_else(|| busy("as many streams of events are open as can be"))?;
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     tokio::spawn(async move {
         let _place = place;
@@ -229,11 +241,10 @@ async fn events(
 async fn upload(
     State(shared): State<Shared>,
     Path((root, account)): Path<(String, String)>,
-    source: Option<Extension<Source>>,
+    source: Source,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let source = source.map(|Extension(source)| source).unwrap_or_default();
     let (root, account) = (digest(&root)?, address(&account)?);
     let length = announced(&headers, shared.limits.upload_bytes)?;
     let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
@@ -249,35 +260,29 @@ async fn upload(
         return Err(refused("the account has nothing on this ledger; deposit first"));
     }
     let uploads = shared.uploads.clone();
-    let (parts, received) = tokio::sync::mpsc::channel(4);
     let known = uploads.clone();
-    if shared.readers.run(move || known.touch(&root, &account)).await? {
-        // It is there, whole, and as if it came now; what comes again is let through and not kept.
-        drop(received);
-    } else {
-        // At the account's bound it reads the folder and all jobs.
-        let counted = uploads.clone();
-        let reserve = move || counted.reserve(account, length, || needed(&view.settlement));
-        let reservation = shared.readers.run(reserve).await?.map_err(not_taken)?;
-        // Each has a thread until it ends: few for one source, and not all that there are.
-        let place = Arc::clone(&shared.writers).try_acquire_owned().ok();
-        let share = shared.writer_shares.take(source, 1, WRITERS_OF_ONE_MAX);
-        let _place =
-            place.zip(share).ok_or_else(|| busy("as many uploads as can be are under way"))?;
-        let writing =
-            tokio::task::spawn_blocking(move || uploads.write(&root, reservation, received));
-        let handed = hand_on(body, length, parts).await;
-        let written = writing.await.map_err(|error| {
-            failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
-        })?;
-        handed?;
-        written.map_err(not_taken)?;
-        return Ok(
-            (StatusCode::CREATED, axum::Json(json!({ "schema": views::SCHEMA }))).into_response()
-        );
+    if shared.librarians.run(source, move || known.touch(&root, &account)).await? {
+        // It is there, whole, and as if it came now: what comes again is read and not kept.
+        discard(body, length).await?;
+        return Ok(axum::Json(json!({ "schema": views::SCHEMA })).into_response());
     }
-    hand_on(body, length, parts).await?;
-    Ok(axum::Json(json!({ "schema": views::SCHEMA })).into_response())
+    // At the account's bound it reads the folder and all jobs.
+    let counted = uploads.clone();
+    let reserve = move || counted.reserve(account, length, || needed(&view.settlement));
+    let reservation = shared.librarians.run(source, reserve).await?.map_err(not_taken)?;
+    // Each has a thread until it ends: few for one source, and not all that there are.
+    let place = Arc::clone(&shared.writers).try_acquire_owned().ok();
+    let share = shared.writer_shares.take(source, 1, WRITERS_OF_ONE_MAX);
+    let _place = place.zip(share).ok_or_else(|| busy("as many uploads as can be are under way"))?;
+    let (parts, received) = tokio::sync::mpsc::channel(4);
+    let writing = tokio::task::spawn_blocking(move || uploads.write(&root, reservation, received));
+    let handed = hand_on(body, length, parts).await;
+    let written = writing.await.map_err(|error| {
+        failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+    })?;
+    handed?;
+    written.map_err(not_taken)?;
+    Ok((StatusCode::CREATED, axum::Json(json!({ "schema": views::SCHEMA }))).into_response())
 }
 
 /// Uploads of one source at a time.
@@ -303,53 +308,39 @@ fn not_taken(refusal: UploadRefusal) -> Failure {
     }
 }
 
-/// Bytes of a file that are sent at a time.
-const CHUNK_BYTES: u64 = 64 << 10;
+/// States that one source reads at a time.
+const DOWNLOADS_OF_ONE_MAX: usize = 64;
 
 /// Sends a published state from the disk part by part.
 async fn download(
     State(shared): State<Shared>,
+    source: Source,
     Path((root, account)): Path<(String, String)>,
 ) -> Answer {
     let (root, account) = (digest(&root)?, address(&account)?);
+    let share = shared.download_shares.take(source, 1, DOWNLOADS_OF_ONE_MAX);
+    let share =
+        share.ok_or_else(|| busy("as many states as one address may read are being read"))?;
     let missing =
         || failure(StatusCode::NOT_FOUND, "not-found", "the account has not published this");
     let path = shared.uploads.file(&root, &account);
-    let opened = shared.readers.run(move || {
+    let opened = shared.librarians.run(source, move || {
         let file = std::fs::File::open(path)?;
         let length = file.metadata()?.len();
         Ok::<_, std::io::Error>((file, length))
     });
-    let (file, length) = opened.await?.map_err(|_| missing())?;
-    let (sender, receiver) = tokio::sync::mpsc::channel(2);
-    tokio::spawn(async move {
-        let mut file = file;
-        loop {
-            use std::io::Read as _;
-            let read = tokio::task::spawn_blocking(move || {
-                let mut part = Vec::new();
-                let read = (&mut file).take(CHUNK_BYTES).read_to_end(&mut part);
-                (file, read.map(|_| part))
-            });
-            let Ok((again, part)) = read.await else {
-                return;
-            };
-            if part.as_ref().is_ok_and(Vec::is_empty) {
-                return;
-            }
-            let failed = part.is_err();
-            // The reader went away, or the disk failed: the body breaks off either way.
-            if sender.send(part.map(Bytes::from)).await.is_err() || failed {
-                return;
-            }
-            file = again;
-        }
+    let (mut file, length) = opened.await?.map_err(|_| missing())?;
+    let body = body_in_parts(share, move |_| {
+        use std::io::Read as _;
+        let mut part = Vec::new();
+        (&mut file).take(PART_BYTES as u64).read_to_end(&mut part)?;
+        Ok(part)
     });
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, length.to_string()),
     ];
-    Ok((headers, Body::from_stream(Received(receiver))).into_response())
+    Ok((headers, body).into_response())
 }
 
 async fn ready(State(shared): State<Shared>) -> Answer {

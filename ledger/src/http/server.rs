@@ -14,8 +14,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 
 use super::bodies::Budget;
+use super::crowd::Crowd;
 use super::limits::{Limits, Rates, Shares, Source};
 use super::readers::Readers;
 use super::routes::{Shared, WRITERS_MAX, router};
@@ -46,21 +48,21 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let uploads = Uploads::new(folder, &limits).map_err(ServeError::Folder)?;
-    let (budget, readers) = (Budget::new(limits.held_bytes), Readers::new(limits.reads));
-    // Those who follow the log wait for nobody who reads anything else.
-    let (followers, streams) =
-        (Readers::new(limits.reads), Arc::new(Semaphore::new(limits.streams)));
-    let (writers, writer_shares) = (Arc::new(Semaphore::new(WRITERS_MAX)), Shares::default());
+    let places = || Readers::new(limits.reads);
     let shared = Shared {
         ledger,
         uploads,
         limits,
-        budget,
-        readers,
-        followers,
-        writers,
-        writer_shares,
-        streams,
+        budget: Budget::new(limits.held_bytes),
+        // Those who follow the log, or publish, wait for nobody who reads anything else.
+        readers: places(),
+        followers: places(),
+        librarians: places(),
+        download_shares: Shares::default(),
+        writers: Arc::new(Semaphore::new(WRITERS_MAX)),
+        writer_shares: Shares::default(),
+        streams: Arc::new(Semaphore::new(limits.streams)),
+        stream_shares: Shares::default(),
     };
     let routes = router(shared).merge(more);
     serve_routes(routes, listener, limits, stop).await
@@ -76,17 +78,16 @@ pub async fn serve_routes(
     limits: Limits,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let connections = Arc::new(Semaphore::new(limits.connections));
     let rates = Arc::new(Rates::new(limits.requests_per_second));
-    let crowd = Shares::default();
+    let crowd = Crowd::new(limits.connections);
     let mut stop = std::pin::pin!(stop);
     let mut open = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &connections) => accepted,
+            accepted = accept(&listener) => accepted,
         };
-        let (permit, stream, peer) = match accepted {
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, or the peer went away: the next may do.
@@ -101,7 +102,7 @@ pub async fn serve_routes(
             true => usize::MAX,
             false => limits.connections_per_address,
         };
-        let Some(seat) = crowd.take(Source::of(peer.ip()), 1, most) else {
+        let Some(seat) = crowd.seat(Source::of(peer.ip()), most) else {
             metrics::counter!("rebut_http_crowded_total").increment(1);
             continue;
         };
@@ -109,8 +110,13 @@ pub async fn serve_routes(
         open.spawn(async move {
             metrics::gauge!("rebut_http_connections").increment(1.0);
             let _open = Open;
-            connection(routes, stream, peer, limits, &rates).await;
-            drop((permit, seat));
+            tokio::select! {
+                () = connection(routes, stream, peer, limits, &rates) => {}
+                () = seat.ended.notified() => {
+                    metrics::counter!("rebut_http_crowded_total").increment(1);
+                    tracing::debug!(event = "http.place_given_away", %peer);
+                }
+            }
         });
     }
     open.shutdown().await;
@@ -126,14 +132,10 @@ impl Drop for Open {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> std::io::Result<(tokio::sync::OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-    let permit = Arc::clone(connections).acquire_owned().await.map_err(std::io::Error::other)?;
+async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((permit, stream, peer))
+    Ok((stream, peer))
 }
 
 async fn connection(
@@ -167,11 +169,14 @@ async fn connection(
             }
         }
     });
+    // Who does not take its answer is let go, and what the answer holds with it.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.stall));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service))
         .await;
     if let Err(error) = served {
         tracing::debug!(event = "http.connection_ended", %peer, %error);

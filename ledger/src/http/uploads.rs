@@ -17,6 +17,8 @@ use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
 use protocol::transaction::Address;
 use tokio::sync::mpsc;
 
+use crate::durable;
+
 use super::limits::Limits;
 use super::quota::{AT_ONCE_MAX, Bounds, Over, Quota, charge};
 
@@ -26,8 +28,10 @@ const STATE_LEAVES_MAX: u64 = 1 << 21;
 const YOUNG: Duration = Duration::from_secs(600);
 /// Files looked at for room in one go, at most: those of the accounts with most come first.
 const FILES_MAX: usize = 1 << 18;
-/// Who made no room is not looked through again for so long.
-const IN_VAIN: Duration = Duration::from_secs(60);
+/// Room is made for this part of a bound at a time.
+const SPARE: u64 = 64;
+/// Who had nothing more to remove is not looked through again for so long.
+const EXHAUSTED: Duration = Duration::from_secs(60);
 
 /// Files of one folder, one for each root and account.
 #[derive(Clone, Debug)]
@@ -50,7 +54,16 @@ enum Whose {
 #[derive(Clone, Copy, Debug)]
 enum Tidying {
     UnderWay,
-    InVain(Instant),
+    Exhausted(Instant),
+}
+
+/// What a look through the states led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Freed {
+    /// Something was removed.
+    any: bool,
+    /// There is room now, and may be more to remove.
+    is_enough: bool,
 }
 
 /// Roots of published states that somebody must or may want to read.
@@ -242,8 +255,8 @@ impl Uploads {
         Ok(free >= charge(bytes).saturating_add(self.disk_free_bytes_min))
     }
 
-    /// Makes room once at a time, and not again for a while when it was in vain: looking through many
-    /// files is dear, and whoever is at a bound could ask for it without end.
+    /// Makes room once at a time, and not again for a while when all that could go went: looking through
+    /// many files is dear, and whoever is at a bound could ask for it without end.
     fn tidy(
         &self,
         whose: Whose,
@@ -255,28 +268,28 @@ impl Uploads {
             let mut all = tidying();
             all.retain(|_, one| match one {
                 Tidying::UnderWay => true,
-                Tidying::InVain(at) => at.elapsed() < IN_VAIN,
+                Tidying::Exhausted(at) => at.elapsed() < EXHAUSTED,
             });
             match all.get(&whose) {
                 Some(Tidying::UnderWay) => return Err(UploadRefusal::Tidying),
-                Some(Tidying::InVain(_)) => return Ok(false),
+                Some(Tidying::Exhausted(_)) => return Ok(false),
                 None => drop(all.insert(whose, Tidying::UnderWay)),
             }
         }
         let freed = self.make_room(whose, bytes, &needs());
         let mut all = tidying();
         match freed {
-            Ok(true) => drop(all.remove(&whose)),
-            Ok(false) | Err(_) => drop(all.insert(whose, Tidying::InVain(Instant::now()))),
+            Ok(Freed { is_enough: true, .. }) => drop(all.remove(&whose)),
+            Ok(_) | Err(_) => drop(all.insert(whose, Tidying::Exhausted(Instant::now()))),
         }
         drop(all);
         self.measure();
-        Ok(freed?)
+        Ok(freed?.any)
     }
 
-    /// Removes states that nobody needs until one more has room: first those of no job, then those of
-    /// final claims, the oldest first. Whether any was removed.
-    fn make_room(&self, whose: Whose, bytes: u64, needs: &Needs) -> std::io::Result<bool> {
+    /// Removes states that nobody needs until many more have room, for this is dear: first those of no
+    /// job, then those of final claims, the oldest first.
+    fn make_room(&self, whose: Whose, bytes: u64, needs: &Needs) -> std::io::Result<Freed> {
         let accounts = match whose {
             Whose::Of(account) => vec![account],
             Whose::All => self.lock().accounts(),
@@ -286,17 +299,18 @@ impl Uploads {
             self.removable(account, needs, &mut files)?;
         }
         files.sort();
-        let has_room = |quota: &Quota| match whose {
-            Whose::Of(account) => {
-                quota.of(&account).saturating_add(charge(bytes)) <= self.bounds.account_bytes
-            }
-            // Somewhat more, for this is dear.
-            Whose::All => quota.all() <= self.bounds.all_bytes / 64 * 63,
+        let has_room = |quota: &Quota| {
+            let (has, bound) = match whose {
+                Whose::Of(account) => (quota.of(&account), self.bounds.account_bytes),
+                Whose::All => (quota.all(), self.bounds.all_bytes),
+            };
+            has.saturating_add(charge(bytes).max(bound / SPARE)) <= bound
         };
-        let mut removed = false;
+        let mut freed = Freed { any: false, is_enough: false };
         for (_, _, path, account, length) in files {
             let mut quota = self.lock();
-            if has_room(&quota) && self.has_disk(bytes).unwrap_or(false) {
+            freed.is_enough = has_room(&quota) && self.has_disk(bytes).unwrap_or(false);
+            if freed.is_enough {
                 break;
             }
             // Under the lock: what was touched meanwhile stays.
@@ -304,10 +318,10 @@ impl Uploads {
             let is_young = is_young.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < YOUNG));
             if !is_young && std::fs::remove_file(&path).is_ok() {
                 quota.removed(account, length);
-                removed = true;
+                freed.any = true;
             }
         }
-        Ok(removed)
+        Ok(freed)
     }
 
     /// An account's states that may go: whether they are wanted, since when, where, whose, how long.
@@ -358,13 +372,16 @@ impl Uploads {
         let written = receive(&partial, root, reservation.bytes, parts).and_then(|()| {
             // Under the lock: of two writers of one state, one is the first.
             let _quota = self.lock();
-            reservation.is_kept = !path.exists();
-            Ok(std::fs::rename(&partial, &path)?)
+            let is_first = !path.exists();
+            std::fs::rename(&partial, &path)?;
+            reservation.is_kept = is_first;
+            Ok(())
         });
+        // Outside the lock. Whoever is told that it is kept relies on it.
+        let written = written.and_then(|()| Ok(durable::flush_folder_of(&path)?));
         if written.is_err() {
             // Nothing of it is of use, and it would take room.
             let _ = std::fs::remove_file(&partial);
-            reservation.is_kept = false;
         }
         written
     }
@@ -452,6 +469,35 @@ mod tests {
         assert_eq!(there(all), [true, false, false, true, false]);
         drop(first);
         assert!(reserve().is_ok());
+    }
+
+    #[test]
+    fn audit_a7_an_account_at_its_bound_is_not_looked_through_at_every_upload() {
+        let folder = tempfile::tempdir().unwrap();
+        for root in 0..200 {
+            file(folder.path(), root, 2);
+        }
+        let uploads = uploads(folder.path(), 200 * (8 << 10), 0);
+        let looks = std::cell::Cell::new(0);
+        let reserve = || {
+            let needs = || {
+                looks.set(looks.get() + 1);
+                Needs::default()
+            };
+            uploads.reserve(ACCOUNT, 4_000, needs).map(|mut one| one.is_kept = true)
+        };
+        (0..9).for_each(|_| reserve().unwrap());
+        assert_eq!(looks.get(), 3);
+        // Nor is one that has little to remove.
+        let few = tempfile::tempdir().unwrap();
+        file(few.path(), 1, 2);
+        let uploads = self::uploads(few.path(), 2 * (8 << 10), 0);
+        uploads.reserve(ACCOUNT, 4_000, Needs::default).unwrap().is_kept = true;
+        uploads.reserve(ACCOUNT, 4_000, Needs::default).unwrap().is_kept = true;
+        for _ in 0..9 {
+            let looked = || panic!("looked through again");
+            assert!(uploads.reserve(ACCOUNT, 4_000, looked).is_err());
+        }
     }
 
     #[test]

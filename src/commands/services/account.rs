@@ -1,7 +1,7 @@
 //! `rebut account`: money of an account.
 
 use ::ledger::Ledger as _;
-use ::ledger::exposure::{Exposure, Paid};
+use ::ledger::exposure::Exposure;
 use ::ledger::words;
 use protocol::transaction::{Action, Address, Key};
 use serde_json::json;
@@ -62,9 +62,7 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
     let ledger = super::connect(at).await?;
     let view = ledger.view().await?;
     let exposure = Exposure::of(&view, &account);
-    let mut paid = Paid::default();
-    paid.see(&ledger.events_after(0, usize::MAX).await?, &account);
-    let gained_wei = paid.profit_wei(&exposure);
+    let gained_wei = ledger.paid(&account).await.profit_wei(&exposure);
     let nonce = view.settlement.nonce(&account);
     let is_known = exposure.free_wei > 0 || nonce > 0;
     if as_json {

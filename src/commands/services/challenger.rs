@@ -45,6 +45,7 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError>
     super::raise_file_limit();
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
+    daemon::check_lie(arguments.lie.as_deref(), &engine, &shelf)?;
     let render = daemon::metrics(&[Of::Daemons, Of::Challenger])?;
     let mode = match arguments.mode {
         Mode::Watch => Behaviour::Watch,

@@ -11,6 +11,7 @@ use inference::{Conduct, Engine, Honest, Model, Shelf, Trace};
 use ledger::http::{Health, Limits, Render, health_routes, serve_routes};
 use ledger::metrics::{Of, describe};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use protocol::hash::Digest;
 use simulation::{Lying, parse_lie};
 
 use crate::arguments::{DaemonOptions, RunWorker};
@@ -123,7 +124,7 @@ pub(crate) fn self_tests(
 /// rehearsed.
 pub(crate) fn place(options: &DaemonOptions, lie: Option<&str>) -> Result<Place, CommandError> {
     if let Some(conducts) = conducts(lie) {
-        return Ok(Place::Here(conducts));
+        return Ok(Place::Here(conducts, Box::new(without_effect)));
     }
     let path = std::env::current_exe().map_err(|error| system("this program's file", error))?;
     let mut arguments: Vec<OsString> = vec!["run-worker".into(), "--models".into()];
@@ -172,8 +173,37 @@ fn limit_this_process(memory_bytes: u64) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Refuses a lie that no model has a place for: it would only fail at every job.
+pub(crate) fn check_lie(
+    lie: Option<&str>,
+    engine: &Engine,
+    shelf: &Shelf,
+) -> Result<(), CommandError> {
+    let Some(lie) = lie else {
+        return Ok(());
+    };
+    let mut refusals = Vec::new();
+    for (name, _) in shelf.names() {
+        let Some(model) = shelf.named(&name) else {
+            continue;
+        };
+        match load::try_lie(lie, engine, model) {
+            Ok(()) => return Ok(()),
+            Err(error) => refusals.push(format!("{name}: {error}")),
+        }
+    }
+    Err(CommandError::Argument { argument: "--lie", reason: refusals.join("; ") })
+}
+
+/// A lie that a run hides is told: the rehearsal would look like a protocol that finds nothing.
+fn without_effect(job: &Digest) {
+    tracing::warn!(event = "lie.without_effect", %job,
+        "the lie changes nothing in this run (a zero or a maximum may hide it), so the run is an honest \
+         one; choose another place or a larger change");
+}
+
 /// How a rehearsing liar computes; honest machines have none.
-pub(crate) fn conducts(lie: Option<&str>) -> Option<Box<Conducts>> {
+fn conducts(lie: Option<&str>) -> Option<Box<Conducts>> {
     let lie = lie?.to_owned();
     tracing::warn!(event = "lies", %lie, "this machine will lose its stakes or bonds");
     Some(Box::new(move |model: &Arc<Model>, honest: &Trace| {

@@ -11,7 +11,7 @@ use ::executor::http::{Office, routes};
 use ::executor::service::{Service, Settings};
 use inference::worker::Worker;
 use inference::{Engine, Honest, Shelf};
-use ledger::http::Budget;
+use ledger::http::{Budget, Shares};
 use ledger::metrics::Of;
 use protocol::hash::{Digest, keccak, to_hex};
 use serde_json::json;
@@ -34,6 +34,7 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, Comm
     super::raise_file_limit();
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;
+    daemon::check_lie(arguments.lie.as_deref(), &engine, &shelf)?;
     let render = daemon::metrics(&[Of::Daemons, Of::Executor])?;
     let rehearsals = match arguments.no_preflight {
         true => Vec::new(),
@@ -45,13 +46,14 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, Comm
         disk_budget_bytes: arguments.disk_budget_bytes,
         policy: Policy {
             fee_wei_min: arguments.fee_wei_min,
+            fee_ppm_per_hour: arguments.fee_ppm_per_hour,
             stake_percent_max: arguments.stake_percent_max,
+            long_percent_max: arguments.long_percent_max,
             window_ms_max: arguments.window_hours_max.saturating_mul(3_600_000),
         },
         http_stake_wei: arguments.http_stake_wei,
         ..Settings::default()
     };
-    check_lie(arguments.lie.as_deref(), &engine, &shelf)?;
     super::runtime()?.block_on(async {
         let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
         let clock_ms = ledger.genesis().parameters.executor_clock_ms;
@@ -92,13 +94,16 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, Comm
                 let health = Arc::clone(&desk.health);
                 // Only who has the token gets so far.
                 let budget = Budget::new(BODIES_BYTES).for_known();
-                let office = Office { desk, encoders, token, budget, patience: PATIENCE };
+                let (readers, patience) = (Shares::default(), PATIENCE);
+                let office = Office { desk, encoders, token, budget, readers, patience };
                 Some(daemon::listen(listen, health, render, routes(office)).await?)
             }
         };
         tracing::info!(event = "executor.serving", %address,
             fee_wei_min = %settings.policy.fee_wei_min,
+            fee_ppm_per_hour = settings.policy.fee_ppm_per_hour,
             stake_percent_max = settings.policy.stake_percent_max,
+            long_percent_max = settings.policy.long_percent_max,
             window_hours_max = arguments.window_hours_max, "terms of the jobs that are taken");
         let url = listening.map(|listen| format!("http://{listen}"));
         let at = url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
@@ -123,24 +128,6 @@ fn lock(folder: &Path) -> Result<std::fs::File, CommandError> {
         )),
         Err(std::fs::TryLockError::Error(error)) => Err(fail(error)),
     }
-}
-
-/// Refuses a lie that no model has a place for: the executor would only fail at every job.
-fn check_lie(lie: Option<&str>, engine: &Engine, shelf: &Shelf) -> Result<(), CommandError> {
-    let Some(lie) = lie else {
-        return Ok(());
-    };
-    let mut refusals = Vec::new();
-    for (name, _) in shelf.names() {
-        let Some(model) = shelf.named(&name) else {
-            continue;
-        };
-        match load::try_lie(lie, engine, model) {
-            Ok(()) => return Ok(()),
-            Err(error) => refusals.push(format!("{name}: {error}")),
-        }
-    }
-    Err(CommandError::Argument { argument: "--lie", reason: refusals.join("; ") })
 }
 
 /// Compares arithmetic with the law on every model, and takes the time of a dispute.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ledger::http::{Limits, metrics_route, serve};
 use ledger::metrics::Of;
 use ledger::words;
-use ledger::{Clock as _, EmbeddedLedger, RunningClock, SystemClock};
+use ledger::{Clock as _, EmbeddedLedger, Ledger as _, RunningClock, SystemClock};
 use protocol::encoding::Canonical as _;
 use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Parameters};
@@ -171,9 +171,7 @@ impl Beginning {
         let fail = |error| system(folder.display().to_string(), error);
         std::fs::create_dir_all(folder).map_err(fail)?;
         let file = folder.join("genesis");
-        let partial = file.with_extension("partial");
-        std::fs::write(&partial, genesis.to_canonical()).map_err(fail)?;
-        std::fs::rename(partial, file).map_err(fail)?;
+        ::ledger::durable::replace(&file, &genesis.to_canonical()).map_err(fail)?;
         Ok(genesis)
     }
 
@@ -214,9 +212,15 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
         })?;
         let genesis = beginning.fixed(&arguments.folder)?;
         let log = arguments.folder.join("log");
-        let clock = running_clock(&arguments.folder)?;
-        let clock_ms = clock.now_ms();
+        let fail = |error: std::io::Error| system("the ledger's clock", error);
+        let clock = RunningClock::open(&arguments.folder.join("clock")).map_err(fail)?;
+        let clock = Arc::new(clock);
         let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, Arc::clone(&clock) as Arc<_>)?);
+        // It stood while the log was read, for nobody could move.
+        let last_ms = ledger.view().await?.now_ms.max(ledger.genesis().begun_ms);
+        clock.begin(last_ms).map_err(fail)?;
+        let clock_ms = clock.now_ms();
+        keep_clock(&clock)?;
         let listen = listener.local_addr().map_err(|error| system("the listener", error))?;
         if !listen.ip().is_loopback() {
             tracing::warn!(event = "ledger.open_listener", %listen,
@@ -301,12 +305,9 @@ async fn stop(ledger: Arc<EmbeddedLedger>, clock: Arc<RunningClock>, ended: Arc<
     }
 }
 
-/// The ledger's clock, kept in its folder by a thread of its own.
-fn running_clock(folder: &Path) -> Result<Arc<RunningClock>, CommandError> {
-    let fail = |error: std::io::Error| system("the ledger's clock", error);
-    std::fs::create_dir_all(folder).map_err(fail)?;
-    let clock = Arc::new(RunningClock::open(&folder.join("clock")).map_err(fail)?);
-    let kept = Arc::clone(&clock);
+/// Keeps the ledger's clock in its folder by a thread of its own.
+fn keep_clock(clock: &Arc<RunningClock>) -> Result<(), CommandError> {
+    let kept = Arc::clone(clock);
     let keep = move || {
         let mut fails = false;
         loop {
@@ -319,8 +320,8 @@ fn running_clock(folder: &Path) -> Result<Arc<RunningClock>, CommandError> {
             fails = failed.is_err();
         }
     };
-    std::thread::Builder::new().name("clock".to_owned()).spawn(keep).map_err(fail)?;
-    Ok(clock)
+    let started = std::thread::Builder::new().name("clock".to_owned()).spawn(keep);
+    started.map(drop).map_err(|error| system("the ledger's clock", error))
 }
 
 fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> {

@@ -139,7 +139,7 @@ fn named<'a>(
     argument: &'static str,
     text: &str,
     kind: &str,
-    mut known: impl Iterator<Item = &'a Digest>,
+    known: impl Iterator<Item = &'a Digest>,
 ) -> Result<Digest, CommandError> {
     let wrong = |reason: String| Err(CommandError::Argument { argument, reason });
     let text = text.trim_end_matches('…').to_ascii_lowercase();
@@ -149,7 +149,7 @@ fn named<'a>(
             "{text} is not 0x and 64 hexadecimal digits, or the first 4 or more"
         ));
     }
-    let mut fits = known.by_ref().filter(|id| id.to_string().starts_with(&text));
+    let mut fits = known.filter(|id| id.to_string().starts_with(&text));
     match (fits.next(), fits.next()) {
         (Some(id), None) => Ok(*id),
         (Some(_), Some(_)) => wrong(format!("several {kind}s begin with {text}; add digits")),

@@ -5,22 +5,26 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ::ledger::Ledger as _;
-use inference::files::{read_limited, read_tensors};
-use inference::{State, Tensor};
+use inference::files::read_limited;
 use protocol::hash::{Digest, Keccak, Tag, leaf};
 use protocol::merkle::verify_list;
 use protocol::settlement::{Claim, ClaimStatus, claim_id};
-use protocol::tensor::TensorType;
 use protocol::transaction::{Address, ClaimTerms};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::arguments::{ReceiptAction, ReceiptCommand};
 use crate::error::{CommandError, system};
-use crate::print;
+use crate::{print, published};
 
 /// Most bytes of a receipt.
 const RECEIPT_BYTES_MAX: u64 = 1 << 20;
+/// What the field `format` of a receipt says.
+const FORMAT: &str = "rebut-receipt";
+const VERSION: u32 = 1;
+/// What is said of any other file.
+const NO_RECEIPT: &str = "this file is no receipt; `rebut request MODEL --input FILE --receipt FILE` \
+    writes one, for a job that was posted before `rebut request MODEL --job ID --receipt FILE`";
 
 /// What a client keeps of a final claim.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,8 +62,8 @@ impl Receipt {
         let terms = &claim.terms;
         let texts = |path: &[Digest]| path.iter().map(ToString::to_string).collect();
         Self {
-            format: "rebut-receipt".to_owned(),
-            version: 1,
+            format: FORMAT.to_owned(),
+            version: VERSION,
             genesis: genesis.to_string(),
             claim: id.to_string(),
             executor: claim.executor.to_string(),
@@ -77,6 +81,14 @@ impl Receipt {
     }
 }
 
+/// What every version of a receipt says of itself.
+#[derive(Debug, Deserialize)]
+struct About {
+    format: String,
+    #[serde(default)]
+    version: u32,
+}
+
 struct Parsed {
     genesis: Digest,
     claim: Digest,
@@ -87,11 +99,25 @@ struct Parsed {
 
 fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     let name = || file.display().to_string();
-    let bytes = read_limited(file, RECEIPT_BYTES_MAX)?;
-    let receipt: Receipt = serde_json::from_slice(&bytes).map_err(|error| system(name(), error))?;
-    if receipt.format != "rebut-receipt" || receipt.version != 1 {
-        return Err(system(name(), "is no receipt of version 1"));
+    if std::fs::metadata(file).is_ok_and(|about| about.len() > RECEIPT_BYTES_MAX) {
+        return Err(system(name(), NO_RECEIPT));
     }
+    let bytes = read_limited(file, RECEIPT_BYTES_MAX)?;
+    // Whatever somebody named by mistake is told apart from a receipt that is damaged.
+    let about: Option<About> = serde_json::from_slice(&bytes).ok();
+    let about = about.filter(|about| about.format == FORMAT);
+    let version = about.ok_or_else(|| system(name(), NO_RECEIPT))?.version;
+    if version != VERSION {
+        let reason = format!(
+            "is a receipt of version {version}, and this program reads version {VERSION}; use the \
+             program that wrote it"
+        );
+        return Err(system(name(), reason));
+    }
+    let receipt: Receipt = serde_json::from_slice(&bytes).map_err(|error| {
+        let help = "fetch it again with `rebut request MODEL --job ID --receipt FILE`";
+        system(name(), format!("is a damaged receipt: {error}; {help}"))
+    })?;
     let digest = |text: &str| {
         let parsed = protocol::hash::parse_digest(text);
         parsed.ok_or_else(|| system(name(), format!("{text} is not 0x and 64 digits")))
@@ -114,24 +140,6 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     Ok((receipt, parsed))
 }
 
-/// Root of the state that these outputs are.
-fn output_root(receipt: &Receipt, file: &Path) -> Result<Option<Digest>, CommandError> {
-    let any: &[(String, TensorType)] = &[];
-    let mut tensors = read_tensors(file, any)?;
-    let mut values: Vec<(u32, Tensor)> = Vec::new();
-    for (name, value) in &receipt.outputs {
-        let Some(tensor) = tensors.remove(name) else {
-            let reason = format!("output {name} is missing");
-            return Err(system(file.display().to_string(), reason));
-        };
-        values.push((*value, tensor));
-    }
-    values.sort_by_key(|(value, _)| *value);
-    // Two names of one value are one.
-    values.dedup_by_key(|(value, _)| *value);
-    Ok(State::<Keccak>::new(values).map(|state| state.root()))
-}
-
 pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, CommandError> {
     let ReceiptAction::Verify { receipt: file, outputs, ledger } = &command.action;
     let (receipt, parsed) = parse(file)?;
@@ -148,7 +156,8 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
     let is_last = bound(last, &terms.output_root, &terms.output_path);
     check("the output is the trace's last state", is_last);
     if let Some(file) = outputs {
-        let root = output_root(&receipt, file)?;
+        let named = receipt.outputs.iter().map(|(name, value)| (name.as_str(), *value));
+        let root = published::output_root(file, named)?;
         check("the outputs are those of the claim", root == Some(terms.output_root));
     }
     if let Some(url) = ledger {

@@ -47,7 +47,10 @@ fn number(text: &str) -> Option<u64> {
 pub(crate) fn seed_of(text: &str) -> Result<u64, CommandError> {
     number(text).ok_or_else(|| CommandError::Argument {
         argument: "--seed",
-        reason: format!("{text:?} is no number; use decimal digits, or 0x and hexadecimal ones"),
+        reason: format!(
+            "{} is no number; use decimal digits, or 0x and hexadecimal ones",
+            crate::print::quoted(text)
+        ),
     })
 }
 

@@ -33,8 +33,10 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
     let (model, import) = (arguments.model.as_deref(), &arguments.import);
     let claim = load::claim(&arguments.folder, model, import, &arguments.engine)?;
     let count = claim.model.header().layer_count;
-    super::bound(&claim.claim, &claim.model)
-        .map_err(|reason| CommandError::Argument { argument: "DIR", reason: reason.to_owned() })?;
+    super::bound(&claim.claim, &claim.model).map_err(|reason| CommandError::Argument {
+        argument: "FOLDER",
+        reason: reason.to_owned(),
+    })?;
     let (checked, seed) = match (&arguments.layers, arguments.sample) {
         (Some(text), _) => (parse(text, count)?, None),
         (None, wanted) => {
@@ -132,7 +134,10 @@ fn random_seed() -> Result<String, CommandError> {
 fn parse(text: &str, count: u32) -> Result<Vec<u32>, CommandError> {
     let wrong = || CommandError::Argument {
         argument: "--layers",
-        reason: format!("{text:?} is not like 0-3,7 with layers below {count}"),
+        reason: format!(
+            "{} is not like 0-3,7 with layers below {count}",
+            crate::print::quoted(text)
+        ),
     };
     let mut layers = Vec::new();
     for part in text.split(',') {

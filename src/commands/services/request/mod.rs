@@ -271,6 +271,21 @@ fn terms(
     })
 }
 
+/// Says before anything is posted that a fee is one for which executors do not work unless told to.
+fn warn_of_small_fee(terms: &JobTerms) {
+    let policy = ::executor::Policy::default();
+    let least_wei = policy.fee_wei_min.max(policy.return_wei(terms.stake_wei, terms.window_ms));
+    let fee_wei = terms.fee_wei;
+    if fee_wei < least_wei {
+        eprintln!(
+            "warning: the job pays {}, and executors with default settings decline what pays less than \
+             {} for its stake and time; --fee raises it",
+            ::ledger::words::ether(fee_wei),
+            ::ledger::words::ether(least_wei)
+        );
+    }
+}
+
 /// Publishes the input, makes the model known, posts the job.
 async fn post(
     arguments: &Request,
@@ -294,6 +309,7 @@ async fn post(
             ),
         });
     }
+    warn_of_small_fee(&terms);
     let bytes = state_bytes(input);
     let upload = async || {
         ledger.upload(&key, &terms.input_root, bytes.clone()).await.map_err(|error| match error {

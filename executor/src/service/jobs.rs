@@ -1,0 +1,238 @@
+//! Which jobs an executor takes: what is wanted, what there is money and time for, and how it is begun.
+
+use inference::published::input_head;
+use inference::worker::Task;
+use ledger::http::DownloadError;
+use ledger::{Exposure, LedgerError, View};
+use protocol::hash::Digest;
+use protocol::settlement::{Job, JobStatus};
+
+use super::Service;
+use crate::inputs::KeepError;
+use crate::policy::is_long;
+use crate::progress::{HANDED_MAX, Means, Progress, Urgency, Wanted, choose, left_ms};
+
+impl Service {
+    /// Hands the most urgent of what is wanted to the worker, as far as there is room and money. What has
+    /// no input takes neither.
+    pub(super) async fn take_wanted(&mut self, view: &View) -> Result<(), LedgerError> {
+        let (mut wanted, mut means) = self.wanted(view);
+        if !wanted.is_empty() && !self.desk.inputs.has_room() {
+            tracing::warn!(
+                event = "executor.disk_budget",
+                "no new job is taken: inputs are at their budget"
+            );
+            wanted.retain(|one| one.urgency != Urgency::New);
+        }
+        for one in wanted {
+            let Some(job) = view.settlement.job(&one.job).cloned() else {
+                continue;
+            };
+            let Some(left) = means.less(&one) else {
+                continue;
+            };
+            if self.running() >= HANDED_MAX {
+                return Ok(());
+            }
+            self.take(view, one.job, &job).await;
+            if matches!(self.jobs.get(&one.job), Some(Progress::Running { .. })) {
+                means = left;
+            }
+            // Answers between transfers.
+            self.act().await?;
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> usize {
+        self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
+    }
+
+    /// Jobs whose runs are under way and will lock their stakes.
+    fn promised<'a>(&self, view: &'a View) -> Vec<&'a Job> {
+        let promised = self.jobs.iter().filter_map(|(id, progress)| {
+            let job = view.settlement.job(id)?;
+            let will_claim = match progress {
+                Progress::Running { .. } => {
+                    job.status == JobStatus::Open && !self.stands(view, job)
+                }
+                Progress::Ready { trace_root } => self.agent.core.would_claim(view, id, trace_root),
+                Progress::Waiting { .. } | Progress::Kept { .. } | Progress::Refused => false,
+            };
+            will_claim.then_some(job)
+        });
+        promised.collect()
+    }
+
+    /// New jobs are taken while claims may be staked and the outputs of other runs are published.
+    pub(super) fn takes_new(&self) -> bool {
+        !self.settings.bail_out && self.desk.health.may_stake() && self.unclaimed.len() < HANDED_MAX
+    }
+
+    /// Time of a run of a model, as far as it was seen.
+    fn run_ms(&self, job: &Job) -> u64 {
+        self.run_ms.get(&job.terms.model_root).copied().unwrap_or(0)
+    }
+
+    /// Time for runs of new jobs: half a clock, less the runs of all claims in play and of what will be
+    /// claimed. After a restart all of these are made again one after the other, and each of them may
+    /// be disputed by then.
+    fn left_ms(&self, view: &View) -> u64 {
+        let in_play = view.settlement.jobs().filter(|(id, job)| {
+            let runs = matches!(self.jobs.get(id), Some(Progress::Running { .. }));
+            self.stands(view, job) || (runs && job.status == JobStatus::Open)
+        });
+        let clock_ms = view.settlement.parameters().executor_clock_ms;
+        left_ms(clock_ms, in_play.map(|(_, job)| self.run_ms(job)))
+    }
+
+    /// Jobs to look at now: disputed claims of ours first, then our other claims, then new ones; and the
+    /// means for new ones.
+    fn wanted(&mut self, view: &View) -> (Vec<Wanted>, Means) {
+        let takes_new = self.takes_new();
+        let wanted = view.settlement.jobs().filter_map(|(id, job)| {
+            let stands = self.stands(view, job);
+            let disputed = stands && self.is_disputed(view, id);
+            let untouched = match self.jobs.get(id) {
+                None => true,
+                Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
+                Some(Progress::Kept { trace_root }) => {
+                    disputed || self.agent.core.would_claim(view, id, trace_root)
+                }
+                Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
+                    false
+                }
+            };
+            let is_new = takes_new
+                && job.status == JobStatus::Open
+                && !self.declined.contains_key(id)
+                && !self.quarantine.holds(id);
+            let runs = untouched
+                && (stands || is_new)
+                && self.desk.shelf.model(&job.terms.model_root).is_some();
+            let (urgency, stake_wei) = match (stands, disputed) {
+                (true, true) => (Urgency::Disputed, 0),
+                (true, false) => (Urgency::Own, 0),
+                (false, _) => (Urgency::New, job.terms.stake_wei),
+            };
+            let tries = match self.jobs.get(id) {
+                Some(Progress::Waiting { tries, .. }) if urgency == Urgency::New => *tries,
+                _ => 0,
+            };
+            let (posted_ms, run_ms) = (job.posted_ms, self.run_ms(job));
+            let (is_long, poster) = (self.is_long(view, job), job.poster);
+            let job = *id;
+            let one = Wanted { urgency, tries, job, poster, posted_ms, stake_wei, is_long, run_ms };
+            runs.then_some(one)
+        });
+        let means = self.means(view);
+        let choice = choose(wanted.collect(), means);
+        if choice.unaffordable > 0 && self.unaffordable == 0 {
+            tracing::warn!(
+                event = "executor.out_of_money",
+                jobs = choice.unaffordable,
+                free_wei = means.free_wei,
+                "jobs are not taken: free money does not reach for their stakes; deposit more, or \
+                 wait for claims to become final"
+            );
+        }
+        self.unaffordable = choice.unaffordable;
+        if choice.beyond_clock > 0 && self.beyond_clock == 0 {
+            tracing::warn!(
+                event = "executor.clock_full",
+                jobs = choice.beyond_clock,
+                "jobs are not taken: after a restart the runs of all claims in play would not be made \
+                 again in half a clock; wait for claims to become final, or use a faster machine"
+            );
+        }
+        self.beyond_clock = choice.beyond_clock;
+        if choice.beyond_long > 0 && self.beyond_long == 0 {
+            tracing::warn!(
+                event = "executor.locked_for_long",
+                jobs = choice.beyond_long,
+                "jobs are not taken: --long-percent-max of the money is locked for long already; wait \
+                 for claims to become final, or allow more"
+            );
+        }
+        self.beyond_long = choice.beyond_long;
+        (choice.jobs, means)
+    }
+
+    fn is_long(&self, view: &View, job: &Job) -> bool {
+        is_long(job, view.settlement.parameters().window_ms_min)
+    }
+
+    /// What new jobs may take.
+    fn means(&self, view: &View) -> Means {
+        let free_wei = view.settlement.money().free_wei(&self.address);
+        let promised = self.promised(view);
+        let promised_wei =
+            promised.iter().fold(0, |sum: u128, job| sum.saturating_add(job.terms.stake_wei));
+        let stands =
+            view.settlement.jobs().map(|(_, job)| job).filter(|job| self.stands(view, job));
+        let long = stands.chain(promised).filter(|job| self.is_long(view, job));
+        let long_wei = long.fold(0, |sum: u128, job| sum.saturating_add(job.terms.stake_wei));
+        let total_wei = Exposure::of(view, &self.address).total_wei();
+        Means {
+            free_wei: free_wei.saturating_sub(promised_wei),
+            long_wei: self.settings.policy.long_left_wei(total_wei, long_wei),
+            left_ms: self.left_ms(view),
+        }
+    }
+
+    async fn take(&mut self, view: &View, id: Digest, job: &Job) {
+        let Some(model) = self.desk.shelf.model(&job.terms.model_root).cloned() else {
+            return;
+        };
+        let (tries, is_damaged) = match self.jobs.get(&id) {
+            Some(Progress::Waiting { tries, is_damaged, .. }) => (*tries, *is_damaged),
+            _ => (0, false),
+        };
+        let (input_root, is_claimed) = (job.terms.input_root, self.stands(view, job));
+        let inputs = self.desk.inputs.clone();
+        let input = match inputs.read(&input_root).filter(|_| !is_damaged) {
+            Some(kept) => Ok(kept),
+            None => {
+                // Of the model's length and the job's root, or nothing.
+                let head = input_head(&model);
+                self.desk.ledger.download(&input_root, &job.poster, &head).await
+            }
+        };
+        let progress = match input.and_then(|input| {
+            // Before any stake: what defends a claim must survive this process and the poster.
+            let kept = match is_damaged {
+                true => inputs.replace(&input_root, &input),
+                false => inputs.keep(&input_root, &input, is_claimed),
+            };
+            kept.map(|()| input).map_err(|error| {
+                if matches!(error, KeepError::Disk { .. }) {
+                    tracing::error!(event = "executor.disk", %error);
+                }
+                DownloadError::Wrong { reason: error.to_string() }
+            })
+        }) {
+            Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
+                true => Progress::Running { tries },
+                false => {
+                    self.desk.health.worker_gone();
+                    tracing::error!(event = "executor.worker_gone", "restart this process");
+                    Progress::Refused
+                }
+            },
+            Err(error) => {
+                // Up to a minute where a claim stands, up to an hour for a stranger's job.
+                let doublings = if is_claimed { tries.min(7) } else { tries.min(13) };
+                let until_ms = view.now_ms.saturating_add(500u64 << doublings);
+                match (is_claimed, tries) {
+                    (true, _) => tracing::error!(event = "executor.no_input", job = %id, %error,
+                        "a claim of ours stands on an input that is not to be had"),
+                    (false, 3) => tracing::info!(event = "executor.no_input", job = %id, %error,
+                        "this job is not run until its poster publishes its input"),
+                    (false, _) => tracing::debug!(event = "executor.no_input", job = %id, %error),
+                }
+                Progress::Waiting { until_ms, tries: tries.saturating_add(1), is_damaged }
+            }
+        };
+        self.jobs.insert(id, progress);
+    }
+}
