@@ -1,14 +1,16 @@
 //! The arguments of every command.
 
+mod client;
 mod services;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use client::*;
 pub(crate) use services::*;
-
-use crate::print::quoted;
+use values::count_up_to;
 
 /// Optimistic fraud proofs for machine-learning inference.
 ///
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     /// Runs a model and writes outputs and claim into a folder.
     Run(Run),
     /// Checks a claim's folder by running the model. Exit 0: stands, 1: falls, 2: could not tell.
+    ///
+    /// Exit 1 also when the claim stands and the outputs in the folder are not its own.
     Verify(Verify),
     /// Plays the dispute about a claim's folder on an embedded ledger.
     Dispute(Dispute),
@@ -87,28 +91,6 @@ pub(crate) enum Command {
     /// The process in which a daemon's runs are made; started by the daemon.
     #[command(hide = true)]
     RunWorker(RunWorker),
-}
-
-/// A number of things, one at least.
-fn count_up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
-    move |text| match text.parse() {
-        Ok(number) if (1..=most).contains(&number) => Ok(number),
-        _ => Err(format!("{} is not a whole number from 1 to {most}", quoted(text))),
-    }
-}
-
-/// A lie to rehearse: a name is known at once, a place (`1:3:0:+1`) is looked for in the models.
-fn lie_text(text: &str) -> Result<String, String> {
-    if !text.contains(':') {
-        simulation::parse_lie(text).map_err(|error| error.to_string())?;
-    }
-    Ok(text.to_owned())
-}
-
-/// An address to listen on.
-fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
-    let help = "write an address and a port, such as 127.0.0.1:8645 (port 0: any that is free)";
-    text.parse().map_err(|_| format!("{} is no place to listen; {help}", quoted(text)))
 }
 
 /// Choices of the engine.
@@ -202,7 +184,7 @@ pub(crate) struct Verify {
     /// The ONNX file, if it is not where the executor had it.
     #[arg(long)]
     pub(crate) model: Option<PathBuf>,
-    /// Recompute these layers only, from the published states (`rebut run --states`), such as 0-3,7.
+    /// Recompute these layers only, from the published states (`rebut run --states`), such as 0-1.
     #[arg(long, value_name = "LAYERS", conflicts_with = "sample")]
     pub(crate) layers: Option<String>,
     /// Recompute this many layers only, drawn at random, from the published states.

@@ -10,8 +10,9 @@ use inference::{
     Conduct, Engine, Honest, ImportError, ImportOptions, Model, ModelFile, Runner, Tensor, Trace,
 };
 use protocol::tensor::{Shape, TensorType};
-use simulation::{Lying, parse_lie};
+use simulation::{Lie, Lying, parse_lie};
 
+use crate::arguments::values::lie_out_of_bounds;
 use crate::arguments::{EngineOptions, ImportChoices};
 use crate::error::{CommandError, system};
 use crate::print::quoted;
@@ -113,15 +114,19 @@ pub(crate) fn model(
     imported.map(Arc::new).map_err(open_axes)
 }
 
+/// A word as a shell takes it.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "_-.:/=,+@%".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 /// What is open is told with the command line that binds it.
 fn open_axes(error: ImportError) -> CommandError {
     let ImportError::Unbound(unbound) = &error else { return error.into() };
-    let plain = |letter: char| letter.is_alphanumeric() || "_-.:/=,+@%".contains(letter);
-    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    let words = words.map(|word| match !word.is_empty() && word.chars().all(plain) {
-        true => word,
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    });
+    let words = std::env::args_os().skip(1).map(|word| shell_word(&word.to_string_lossy()));
     let words: Vec<String> = words.chain(unbound.flags()).collect();
     CommandError::Open { command: format!("rebut {}", words.join(" ")), error }
 }
@@ -249,6 +254,15 @@ pub(crate) fn placed(text: &str, model: &Model) -> String {
     numbers().unwrap_or_else(|| text.to_owned())
 }
 
+/// The lie that a text names in a model.
+pub(crate) fn named_lie(text: &str, model: &Model) -> Result<Lie, CommandError> {
+    let placed = placed(text, model);
+    parse_lie(&placed).map_err(|error| match lie_out_of_bounds(&placed) {
+        Some(reason) => CommandError::Argument { argument: "--lie", reason },
+        None => error.into(),
+    })
+}
+
 /// How an executor with this lie computes.
 pub(crate) fn conduct(
     lie: Option<&str>,
@@ -257,12 +271,12 @@ pub(crate) fn conduct(
 ) -> Result<Arc<dyn Conduct>, CommandError> {
     Ok(match lie {
         None => Arc::new(Honest),
-        Some(text) => Arc::new(Lying::new(&parse_lie(&placed(text, model))?, model, honest)?),
+        Some(text) => Arc::new(Lying::new(&named_lie(text, model)?, model, honest)?),
     })
 }
 
 /// Whether a lie has its place in a model, whatever the input.
-pub(crate) fn try_lie(lie: &str, engine: &Engine, model: &Arc<Model>) -> Result<(), CommandError> {
+pub(crate) fn try_lie(text: &str, engine: &Engine, model: &Arc<Model>) -> Result<(), CommandError> {
     let zeros = (0..).zip(&model.graph().inputs).map(|(value, kind)| {
         let bits = vec![0; usize::try_from(kind.shape.count()).unwrap_or(0)];
         Some((value, Tensor::from_bits(kind, &bits)?))
@@ -270,7 +284,7 @@ pub(crate) fn try_lie(lie: &str, engine: &Engine, model: &Arc<Model>) -> Result<
     let input = zeros.collect::<Option<Vec<_>>>().and_then(inference::State::new);
     // Only the place is tried: a model that has no result for zeros is tried at its first job.
     let honest = input.and_then(|input| Runner::honest(engine, model).run(input).ok());
-    let parsed = parse_lie(&placed(lie, model))?;
+    let parsed = named_lie(text, model)?;
     match honest {
         Some(honest) => Ok(Lying::new(&parsed, model, &honest).map(|_| ())?),
         None => Ok(()),

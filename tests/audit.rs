@@ -366,3 +366,75 @@ fn a_process_that_shall_end_with_its_parent_does() {
     shell.wait().unwrap();
     until("the server's end", || (!Path::new(&server).exists()).then_some(()));
 }
+
+#[test]
+fn whoever_asked_settles_a_job_that_nobody_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let (executor, _) = daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    let model = models().join("digits-cnn.onnx").display().to_string();
+    let input = models().join("samples/digit-3.npy").display().to_string();
+    let request = rebut()
+        .args(["request", &model, "--input", &input, "--dev", "client", "--ledger", &url])
+        .args(["--out", "answer.npz"])
+        .current_dir(place)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("the claim", || {
+        let (_, text) = get(&url, "/v1/claims");
+        text.contains("standing").then_some(())
+    });
+    drop(executor);
+    let ended = request.wait_with_output().unwrap();
+    let text = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+    assert!(ended.status.success() && place.join("answer.npz").exists(), "{text}");
+}
+
+#[test]
+fn a_false_claim_that_nobody_settles_is_an_alert_until_it_is_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let words = ["executor", "serve", "--no-preflight", "--lie", "corrupt-state"];
+    let (liar, _) = daemon(place, &url, &words, "liar");
+    let job = job(place, &url, &["--no-verify"]);
+    until("the claim", || {
+        let (_, text) = get(&url, "/v1/claims");
+        text.contains("standing").then_some(())
+    });
+    drop(liar);
+    std::thread::sleep(Duration::from_secs(6));
+    let folder_of_models = models().display().to_string();
+    let monitor = rebut()
+        .args(["monitor", "--once", "--models", &folder_of_models, "--ledger", &url])
+        .current_dir(place)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(monitor.stdout).unwrap();
+    assert_eq!(monitor.status.code(), Some(1), "{text}");
+    assert!(text.contains("1 false") && text.contains("ALERT false claim"), "{text}");
+    let settle = ["account", "settle-job", &job, "--dev", "anybody", "--ledger", &url];
+    let settled = rebut().args(settle).output().unwrap();
+    assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+    assert!(get(&url, "/v1/claims").1.contains("final"));
+}
+
+#[test]
+fn a_daemon_whose_ledger_is_gone_says_so_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (ledger, url) = ledger(place);
+    let (_executor, office) =
+        daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
+    until("the first look", || (get(&office, "/readyz").0 == 200).then_some(()));
+    let begun = Instant::now();
+    drop(ledger);
+    let text = until("the end of readiness", || {
+        let (code, text) = get(&office, "/readyz");
+        (code == 503).then_some(text)
+    });
+    assert!(begun.elapsed() < Duration::from_secs(8) && text.contains("not reached"), "{text}");
+}

@@ -51,7 +51,10 @@ fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_outpu
     assert_eq!(other.1, 0, "{}", other.0);
     let verify = ["receipt", "verify", "receipt.json", "--outputs", "other/outputs.npz"];
     let (text, code) = town.run(&verify);
-    assert!(code == 1 && text.contains("NO:  the outputs are those of the claim"), "{text}");
+    assert!(
+        code == 1 && text.contains("NO, this does not hold: the outputs are those of the claim"),
+        "{text}"
+    );
     let receipt = String::from_utf8(read("receipt.json")).unwrap();
     let parsed: Value = serde_json::from_str(&receipt).unwrap();
     for (field, found) in [
@@ -67,7 +70,10 @@ fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_outpu
         changed[field] = Value::from(format!("{}{digit}", &text[..text.len() - 1]));
         std::fs::write(town.folder.path().join("changed.json"), changed.to_string()).unwrap();
         let (text, code) = town.run(&["receipt", "verify", "changed.json"]);
-        assert!(code == 1 && text.contains(&format!("NO:  {found}")), "{field}: {text}");
+        assert!(
+            code == 1 && text.contains(&format!("NO, this does not hold: {found}")),
+            "{field}: {text}"
+        );
     }
     // The dispute's path, from the log alone.
     let is_refuted = |claim: &&(Digest, ClaimStatus)| matches!(claim.1, ClaimStatus::Fallen { .. });

@@ -26,6 +26,19 @@ pub struct Contested {
 /// Jobs with claims that can still be challenged or are being: the most urgent first; of those the one
 /// with the most money behind it.
 pub fn contested<C: Commitment>(view: &View<C>) -> Vec<Contested> {
+    with_standing(view, false)
+}
+
+/// As [`contested`], and after them the jobs with claims that stand though they can be challenged no more:
+/// nobody has settled them yet, and whoever watches wants to know whether they are true.
+pub fn standing<C: Commitment>(view: &View<C>) -> Vec<Contested> {
+    with_standing(view, true)
+}
+
+/// When there is no hurry.
+const WHENEVER_MS: u64 = u64::MAX - 1;
+
+fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Contested> {
     let settlement = &view.settlement;
     let floor_ms = settlement.parameters().move_floor_ms;
     let mut found = Vec::new();
@@ -36,7 +49,8 @@ pub fn contested<C: Commitment>(view: &View<C>) -> Vec<Contested> {
             let challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id));
             let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
             let window = Some(claim.window_end_ms).filter(|end_ms| view.now_ms <= *end_ms);
-            if let Some(end_ms) = clocks.chain(window).min() {
+            let whenever = also_over.then_some(WHENEVER_MS);
+            if let Some(end_ms) = clocks.chain(window).chain(whenever).min() {
                 urgent_ms = urgent_ms.min(end_ms);
                 stake_wei = stake_wei.saturating_add(claim.stake_wei);
             }

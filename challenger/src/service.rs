@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use crate::case::{Case, Published};
 use crate::core::{ChallengerCore, Policy};
 use crate::coverage::{Gap, Unchecked};
-use crate::queue::{Contested, contested};
+use crate::queue::{Contested, contested, standing};
 
 /// What a challenger does about what it finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -233,7 +233,8 @@ impl Service {
     /// When the ledger cannot be believed any more, or this machine failed.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
         let (ledger, news) = (Arc::clone(&self.ledger), Arc::clone(&self.news));
-        attend(&ledger, &news, stop, async || {
+        let health = Arc::clone(&self.health);
+        attend(&ledger, &news, &health, stop, async || {
             let view = self.turn().await?;
             Ok((view.height, self.agent.until_next(&view, self.settings.idle)))
         })
@@ -393,9 +394,17 @@ impl Service {
         metrics::gauge!("rebut_challenger_runs_kept").set(self.agent.core.at_hand() as f64);
     }
 
-    /// Contested jobs that are to be run and can be, the most urgent first.
+    /// Jobs whose claims are to be compared: who only watches wants to know of all that stand.
+    fn to_check(&self, view: &View) -> Vec<Contested> {
+        match self.settings.mode {
+            Mode::Watch => standing(view),
+            Mode::Defend | Mode::Full => contested(view),
+        }
+    }
+
+    /// Jobs that are to be run and can be, the most urgent first.
     fn wanted(&mut self, view: &View) -> Vec<Contested> {
-        let mut wanted = contested(view);
+        let mut wanted = self.to_check(view);
         wanted.retain(|one| {
             let untouched = match self.jobs.get(&one.job) {
                 None => true,

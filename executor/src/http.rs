@@ -219,7 +219,7 @@ async fn embeddings(State(office): State<Office>, headers: HeaderMap, body: Body
     }
     let model = Arc::clone(model(&office, &asked.model)?);
     let encoder = office.encoders.get(&asked.model).ok_or_else(|| {
-        malformed(format!("model {}: no NAME.tokenizer.json stands beside it", asked.model))
+        malformed(format!("model {0}: no {0}.tokenizer.json stands beside {0}.onnx", asked.model))
     })?;
     let width = width(&model);
     if asked.dimensions.is_some() && asked.dimensions != width {

@@ -166,7 +166,8 @@ impl Service {
     /// When the ledger cannot be believed any more, or this machine failed.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
         let (ledger, news) = (Arc::clone(&self.desk.ledger), Arc::clone(&self.desk.news));
-        attend(&ledger, &news, stop, async || {
+        let health = Arc::clone(&self.desk.health);
+        attend(&ledger, &news, &health, stop, async || {
             let view = self.turn().await?;
             Ok((view.height, self.agent.until_next(&view, self.settings.idle)))
         })

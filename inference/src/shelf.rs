@@ -37,6 +37,15 @@ pub enum ShelfError {
         /// The options file.
         beside: String,
     },
+    /// There is no such folder, and no such file.
+    #[error("{path}: there is no such folder or file; name a folder of models, or one NAME.onnx")]
+    Missing {
+        /// What was named.
+        path: String,
+    },
+    /// A model's file cannot be used; the error names it.
+    #[error(transparent)]
+    Model(ImportError),
     /// A model cannot be imported.
     #[error("{path}: {error}")]
     Import {
@@ -79,6 +88,9 @@ impl Shelf {
             reason: error.to_string(),
         };
         let mut files = Vec::new();
+        if !place.exists() {
+            return Err(ShelfError::Missing { path: place.display().to_string() });
+        }
         if place.is_dir() {
             for entry in std::fs::read_dir(place).map_err(|error| io(place, error))? {
                 files.push(entry.map_err(|error| io(place, error))?.path());
@@ -130,6 +142,8 @@ fn refused(path: &Path, error: ImportError) -> ShelfError {
             beside: path.with_extension("json").display().to_string(),
             path: name,
         },
+        // Some errors begin with the file's name already.
+        _ if error.to_string().starts_with(&format!("{name}: ")) => ShelfError::Model(error),
         _ => ShelfError::Import { path: name, error },
     }
 }

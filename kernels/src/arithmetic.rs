@@ -2,9 +2,11 @@
 
 use protocol::numerics::Arithmetic;
 
-/// A float whose multiply-add is one instruction. Only for code compiled with that instruction.
+/// A float whose multiply-add is one instruction. Only [`crate::on_isa`] names it, where a token says that
+/// this CPU has the instruction.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug)]
-pub struct Fused(f32);
+pub(crate) struct Fused(f32);
 
 /// A float whose multiply-add needs no instruction beyond binary64 addition and multiplication.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +51,16 @@ macro_rules! float_unit {
     };
 }
 
+/// Inlined into code that is compiled for the instruction, it is the instruction. Nothing is inlined without
+/// optimisation, where it would be the C library's function, which some platforms round wrongly: there it is
+/// computed.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn fused(a: f32, b: f32, c: f32) -> f32 {
-    a.mul_add(b, c)
+    match cfg!(unoptimised) {
+        true => through_binary64(a, b, c),
+        false => a.mul_add(b, c),
+    }
 }
 
 /// Correctly rounded `a × b + c` through binary64 and rounding to odd.
@@ -78,6 +87,7 @@ fn through_binary64(a: f32, b: f32, c: f32) -> f32 {
     f64::from_bits(rounded) as f32
 }
 
+#[cfg(target_arch = "x86_64")]
 float_unit!(Fused, fused);
 float_unit!(Portable, through_binary64);
 

@@ -44,7 +44,9 @@ mod reduce;
 mod rows;
 mod vector;
 
-pub use arithmetic::{Fused, Portable};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use arithmetic::Fused;
+pub use arithmetic::Portable;
 pub use contract::{LeftRows, PANEL, PackedRows, Panels, Piece, Pieces, contract};
 pub use depthwise::depthwise;
 pub use isa::Isa;

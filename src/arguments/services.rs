@@ -5,17 +5,29 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{EngineOptions, ImportChoices, lie_text, listen_address};
+use super::EngineOptions;
+use super::values::{
+    account_address, genesis_hash, ledger_url, lie_text, listen_address, well_known_name,
+};
 use crate::amount;
+
+/// Where a ledger is unless something else is said.
+pub(crate) const LEDGER_URL: &str = "http://127.0.0.1:8645";
 
 /// Where a ledger is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LedgerAt {
     /// The ledger's address.
-    #[arg(long, env = "REBUT_LEDGER", default_value = "http://127.0.0.1:8645", value_name = "URL")]
+    #[arg(
+        long,
+        env = "REBUT_LEDGER",
+        default_value = LEDGER_URL,
+        value_name = "URL",
+        value_parser = ledger_url
+    )]
     pub(crate) ledger: String,
     /// The ledger's genesis hash; another ledger at that address is refused.
-    #[arg(long, env = "REBUT_GENESIS", value_name = "HASH")]
+    #[arg(long, env = "REBUT_GENESIS", value_name = "HASH", value_parser = genesis_hash)]
     pub(crate) genesis: Option<String>,
 }
 
@@ -60,7 +72,12 @@ pub(crate) struct KeyChoice {
     pub(crate) password_file: Option<PathBuf>,
     /// A key that everybody knows, by a name; only at a ledger that was started with --dev, where it
     /// is given money as well.
-    #[arg(long, value_name = "NAME", conflicts_with = "key_file")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "key_file",
+        value_parser = well_known_name
+    )]
     pub(crate) dev: Option<String>,
 }
 
@@ -172,7 +189,7 @@ pub(crate) struct LedgerServe {
     )]
     pub(crate) listen: SocketAddr,
     /// Address of the account that may credit deposits; required for a new ledger without --dev.
-    #[arg(long, env = "REBUT_BANK", value_name = "ADDRESS")]
+    #[arg(long, env = "REBUT_BANK", value_name = "ADDRESS", value_parser = account_address)]
     pub(crate) bank: Option<String>,
     /// Chain id, part of every signature; fixed when the ledger begins. Each preset has its own
     /// unless given: devnet 31337, fast 31338, mainnet-like 31339.
@@ -232,6 +249,15 @@ pub(crate) enum AccountAction {
     },
     /// Takes back a job that nobody has claimed; its fee is free again. The key must be the poster's.
     CancelJob {
+        /// The job.
+        job: String,
+        #[command(flatten)]
+        key: KeyChoice,
+        #[command(flatten)]
+        at: LedgerAt,
+    },
+    /// Settles a job whose first claim nobody can dispute any more; anybody may, and executors do.
+    SettleJob {
         /// The job.
         job: String,
         #[command(flatten)]
@@ -384,27 +410,6 @@ pub(crate) struct Tui {
     pub(crate) at: LedgerAt,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct ReceiptCommand {
-    #[command(subcommand)]
-    pub(crate) action: ReceiptAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ReceiptAction {
-    /// Checks a receipt by hashes and Merkle proofs, without the model. Exit 0: holds, 1: does not.
-    Verify {
-        /// The file that `rebut request --receipt` wrote.
-        receipt: PathBuf,
-        /// The outputs, to be compared with the claim's.
-        #[arg(long, value_name = "FILE")]
-        outputs: Option<PathBuf>,
-        /// The ledger's address, to ask whether the claim is final.
-        #[arg(long, env = "REBUT_LEDGER", value_name = "URL")]
-        ledger: Option<String>,
-    },
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     /// Look and tell; needs no key.
@@ -436,54 +441,6 @@ pub(crate) struct ChallengerRun {
     pub(crate) lie: Option<String>,
     #[command(flatten)]
     pub(crate) daemon: DaemonOptions,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Request {
-    /// The ONNX file.
-    pub(crate) model: PathBuf,
-    /// Inputs: .npy, .npz, .json or ONNX tensor .pb, as FILE or NAME=FILE.
-    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "job")]
-    pub(crate) input: Vec<String>,
-    /// Fetch the answer of a job that was posted before; nothing is posted or paid.
-    #[arg(long, value_name = "ID")]
-    pub(crate) job: Option<String>,
-    /// File for the outputs of the final claim, checked against its root.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-    /// File for a receipt of the final claim, which proves the outputs without the model.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) receipt: Option<PathBuf>,
-    /// Run the model on this machine as well, and compare; short runs are made unless --no-verify.
-    #[arg(long, conflicts_with = "no_verify")]
-    pub(crate) verify: bool,
-    /// Do not run the model on this machine.
-    #[arg(long)]
-    pub(crate) no_verify: bool,
-    /// Paid to the executor of the final claim, such as 0.01ether; wei without a unit.
-    #[arg(
-        long = "fee",
-        visible_alias = "fee-wei",
-        value_name = "AMOUNT",
-        default_value = "0.01ether",
-        value_parser = amount::parse
-    )]
-    pub(crate) fee_wei: u128,
-    /// Time for challenges; the ledger's least unless given.
-    #[arg(long)]
-    pub(crate) window_ms: Option<u64>,
-    /// Give up waiting after this many seconds; the job stays, and --job fetches its answer. Unless
-    /// given: ten minutes without a claim, then until the claim's last possible end.
-    #[arg(long)]
-    pub(crate) patience_seconds: Option<u64>,
-    #[command(flatten)]
-    pub(crate) key: KeyChoice,
-    #[command(flatten)]
-    pub(crate) at: LedgerAt,
-    #[command(flatten)]
-    pub(crate) import: ImportChoices,
-    #[command(flatten)]
-    pub(crate) engine: EngineOptions,
 }
 
 /// The process in which a daemon's runs are made; started by the daemon.

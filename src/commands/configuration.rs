@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory as _};
 use serde::Serialize;
 
 use crate::arguments::{Arguments, ConfigAction, ConfigCommand};
-use crate::configuration::{Configuration, layers, read};
+use crate::configuration::{Configuration, layers, named, read};
 use crate::error::CommandError;
 use crate::print;
 
@@ -54,7 +54,7 @@ pub(crate) fn run(
         ConfigAction::Check => {
             let words: Vec<OsString> = std::env::args_os().collect();
             let wrong = read(&words, true).err().unwrap_or_default();
-            let file = configuration.file.as_ref().map(|file| file.display().to_string());
+            let file = named(&words).map(|file| file.display().to_string());
             if as_json {
                 print::json(&serde_json::json!({ "file": file, "problems": wrong }))?;
                 return Ok(!wrong.is_empty());
@@ -64,12 +64,25 @@ pub(crate) fn run(
             }
             if wrong.is_empty() {
                 println!("nothing is wrong with {}", file.as_deref().unwrap_or("the environment"));
+                println!("paths are looked at only when a command starts");
+            }
+            if file.is_none() {
+                let help = "name one with --config FILE or REBUT_CONFIG";
+                println!("no file was named: {help}{}", unread());
             }
             return Ok(!wrong.is_empty());
         }
         ConfigAction::Example => print!("{}", example()),
     }
     Ok(false)
+}
+
+/// A file of settings that lies here and that nobody named.
+fn unread() -> String {
+    match std::path::Path::new("rebut.toml").exists() {
+        true => "; rebut.toml in this folder was NOT read".to_owned(),
+        false => String::new(),
+    }
 }
 
 fn origin(

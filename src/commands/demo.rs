@@ -13,7 +13,7 @@ use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, FallReason, Para
 use protocol::tensor::{ElementType, Shape};
 use protocol::transaction::Action;
 use serde::Serialize;
-use simulation::{Cast, Lie, Lying, Outcome, Played, Role, Stage, actor_key, parse_lie};
+use simulation::{Cast, Lie, Lying, Outcome, Played, Role, Stage, actor_key};
 
 use super::dispute::{runtime, tell, tell_parties};
 use crate::arguments::{Demo, ImportChoices};
@@ -132,7 +132,7 @@ fn stage_lie(
     let honest = cast.run(&Honest)?;
     let lie = match arguments.lie.as_deref() {
         Some("none") => None,
-        Some(text) => Some(parse_lie(&load::placed(text, &model))?),
+        Some(text) => Some(load::named_lie(text, &model)?),
         None => Some(default_lie(engine, &model, &cast.input, &honest)?),
     };
     match &lie {

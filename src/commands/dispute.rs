@@ -98,7 +98,7 @@ pub(crate) fn tell(verdict: &Verdict) {
         println!("element       {}{}", words::coordinates(element), step(verdict));
     }
     if let (Some(claimed), Some(correct)) = (&verdict.claimed_bits, &verdict.true_bits) {
-        println!("claimed       {}", with_value(verdict.element_type.as_deref(), claimed));
+        println!("claimed value {}", with_value(verdict.element_type.as_deref(), claimed));
         println!("correct       {}", with_value(verdict.element_type.as_deref(), correct));
     }
     println!("demands       {}, answered {}", verdict.rounds, verdict.reveals);

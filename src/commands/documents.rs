@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
 use ledger::metrics::{Kind, METRICS, Of};
+use ledger::words;
 use serde_json::json;
 
 use crate::arguments::{Arguments, DocumentsAction, DocumentsCommand};
@@ -17,7 +18,14 @@ pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<bool, Com
             clap_complete::generate(*shell, &mut Arguments::command(), "rebut", &mut text);
             print!("{}", String::from_utf8_lossy(&text));
         }
-        DocumentsAction::Man { folder } => man(folder)?,
+        DocumentsAction::Man { folder } => {
+            let pages = man(folder)?;
+            let name = folder.display().to_string();
+            match as_json {
+                true => print::json(&json!({ "pages": pages, "folder": name }))?,
+                false => println!("{} in {name}", words::count(pages, "page", "pages")),
+            }
+        }
         DocumentsAction::Reference => print!("{}", reference()),
         DocumentsAction::Metrics => {
             if as_json {
@@ -60,11 +68,18 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-fn man(folder: &Path) -> Result<(), CommandError> {
+/// Writes the manual and says how many pages it has.
+fn man(folder: &Path) -> Result<u64, CommandError> {
     let fail = |error| system(folder.display().to_string(), error);
     std::fs::create_dir_all(folder).map_err(fail)?;
     clap_mangen::generate_to(Arguments::command(), folder).map_err(fail)?;
-    Ok(())
+    Ok(pages(&Arguments::command()))
+}
+
+/// Manual pages of a command: its own, and those of what it shows.
+fn pages(command: &Command) -> u64 {
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    1 + shown.map(pages).sum::<u64>()
 }
 
 fn chapter(command: &mut Command, path: &str, text: &mut String) {

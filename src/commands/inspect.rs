@@ -33,7 +33,7 @@ fn described(model: &Model, name: &String, kind: &TensorType) -> String {
     }
 }
 
-/// Bytes hashed for the state behind a boundary.
+/// Bytes hashed for the state at a boundary.
 fn state_bytes(model: &Model, boundary: u32) -> u64 {
     let live = model.live_values(boundary).unwrap_or_default();
     let graph = model.graph();
@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandErr
     println!("parameters     {}", model.parameters());
     println!("multiply-adds  {}", model.multiply_adds());
     for layer in layers {
-        println!("\nlayer {layer}: {} bytes hashed behind it", state_bytes(&model, layer + 1));
+        println!("\nlayer {layer}: {} bytes hashed after it", state_bytes(&model, layer + 1));
         let rows = operators_of(layer)
             .enumerate()
             .map(|(position, (index, node))| {

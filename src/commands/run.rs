@@ -39,7 +39,30 @@ fn replaced(folder: &Path, trace: &Trace) -> Option<String> {
     (before.trace_root != trace.root()).then(|| before.trace_root.to_string())
 }
 
+/// That a claim is not written among other files, which may be of the same names.
+fn refuse_foreign(folder: &Path) -> Result<(), CommandError> {
+    let name = folder.display().to_string();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(_) if folder.join("claim.json").exists() => return Ok(()),
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(system(name, error)),
+    };
+    for entry in entries {
+        let found = entry.map_err(|error| system(name.clone(), error))?.file_name();
+        let found = found.to_string_lossy();
+        // A disk's own folder, what a run that was killed left, and what is hidden.
+        let harmless = ["lost+found", "inputs.npz", "outputs.npz", "states"].contains(&&*found);
+        if !harmless && !found.starts_with('.') {
+            let help = "name a new folder, or one of an earlier claim";
+            return Err(system(name, format!("holds {found} and no claim.json; {help}")));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> {
+    refuse_foreign(&arguments.out)?;
     let engine = load::engine(&arguments.engine)?;
     let opened =
         load::model_with_inputs(&arguments.model, &arguments.import, &arguments.input, &engine)?;

@@ -3,7 +3,7 @@
 //! Flags go before the environment, the environment before the file, the file before the defaults.
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, ValueHint};
 
 use super::file::{Problem, Setting};
 
@@ -15,10 +15,11 @@ const NOT_IN_FILES: [&str; 5] = ["help", "version", "config", "lie", "dev"];
 /// What one call reads and writes: from a file, the next call would read or replace the same.
 const OF_ONE_CALL: [&str; 4] = ["input", "job", "out", "receipt"];
 
-/// Whether a flag may be set by a file.
+/// Whether a flag may be set by a file. A ledger's folder is none: [common] has a ledger's address.
 pub(crate) fn is_setting(arg: &Arg) -> bool {
     let none = |long: &str| NOT_IN_FILES.contains(&long) || OF_ONE_CALL.contains(&long);
-    arg.get_long().is_some_and(|long| !none(long))
+    let is_folder = |long: &str| long == "ledger" && arg.get_value_hint() == ValueHint::AnyPath;
+    arg.get_long().is_some_and(|long| !none(long) && !is_folder(long))
 }
 
 fn setting_of<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
@@ -118,7 +119,7 @@ pub(crate) fn problems(command: &Command, settings: &[Setting]) -> Vec<Problem> 
         }
         let known: Vec<_> =
             at.iter().filter_map(|(_, leaf)| Some((leaf, setting_of(leaf, name)?))).collect();
-        let Some((leaf, arg)) = known.first() else {
+        let Some((_, arg)) = known.first() else {
             let names = || at.iter().flat_map(|(_, leaf)| leaf.get_arguments());
             let name = name.as_str();
             if OF_ONE_CALL.contains(&name) && names().any(|arg| arg.get_long() == Some(name)) {
@@ -131,11 +132,12 @@ pub(crate) fn problems(command: &Command, settings: &[Setting]) -> Vec<Problem> 
             tell(format!("[{section}] {name}: no such setting{hint}"));
             continue;
         };
-        if !quoted && arg.get_value_hint() == clap::ValueHint::AnyPath {
+        if !quoted && arg.get_value_hint() == ValueHint::AnyPath {
             tell(format!("[{section}] {name}: must be a path in quotes"));
             continue;
         }
-        if let Some(wrong) = wrong(leaf, arg, values) {
+        // A common setting is each command's: what one of them cannot take is wrong.
+        if let Some(wrong) = known.iter().find_map(|(leaf, arg)| wrong(leaf, arg, values)) {
             tell(format!("[{section}] {name}: {wrong}"));
         }
     }

@@ -23,7 +23,7 @@ pub(crate) struct Configuration {
 }
 
 /// The file named by `--config` or `REBUT_CONFIG`; it must be known before flags can be read.
-fn named(words: &[OsString]) -> Option<PathBuf> {
+pub(crate) fn named(words: &[OsString]) -> Option<PathBuf> {
     let mut words = words.iter().skip(1);
     while let Some(word) = words.next() {
         let text = word.to_string_lossy();

@@ -14,7 +14,7 @@ use crate::queue::{Contested, contested, is_saturated};
 impl Service {
     /// Tells, counts and shows what is not checked.
     pub(super) fn cover(&mut self, view: &View, waiting: usize) {
-        let contested = contested(view);
+        let contested = self.to_check(view);
         let shelf = &self.shelf;
         let mut unchecked: BTreeMap<Digest, Unchecked> =
             without_model(&contested, |root| shelf.model(root).is_some()).collect();

@@ -41,6 +41,7 @@ pub struct Health {
     arithmetic_failed: AtomicBool,
     worker_gone: AtomicBool,
     no_process: AtomicBool,
+    unreached: AtomicBool,
 }
 
 fn now_ms() -> u64 {
@@ -73,6 +74,11 @@ impl Health {
     /// Whether the process for runs could not be started when it was last tried.
     pub fn no_process(&self, is_missing: bool) {
         self.no_process.store(is_missing, Ordering::Relaxed);
+    }
+
+    /// Whether the ledger was reached when it was last asked.
+    pub fn reached(&self, is_reached: bool) {
+        self.unreached.store(!is_reached, Ordering::Relaxed);
     }
 
     /// Whether money may be put on what this machine computes.
@@ -172,8 +178,12 @@ impl Health {
                  --run-memory-bytes",
             );
         }
-        (u128::from(silent_ms) > LOOK_MAX.as_millis())
-            .then_some("the ledger was not reached for a minute")
+        if self.unreached.load(Ordering::Relaxed) {
+            return Some("the ledger is not reached; this process waits for it");
+        }
+        (u128::from(silent_ms) > LOOK_MAX.as_millis()).then_some(
+            "no look at the ledger for a minute: its transfers take too long, or it hangs",
+        )
     }
 }
 
@@ -259,6 +269,10 @@ mod tests {
         health.no_process(true);
         assert!(health.trouble().unwrap().contains("--run-memory-bytes"));
         health.no_process(false);
+        assert_eq!(health.trouble(), None);
+        health.reached(false);
+        assert!(health.trouble().unwrap().contains("not reached"));
+        health.reached(true);
         assert_eq!(health.trouble(), None);
         // Once it succeeds or is not tried any more, it begins anew.
         health.hindered(&[]);

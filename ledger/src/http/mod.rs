@@ -19,7 +19,7 @@ mod server;
 mod uploads;
 mod views;
 
-pub use attend::attend;
+pub use attend::{attend, is_due};
 pub use bodies::{Budget, Held};
 pub use client::{DownloadError, HttpLedger, UploadError, chain_of_causes};
 pub use health::{Books, Health, Render, health_routes, metrics_route};

@@ -66,7 +66,7 @@ pub(super) fn job(id: &str, job: &Job) -> Value {
 
 pub(super) fn model(id: &str, header: &ModelHeader) -> Value {
     json!({
-        "model": id, "layers": header.layer_count, "operators": header.operator_count,
+        "schema": SCHEMA, "model": id, "layers": header.layer_count, "operators": header.operator_count,
         "weights": header.weight_count, "inputs": header.input_count,
         "graph_root": header.graph_root.to_string(),
         "weights_root": header.weights_root.to_string(),

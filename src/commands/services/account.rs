@@ -3,6 +3,7 @@
 use ::ledger::Ledger as _;
 use ::ledger::exposure::Exposure;
 use ::ledger::words;
+use protocol::hash::Digest;
 use protocol::transaction::{Action, Address, Key};
 use serde_json::json;
 
@@ -23,11 +24,12 @@ pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<bool, Comma
                 done(&key, &action, at, as_json).await
             }
             AccountAction::CancelJob { job, key, at } => {
-                let key = super::key::read(key)?;
-                let view = super::connect(at).await?.view().await?;
-                let jobs = view.settlement.jobs().map(|(id, _)| id);
-                let job = super::named("JOB", job, "job", jobs)?;
+                let (key, job) = (super::key::read(key)?, named(job, at).await?);
                 done(&key, &Action::CancelJob { job }, at, as_json).await
+            }
+            AccountAction::SettleJob { job, key, at } => {
+                let (key, job) = (super::key::read(key)?, named(job, at).await?);
+                done(&key, &Action::Finalise { job }, at, as_json).await
             }
             AccountAction::Withdraw { amount_wei, key, at } => {
                 let key = super::key::read(key)?;
@@ -36,6 +38,11 @@ pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<bool, Comma
         }
     })?;
     Ok(false)
+}
+
+async fn named(job: &str, at: &LedgerAt) -> Result<Digest, CommandError> {
+    let view = super::connect(at).await?.view().await?;
+    super::named("JOB", job, "job", view.settlement.jobs().map(|(id, _)| id))
 }
 
 async fn done(

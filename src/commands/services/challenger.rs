@@ -24,6 +24,7 @@ pub(crate) fn run(command: &ChallengerCommand, as_json: bool) -> Result<bool, Co
 /// What is checked, and what is not.
 fn coverage(sample_permille: u32, models: usize) -> String {
     let jobs = match sample_permille {
+        0 => "checking NO jobs (--sample-permille 0)".to_owned(),
         1_000 => "checking all jobs".to_owned(),
         some => {
             let percent = 100.0 * detection_probability(1_000, some, 1, 1);
@@ -37,11 +38,22 @@ fn coverage(sample_permille: u32, models: usize) -> String {
     format!("{jobs} of {models}; other models are not checked")
 }
 
+/// A sample of nothing may be a slip, and looks like a world without lies.
+fn warn_of_nothing(sample_permille: u32) {
+    if sample_permille == 0 {
+        tracing::warn!(
+            event = "challenger.checks_nothing",
+            "--sample-permille 0: no job is run, so nothing is checked and no lie is found"
+        );
+    }
+}
+
 fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError> {
     let options = &arguments.daemon;
     if arguments.mode != Mode::Watch && !arguments.dry_run {
         super::key::require(&options.key)?;
     }
+    warn_of_nothing(arguments.sample_permille);
     super::raise_file_limit();
     let engine = load::engine(&options.engine)?;
     let shelf = super::shelf(&options.models, &engine)?;

@@ -113,12 +113,15 @@ async fn patiently<T>(
     until: Option<Instant>,
     mut work: impl AsyncFnMut() -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
+    let mut told = None;
     loop {
         match work().await {
             Err(CommandError::Ledger(LedgerError::Unreachable { url, reason }))
                 if until.is_none_or(|until| Instant::now() < until) =>
             {
-                tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
+                if ::ledger::http::is_due(&mut told) {
+                    tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
+                }
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             other => return other,

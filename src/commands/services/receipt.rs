@@ -26,6 +26,10 @@ const VERSION: u32 = 1;
 const NO_RECEIPT: &str = "this file is no receipt; `rebut request MODEL --input FILE --receipt FILE` \
     writes one, for a job that was posted before `rebut request MODEL --job ID --receipt FILE`";
 
+/// What is said under every check: who reads only `yes` takes a claim for a truth.
+const NOT_PROVEN: &str = "a receipt proves what was claimed, and with --ledger that the claim is \
+    final, not that it is true; running the model tells that: `rebut request MODEL --job ID --verify`";
+
 /// What a client keeps of a final claim.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,7 +188,7 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
         print::json(&json!({
             "holds": holds, "checks": checks, "claim": receipt.claim, "executor": receipt.executor,
             "job": receipt.job, "model_root": receipt.model_root, "input_root": receipt.input_root,
-            "output_root": receipt.output_root, "genesis": receipt.genesis,
+            "output_root": receipt.output_root, "genesis": receipt.genesis, "note": NOT_PROVEN,
         }))?;
         return Ok(!holds);
     }
@@ -194,7 +198,7 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
     println!("model root  {}", receipt.model_root);
     println!("input root  {}", receipt.input_root);
     for (name, holds) in &checks {
-        println!("{:<4} {name}", if *holds { "yes:" } else { "NO:" });
+        println!("{} {name}", if *holds { "yes:" } else { "NO, this does not hold:" });
     }
     if outputs.is_none() {
         println!("no outputs were compared: name them with --outputs FILE");
@@ -202,5 +206,6 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
     if ledger.is_none() {
         println!("not asked whether the claim is final: name a --ledger");
     }
+    println!("{}", print::wrapped(&format!("note: {NOT_PROVEN}"), 6));
     Ok(!holds)
 }

@@ -24,6 +24,9 @@ use crate::print;
 /// Lines of the log that are kept.
 const LOG_MAX: usize = 500;
 
+/// Most columns and most lines of what is drawn once.
+const SIDE_MAX: u16 = 1_000;
+
 /// Claims that are listed: those that stand, then the newest of the others.
 const CLAIMS_MAX: usize = 500;
 
@@ -383,13 +386,15 @@ pub(crate) fn run(arguments: &Tui, as_json: bool) -> Result<bool, CommandError> 
 
 /// The screen as text.
 fn once(size: &str, screen: &Screen) -> Result<String, CommandError> {
-    let parsed = size.split_once('x').and_then(|(columns, lines)| {
-        let size: (u16, u16) = (columns.parse().ok()?, lines.parse().ok()?);
-        (size.0 <= 1_000 && size.1 <= 1_000).then_some(size)
-    });
-    let (columns, lines) = parsed.ok_or_else(|| CommandError::Argument {
-        argument: "--once",
-        reason: format!("{size} is not COLUMNSxLINES, such as 100x30"),
+    let wrong = |reason: String| CommandError::Argument { argument: "--once", reason };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (columns, lines) = size
+        .split_once('x')
+        .filter(|(columns, lines)| is_number(columns) && is_number(lines))
+        .ok_or_else(|| wrong(format!("{size} is not COLUMNSxLINES, such as 100x30")))?;
+    let side = |text: &str| text.parse::<u16>().ok().filter(|number| *number <= SIDE_MAX);
+    let (columns, lines) = side(columns).zip(side(lines)).ok_or_else(|| {
+        wrong(format!("{size} is too large; {SIDE_MAX}x{SIDE_MAX} at most, such as 100x30"))
     })?;
     let fail = |error: std::convert::Infallible| system("the terminal", error);
     let mut terminal = Terminal::new(TestBackend::new(columns, lines)).map_err(fail)?;

@@ -130,14 +130,20 @@ fn random_seed() -> Result<String, CommandError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// `0-3,7` as layers.
+/// Which layers a model has, and how they are written.
+fn those_there(count: u32) -> String {
+    match count {
+        0 | 1 => "only layer 0 is there; write it as 0".to_owned(),
+        2 => "layers 0 and 1 are there; write them like 1 or 0-1".to_owned(),
+        _ => format!("layers 0 to {} are there; write them like 0-1,2", count - 1),
+    }
+}
+
+/// `0-1,2` as layers.
 fn parse(text: &str, count: u32) -> Result<Vec<u32>, CommandError> {
     let wrong = || CommandError::Argument {
         argument: "--layers",
-        reason: format!(
-            "{} is not like 0-3,7 with layers below {count}",
-            crate::print::quoted(text)
-        ),
+        reason: format!("{}: {}", print::quoted(text), those_there(count)),
     };
     let mut layers = Vec::new();
     for part in text.split(',') {

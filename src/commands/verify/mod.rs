@@ -6,7 +6,7 @@ use std::sync::Arc;
 use challenger::{Case, Divergence, Published};
 use executor::Defender;
 use executor::files::ClaimFile;
-use inference::{Honest, Model, Run, Runner};
+use inference::{Honest, Model, Run, Runner, Trace};
 use ledger::verdict::{LayerPlace, OperatorPlace};
 use protocol::facts::{Facts, Request};
 use protocol::hash::{Keccak, Tag};
@@ -104,13 +104,26 @@ fn outputs_fit(
     Ok(Some(root == Some(claim.output_root)))
 }
 
+/// The file may be anybody's: it says nothing about the claim.
+fn other_input(claim: &ClaimFile, own: &Trace) -> CommandError {
+    let found = own.state_roots().first().copied().unwrap_or_default();
+    CommandError::Argument {
+        argument: "FOLDER",
+        reason: format!(
+            "inputs.npz is not the claim's input: its root is {found}, and the claim's is {}; nothing \
+             can be told of the claim without its own input",
+            claim.input_root
+        ),
+    }
+}
+
 fn judge(folder: load::Folder) -> Result<Report, CommandError> {
     let claim = &folder.claim;
     if let Err(reason) = bound(claim, &folder.model) {
         return Ok(Report::new("falls", reason));
     }
     if folder.honest.state_roots().first() != Some(&claim.input_root) {
-        return Ok(Report::new("falls", "wrong-input: the claim is about another input"));
+        return Err(other_input(claim, &folder.honest));
     }
     if folder.honest.root() == claim.trace_root {
         return Ok(Report::new("stands", "the trace is that of this machine's own run"));
@@ -205,8 +218,10 @@ fn from_evidence(evidence: &Evidence) -> Report {
 }
 
 fn tell(report: &Report) {
-    if report.outputs_fit == Some(false) {
-        println!("outputs.npz is NOT what the claim commits to: do not use it");
+    match report.outputs_fit {
+        Some(true) => {}
+        Some(false) => println!("outputs.npz is NOT what the claim commits to: do not use it"),
+        None => println!("outputs.npz is not there: the outputs were not compared"),
     }
     let verdict = if report.verdict == "falls" { "is false" } else { report.verdict };
     println!("the claim {verdict}: {}", because(&report.reason));

@@ -13,8 +13,14 @@ use crate::error::{CommandError, system};
 /// Products and sums up to which a run is short enough to be made without being asked for: a few seconds.
 const SHORT_RUN: u64 = 20_000_000_000;
 
+/// That what shall be kept can be, before anything is posted or paid.
+pub(super) fn files(arguments: &Request) -> Result<(), CommandError> {
+    arguments.out.as_deref().map_or(Ok(()), npz)?;
+    [&arguments.out, &arguments.receipt].into_iter().flatten().try_for_each(|file| writable(file))
+}
+
 /// Whether a file can be written, before anything is paid for what shall go into it.
-pub(super) fn writable(file: &Path) -> Result<(), CommandError> {
+fn writable(file: &Path) -> Result<(), CommandError> {
     let fail = |error: std::io::Error| {
         system(file.display().to_string(), format!("{error}; nothing was posted or paid"))
     };
@@ -30,6 +36,21 @@ pub(super) fn writable(file: &Path) -> Result<(), CommandError> {
         std::fs::remove_file(file).map_err(fail)?;
     }
     Ok(())
+}
+
+/// That a file for outputs is called what it is: others read it by its ending.
+fn npz(file: &Path) -> Result<(), CommandError> {
+    match file.extension().is_some_and(|ending| ending == "npz") {
+        true => Ok(()),
+        false => Err(CommandError::Argument {
+            argument: "--out",
+            reason: format!(
+                "{} does not end in .npz, and .npz is what is written; name a file such as \
+                 answer.npz. Nothing was posted or paid",
+                file.display()
+            ),
+        }),
+    }
 }
 
 /// A run of the job on this machine, if it was made.
@@ -93,6 +114,15 @@ mod tests {
         for bad in [folder.path().to_owned(), folder.path().join("missing/out.npz")] {
             let error = writable(&bad).unwrap_err().to_string();
             assert!(error.contains("othing was posted or paid"), "{error}");
+        }
+    }
+
+    #[test]
+    fn outputs_go_into_a_file_whose_ending_says_so() {
+        npz(Path::new("a.npz")).unwrap();
+        for bad in ["answer.csv", "answer", "npz", ".npz", "a.npy"] {
+            let error = npz(Path::new(bad)).unwrap_err().to_string();
+            assert!(error.contains(".npz is what is written"), "{error}");
         }
     }
 }

@@ -23,10 +23,10 @@ use protocol::transaction::{Action, JobTerms, Key, SignedTransaction};
 use serde::Serialize;
 
 use super::receipt::Receipt;
-use crate::arguments::Request;
+use crate::arguments::{LEDGER_URL, Request};
 use crate::error::{CommandError, system};
 use crate::{load, print};
-use check::{OwnRun, writable};
+use check::OwnRun;
 use wait::{Ended, Other, Patience, stopped, wait};
 
 /// How long a ledger that is away is waited for once the job has its answer.
@@ -54,9 +54,7 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandError> {
-    for file in [&arguments.out, &arguments.receipt].into_iter().flatten() {
-        writable(file)?;
-    }
+    check::files(arguments)?;
     let engine = load::engine(&arguments.engine)?;
     let opened =
         load::model_with_inputs(&arguments.model, &arguments.import, &arguments.input, &engine)?;
@@ -83,11 +81,12 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
             }
         };
         let own = OwnRun::make(arguments, &engine, &model, asked.input.as_ref(), as_json)?;
-        let job = match asked.job {
-            Some(job) => job,
+        let (job, key) = match asked.job {
+            Some(job) => (job, None),
             None => {
                 let input = asked.input.as_ref().ok_or_else(|| system("the input", "is lost"))?;
-                post(arguments, &ledger, &model, input).await?
+                let (job, key) = post(arguments, &ledger, &model, input).await?;
+                (job, Some(key))
             }
         };
         if !as_json {
@@ -95,7 +94,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
         }
         let patience = Patience::new(arguments, started);
         let ended = tokio::select! {
-            ended = wait(&ledger, &job, &own, &patience, as_json) => ended?,
+            ended = wait(&ledger, &job, &own, &patience, key.as_ref(), as_json) => ended?,
             stopped = stopped(&job) => return Err(stopped),
         };
         let until = patience.until().unwrap_or(Instant::now() + DELIVERY);
@@ -120,7 +119,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
     let is_false = report.matches_own_run == Some(false);
     match as_json {
         true => print::json(&report)?,
-        false => tell(&report, arguments.receipt.as_deref()),
+        false => tell(&report, arguments, !inferred.is_empty()),
     }
     Ok(is_false)
 }
@@ -173,7 +172,32 @@ async fn existing(
     Ok(Asked { job: Some(id), input_root, input })
 }
 
-fn tell(report: &Report, receipt: Option<&Path>) {
+/// The command that fetches a job's outputs; with the inputs where their shapes bound the model's.
+fn fetching(report: &Report, arguments: &Request, is_bound: bool) -> String {
+    let mut words = vec!["rebut".to_owned(), "request".to_owned()];
+    words.push(arguments.model.display().to_string());
+    let mut add = |flag: &str, value: &str| words.extend([flag.to_owned(), value.to_owned()]);
+    add("--job", &report.job);
+    add("--out", "FILE.npz");
+    if arguments.at.ledger != LEDGER_URL {
+        add("--ledger", &arguments.at.ledger);
+    }
+    let import = &arguments.import;
+    for (flag, values) in
+        [("--dim", &import.dimensions), ("--shape", &import.shapes), ("--fix", &import.fixed)]
+    {
+        values.iter().for_each(|value| add(flag, value));
+    }
+    if let Some(most) = import.layer_operators_max {
+        add("--layer-operators-max", &most.to_string());
+    }
+    if is_bound {
+        arguments.input.iter().for_each(|input| add("--input", input));
+    }
+    words.iter().map(|word| load::shell_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn tell(report: &Report, arguments: &Request, is_bound: bool) {
     for other in &report.others {
         println!("other claim   {other}");
     }
@@ -189,7 +213,7 @@ fn tell(report: &Report, receipt: Option<&Path>) {
         println!("outputs       {outputs}, those of the final claim");
     }
     if report.alert.is_some() {
-        let keep = match receipt {
+        let keep = match &arguments.receipt {
             Some(file) => format!("keep the receipt {}", file.display()),
             None => {
                 format!("fetch a receipt with `--job {} --receipt FILE`, and keep it", report.job)
@@ -200,6 +224,9 @@ fn tell(report: &Report, receipt: Option<&Path>) {
              `rebut challenger explain {}`",
             report.claim
         );
+    } else if report.outputs.is_none() {
+        let command = fetching(report, arguments, is_bound);
+        eprintln!("note: the outputs were not fetched; this does: {command}");
     }
 }
 
@@ -292,7 +319,7 @@ async fn post(
     ledger: &HttpLedger,
     model: &Model,
     input: &State,
-) -> Result<Digest, CommandError> {
+) -> Result<(Digest, Key), CommandError> {
     let until = Some(Instant::now() + Duration::from_secs(60));
     let key: Key = super::key_at(&arguments.key, ledger, until).await?;
     let view = super::patiently(until, async || Ok(ledger.view().await?)).await?;
@@ -331,7 +358,8 @@ async fn post(
         Event::JobPosted { job } => Some(*job),
         _ => None,
     });
-    posted.ok_or_else(|| system("the job", "the ledger accepted it and names no job"))
+    let named = posted.ok_or_else(|| system("the job", "the ledger accepted it and names no job"));
+    named.map(|job| (job, key))
 }
 
 /// The final claim's outputs as its executor published them, by the outputs' names.

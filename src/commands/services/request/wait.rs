@@ -6,6 +6,7 @@ use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError, View, words};
 use protocol::hash::Digest;
 use protocol::settlement::{Claim, ClaimStatus, Event, Job, JobStatus, Settlement};
+use protocol::transaction::{Action, Key};
 use serde::Serialize;
 
 use super::check::OwnRun;
@@ -16,6 +17,8 @@ use crate::error::{CommandError, system};
 const UNCLAIMED: Duration = Duration::from_secs(600);
 /// What a claim may take beyond its last possible end: somebody must send the last transaction.
 const AFTER_LAST: Duration = Duration::from_secs(60);
+/// How long others may take to settle a job whose claim nobody can dispute any more, before it is done here.
+const UNSETTLED_MS: u64 = 3_000;
 
 /// How long to wait: as the caller said, or as long as the job's claims may take.
 pub(super) struct Patience {
@@ -48,10 +51,8 @@ impl Patience {
             }),
             Some(last_ms) => {
                 let after_ms = u64::try_from(AFTER_LAST.as_millis()).unwrap_or(u64::MAX);
-                (view.now_ms > last_ms.saturating_add(after_ms)).then(|| {
-                    "its claim could be final, and nobody finalises it; is an executor running?"
-                        .to_owned()
-                })
+                (view.now_ms > last_ms.saturating_add(after_ms))
+                    .then(|| "its claim could be final, and nobody settles it".to_owned())
             }
         }
     }
@@ -91,9 +92,11 @@ pub(super) async fn wait(
     id: &Digest,
     own: &OwnRun,
     patience: &Patience,
+    key: Option<&Key>,
     as_json: bool,
 ) -> Result<Ended, CommandError> {
     let mut told = 0;
+    let mut unsettled_told = false;
     let mut away_since: Option<Instant> = None;
     loop {
         let seen = async {
@@ -135,6 +138,16 @@ pub(super) async fn wait(
             }
             JobStatus::Open => {}
         }
+        if let Some(claim) = unsettled(&view, job) {
+            match key.filter(|_| own.agrees(claim) != Some(false)) {
+                Some(key) => settle(ledger, key, *id).await?,
+                None if !unsettled_told => {
+                    unsettled_told = true;
+                    eprintln!("waiting       {}", how_to_settle(id));
+                }
+                None => {}
+            }
+        }
         if let Some(reason) = patience.over(&view, job) {
             return Err(later(id, reason, job.claims.is_empty()));
         }
@@ -142,6 +155,33 @@ pub(super) async fn wait(
         // A ledger that went away is asked again above.
         let _ = tokio::time::timeout(Duration::from_secs(1), news).await;
     }
+}
+
+/// The claim that would be a job's answer if somebody settled it, and nobody does.
+fn unsettled<'a>(view: &'a View, job: &Job) -> Option<&'a Claim> {
+    let settlement = &view.settlement;
+    let mut claims = job.claims.iter().filter_map(|id| settlement.claim(id));
+    let first = claims.find(|claim| claim.status == ClaimStatus::Standing)?;
+    let mut challenges = first.challenges.iter().filter_map(|id| settlement.challenge(id));
+    let is_disputed = challenges.any(|challenge| challenge.is_open());
+    let is_over = view.now_ms > first.window_end_ms.saturating_add(UNSETTLED_MS);
+    (is_over && !is_disputed).then_some(first)
+}
+
+async fn settle(ledger: &HttpLedger, key: &Key, job: Digest) -> Result<(), CommandError> {
+    let until = Some(Instant::now() + Duration::from_secs(10));
+    match super::super::act(ledger, key, &Action::Finalise { job }, until).await {
+        // Somebody else was faster, or a challenge came: the next look says.
+        Ok(_) | Err(CommandError::Ledger(LedgerError::Rejected(_))) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn how_to_settle(job: &Digest) -> String {
+    format!(
+        "its claim can be disputed no more, and nobody settles the job; anybody may: `rebut account \
+         settle-job {job}`"
+    )
 }
 
 /// Giving up loses nothing: the job stays, and its answer can be fetched.

@@ -1,0 +1,156 @@
+//! Bytes that the targets accept, from the golden vectors, models and samples of the repository.
+
+use std::path::{Path, PathBuf};
+
+use protocol::encoding::Canonical as _;
+use protocol::hash::parse_hex;
+use protocol::published::StateHead;
+use protocol::tensor::{ElementType, Shape, TensorType};
+use serde_json::{Value, json};
+
+use crate::targets::genesis;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn bytes_of(path: &str) -> Vec<u8> {
+    std::fs::read(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn vectors(name: &str) -> Value {
+    serde_json::from_slice(&bytes_of(&format!("protocol/tests/vectors/{name}.json"))).unwrap()
+}
+
+fn hex(value: &Value) -> Vec<u8> {
+    value.as_str().and_then(parse_hex).unwrap_or_else(|| panic!("{value} is no hexadecimal text"))
+}
+
+fn signed() -> Vec<Value> {
+    vectors("signatures")["transactions"].as_array().cloned().unwrap()
+}
+
+pub(crate) fn transaction() -> Vec<Vec<u8>> {
+    let toy = &vectors("hashes")["toy"];
+    let mut seeds: Vec<Vec<u8>> =
+        ["node_0", "layer_1", "model_header"].iter().map(|name| hex(&toy[name])).collect();
+    for case in signed() {
+        seeds.extend([hex(&case["action"]), hex(&case["transaction"])]);
+    }
+    seeds.push(genesis().to_canonical());
+    seeds
+}
+
+pub(crate) fn referee() -> Vec<Vec<u8>> {
+    let toy = &vectors("hashes")["toy"];
+    let (header, node) = (hex(&toy["model_header"]), hex(&toy["node_0"]));
+    let showing = hex(&toy["node_0"]);
+    vec![
+        [header.clone(), vec![3], node.clone()].concat(),
+        [header.clone(), vec![0, 0], showing].concat(),
+        [header.clone(), vec![1; 40], node].concat(),
+        [header, vec![2; 40]].concat(),
+    ]
+}
+
+pub(crate) fn wire() -> Vec<Vec<u8>> {
+    let entry = ledger::LogEntry { at_ms: 7, transaction: hex(&signed()[0]["transaction"]) };
+    vec![ledger::wire::encode(&entry).unwrap()]
+}
+
+pub(crate) fn published() -> Vec<Vec<u8>> {
+    let state = |kinds: &[(u32, ElementType, &[u64])]| {
+        let values = kinds.iter().map(|(value, element, shape)| {
+            (*value, TensorType { element: *element, shape: Shape::new(shape).unwrap() })
+        });
+        let head = StateHead { values: values.collect() };
+        let data = vec![0; usize::try_from(head.data_bytes()).unwrap()];
+        [head.prefix(), data].concat()
+    };
+    vec![
+        state(&[(0, ElementType::F32, &[3, 5])]),
+        state(&[(1, ElementType::Bool, &[9]), (4, ElementType::I64, &[2, 2])]),
+    ]
+}
+
+pub(crate) fn verdict_file() -> Vec<Vec<u8>> {
+    let vectors = vectors("signatures");
+    let zero = format!("0x{}", "00".repeat(32));
+    let money = json!({
+        "deposited": 0, "free": 0, "locked": 0, "burned": 0, "conserved": true,
+        "executor_delta": 0, "challenger_delta": 0,
+    });
+    let verdict = json!({
+        "verdict": "open", "reason": "", "layer": null, "operator": null, "element": null,
+        "run": null, "claimed_bits": null, "true_bits": null, "rounds": 0, "reveals": 0,
+        "transactions": 0, "step_proof_bytes": 0, "step_multiply_adds": 0,
+        "layer_referee_agrees": null, "money": money,
+    });
+    let transaction = &vectors["transactions"][0]["transaction"];
+    let document = json!({
+        "format": "rebut-verdict", "version": 1, "genesis": vectors["genesis"], "claim": zero,
+        "transactions": [{ "at_ms": 1, "transaction": transaction }], "verdict": verdict,
+    });
+    vec![document.to_string().into_bytes()]
+}
+
+pub(crate) fn claim_file() -> Vec<Vec<u8>> {
+    let zero = format!("0x{}", "00".repeat(32));
+    let document = json!({
+        "format": "rebut-claim", "version": 1, "model_root": zero, "input_root": zero,
+        "output_root": zero, "trace_root": zero, "state_roots": [zero],
+    });
+    vec![document.to_string().into_bytes()]
+}
+
+pub(crate) fn onnx() -> Vec<Vec<u8>> {
+    let folder = std::fs::read_dir(root().join("models")).unwrap();
+    let mut paths: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "onnx"));
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+pub(crate) fn tensor_file() -> Vec<Vec<u8>> {
+    let npy = [vec![0], bytes_of("models/samples/digit-0.npy")].concat();
+    vec![npy, b"\x02{\"image\": [[1, 2, 3, 4]]}".to_vec()]
+}
+
+pub(crate) fn configuration() -> Vec<Vec<u8>> {
+    let example = bytes_of("tests/snapshots/cli__text_config_example.snap");
+    let good = b"[common]\nthreads = 2\n[executor.serve]\nmodels = \"models\"\nbail-out = true\n";
+    vec![good.to_vec(), example]
+}
+
+pub(crate) fn http() -> Vec<Vec<u8>> {
+    let (zero, one) = ("00".repeat(32), "11".repeat(20));
+    let paths = [
+        "status".to_owned(),
+        "log?after=0&wait_ms=1".to_owned(),
+        "jobs?status=open&skip=1&limit=2".to_owned(),
+        "genesis".to_owned(),
+        format!("claims/0x{zero}"),
+        format!("accounts/0x{one}?height=0"),
+        format!("inputs/0x{zero}/0x{one}"),
+    ];
+    let mut seeds: Vec<Vec<u8>> = paths
+        .iter()
+        .map(|path| format!("GET /v1/{path} HTTP/1.1\r\nhost: a\r\n\r\n").into_bytes())
+        .collect();
+    let transaction = hex(&signed()[0]["transaction"]);
+    let head = format!(
+        "POST /v1/transactions HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+        transaction.len()
+    );
+    seeds.push([head.into_bytes(), transaction].concat());
+    let signature = "22".repeat(65);
+    for body in
+        ["transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "content-length: 3\r\n\r\nabc"]
+    {
+        let put = format!(
+            "PUT /v1/inputs/0x{zero}/0x{one} HTTP/1.1\r\nhost: a\r\nrebut-signature: 0x{signature}\r\n{body}"
+        );
+        seeds.push(put.into_bytes());
+    }
+    seeds
+}
