@@ -438,3 +438,45 @@ fn a_daemon_whose_ledger_is_gone_says_so_at_once() {
     });
     assert!(begun.elapsed() < Duration::from_secs(8) && text.contains("not reached"), "{text}");
 }
+
+#[test]
+fn a_ledger_that_has_run_does_not_begin_again_without_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (running, url) = ledger(place);
+    until("its clock", || place.join("l/clock").exists().then_some(()));
+    drop(running);
+    std::fs::rename(place.join("l/log"), place.join("away")).unwrap();
+    let listen = url.trim_start_matches("http://");
+    let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", listen];
+    let refused = rebut().args(serve).current_dir(place).output().unwrap();
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{text}");
+    assert!(text.contains("bring it back"), "{text}");
+    std::fs::rename(place.join("away"), place.join("l/log")).unwrap();
+    drop(services::listening(place, &serve));
+}
+
+#[test]
+fn an_executor_answers_while_a_state_is_slow_to_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let (way, slow) = services::slow_way(&url);
+    let words = ["executor", "serve", "--no-preflight", "--long-percent-max", "100"];
+    let (_executor, office) = daemon(place, &way, &words, "honest");
+    job_on(place, &url, 3, &["--window-ms", "60000", "--no-verify"]);
+    until("the claim", || (status(&office)["claims_standing"] == 1).then_some(()));
+    // From now on an input takes longer than any clock.
+    slow.store(true, std::sync::atomic::Ordering::SeqCst);
+    job_on(place, &url, 4, &["--window-ms", "60000", "--no-verify"]);
+    std::thread::sleep(Duration::from_secs(2));
+    // It disputes whatever is right.
+    let words = ["challenger", "run", "--lie", "corrupt-state"];
+    let (_challenger, _) = daemon(place, &url, &words, "challenger");
+    until("an answer", || {
+        let (_, text) = get(&url, "/v1/challenges");
+        let found: Value = serde_json::from_str(&text).ok()?;
+        (found["items"][0]["replies"].as_u64()? > 0).then_some(())
+    });
+}

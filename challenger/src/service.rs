@@ -1,5 +1,6 @@
 //! The challenger as a daemon: every claim on a known model is compared with a run of its own.
 
+mod jobs;
 mod report;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -7,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inference::Shelf;
-use inference::published::input_head;
-use inference::worker::{RunFailure, Task, Worker};
-use ledger::http::{Books, DownloadError, Health, HttpLedger, attend};
+use inference::worker::{RunFailure, Worker};
+use ledger::http::{Books, Health, HttpLedger, attend};
 use ledger::{Agent, Core as _, Ledger as _, LedgerError, View};
 use protocol::encoding::Canonical as _;
 use protocol::hash::{Digest, keccak};
@@ -255,8 +255,13 @@ impl Service {
             if self.handed() >= HANDED_MAX {
                 break;
             }
-            self.take(&view, contested).await;
+            let taken = self.take(&view, contested, &mut refused).await?;
             refused.extend(self.act().await?);
+            if taken.is_none() {
+                // Something more urgent came up.
+                self.news.notify_one();
+                break;
+            }
         }
         self.tell(&view);
         self.tell_of_money(&view);
@@ -436,40 +441,5 @@ impl Service {
         let draw = keccak(&[&self.seed[..], &job.0].concat());
         let [a, b, c, d, ..] = draw.0;
         u32::from_be_bytes([a, b, c, d]) % 1_000 < self.settings.sample_permille
-    }
-
-    async fn take(&mut self, view: &View, contested: &Contested) {
-        let Some(model) = self.shelf.model(&contested.model_root).cloned() else {
-            return;
-        };
-        let (id, input_root) = (contested.job, contested.input_root);
-        let (tries, kills, before) = match self.jobs.get(&id) {
-            Some(Progress::Waiting { tries, kills, why, .. }) => {
-                (*tries, *kills, Some(why.clone()))
-            }
-            _ => (0, 0, None),
-        };
-        // Of the model's length and the job's root, or nothing.
-        let head = input_head(&model);
-        let progress = match self.ledger.download(&input_root, &contested.poster, &head).await {
-            Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => Progress::Running { since_ms: view.now_ms, tries, kills, why: before },
-                false => {
-                    self.health.worker_gone();
-                    tracing::error!(event = "challenger.worker_gone", "restart this process");
-                    let reason = "the thread for runs is gone; restart this process".to_owned();
-                    Progress::Left { why: Unchecked::NoResult { reason } }
-                }
-            },
-            Err(error) => {
-                if !matches!(error, DownloadError::Missing) {
-                    tracing::warn!(event = "challenger.no_input", job = %id, %error);
-                }
-                let until_ms = view.now_ms.saturating_add(500u64 << tries.min(7));
-                let why = Unchecked::InputMissing { reason: error.to_string() };
-                Progress::Waiting { until_ms, tries: tries.saturating_add(1), kills, why }
-            }
-        };
-        self.jobs.insert(id, progress);
     }
 }

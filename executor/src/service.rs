@@ -71,6 +71,9 @@ const PUBLISH_PAUSE_MS: u64 = 5_000;
 /// Jobs that are not taken, told one by one in a minute.
 const DECLINED_LINES: u32 = 20;
 
+/// Runs of a model whose times are remembered: one that took long for once is forgotten after so many.
+const RUNS_SEEN: usize = 8;
+
 /// A run whose output is not published yet.
 #[derive(Debug)]
 struct Unclaimed {
@@ -103,8 +106,8 @@ pub struct Service {
     beyond_clock: usize,
     /// New jobs whose stakes would be locked for long beyond what may be.
     beyond_long: usize,
-    /// Time of a run, the longest seen, by the model's root.
-    run_ms: HashMap<Digest, u64>,
+    /// Times of the last runs, by the model's root.
+    run_ms: HashMap<Digest, VecDeque<u64>>,
     /// What the ledger refused at this look.
     refused: Vec<String>,
     /// Open jobs that are not taken, each told once.
@@ -216,10 +219,17 @@ impl Service {
                     self.runs.insert(finished.job, Arc::clone(&run));
                     self.order.push_back(finished.job);
                     let took_ms = u64::try_from(finished.took.as_millis() + 1).unwrap_or(u64::MAX);
-                    let longest = self.run_ms.entry(run.model().root()).or_default();
-                    *longest = took_ms.max(*longest);
+                    let seen = self.run_ms.entry(run.model().root()).or_default();
+                    seen.push_back(took_ms);
+                    if seen.len() > RUNS_SEEN {
+                        seen.pop_front();
+                    }
                     let (job, until_ms, is_refused) = (finished.job, 0, false);
-                    self.unclaimed.push_back(Unclaimed { job, run, until_ms, is_refused });
+                    // What is claimed is published: such a run is made again to defend it.
+                    let found = view.settlement.job(&job);
+                    if !found.is_some_and(|found| self.stands(view, found)) {
+                        self.unclaimed.push_back(Unclaimed { job, run, until_ms, is_refused });
+                    }
                     metrics::counter!("rebut_executor_runs_total").increment(1);
                     metrics::histogram!("rebut_executor_run_seconds").record(finished.took);
                     tracing::info!(event = "executor.ran", job = %finished.job, %trace_root);
@@ -288,8 +298,17 @@ impl Service {
             let (Some(terms), Some(output)) = (terms, one.run.trace().states().last()) else {
                 continue;
             };
-            let (bytes, desk) = (state_bytes(output), &self.desk);
-            match desk.ledger.upload(desk.signer.key(), &terms.output_root, bytes).await {
+            let (bytes, desk) = (state_bytes(output), Arc::clone(&self.desk));
+            let upload = desk.ledger.upload(desk.signer.key(), &terms.output_root, bytes);
+            let uploaded = self.meanwhile(false, upload).await;
+            let Some(uploaded) = uploaded.as_ref().ok().cloned().flatten() else {
+                // Nothing of what waits is lost: something more urgent came up, or the ledger is away.
+                self.unclaimed.push_back(one);
+                self.unclaimed.extend(waiting);
+                self.desk.news.notify_one();
+                return uploaded.map(drop);
+            };
+            match uploaded {
                 Ok(()) => self.agent.core.offer(terms),
                 Err(UploadError::Ledger(error)) => {
                     // Nothing of what waits is lost with it.

@@ -99,6 +99,9 @@ pub(crate) struct Isolated {
     started: u64,
 }
 
+/// Time for the thread that writes a run to end after the run's answer.
+const WRITER_ENDS_MS: u32 = 2_000;
+
 /// What a daemon's environment may hold that is none of a model's business.
 const SECRETS: [&str; 4] = ["REBUT_KEY", "REBUT_KEY_FILE", "REBUT_PASSWORD", "REBUT_PASSWORD_FILE"];
 
@@ -161,7 +164,12 @@ impl Isolated {
         input: &[u8],
         input_root: Digest,
     ) -> Result<Trace, RunFailure> {
-        let mut process = match self.process.take() {
+        // One that ended while it had nothing to do says nothing about the next run.
+        let mut idle = self.process.take();
+        if idle.as_mut().is_some_and(|process| !matches!(process.child.try_wait(), Ok(None))) {
+            idle = None;
+        }
+        let mut process = match idle {
             Some(process) => process,
             None => self.start()?,
         };
@@ -170,10 +178,11 @@ impl Isolated {
         };
         let root = model.root();
         let frame = [&root.0[..], &input_root.0, input];
-        let body = match process.exchange(&frame, self.program.run_max) {
+        let (answer, is_usable) = process.exchange(&frame, self.program.run_max);
+        let body = match answer {
             Ok(Ok((STATES, body))) => body,
             Ok(Ok((REFUSED, body))) => {
-                self.process = Some(process);
+                self.process = Some(process).filter(|_| is_usable);
                 return Err(RunFailure::Refused { reason: String::from_utf8_lossy(&body).into() });
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -184,7 +193,7 @@ impl Isolated {
                 return killed(&mut process, "it ended in the middle of the run");
             }
         };
-        self.process = Some(process);
+        self.process = Some(process).filter(|_| is_usable);
         let input = published_input(model, input, input_root)?;
         let trace = states_from(model, input, &body).and_then(|states| {
             Runner::honest(engine, model).trace_of(states, Duration::ZERO, Duration::ZERO).ok()
@@ -197,26 +206,26 @@ impl Isolated {
 
 impl Process {
     /// Hands over a run and waits for what comes of it, both within a time: who takes nothing in is no
-    /// better than who gives nothing back.
+    /// better than who gives nothing back. And whether the process is of use after it.
     fn exchange(
         &mut self,
         run: &[&[u8]],
         most: Duration,
-    ) -> Result<std::io::Result<Frame>, RecvTimeoutError> {
+    ) -> (Result<std::io::Result<Frame>, RecvTimeoutError>, bool) {
         let Self { child, stdin, frames } = self;
         std::thread::scope(|scope| {
             // A process that is gone is seen by its frames' end.
             let writer = scope.spawn(|| write_frame(stdin, RUN, run).is_ok());
             let answer = frames.recv_timeout(most);
             // Whoever answers has read everything, or reads nothing more: the writer ends with it.
-            for _ in 0..100 {
+            for _ in 0..WRITER_ENDS_MS {
                 if writer.is_finished() {
-                    return answer;
+                    return (answer, true);
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
             let _ = child.kill();
-            answer
+            (answer, false)
         })
     }
 }
@@ -450,6 +459,14 @@ mod tests {
         let failed = isolated.run(&engine, model, &input, root).unwrap_err();
         let waited = |text: &str| text.contains("longer than");
         assert!(matches!(&failed, RunFailure::Killed { reason } if waited(reason)), "{failed}");
+        // Nor does a death between two runs count for the second.
+        let once = format!("{ready}; head -c 100 >/dev/null; {refusal}; exit 0");
+        let mut isolated = Isolated::new(program(&once));
+        for _ in 0..2 {
+            let failed = isolated.run(&engine, model, &input, root);
+            assert_eq!(failed.unwrap_err(), RunFailure::Refused { reason: "no".to_owned() });
+            std::thread::sleep(Duration::from_millis(200));
+        }
         for script in ["exit 3", "exec sleep 60", "echo nonsense; exec sleep 60"] {
             let failed = Isolated::new(program(script)).run(&engine, model, &input, root);
             assert!(matches!(failed, Err(RunFailure::NoProcess { .. })), "{script}");

@@ -534,3 +534,47 @@ async fn audit_a7_who_takes_nothing_of_an_answer_is_let_go() {
     drop(whole.unwrap());
     assert!((1..bytes.len()).contains(&got.len()), "{} of {}", got.len(), bytes.len());
 }
+
+#[tokio::test]
+async fn audit_a7_a_head_without_its_body_makes_no_state_young_and_head_reads_nothing() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client().await;
+    let (root, bytes, _) = published(2_000);
+    client.submit(deposit(2, 0)).await.unwrap();
+    client.upload(&key(2), &root, bytes.clone()).await.unwrap();
+    let path = server.folder.path().join(format!("inputs/{}/{root}", key(2).address()));
+    let old = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    let file = std::fs::File::options().append(true).open(&path).unwrap();
+    file.set_modified(old).unwrap();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = put_head(&client, 2, &root, bytes.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(stream);
+    let is_old = || path.metadata().unwrap().modified().unwrap() == old;
+    assert!(is_old());
+    client.upload(&key(2), &root, bytes).await.unwrap();
+    assert!(!is_old());
+    let status = server.raw(b"HEAD /v1/log?after=0 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(status.contains("405"), "{status}");
+}
+
+#[tokio::test]
+async fn audit_a7_addresses_that_take_all_places_for_uploads_give_one_to_who_has_fewer() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client().await;
+    let (root, bytes, _) = published(2_000);
+    let mut held = Vec::new();
+    for account in 2..34u8 {
+        client.submit(deposit(account, u64::from(account - 2))).await.unwrap();
+        for _ in 0..4 {
+            let mut stream = from(&server, 2 + (account - 2) / 4).await;
+            let head = put_head(&client, account, &root, bytes.len());
+            stream.write_all(head.as_bytes()).await.unwrap();
+            held.push(stream);
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    client.submit(deposit(100, 32)).await.unwrap();
+    client.upload(&key(100), &root, bytes).await.unwrap();
+}

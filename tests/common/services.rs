@@ -2,10 +2,12 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ledger::http::HttpLedger;
@@ -236,7 +238,6 @@ pub fn listening(folder: &Path, arguments: &[&str]) -> (Process, String) {
 
 /// Answers every request with the same text.
 pub fn lying_server(text: String) -> String {
-    use std::io::Write as _;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -288,4 +289,36 @@ pub fn gray() -> String {
     let row = format!("[{}]", ["0.5"; 8].join(","));
     let image = format!("[[[{}]]]", vec![row; 8].join(","));
     format!(r#"{{"model": "digits-cnn", "inputs": {{"image": {image}}}}}"#)
+}
+
+/// A way to a ledger on which, once it is told so, published states come after a minute.
+pub fn slow_way(url: &str) -> (String, Arc<AtomicBool>) {
+    let (ledger, slow) = (url.trim_start_matches("http://").to_owned(), Arc::default());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    let is_slow = Arc::clone(&slow);
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(&ledger) else { continue };
+            let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let is_slow = Arc::clone(&is_slow);
+            std::thread::spawn(move || hand_on(from, to, Some(&is_slow)));
+            std::thread::spawn(move || hand_on(server, client, None));
+        }
+    });
+    (at, slow)
+}
+
+fn hand_on(mut from: TcpStream, mut to: TcpStream, slow: Option<&AtomicBool>) {
+    let mut bytes = [0; 4096];
+    while let Ok(got @ 1..) = from.read(&mut bytes) {
+        let asks = bytes[..got].starts_with(b"GET /v1/inputs/");
+        if asks && slow.is_some_and(|slow| slow.load(Ordering::SeqCst)) {
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        if to.write_all(&bytes[..got]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Both);
 }

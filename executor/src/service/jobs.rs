@@ -1,9 +1,12 @@
 //! Which jobs an executor takes: what is wanted, what there is money and time for, and how it is begun.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use inference::published::input_head;
 use inference::worker::Task;
 use ledger::http::DownloadError;
-use ledger::{Exposure, LedgerError, View};
+use ledger::{Exposure, Ledger as _, LedgerError, View};
 use protocol::hash::Digest;
 use protocol::settlement::{Job, JobStatus};
 
@@ -11,6 +14,9 @@ use super::Service;
 use crate::inputs::KeepError;
 use crate::policy::is_long;
 use crate::progress::{HANDED_MAX, Means, Progress, Urgency, Wanted, choose, left_ms};
+
+/// While a transfer is under way, the ledger is looked at this often.
+const MEANWHILE: Duration = Duration::from_millis(500);
 
 impl Service {
     /// Hands the most urgent of what is wanted to the worker, as far as there is room and money. What has
@@ -34,7 +40,11 @@ impl Service {
             if self.running() >= HANDED_MAX {
                 return Ok(());
             }
-            self.take(view, one.job, &job).await;
+            let Some(()) = self.take(view, one.job, &job).await? else {
+                // Something more urgent came up.
+                self.desk.news.notify_one();
+                return Ok(());
+            };
             if matches!(self.jobs.get(&one.job), Some(Progress::Running { .. })) {
                 means = left;
             }
@@ -69,9 +79,10 @@ impl Service {
         !self.settings.bail_out && self.desk.health.may_stake() && self.unclaimed.len() < HANDED_MAX
     }
 
-    /// Time of a run of a model, as far as it was seen.
+    /// Time of a run of a model: the longest of the last ones.
     fn run_ms(&self, job: &Job) -> u64 {
-        self.run_ms.get(&job.terms.model_root).copied().unwrap_or(0)
+        let seen = self.run_ms.get(&job.terms.model_root);
+        seen.and_then(|seen| seen.iter().max().copied()).unwrap_or(0)
     }
 
     /// Time for runs of new jobs: half a clock, less the runs of all claims in play and of what will be
@@ -82,8 +93,12 @@ impl Service {
             let runs = matches!(self.jobs.get(id), Some(Progress::Running { .. }));
             self.stands(view, job) || (runs && job.status == JobStatus::Open)
         });
-        let clock_ms = view.settlement.parameters().executor_clock_ms;
-        left_ms(clock_ms, in_play.map(|(_, job)| self.run_ms(job)))
+        let mut in_play = in_play.map(|(_, job)| self.run_ms(job)).peekable();
+        // The first one is taken however long an earlier run took: what it takes now is seen then.
+        match in_play.peek() {
+            None => u64::MAX,
+            Some(_) => left_ms(view.settlement.parameters().executor_clock_ms, in_play),
+        }
     }
 
     /// Jobs to look at now: disputed claims of ours first, then our other claims, then new ones; and the
@@ -180,9 +195,53 @@ impl Service {
         }
     }
 
-    async fn take(&mut self, view: &View, id: Digest, job: &Job) {
+    /// Waits for a transfer, and answers meanwhile: a slow or flooded link must not eat a clock. `None` when
+    /// a disputed claim's run must be made again first, unless the transfer is for a claim itself.
+    pub(super) async fn meanwhile<T>(
+        &mut self,
+        is_claimed: bool,
+        transfer: impl Future<Output = T>,
+    ) -> Result<Option<T>, LedgerError> {
+        let mut transfer = std::pin::pin!(transfer);
+        loop {
+            tokio::select! {
+                done = &mut transfer => return Ok(Some(done)),
+                () = tokio::time::sleep(MEANWHILE) => {
+                    let view = self.desk.ledger.view().await?;
+                    self.collect(&view);
+                    self.act().await?;
+                    if !is_claimed && self.is_pressed(&view) {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a claim of ours is disputed whose run is not in memory and not under way.
+    fn is_pressed(&self, view: &View) -> bool {
+        view.settlement.jobs().any(|(id, job)| {
+            let is_missing = match self.jobs.get(id) {
+                None | Some(Progress::Kept { .. }) => true,
+                Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
+                Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
+                    false
+                }
+            };
+            is_missing && self.stands(view, job) && self.is_disputed(view, id)
+        })
+    }
+
+    /// Hands a job to the worker, or says when it is tried again. `None` when something more urgent came up
+    /// while its input was on the way.
+    async fn take(
+        &mut self,
+        view: &View,
+        id: Digest,
+        job: &Job,
+    ) -> Result<Option<()>, LedgerError> {
         let Some(model) = self.desk.shelf.model(&job.terms.model_root).cloned() else {
-            return;
+            return Ok(Some(()));
         };
         let (tries, is_damaged) = match self.jobs.get(&id) {
             Some(Progress::Waiting { tries, is_damaged, .. }) => (*tries, *is_damaged),
@@ -194,8 +253,12 @@ impl Service {
             Some(kept) => Ok(kept),
             None => {
                 // Of the model's length and the job's root, or nothing.
-                let head = input_head(&model);
-                self.desk.ledger.download(&input_root, &job.poster, &head).await
+                let (head, desk) = (input_head(&model), Arc::clone(&self.desk));
+                let download = desk.ledger.download(&input_root, &job.poster, &head);
+                match self.meanwhile(is_claimed, download).await? {
+                    Some(downloaded) => downloaded,
+                    None => return Ok(None),
+                }
             }
         };
         let progress = match input.and_then(|input| {
@@ -234,5 +297,6 @@ impl Service {
             }
         };
         self.jobs.insert(id, progress);
+        Ok(Some(()))
     }
 }

@@ -55,7 +55,12 @@ impl Budget {
         self
     }
 
-    fn take(&self, bytes: usize, source: Source) -> Result<(OwnedSemaphorePermit, Share), Failure> {
+    /// Room for so many bytes of a source.
+    pub(super) fn take(
+        &self,
+        bytes: usize,
+        source: Source,
+    ) -> Result<(OwnedSemaphorePermit, Share), Failure> {
         let units = bytes.div_ceil(UNIT_BYTES);
         let share = self.shares.take(source, units, self.share_units);
         let units = u32::try_from(units).unwrap_or(u32::MAX);

@@ -13,6 +13,8 @@ use super::limits::Source;
 pub(super) struct Crowd {
     seats: Arc<Mutex<Seats>>,
     most: usize,
+    /// Whose places are those of many, and are not given away.
+    spared: Option<Source>,
 }
 
 #[derive(Debug, Default)]
@@ -46,8 +48,9 @@ impl Seats {
 
     /// Ends the oldest connection of the source that has most, if it has more than another one of
     /// somebody with `own` would make that one have.
-    fn make_room(&mut self, own: usize) -> bool {
-        let largest = self.of.iter().max_by_key(|(_, seats)| seats.len());
+    fn make_room(&mut self, own: usize, spared: Option<Source>) -> bool {
+        let others = self.of.iter().filter(|(source, _)| Some(**source) != spared);
+        let largest = others.max_by_key(|(_, seats)| seats.len());
         let Some((source, seats)) = largest.filter(|(_, seats)| seats.len() > own + 1) else {
             return false;
         };
@@ -58,8 +61,8 @@ impl Seats {
 }
 
 impl Crowd {
-    pub(super) fn new(most: usize) -> Self {
-        Self { seats: Arc::default(), most }
+    pub(super) fn new(most: usize, spared: Option<Source>) -> Self {
+        Self { seats: Arc::default(), most, spared }
     }
 
     fn lock(&self) -> MutexGuard<'_, Seats> {
@@ -72,7 +75,7 @@ impl Crowd {
     pub(super) fn seat(&self, source: Source, most_of_one: usize) -> Option<Seat> {
         let mut seats = self.lock();
         let own = seats.of.get(&source).map_or(0, BTreeMap::len);
-        if own >= most_of_one || (seats.taken >= self.most && !seats.make_room(own)) {
+        if own >= most_of_one || (seats.taken >= self.most && !seats.make_room(own, self.spared)) {
             return None;
         }
         let (number, ended) = (seats.next, Arc::new(Notify::new()));
@@ -105,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn audit_a7_who_has_most_connections_gives_its_oldest_to_who_has_fewer() {
-        let crowd = Crowd::new(16);
+        let crowd = Crowd::new(16, None);
         let greedy: Vec<Vec<Seat>> =
             [1, 2].map(|one| (0..8).map(|_| crowd.seat(of(one), 8).unwrap()).collect()).into();
         // All places are taken; nobody has more than its own.
@@ -133,9 +136,19 @@ mod tests {
         assert_eq!((seats.taken, seats.of.len()), (0, 0));
     }
 
+    #[tokio::test]
+    async fn a_proxy_s_connections_are_those_of_many_and_stay() {
+        let crowd = Crowd::new(8, Some(of(9)));
+        let proxied: Vec<Seat> = (0..8).map(|_| crowd.seat(of(9), usize::MAX).unwrap()).collect();
+        assert!(crowd.seat(of(1), 8).is_none());
+        for seat in &proxied {
+            assert!(!is_ended(seat).await);
+        }
+    }
+
     #[test]
     fn nobody_is_ended_while_there_are_places_and_one_address_has_few() {
-        let crowd = Crowd::new(16);
+        let crowd = Crowd::new(16, None);
         let seats: Vec<Option<Seat>> = (0..9).map(|_| crowd.seat(of(1), 8)).collect();
         assert_eq!(seats.iter().flatten().count(), 8);
         assert!(crowd.seat(of(2), 8).is_some());

@@ -11,7 +11,7 @@ use protocol::transaction::Address;
 use serde_json::{Value, json};
 
 use super::limits::Source;
-use super::routes::{Answer, Failure, Parameters, Shared, failure, number};
+use super::routes::{Answer, Failure, JSON, Parameters, Shared, answer, failure, number};
 use super::views;
 use crate::{Ledger as _, View, words};
 
@@ -168,9 +168,12 @@ async fn listed(
     let (view, part) = (view_of(shared, query).await?, Part::new(query)?);
     let document = shared.readers.run(source, move || {
         let (items, total) = items(&view.settlement, &part);
-        views::Listed::new(&view, items, total)
+        serde_json::to_vec(&views::Listed::new(&view, items, total))
     });
-    Ok(axum::Json(document.await?).into_response())
+    let document = document.await?.map_err(|error| {
+        failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string())
+    })?;
+    answer(shared, source, JSON, document)
 }
 
 pub(super) async fn jobs(

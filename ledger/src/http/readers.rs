@@ -74,10 +74,12 @@ impl Hall {
         next
     }
 
-    /// Queues whoever asks for a source; `None` when too many of it, or of all, wait.
+    /// Queues whoever asks for a source; `None` when too many of it wait. When too many of all wait, the
+    /// last of the source that has most is sent away for a source that has fewer.
     fn queue(&mut self, source: Source, waiting_max: usize) -> Option<oneshot::Receiver<Place>> {
         let own = self.queues.get(&source).map_or(0, VecDeque::len);
-        if self.waiting >= waiting_max || own >= waiting_max.div_ceil(SHARE) {
+        let is_full = self.waiting >= waiting_max;
+        if own >= waiting_max.div_ceil(SHARE) || (is_full && !self.send_away(own)) {
             return None;
         }
         let (given, place) = oneshot::channel();
@@ -87,6 +89,19 @@ impl Hall {
         self.queues.entry(source).or_default().push_back(given);
         self.waiting += 1;
         Some(place)
+    }
+}
+
+impl Hall {
+    fn send_away(&mut self, own: usize) -> bool {
+        let largest = self.queues.iter_mut().max_by_key(|(_, queue)| queue.len());
+        let Some((_, queue)) = largest.filter(|(_, queue)| queue.len() > own + 1) else {
+            return false;
+        };
+        // Two or more are there: its turn stays. Who waits there is told to come again.
+        drop(queue.pop_back());
+        self.waiting = self.waiting.saturating_sub(1);
+        true
     }
 }
 
@@ -212,6 +227,32 @@ mod tests {
         let order = order.lock().unwrap().clone();
         let places: Vec<usize> = (0..order.len()).filter(|at| order[*at] == MODEST).collect();
         assert_eq!(places, [1, 3], "{order:?}");
+    }
+
+    #[tokio::test]
+    async fn audit_a7_a_few_sources_that_fill_the_hall_make_room_for_one_that_waits_less() {
+        let (readers, release, first) = taken().await;
+        let mut greedy = Vec::new();
+        for source in 0..SHARE {
+            for _ in 0..2 * WAITING / SHARE {
+                let readers = readers.clone();
+                let work = async move { readers.run(of(source), || ()).await.is_ok() };
+                greedy.push(tokio::spawn(work));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(lock(&readers.hall).waiting, WAITING);
+        let modest = readers.clone();
+        let modest = tokio::spawn(async move { modest.run(MODEST, || ()).await.is_ok() });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(lock(&readers.hall).waiting, WAITING);
+        release.send(()).unwrap();
+        assert!(first.await.unwrap() && modest.await.unwrap());
+        let mut served = 0;
+        for one in greedy {
+            served += usize::from(one.await.unwrap());
+        }
+        assert_eq!(served, WAITING - 1);
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::bodies::{Budget, announced, busy, discard, hand_on};
+use super::crowd::Crowd;
 use super::documents::{self, address, digest};
 use super::limits::{Limits, Shares, Source};
 use super::parts::{PART_BYTES, Received, body_in_parts};
@@ -44,9 +45,10 @@ pub(super) struct Shared {
     pub(super) librarians: Readers,
     /// Published states that each source is reading.
     pub(super) download_shares: Shares,
-    /// Places for uploads, and who has them.
-    pub(super) writers: Arc<Semaphore>,
-    pub(super) writer_shares: Shares,
+    /// Places for uploads.
+    pub(super) writers: Crowd,
+    /// What long answers may hold in memory together.
+    pub(super) answers: Budget,
     /// Places for streams of events, and who has them.
     pub(super) streams: Arc<Semaphore>,
     pub(super) stream_shares: Shares,
@@ -117,8 +119,33 @@ pub(super) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
+const OCTETS: &str = "application/octet-stream";
+pub(super) const JSON: &str = "application/json";
+
 fn octets(bytes: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+    ([(header::CONTENT_TYPE, OCTETS)], bytes).into_response()
+}
+
+/// An answer that may be long: beyond one part it has its room among all answers, for as long as it is taken
+/// and no longer than its length excuses.
+pub(super) fn answer(
+    shared: &Shared,
+    source: Source,
+    kind: &'static str,
+    bytes: Vec<u8>,
+) -> Answer {
+    let content = (header::CONTENT_TYPE, kind.to_owned());
+    if bytes.len() <= PART_BYTES {
+        return Ok(([content], bytes).into_response());
+    }
+    let room = shared.answers.take(bytes.len(), source)?;
+    let length = (header::CONTENT_LENGTH, bytes.len().to_string());
+    let body = body_in_parts(room, move |from| {
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+        let end = from.saturating_add(PART_BYTES).min(bytes.len());
+        Ok(bytes.get(from..end).unwrap_or_default().to_vec())
+    });
+    Ok(([content, length], body).into_response())
 }
 
 async fn submit(State(shared): State<Shared>, source: Source, body: Body) -> Answer {
@@ -152,8 +179,11 @@ async fn log(State(shared): State<Shared>, source: Source, Query(query): Paramet
             ended?;
         }
     }
-    let view = shared.ledger.view().await?;
-    let (now_ms, height) = (view.now_ms, view.height);
+    let (now_ms, height) = {
+        // Not held while it waits: a state that somebody holds is copied at the next transaction.
+        let view = shared.ledger.view().await?;
+        (view.now_ms, view.height)
+    };
     let ledger = Arc::clone(&shared.ledger);
     // Nothing new is the answer of every long poll that ran out: no thread is needed for it.
     let entries = match height <= after {
@@ -163,9 +193,11 @@ async fn log(State(shared): State<Shared>, source: Source, Query(query): Paramet
             shared.followers.run(source, read).await??
         }
     };
-    wire::encode(&LogPage { now_ms, height, entries })
-        .map(octets)
-        .map_err(|error| failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string()))
+    let page = wire::encode(&LogPage { now_ms, height, entries });
+    let page = page.map_err(|error| {
+        failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string())
+    })?;
+    answer(&shared, source, OCTETS, page)
 }
 
 /// The part of all streams that one source may have, and how many it may have in any case.
@@ -174,7 +206,7 @@ const STREAMS_OF_ONE_MIN: usize = 4;
 
 /// Receipts read at a time for a stream; of old ones many, for each page of them costs a replay.
 const EVENTS_PAGE: usize = 256;
-const OLD_EVENTS_PAGE: usize = RECENT_MAX;
+const OLD_EVENTS_PAGE: usize = 2_048;
 /// A reader that takes nothing for so long is let go.
 const EVENTS_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -255,28 +287,32 @@ async fn upload(
     let covered = shared.ledger.genesis().domain().upload_digest(account, &root, length);
     Domain::verify_digest(&covered, account, &signature)
         .map_err(|error| refused(&error.to_string()))?;
-    let view = shared.ledger.view().await?;
-    if !view.settlement.money().knows(&account) {
+    if !shared.ledger.view().await?.settlement.money().knows(&account) {
         return Err(refused("the account has nothing on this ledger; deposit first"));
     }
     let uploads = shared.uploads.clone();
     let known = uploads.clone();
-    if shared.librarians.run(source, move || known.touch(&root, &account)).await? {
-        // It is there, whole, and as if it came now: what comes again is read and not kept.
+    if shared.librarians.run(source, move || known.holds(&root, &account)).await? {
+        // It is there, whole: what comes again is read and not kept, and it is as if it came now.
         discard(body, length).await?;
-        return Ok(axum::Json(json!({ "schema": views::SCHEMA })).into_response());
+        if shared.librarians.run(source, move || uploads.touch(&root, &account)).await? {
+            return Ok(axum::Json(json!({ "schema": views::SCHEMA })).into_response());
+        }
+        return Err(busy("the state was removed meanwhile; send it again"));
     }
     // At the account's bound it reads the folder and all jobs.
-    let counted = uploads.clone();
+    let (counted, view) = (uploads.clone(), shared.ledger.view().await?);
     let reserve = move || counted.reserve(account, length, || needed(&view.settlement));
     let reservation = shared.librarians.run(source, reserve).await?.map_err(not_taken)?;
-    // Each has a thread until it ends: few for one source, and not all that there are.
-    let place = Arc::clone(&shared.writers).try_acquire_owned().ok();
-    let share = shared.writer_shares.take(source, 1, WRITERS_OF_ONE_MAX);
-    let _place = place.zip(share).ok_or_else(|| busy("as many uploads as can be are under way"))?;
+    // Each has a thread until it ends: few for one source, and who has most gives one up to who has fewer.
+    let seat = shared.writers.seat(source, WRITERS_OF_ONE_MAX);
+    let seat = seat.ok_or_else(|| busy("as many uploads as can be are under way"))?;
     let (parts, received) = tokio::sync::mpsc::channel(4);
     let writing = tokio::task::spawn_blocking(move || uploads.write(&root, reservation, received));
-    let handed = hand_on(body, length, parts).await;
+    let handed = tokio::select! {
+        handed = hand_on(body, length, parts) => handed,
+        () = seat.ended.notified() => Err(busy("others wait for this upload's place; send it again")),
+    };
     let written = writing.await.map_err(|error| {
         failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
     })?;
@@ -361,5 +397,5 @@ async fn page() -> Response {
 }
 
 async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+    ([(header::CONTENT_TYPE, JSON)], include_str!("openapi.json")).into_response()
 }

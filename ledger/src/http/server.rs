@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -59,8 +59,8 @@ pub async fn serve(
         followers: places(),
         librarians: places(),
         download_shares: Shares::default(),
-        writers: Arc::new(Semaphore::new(WRITERS_MAX)),
-        writer_shares: Shares::default(),
+        writers: Crowd::new(WRITERS_MAX, None),
+        answers: Budget::new(limits.held_bytes),
         streams: Arc::new(Semaphore::new(limits.streams)),
         stream_shares: Shares::default(),
     };
@@ -79,7 +79,7 @@ pub async fn serve_routes(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let rates = Arc::new(Rates::new(limits.requests_per_second));
-    let crowd = Crowd::new(limits.connections);
+    let crowd = Crowd::new(limits.connections, limits.proxy.map(Source::of));
     let mut stop = std::pin::pin!(stop);
     let mut open = tokio::task::JoinSet::new();
     loop {
@@ -149,6 +149,10 @@ async fn connection(
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let (mut routes, rates) = (routes.clone(), Arc::clone(&rates));
         async move {
+            // It would be read as much as for an answer, of which nothing is sent.
+            if request.method() == Method::HEAD && request.uri().path().starts_with("/v1/") {
+                return Ok(refusal(StatusCode::METHOD_NOT_ALLOWED, "ask with GET"));
+            }
             let source = source(request.headers(), peer.ip(), limits.proxy);
             if !rates.take(source, Instant::now()) {
                 metrics::counter!("rebut_http_slowed_total").increment(1);

@@ -66,13 +66,13 @@ struct Freed {
     is_enough: bool,
 }
 
-/// Roots of published states that somebody must or may want to read.
+/// Published states that somebody must or may want to read: whose, and their roots.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needs {
     /// Inputs of open jobs and of those with standing claims, outputs of standing claims.
-    needed: HashSet<Digest>,
+    needed: HashSet<(Address, Digest)>,
     /// Inputs and outputs of final claims.
-    wanted: HashSet<Digest>,
+    wanted: HashSet<(Address, Digest)>,
 }
 
 /// Why a state is not taken.
@@ -126,19 +126,19 @@ pub(super) fn needed(settlement: &Settlement) -> Needs {
             match claim.status {
                 ClaimStatus::Standing => {
                     stands = true;
-                    needs.needed.insert(claim.terms.output_root);
+                    needs.needed.insert((claim.executor, claim.terms.output_root));
                 }
                 ClaimStatus::Final { .. } => {
                     is_final = true;
-                    needs.wanted.insert(claim.terms.output_root);
+                    needs.wanted.insert((claim.executor, claim.terms.output_root));
                 }
                 ClaimStatus::Fallen { .. } | ClaimStatus::Released { .. } => {}
             }
         }
         if stands {
-            needs.needed.insert(job.terms.input_root);
+            needs.needed.insert((job.poster, job.terms.input_root));
         } else if is_final {
-            needs.wanted.insert(job.terms.input_root);
+            needs.wanted.insert((job.poster, job.terms.input_root));
         }
     }
     needs
@@ -194,6 +194,11 @@ impl Uploads {
         self.folder_of(account).join(root.to_string())
     }
 
+    /// Whether a state lies there.
+    pub(super) fn holds(&self, root: &Digest, account: &Address) -> bool {
+        self.file(root, account).exists()
+    }
+
     /// Whether a state lies there, as if it had come now.
     pub(super) fn touch(&self, root: &Digest, account: &Address) -> bool {
         // Under the lock: what makes room must not remove it in between.
@@ -240,7 +245,8 @@ impl Uploads {
         let outcome = self.lock().reserve(account, bytes, &self.bounds);
         let reserved = || Reservation { uploads: self.clone(), account, bytes, is_kept: false };
         match outcome.map(|()| reserved()) {
-            Ok(reservation) if self.has_disk(bytes)? => Ok(reservation),
+            // With what all others that are under way may still write.
+            Ok(reservation) if self.has_disk(0)? => Ok(reservation),
             Ok(_) => Err(UploadRefusal::DiskReserve),
             Err(Over::AtOnce) => Err(UploadRefusal::AtOnce),
             Err(Over::Account) => Err(UploadRefusal::Account { limit: self.bounds.account_bytes }),
@@ -248,11 +254,18 @@ impl Uploads {
         }
     }
 
-    /// Whether the disk has room for an upload beside the reserve.
+    /// Whether the disk has room for all uploads under way, and for one of so many bytes more, beside the
+    /// reserve.
     fn has_disk(&self, bytes: u64) -> Result<bool, UploadRefusal> {
+        self.has_disk_beside(bytes, self.lock().under_way())
+    }
+
+    fn has_disk_beside(&self, bytes: u64, under_way: u64) -> Result<bool, UploadRefusal> {
         let found = rustix::fs::statvfs(&self.folder).map_err(std::io::Error::from)?;
         let free = found.f_bavail.saturating_mul(found.f_frsize);
-        Ok(free >= charge(bytes).saturating_add(self.disk_free_bytes_min))
+        let more = if bytes == 0 { 0 } else { charge(bytes) };
+        let wanted = more.saturating_add(under_way).saturating_add(self.disk_free_bytes_min);
+        Ok(free >= wanted)
     }
 
     /// Makes room once at a time, and not again for a while when all that could go went: looking through
@@ -309,7 +322,8 @@ impl Uploads {
         let mut freed = Freed { any: false, is_enough: false };
         for (_, _, path, account, length) in files {
             let mut quota = self.lock();
-            freed.is_enough = has_room(&quota) && self.has_disk(bytes).unwrap_or(false);
+            freed.is_enough =
+                has_room(&quota) && self.has_disk_beside(bytes, quota.under_way()).unwrap_or(false);
             if freed.is_enough {
                 break;
             }
@@ -338,7 +352,7 @@ impl Uploads {
         for entry in entries {
             let path = entry?.path();
             let root = path.file_name().and_then(|name| parse_digest(&name.to_string_lossy()));
-            let Some(root) = root.filter(|root| !needs.needed.contains(root)) else {
+            let Some(root) = root.filter(|root| !needs.needed.contains(&(account, *root))) else {
                 continue;
             };
             // What another upload is renaming or removing just now is left to it.
@@ -350,7 +364,13 @@ impl Uploads {
                 break;
             }
             if at.elapsed().is_ok_and(|age| age >= YOUNG) {
-                files.push((needs.wanted.contains(&root), at, path, account, found.len()));
+                files.push((
+                    needs.wanted.contains(&(account, root)),
+                    at,
+                    path,
+                    account,
+                    found.len(),
+                ));
             }
         }
         Ok(())
@@ -434,7 +454,8 @@ mod tests {
     }
 
     fn needs(needed: &[u8], wanted: &[u8]) -> Needs {
-        let roots = |numbers: &[u8]| numbers.iter().map(|one| Digest([*one; 32])).collect();
+        let roots =
+            |numbers: &[u8]| numbers.iter().map(|one| (ACCOUNT, Digest([*one; 32]))).collect();
         Needs { needed: roots(needed), wanted: roots(wanted) }
     }
 
@@ -526,6 +547,24 @@ mod tests {
         assert!(!uploads.touch(&Digest([2; 32]), &ACCOUNT));
         let refused = uploads.reserve(ACCOUNT, 4_000, Needs::default);
         assert!(matches!(refused, Err(UploadRefusal::Account { .. })));
+    }
+
+    #[test]
+    fn audit_a7_uploads_under_way_count_before_they_are_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let uploads = uploads(folder.path(), u64::MAX / 4, 0);
+        let uploads = Uploads {
+            bounds: Bounds { account_bytes: u64::MAX / 4, all_bytes: u64::MAX / 4 },
+            ..uploads
+        };
+        let found = rustix::fs::statvfs(folder.path()).unwrap();
+        let most = found.f_bavail * found.f_frsize / 5 * 3;
+        let first = uploads.reserve(ACCOUNT, most, Needs::default).unwrap();
+        let other = Address([2; 20]);
+        let second = uploads.reserve(other, most, Needs::default);
+        assert!(matches!(second, Err(UploadRefusal::DiskReserve)));
+        drop(first);
+        assert!(uploads.reserve(other, most, Needs::default).is_ok());
     }
 
     #[test]

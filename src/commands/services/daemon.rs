@@ -68,6 +68,7 @@ pub(crate) async fn listen(
         request: Duration::from_secs(120),
         transaction_bytes: 64 << 20,
         requests_per_second: 1_000,
+        connections: super::connections(),
         ..Limits::default()
     };
     tokio::spawn(async move {

@@ -182,6 +182,25 @@ impl Beginning {
     }
 }
 
+/// A ledger that has run has a log: one that is gone would begin again at nothing, and what was signed for it
+/// would count once more.
+fn refuse_lost_log(folder: &Path) -> Result<(), CommandError> {
+    let (log, clock) = (folder.join("log"), folder.join("clock"));
+    let is_lost =
+        clock.exists() && std::fs::read_dir(&log).map_or(true, |mut all| all.next().is_none());
+    match is_lost {
+        false => Ok(()),
+        true => Err(system(
+            log.display().to_string(),
+            format!(
+                "the log of a ledger that has run is not there: mount or bring it back; to give it up, \
+                 begin a ledger in another folder (this one's clock stands in {})",
+                clock.display()
+            ),
+        )),
+    }
+}
+
 /// A ledger whose bank's key is public is for this machine only.
 fn check_dev(arguments: &LedgerServe, bank: Address) -> Result<(), CommandError> {
     let wrong =
@@ -202,7 +221,7 @@ fn check_dev(arguments: &LedgerServe, bank: Address) -> Result<(), CommandError>
 fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandError> {
     let beginning = beginning(arguments)?;
     check_dev(arguments, beginning.bank())?;
-    let connections = connections(super::raise_file_limit());
+    let connections = super::connections();
     let render = super::daemon::metrics(&[Of::All, Of::Ledger])?;
     super::runtime()?.block_on(async {
         // The port first: a start that fails leaves no folder with its preset fixed.
@@ -210,6 +229,7 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
             let help = "another process may have it; choose another with --listen";
             system(format!("listening on {}", arguments.listen), format!("{error}; {help}"))
         })?;
+        refuse_lost_log(&arguments.folder)?;
         let genesis = beginning.fixed(&arguments.folder)?;
         let log = arguments.folder.join("log");
         let fail = |error: std::io::Error| system("the ledger's clock", error);
@@ -269,24 +289,6 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
         }
     })?;
     Ok(false)
-}
-
-/// Files that the ledger itself needs beside two for each connection: database, log, clock, uploads.
-const FILES_RESERVED: u64 = 256;
-
-/// Connections for which there are files: a flush that finds none stops the ledger.
-fn connections(files_max: u64) -> usize {
-    let wanted = Limits::default().connections;
-    let fit = usize::try_from(files_max.saturating_sub(FILES_RESERVED) / 2).unwrap_or(usize::MAX);
-    if fit < wanted {
-        tracing::warn!(
-            event = "ledger.few_files",
-            files_max,
-            connections = fit.max(16),
-            "fewer connections are served than could be: raise the limit of open files (ulimit -n 8192)"
-        );
-    }
-    wanted.min(fit).max(16)
 }
 
 /// Over when the server shall end: told to, or because the ledger takes nothing more. Then its clock

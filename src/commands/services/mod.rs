@@ -94,6 +94,25 @@ async fn connect(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
     Ok(Arc::new(HttpLedger::connect(&at.ledger, expected_genesis(at)?).await?))
 }
 
+/// Files that a service itself needs beside two for each connection: database, log, clock, states, models.
+const FILES_RESERVED: u64 = 256;
+
+/// Connections for which there are files: a flush that finds none stops the ledger.
+fn connections() -> usize {
+    let files_max = raise_file_limit();
+    let wanted = ::ledger::http::Limits::default().connections;
+    let fit = usize::try_from(files_max.saturating_sub(FILES_RESERVED) / 2).unwrap_or(usize::MAX);
+    if fit < wanted {
+        tracing::warn!(
+            event = "few_files",
+            files_max,
+            connections = fit.max(16),
+            "fewer connections are served than could be: raise the limit of open files (ulimit -n 8192)"
+        );
+    }
+    wanted.min(fit).max(16)
+}
+
 /// Connects for somebody who waits at a terminal: a ledger that was just restarted is waited for briefly,
 /// and that is said.
 async fn connect_soon(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
