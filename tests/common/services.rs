@@ -301,24 +301,30 @@ pub fn slow_way(url: &str) -> (String, Arc<AtomicBool>) {
         for client in listener.incoming().flatten() {
             let Ok(server) = TcpStream::connect(&ledger) else { continue };
             let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            let is_slow = Arc::clone(&is_slow);
-            std::thread::spawn(move || hand_on(from, to, Some(&is_slow)));
-            std::thread::spawn(move || hand_on(server, client, None));
+            let (is_slow, held) = (Arc::clone(&is_slow), Arc::new(AtomicBool::new(false)));
+            let is_held = Arc::clone(&held);
+            std::thread::spawn(move || hand_on(from, to, Some(&is_slow), &is_held));
+            std::thread::spawn(move || hand_on(server, client, None, &held));
         }
     });
     (at, slow)
 }
 
-fn hand_on(mut from: TcpStream, mut to: TcpStream, slow: Option<&AtomicBool>) {
+fn hand_on(mut from: TcpStream, mut to: TcpStream, slow: Option<&AtomicBool>, held: &AtomicBool) {
     let mut bytes = [0; 4096];
     while let Ok(got @ 1..) = from.read(&mut bytes) {
         let asks = bytes[..got].starts_with(b"GET /v1/inputs/");
-        if asks && slow.is_some_and(|slow| slow.load(Ordering::SeqCst)) {
-            std::thread::sleep(Duration::from_secs(60));
-        }
-        if to.write_all(&bytes[..got]).is_err() {
+        held.fetch_or(
+            asks && slow.is_some_and(|slow| slow.load(Ordering::SeqCst)),
+            Ordering::SeqCst,
+        );
+        if held.load(Ordering::SeqCst) || to.write_all(&bytes[..got]).is_err() {
             break;
         }
+    }
+    // The ledger lets an idle connection go; the one who waits must not see that.
+    if held.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_secs(60));
     }
     let _ = to.shutdown(std::net::Shutdown::Both);
 }
