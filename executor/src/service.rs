@@ -186,9 +186,12 @@ impl Service {
         self.act().await?;
         self.forget(&view);
         self.publish(&view).await?;
+        // Transfers take time.
+        let view = self.desk.ledger.view().await?;
         self.decline(&view);
         self.take_wanted(&view).await?;
         self.act().await?;
+        let view = self.desk.ledger.view().await?;
         self.desk.health.hindered(&std::mem::take(&mut self.refused));
         self.answer(&view);
         self.sweep(&view);

@@ -221,6 +221,9 @@ struct Waiting {
     answer: oneshot::Sender<Result<Receipt, LedgerError>>,
 }
 
+/// Receipts from long ago are read so many at a time at least.
+const REPLAYED_MIN: usize = if RECENT_MAX < 1_024 { RECENT_MAX } else { 1_024 };
+
 /// Most transactions that share one flush of the disk.
 const BATCH_MAX: usize = 512;
 
@@ -388,9 +391,10 @@ impl Ledger for EmbeddedLedger {
         };
         match recent {
             Some(receipts) => Ok(receipts),
-            // Who reads from long ago reads much: a page of it costs a replay of all before.
+            // Who reads from long ago reads much: a page of it costs a replay, and the next one goes on
+            // where it ended.
             None => {
-                let end = height.min(after.saturating_add(limit.max(RECENT_MAX) as u64));
+                let end = height.min(after.saturating_add(limit.max(REPLAYED_MIN) as u64));
                 let (_, mut receipts) = self.history.replayed(after, end).await?;
                 receipts.truncate(limit);
                 Ok(receipts)

@@ -578,3 +578,15 @@ async fn audit_a7_addresses_that_take_all_places_for_uploads_give_one_to_who_has
     client.submit(deposit(100, 32)).await.unwrap();
     client.upload(&key(100), &root, bytes).await.unwrap();
 }
+
+#[tokio::test]
+async fn audit_a7_who_follows_the_log_comes_on_in_small_steps_when_others_hold_all_long_answers() {
+    // Room for no long answer at all.
+    let server = Server::start(Limits { held_bytes: 4 << 10, ..Limits::default() }).await;
+    let client = server.client().await;
+    for nonce in 0..600 {
+        client.submit(deposit(2, nonce)).await.unwrap();
+    }
+    let late = server.client().await;
+    assert_eq!(late.view().await.unwrap().height, 600);
+}

@@ -30,20 +30,33 @@ impl Service {
             tokio::select! {
                 done = &mut transfer => return Ok(Some(done)),
                 () = tokio::time::sleep(MEANWHILE) => {
-                    let view = self.ledger.view().await?;
-                    self.collect(&view);
-                    refused.extend(self.act().await?);
-                    let in_play = |job: &Digest| self.agent.core.is_in_play(&view, job);
-                    let is_missing = |job: &Digest| {
-                        matches!(self.jobs.get(job), None | Some(Progress::Compared))
-                    };
-                    let pressed = |one: &Contested| is_missing(&one.job) && in_play(&one.job);
-                    if !in_play(job) && contested(&view).iter().any(pressed) {
+                    let pressed = self.act_meanwhile(job, refused).await;
+                    // A look that failed is made again; what has come so far stays.
+                    let is_away = matches!(pressed, Err(LedgerError::Unreachable { .. }));
+                    if !is_away && pressed? {
                         return Ok(None);
                     }
                 }
             }
         }
+    }
+
+    /// Moves; and whether another job than the one whose input comes is in play, and its run could be begun.
+    async fn act_meanwhile(
+        &mut self,
+        job: &Digest,
+        refused: &mut Vec<String>,
+    ) -> Result<bool, LedgerError> {
+        let view = self.ledger.view().await?;
+        self.collect(&view);
+        refused.extend(self.act().await?);
+        let in_play = |job: &Digest| self.agent.core.is_in_play(&view, job);
+        let is_missing =
+            |job: &Digest| matches!(self.jobs.get(job), None | Some(Progress::Compared));
+        let pressed = |one: &Contested| {
+            is_missing(&one.job) && in_play(&one.job) && self.shelf.model(&one.model_root).is_some()
+        };
+        Ok(!in_play(job) && contested(&view).iter().any(pressed))
     }
 
     /// Hands a job to the worker, or says when it is tried again. `None` when something more urgent came up

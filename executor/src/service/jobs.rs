@@ -1,5 +1,6 @@
 //! Which jobs an executor takes: what is wanted, what there is money and time for, and how it is begun.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +49,12 @@ impl Service {
             if matches!(self.jobs.get(&one.job), Some(Progress::Running { .. })) {
                 means = left;
             }
-            // Answers between transfers.
+            // Answers between transfers; a dispute that came meanwhile goes first.
             self.act().await?;
+            if one.urgency == Urgency::New && self.is_pressed(&self.desk.ledger.view().await?) {
+                self.desk.news.notify_one();
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -89,16 +94,21 @@ impl Service {
     /// claimed. After a restart all of these are made again one after the other, and each of them may
     /// be disputed by then.
     fn left_ms(&self, view: &View) -> u64 {
-        let in_play = view.settlement.jobs().filter(|(id, job)| {
-            let runs = matches!(self.jobs.get(id), Some(Progress::Running { .. }));
-            self.stands(view, job) || (runs && job.status == JobStatus::Open)
-        });
-        let mut in_play = in_play.map(|(_, job)| self.run_ms(job)).peekable();
-        // The first one is taken however long an earlier run took: what it takes now is seen then.
+        let clock_ms = view.settlement.parameters().executor_clock_ms;
+        let stands =
+            view.settlement.jobs().map(|(_, job)| job).filter(|job| self.stands(view, job));
+        let mut in_play = stands.chain(self.promised(view)).map(|job| self.run_ms(job)).peekable();
         match in_play.peek() {
-            None => u64::MAX,
-            Some(_) => left_ms(view.settlement.parameters().executor_clock_ms, in_play),
+            // One is taken though a run took long for once: what it takes now is seen then.
+            None => left_ms(clock_ms, in_play).max(self.longest_ms(clock_ms)),
+            Some(_) => left_ms(clock_ms, in_play),
         }
+    }
+
+    /// The longest run seen of the models that can be run within a clock.
+    fn longest_ms(&self, clock_ms: u64) -> u64 {
+        let fits = |seen: &&VecDeque<u64>| seen.iter().min().is_some_and(|ms| *ms < clock_ms);
+        self.run_ms.values().filter(fits).flatten().max().copied().unwrap_or(0)
     }
 
     /// Jobs to look at now: disputed claims of ours first, then our other claims, then new ones; and the
@@ -207,10 +217,10 @@ impl Service {
             tokio::select! {
                 done = &mut transfer => return Ok(Some(done)),
                 () = tokio::time::sleep(MEANWHILE) => {
-                    let view = self.desk.ledger.view().await?;
-                    self.collect(&view);
-                    self.act().await?;
-                    if !is_claimed && self.is_pressed(&view) {
+                    let pressed = self.act_meanwhile().await;
+                    // A look that failed is made again; what has come so far stays.
+                    let is_away = matches!(pressed, Err(LedgerError::Unreachable { .. }));
+                    if !is_away && pressed? && !is_claimed {
                         return Ok(None);
                     }
                 }
@@ -218,18 +228,31 @@ impl Service {
         }
     }
 
-    /// Whether a claim of ours is disputed whose run is not in memory and not under way.
+    async fn act_meanwhile(&mut self) -> Result<bool, LedgerError> {
+        let view = self.desk.ledger.view().await?;
+        self.collect(&view);
+        self.act().await?;
+        Ok(self.is_pressed(&view))
+    }
+
+    /// Whether a claim of ours is disputed whose run is not in memory and could be begun.
     fn is_pressed(&self, view: &View) -> bool {
-        view.settlement.jobs().any(|(id, job)| {
-            let is_missing = match self.jobs.get(id) {
-                None | Some(Progress::Kept { .. }) => true,
-                Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
-                    false
-                }
-            };
-            is_missing && self.stands(view, job) && self.is_disputed(view, id)
-        })
+        let mut jobs = view.settlement.jobs();
+        let has_room = self.running() < HANDED_MAX;
+        has_room
+            && jobs.any(|(id, job)| {
+                let is_missing = match self.jobs.get(id) {
+                    None | Some(Progress::Kept { .. }) => true,
+                    Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
+                    Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
+                        false
+                    }
+                };
+                is_missing
+                    && self.desk.shelf.model(&job.terms.model_root).is_some()
+                    && self.stands(view, job)
+                    && self.is_disputed(view, id)
+            })
     }
 
     /// Hands a job to the worker, or says when it is tried again. `None` when something more urgent came up

@@ -48,6 +48,13 @@ impl Budget {
         Self { all, shares: Shares::default(), share_units }
     }
 
+    /// One source may have this part of it.
+    #[must_use]
+    pub(super) fn in_shares(mut self, shares: usize) -> Self {
+        self.share_units = self.share_units.saturating_mul(SHARE).div_ceil(shares.max(1));
+        self
+    }
+
     /// One source may have all of it, because its body is let in for what it proved to be.
     #[must_use]
     pub fn for_known(mut self) -> Self {

@@ -173,7 +173,7 @@ async fn listed(
     let document = document.await?.map_err(|error| {
         failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string())
     })?;
-    answer(shared, source, JSON, document)
+    answer(&shared.answers, source, JSON, document)
 }
 
 pub(super) async fn jobs(

@@ -47,8 +47,6 @@ pub(super) struct Quota {
     accounts: HashMap<Address, Account>,
     /// Sum of all accounts.
     all: u64,
-    /// Of it, what is under way: on the disk in part, or not yet.
-    under_way: u64,
 }
 
 /// What a file of so many bytes takes.
@@ -77,7 +75,6 @@ impl Quota {
         }
         self.accounts.entry(account).or_default().under_way.push(charged);
         self.all = self.all.saturating_add(charged);
-        self.under_way = self.under_way.saturating_add(charged);
         Ok(())
     }
 
@@ -91,7 +88,6 @@ impl Quota {
             return;
         };
         own.under_way.swap_remove(place);
-        self.under_way = self.under_way.saturating_sub(charged);
         match is_kept {
             true => own.kept = own.kept.saturating_add(charged),
             false => self.all = self.all.saturating_sub(charged),
@@ -135,11 +131,6 @@ impl Quota {
         self.all
     }
 
-    /// Bytes that uploads under way may still take.
-    pub(super) fn under_way(&self) -> u64 {
-        self.under_way
-    }
-
     fn tidy(&mut self, account: Address) {
         if self.accounts.get(&account).is_some_and(|own| own.total() == 0) {
             self.accounts.remove(&account);
@@ -164,7 +155,6 @@ mod tests {
         quota.end(ONE, 8 << 10, false);
         assert_eq!(quota.reserve(ONE, 8 << 10, &bounds), Ok(()));
         quota.end(ONE, 8 << 10, true);
-        assert_eq!(quota.under_way(), 12 << 10);
         // What is kept counts like what is under way.
         assert_eq!(quota.reserve(ONE, 8 << 10, &bounds), Err(Over::Account));
         assert_eq!(quota.of(&ONE), 12 << 10);

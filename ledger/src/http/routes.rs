@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) writers: Crowd,
     /// What long answers may hold in memory together.
     pub(super) answers: Budget,
+    /// What long pages of the log may hold.
+    pub(super) log_pages: Budget,
     /// Places for streams of events, and who has them.
     pub(super) streams: Arc<Semaphore>,
     pub(super) stream_shares: Shares,
@@ -129,7 +131,7 @@ fn octets(bytes: Vec<u8>) -> Response {
 /// An answer that may be long: beyond one part it has its room among all answers, for as long as it is taken
 /// and no longer than its length excuses.
 pub(super) fn answer(
-    shared: &Shared,
+    budget: &Budget,
     source: Source,
     kind: &'static str,
     bytes: Vec<u8>,
@@ -138,7 +140,7 @@ pub(super) fn answer(
     if bytes.len() <= PART_BYTES {
         return Ok(([content], bytes).into_response());
     }
-    let room = shared.answers.take(bytes.len(), source)?;
+    let room = budget.take(bytes.len(), source)?;
     let length = (header::CONTENT_LENGTH, bytes.len().to_string());
     let body = body_in_parts(room, move |from| {
         let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
@@ -166,6 +168,9 @@ pub(super) fn number(query: &HashMap<String, String>, name: &str) -> Result<Opti
     query.get(name).map(|text| text.parse().map_err(|_| wrong())).transpose()
 }
 
+/// The part of all long pages of the log that one source may have.
+pub(super) const LOG_SHARES: usize = 64;
+
 /// Bytes of entries in one page, unless one entry alone is longer.
 const PAGE_BYTES: usize = 1 << 20;
 
@@ -184,20 +189,25 @@ async fn log(State(shared): State<Shared>, source: Source, Query(query): Paramet
         let view = shared.ledger.view().await?;
         (view.now_ms, view.height)
     };
-    let ledger = Arc::clone(&shared.ledger);
-    // Nothing new is the answer of every long poll that ran out: no thread is needed for it.
-    let entries = match height <= after {
-        true => Vec::new(),
-        false => {
-            let read = move || ledger.entries_after(after, PAGE_BYTES);
-            shared.followers.run(source, read).await??
-        }
+    let page = async |bytes: usize| {
+        let ledger = Arc::clone(&shared.ledger);
+        // Nothing new is the answer of every long poll that ran out: no thread is needed for it.
+        let entries = match height <= after {
+            true => Vec::new(),
+            false => {
+                let read = move || ledger.entries_after(after, bytes);
+                shared.followers.run(source, read).await??
+            }
+        };
+        wire::encode(&LogPage { now_ms, height, entries }).map_err(|error| {
+            failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string())
+        })
     };
-    let page = wire::encode(&LogPage { now_ms, height, entries });
-    let page = page.map_err(|error| {
-        failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string())
-    })?;
-    answer(&shared, source, OCTETS, page)
+    match answer(&shared.log_pages, source, OCTETS, page(PAGE_BYTES).await?) {
+        Ok(answered) => Ok(answered),
+        // Whoever follows must come on, however much others hold: in small steps then.
+        Err(_) => answer(&shared.log_pages, source, OCTETS, page(PART_BYTES / 2).await?),
+    }
 }
 
 /// The part of all streams that one source may have, and how many it may have in any case.

@@ -20,7 +20,7 @@ use super::bodies::Budget;
 use super::crowd::Crowd;
 use super::limits::{Limits, Rates, Shares, Source};
 use super::readers::Readers;
-use super::routes::{Shared, WRITERS_MAX, router};
+use super::routes::{LOG_SHARES, Shared, WRITERS_MAX, router};
 use super::uploads::Uploads;
 use crate::embedded::EmbeddedLedger;
 
@@ -61,6 +61,7 @@ pub async fn serve(
         download_shares: Shares::default(),
         writers: Crowd::new(WRITERS_MAX, None),
         answers: Budget::new(limits.held_bytes),
+        log_pages: Budget::new(limits.held_bytes).in_shares(LOG_SHARES),
         streams: Arc::new(Semaphore::new(limits.streams)),
         stream_shares: Shares::default(),
     };

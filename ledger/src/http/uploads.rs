@@ -28,6 +28,8 @@ const STATE_LEAVES_MAX: u64 = 1 << 21;
 const YOUNG: Duration = Duration::from_secs(600);
 /// Files looked at for room in one go, at most: those of the accounts with most come first.
 const FILES_MAX: usize = 1 << 18;
+/// The disk is looked at before every so many bytes of an upload.
+const CHECKED_BYTES: u64 = 256 << 10;
 /// Room is made for this part of a bound at a time.
 const SPARE: u64 = 64;
 /// Who had nothing more to remove is not looked through again for so long.
@@ -245,8 +247,7 @@ impl Uploads {
         let outcome = self.lock().reserve(account, bytes, &self.bounds);
         let reserved = || Reservation { uploads: self.clone(), account, bytes, is_kept: false };
         match outcome.map(|()| reserved()) {
-            // With what all others that are under way may still write.
-            Ok(reservation) if self.has_disk(0)? => Ok(reservation),
+            Ok(reservation) if self.has_disk(bytes)? => Ok(reservation),
             Ok(_) => Err(UploadRefusal::DiskReserve),
             Err(Over::AtOnce) => Err(UploadRefusal::AtOnce),
             Err(Over::Account) => Err(UploadRefusal::Account { limit: self.bounds.account_bytes }),
@@ -254,18 +255,11 @@ impl Uploads {
         }
     }
 
-    /// Whether the disk has room for all uploads under way, and for one of so many bytes more, beside the
-    /// reserve.
+    /// Whether the disk has room for so many bytes more beside the reserve.
     fn has_disk(&self, bytes: u64) -> Result<bool, UploadRefusal> {
-        self.has_disk_beside(bytes, self.lock().under_way())
-    }
-
-    fn has_disk_beside(&self, bytes: u64, under_way: u64) -> Result<bool, UploadRefusal> {
         let found = rustix::fs::statvfs(&self.folder).map_err(std::io::Error::from)?;
         let free = found.f_bavail.saturating_mul(found.f_frsize);
-        let more = if bytes == 0 { 0 } else { charge(bytes) };
-        let wanted = more.saturating_add(under_way).saturating_add(self.disk_free_bytes_min);
-        Ok(free >= wanted)
+        Ok(free >= charge(bytes).saturating_add(self.disk_free_bytes_min))
     }
 
     /// Makes room once at a time, and not again for a while when all that could go went: looking through
@@ -322,8 +316,7 @@ impl Uploads {
         let mut freed = Freed { any: false, is_enough: false };
         for (_, _, path, account, length) in files {
             let mut quota = self.lock();
-            freed.is_enough =
-                has_room(&quota) && self.has_disk_beside(bytes, quota.under_way()).unwrap_or(false);
+            freed.is_enough = has_room(&quota) && self.has_disk(bytes).unwrap_or(false);
             if freed.is_enough {
                 break;
             }
@@ -389,7 +382,7 @@ impl Uploads {
         static WRITERS: AtomicU64 = AtomicU64::new(0);
         let writer = WRITERS.fetch_add(1, Ordering::Relaxed);
         let partial = path.with_extension(format!("partial-{writer}"));
-        let written = receive(&partial, root, reservation.bytes, parts).and_then(|()| {
+        let written = self.receive(&partial, root, reservation.bytes, parts).and_then(|()| {
             // Under the lock: of two writers of one state, one is the first.
             let _quota = self.lock();
             let is_first = !path.exists();
@@ -405,32 +398,41 @@ impl Uploads {
         }
         written
     }
-}
 
-fn receive(
-    partial: &Path,
-    root: &Digest,
-    bytes: u64,
-    mut parts: mpsc::Receiver<Bytes>,
-) -> Result<(), UploadRefusal> {
-    use std::io::Write as _;
-    let limits = StateLimits { bytes, leaves: STATE_LEAVES_MAX };
-    let mut hasher = StateHasher::<Keccak>::new(limits);
-    let mut file = std::fs::File::create(partial)?;
-    let mut received: u64 = 0;
-    while let Some(part) = parts.blocking_recv() {
-        received = received.saturating_add(part.len() as u64);
-        hasher.push(&part)?;
-        file.write_all(&part)?;
+    /// Writes what comes to a file of its own, as far as the disk has room.
+    fn receive(
+        &self,
+        partial: &Path,
+        root: &Digest,
+        bytes: u64,
+        mut parts: mpsc::Receiver<Bytes>,
+    ) -> Result<(), UploadRefusal> {
+        use std::io::Write as _;
+        let limits = StateLimits { bytes, leaves: STATE_LEAVES_MAX };
+        let mut hasher = StateHasher::<Keccak>::new(limits);
+        let mut file = std::fs::File::create(partial)?;
+        let (mut received, mut checked): (u64, u64) = (0, 0);
+        while let Some(part) = parts.blocking_recv() {
+            received = received.saturating_add(part.len() as u64);
+            // What others announced is not on the disk yet: all that are under way look as they write.
+            if received > checked {
+                checked = received.saturating_add(CHECKED_BYTES);
+                if !self.has_disk(CHECKED_BYTES)? {
+                    return Err(UploadRefusal::DiskReserve);
+                }
+            }
+            hasher.push(&part)?;
+            file.write_all(&part)?;
+        }
+        if received != bytes {
+            return Err(UploadRefusal::Cut);
+        }
+        let found = hasher.finish()?;
+        if found != *root {
+            return Err(UploadRefusal::OtherRoot { found, wanted: *root });
+        }
+        Ok(file.sync_all()?)
     }
-    if received != bytes {
-        return Err(UploadRefusal::Cut);
-    }
-    let found = hasher.finish()?;
-    if found != *root {
-        return Err(UploadRefusal::OtherRoot { found, wanted: *root });
-    }
-    Ok(file.sync_all()?)
 }
 
 #[cfg(test)]
@@ -550,21 +552,19 @@ mod tests {
     }
 
     #[test]
-    fn audit_a7_uploads_under_way_count_before_they_are_on_the_disk() {
+    fn audit_a7_uploads_under_way_stop_where_the_log_s_reserve_begins() {
         let folder = tempfile::tempdir().unwrap();
-        let uploads = uploads(folder.path(), u64::MAX / 4, 0);
-        let uploads = Uploads {
-            bounds: Bounds { account_bytes: u64::MAX / 4, all_bytes: u64::MAX / 4 },
-            ..uploads
-        };
-        let found = rustix::fs::statvfs(folder.path()).unwrap();
-        let most = found.f_bavail * found.f_frsize / 5 * 3;
-        let first = uploads.reserve(ACCOUNT, most, Needs::default).unwrap();
-        let other = Address([2; 20]);
-        let second = uploads.reserve(other, most, Needs::default);
-        assert!(matches!(second, Err(UploadRefusal::DiskReserve)));
-        drop(first);
-        assert!(uploads.reserve(other, most, Needs::default).is_ok());
+        let uploads = uploads(folder.path(), 1 << 30, 0);
+        let reservation = uploads.reserve(ACCOUNT, 400, Needs::default).unwrap();
+        // Others filled the disk meanwhile.
+        let full = Uploads { disk_free_bytes_min: u64::MAX / 2, ..uploads.clone() };
+        let (sender, parts) = mpsc::channel(4);
+        sender.try_send(Bytes::from_static(&[7; 400])).unwrap();
+        drop(sender);
+        let written = full.write(&Digest([1; 32]), reservation, parts);
+        assert!(matches!(written, Err(UploadRefusal::DiskReserve)), "{written:?}");
+        let left = std::fs::read_dir(full.folder_of(&ACCOUNT)).unwrap().count();
+        assert_eq!((left, uploads.lock().all()), (0, 0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The commands of the services: parse, connect, run until told to stop.
 
 pub(crate) mod account;
+mod beginning;
 pub(crate) mod challenger;
 pub(crate) mod daemon;
 pub(crate) mod executor;
