@@ -6,6 +6,14 @@ use ledger::words::ether;
 use protocol::settlement::{ETHER, Job};
 
 /// Bounds of the terms that an executor accepts.
+///
+/// ```
+/// use executor::Policy;
+///
+/// // Ten millionths of the stake for each hour that it is locked.
+/// let policy = Policy::default();
+/// assert_eq!(policy.return_wei(1_000_000, 3_600_000), 10);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Least fee.

@@ -7,6 +7,11 @@ use rand_core::{Rng as _, SeedableRng as _};
 const BYTES_MAX: usize = 1 << 16;
 
 /// Makes changed seeds, the same ones for the same number.
+///
+/// ```
+/// let mut mutator = fuzz::mutation::Mutator::new(vec![b"GET / HTTP/1.1".to_vec()], 7);
+/// assert_ne!(mutator.next_bytes(), mutator.next_bytes());
+/// ```
 #[derive(Debug)]
 pub struct Mutator {
     rng: ChaCha8Rng,

@@ -70,6 +70,17 @@ pub fn state_length(state: &State) -> u64 {
 
 /// A part of a state as it is published, from a place on and `most` bytes at most; empty at its end. So it
 /// is sent without a copy of the whole.
+///
+/// ```
+/// use inference::published::{state_bytes, state_part};
+/// use inference::{State, Tensor};
+/// use protocol::tensor::Shape;
+///
+/// let tensor = Tensor::from_f32(&Shape::new(&[3]).unwrap(), vec![1.0, 2.0, 3.0]).unwrap();
+/// let state: State = State::new(vec![(0, tensor)]).unwrap();
+/// let whole = state_bytes(&state);
+/// assert_eq!(state_part(&state, 5, 8), whole[5..13]);
+/// ```
 pub fn state_part(state: &State, from: u64, most: usize) -> Vec<u8> {
     let head = head_of(state.values().iter().map(|(value, tensor)| (*value, tensor.kind())));
     let prefix = head.prefix();

@@ -14,6 +14,17 @@ use rayon::prelude::*;
 use kernels::{Isa, Message, hash_many};
 
 /// A tensor whose elements lie in row-major order, every one a stored value.
+///
+/// ```
+/// use inference::Tensor;
+/// use protocol::tensor::Shape;
+///
+/// let shape = Shape::new(&[2]).unwrap();
+/// let tensor = Tensor::from_f32(&shape, vec![-0.0, 1.5]).unwrap();
+/// // Rule Q: −0 is stored as +0.
+/// assert_eq!(tensor.as_f32()[0].to_bits(), 0);
+/// assert!(Tensor::from_f32(&shape, vec![1.0]).is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Tensor {
     kind: TensorType,

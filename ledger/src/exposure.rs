@@ -113,6 +113,17 @@ impl Paid {
 }
 
 /// What all accounts put in and took out.
+///
+/// ```
+/// use ledger::exposure::Payments;
+/// use protocol::settlement::Event;
+/// use protocol::transaction::Address;
+///
+/// let account = Address([1; 20]);
+/// let mut payments = Payments::default();
+/// payments.see(&[Event::Deposited { account, amount_wei: 5 }]);
+/// assert_eq!(payments.of(&account).in_wei, 5);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Payments(HashMap<Address, Paid>);
 

@@ -46,6 +46,12 @@ const fn configuration() -> Configuration<BigEndian, Fixint, Limit<ENVELOPE_BYTE
 ///
 /// # Errors
 /// When the value is over the limit.
+///
+/// ```
+/// let bytes = ledger::wire::encode(&(7u64, "seven".to_owned())).unwrap();
+/// assert_eq!(ledger::wire::decode::<(u64, String)>(&bytes).unwrap().0, 7);
+/// assert!(ledger::wire::decode::<u64>(&bytes).is_err());
+/// ```
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
     let mut bytes = VERSION.to_be_bytes().to_vec();
     let body = bincode::serde::encode_to_vec(value, configuration())

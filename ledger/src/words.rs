@@ -33,6 +33,10 @@ fn cut(text: &str) -> String {
 }
 
 /// Wei as ether, exact.
+///
+/// ```
+/// assert_eq!(ledger::words::ether(1_500_000_000_000_000_000), "1.5 ETH");
+/// ```
 pub fn ether(wei: u128) -> String {
     protocol::settlement::Ether(wei).to_string()
 }

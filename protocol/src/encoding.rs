@@ -54,6 +54,16 @@ pub enum DecodeError {
 pub const LIST_ITEMS_MAX: usize = 1 << 20;
 
 /// Reads canonical values from a byte slice.
+///
+/// ```
+/// use protocol::encoding::{Canonical as _, Reader};
+///
+/// let mut reader = Reader::new(&[0, 7, 9]);
+/// assert_eq!(u16::decode(&mut reader), Ok(7));
+/// assert_eq!(reader.remaining(), 1);
+/// // What follows after a whole value is an error.
+/// assert!(u16::from_canonical(&[0, 7, 9]).is_err());
+/// ```
 #[derive(Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],

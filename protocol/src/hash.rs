@@ -69,6 +69,14 @@ pub enum Tag {
 }
 
 /// Keccak-256 of `bytes`, without any tag. For signatures, which have their own separation.
+///
+/// ```
+/// use protocol::hash::{keccak, parse_digest};
+///
+/// let empty = keccak(b"");
+/// assert!(empty.to_string().starts_with("0xc5d24601"));
+/// assert_eq!(parse_digest(&empty.to_string()), Some(empty));
+/// ```
 pub fn keccak(bytes: &[u8]) -> Digest {
     Digest(Keccak256::digest(bytes).into())
 }

@@ -176,6 +176,17 @@ pub fn root_of_path<C: Commitment>(
 }
 
 /// A tree held in memory, for those who prove. Clones share the nodes.
+///
+/// ```
+/// use protocol::hash::{Keccak, leaf};
+/// use protocol::merkle::{Tree, TreeShape, root_of_path};
+///
+/// let leaves: Vec<_> = (0..5u8).map(|byte| leaf(&[byte])).collect();
+/// let shape = TreeShape::list(5).expect("not too many");
+/// let tree = Tree::<Keccak>::new(shape.clone(), &leaves).expect("a leaf for each place");
+/// let path = tree.path(3).expect("there is a fourth leaf");
+/// assert_eq!(root_of_path::<Keccak>(&shape, 3, leaves[3], &path), Some(tree.root()));
+/// ```
 #[derive(Clone)]
 pub struct Tree<C: Commitment = Keccak> {
     shape: TreeShape,

@@ -211,6 +211,23 @@ fn row_bytes(kind: &TensorType) -> u64 {
 /// Hashes a published state while it streams in, in memory that does not grow with it.
 ///
 /// Call [`StateHasher::push`] with each part as it comes, then [`StateHasher::finish`].
+///
+/// ```
+/// use protocol::hash::Keccak;
+/// use protocol::published::{StateHasher, StateHead, StateLimits};
+/// use protocol::tensor::{ElementType, Shape, TensorType};
+///
+/// let shape = Shape::new(&[3]).expect("within the limits");
+/// let head = StateHead { values: vec![(0, TensorType { element: ElementType::U8, shape })] };
+/// let bytes = [head.prefix(), vec![1, 2, 3]].concat();
+/// let root = |size: usize| {
+///     let mut hasher = StateHasher::<Keccak>::new(StateLimits { bytes: 1_000, leaves: 10 });
+///     bytes.chunks(size).try_for_each(|part| hasher.push(part))?;
+///     hasher.finish()
+/// };
+/// // However it comes in parts, it has one root.
+/// assert_eq!(root(1), root(1_000));
+/// ```
 #[derive(Clone, Debug)]
 pub struct StateHasher<C: Commitment = Keccak> {
     limits: StateLimits,

@@ -144,6 +144,16 @@ impl ElementType {
 }
 
 /// Dimensions, outermost first. No dimension is zero; a scalar has none.
+///
+/// ```
+/// use protocol::tensor::Shape;
+///
+/// let shape = Shape::new(&[2, 3, 4]).expect("within the limits");
+/// assert_eq!((shape.rank(), shape.count(), shape.columns()), (3, 24, 4));
+/// assert_eq!(shape.ravel(&[1, 2, 3]), 23);
+/// assert_eq!(shape.unravel(23), [1, 2, 3]);
+/// assert!(Shape::new(&[2, 0]).is_none());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Shape(Vec<u64>);
 
@@ -283,6 +293,13 @@ impl TensorType {
 pub type LeafBytes = [u8; LEAF_BYTES];
 
 /// Packs up to one leaf of elements, big-endian, element 0 first, the rest zero.
+///
+/// ```
+/// use protocol::tensor::{ElementType, leaf_element, pack_leaf};
+///
+/// let leaf = pack_leaf(ElementType::F32, [0x3F80_0000, 0x4000_0000]);
+/// assert_eq!(leaf_element(ElementType::F32, &leaf, 1), Some(0x4000_0000));
+/// ```
 pub fn pack_leaf(element: ElementType, elements: impl IntoIterator<Item = u64>) -> LeafBytes {
     let width = element.bytes();
     let mut bytes = [0; LEAF_BYTES];

@@ -367,6 +367,19 @@ fn address_of(key: &VerifyingKey) -> Address {
 }
 
 /// A secp256k1 key. Its `Debug` form shows the address only.
+///
+/// ```
+/// use protocol::hash::Digest;
+/// use protocol::transaction::{Action, Domain, Key};
+///
+/// let key = Key::from_secret(&[7; 32]).expect("within the curve's order");
+/// let domain = Domain { chain_id: 1, genesis: Digest::default() };
+/// let signed = key.sign(&domain, 0, &Action::Withdraw { amount_wei: 5 });
+/// assert!(domain.verify(&signed).is_ok());
+/// // What is signed for one ledger counts on no other.
+/// let other = Domain { chain_id: 2, ..domain };
+/// assert!(other.verify(&signed).is_err());
+/// ```
 #[derive(Clone)]
 pub struct Key {
     signing: SigningKey,

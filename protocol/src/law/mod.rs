@@ -94,6 +94,15 @@ pub enum Source {
 }
 
 /// Flat index in a broadcast operand of the element at these output coordinates.
+///
+/// ```
+/// use protocol::law::broadcast_index;
+/// use protocol::tensor::Shape;
+///
+/// // A row is read by every row of a matrix.
+/// let row = Shape::new(&[3]).unwrap();
+/// assert_eq!(broadcast_index(&row, &[5, 2]), 2);
+/// ```
 pub fn broadcast_index(shape: &Shape, coordinates: &[u64]) -> u64 {
     let skipped = coordinates.len().saturating_sub(shape.rank());
     shape

@@ -142,6 +142,13 @@ fn polynomial<A: Arithmetic, const N: usize>(coefficients: &[u32; N], x: A) -> A
 }
 
 /// e^x. +0 below ln 2^-40, +∞ above 88.72283.
+///
+/// ```
+/// use protocol::numerics::{Arithmetic as _, SoftFloat, elementary};
+///
+/// let zero = SoftFloat::from_bits(0);
+/// assert_eq!(elementary::exp(zero).to_bits(), 1f32.to_bits());
+/// ```
 #[inline(always)]
 pub fn exp<A: Arithmetic>(x: A) -> A {
     let one = A::from_bits(ONE);

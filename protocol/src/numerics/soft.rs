@@ -346,6 +346,14 @@ pub const fn round_to_integer(bits: u32, rounding: Rounding) -> u32 {
 }
 
 /// A binary32 computed in integers: the law's instance of [`Arithmetic`].
+///
+/// ```
+/// use protocol::numerics::{Arithmetic as _, SoftFloat};
+///
+/// let [one, three] = [1f32, 3.0].map(|value| SoftFloat::from_bits(value.to_bits()));
+/// // The same bits as a float unit gives, without one.
+/// assert_eq!(one.div(three).to_bits(), (1f32 / 3.0).to_bits());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SoftFloat(pub u32);
 

@@ -30,6 +30,25 @@ use crate::hash::{Commitment, Digest, Keccak};
 use crate::transaction::{Action, Address, Domain, SignedTransaction};
 
 /// The whole state of a ledger.
+///
+/// ```
+/// use protocol::hash::Digest;
+/// use protocol::settlement::{ETHER, Genesis, Parameters, Settlement};
+/// use protocol::transaction::{Action, Key};
+///
+/// let (bank, user) = (Key::from_secret(&[1; 32]).unwrap(), Key::from_secret(&[2; 32]).unwrap());
+/// let parameters = Parameters::default();
+/// let (salt, bank_address) = (Digest::default(), bank.address());
+/// let genesis = Genesis { chain_id: 1, salt, begun_ms: 0, bank: bank_address, parameters };
+/// let mut settlement: Settlement = Settlement::new(genesis).unwrap();
+/// let deposit = Action::Deposit { account: user.address(), amount_wei: ETHER };
+/// let signed = bank.sign(&settlement.domain(), 0, &deposit);
+/// settlement.apply(10, &signed).unwrap();
+/// assert_eq!(settlement.money().free_wei(&user.address()), ETHER);
+/// // Sent again, it is refused and changes nothing.
+/// assert!(settlement.apply(11, &signed).is_err());
+/// assert!(settlement.money().is_conserved());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settlement<C: Commitment = Keccak> {
     genesis: Genesis,
