@@ -15,7 +15,7 @@ const NOT_IN_FILES: [&str; 5] = ["help", "version", "config", "lie", "dev"];
 /// What one call reads and writes: from a file, the next call would read or replace the same.
 const OF_ONE_CALL: [&str; 4] = ["input", "job", "out", "receipt"];
 
-/// Whether a flag may be set by a file. A ledger's folder is none: [common] has a ledger's address.
+/// Whether a flag may be set by a file. A ledger's folder is none: `[common]` has a ledger's address.
 pub(crate) fn is_setting(arg: &Arg) -> bool {
     let none = |long: &str| NOT_IN_FILES.contains(&long) || OF_ONE_CALL.contains(&long);
     let is_folder = |long: &str| long == "ledger" && arg.get_value_hint() == ValueHint::AnyPath;
