@@ -480,3 +480,15 @@ fn an_executor_answers_while_a_state_is_slow_to_come() {
         (found["items"][0]["replies"].as_u64()? > 0).then_some(())
     });
 }
+
+#[test]
+fn a_look_that_fails_drops_no_transfer() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    let way = services::rough_way(&url);
+    let (_executor, office) =
+        daemon(place, &way, &["executor", "serve", "--no-preflight"], "honest");
+    job(place, &url, &["--no-verify", "--window-ms", "60000"]);
+    until("the claim", || (status(&office)["claims_standing"] == 1).then_some(()));
+}
