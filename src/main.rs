@@ -9,6 +9,7 @@ mod arguments;
 mod commands;
 mod configuration;
 mod error;
+mod folders;
 mod keystore;
 mod load;
 mod progress;

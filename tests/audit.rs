@@ -449,9 +449,19 @@ fn a_ledger_that_has_run_does_not_begin_again_without_its_log() {
     std::fs::rename(place.join("l/log"), place.join("away")).unwrap();
     let listen = url.trim_start_matches("http://");
     let serve = ["ledger", "serve", "--folder", "l", "--dev", "--listen", listen];
-    let refused = rebut().args(serve).current_dir(place).output().unwrap();
-    let text = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(refused.status.code(), Some(2), "{text}");
+    let mut refused = rebut();
+    refused.args(serve).current_dir(place).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut refused = refused.spawn().unwrap();
+    until("its end", || {
+        refused.try_wait().unwrap().or_else(|| {
+            // One that begins again never ends.
+            (place.join("l/log").exists()).then(|| refused.kill().unwrap());
+            None
+        })
+    });
+    let ended = refused.wait_with_output().unwrap();
+    let text = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{text}");
     assert!(text.contains("bring it back"), "{text}");
     std::fs::rename(place.join("away"), place.join("l/log")).unwrap();
     drop(services::listening(place, &serve));

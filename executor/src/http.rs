@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use inference::files::parse_tensors;
 use inference::published::{state_length, state_part};
 use inference::{Model, Tensor};
-use ledger::http::{Budget, Failure, PART_BYTES, Shares, Source, body_in_parts, failure};
+use ledger::http::{Budget, Failure, OCTETS, PART_BYTES, Shares, Source, answer_in_parts, failure};
 use protocol::hash::{Digest, keccak, parse_digest};
 use protocol::tensor::{ElementType, TensorType};
 use serde::Deserialize;
@@ -378,19 +378,12 @@ async fn state(
         failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
     })?;
     let run = Arc::downgrade(&run);
-    let body = body_in_parts(share, move |from| {
+    Ok(answer_in_parts(OCTETS, length, share, move |from| {
         let run = run.upgrade();
         let run = run.ok_or_else(|| std::io::Error::other("the run is not kept any more"))?;
-        Ok(run
-            .trace()
-            .state(boundary)
-            .map_or(Vec::new(), |state| state_part(state, from, PART_BYTES)))
-    });
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-    ];
-    Ok((headers, body).into_response())
+        let state = run.trace().state(boundary);
+        Ok(state.map_or(Vec::new(), |state| state_part(state, from, PART_BYTES)))
+    }))
 }
 
 #[cfg(test)]

@@ -142,8 +142,7 @@ fn refused(path: &Path, error: ImportError) -> ShelfError {
             beside: path.with_extension("json").display().to_string(),
             path: name,
         },
-        // Some errors begin with the file's name already.
-        _ if error.to_string().starts_with(&format!("{name}: ")) => ShelfError::Model(error),
+        _ if error.names_file() => ShelfError::Model(error),
         _ => ShelfError::Import { path: name, error },
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::arguments::Run;
 use crate::error::{CommandError, system};
+use crate::folders::foreign;
 use crate::{load, print, progress, published};
 
 #[derive(Debug, Serialize)]
@@ -39,26 +40,20 @@ fn replaced(folder: &Path, trace: &Trace) -> Option<String> {
     (before.trace_root != trace.root()).then(|| before.trace_root.to_string())
 }
 
-/// That a claim is not written among other files, which may be of the same names.
+/// That a claim is not written among other files, which may be of the same names. What a run that was killed
+/// left is its own.
 fn refuse_foreign(folder: &Path) -> Result<(), CommandError> {
-    let name = folder.display().to_string();
-    let entries = match std::fs::read_dir(folder) {
-        Ok(_) if folder.join("claim.json").exists() => return Ok(()),
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(system(name, error)),
-    };
-    for entry in entries {
-        let found = entry.map_err(|error| system(name.clone(), error))?.file_name();
-        let found = found.to_string_lossy();
-        // A disk's own folder, what a run that was killed left, and what is hidden.
-        let harmless = ["lost+found", "inputs.npz", "outputs.npz", "states"].contains(&&*found);
-        if !harmless && !found.starts_with('.') {
+    if folder.join("claim.json").exists() {
+        return Ok(());
+    }
+    match foreign(folder, &["inputs.npz", "outputs.npz", "states"])? {
+        None => Ok(()),
+        Some(found) => {
             let help = "name a new folder, or one of an earlier claim";
-            return Err(system(name, format!("holds {found} and no claim.json; {help}")));
+            let reason = format!("holds {found} and no claim.json; {help}");
+            Err(system(folder.display().to_string(), reason))
         }
     }
-    Ok(())
 }
 
 pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> {

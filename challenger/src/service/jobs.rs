@@ -1,11 +1,10 @@
 //! Inputs of jobs, and moves while they are on the way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use inference::published::input_head;
 use inference::worker::Task;
-use ledger::http::DownloadError;
+use ledger::http::{DownloadError, meanwhile};
 use ledger::{Ledger as _, LedgerError, View};
 use protocol::hash::Digest;
 
@@ -13,34 +12,7 @@ use super::{Progress, Service};
 use crate::coverage::Unchecked;
 use crate::queue::{Contested, contested};
 
-/// While a transfer is under way, the ledger is looked at this often.
-const MEANWHILE: Duration = Duration::from_millis(500);
-
 impl Service {
-    /// Waits for a transfer, and moves meanwhile: a slow or flooded link must not eat a clock. `None` when a
-    /// run for a dispute of ours must be made first.
-    async fn meanwhile<T>(
-        &mut self,
-        job: &Digest,
-        refused: &mut Vec<String>,
-        transfer: impl Future<Output = T>,
-    ) -> Result<Option<T>, LedgerError> {
-        let mut transfer = std::pin::pin!(transfer);
-        loop {
-            tokio::select! {
-                done = &mut transfer => return Ok(Some(done)),
-                () = tokio::time::sleep(MEANWHILE) => {
-                    let pressed = self.act_meanwhile(job, refused).await;
-                    // A look that failed is made again; what has come so far stays.
-                    let is_away = matches!(pressed, Err(LedgerError::Unreachable { .. }));
-                    if !is_away && pressed? {
-                        return Ok(None);
-                    }
-                }
-            }
-        }
-    }
-
     /// Moves; and whether another job than the one whose input comes is in play, and its run could be begun.
     async fn act_meanwhile(
         &mut self,
@@ -80,7 +52,9 @@ impl Service {
         // Of the model's length and the job's root, or nothing.
         let (head, ledger) = (input_head(&model), Arc::clone(&self.ledger));
         let download = ledger.download(&input_root, &one.poster, &head);
-        let Some(downloaded) = self.meanwhile(&id, refused, download).await? else {
+        let health = Arc::clone(&self.health);
+        let look = async || self.act_meanwhile(&id, refused).await;
+        let Some(downloaded) = meanwhile(&health, download, look).await? else {
             return Ok(None);
         };
         let progress = match downloaded {

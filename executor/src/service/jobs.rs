@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use inference::published::input_head;
 use inference::worker::Task;
-use ledger::http::DownloadError;
+use ledger::http::{DownloadError, meanwhile};
 use ledger::{Exposure, Ledger as _, LedgerError, View};
 use protocol::hash::Digest;
 use protocol::settlement::{Job, JobStatus};
@@ -15,9 +14,6 @@ use super::Service;
 use crate::inputs::KeepError;
 use crate::policy::is_long;
 use crate::progress::{HANDED_MAX, Means, Progress, Urgency, Wanted, choose, left_ms};
-
-/// While a transfer is under way, the ledger is looked at this often.
-const MEANWHILE: Duration = Duration::from_millis(500);
 
 impl Service {
     /// Hands the most urgent of what is wanted to the worker, as far as there is room and money. What has
@@ -205,27 +201,16 @@ impl Service {
         }
     }
 
-    /// Waits for a transfer, and answers meanwhile: a slow or flooded link must not eat a clock. `None` when
-    /// a disputed claim's run must be made again first, unless the transfer is for a claim itself.
+    /// Waits for a transfer and answers meanwhile. `None` when a disputed claim's run must be made again
+    /// first, unless the transfer is for a claim itself.
     pub(super) async fn meanwhile<T>(
         &mut self,
         is_claimed: bool,
         transfer: impl Future<Output = T>,
     ) -> Result<Option<T>, LedgerError> {
-        let mut transfer = std::pin::pin!(transfer);
-        loop {
-            tokio::select! {
-                done = &mut transfer => return Ok(Some(done)),
-                () = tokio::time::sleep(MEANWHILE) => {
-                    let pressed = self.act_meanwhile().await;
-                    // A look that failed is made again; what has come so far stays.
-                    let is_away = matches!(pressed, Err(LedgerError::Unreachable { .. }));
-                    if !is_away && pressed? && !is_claimed {
-                        return Ok(None);
-                    }
-                }
-            }
-        }
+        let health = Arc::clone(&self.desk.health);
+        let look = async || Ok(self.act_meanwhile().await? && !is_claimed);
+        meanwhile(&health, transfer, look).await
     }
 
     async fn act_meanwhile(&mut self) -> Result<bool, LedgerError> {

@@ -87,6 +87,19 @@ pub enum ImportError {
 }
 
 impl ImportError {
+    /// Whether its text begins with the model's file.
+    pub(crate) fn names_file(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::TooLarge { .. } | Self::NotOnnx { .. } => true,
+            Self::Opset { .. }
+            | Self::Node { .. }
+            | Self::Value { .. }
+            | Self::Unbound(_)
+            | Self::Option { .. }
+            | Self::Graph { .. } => false,
+        }
+    }
+
     /// With the sizes that the caller bound, where shapes do not fit each other.
     pub(super) fn with_bound(mut self, options: &ImportOptions) -> Self {
         let dimensions = options.dimensions.iter().map(|(name, size)| format!("{name}={size}"));

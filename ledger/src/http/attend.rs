@@ -23,6 +23,43 @@ pub fn is_due(told: &mut Option<Instant>) -> bool {
     due
 }
 
+/// While a transfer is under way, the ledger is looked at this often.
+const MEANWHILE: Duration = Duration::from_millis(500);
+
+/// Waits for a transfer, and looks meanwhile: a slow or flooded link must not eat a clock. `look` moves, and
+/// says whether something more urgent came up: the transfer is dropped then, and there is `None` of it. A look
+/// that fails because the ledger is not reached is counted and made again; what has come so far stays.
+///
+/// # Errors
+/// When the ledger cannot be believed any more, or this machine failed.
+pub async fn meanwhile<T>(
+    health: &Health,
+    transfer: impl Future<Output = T>,
+    mut look: impl AsyncFnMut() -> Result<bool, LedgerError>,
+) -> Result<Option<T>, LedgerError> {
+    let mut transfer = std::pin::pin!(transfer);
+    loop {
+        tokio::select! {
+            done = &mut transfer => return Ok(Some(done)),
+            () = tokio::time::sleep(MEANWHILE) => {}
+        }
+        match look().await {
+            Ok(is_pressed) => {
+                health.looked();
+                health.reached(true);
+                if is_pressed {
+                    return Ok(None);
+                }
+            }
+            Err(LedgerError::Unreachable { .. }) => {
+                metrics::counter!("rebut_unreachable_total").increment(1);
+                health.reached(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Takes turns until `stop` is over. A turn says at which height it looked and when to look again
 /// though nothing happens; `news` wakes it as well. A ledger that is not reached is waited for, and `health`
 /// says so.
@@ -68,5 +105,37 @@ pub async fn attend(
             // A ledger that went away meanwhile is met by the next turn.
             _ = ledger.wait_beyond(height) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away() -> LedgerError {
+        LedgerError::Unreachable { url: "http://a".to_owned(), reason: "busy".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_transfer_goes_on_while_looks_fail_and_ends_for_what_is_more_urgent() {
+        let health = Health::default();
+        let slow = || async {
+            tokio::time::sleep(MEANWHILE * 5 / 2).await;
+            7
+        };
+        let mut looks = 0;
+        let done = meanwhile(&health, slow(), async || {
+            looks += 1;
+            if looks == 1 { Err(away()) } else { Ok(false) }
+        });
+        assert_eq!((done.await, looks), (Ok(Some(7)), 2));
+        assert_eq!(health.trouble(), None);
+        let dropped = meanwhile(&health, slow(), async || Ok(true)).await;
+        assert_eq!(dropped, Ok(None));
+        let failed = meanwhile(&health, slow(), async || Err(LedgerError::Stopped)).await;
+        assert_eq!(failed, Err(LedgerError::Stopped));
+        let last = meanwhile(&health, slow(), async || Err(away())).await;
+        assert_eq!(last, Ok(Some(7)));
+        assert!(health.trouble().is_some_and(|why| why.contains("not reached")));
     }
 }

@@ -62,19 +62,17 @@ impl Budget {
         self
     }
 
-    /// Room for so many bytes of a source.
-    pub(super) fn take(
+    /// Room for so many bytes of a source, if there is any.
+    pub(super) fn room(
         &self,
         bytes: usize,
         source: Source,
-    ) -> Result<(OwnedSemaphorePermit, Share), Failure> {
+    ) -> Option<(OwnedSemaphorePermit, Share)> {
         let units = bytes.div_ceil(UNIT_BYTES);
-        let share = self.shares.take(source, units, self.share_units);
+        let share = self.shares.take(source, units, self.share_units)?;
         let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.all).try_acquire_many_owned(units).ok();
-        room.zip(share).ok_or_else(|| {
-            busy("the server holds as many requests as it has memory for; try again")
-        })
+        let room = Arc::clone(&self.all).try_acquire_many_owned(units).ok()?;
+        Some((room, share))
     }
 
     /// Reads a body of `limit` bytes at most; memory is taken as bytes arrive, never as announced, and a
@@ -96,7 +94,7 @@ impl Budget {
             }
             if length > paid {
                 let more = (length - paid).max(UNIT_BYTES).next_multiple_of(UNIT_BYTES);
-                held.room.push(self.take(more, source)?);
+                held.room.push(self.room(more, source).ok_or_else(no_room)?);
                 paid += more;
             }
             held.bytes.extend_from_slice(&part);
@@ -108,6 +106,11 @@ impl Budget {
 pub(super) fn busy(message: &str) -> Failure {
     metrics::counter!("rebut_http_busy_total").increment(1);
     failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+}
+
+/// What a budget's bodies and answers hold leaves no room for one more.
+pub(super) fn no_room() -> Failure {
+    busy("the server holds as much as it has memory for; try again")
 }
 
 fn too_long(limit: u64) -> Failure {

@@ -10,8 +10,9 @@ use protocol::settlement::{Challenge, Job, Settlement};
 use protocol::transaction::Address;
 use serde_json::{Value, json};
 
+use super::bodies::no_room;
 use super::limits::Source;
-use super::routes::{Answer, Failure, JSON, Parameters, Shared, answer, failure, number};
+use super::routes::{Answer, Failure, JSON, Parameters, Shared, answered, failure, number};
 use super::views;
 use crate::{Ledger as _, View, words};
 
@@ -173,7 +174,7 @@ async fn listed(
     let document = document.await?.map_err(|error| {
         failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string())
     })?;
-    answer(&shared.answers, source, JSON, document)
+    answered(&shared.answers, source, JSON, document).ok_or_else(no_room)
 }
 
 pub(super) async fn jobs(

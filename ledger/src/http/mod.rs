@@ -19,12 +19,12 @@ mod server;
 mod uploads;
 mod views;
 
-pub use attend::{attend, is_due};
+pub use attend::{attend, is_due, meanwhile};
 pub use bodies::{Budget, Held};
 pub use client::{DownloadError, HttpLedger, UploadError, chain_of_causes};
 pub use health::{Books, Health, Render, health_routes, metrics_route};
 pub use limits::{Limits, Share, Shares, Source};
-pub use parts::{PART_BYTES, body_in_parts};
+pub use parts::{OCTETS, PART_BYTES, answer_in_parts};
 pub use routes::{Failure, failure};
 pub use server::{ServeError, serve, serve_routes};
 

@@ -5,11 +5,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::bodies::patience;
 
+/// Content that is no text.
+pub const OCTETS: &str = "application/octet-stream";
 /// Bytes of a part, at most.
 pub const PART_BYTES: usize = 64 << 10;
 
@@ -28,7 +32,7 @@ impl<T> futures_core::Stream for Received<T> {
 /// A body that `part` makes from a place on, on threads that nobody waits for; an empty part ends it. It
 /// breaks off when a part fails, and when its reader goes away or takes it too slowly; `held` is let go of
 /// then.
-pub fn body_in_parts(
+fn body_in_parts(
     held: impl Send + 'static,
     part: impl FnMut(u64) -> std::io::Result<Vec<u8>> + Send + 'static,
 ) -> Body {
@@ -56,6 +60,18 @@ pub fn body_in_parts(
         }
     });
     Body::from_stream(Received(receiver))
+}
+
+/// An answer of so many bytes of a kind of content, as [`body_in_parts`] makes it.
+pub fn answer_in_parts(
+    kind: &'static str,
+    length: u64,
+    held: impl Send + 'static,
+    part: impl FnMut(u64) -> std::io::Result<Vec<u8>> + Send + 'static,
+) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    (headers, body_in_parts(held, part)).into_response()
 }
 
 #[cfg(test)]

@@ -18,11 +18,11 @@ use protocol::transaction::{Domain, SignedTransaction};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::bodies::{Budget, announced, busy, discard, hand_on};
+use super::bodies::{Budget, announced, busy, discard, hand_on, no_room};
 use super::crowd::Crowd;
 use super::documents::{self, address, digest};
 use super::limits::{Limits, Shares, Source};
-use super::parts::{PART_BYTES, Received, body_in_parts};
+use super::parts::{OCTETS, PART_BYTES, Received, answer_in_parts};
 use super::readers::Readers;
 use super::uploads::{UploadRefusal, Uploads, needed};
 use super::{LogPage, SIGNATURE_HEADER, views};
@@ -121,33 +121,29 @@ pub(super) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-const OCTETS: &str = "application/octet-stream";
 pub(super) const JSON: &str = "application/json";
 
 fn octets(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, OCTETS)], bytes).into_response()
 }
 
-/// An answer that may be long: beyond one part it has its room among all answers, for as long as it is taken
-/// and no longer than its length excuses.
-pub(super) fn answer(
+/// An answer that may be long: beyond one part it has its room in a budget, for as long as it is taken and no
+/// longer than its length excuses; `None` when there is no room.
+pub(super) fn answered(
     budget: &Budget,
     source: Source,
     kind: &'static str,
     bytes: Vec<u8>,
-) -> Answer {
-    let content = (header::CONTENT_TYPE, kind.to_owned());
+) -> Option<Response> {
     if bytes.len() <= PART_BYTES {
-        return Ok(([content], bytes).into_response());
+        return Some(([(header::CONTENT_TYPE, kind)], bytes).into_response());
     }
-    let room = budget.take(bytes.len(), source)?;
-    let length = (header::CONTENT_LENGTH, bytes.len().to_string());
-    let body = body_in_parts(room, move |from| {
+    let (room, length) = (budget.room(bytes.len(), source)?, bytes.len() as u64);
+    Some(answer_in_parts(kind, length, room, move |from| {
         let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
         let end = from.saturating_add(PART_BYTES).min(bytes.len());
         Ok(bytes.get(from..end).unwrap_or_default().to_vec())
-    });
-    Ok(([content, length], body).into_response())
+    }))
 }
 
 async fn submit(State(shared): State<Shared>, source: Source, body: Body) -> Answer {
@@ -203,11 +199,12 @@ async fn log(State(shared): State<Shared>, source: Source, Query(query): Paramet
             failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string())
         })
     };
-    match answer(&shared.log_pages, source, OCTETS, page(PAGE_BYTES).await?) {
-        Ok(answered) => Ok(answered),
-        // Whoever follows must come on, however much others hold: in small steps then.
-        Err(_) => answer(&shared.log_pages, source, OCTETS, page(PART_BYTES / 2).await?),
+    if let Some(long) = answered(&shared.log_pages, source, OCTETS, page(PAGE_BYTES).await?) {
+        return Ok(long);
     }
+    // Whoever follows must come on, however much others hold: in small steps then.
+    let short = page(PART_BYTES / 2).await?;
+    answered(&shared.log_pages, source, OCTETS, short).ok_or_else(no_room)
 }
 
 /// The part of all streams that one source may have, and how many it may have in any case.
@@ -376,17 +373,12 @@ async fn download(
         Ok::<_, std::io::Error>((file, length))
     });
     let (mut file, length) = opened.await?.map_err(|_| missing())?;
-    let body = body_in_parts(share, move |_| {
+    Ok(answer_in_parts(OCTETS, length, share, move |_| {
         use std::io::Read as _;
         let mut part = Vec::new();
         (&mut file).take(PART_BYTES as u64).read_to_end(&mut part)?;
         Ok(part)
-    });
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-    ];
-    Ok((headers, body).into_response())
+    }))
 }
 
 async fn ready(State(shared): State<Shared>) -> Answer {

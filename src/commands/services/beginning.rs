@@ -11,6 +11,7 @@ use protocol::transaction::Address;
 use super::key::dev_key;
 use crate::arguments::{LedgerServe, Preset};
 use crate::error::{CommandError, system};
+use crate::folders::foreign;
 
 /// Clocks and money of a preset, and a chain id of its own: what is signed for one is none of another.
 fn preset(preset: Preset) -> (Parameters, u64) {
@@ -51,28 +52,19 @@ fn fits(arguments: &LedgerServe, genesis: &Genesis) -> Result<(), CommandError> 
     Ok(())
 }
 
-/// That a new ledger does not begin among other files, which may be a claim's or an executor's.
+/// That a new ledger does not begin among other files, which may be a claim's or an executor's. What a start
+/// that was killed left is its own.
 fn refuse_foreign(folder: &Path) -> Result<(), CommandError> {
-    let name = folder.display().to_string();
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(system(name, error)),
-    };
-    for entry in entries {
-        let found = entry.map_err(|error| system(name.clone(), error))?.file_name();
-        let found = found.to_string_lossy();
-        // A disk's own folder; what a start that was killed left there.
-        let harmless = ["lost+found", "genesis.partial"].contains(&found.as_ref());
-        if !harmless && !found.starts_with('.') {
+    match foreign(folder, &["genesis.partial"])? {
+        None => Ok(()),
+        Some(found) => {
             let reason = format!(
                 "holds {found} and no ledger; name the folder of a ledger, or a new one to begin a \
                  ledger in"
             );
-            return Err(system(name, reason));
+            Err(system(folder.display().to_string(), reason))
         }
     }
-    Ok(())
 }
 
 /// Reads or draws a genesis; nothing is written yet, so that a start that fails fixes nothing.
@@ -138,13 +130,7 @@ impl Beginning {
 /// would count once more.
 pub(super) fn refuse_lost_log(folder: &Path) -> Result<(), CommandError> {
     let (log, clock) = (folder.join("log"), folder.join("clock"));
-    let is_its_own = |entry: std::io::Result<std::fs::DirEntry>| {
-        let name = entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        // A new disk has a folder of its own.
-        name.is_ok_and(|name| name != "lost+found" && !name.starts_with('.'))
-    };
-    let is_there = std::fs::read_dir(&log).is_ok_and(|mut all| all.any(is_its_own));
-    let is_lost = clock.exists() && !is_there;
+    let is_lost = clock.exists() && foreign(&log, &[])?.is_none();
     match is_lost {
         false => Ok(()),
         true => Err(system(
