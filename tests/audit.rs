@@ -7,10 +7,13 @@ mod services;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use services::{daemon, get, ledger, ledger_with, models, rebut};
+use services::{Way, daemon, get, ledger, ledger_with, models, rebut};
 
 /// Waits until something holds.
 fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -472,13 +475,20 @@ fn an_executor_answers_while_a_state_is_slow_to_come() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (_ledger, url) = ledger(place);
-    let (way, slow) = services::slow_way(&url);
+    let slow = Arc::new(AtomicBool::new(false));
+    let is_slow = Arc::clone(&slow);
+    // Longer than any clock.
+    let way = services::way(&url, move |part| {
+        match part.starts_with(b"GET /v1/inputs/") && is_slow.load(SeqCst) {
+            true => Way::After(Duration::from_secs(60)),
+            false => Way::Through,
+        }
+    });
     let words = ["executor", "serve", "--no-preflight", "--long-percent-max", "100"];
     let (_executor, office) = daemon(place, &way, &words, "honest");
     job_on(place, &url, 3, &["--window-ms", "60000", "--no-verify"]);
     until("the claim", || (status(&office)["claims_standing"] == 1).then_some(()));
-    // From now on an input takes longer than any clock.
-    slow.store(true, std::sync::atomic::Ordering::SeqCst);
+    slow.store(true, SeqCst);
     job_on(place, &url, 4, &["--window-ms", "60000", "--no-verify"]);
     std::thread::sleep(Duration::from_secs(2));
     // It disputes whatever is right.
@@ -496,9 +506,49 @@ fn a_look_that_fails_drops_no_transfer() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (_ledger, url) = ledger(place);
-    let way = services::rough_way(&url);
+    // A published state takes three seconds, and all else fails meanwhile.
+    let coming = AtomicBool::new(false);
+    let way = services::way(&url, move |part| {
+        if part.starts_with(b"GET /v1/inputs/") {
+            coming.store(true, SeqCst);
+            std::thread::sleep(Duration::from_secs(3));
+            coming.store(false, SeqCst);
+        }
+        if coming.load(SeqCst) { Way::Never } else { Way::Through }
+    });
     let (_executor, office) =
         daemon(place, &way, &["executor", "serve", "--no-preflight"], "honest");
     job(place, &url, &["--no-verify", "--window-ms", "60000"]);
     until("the claim", || (status(&office)["claims_standing"] == 1).then_some(()));
+}
+
+#[test]
+fn outputs_that_are_not_taken_keep_no_job_waiting_and_none_is_lost_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let (_ledger, url) = ledger(place);
+    // Nothing can be published at first. Then one output can, and at once nothing is reached for a while.
+    let may_publish = Arc::new(AtomicBool::new(false));
+    let (opened, published) = (Arc::clone(&may_publish), Mutex::new(None::<Instant>));
+    let way = services::way(&url, move |part| {
+        let mut published = published.lock().unwrap();
+        let is_output = part.starts_with(b"PUT /v1/inputs/");
+        if is_output && opened.load(SeqCst) && published.is_none() {
+            *published = Some(Instant::now());
+            return Way::Through;
+        }
+        // Its body is on the way a moment longer.
+        let away = 300..2_300;
+        let since = published.map_or(0, |at| at.elapsed().as_millis());
+        let is_closed = is_output && !opened.load(SeqCst);
+        if is_closed || away.contains(&since) { Way::Never } else { Way::Through }
+    });
+    let words = ["executor", "serve", "--no-preflight", "--long-percent-max", "100"];
+    let (_executor, office) = daemon(place, &way, &words, "honest");
+    for digit in [3, 4] {
+        job_on(place, &url, digit, &["--window-ms", "60000", "--no-verify"]);
+    }
+    until("both runs", || (status(&office)["runs_kept"] == 2).then_some(()));
+    may_publish.store(true, SeqCst);
+    until("both claims", || (status(&office)["claims_standing"] == 2).then_some(()));
 }

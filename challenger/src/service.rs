@@ -71,6 +71,8 @@ impl Default for Settings {
 /// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where
 /// an urgent one can still go before them.
 const HANDED_MAX: usize = 2;
+/// Jobs whose inputs are asked for in one turn, at most.
+const LOOKS_MAX: usize = 32;
 
 /// Runs of one job that may be killed: the first may be this machine's fault.
 const KILLS_MAX: u32 = 2;
@@ -251,18 +253,20 @@ impl Service {
         self.forget(&view);
         let waiting = self.wanted(&view);
         self.warn_if_saturated(&view, &waiting);
-        for contested in &waiting {
+        for contested in waiting.iter().take(LOOKS_MAX) {
             if self.handed() >= HANDED_MAX {
                 break;
             }
             let taken = self.take(&view, contested, &mut refused).await?;
-            refused.extend(self.act().await?);
-            if taken.is_none() {
+            let pressed = self.act_meanwhile(&contested.job, &mut refused).await?;
+            if taken.is_none() || pressed {
                 // Something more urgent came up.
                 self.news.notify_one();
                 break;
             }
         }
+        // Transfers take time.
+        let view = self.ledger.view().await?;
         self.tell(&view);
         self.tell_of_money(&view);
         self.shrink(&view);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use inference::published::state_bytes;
 use inference::worker::{RunFailure, Worker};
 use inference::{Engine, Run, Shelf};
-use ledger::http::{Books, HttpLedger, UploadError, attend};
+use ledger::http::{Books, HttpLedger, attend};
 use ledger::{Agent, Ledger as _, LedgerError, Signer, View};
 use protocol::hash::Digest;
 use protocol::settlement::{Challenge, Claim, ClaimStatus, Job, JobStatus};
@@ -290,8 +290,11 @@ impl Service {
     /// Publishes outputs, and offers the claim once they are: nobody could read a claim's output
     /// otherwise. What the ledger does not take is told once, and tried again.
     async fn publish(&mut self, view: &View) -> Result<(), LedgerError> {
-        let mut waiting = std::mem::take(&mut self.unclaimed);
-        while let Some(mut one) = waiting.pop_front() {
+        for _ in 0..self.unclaimed.len() {
+            // Whatever ends this look, the others wait where they are.
+            let Some(mut one) = self.unclaimed.pop_front() else {
+                break;
+            };
             if view.now_ms < one.until_ms {
                 self.unclaimed.push_back(one);
                 continue;
@@ -303,23 +306,10 @@ impl Service {
             };
             let (bytes, desk) = (state_bytes(output), Arc::clone(&self.desk));
             let upload = desk.ledger.upload(desk.signer.key(), &terms.output_root, bytes);
-            let uploaded = self.meanwhile(false, upload).await;
-            let Some(uploaded) = uploaded.as_ref().ok().cloned().flatten() else {
-                // Nothing of what waits is lost: something more urgent came up, or the ledger is away.
-                self.unclaimed.push_back(one);
-                self.unclaimed.extend(waiting);
-                self.desk.news.notify_one();
-                return uploaded.map(drop);
-            };
-            match uploaded {
-                Ok(()) => self.agent.core.offer(terms),
-                Err(UploadError::Ledger(error)) => {
-                    // Nothing of what waits is lost with it.
-                    self.unclaimed.push_back(one);
-                    self.unclaimed.extend(waiting);
-                    return Err(error);
-                }
-                Err(error) => {
+            match self.meanwhile(false, upload).await {
+                Ok(Some(Ok(()))) => self.agent.core.offer(terms),
+                // Of one that is not reached the next look says more; the others are not kept waiting.
+                Ok(Some(Err(error))) => {
                     if !one.is_refused {
                         tracing::error!(event = "executor.output_not_published", job = %one.job, %error,
                             "this run is not claimed until the ledger takes its output");
@@ -327,6 +317,12 @@ impl Service {
                     one.is_refused = true;
                     one.until_ms = view.now_ms.saturating_add(PUBLISH_PAUSE_MS);
                     self.unclaimed.push_back(one);
+                }
+                // Something more urgent came up, or this ledger can be believed no more.
+                other => {
+                    self.unclaimed.push_back(one);
+                    self.desk.news.notify_one();
+                    return other.map(drop);
                 }
             }
             self.act().await?;

@@ -40,13 +40,15 @@ fn replaced(folder: &Path, trace: &Trace) -> Option<String> {
     (before.trace_root != trace.root()).then(|| before.trace_root.to_string())
 }
 
-/// That a claim is not written among other files, which may be of the same names. What a run that was killed
-/// left is its own.
+/// Stands in a folder while a run is written there: what one that was killed left is its own.
+const UNFINISHED: &str = ".rebut-unfinished";
+
+/// That a claim is not written among other files, which may be of the same names.
 fn refuse_foreign(folder: &Path) -> Result<(), CommandError> {
-    if folder.join("claim.json").exists() {
+    if folder.join("claim.json").exists() || folder.join(UNFINISHED).exists() {
         return Ok(());
     }
-    match foreign(folder, &["inputs.npz", "outputs.npz", "states"])? {
+    match foreign(folder, &[])? {
         None => Ok(()),
         Some(found) => {
             let help = "name a new folder, or one of an earlier claim";
@@ -78,6 +80,9 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     };
     let folder = &arguments.out;
     std::fs::create_dir_all(folder).map_err(|error| system(folder.display().to_string(), error))?;
+    let unfinished = folder.join(UNFINISHED);
+    let fail = |error| system(unfinished.display().to_string(), error);
+    std::fs::write(&unfinished, b"").map_err(fail)?;
     let replaced = replaced(folder, &trace);
     published::remove(folder)?;
     let outputs = folder.join("outputs.npz");
@@ -95,6 +100,7 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     let mut made = ExecutorFile::new(path, dimensions, cut, arguments.lie.clone());
     (made.fixed, made.shapes) = (options.fixed, options.shapes);
     made.write(folder)?;
+    std::fs::remove_file(&unfinished).map_err(fail)?;
     let report = Report {
         model_root: claim.model_root.to_string(),
         input_root: claim.input_root.to_string(),

@@ -291,75 +291,57 @@ pub fn gray() -> String {
     format!(r#"{{"model": "digits-cnn", "inputs": {{"image": {image}}}}}"#)
 }
 
-/// A way to a ledger on which, once it is told so, published states come after a minute.
-pub fn slow_way(url: &str) -> (String, Arc<AtomicBool>) {
-    let (ledger, slow) = (url.trim_start_matches("http://").to_owned(), Arc::default());
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = format!("http://{}", listener.local_addr().unwrap());
-    let is_slow = Arc::clone(&slow);
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let Ok(server) = TcpStream::connect(&ledger) else { continue };
-            let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            let (is_slow, held) = (Arc::clone(&is_slow), Arc::new(AtomicBool::new(false)));
-            let is_held = Arc::clone(&held);
-            std::thread::spawn(move || hand_on(from, to, Some(&is_slow), &is_held));
-            std::thread::spawn(move || hand_on(server, client, None, &held));
-        }
-    });
-    (at, slow)
+/// What becomes of a part of a request on its way.
+pub enum Way {
+    Through,
+    After(Duration),
+    Never,
 }
 
-fn hand_on(mut from: TcpStream, mut to: TcpStream, slow: Option<&AtomicBool>, held: &AtomicBool) {
-    let mut bytes = [0; 4096];
-    while let Ok(got @ 1..) = from.read(&mut bytes) {
-        let asks = bytes[..got].starts_with(b"GET /v1/inputs/");
-        held.fetch_or(
-            asks && slow.is_some_and(|slow| slow.load(Ordering::SeqCst)),
-            Ordering::SeqCst,
-        );
-        if held.load(Ordering::SeqCst) || to.write_all(&bytes[..got]).is_err() {
-            break;
-        }
-    }
-    // The ledger lets an idle connection go; the one who waits must not see that.
-    if held.load(Ordering::SeqCst) {
-        std::thread::sleep(Duration::from_secs(60));
-    }
-    let _ = to.shutdown(std::net::Shutdown::Both);
-}
-
-/// A way to a ledger on which a published state takes three seconds, and all else fails meanwhile.
-pub fn rough_way(url: &str) -> String {
-    let ledger = url.trim_start_matches("http://").to_owned();
+/// A way to a ledger on which `choose` says of each part of a request what becomes of it.
+pub fn way(url: &str, choose: impl Fn(&[u8]) -> Way + Send + Sync + 'static) -> String {
+    let (ledger, choose) = (url.trim_start_matches("http://").to_owned(), Arc::new(choose));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        let coming = Arc::new(AtomicBool::new(false));
         for client in listener.incoming().flatten() {
             let Ok(server) = TcpStream::connect(&ledger) else { continue };
-            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            let coming = Arc::clone(&coming);
+            let (back, answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let (choose, delayed) = (Arc::clone(&choose), Arc::new(AtomicBool::new(false)));
+            let is_delayed = Arc::clone(&delayed);
             std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(got @ 1..) = from.read(&mut bytes) {
-                    if bytes[..got].starts_with(b"GET /v1/inputs/") {
-                        coming.store(true, Ordering::SeqCst);
-                        std::thread::sleep(Duration::from_secs(3));
-                        coming.store(false, Ordering::SeqCst);
-                    } else if coming.load(Ordering::SeqCst) {
-                        break;
+                hand_on(client, server, |part| match choose(part) {
+                    Way::Through => true,
+                    Way::Never => false,
+                    Way::After(time) => {
+                        is_delayed.store(true, Ordering::SeqCst);
+                        std::thread::sleep(time);
+                        is_delayed.store(false, Ordering::SeqCst);
+                        true
                     }
-                    if to.write_all(&bytes[..got]).is_err() {
-                        break;
-                    }
-                }
-                let _ = from.shutdown(std::net::Shutdown::Both);
-                let _ = to.shutdown(std::net::Shutdown::Both);
+                });
             });
-            let held = AtomicBool::new(false);
-            std::thread::spawn(move || hand_on(server, client, None, &held));
+            std::thread::spawn(move || {
+                hand_on(answers, back.try_clone().unwrap(), |_| true);
+                // The ledger lets an idle connection go; the one who waits must not see that.
+                while delayed.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                let _ = back.shutdown(std::net::Shutdown::Both);
+            });
         }
     });
     at
+}
+
+/// Hands on what is let through; the connection that asks ends with it.
+fn hand_on(mut from: TcpStream, mut to: TcpStream, is_through: impl Fn(&[u8]) -> bool) {
+    let mut bytes = [0; 4096];
+    while let Ok(got @ 1..) = from.read(&mut bytes) {
+        if !is_through(&bytes[..got]) || to.write_all(&bytes[..got]).is_err() {
+            let _ = from.shutdown(std::net::Shutdown::Both);
+            let _ = to.shutdown(std::net::Shutdown::Both);
+            return;
+        }
+    }
 }

@@ -8,13 +8,13 @@ use ledger::http::{DownloadError, meanwhile};
 use ledger::{Ledger as _, LedgerError, View};
 use protocol::hash::Digest;
 
-use super::{Progress, Service};
+use super::{HANDED_MAX, Progress, Service};
 use crate::coverage::Unchecked;
 use crate::queue::{Contested, contested};
 
 impl Service {
     /// Moves; and whether another job than the one whose input comes is in play, and its run could be begun.
-    async fn act_meanwhile(
+    pub(super) async fn act_meanwhile(
         &mut self,
         job: &Digest,
         refused: &mut Vec<String>,
@@ -23,12 +23,16 @@ impl Service {
         self.collect(&view);
         refused.extend(self.act().await?);
         let in_play = |job: &Digest| self.agent.core.is_in_play(&view, job);
-        let is_missing =
-            |job: &Digest| matches!(self.jobs.get(job), None | Some(Progress::Compared));
+        let is_missing = |job: &Digest| match self.jobs.get(job) {
+            None | Some(Progress::Compared | Progress::Left { why: Unchecked::NotDrawn }) => true,
+            Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
+            Some(Progress::Running { .. } | Progress::Ready | Progress::Left { .. }) => false,
+        };
         let pressed = |one: &Contested| {
             is_missing(&one.job) && in_play(&one.job) && self.shelf.model(&one.model_root).is_some()
         };
-        Ok(!in_play(job) && contested(&view).iter().any(pressed))
+        let has_room = self.handed() < HANDED_MAX;
+        Ok(has_room && !in_play(job) && contested(&view).iter().any(pressed))
     }
 
     /// Hands a job to the worker, or says when it is tried again. `None` when something more urgent came up

@@ -38,24 +38,40 @@ pub async fn meanwhile<T>(
     mut look: impl AsyncFnMut() -> Result<bool, LedgerError>,
 ) -> Result<Option<T>, LedgerError> {
     let mut transfer = std::pin::pin!(transfer);
+    let mut told = None;
     loop {
         tokio::select! {
             done = &mut transfer => return Ok(Some(done)),
             () = tokio::time::sleep(MEANWHILE) => {}
         }
-        match look().await {
+        // It goes on while the look waits for an answer.
+        let (mut looked, mut ended) = (std::pin::pin!(look()), None);
+        let looked = loop {
+            tokio::select! {
+                looked = &mut looked => break looked,
+                done = &mut transfer, if ended.is_none() => ended = Some(done),
+            }
+        };
+        match looked {
             Ok(is_pressed) => {
                 health.looked();
                 health.reached(true);
-                if is_pressed {
+                if is_pressed && ended.is_none() {
                     return Ok(None);
                 }
             }
-            Err(LedgerError::Unreachable { .. }) => {
+            Err(LedgerError::Unreachable { url, reason }) => {
                 metrics::counter!("rebut_unreachable_total").increment(1);
                 health.reached(false);
+                if is_due(&mut told) {
+                    tracing::warn!(event = "ledger.unreachable", %url, %reason,
+                        "while a state is on the way");
+                }
             }
             Err(error) => return Err(error),
+        }
+        if ended.is_some() {
+            return Ok(ended);
         }
     }
 }

@@ -118,10 +118,14 @@ fn too_long(limit: u64) -> Failure {
     failure(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
 }
 
+/// Time for a long body, however slow its way may be.
+pub(super) fn time_for(bytes: u64) -> Duration {
+    GRACE + Duration::from_millis(bytes / (BYTES_PER_SECOND_MIN / 1_000))
+}
+
 /// Until when the next part of a body must have come or gone, after so many bytes since it begun.
 pub(super) fn patience(begun: Instant, moved: u64) -> Instant {
-    let earned = Duration::from_millis(moved / (BYTES_PER_SECOND_MIN / 1_000));
-    begun + GRACE + earned
+    begun + time_for(moved)
 }
 
 /// The next part, if the body comes fast enough: so many bytes of it have come since it begun.

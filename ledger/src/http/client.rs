@@ -12,6 +12,7 @@ use protocol::settlement::{Genesis, Settlement};
 use protocol::transaction::{Address, Key, SignedTransaction};
 use tokio::sync::{Mutex, Semaphore};
 
+use super::bodies::time_for;
 use super::quota::AT_ONCE_MAX;
 use super::{LogPage, SIGNATURE_HEADER, upload_path};
 use crate::embedded::{LogEntry, replay, replay_receipts};
@@ -248,8 +249,11 @@ impl HttpLedger {
         let digest = self.genesis.domain().upload_digest(key.address(), root, length);
         let signature = to_hex(&key.sign_digest(&digest));
         let url = format!("{}{}", self.url, upload_path(root, &key.address()));
-        let request =
-            self.client.put(url).timeout(6 * PATIENCE).header(SIGNATURE_HEADER, signature);
+        let request = self
+            .client
+            .put(url)
+            .timeout(6 * PATIENCE + time_for(length))
+            .header(SIGNATURE_HEADER, signature);
         let sent = request.body(bytes).send().await;
         let answer = sent.map_err(|error| unreachable(&self.url, &error))?;
         match answer.status().is_success() {
@@ -303,7 +307,8 @@ impl HttpLedger {
         head: &StateHead,
     ) -> Result<Vec<u8>, DownloadError> {
         let fail = |error: reqwest::Error| unreachable(url, &error);
-        let mut answer = self.client.get(url).timeout(6 * PATIENCE).send().await.map_err(fail)?;
+        let patience = 6 * PATIENCE + time_for(head.total_bytes());
+        let mut answer = self.client.get(url).timeout(patience).send().await.map_err(fail)?;
         match answer.status() {
             reqwest::StatusCode::NOT_FOUND => return Err(DownloadError::Missing),
             status if !status.is_success() => {

@@ -1,6 +1,6 @@
 //! Health of a daemon: for those who restart it, send it work, or watch it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -108,7 +108,8 @@ impl Health {
     pub fn hindered(&self, lines: &[String]) {
         let mut kept = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|line, _| lines.contains(line));
-        for line in lines {
+        // The same line is one thing, however often it was tried at this look.
+        for line in lines.iter().collect::<BTreeSet<_>>() {
             let looks = kept.entry(line.clone()).or_default();
             *looks = looks.saturating_add(1);
             if *looks == HINDERED_LOOKS {
@@ -259,7 +260,7 @@ mod tests {
         let line = "post-claim (the job is open): not bound".to_owned();
         for look in 1..=HINDERED_LOOKS {
             assert!(health.lasting().is_empty(), "look {look}");
-            health.hindered(std::slice::from_ref(&line));
+            health.hindered(&[line.clone(), line.clone()]);
         }
         assert_eq!(health.lasting(), std::slice::from_ref(&line));
         assert!(health.readiness().contains("HINDERED: post-claim"));

@@ -62,7 +62,7 @@ fn body_in_parts(
     Body::from_stream(Received(receiver))
 }
 
-/// An answer of so many bytes of a kind of content, as [`body_in_parts`] makes it.
+/// An answer of so many bytes of a kind of content, as `body_in_parts` makes it.
 pub fn answer_in_parts(
     kind: &'static str,
     length: u64,

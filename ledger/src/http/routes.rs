@@ -54,6 +54,8 @@ pub(super) struct Shared {
     /// Places for streams of events, and who has them.
     pub(super) streams: Arc<Semaphore>,
     pub(super) stream_shares: Shares,
+    /// Who reads an entry of the log that is long alone.
+    pub(super) long_entries: Shares,
 }
 
 /// An answer that is not what was asked for: `{"schema": 2, "error": {"kind": …, "message": …}}`.
@@ -138,12 +140,16 @@ pub(super) fn answered(
     if bytes.len() <= PART_BYTES {
         return Some(([(header::CONTENT_TYPE, kind)], bytes).into_response());
     }
-    let (room, length) = (budget.room(bytes.len(), source)?, bytes.len() as u64);
-    Some(answer_in_parts(kind, length, room, move |from| {
+    let room = budget.room(bytes.len(), source)?;
+    Some(from_memory(kind, bytes, room))
+}
+
+fn from_memory(kind: &'static str, bytes: Vec<u8>, held: impl Send + 'static) -> Response {
+    answer_in_parts(kind, bytes.len() as u64, held, move |from| {
         let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
         let end = from.saturating_add(PART_BYTES).min(bytes.len());
         Ok(bytes.get(from..end).unwrap_or_default().to_vec())
-    }))
+    })
 }
 
 async fn submit(State(shared): State<Shared>, source: Source, body: Body) -> Answer {
@@ -202,9 +208,14 @@ async fn log(State(shared): State<Shared>, source: Source, Query(query): Paramet
     if let Some(long) = answered(&shared.log_pages, source, OCTETS, page(PAGE_BYTES).await?) {
         return Ok(long);
     }
-    // Whoever follows must come on, however much others hold: in small steps then.
+    // Whoever follows must come on, however much others hold: in small steps then, and over an entry that is
+    // long alone one at a time.
+    let held = shared.long_entries.take(source, 1, 1);
     let short = page(PART_BYTES / 2).await?;
-    answered(&shared.log_pages, source, OCTETS, short).ok_or_else(no_room)
+    match short.len() <= PART_BYTES {
+        true => Ok(octets(short)),
+        false => held.map(|held| from_memory(OCTETS, short, held)).ok_or_else(no_room),
+    }
 }
 
 /// The part of all streams that one source may have, and how many it may have in any case.

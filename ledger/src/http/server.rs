@@ -16,11 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 
-use super::bodies::Budget;
+use super::bodies::{Budget, time_for};
 use super::crowd::Crowd;
 use super::limits::{Limits, Rates, Shares, Source};
 use super::readers::Readers;
-use super::routes::{LOG_SHARES, Shared, WRITERS_MAX, router};
+use super::routes::{LOG_SHARES, Shared, WRITERS_MAX, failure, router};
 use super::uploads::Uploads;
 use crate::embedded::EmbeddedLedger;
 
@@ -64,6 +64,7 @@ pub async fn serve(
         log_pages: Budget::new(limits.held_bytes).in_shares(LOG_SHARES),
         streams: Arc::new(Semaphore::new(limits.streams)),
         stream_shares: Shares::default(),
+        long_entries: Shares::default(),
     };
     let routes = router(shared).merge(more);
     serve_routes(routes, listener, limits, stop).await
@@ -152,25 +153,29 @@ async fn connection(
         async move {
             // It would be read as much as for an answer, of which nothing is sent.
             if request.method() == Method::HEAD && request.uri().path().starts_with("/v1/") {
-                return Ok(refusal(StatusCode::METHOD_NOT_ALLOWED, "ask with GET"));
+                return Ok(refusal(StatusCode::METHOD_NOT_ALLOWED, "method", "ask with GET"));
             }
             let source = source(request.headers(), peer.ip(), limits.proxy);
             if !rates.take(source, Instant::now()) {
                 metrics::counter!("rebut_http_slowed_total").increment(1);
-                return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests; slow down"));
+                let message = "too many requests; slow down";
+                return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "slow-down", message));
             }
             if announced(&request) > longest(&request, &limits) {
                 let message = "the body is over the limit";
-                return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, message));
+                return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message));
             }
-            // Streams and long polls begin to answer in time as well.
+            // Streams and long polls begin to answer in time as well; a long body has its own time.
+            let patience = limits.request.max(limits.poll * 2) + time_for(announced(&request));
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(source);
             let answer = tower::Service::call(&mut routes, request);
-            let patience = limits.request.max(limits.poll * 2);
             match tokio::time::timeout(patience, answer).await {
                 Ok(answer) => answer,
-                Err(_) => Ok(refusal(StatusCode::REQUEST_TIMEOUT, "the request took too long")),
+                Err(_) => {
+                    let message = "the request took too long";
+                    Ok(refusal(StatusCode::REQUEST_TIMEOUT, "slow", message))
+                }
             }
         }
     });
@@ -212,8 +217,8 @@ fn longest(request: &Request<Incoming>, limits: &Limits) -> u64 {
     }
 }
 
-fn refusal(status: StatusCode, message: &'static str) -> Response {
-    (status, message).into_response()
+fn refusal(status: StatusCode, kind: &'static str, message: &'static str) -> Response {
+    failure(status, kind, message).into_response()
 }
 
 #[cfg(test)]

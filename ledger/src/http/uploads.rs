@@ -119,6 +119,16 @@ impl Drop for Reservation {
     }
 }
 
+/// Counts and tells that the operator must make room.
+fn tell_if_full(account: &Address, bytes: u64, refusal: &UploadRefusal) {
+    if matches!(refusal, UploadRefusal::All { .. } | UploadRefusal::DiskReserve) {
+        metrics::counter!("rebut_ledger_uploads_refused_total").increment(1);
+        tracing::error!(event = "ledger.upload_refused", %account, bytes, %refusal,
+            "jobs and claims of this account cannot be checked: make room, or raise \
+             --uploads-bytes-max");
+    }
+}
+
 /// What of the published states is needed, and what is wanted.
 pub(super) fn needed(settlement: &Settlement) -> Needs {
     let mut needs = Needs::default();
@@ -234,12 +244,7 @@ impl Uploads {
                 done => return done,
             },
         };
-        if matches!(refusal, UploadRefusal::All { .. } | UploadRefusal::DiskReserve) {
-            metrics::counter!("rebut_ledger_uploads_refused_total").increment(1);
-            tracing::error!(event = "ledger.upload_refused", %account, bytes, %refusal,
-                "jobs and claims of this account cannot be checked: make room, or raise \
-                 --uploads-bytes-max");
-        }
+        tell_if_full(&account, bytes, &refusal);
         Err(refusal)
     }
 
@@ -392,7 +397,8 @@ impl Uploads {
         });
         // Outside the lock. Whoever is told that it is kept relies on it.
         let written = written.and_then(|()| Ok(durable::flush_folder_of(&path)?));
-        if written.is_err() {
+        if let Err(refusal) = &written {
+            tell_if_full(&reservation.account, reservation.bytes, refusal);
             // Nothing of it is of use, and it would take room.
             let _ = std::fs::remove_file(&partial);
         }
