@@ -6,7 +6,7 @@
 //! cargo run --example replay -- verdict.json
 //! ```
 
-use ledger::verdict::replay_bytes;
+use dispute::verdict::replay_bytes;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("name a verdict file")?;

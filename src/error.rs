@@ -15,19 +15,19 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Run(#[from] inference::RunError),
     #[error(transparent)]
-    ClaimFile(#[from] executor::files::ClaimFileError),
+    ClaimFile(#[from] dispute::claim_file::ClaimFileError),
     #[error(transparent)]
     Preflight(#[from] executor::PreflightError),
     #[error(transparent)]
-    Lie(#[from] simulation::LieError),
+    Lie(#[from] dispute::LieError),
     #[error(transparent)]
-    Stage(#[from] simulation::StageError),
+    Devnet(#[from] dispute::DevnetError),
     #[error(transparent)]
-    Walk(#[from] simulation::WalkError),
+    Offline(#[from] dispute::offline::OfflineError),
     #[error(transparent)]
     Ledger(#[from] ledger::LedgerError),
     #[error(transparent)]
-    Verdict(#[from] ledger::verdict::VerdictError),
+    Verdict(#[from] dispute::verdict::VerdictError),
     #[error(transparent)]
     Shelf(#[from] inference::ShelfError),
     #[error(transparent)]
@@ -52,8 +52,8 @@ impl CommandError {
             Self::ClaimFile(_) => "claim-file",
             Self::Preflight(_) => "preflight",
             Self::Lie(_) => "lie",
-            Self::Stage(_) => "stage",
-            Self::Walk(_) => "walk",
+            Self::Devnet(_) => "stage",
+            Self::Offline(_) => "walk",
             Self::Ledger(_) => "ledger",
             Self::Verdict(_) => "verdict",
             Self::Shelf(_) => "models",

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use executor::files::{ClaimFile, ExecutorFile};
+use dispute::claim_file::{ClaimFile, ExecutorFile};
+use dispute::{Lie, Lying, parse_lie};
 use inference::files::read_tensors;
 use inference::{
     Conduct, Engine, Honest, ImportError, ImportOptions, Model, ModelFile, Runner, Tensor, Trace,
 };
 use protocol::tensor::{Shape, TensorType};
-use simulation::{Lie, Lying, parse_lie};
 
 use crate::arguments::values::lie_out_of_bounds;
 use crate::arguments::{EngineOptions, ImportChoices};
@@ -365,7 +365,7 @@ pub(crate) fn claim(
         (None, None) => return Err(system(path.display().to_string(), "names no model")),
     };
     if model.root() != claim.model_root {
-        return Err(executor::files::ClaimFileError::Malformed {
+        return Err(dispute::claim_file::ClaimFileError::Malformed {
             path: path.join("claim.json").display().to_string(),
             field: "model_root".to_owned(),
             reason: format!(

@@ -1,15 +1,15 @@
 //! A finished play as a verdict, with the layer referee's word and the model's names.
 
+use dispute::verdict::{Verdict, derive};
+use dispute::{Devnet, Outcome, Participants};
 use inference::Runner;
 use inference::referee::judge_layer;
-use ledger::verdict::{Verdict, derive};
 use protocol::hash::Digest;
-use simulation::{Cast, Outcome, Stage};
 
 /// The verdict on a claim of a play; `None` when the ledger has no such claim.
 pub(crate) fn verdict_of(
-    stage: &Stage,
-    cast: &Cast,
+    stage: &Devnet,
+    cast: &Participants,
     outcome: &Outcome,
     claim: &Digest,
 ) -> Option<Verdict> {
@@ -23,7 +23,7 @@ pub(crate) fn verdict_of(
 
 /// Re-runs the disputed layer (all of them for an upheld claim) and compares the two referees.
 fn layer_referee_agrees(
-    cast: &Cast,
+    cast: &Participants,
     outcome: &Outcome,
     claim: &Digest,
     verdict: &Verdict,

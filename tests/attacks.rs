@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use challenger::Policy;
 use common::{MODELS, fall_reason, honest_cast, lying_cast, model, model_cut, play, story};
+use dispute::verdict::derive;
+use dispute::{Devnet, Lie, Lying, Muted, Outcome, Participants, Role, Stubborn, actor_key};
 use executor::{claim_terms, preflight};
 use inference::{Conduct, Honest, Model, Tensor};
-use ledger::verdict::derive;
 use ledger::{Ledger, LedgerError};
 use protocol::encoding::Canonical;
 use protocol::facts::{Children, FactError, Request, Reveal, TreeId};
@@ -19,10 +20,9 @@ use protocol::hash::Digest;
 use protocol::referee::Evidence;
 use protocol::settlement::{FallReason, Parameters, Rejection};
 use protocol::transaction::Action;
-use simulation::{Cast, Lie, Lying, Muted, Outcome, Role, Stage, Stubborn, actor_key};
 
 /// `verdict/reason` of a play.
-fn code(stage: &Stage, outcome: &Outcome) -> String {
+fn code(stage: &Devnet, outcome: &Outcome) -> String {
     let Some(claim) = outcome.claim else {
         return "refused".to_owned();
     };
@@ -30,7 +30,7 @@ fn code(stage: &Stage, outcome: &Outcome) -> String {
     format!("{}/{}", verdict.verdict, verdict.reason)
 }
 
-async fn code_of(cast: &Cast) -> String {
+async fn code_of(cast: &Participants) -> String {
     let (stage, _folder, outcome) = play(cast).await;
     code(&stage, &outcome)
 }
@@ -130,10 +130,10 @@ async fn attacks_11_12_13_17_unbound_claims_are_refused_and_cost_no_dispute() {
     let model = model("digits-cnn");
     let cast = honest_cast(&model);
     let honest = cast.run(&Honest).unwrap();
-    let other_input = Cast { input: common::digit(7), ..honest_cast(&model) };
+    let other_input = Participants { input: common::digit(7), ..honest_cast(&model) };
     let other = other_input.run(&Honest).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
+    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     let job = stage.prepare(&cast).await.unwrap();
     let good = claim_terms(job, &honest).unwrap();
     let mut false_output = good.clone();
@@ -171,7 +171,7 @@ async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
     let model = model("digits-cnn");
     let cast = honest_cast(&model);
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
+    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     let job = stage.prepare(&cast).await.unwrap();
     let terms = claim_terms(job, &cast.run(&Honest).unwrap()).unwrap();
     let action = Action::PostClaim { terms }.to_canonical();
@@ -205,8 +205,8 @@ struct FalseAnswers<C> {
     from: fn(&Request) -> bool,
 }
 
-impl<C: ledger::Core> ledger::Core for FalseAnswers<C> {
-    fn decide(&mut self, view: &ledger::View) -> Vec<ledger::Decision> {
+impl<C: node::Core> node::Core for FalseAnswers<C> {
+    fn decide(&mut self, view: &ledger::View) -> Vec<node::Decision> {
         let mut decisions = self.inner.decide(view);
         for decision in &mut decisions {
             if let Action::Reveal { request, reveal, .. } = &mut decision.action
@@ -252,8 +252,8 @@ async fn attacks_20_and_22_an_honest_claim_defended_falsely_falls_by_silence() {
         cast.challenger = Arc::new(Lying::new(&view, &model, &honest).unwrap());
         cast.policy = Policy::Everything;
         let folder = tempfile::tempdir().unwrap();
-        let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
-        let wrap = |core| Box::new(FalseAnswers { inner: core, from }) as Box<dyn ledger::Core>;
+        let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+        let wrap = |core| Box::new(FalseAnswers { inner: core, from }) as Box<dyn node::Core>;
         let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
         common::check_money(&stage, &outcome);
         common::check_referees(&cast, &outcome);
@@ -272,7 +272,7 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     let mut cast = honest_cast(&model);
     cast.policy = Policy::Nothing;
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
+    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     let job = stage.prepare(&cast).await.unwrap();
     let trace = cast.run(&Honest).unwrap();
     let terms = claim_terms(job, &trace).unwrap();
@@ -345,7 +345,7 @@ async fn attack_24_a_copied_refutation_pays_the_challenger_and_the_late_original
     let (_stage, _folder, outcome) = play(&cast).await;
     let moves: Vec<_> = outcome.played.iter().filter(|played| played.outcome.is_ok()).collect();
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
+    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     stage.prepare(&cast).await.unwrap();
     for played in &moves {
         if let Action::Refute { .. } = played.action {
@@ -366,8 +366,8 @@ async fn attack_25_duplicates_strangers_and_moves_after_the_end_change_nothing()
     let model = model("digits-cnn");
     let (cast, ..) = lying_cast(&model, &Lie::OutputOnly);
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
-    let wrap = |core| Box::new(Stubborn(core)) as Box<dyn ledger::Core>;
+    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+    let wrap = |core| Box::new(Stubborn(core)) as Box<dyn node::Core>;
     let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
     assert_eq!(code(&stage, &outcome), "fraud/binding");
     common::check_referees(&cast, &outcome);
@@ -445,8 +445,8 @@ async fn attack_28_silence_from_the_start_or_after_some_moves_loses() {
     for reveals in 0..4 {
         let (cast, ..) = lying_cast(&model, &Lie::Selective);
         let folder = tempfile::tempdir().unwrap();
-        let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
-        let wrap = |core| Box::new(Muted::new(core, reveals)) as Box<dyn ledger::Core>;
+        let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+        let wrap = |core| Box::new(Muted::new(core, reveals)) as Box<dyn node::Core>;
         let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
         common::check_money(&stage, &outcome);
         common::check_referees(&cast, &outcome);

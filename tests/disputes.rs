@@ -5,9 +5,9 @@
 mod common;
 
 use common::{MODELS, fall_reason, honest_cast, model, play};
+use dispute::{Lie, Lying};
 use protocol::referee::Evidence;
 use protocol::settlement::FallReason;
-use simulation::{Lie, Lying};
 use std::sync::Arc;
 
 /// A small generator, so that every run plays the same places.
@@ -84,10 +84,10 @@ async fn an_honest_claim_challenged_by_a_corrupt_view_is_upheld_and_the_challeng
             cast.policy = challenger::Policy::Everything;
             let (stage, _folder, outcome) = play(&cast).await;
             assert_eq!(fall_reason(&outcome), None, "{name} {lie}");
-            let key = simulation::actor_key(simulation::Role::Challenger);
+            let key = dispute::actor_key(dispute::Role::Challenger);
             let lost = stage.delta_wei(key.address()).await.unwrap();
             assert!(lost < 0, "{name} {lie}: the challenger paid {lost}");
-            let key = simulation::actor_key(simulation::Role::Executor);
+            let key = dispute::actor_key(dispute::Role::Executor);
             let gained = stage.delta_wei(key.address()).await.unwrap();
             assert!(gained > 0, "{name} {lie}: the executor got {gained}");
         }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ledger::exposure::demands_reserve_wei;
-use ledger::{Core, Decision, View};
+use ledger::View;
+use node::exposure::demands_reserve_wei;
+use node::{Core, Decision};
 use protocol::defects::{Defect, active};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};

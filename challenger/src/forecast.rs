@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ledger::{Exposure, View};
+use ledger::View;
+use node::Exposure;
 use protocol::hash::{Commitment, Digest};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::Address;

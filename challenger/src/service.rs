@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use inference::Shelf;
 use inference::worker::{RunFailure, Worker};
-use ledger::http::{Books, Health, HttpLedger, attend};
-use ledger::{Agent, Core as _, Ledger as _, LedgerError, View};
+use ledger::http::HttpLedger;
+use ledger::{Ledger as _, LedgerError, View};
+use node::jobs::{DOUBLINGS, LOOKS_MAX};
+use node::{Account, Health, take_turns};
+use node::{Agent, Core as _};
 use protocol::encoding::Canonical as _;
 use protocol::hash::{Digest, keccak};
 use protocol::settlement::ClaimStatus;
@@ -68,27 +71,9 @@ impl Default for Settings {
     }
 }
 
-/// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where
-/// an urgent one can still go before them.
-const HANDED_MAX: usize = 2;
-/// Jobs whose inputs are asked for in one turn, at most.
-const LOOKS_MAX: usize = 32;
-
-/// Runs of one job that may be killed: the first may be this machine's fault.
-const KILLS_MAX: u32 = 2;
-
-/// Progress of the daemon with a job.
+/// What became of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Progress {
-    /// It could not be run, and is tried again from this time on.
-    Waiting { until_ms: u64, tries: u32, kills: u32, why: Unchecked },
-    Running {
-        since_ms: u64,
-        tries: u32,
-        kills: u32,
-        /// Why it could not be run the last time.
-        why: Option<Unchecked>,
-    },
+enum End {
     /// Its run is in memory.
     Ready,
     /// Its run was compared and let go.
@@ -97,14 +82,21 @@ enum Progress {
     Left { why: Unchecked },
 }
 
-impl Progress {
-    fn unchecked(&self) -> Option<&Unchecked> {
-        match self {
-            Self::Waiting { why, .. } | Self::Left { why } => Some(why),
-            Self::Running { why, .. } => why.as_ref(),
-            Self::Ready | Self::Compared => None,
-        }
+/// The jobs of a challenger.
+type Jobs = node::jobs::Jobs<Unchecked, End>;
+
+/// Why a job is not checked; `None` when it is.
+fn unchecked<'a>(jobs: &'a Jobs, job: &Digest) -> Option<&'a Unchecked> {
+    match jobs.ended(job) {
+        Some(End::Left { why }) => Some(why),
+        Some(End::Ready | End::Compared) => None,
+        None => jobs.why(job),
     }
+}
+
+/// Whether a job's run must be made once it is in play.
+fn is_missing(end: &End) -> bool {
+    matches!(end, End::Compared | End::Left { why: Unchecked::NotDrawn })
 }
 
 /// The claim that an action is about.
@@ -141,12 +133,12 @@ pub struct Service {
     worker: Worker,
     news: Arc<Notify>,
     agent: Agent<ChallengerCore>,
-    books: Books,
+    account: Account,
     health: Arc<Health>,
     settings: Settings,
     /// By what jobs are drawn; no executor may know it.
     seed: [u8; 32],
-    jobs: HashMap<Digest, Progress>,
+    jobs: Jobs,
     told: HashSet<Digest>,
     /// Jobs whose runs are in memory, the oldest first.
     order: VecDeque<Digest>,
@@ -188,20 +180,20 @@ impl Service {
             Mode::Full => Policy::Differing,
             Mode::Watch | Mode::Defend => Policy::Nothing,
         };
-        let books = Books::new(key.address());
+        let account = Account::new(key.address());
         let mut core = ChallengerCore::new(key.address(), policy);
         if settings.dry_run {
             core.suppose_funded();
         }
         let agent = Agent::new(core, Arc::clone(&ledger) as Arc<_>, key);
-        let (jobs, told, health) = (HashMap::new(), HashSet::new(), Arc::default());
+        let (jobs, told, health) = (Jobs::default(), HashSet::new(), Arc::default());
         Self {
             ledger,
             shelf,
             worker,
             news,
             agent,
-            books,
+            account,
             health,
             settings,
             seed,
@@ -236,7 +228,7 @@ impl Service {
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
         let (ledger, news) = (Arc::clone(&self.ledger), Arc::clone(&self.news));
         let health = Arc::clone(&self.health);
-        attend(&ledger, &news, &health, stop, async || {
+        take_turns(&ledger, &news, &health, stop, async || {
             let view = self.turn().await?;
             Ok((view.height, self.agent.until_next(&view, self.settings.idle)))
         })
@@ -248,13 +240,13 @@ impl Service {
         self.health.looked();
         self.collect(&view);
         // Moves first, and between transfers: a large or slow input must not eat a clock.
-        let mut refused = self.act().await?;
+        let mut refused = self.act(&view).await?;
         self.tell_what_is_too_late(&view);
         self.forget(&view);
         let waiting = self.wanted(&view);
         self.warn_if_saturated(&view, &waiting);
         for contested in waiting.iter().take(LOOKS_MAX) {
-            if self.handed() >= HANDED_MAX {
+            if !self.jobs.has_room() {
                 break;
             }
             let taken = self.take(&view, contested, &mut refused).await?;
@@ -270,7 +262,7 @@ impl Service {
         self.tell(&view);
         self.tell_of_money(&view);
         self.shrink(&view);
-        let (exposure, _) = self.books.tell(&self.ledger, &view).await;
+        let (exposure, _) = self.account.report(&self.ledger, &view).await;
         self.tell_if_poor(&view, exposure.free_wei);
         metrics::gauge!("rebut_challenger_jobs_waiting").set(waiting.len() as f64);
         self.cover(&view, waiting.len());
@@ -291,13 +283,13 @@ impl Service {
             }
             return Ok(view);
         }
-        refused.extend(self.act().await?);
+        refused.extend(self.act(&view).await?);
         self.tell_stuck(refused);
         Ok(view)
     }
 
     /// Does what the core wants, in modes that act; gives what the ledger refused.
-    async fn act(&mut self) -> Result<Vec<String>, LedgerError> {
+    async fn act(&mut self, view: &View) -> Result<Vec<String>, LedgerError> {
         if self.settings.mode == Mode::Watch || self.settings.dry_run {
             return Ok(Vec::new());
         }
@@ -305,7 +297,7 @@ impl Service {
             // What is open is still played: to be silent loses as well.
             self.agent.core.set_policy(Policy::Nothing);
         }
-        self.agent.step_told("challenger").await
+        self.agent.step_told(view, "challenger").await
     }
 
     /// Lets go of jobs on which nothing can be disputed any more.
@@ -316,22 +308,13 @@ impl Service {
                 claims.any(|claim| claim.status == ClaimStatus::Standing)
             })
         };
-        let over: Vec<Digest> = self.jobs.keys().filter(|id| !is_contested(id)).copied().collect();
-        for id in over {
-            // What is being run comes back first.
-            if !matches!(self.jobs.get(&id), Some(Progress::Running { .. })) {
-                self.jobs.remove(&id);
-                self.order.retain(|one| *one != id);
-                self.agent.core.forget(&id);
-            }
+        for (id, _) in self.jobs.take_over(|id| !is_contested(id)) {
+            self.order.retain(|one| *one != id);
+            self.agent.core.forget(&id);
         }
         self.told.retain(|id| {
             view.settlement.claim(id).is_some_and(|claim| claim.status == ClaimStatus::Standing)
         });
-    }
-
-    fn handed(&self) -> usize {
-        self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
     }
 
     fn collect(&mut self, view: &View) {
@@ -341,7 +324,7 @@ impl Service {
                 0 => took_ms,
                 before => (before.saturating_mul(7).saturating_add(took_ms)) / 8,
             };
-            let progress = match finished.outcome {
+            match finished.outcome {
                 Ok(run) => {
                     self.health.no_process(false);
                     metrics::counter!("rebut_challenger_runs_total").increment(1);
@@ -349,7 +332,7 @@ impl Service {
                     let case = Case::of_run(run, Arc::new(Published::default()));
                     self.agent.core.watch(finished.job, case);
                     self.order.push_back(finished.job);
-                    Progress::Ready
+                    self.jobs.end(finished.job, End::Ready);
                 }
                 Err(failure) => {
                     metrics::counter!("rebut_challenger_runs_failed_total").increment(1);
@@ -358,29 +341,21 @@ impl Service {
                     if matches!(failure, RunFailure::Wrong { .. }) {
                         self.health.tested(false);
                     }
-                    let (tries, kills) = match self.jobs.get(&finished.job) {
-                        Some(Progress::Running { tries, kills, .. }) => (*tries, *kills),
-                        _ => (0, 0),
-                    };
-                    self.failed(view, tries, kills, &failure)
+                    self.failed(view, finished.job, &failure);
                 }
-            };
-            self.jobs.insert(finished.job, progress);
+            }
         }
     }
 
     /// What was published may be corrected while the claim stands: never let go of it, unless it kills
     /// whatever runs it.
-    fn failed(&self, view: &View, tries: u32, kills: u32, failure: &RunFailure) -> Progress {
+    fn failed(&mut self, view: &View, job: Digest, failure: &RunFailure) {
         let reason = failure.to_string();
-        let killed = matches!(failure, RunFailure::Killed { .. });
-        let kills = kills.saturating_add(u32::from(killed));
-        if kills >= KILLS_MAX {
-            return Progress::Left { why: Unchecked::Quarantined { reason } };
+        let is_killed = matches!(failure, RunFailure::Killed { .. });
+        match is_killed && self.jobs.killed(&job) {
+            true => self.jobs.end(job, End::Left { why: Unchecked::Quarantined { reason } }),
+            false => self.jobs.wait(job, view.now_ms, DOUBLINGS, Unchecked::NoResult { reason }),
         }
-        let until_ms = view.now_ms.saturating_add(500u64 << tries.min(7));
-        let why = Unchecked::NoResult { reason };
-        Progress::Waiting { until_ms, tries: tries.saturating_add(1), kills, why }
     }
 
     /// Lets go of the oldest runs over the limit, unless a dispute needs them: what they commit to stays,
@@ -398,7 +373,7 @@ impl Service {
                 continue;
             }
             self.agent.core.let_go(&id);
-            self.jobs.insert(id, Progress::Compared);
+            self.jobs.end(id, End::Compared);
         }
         metrics::gauge!("rebut_challenger_runs_kept").set(self.agent.core.at_hand() as f64);
     }
@@ -415,15 +390,10 @@ impl Service {
     fn wanted(&mut self, view: &View) -> Vec<Contested> {
         let mut wanted = self.to_check(view);
         wanted.retain(|one| {
-            let untouched = match self.jobs.get(&one.job) {
-                None => true,
-                Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                Some(Progress::Compared | Progress::Left { why: Unchecked::NotDrawn }) => {
-                    self.agent.core.is_in_play(view, &one.job)
-                }
-                Some(Progress::Running { .. } | Progress::Ready | Progress::Left { .. }) => false,
-            };
-            untouched && self.shelf.model(&one.model_root).is_some()
+            let is_due = self.jobs.is_due(&one.job, view.now_ms, |end| {
+                is_missing(end) && self.agent.core.is_in_play(view, &one.job)
+            });
+            is_due && self.shelf.model(&one.model_root).is_some()
         });
         wanted.retain(|one| {
             // What this account disputes already is played, whatever this process would have drawn.
@@ -432,7 +402,7 @@ impl Service {
             if !drawn {
                 metrics::counter!("rebut_challenger_not_drawn_total").increment(1);
                 tracing::info!(event = "challenger.not_drawn", job = %one.job);
-                self.jobs.insert(one.job, Progress::Left { why: Unchecked::NotDrawn });
+                self.jobs.end(one.job, End::Left { why: Unchecked::NotDrawn });
             }
             drawn
         });

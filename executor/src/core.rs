@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use inference::{Run, Trace};
-use ledger::{Core, Decision, View};
+use ledger::View;
+use node::{Core, Decision};
 use protocol::defects::{Defect, active};
 use protocol::facts::Request;
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::settlement::{ChallengeStatus, Claim, ClaimStatus, JobStatus, Turn};
 use protocol::transaction::{Action, Address, ClaimTerms};
 
-use crate::answer::Defender;
+use crate::answer::{AnswerError, Defender};
 
 /// The terms of a claim on a job, from a run.
 ///
@@ -34,12 +35,24 @@ pub struct ExecutorCore<C: Commitment = Keccak> {
     address: Address,
     runs: BTreeMap<Digest, Defender<C>>,
     offers: BTreeMap<Digest, ClaimTerms>,
+    /// Demands without an answer, as of the last look.
+    unanswered: Vec<(Digest, Unanswered)>,
+}
+
+/// Why a demand is not answered now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The run behind the claim is not in memory: it must be made again from its input.
+    RunMissing,
+    /// The run does not answer it.
+    Failed(AnswerError),
 }
 
 impl<C: Commitment> ExecutorCore<C> {
     /// An executor that has run nothing yet.
     pub fn new(address: Address) -> Self {
-        Self { address, runs: BTreeMap::new(), offers: BTreeMap::new() }
+        let (runs, offers, unanswered) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { address, runs, offers, unanswered }
     }
 
     /// Remembers the run behind claims with its trace root.
@@ -96,7 +109,12 @@ impl<C: Commitment> ExecutorCore<C> {
         decisions
     }
 
-    fn replies(&self, view: &View<C>) -> Vec<Decision> {
+    /// Demands without an answer at the last look, by claim, and why: each claim is lost unless that changes.
+    pub fn unanswered(&self) -> &[(Digest, Unanswered)] {
+        &self.unanswered
+    }
+
+    fn replies(&mut self, view: &View<C>) -> Vec<Decision> {
         let floor_ms = view.settlement.parameters().move_floor_ms;
         // One answer serves all challenges that wait for it; its deadline is the earliest.
         let mut wanted: BTreeMap<(Digest, Request), u64> = BTreeMap::new();
@@ -114,14 +132,13 @@ impl<C: Commitment> ExecutorCore<C> {
                 *entry = (*entry).min(deadline);
             }
         }
-        let mut decisions = Vec::new();
+        let (mut decisions, mut unanswered) = (Vec::new(), Vec::new());
         for ((claim_id, request), deadline_ms) in wanted {
             let Some(claim) = view.settlement.claim(&claim_id) else {
                 continue;
             };
             let Some(defender) = self.runs.get(&claim.terms.trace_root) else {
-                tracing::warn!(event = "executor.run_not_at_hand", claim = %claim_id,
-                    "the run behind a challenged claim is made again from its input");
+                unanswered.push((claim_id, Unanswered::RunMissing));
                 continue;
             };
             match defender.answer(&request) {
@@ -138,12 +155,11 @@ impl<C: Commitment> ExecutorCore<C> {
                         deadline_ms: Some(deadline_ms),
                     })
                 }
-                Err(error) => {
-                    tracing::error!(event = "executor.cannot_answer", claim = %claim_id, %error);
-                }
+                Err(error) => unanswered.push((claim_id, Unanswered::Failed(error))),
             }
         }
         decisions.sort_by_key(|decision| decision.deadline_ms);
+        self.unanswered = unanswered;
         decisions
     }
 

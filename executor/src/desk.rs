@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use inference::published::state_bytes;
 use inference::{Engine, Model, Run, RunError, Runner, Shelf, Tensor};
-use ledger::http::{Health, HttpLedger, UploadError};
-use ledger::{Ledger as _, LedgerError, Signer};
+use ledger::http::{HttpLedger, UploadError};
+use ledger::{Ledger as _, LedgerError};
+use node::Health;
+use node::Signer;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::settlement::{Ether, Event, Parameters};
@@ -17,7 +19,7 @@ use protocol::transaction::{Action, JobTerms};
 use tokio::sync::{Notify, oneshot};
 
 use crate::inputs::{Inputs, KeepError};
-use crate::service::Settings;
+use crate::settings::Settings;
 
 /// A run with the claim on it.
 #[derive(Clone, Debug)]
@@ -203,7 +205,7 @@ impl Desk {
         let view = self.ledger.view().await?;
         if view.settlement.model(&model.root()).is_none() {
             let header = model.header().clone();
-            match self.signer.perform(&Action::RegisterModel { header }).await {
+            match self.signer.perform(&view, &Action::RegisterModel { header }).await {
                 // Somebody else made it known meanwhile.
                 Ok(_) | Err(LedgerError::Rejected(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -221,7 +223,7 @@ impl Desk {
             );
             return Err(AskError::Busy { reason });
         }
-        let receipt = self.signer.perform(&Action::PostJob { terms }).await?;
+        let receipt = self.signer.perform(&view, &Action::PostJob { terms }).await?;
         let posted = receipt.events.iter().find_map(|event| match event {
             Event::JobPosted { job } => Some(*job),
             _ => None,

@@ -2,15 +2,9 @@
 
 use std::collections::HashMap;
 
+use node::jobs::{self, LOOKS_MAX};
 use protocol::hash::Digest;
 use protocol::transaction::Address;
-
-/// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where a
-/// disputed one can still go before them.
-pub(crate) const HANDED_MAX: usize = 2;
-
-/// Jobs whose inputs are asked for in one turn, at most.
-const LOOKS_MAX: usize = 32;
 
 /// What a run is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,30 +105,28 @@ pub(crate) fn choose(mut wanted: Vec<Wanted>, means: Means) -> Choice {
     Choice { jobs: wanted, unaffordable, beyond_long, beyond_clock }
 }
 
-/// Progress of the daemon with a job.
+/// The input of a job that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// Its input was not there; asked for again from this time on.
-    Waiting {
-        until_ms: u64,
-        tries: u32,
-        /// The kept input was refused by its run: it is fetched again.
-        is_damaged: bool,
-    },
-    Running {
-        tries: u32,
-    },
+pub(crate) enum Input {
+    /// Kept on disk, or to be fetched.
+    Usable,
+    /// The kept one was refused by its run: it is fetched again.
+    Damaged,
+}
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
     /// Its run is in memory.
-    Ready {
-        trace_root: Digest,
-    },
+    Ready { trace_root: Digest },
     /// Only its input is kept: its claim stands, or somebody else's says the same.
-    Kept {
-        trace_root: Digest,
-    },
+    Kept { trace_root: Digest },
     /// It cannot be run, and will not be tried again.
     Refused,
 }
+
+/// The jobs of an executor.
+pub(crate) type Jobs = jobs::Jobs<Input, End>;
 
 #[cfg(test)]
 mod tests {

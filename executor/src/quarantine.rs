@@ -1,19 +1,15 @@
 //! Jobs that killed their runs: written down, so that a restart does not begin with them again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use protocol::hash::{Digest, parse_digest};
-
-/// Runs of one job that may be killed: the first may be this machine's fault.
-const KILLS_MAX: u32 = 2;
 
 /// Jobs that are not run again.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     file: PathBuf,
     jobs: HashSet<Digest>,
-    kills: HashMap<Digest, u32>,
 }
 
 impl Quarantine {
@@ -22,7 +18,7 @@ impl Quarantine {
         let file = folder.join("quarantine");
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let jobs = text.lines().filter_map(|line| parse_digest(line.trim())).collect();
-        Self { file, jobs, kills: HashMap::new() }
+        Self { file, jobs }
     }
 
     pub(crate) fn holds(&self, job: &Digest) -> bool {
@@ -33,23 +29,16 @@ impl Quarantine {
         self.jobs.len()
     }
 
-    /// Another run of a job was killed; whether the job is quarantined now.
-    pub(crate) fn killed(&mut self, job: Digest) -> bool {
-        let kills = self.kills.entry(job).or_default();
-        *kills = kills.saturating_add(1);
-        if *kills < KILLS_MAX {
-            return false;
-        }
+    /// A job that is not run again.
+    pub(crate) fn add(&mut self, job: Digest) {
         self.jobs.insert(job);
         self.keep();
-        true
     }
 
     /// Lets go of jobs that are over.
     pub(crate) fn retain(&mut self, wanted: impl Fn(&Digest) -> bool) {
         let before = self.jobs.len();
         self.jobs.retain(&wanted);
-        self.kills.retain(|job, _| wanted(job));
         if self.jobs.len() < before {
             self.keep();
         }
@@ -71,13 +60,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn audit_a3_a_job_that_killed_two_runs_is_not_run_again_after_a_restart_either() {
+    fn audit_a3_a_job_in_quarantine_is_not_run_again_after_a_restart_either() {
         let folder = tempfile::tempdir().unwrap();
         let (bad, unlucky) = (Digest([1; 32]), Digest([2; 32]));
         let mut quarantine = Quarantine::read(folder.path());
-        assert!(!quarantine.killed(bad) && !quarantine.killed(unlucky));
         assert!(!quarantine.holds(&bad));
-        assert!(quarantine.killed(bad));
+        quarantine.add(bad);
         let mut again = Quarantine::read(folder.path());
         assert!(again.holds(&bad) && !again.holds(&unlucky));
         again.retain(|job| *job != bad);

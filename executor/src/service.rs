@@ -15,8 +15,11 @@ use std::time::{Duration, Instant};
 use inference::published::state_bytes;
 use inference::worker::{RunFailure, Worker};
 use inference::{Engine, Run, Shelf};
-use ledger::http::{Books, HttpLedger, attend};
-use ledger::{Agent, Ledger as _, LedgerError, Signer, View};
+use ledger::http::HttpLedger;
+use ledger::{Ledger as _, LedgerError, View};
+use node::jobs::{DOUBLINGS, Progress};
+use node::{Account, LogLimit, take_turns};
+use node::{Agent, Signer};
 use protocol::hash::Digest;
 use protocol::settlement::{Challenge, Claim, ClaimStatus, Job, JobStatus};
 use protocol::transaction::{Address, Key};
@@ -25,42 +28,10 @@ use tokio::sync::Notify;
 use crate::core::{ExecutorCore, claim_terms};
 use crate::desk::Desk;
 use crate::inputs::Inputs;
-use crate::lines::Lines;
-use crate::policy::{Declined, Policy};
-use crate::progress::Progress;
+use crate::policy::Declined;
+use crate::progress::{End, Input, Jobs};
 use crate::quarantine::Quarantine;
-
-/// Choices of an executor's operator.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Look at the ledger at least this often.
-    pub idle: Duration,
-    /// Take no new job; defend what is claimed.
-    pub bail_out: bool,
-    /// Runs kept in memory; of others the input is kept on disk, and the run is made again when
-    /// somebody challenges it.
-    pub runs_max: usize,
-    /// Most bytes of inputs on disk; at it no job is taken.
-    pub disk_budget_bytes: u64,
-    /// Which jobs are taken.
-    pub policy: Policy,
-    /// Stake of claims on what is asked over HTTP; the ledger's least unless given.
-    pub http_stake_wei: Option<u128>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let idle = Duration::from_secs(1);
-        Self {
-            idle,
-            bail_out: false,
-            runs_max: 64,
-            disk_budget_bytes: 8 << 30,
-            policy: Policy::default(),
-            http_stake_wei: None,
-        }
-    }
-}
+use crate::settings::Settings;
 
 /// Inputs that nobody needs are looked for this often, and must be this old.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -90,10 +61,10 @@ pub struct Service {
     desk: Arc<Desk>,
     worker: Worker,
     agent: Agent<ExecutorCore>,
-    books: Books,
+    account: Account,
     address: Address,
     settings: Settings,
-    jobs: HashMap<Digest, Progress>,
+    jobs: Jobs,
     /// Runs in memory, by job.
     runs: HashMap<Digest, Arc<Run>>,
     /// Jobs whose runs are in memory, the oldest first.
@@ -112,7 +83,7 @@ pub struct Service {
     refused: Vec<String>,
     /// Open jobs that are not taken, each told once.
     declined: HashMap<Digest, Declined>,
-    lines: Lines,
+    lines: LogLimit,
     quarantine: Quarantine,
     swept: Instant,
 }
@@ -139,10 +110,10 @@ impl Service {
             desk,
             worker,
             agent,
-            books: Books::new(address),
+            account: Account::new(address),
             address,
             settings,
-            jobs: HashMap::new(),
+            jobs: Jobs::default(),
             runs: HashMap::new(),
             order: VecDeque::new(),
             unclaimed: VecDeque::new(),
@@ -152,7 +123,7 @@ impl Service {
             refused: Vec::new(),
             run_ms: HashMap::new(),
             declined: HashMap::new(),
-            lines: Lines::new(DECLINED_LINES),
+            lines: LogLimit::new(DECLINED_LINES),
             quarantine: Quarantine::read(folder),
             swept: Instant::now(),
         }
@@ -170,7 +141,7 @@ impl Service {
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
         let (ledger, news) = (Arc::clone(&self.desk.ledger), Arc::clone(&self.desk.news));
         let health = Arc::clone(&self.desk.health);
-        attend(&ledger, &news, &health, stop, async || {
+        take_turns(&ledger, &news, &health, stop, async || {
             let view = self.turn().await?;
             Ok((view.height, self.agent.until_next(&view, self.settings.idle)))
         })
@@ -183,15 +154,15 @@ impl Service {
         self.desk.health.looked();
         self.collect(&view);
         // Answers first: transfers of large states must not eat a clock.
-        self.act().await?;
+        self.act(&view).await?;
         self.forget(&view);
         self.publish(&view).await?;
         // Transfers take time.
         let view = self.desk.ledger.view().await?;
         self.decline(&view);
         self.take_wanted(&view).await?;
-        self.act().await?;
         let view = self.desk.ledger.view().await?;
+        self.act(&view).await?;
         self.desk.health.hindered(&std::mem::take(&mut self.refused));
         self.answer(&view);
         self.sweep(&view);
@@ -201,43 +172,20 @@ impl Service {
     }
 
     /// Does what the core wants; keeps what was refused for the end of the look.
-    async fn act(&mut self) -> Result<(), LedgerError> {
-        for line in self.agent.step_told("executor").await? {
+    async fn act(&mut self, view: &View) -> Result<(), LedgerError> {
+        for line in self.agent.step_told(view, "executor").await? {
             if !self.refused.contains(&line) {
                 self.refused.push(line);
             }
         }
+        self.tell_unanswered();
         Ok(())
     }
 
     fn collect(&mut self, view: &View) {
         for finished in self.worker.take() {
-            let progress = match finished.outcome {
-                Ok(run) => {
-                    self.desk.health.no_process(false);
-                    let trace_root = run.trace().root();
-                    let arity = self.desk.ledger.genesis().parameters.arity_log2;
-                    self.agent.core.remember(Arc::clone(&run), arity);
-                    self.desk.show(&run);
-                    self.runs.insert(finished.job, Arc::clone(&run));
-                    self.order.push_back(finished.job);
-                    let took_ms = u64::try_from(finished.took.as_millis() + 1).unwrap_or(u64::MAX);
-                    let seen = self.run_ms.entry(run.model().root()).or_default();
-                    seen.push_back(took_ms);
-                    if seen.len() > RUNS_SEEN {
-                        seen.pop_front();
-                    }
-                    let (job, until_ms, is_refused) = (finished.job, 0, false);
-                    // What is claimed is published: such a run is made again to defend it.
-                    let found = view.settlement.job(&job);
-                    if !found.is_some_and(|found| self.stands(view, found)) {
-                        self.unclaimed.push_back(Unclaimed { job, run, until_ms, is_refused });
-                    }
-                    metrics::counter!("rebut_executor_runs_total").increment(1);
-                    metrics::histogram!("rebut_executor_run_seconds").record(finished.took);
-                    tracing::info!(event = "executor.ran", job = %finished.job, %trace_root);
-                    Progress::Ready { trace_root }
-                }
+            match finished.outcome {
+                Ok(run) => self.ran(view, finished.job, run, finished.took),
                 Err(failure) => {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
                     tracing::error!(event = "executor.cannot_run", job = %finished.job, %failure);
@@ -246,45 +194,69 @@ impl Service {
                     if matches!(failure, RunFailure::Wrong { .. }) {
                         self.desk.health.tested(false);
                     }
-                    self.again(view, &finished.job, &failure)
+                    self.again(view, finished.job, &failure);
                 }
-            };
-            self.jobs.insert(finished.job, progress);
+            }
         }
+    }
+
+    /// A run is there.
+    fn ran(&mut self, view: &View, job: Digest, run: Arc<Run>, took: Duration) {
+        self.desk.health.no_process(false);
+        let trace_root = run.trace().root();
+        let arity = self.desk.ledger.genesis().parameters.arity_log2;
+        self.agent.core.remember(Arc::clone(&run), arity);
+        self.desk.show(&run);
+        self.runs.insert(job, Arc::clone(&run));
+        self.order.push_back(job);
+        let took_ms = u64::try_from(took.as_millis() + 1).unwrap_or(u64::MAX);
+        let seen = self.run_ms.entry(run.model().root()).or_default();
+        seen.push_back(took_ms);
+        if seen.len() > RUNS_SEEN {
+            seen.pop_front();
+        }
+        // What is claimed is published: such a run is made again to defend it.
+        let found = view.settlement.job(&job);
+        if !found.is_some_and(|found| self.stands(view, found)) {
+            self.unclaimed.push_back(Unclaimed { job, run, until_ms: 0, is_refused: false });
+        }
+        metrics::counter!("rebut_executor_runs_total").increment(1);
+        metrics::histogram!("rebut_executor_run_seconds").record(took);
+        tracing::info!(event = "executor.ran", %job, %trace_root);
+        self.jobs.end(job, End::Ready { trace_root });
     }
 
     /// A run that failed. What is kept on disk may be damaged, what was published may be corrected: tried
     /// again, a few times for a new job, for ever while a claim of ours stands on it. What killed its run
     /// twice is not tried again unless a claim stands.
-    fn again(&mut self, view: &View, id: &Digest, failure: &RunFailure) -> Progress {
+    fn again(&mut self, view: &View, id: Digest, failure: &RunFailure) {
         const TRIES_MAX: u32 = 5;
-        let tries = match self.jobs.get(id) {
-            Some(Progress::Running { tries }) => *tries,
-            _ => 0,
-        };
-        let job = view.settlement.job(id);
+        let job = view.settlement.job(&id);
         let at_risk_wei: u128 =
             job.map_or(0, |job| self.own_claims(view, job).map(|claim| claim.stake_wei).sum());
         if at_risk_wei > 0 {
             tracing::error!(event = "executor.cannot_defend", job = %id, at_risk_wei, %failure,
                 "a claim of ours stands on a run that cannot be made again: a challenge would win");
         } else if let RunFailure::Killed { .. } = failure
-            && self.quarantine.killed(*id)
+            && self.jobs.killed(&id)
         {
+            self.quarantine.add(id);
             tracing::error!(event = "executor.quarantined", job = %id, %failure,
                 "this job is not run again; if the machine was to blame, delete its line from the \
                  file `quarantine` in the executor's folder and restart");
-            return Progress::Refused;
-        } else if tries >= TRIES_MAX && !matches!(failure, RunFailure::NoProcess { .. }) {
+            return self.jobs.end(id, End::Refused);
+        } else if self.jobs.attempts(&id).tries >= TRIES_MAX
+            && !matches!(failure, RunFailure::NoProcess { .. })
+        {
             // That no process can be started says nothing about the job.
-            return Progress::Refused;
+            return self.jobs.end(id, End::Refused);
         }
-        Progress::Waiting {
-            until_ms: view.now_ms.saturating_add(500u64 << tries.min(7)),
-            tries: tries.saturating_add(1),
-            // A process that died says nothing about its input.
-            is_damaged: matches!(failure, RunFailure::Refused { .. }),
-        }
+        // A process that died says nothing about its input.
+        let input = match failure {
+            RunFailure::Refused { .. } => Input::Damaged,
+            _ => Input::Usable,
+        };
+        self.jobs.wait(id, view.now_ms, DOUBLINGS, input);
     }
 
     /// Publishes outputs, and offers the claim once they are: nobody could read a claim's output
@@ -325,32 +297,28 @@ impl Service {
                     return other.map(drop);
                 }
             }
-            self.act().await?;
+            // With what was published while others were on the way.
+            let view = self.desk.ledger.view().await?;
+            self.act(&view).await?;
         }
         Ok(())
     }
 
     /// Lets go of jobs that are over and whose claim nobody can dispute any more.
     fn forget(&mut self, view: &View) {
+        let (settlement, address) = (&view.settlement, self.address);
         let over = |id: &Digest| {
-            view.settlement
-                .job(id)
-                .is_none_or(|job| job.status != JobStatus::Open && !self.stands(view, job))
+            settlement.job(id).is_none_or(|job| {
+                job.status != JobStatus::Open && standing_of(view, job, address).next().is_none()
+            })
         };
-        // What is being run comes back first: until then it has its place with the worker.
-        let mut gone = Vec::new();
-        for (id, progress) in &self.jobs {
-            if !matches!(progress, Progress::Running { .. }) && over(id) {
-                gone.push(*id);
-            }
-        }
+        let gone = self.jobs.take_over(over);
         if gone.is_empty() {
             return;
         }
         let needed = self.inputs_needed(view);
-        for id in gone {
-            if let Some(Progress::Ready { trace_root } | Progress::Kept { trace_root }) =
-                self.jobs.remove(&id)
+        for (id, progress) in gone {
+            if let Progress::Ended(End::Ready { trace_root } | End::Kept { trace_root }) = progress
             {
                 self.let_go(&id, &trace_root);
             }
@@ -362,7 +330,7 @@ impl Service {
                 self.desk.inputs.remove(&root);
             }
         }
-        self.unclaimed.retain(|one| self.jobs.contains_key(&one.job));
+        self.unclaimed.retain(|one| self.jobs.get(&one.job).is_some());
     }
 
     /// Lets go of a run in memory, unless another job needs the same.
@@ -387,7 +355,7 @@ impl Service {
             let Some(id) = self.order.pop_front() else {
                 return;
             };
-            let Some(Progress::Ready { trace_root }) = self.jobs.get(&id).copied() else {
+            let Some(End::Ready { trace_root }) = self.jobs.ended(&id).copied() else {
                 continue;
             };
             let about_to = may_stake && self.agent.core.would_claim(view, &id, &trace_root);
@@ -396,7 +364,7 @@ impl Service {
                 continue;
             }
             self.let_go(&id, &trace_root);
-            self.jobs.insert(id, Progress::Kept { trace_root });
+            self.jobs.end(id, End::Kept { trace_root });
         }
     }
 
@@ -427,11 +395,7 @@ impl Service {
     }
 
     fn own_claims<'a>(&self, view: &'a View, job: &'a Job) -> impl Iterator<Item = &'a Claim> {
-        let address = self.address;
-        job.claims
-            .iter()
-            .filter_map(|id| view.settlement.claim(id))
-            .filter(move |claim| claim.executor == address && claim.status == ClaimStatus::Standing)
+        standing_of(view, job, self.address)
     }
 
     fn is_disputed(&self, view: &View, id: &Digest) -> bool {
@@ -441,4 +405,16 @@ impl Service {
             challenges.any(|id| settlement.challenge(id).is_some_and(Challenge::is_open))
         })
     }
+}
+
+/// Standing claims of an account on a job.
+fn standing_of<'a>(
+    view: &'a View,
+    job: &'a Job,
+    address: Address,
+) -> impl Iterator<Item = &'a Claim> {
+    job.claims
+        .iter()
+        .filter_map(|id| view.settlement.claim(id))
+        .filter(move |claim| claim.executor == address && claim.status == ClaimStatus::Standing)
 }

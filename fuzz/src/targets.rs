@@ -129,12 +129,12 @@ pub(crate) fn published(bytes: &[u8]) {
 
 /// Verdict files.
 pub(crate) fn verdict_file(bytes: &[u8]) {
-    let _ = ledger::verdict::replay_bytes("fuzz", bytes);
+    let _ = dispute::verdict::replay_bytes("fuzz", bytes);
 }
 
 /// Claim files.
 pub(crate) fn claim_file(bytes: &[u8]) {
-    if let Ok(claim) = executor::files::ClaimFile::parse("fuzz", bytes) {
+    if let Ok(claim) = dispute::claim_file::ClaimFile::parse("fuzz", bytes) {
         let _ = claim.terms(Digest::default());
     }
 }

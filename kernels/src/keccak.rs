@@ -3,14 +3,14 @@
 //! The permutation is FIPS 202's Keccak-f[1600], written over lanes of 64 bits; a message is a tag
 //! and a body, as the protocol hashes them. The law is `protocol::hash`, the tests compare.
 
+mod lanes;
+
 use protocol::hash::{Commitment as _, Digest, Keccak, Tag};
 
+use self::lanes::{Lanes, PADDED_BYTES, Padded, RATE};
 use crate::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512, Level};
-
-/// Bytes that one permutation absorbs.
-const RATE: usize = 136;
 
 /// Rotations of the rho step, by x + 5y.
 const ROTATIONS: [u32; 25] =
@@ -43,32 +43,6 @@ const ROUNDS: [u64; 24] = [
     0x0000_0000_8000_0001,
     0x8000_0000_8000_8008,
 ];
-
-/// Words of 64 bits side by side, made from a token that says that this CPU has their instructions.
-trait Lanes: Copy {
-    /// Proof that this CPU has the instructions.
-    type Token: Copy;
-    /// Words of one vector.
-    const COUNT: usize;
-    /// From `COUNT` words at `first` of each message: the vector of first words, of second words, ….
-    fn columns(token: Self::Token, messages: &[Padded; 8], first: usize) -> [Self; 8];
-    fn splat(token: Self::Token, word: u64) -> Self;
-    fn word(self, lane: usize) -> u64;
-    fn xor(self, other: Self) -> Self;
-    /// `self ^ b ^ c`.
-    fn xor_both(self, b: Self, c: Self) -> Self;
-    /// `self ^ (!b & c)`.
-    fn chi(self, b: Self, c: Self) -> Self;
-    fn rotated(self, left: u32) -> Self;
-}
-
-/// What two permutations absorb, and what a vector reads after it.
-const PADDED_BYTES: usize = 2 * RATE + 64;
-
-/// A message as it is absorbed: the tag, the body, 0x01, zeros, and 0x80 in the last byte.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Padded([u8; PADDED_BYTES]);
 
 #[inline(always)]
 fn permute<L: Lanes>(token: L::Token, state: &mut [L; 25]) {

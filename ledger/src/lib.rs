@@ -1,17 +1,14 @@
 //! Where claims are settled: the [`Ledger`] trait and its engines.
 
-pub mod agent;
 mod clock;
 mod doors;
 pub mod durable;
 pub mod embedded;
-pub mod exposure;
 mod history;
 pub mod http;
-pub mod metrics;
+pub mod payments;
 mod recent;
 pub mod store;
-pub mod verdict;
 pub mod wire;
 pub mod words;
 
@@ -22,10 +19,8 @@ use protocol::hash::{Commitment, Keccak};
 use protocol::settlement::{Event, Rejection, Settlement};
 use protocol::transaction::SignedTransaction;
 
-pub use agent::{Agent, Core, Decision, Signer};
 pub use clock::{Clock, ManualClock, RunningClock, SystemClock};
 pub use embedded::{EmbeddedLedger, LogEntry};
-pub use exposure::Exposure;
 pub use store::StoreError;
 
 /// What a ledger says when it does not do as asked.

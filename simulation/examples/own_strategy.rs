@@ -1,11 +1,11 @@
 //! A strategy of your own, sent into a world and then into a swarm's kind of statistics:
 //! `cargo run --release -p simulation --example own_strategy`.
 
+use dispute::lies::Lie;
 use inference::{Engine, Isa};
 use protocol::hash::Commitment;
 use protocol::transaction::Action;
 use simulation::arenas::Arenas;
-use simulation::lies::Lie;
 use simulation::scenario::{PartySpec, Scenario, Side};
 use simulation::strategy::{Entry, Intent, Plan, Sight, Strategy};
 

@@ -6,11 +6,11 @@ use serde::Serialize;
 use crate::arenas::Arenas;
 use crate::check::tidy;
 use crate::dice::{Dice, Purpose, seed_of};
-use crate::lies::Lie;
 use crate::scenario::{MILLIETHER, PartySpec, Scenario, ScenarioError};
 use crate::statistics::Tally;
 use crate::swarm::dishonest;
 use crate::world::{Choice, Ended, LogLine, World};
+use dispute::lies::Lie;
 
 /// What is searched.
 #[derive(Clone, Debug)]

@@ -4,10 +4,10 @@
 use protocol::hash::Commitment;
 
 use crate::library::LibraryError;
-use crate::lies::{Lie, parse_lie};
 use crate::scenario::{PartySpec, Scenario, ScenarioError, Side};
 use crate::strategy::{Numbers, Plan};
 use crate::world::Arena;
+use dispute::lies::{Lie, parse_lie};
 
 fn field(party: &PartySpec, field: &str, bounds: impl Into<String>) -> ScenarioError {
     let (field, bounds) = (format!("party {}: {field}", party.name), bounds.into());

@@ -15,10 +15,10 @@ use serde::Serialize;
 use crate::arenas::Arenas;
 use crate::dice::{Dice, Purpose};
 use crate::library::LibraryError;
-use crate::lies::Lie;
 use crate::scenario::MICROETHER;
 use crate::statistics::{Rate, rate};
 use crate::toy::Toy;
+use dispute::lies::Lie;
 
 /// What the economy is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Te
 use protocol::hash::{Commitment, Digest};
 
 use crate::invariants::ShapeBounds;
-use crate::lies::{Lie, LieError, Lying};
 use crate::toy::{ToySize, toy_input, toy_model};
+use dispute::lies::{Lie, LieError, Lying};
 
 /// Why a library cannot give something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,16 +7,17 @@
 use std::sync::Arc;
 
 use challenger::{Case, ChallengerCore, Policy};
+use dispute::lies::Lie;
 use executor::{Defender, claim_terms};
 use inference::{Engine, Isa};
-use ledger::{Core, View};
+use ledger::View;
+use node::Core;
 use protocol::facts::Request;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::settlement::{ChallengeStatus, ETHER, Event, Genesis, Parameters, Settlement};
 use protocol::transaction::{Action, Address, JobTerms};
 use simulation::library::Library;
-use simulation::lies::Lie;
 use simulation::toy::{Toy, ToySize};
 use stateright::{Checker, Model, Property};
 

@@ -40,7 +40,7 @@ pub(crate) fn lie_out_of_bounds(text: &str) -> Option<String> {
 /// A lie to rehearse: a name is known at once, a place (`1:3:0:+1`) is looked for in the models.
 pub(super) fn lie_text(text: &str) -> Result<String, String> {
     if !text.contains(':') {
-        simulation::parse_lie(text).map_err(|error| error.to_string())?;
+        dispute::parse_lie(text).map_err(|error| error.to_string())?;
     }
     lie_out_of_bounds(text).map_or(Ok(text.to_owned()), Err)
 }

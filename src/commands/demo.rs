@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use challenger::Policy;
+use dispute::verdict::Verdict;
+use dispute::{Devnet, Lie, Lying, Outcome, Participants, PlayedMove, Role, actor_key};
 use inference::{Engine, Honest, Model, Runner, Tensor, Trace};
-use ledger::verdict::Verdict;
 use ledger::words;
 use protocol::facts::{Request, TreeId};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, FallReason, Parameters};
 use protocol::tensor::{ElementType, Shape};
 use protocol::transaction::Action;
 use serde::Serialize;
-use simulation::{Cast, Lie, Lying, Outcome, Played, Role, Stage, actor_key};
 
 use super::dispute::{runtime, tell, tell_parties};
 use crate::arguments::{Demo, ImportChoices};
@@ -128,7 +128,7 @@ fn stage_lie(
 ) -> Result<Verdict, CommandError> {
     let model = open_model(name, &arguments.import, engine)?;
     let inputs = input_for(&model)?;
-    let mut cast = Cast::new(engine.clone(), Arc::clone(&model), inputs, Arc::new(Honest));
+    let mut cast = Participants::new(engine.clone(), Arc::clone(&model), inputs, Arc::new(Honest));
     let honest = cast.run(&Honest)?;
     let lie = match arguments.lie.as_deref() {
         Some("none") => None,
@@ -151,7 +151,7 @@ fn stage_lie(
     narrator.open(name, lie.as_ref(), &honest);
     let folder = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
     let (stage, outcome) = runtime()?.block_on(async {
-        let stage = Stage::open_live(folder.path(), Parameters::default()).await?;
+        let stage = Devnet::open_live(folder.path(), Parameters::default()).await?;
         let outcome = stage.play(&cast, &mut |played| narrator.tell(played)).await?;
         Ok::<_, CommandError>((stage, outcome))
     })?;
@@ -223,7 +223,7 @@ fn accounts(outcome: &Outcome) {
 
 /// What the refuted step says of the element: an executor that lies about an element bends a running sum so
 /// that they add up to it, and one unit of their sum may be several of a smaller running sum.
-fn element_lines(cast: &Cast, verdict: &Verdict) -> Option<[String; 2]> {
+fn element_lines(cast: &Participants, verdict: &Verdict) -> Option<[String; 2]> {
     let (run, runs) = (verdict.run?, verdict.runs?);
     if verdict.verdict != "fraud" || runs < 2 || run >= runs {
         return None;
@@ -304,7 +304,7 @@ impl Narrator {
         println!();
     }
 
-    fn tell(&mut self, played: &Played) {
+    fn tell(&mut self, played: &PlayedMove) {
         if self.quiet {
             return;
         }
@@ -346,7 +346,7 @@ impl Narrator {
     }
 
     /// What was done, and why where that says more.
-    fn sentence(&self, played: &Played) -> (String, Option<String>) {
+    fn sentence(&self, played: &PlayedMove) -> (String, Option<String>) {
         let because = Some(played.reason.clone());
         match &played.action {
             Action::PostClaim { terms } => {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use challenger::Policy;
+use dispute::verdict::{Verdict, write_file};
+use dispute::{Devnet, Participants, PlayedMove};
 use inference::Honest;
-use ledger::verdict::{Verdict, write_file};
 use ledger::words;
 use protocol::settlement::Parameters;
 use protocol::tensor::ElementType;
-use simulation::{Cast, Played, Stage};
 
 use crate::arguments::Dispute;
 use crate::error::{CommandError, system};
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandErr
     let folder = load::folder(&arguments.folder, model, import, &arguments.engine)?;
     let temporary = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
     let place = arguments.ledger.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let cast = Cast {
+    let cast = Participants {
         engine: folder.engine,
         model: Arc::clone(&folder.model),
         input: folder.inputs,
@@ -40,13 +40,13 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandErr
         terms: Some(folder.claim.terms(protocol::hash::Digest::default())),
     };
     let trace_moves = arguments.trace_moves;
-    let mut watch = |played: &Played| {
+    let mut watch = |played: &PlayedMove| {
         if trace_moves && played.outcome.is_ok() {
             eprintln!("move {} {}", played.role.name(), played.action.name());
         }
     };
     let (stage, outcome) = runtime()?.block_on(async {
-        let stage = Stage::open(&place, Parameters::default()).await?;
+        let stage = Devnet::open(&place, Parameters::default()).await?;
         let outcome = stage.play(&cast, &mut watch).await?;
         Ok::<_, CommandError>((stage, outcome))
     })?;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
-use ledger::metrics::{Kind, METRICS, Of};
 use ledger::words;
+use node::metrics::{Kind, METRICS, Of};
 use serde_json::json;
 
 use crate::arguments::{Arguments, DocumentsAction, DocumentsCommand};

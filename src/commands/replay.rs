@@ -1,7 +1,7 @@
 //! `rebut replay`: the verdict from a verdict file alone.
 
+use dispute::verdict::{FILE_BYTES_MAX, VerdictError, replay_bytes};
 use inference::files::read_limited;
-use ledger::verdict::{FILE_BYTES_MAX, VerdictError, replay_bytes};
 
 use crate::arguments::Replay;
 use crate::commands::dispute::{tell, tell_parties};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use executor::files::{ClaimFile, ExecutorFile};
+use dispute::claim_file::{ClaimFile, ExecutorFile};
 use inference::files::write_npz;
 use inference::{Runner, Tensor, Trace};
 use serde::Serialize;

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dispute::{Devnet, Lie, Lying, Outcome, Participants};
 use inference::referee::judge_layer;
 use inference::{
     Engine, Honest, ImportOptions, Model, ModelFile, Tensor, Trace, import_file, infer,
 };
 use protocol::settlement::{ClaimStatus, FallReason, Parameters};
 use protocol::tensor::{Shape, TensorType};
-use simulation::{Cast, Lie, Lying, Outcome, Stage};
 
 pub const MODELS: [&str; 2] = ["digits-cnn", "digits-transformer"];
 
@@ -81,20 +81,20 @@ pub fn cases() -> Vec<Case> {
     files.split(':').map(read).collect()
 }
 
-pub fn honest_cast(model: &Arc<Model>) -> Cast {
+pub fn honest_cast(model: &Arc<Model>) -> Participants {
     cast_with(model, &digit(3))
 }
 
-pub fn cast_with(model: &Arc<Model>, inputs: &HashMap<String, Tensor>) -> Cast {
-    Cast::new(engine(), Arc::clone(model), inputs.clone(), Arc::new(Honest))
+pub fn cast_with(model: &Arc<Model>, inputs: &HashMap<String, Tensor>) -> Participants {
+    Participants::new(engine(), Arc::clone(model), inputs.clone(), Arc::new(Honest))
 }
 
-pub fn lying_cast(model: &Arc<Model>, lie: &Lie) -> (Cast, Trace, Trace) {
+pub fn lying_cast(model: &Arc<Model>, lie: &Lie) -> (Participants, Trace, Trace) {
     lying(honest_cast(model), lie)
 }
 
 /// The cast with an executor that lies.
-pub fn lying(mut cast: Cast, lie: &Lie) -> (Cast, Trace, Trace) {
+pub fn lying(mut cast: Participants, lie: &Lie) -> (Participants, Trace, Trace) {
     let model = Arc::clone(&cast.model);
     let model = &model;
     let honest = cast.run(&Honest).unwrap();
@@ -105,7 +105,7 @@ pub fn lying(mut cast: Cast, lie: &Lie) -> (Cast, Trace, Trace) {
 }
 
 /// Both referees find the same about every layer whose surrounding states are open.
-pub fn check_referees(cast: &Cast, outcome: &Outcome) {
+pub fn check_referees(cast: &Participants, outcome: &Outcome) {
     let Some(claim) = outcome.claim else { return };
     let claim = outcome.view.settlement.claim(&claim).unwrap();
     let honest = cast.run(&Honest).unwrap();
@@ -124,16 +124,16 @@ pub fn check_referees(cast: &Cast, outcome: &Outcome) {
 
 /// Plays a cast on a fresh stage and checks what must hold for every play: money, replay, and the
 /// agreement of the two referees.
-pub async fn play(cast: &Cast) -> (Stage, tempfile::TempDir, Outcome) {
+pub async fn play(cast: &Participants) -> (Devnet, tempfile::TempDir, Outcome) {
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::open(folder.path(), Parameters::default()).await.unwrap();
+    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     let outcome = stage.play(cast, &mut |_| {}).await.unwrap();
     check_money(&stage, &outcome);
     check_referees(cast, &outcome);
     (stage, folder, outcome)
 }
 
-pub fn check_money(stage: &Stage, outcome: &Outcome) {
+pub fn check_money(stage: &Devnet, outcome: &Outcome) {
     let settlement = &outcome.view.settlement;
     assert!(settlement.money().is_conserved());
     assert_eq!(settlement.money().locked_wei(), settlement.locked_by_objects_wei());

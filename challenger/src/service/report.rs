@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use ledger::View;
+use node::jobs::Progress;
 use protocol::hash::Digest;
 use protocol::settlement::ClaimStatus;
 
-use super::{Mode, Progress, Seen, Service};
+use super::{End, Mode, Seen, Service, unchecked};
 use crate::coverage::{Unchecked, gaps, without_model};
 use crate::queue::{Contested, contested, is_saturated};
 
@@ -16,15 +17,15 @@ impl Service {
     pub(super) fn cover(&mut self, view: &View, waiting: usize) {
         let contested = self.to_check(view);
         let shelf = &self.shelf;
-        let mut unchecked: BTreeMap<Digest, Unchecked> =
+        let mut left: BTreeMap<Digest, Unchecked> =
             without_model(&contested, |root| shelf.model(root).is_some()).collect();
         for one in &contested {
-            if let Some(why) = self.jobs.get(&one.job).and_then(Progress::unchecked) {
-                unchecked.insert(one.job, why.clone());
+            if let Some(why) = unchecked(&self.jobs, &one.job) {
+                left.insert(one.job, why.clone());
             }
         }
-        let found = gaps(view, &unchecked);
-        for (job, why) in unchecked.iter().filter(|(_, why)| why.is_alarming()) {
+        let found = gaps(view, &left);
+        for (job, why) in left.iter().filter(|(_, why)| why.is_alarming()) {
             let before = self.unchecked.get(job);
             if before
                 .is_some_and(|before| std::mem::discriminant(before) == std::mem::discriminant(why))
@@ -56,12 +57,10 @@ impl Service {
             "runs_kept": self.agent.core.at_hand(), "unaffordable_count": self.unaffordable.len(),
             "too_late_count": self.too_late,
         }));
-        self.unchecked = unchecked;
+        self.unchecked = left;
         if let Some(observer) = &mut self.observer {
             let truth = self.agent.core.truth();
-            let running =
-                self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count();
-            let waiting = waiting.max(running);
+            let waiting = waiting.max(self.jobs.running());
             observer(view, &Seen { truth: &truth, gaps: &found, waiting });
         }
     }
@@ -74,7 +73,7 @@ impl Service {
             let model = view.settlement.job(job).map(|job| job.terms.model_root);
             let has_model = model.is_some_and(|root| self.shelf.model(&root).is_some());
             // What was left on purpose, or cannot be run, was told as such.
-            let left = matches!(self.jobs.get(job), Some(Progress::Left { .. }));
+            let left = matches!(self.jobs.ended(job), Some(End::Left { .. }));
             // A claim that was rejected meanwhile does no harm.
             let claims = view.settlement.job(job).into_iter().flat_map(|job| &job.claims);
             let stands = claims.filter_map(|id| view.settlement.claim(id)).any(|claim| {
@@ -94,15 +93,13 @@ impl Service {
 
     pub(super) fn warn_if_saturated(&mut self, view: &View, waiting: &[Contested]) {
         // What is being run has taken so long already, and may come too late itself.
-        let running = self.jobs.values().filter_map(|one| match one {
+        let running = self.jobs.iter().filter_map(|(_, one)| match one {
             Progress::Running { since_ms, .. } => Some(view.now_ms.saturating_sub(*since_ms)),
             _ => None,
         });
         let run_ms = self.run_ms.max(running.max().unwrap_or(0));
-        let is_running =
-            |job: &Digest| matches!(self.jobs.get(job), Some(Progress::Running { .. }));
-        let mut first: Vec<Contested> =
-            contested(view).into_iter().filter(|one| is_running(&one.job)).collect();
+        let mut first = contested(view);
+        first.retain(|one| self.jobs.is_running(&one.job));
         first.extend(waiting);
         let saturated = is_saturated(&first, 0, run_ms, view.now_ms);
         metrics::gauge!("rebut_challenger_saturated").set(f64::from(u8::from(saturated)));
@@ -120,7 +117,7 @@ impl Service {
     /// Tells that the money does not reach for a single challenge, before one is wanted.
     pub(super) fn tell_if_poor(&self, view: &View, free_wei: u128) {
         let parameters = view.settlement.parameters();
-        let fees_wei = ledger::exposure::demands_reserve_wei(parameters);
+        let fees_wei = node::exposure::demands_reserve_wei(parameters);
         let least_wei = parameters.bond_wei_min.saturating_add(fees_wei);
         let plays = self.settings.mode == Mode::Full && !self.settings.dry_run;
         self.health.money((plays && free_wei < least_wei).then(|| {

@@ -5,15 +5,21 @@ use std::sync::Arc;
 
 use inference::published::input_head;
 use inference::worker::Task;
-use ledger::http::{DownloadError, meanwhile};
-use ledger::{Exposure, Ledger as _, LedgerError, View};
+use ledger::http::DownloadError;
+use ledger::{Ledger as _, LedgerError, View};
+use node::Exposure;
+use node::meanwhile;
 use protocol::hash::Digest;
 use protocol::settlement::{Job, JobStatus};
 
 use super::Service;
 use crate::inputs::KeepError;
 use crate::policy::is_long;
-use crate::progress::{HANDED_MAX, Means, Progress, Urgency, Wanted, choose, left_ms};
+use crate::progress::{End, Input, Means, Urgency, Wanted, choose, left_ms};
+use node::jobs::{DOUBLINGS, HANDED_MAX, Progress};
+
+/// How often the pause is doubled before a stranger's missing input is asked for again: up to an hour.
+const STRANGERS_DOUBLINGS: u32 = 13;
 
 impl Service {
     /// Hands the most urgent of what is wanted to the worker, as far as there is room and money. What has
@@ -34,7 +40,7 @@ impl Service {
             let Some(left) = means.less(&one) else {
                 continue;
             };
-            if self.running() >= HANDED_MAX {
+            if !self.jobs.has_room() {
                 return Ok(());
             }
             let Some(()) = self.take(view, one.job, &job).await? else {
@@ -42,21 +48,18 @@ impl Service {
                 self.desk.news.notify_one();
                 return Ok(());
             };
-            if matches!(self.jobs.get(&one.job), Some(Progress::Running { .. })) {
+            if self.jobs.is_running(&one.job) {
                 means = left;
             }
             // Answers between transfers; a dispute that came meanwhile goes first.
-            self.act().await?;
-            if one.urgency == Urgency::New && self.is_pressed(&self.desk.ledger.view().await?) {
+            let view = self.desk.ledger.view().await?;
+            self.act(&view).await?;
+            if one.urgency == Urgency::New && self.is_pressed(&view) {
                 self.desk.news.notify_one();
                 return Ok(());
             }
         }
         Ok(())
-    }
-
-    fn running(&self) -> usize {
-        self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
     }
 
     /// Jobs whose runs are under way and will lock their stakes.
@@ -67,8 +70,12 @@ impl Service {
                 Progress::Running { .. } => {
                     job.status == JobStatus::Open && !self.stands(view, job)
                 }
-                Progress::Ready { trace_root } => self.agent.core.would_claim(view, id, trace_root),
-                Progress::Waiting { .. } | Progress::Kept { .. } | Progress::Refused => false,
+                Progress::Ended(End::Ready { trace_root }) => {
+                    self.agent.core.would_claim(view, id, trace_root)
+                }
+                Progress::Waiting { .. } | Progress::Ended(End::Kept { .. } | End::Refused) => {
+                    false
+                }
             };
             will_claim.then_some(job)
         });
@@ -114,21 +121,17 @@ impl Service {
         let wanted = view.settlement.jobs().filter_map(|(id, job)| {
             let stands = self.stands(view, job);
             let disputed = stands && self.is_disputed(view, id);
-            let untouched = match self.jobs.get(id) {
-                None => true,
-                Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                Some(Progress::Kept { trace_root }) => {
+            let is_due = self.jobs.is_due(id, view.now_ms, |end| match end {
+                End::Kept { trace_root } => {
                     disputed || self.agent.core.would_claim(view, id, trace_root)
                 }
-                Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
-                    false
-                }
-            };
+                End::Ready { .. } | End::Refused => false,
+            });
             let is_new = takes_new
                 && job.status == JobStatus::Open
                 && !self.declined.contains_key(id)
                 && !self.quarantine.holds(id);
-            let runs = untouched
+            let runs = is_due
                 && (stands || is_new)
                 && self.desk.shelf.model(&job.terms.model_root).is_some();
             let (urgency, stake_wei) = match (stands, disputed) {
@@ -136,9 +139,9 @@ impl Service {
                 (true, false) => (Urgency::Own, 0),
                 (false, _) => (Urgency::New, job.terms.stake_wei),
             };
-            let tries = match self.jobs.get(id) {
-                Some(Progress::Waiting { tries, .. }) if urgency == Urgency::New => *tries,
-                _ => 0,
+            let tries = match urgency {
+                Urgency::New => self.jobs.attempts(id).tries,
+                Urgency::Disputed | Urgency::Own => 0,
             };
             let (posted_ms, run_ms) = (job.posted_ms, self.run_ms(job));
             let (is_long, poster) = (self.is_long(view, job), job.poster);
@@ -216,24 +219,16 @@ impl Service {
     async fn act_meanwhile(&mut self) -> Result<bool, LedgerError> {
         let view = self.desk.ledger.view().await?;
         self.collect(&view);
-        self.act().await?;
+        self.act(&view).await?;
         Ok(self.is_pressed(&view))
     }
 
     /// Whether a claim of ours is disputed whose run is not in memory and could be begun.
     fn is_pressed(&self, view: &View) -> bool {
         let mut jobs = view.settlement.jobs();
-        let has_room = self.running() < HANDED_MAX;
-        has_room
+        self.jobs.has_room()
             && jobs.any(|(id, job)| {
-                let is_missing = match self.jobs.get(id) {
-                    None | Some(Progress::Kept { .. }) => true,
-                    Some(Progress::Waiting { until_ms, .. }) => view.now_ms >= *until_ms,
-                    Some(Progress::Running { .. } | Progress::Ready { .. } | Progress::Refused) => {
-                        false
-                    }
-                };
-                is_missing
+                self.jobs.is_due(id, view.now_ms, |end| matches!(end, End::Kept { .. }))
                     && self.desk.shelf.model(&job.terms.model_root).is_some()
                     && self.stands(view, job)
                     && self.is_disputed(view, id)
@@ -251,13 +246,10 @@ impl Service {
         let Some(model) = self.desk.shelf.model(&job.terms.model_root).cloned() else {
             return Ok(Some(()));
         };
-        let (tries, is_damaged) = match self.jobs.get(&id) {
-            Some(Progress::Waiting { tries, is_damaged, .. }) => (*tries, *is_damaged),
-            _ => (0, false),
-        };
+        let kept = self.jobs.why(&id).copied().unwrap_or(Input::Usable);
         let (input_root, is_claimed) = (job.terms.input_root, self.stands(view, job));
         let inputs = self.desk.inputs.clone();
-        let input = match inputs.read(&input_root).filter(|_| !is_damaged) {
+        let input = match inputs.read(&input_root).filter(|_| kept == Input::Usable) {
             Some(kept) => Ok(kept),
             None => {
                 // Of the model's length and the job's root, or nothing.
@@ -269,31 +261,30 @@ impl Service {
                 }
             }
         };
-        let progress = match input.and_then(|input| {
+        let input = input.and_then(|input| {
             // Before any stake: what defends a claim must survive this process and the poster.
-            let kept = match is_damaged {
-                true => inputs.replace(&input_root, &input),
-                false => inputs.keep(&input_root, &input, is_claimed),
+            let written = match kept {
+                Input::Damaged => inputs.replace(&input_root, &input),
+                Input::Usable => inputs.keep(&input_root, &input, is_claimed),
             };
-            kept.map(|()| input).map_err(|error| {
+            written.map(|()| input).map_err(|error| {
                 if matches!(error, KeepError::Disk { .. }) {
                     tracing::error!(event = "executor.disk", %error);
                 }
                 DownloadError::Wrong { reason: error.to_string() }
             })
-        }) {
+        });
+        match input {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => Progress::Running { tries },
+                true => self.jobs.begin(id, view.now_ms),
                 false => {
                     self.desk.health.worker_gone();
                     tracing::error!(event = "executor.worker_gone", "restart this process");
-                    Progress::Refused
+                    self.jobs.end(id, End::Refused);
                 }
             },
             Err(error) => {
-                // Up to a minute where a claim stands, up to an hour for a stranger's job.
-                let doublings = if is_claimed { tries.min(7) } else { tries.min(13) };
-                let until_ms = view.now_ms.saturating_add(500u64 << doublings);
+                let tries = self.jobs.attempts(&id).tries;
                 match (is_claimed, tries) {
                     (true, _) => tracing::error!(event = "executor.no_input", job = %id, %error,
                         "a claim of ours stands on an input that is not to be had"),
@@ -301,10 +292,11 @@ impl Service {
                         "this job is not run until its poster publishes its input"),
                     (false, _) => tracing::debug!(event = "executor.no_input", job = %id, %error),
                 }
-                Progress::Waiting { until_ms, tries: tries.saturating_add(1), is_damaged }
+                // Up to a minute where a claim stands, up to an hour for a stranger's job.
+                let doublings = if is_claimed { DOUBLINGS } else { STRANGERS_DOUBLINGS };
+                self.jobs.wait(id, view.now_ms, doublings, kept);
             }
-        };
-        self.jobs.insert(id, progress);
+        }
         Ok(Some(()))
     }
 }

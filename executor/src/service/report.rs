@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ledger::{Exposure, View};
+use ledger::View;
+use node::Exposure;
+use node::jobs::Progress;
 use protocol::hash::Digest;
 use protocol::settlement::JobStatus;
 
 use super::Service;
+use crate::core::Unanswered;
 use crate::desk::Answer;
 use crate::policy::Declined;
-use crate::progress::Progress;
+use crate::progress::End;
 
 impl Service {
     /// Answers those who asked, once their claims stand.
     pub(super) fn answer(&self, view: &View) {
         for id in self.desk.waiting() {
-            if self.jobs.get(&id) == Some(&Progress::Refused) {
+            if self.jobs.ended(&id) == Some(&End::Refused) {
                 self.desk.give_up(&id);
             }
             let (Some(job), Some(run)) = (view.settlement.job(&id), self.runs.get(&id)) else {
@@ -31,6 +34,21 @@ impl Service {
         }
     }
 
+    /// Tells what the core cannot answer: each is a clock that runs out.
+    pub(super) fn tell_unanswered(&self) {
+        for (claim, why) in self.agent.core.unanswered() {
+            match why {
+                Unanswered::RunMissing => {
+                    tracing::warn!(event = "executor.run_not_at_hand", %claim,
+                        "the run behind a challenged claim is made again from its input");
+                }
+                Unanswered::Failed(error) => {
+                    tracing::error!(event = "executor.cannot_answer", %claim, %error);
+                }
+            }
+        }
+    }
+
     /// Tells once of each open job that is not taken, and why.
     pub(super) fn decline(&mut self, view: &View) {
         let total_wei = Exposure::of(view, &self.address).total_wei();
@@ -40,7 +58,7 @@ impl Service {
         self.quarantine
             .retain(|id| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
         for (id, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
-            if self.jobs.contains_key(id) || self.stands(view, job) {
+            if self.jobs.get(id).is_some() || self.stands(view, job) {
                 self.declined.remove(id);
                 continue;
             }
@@ -72,14 +90,11 @@ impl Service {
     }
 
     pub(super) async fn tell(&mut self, view: &View) {
-        let (exposure, profit_wei) = self.books.tell(&self.desk.ledger, view).await;
-        let count = |wanted: fn(&Progress) -> bool| {
-            self.jobs.values().filter(|one| wanted(one)).count() as f64
-        };
+        let (exposure, profit_wei) = self.account.report(&self.desk.ledger, view).await;
         let unpublished = self.unclaimed.iter().filter(|one| one.is_refused).count();
         for (name, value) in [
-            ("rebut_executor_jobs_waiting", count(|one| matches!(one, Progress::Waiting { .. }))),
-            ("rebut_executor_jobs_running", count(|one| matches!(one, Progress::Running { .. }))),
+            ("rebut_executor_jobs_waiting", self.jobs.waiting() as f64),
+            ("rebut_executor_jobs_running", self.jobs.running() as f64),
             ("rebut_executor_unaffordable", self.unaffordable as f64),
             ("rebut_executor_beyond_clock", self.beyond_clock as f64),
             ("rebut_executor_beyond_long", self.beyond_long as f64),
@@ -92,12 +107,13 @@ impl Service {
         ] {
             metrics::gauge!(name).set(value);
         }
-        let refused = self.jobs.values().filter(|one| **one == Progress::Refused).count();
+        let is_refused = |one: &Progress<_, End>| matches!(one, Progress::Ended(End::Refused));
+        let refused = self.jobs.iter().filter(|(_, one)| is_refused(one)).count();
         metrics::gauge!("rebut_executor_refused").set(refused as f64);
         let missing: Vec<&Digest> = self
             .jobs
             .iter()
-            .filter(|(_, one)| matches!(one, Progress::Waiting { tries: 1.., .. }))
+            .filter(|(_, one)| matches!(one, Progress::Waiting { .. }))
             .map(|(id, _)| id)
             .collect();
         let stake_wei_min = view.settlement.parameters().stake_wei_min;

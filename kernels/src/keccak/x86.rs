@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Lanes, Padded};
+use super::lanes::{Lanes, Padded};
 use crate::isa::{Avx2, Avx512, instructions};
 
 #[derive(Clone, Copy)]

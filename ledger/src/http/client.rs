@@ -16,7 +16,7 @@ use super::bodies::time_for;
 use super::quota::AT_ONCE_MAX;
 use super::{LogPage, SIGNATURE_HEADER, upload_path};
 use crate::embedded::{LogEntry, replay, replay_receipts};
-use crate::exposure::{Paid, Payments};
+use crate::payments::{Paid, Payments};
 use crate::recent::Recent;
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 

@@ -4,12 +4,10 @@
 //! anything else. The client reads the log and applies it by the protocol's own rules, every signature
 //! included, so that a server can withhold but not invent.
 
-mod attend;
 mod bodies;
 pub mod client;
 mod crowd;
 mod documents;
-mod health;
 mod limits;
 mod parts;
 mod quota;
@@ -19,10 +17,8 @@ mod server;
 mod uploads;
 mod views;
 
-pub use attend::{attend, is_due, meanwhile};
 pub use bodies::{Budget, Held};
 pub use client::{DownloadError, HttpLedger, UploadError, chain_of_causes};
-pub use health::{Books, Health, Render, health_routes, metrics_route};
 pub use limits::{Limits, Share, Shares, Source};
 pub use parts::{OCTETS, PART_BYTES, answer_in_parts};
 pub use routes::{Failure, failure};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ledger::exposure::DEMANDS_RESERVED;
+use node::exposure::DEMANDS_RESERVED;
 use protocol::hash::{Commitment, Digest};
 use protocol::settlement::{Claim, ClaimStatus, Settlement};
 use protocol::transaction::{Action, Address};

@@ -55,7 +55,7 @@ impl<C: Commitment> Clone for AuditedClaim<C> {
 
 /// The audit's own books; they go back with the ledger when blocks are replaced.
 #[derive(Debug)]
-pub(crate) struct Books<C: Commitment> {
+pub(crate) struct Account<C: Commitment> {
     pub(crate) deposited_wei: u128,
     pub(crate) withdrawn_wei: u128,
     pub(crate) claims: BTreeMap<Digest, AuditedClaim<C>>,
@@ -64,7 +64,7 @@ pub(crate) struct Books<C: Commitment> {
     pub(crate) clocks: BTreeMap<Digest, (u64, u64)>,
 }
 
-impl<C: Commitment> Clone for Books<C> {
+impl<C: Commitment> Clone for Account<C> {
     fn clone(&self) -> Self {
         Self {
             claims: self.claims.clone(),
@@ -75,7 +75,7 @@ impl<C: Commitment> Clone for Books<C> {
     }
 }
 
-impl<C: Commitment> Default for Books<C> {
+impl<C: Commitment> Default for Account<C> {
     fn default() -> Self {
         let (claims, truths, clocks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self { deposited_wei: 0, withdrawn_wei: 0, claims, truths, clocks }
@@ -94,7 +94,7 @@ pub(crate) struct Surroundings<'a> {
 /// The audit.
 #[derive(Clone, Debug)]
 pub struct Audit<C: Commitment> {
-    pub(crate) books: Books<C>,
+    pub(crate) books: Account<C>,
     guardians: Vec<Guardian>,
     /// What did not hold; the first stops the world.
     pub violations: Vec<Violation>,
@@ -106,7 +106,7 @@ pub struct Audit<C: Commitment> {
 impl<C: Commitment> Default for Audit<C> {
     fn default() -> Self {
         Self {
-            books: Books::default(),
+            books: Account::default(),
             guardians: Vec::new(),
             violations: Vec::new(),
             sometimes: 0,

@@ -12,8 +12,8 @@ use super::habits::{
     TimeCaller, Twice, Withdrawer,
 };
 use super::{Crashes, Plan, Publishing, Unbound};
-use crate::lies::Lie;
 use crate::scenario::Side;
+use dispute::lies::Lie;
 
 /// Numbers that a scenario hands to a strategy by name.
 #[derive(Clone, Copy, Debug)]

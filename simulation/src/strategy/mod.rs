@@ -9,13 +9,14 @@ pub mod habits;
 use std::fmt;
 
 use challenger::{Order, Policy};
-use ledger::{Decision, View};
+use ledger::View;
+use node::Decision;
 use protocol::hash::Commitment;
 use protocol::transaction::{Action, Address};
 
 use crate::dice::Dice;
-use crate::lies::Lie;
 use crate::scenario::Side;
+use dispute::lies::Lie;
 
 pub use catalogue::{Catalogue, Entry, Numbers};
 

@@ -18,7 +18,7 @@ use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
 use crate::dice::Dice;
-use crate::invariants::{Audit, Books, ShapeBounds, Surroundings, Violation};
+use crate::invariants::{Account, Audit, ShapeBounds, Surroundings, Violation};
 use crate::library::{Known, Library};
 use crate::scenario::{OutageKind, Scenario, Side};
 use crate::strategy::{Catalogue, Pending};
@@ -82,7 +82,7 @@ pub struct LogLine {
 struct Snapshot<C: Commitment> {
     at_ms: u64,
     settlement: Arc<Settlement<C>>,
-    books: Books<C>,
+    books: Account<C>,
     accepted: usize,
     withdrawn: BTreeMap<Address, u128>,
     taken: Vec<Pending>,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use challenger::ChallengerCore;
 use executor::ExecutorCore;
-use ledger::{Core, Decision, View};
+use ledger::View;
+use node::{Core, Decision};
 use protocol::hash::{Commitment, Digest};
 use protocol::transaction::{Action, Address};
 

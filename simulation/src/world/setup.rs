@@ -14,9 +14,9 @@ use super::{Arena, Happening, Party, PartyCore, World, WorldJob};
 use crate::dice::{Dice, Purpose};
 use crate::invariants::{Audit, AuditedClaim};
 use crate::library::{Known, LibraryError};
-use crate::lies::{Lie, parse_lie};
 use crate::scenario::{MILLIETHER, Scenario, ScenarioError, Side};
 use crate::strategy::{Plan, Publishing, Unbound};
+use dispute::lies::{Lie, parse_lie};
 
 /// The account that credits deposits.
 const BANK: usize = 0;

@@ -120,7 +120,7 @@ impl<C: Commitment> World<C> {
         &mut self,
         index: usize,
         view: &View<C>,
-        decisions: Vec<::ledger::Decision>,
+        decisions: Vec<node::Decision>,
     ) -> Vec<Intent> {
         let Some(one) = self.parties.get_mut(index) else {
             return Vec::new();

@@ -1,8 +1,8 @@
 //! `rebut account`: money of an account.
 
 use ::ledger::Ledger as _;
-use ::ledger::exposure::Exposure;
 use ::ledger::words;
+use node::exposure::Exposure;
 use protocol::hash::Digest;
 use protocol::transaction::{Action, Address, Key};
 use serde_json::json;
@@ -69,7 +69,7 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
     let ledger = super::connect(at).await?;
     let view = ledger.view().await?;
     let exposure = Exposure::of(&view, &account);
-    let gained_wei = ledger.paid(&account).await.profit_wei(&exposure);
+    let gained_wei = exposure.profit_wei(ledger.paid(&account).await);
     let nonce = view.settlement.nonce(&account);
     let is_known = exposure.free_wei > 0 || nonce > 0;
     if as_json {

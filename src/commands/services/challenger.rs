@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::challenger::sampling::detection_probability;
 use ::challenger::service::{Mode as Behaviour, Service, Settings};
 use inference::worker::Worker;
-use ledger::metrics::Of;
+use node::metrics::Of;
 use serde_json::json;
 use tokio::sync::Notify;
 

@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dispute::{Lying, parse_lie};
 use inference::isolated::{self, Program};
 use inference::worker::{Conducts, Place};
 use inference::{Conduct, Engine, Honest, Model, Shelf, Trace};
-use ledger::http::{Health, Limits, Render, health_routes, serve_routes};
-use ledger::metrics::{Of, describe};
+use ledger::http::{Limits, serve_routes};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use node::Health;
+use node::health::{Render, health_routes};
+use node::metrics::{Of, describe};
 use protocol::hash::Digest;
-use simulation::{Lying, parse_lie};
 
 use crate::arguments::{DaemonOptions, RunWorker};
 use crate::error::{CommandError, system};

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::executor::Policy;
+use ::executor::Settings;
 use ::executor::embeddings::Encoder;
 use ::executor::http::{Office, routes};
-use ::executor::service::{Service, Settings};
+use ::executor::service::Service;
 use inference::worker::Worker;
 use inference::{Engine, Honest, Shelf};
 use ledger::http::{Budget, Shares};
-use ledger::metrics::Of;
+use node::metrics::Of;
 use protocol::hash::{Digest, keccak, to_hex};
 use serde_json::json;
 use tokio::sync::Notify;

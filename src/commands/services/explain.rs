@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use ::dispute::verdict::derive;
 use ::ledger::Ledger as _;
 use ::ledger::http::HttpLedger;
-use ::ledger::verdict::derive;
 use ::ledger::words;
 use inference::published::{input_head, published_input, published_state, state_head};
 use inference::{Model, Runner, Trace};
@@ -47,7 +47,7 @@ struct Explained {
     missing: Vec<String>,
     /// Moves of the dispute, in order.
     path: Vec<String>,
-    verdict: Option<::ledger::verdict::Verdict>,
+    verdict: Option<::dispute::verdict::Verdict>,
 }
 
 pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<bool, CommandError> {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ledger::http::{Limits, metrics_route, serve};
-use ledger::metrics::Of;
+use ledger::http::{Limits, serve};
 use ledger::words;
 use ledger::{Clock as _, EmbeddedLedger, Ledger as _, RunningClock, SystemClock};
+use node::health::metrics_route;
+use node::metrics::Of;
 use protocol::encoding::Canonical as _;
 use protocol::settlement::Genesis;
 use serde_json::{Value, json};

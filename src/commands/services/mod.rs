@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError};
 use inference::Shelf;
+use node::NonceRace;
 use protocol::hash::{Digest, parse_digest, parse_hex};
-use protocol::settlement::{ETHER, Rejection};
+use protocol::settlement::ETHER;
 use protocol::transaction::{Action, Address, Key};
 
 use crate::arguments::{KeyChoice, LedgerAt};
@@ -128,7 +129,7 @@ async fn patiently<T>(
             Err(CommandError::Ledger(LedgerError::Unreachable { url, reason }))
                 if until.is_none_or(|until| Instant::now() < until) =>
             {
-                if ::ledger::http::is_due(&mut told) {
+                if node::is_due(&mut told) {
                     tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -203,20 +204,16 @@ async fn act(
     action: &Action,
     until: Option<Instant>,
 ) -> Result<::ledger::Receipt, CommandError> {
-    const TRIES: usize = 5;
-    let mut last = LedgerError::Stopped;
-    for _ in 0..TRIES {
+    let mut race = NonceRace::default();
+    loop {
         let view = patiently(until, async || Ok(ledger.view().await?)).await?;
         let nonce = view.settlement.nonce(&key.address());
         let signed = key.sign(&view.settlement.domain(), nonce, action);
         match patiently(until, async || Ok(ledger.submit(signed.clone()).await?)).await {
-            Err(CommandError::Ledger(error @ LedgerError::Rejected(Rejection::Nonce { .. }))) => {
-                last = error;
-            }
+            Err(CommandError::Ledger(error)) if race.goes_on(&error) => {}
             outcome => return outcome,
         }
     }
-    Err(last.into())
 }
 
 fn shelf(place: &std::path::Path, engine: &inference::Engine) -> Result<Shelf, CommandError> {

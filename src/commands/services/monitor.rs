@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ::challenger::forecast::{Alert, Forecast, Look, Watcher};
 use ::challenger::service::{Mode, Service, Settings};
 use inference::worker::Worker;
-use ledger::metrics::Of;
 use ledger::words;
+use node::metrics::Of;
 use tokio::sync::Notify;
 
 use super::daemon;

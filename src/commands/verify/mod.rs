@@ -4,17 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use challenger::{Case, Divergence, Published};
+use dispute::claim_file::ClaimFile;
+use dispute::offline::{self, End};
+use dispute::verdict::{LayerPlace, OperatorPlace};
 use executor::Defender;
-use executor::files::ClaimFile;
 use inference::{Honest, Model, Run, Runner, Trace};
-use ledger::verdict::{LayerPlace, OperatorPlace};
 use protocol::facts::{Facts, Request};
 use protocol::hash::{Keccak, Tag};
 use protocol::merkle::ListTree;
 use protocol::referee::{Evidence, Finding};
 use protocol::settlement::Parameters;
 use serde::Serialize;
-use simulation::{WalkEnd, walk};
 
 use super::dispute::{because, with_value};
 use crate::arguments::Verify;
@@ -162,11 +162,11 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
     let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
     let case = Case::new(engine, model, honest, folder.honest, published);
     let mut found = Divergence::default();
-    let end = walk(&case, &mut facts, &defender, &mut found)?;
+    let end = offline::decide(&case, &mut facts, &defender, &mut found)?;
     let mut report = match end {
-        WalkEnd::Agrees => return Ok(Report::new("stands", "nothing differs")),
-        WalkEnd::Silent(request) => Report::new("falls", silence(&request)),
-        WalkEnd::Judged(Finding::Sound) => {
+        End::Agrees => return Ok(Report::new("stands", "nothing differs")),
+        End::Silent(request) => Report::new("falls", silence(&request)),
+        End::Judged(Finding::Sound) => {
             return Err(CommandError::Argument {
                 argument: "FOLDER",
                 reason: "the trace differs and the referee finds no fault; this machine's engine \
@@ -174,7 +174,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
                     .to_owned(),
             });
         }
-        WalkEnd::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
+        End::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
     };
     report.layer = found.layer.map(|index| LayerPlace { index, count });
     report.operator = found.operator.and_then(|index| {

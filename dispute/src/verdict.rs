@@ -13,7 +13,7 @@ use protocol::settlement::{
 use protocol::transaction::{Action, Address, SignedTransaction};
 use serde::{Deserialize, Serialize};
 
-use crate::embedded::{LogEntry, replay};
+use ledger::embedded::{LogEntry, replay};
 
 /// Name of the format.
 const FORMAT: &str = "rebut-verdict";

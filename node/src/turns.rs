@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use ledger::http::HttpLedger;
+use ledger::{Ledger as _, LedgerError};
 use tokio::sync::Notify;
 
-use super::{Health, HttpLedger};
-use crate::{Ledger as _, LedgerError};
+use crate::health::Health;
 
 /// Pauses while the ledger is not reached: short, for clocks run on.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -77,14 +78,14 @@ pub async fn meanwhile<T>(
 }
 
 /// Takes turns until `stop` is over. A turn says at which height it looked and when to look again
-/// though nothing happens; `news` wakes it as well. A ledger that is not reached is waited for, and `health`
+/// though nothing happens; `wake_ups` wakes it as well. A ledger that is not reached is waited for, and `health`
 /// says so.
 ///
 /// # Errors
 /// When the ledger cannot be believed any more, or this machine failed.
-pub async fn attend(
+pub async fn take_turns(
     ledger: &HttpLedger,
-    news: &Notify,
+    wake_ups: &Notify,
     health: &Health,
     stop: impl Future<Output = ()>,
     mut turn: impl AsyncFnMut() -> Result<(u64, Duration), LedgerError>,
@@ -116,7 +117,7 @@ pub async fn attend(
         pause = PAUSE_MIN;
         tokio::select! {
             () = &mut stop => return Ok(()),
-            () = news.notified() => {}
+            () = wake_ups.notified() => {}
             () = tokio::time::sleep(wait) => {}
             // A ledger that went away meanwhile is met by the next turn.
             _ = ledger.wait_beyond(height) => {}

@@ -1,12 +1,10 @@
 //! What an account has at stake: from the ledger's state alone, for accounts, metrics and the monitor.
 
-use std::collections::HashMap;
-
+use ledger::View;
+use ledger::payments::Paid;
 use protocol::hash::Commitment;
-use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, JobStatus, Parameters, Turn};
+use protocol::settlement::{ChallengeStatus, ClaimStatus, JobStatus, Parameters, Turn};
 use protocol::transaction::Address;
-
-use crate::View;
 
 /// Demands that a challenger sets money aside for before it opens a challenge: more than any dispute
 /// of the published models takes, so that none is lost for want of a fee.
@@ -93,61 +91,12 @@ impl Exposure {
     pub fn total_wei(&self) -> u128 {
         self.free_wei + self.stakes_wei + self.bonds_wei + self.fees_wei
     }
-}
 
-/// What an account put in and took out, summed over the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Paid {
-    /// Put in.
-    pub in_wei: u128,
-    /// Taken out.
-    pub out_wei: u128,
-}
-
-impl Paid {
-    /// What the account gained with its money so far; less than nothing for a loss.
-    pub fn profit_wei(&self, exposure: &Exposure) -> i128 {
-        let has = exposure.total_wei().saturating_add(self.out_wei);
-        i128::try_from(has).unwrap_or(i128::MAX) - i128::try_from(self.in_wei).unwrap_or(i128::MAX)
-    }
-}
-
-/// What all accounts put in and took out.
-///
-/// ```
-/// use ledger::exposure::Payments;
-/// use protocol::settlement::Event;
-/// use protocol::transaction::Address;
-///
-/// let account = Address([1; 20]);
-/// let mut payments = Payments::default();
-/// payments.see(&[Event::Deposited { account, amount_wei: 5 }]);
-/// assert_eq!(payments.of(&account).in_wei, 5);
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct Payments(HashMap<Address, Paid>);
-
-impl Payments {
-    /// Adds what a transaction led to.
-    pub fn see(&mut self, events: &[Event]) {
-        for event in events {
-            match event {
-                Event::Deposited { account, amount_wei } => {
-                    let paid = self.0.entry(*account).or_default();
-                    paid.in_wei = paid.in_wei.saturating_add(*amount_wei);
-                }
-                Event::Withdrawn { account, amount_wei } => {
-                    let paid = self.0.entry(*account).or_default();
-                    paid.out_wei = paid.out_wei.saturating_add(*amount_wei);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Of an account.
-    pub fn of(&self, account: &Address) -> Paid {
-        self.0.get(account).copied().unwrap_or_default()
+    /// What the account gained with the money it paid in; less than nothing for a loss.
+    pub fn profit_wei(&self, paid: Paid) -> i128 {
+        let has_wei = self.total_wei().saturating_add(paid.out_wei);
+        i128::try_from(has_wei).unwrap_or(i128::MAX)
+            - i128::try_from(paid.in_wei).unwrap_or(i128::MAX)
     }
 }
 
@@ -156,18 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_accounts_put_in_and_took_out_is_summed_for_each() {
-        let [one, other] = [1, 2].map(|number| Address([number; 20]));
-        let mut payments = Payments::default();
-        payments.see(&[
-            Event::Deposited { account: one, amount_wei: 50 },
-            Event::Deposited { account: other, amount_wei: 7 },
-        ]);
-        payments.see(&[Event::Withdrawn { account: one, amount_wei: 20 }]);
-        assert_eq!(payments.of(&one), Paid { in_wei: 50, out_wei: 20 });
-        assert_eq!(payments.of(&other), Paid { in_wei: 7, out_wei: 0 });
-        assert_eq!(payments.of(&Address([3; 20])), Paid::default());
-        let exposure = Exposure { free_wei: 45, ..Exposure::default() };
-        assert_eq!(payments.of(&one).profit_wei(&exposure), 15);
+    fn profit_is_what_an_account_has_and_took_out_beyond_what_it_put_in() {
+        let exposure = Exposure { free_wei: 40, stakes_wei: 5, ..Exposure::default() };
+        for (in_wei, out_wei, profit_wei) in [(50, 20, 15), (45, 0, 0), (50, 0, -5)] {
+            assert_eq!(exposure.profit_wei(Paid { in_wei, out_wei }), profit_wei);
+        }
     }
 }

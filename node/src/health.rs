@@ -9,13 +9,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
-use protocol::transaction::Address;
 use serde_json::{Value, json};
-
-use crate::View;
-use crate::exposure::Exposure;
-
-use super::HttpLedger;
 
 /// Prints the metrics.
 pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
@@ -211,43 +205,6 @@ pub fn metrics_route(render: Render) -> Router {
         "/metrics",
         get(async move || ([(header::CONTENT_TYPE, text)], render()).into_response()),
     )
-}
-
-/// What a daemon tells at every look about its account.
-#[derive(Clone, Copy, Debug)]
-pub struct Books {
-    account: Address,
-}
-
-impl Books {
-    /// Books of an account.
-    pub fn new(account: Address) -> Self {
-        Self { account }
-    }
-
-    /// What the account has at stake at a view, and what it gained so far; the metrics say it as well.
-    pub async fn tell(&self, ledger: &HttpLedger, view: &View) -> (Exposure, i128) {
-        let exposure = Exposure::of(view, &self.account);
-        let profit_wei = ledger.paid(&self.account).await.profit_wei(&exposure);
-        let left = exposure.deadline_ms.map(|at_ms| at_ms.saturating_sub(view.now_ms));
-        let seconds = left.map_or(86_400.0, |left_ms| left_ms as f64 / 1_000.0);
-        for (name, value) in [
-            ("rebut_seen_height", view.height as f64),
-            ("rebut_free_wei", exposure.free_wei as f64),
-            ("rebut_stakes_wei", exposure.stakes_wei as f64),
-            ("rebut_bonds_wei", exposure.bonds_wei as f64),
-            ("rebut_needed_wei", exposure.needed_wei as f64),
-            ("rebut_profit_wei", profit_wei as f64),
-            ("rebut_claims_standing", exposure.claims as f64),
-            ("rebut_disputes_open", exposure.disputes as f64),
-            ("rebut_challenges_open", exposure.challenges as f64),
-            ("rebut_moves_due", exposure.to_move as f64),
-            ("rebut_deadline_seconds", seconds),
-        ] {
-            metrics::gauge!(name).set(value);
-        }
-        (exposure, profit_wei)
-    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ledger::{Ledger, LedgerError, Receipt, View};
 use protocol::hash::{Commitment, Keccak};
 use protocol::settlement::Rejection;
-use protocol::transaction::{Action, Key};
-
-use crate::{Ledger, LedgerError, Receipt, View};
+use protocol::transaction::{Action, Address, Key};
 
 /// What a core wants done, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +58,8 @@ pub struct Performed {
 pub struct Signer {
     ledger: Arc<dyn Ledger>,
     key: Key,
-    turn: tokio::sync::Mutex<()>,
+    /// The nonce after the last one that was accepted; held while one is on its way.
+    next_nonce: tokio::sync::Mutex<u64>,
 }
 
 impl fmt::Debug for Signer {
@@ -71,7 +71,7 @@ impl fmt::Debug for Signer {
 impl Signer {
     /// A key that signs for this ledger.
     pub fn new(ledger: Arc<dyn Ledger>, key: Key) -> Self {
-        Self { ledger, key, turn: tokio::sync::Mutex::new(()) }
+        Self { ledger, key, next_nonce: tokio::sync::Mutex::new(0) }
     }
 
     /// The key.
@@ -79,31 +79,63 @@ impl Signer {
         &self.key
     }
 
-    /// Signs and submits one action with the next nonce.
+    /// Signs and submits one action with the account's next nonce, as `view` shows it; another view is
+    /// taken only if somebody was faster.
     ///
     /// # Errors
     /// When the ledger rejects it or fails.
-    pub async fn perform(&self, action: &Action) -> Result<Receipt, LedgerError> {
-        const TRIES: usize = 3;
-        let _turn = self.turn.lock().await;
-        let mut last = LedgerError::Stopped;
-        for _ in 0..TRIES {
-            let view = self.ledger.view().await?;
-            let nonce = view.settlement.nonce(&self.key.address());
-            let signed = self.key.sign(&view.settlement.domain(), nonce, action);
-            match self.ledger.submit(signed).await {
-                // Another process of ours was faster; look again before deciding it is done.
-                Err(error @ LedgerError::Rejected(Rejection::Nonce { .. })) => {
+    pub async fn perform(&self, view: &View, action: &Action) -> Result<Receipt, LedgerError> {
+        let mut next = self.next_nonce.lock().await;
+        let mut nonce = view.settlement.nonce(&self.address()).max(*next);
+        let (domain, mut race) = (view.settlement.domain(), NonceRace::default());
+        loop {
+            match self.ledger.submit(self.key.sign(&domain, nonce, action)).await {
+                Err(error) if race.goes_on(&error) => {
                     metrics::counter!("rebut_key_shared_total").increment(1);
-                    tracing::warn!(event = "agent.key_shared", account = %self.key.address(),
+                    tracing::warn!(event = "agent.key_shared", account = %self.address(),
                         "another process acts with this key: two daemons of one account hinder each \
                          other");
-                    last = error;
+                    // Never the number that the server says: only what its log proves.
+                    nonce = self.ledger.view().await?.settlement.nonce(&self.address());
                 }
-                outcome => return outcome,
+                Ok(receipt) => {
+                    *next = nonce.saturating_add(1);
+                    return Ok(receipt);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Err(last)
+    }
+
+    fn address(&self) -> Address {
+        self.key.address()
+    }
+}
+
+/// Processes that act with one key take each other's nonces: whoever was slower looks again and signs
+/// anew, a few times.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NonceRace {
+    lost: u32,
+}
+
+impl NonceRace {
+    const TRIES: u32 = 5;
+
+    /// Whether the action is to be signed once more, with the nonce of a new view.
+    pub fn goes_on(&mut self, error: &LedgerError) -> bool {
+        let is_lost = matches!(error, LedgerError::Rejected(Rejection::Nonce { .. }));
+        self.lost += u32::from(is_lost);
+        is_lost && self.lost < Self::TRIES
+    }
+}
+
+/// Heavy work of a core, such as a layer computed again, keeps no other task of its thread waiting.
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    let flavour = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
+    match flavour {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
@@ -135,23 +167,22 @@ impl<C: Core> Agent<C> {
         Self { core, signer }
     }
 
-    /// Asks the core once and performs what it wants, in order.
+    /// Asks the core once and performs what it wants of this view, in order.
     ///
     /// A rejection is an answer, not a failure: others may have acted first.
     ///
     /// # Errors
     /// When the ledger itself failed.
-    pub async fn step(&mut self) -> Result<Vec<Performed>, LedgerError> {
-        let view = self.signer.ledger.view().await?;
+    pub async fn step(&mut self, view: &View) -> Result<Vec<Performed>, LedgerError> {
         let mut performed = Vec::new();
-        for decision in self.core.decide(&view) {
-            let outcome = self.signer.perform(&decision.action).await;
-            if let Err(LedgerError::Rejected(rejection)) = &outcome {
-                tracing::info!(event = "agent.rejected", action = decision.action.name(), %rejection);
-            } else if let Err(error) = outcome {
-                return Err(error);
+        for decision in apart(|| self.core.decide(view)) {
+            let outcome = self.signer.perform(view, &decision.action).await;
+            match outcome {
+                Ok(_) | Err(LedgerError::Rejected(_)) => {
+                    performed.push(Performed { decision, outcome });
+                }
+                Err(error) => return Err(error),
             }
-            performed.push(Performed { decision, outcome });
         }
         Ok(performed)
     }
@@ -160,9 +191,13 @@ impl<C: Core> Agent<C> {
     ///
     /// # Errors
     /// When the ledger itself failed.
-    pub async fn step_told(&mut self, who: &'static str) -> Result<Vec<String>, LedgerError> {
+    pub async fn step_told(
+        &mut self,
+        view: &View,
+        who: &'static str,
+    ) -> Result<Vec<String>, LedgerError> {
         let mut refused = Vec::new();
-        for performed in self.step().await? {
+        for performed in self.step(view).await? {
             let action = performed.decision.action.name();
             let reason = &performed.decision.reason;
             match &performed.outcome {
@@ -193,13 +228,27 @@ impl<C: Core> Agent<C> {
     /// When the ledger failed.
     pub async fn run(&mut self, idle: Duration) -> Result<(), LedgerError> {
         loop {
-            self.step().await?;
-            let height = self.signer.ledger.view().await?.height;
-            let changed = self.signer.ledger.wait_beyond(height);
+            let view = self.signer.ledger.view().await?;
+            self.step(&view).await?;
+            let changed = self.signer.ledger.wait_beyond(view.height);
             match tokio::time::timeout(idle, changed).await {
                 Ok(outcome) => outcome?,
                 Err(_) => tracing::trace!(event = "agent.idle"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lost_nonce_is_tried_again_and_not_for_ever() {
+        let lost = LedgerError::Rejected(Rejection::Nonce { expected: 7 });
+        assert!(!NonceRace::default().goes_on(&LedgerError::Stopped));
+        let mut race = NonceRace::default();
+        let tries = (0..100).take_while(|_| race.goes_on(&lost)).count();
+        assert_eq!(tries, 4);
     }
 }

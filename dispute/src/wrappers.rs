@@ -1,6 +1,7 @@
 //! Dishonest ways to play, around the real cores.
 
-use ledger::{Core, Decision, View};
+use ledger::View;
+use node::{Core, Decision};
 use protocol::transaction::Action;
 
 /// Answers a number of demands, then falls silent (ATTACKS 28).

@@ -4,22 +4,23 @@ use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Counts lines of a minute.
+/// Counts the lines of a minute.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub struct LogLimit {
     most: u32,
     begun: Instant,
     told: u32,
     left_out: u64,
 }
 
-impl Lines {
-    pub(crate) fn new(most: u32) -> Self {
+impl LogLimit {
+    /// At most so many lines a minute.
+    pub fn new(most: u32) -> Self {
         Self { most, begun: Instant::now(), told: 0, left_out: 0 }
     }
 
     /// Whether one more may be told; it is counted either way.
-    pub(crate) fn has_room(&mut self) -> bool {
+    pub fn has_room(&mut self) -> bool {
         let has_room = self.told < self.most;
         match has_room {
             true => self.told += 1,
@@ -29,7 +30,7 @@ impl Lines {
     }
 
     /// How many were left out, once their minute is over; to be called at every look.
-    pub(crate) fn left_out(&mut self, now: Instant) -> Option<u64> {
+    pub fn left_out(&mut self, now: Instant) -> Option<u64> {
         if now.duration_since(self.begun) < MINUTE {
             return None;
         }
@@ -44,13 +45,13 @@ mod tests {
 
     #[test]
     fn so_many_are_told_a_minute_and_the_others_are_counted() {
-        let mut lines = Lines::new(3);
-        let told = (0..10).filter(|_| lines.has_room()).count();
+        let mut limit = LogLimit::new(3);
+        let told = (0..10).filter(|_| limit.has_room()).count();
         assert_eq!(told, 3);
-        let start = lines.begun;
-        assert_eq!(lines.left_out(start + MINUTE / 2), None);
-        assert_eq!(lines.left_out(start + MINUTE), Some(7));
-        assert!(lines.has_room());
-        assert_eq!(lines.left_out(start + 2 * MINUTE), None);
+        let start = limit.begun;
+        assert_eq!(limit.left_out(start + MINUTE / 2), None);
+        assert_eq!(limit.left_out(start + MINUTE), Some(7));
+        assert!(limit.has_room());
+        assert_eq!(limit.left_out(start + 2 * MINUTE), None);
     }
 }

@@ -5,9 +5,9 @@ use executor::Defender;
 use protocol::facts::{Facts, Request};
 use protocol::referee::{Finding, RefereeError, judge};
 
-/// How a walk ended.
+/// How it ended.
 #[derive(Clone, Debug)]
-pub enum WalkEnd {
+pub enum End {
     /// The referee decided.
     Judged(Finding),
     /// The executor's data do not answer a demand.
@@ -16,9 +16,9 @@ pub enum WalkEnd {
     Agrees,
 }
 
-/// Why a walk got stuck.
+/// Why it got stuck.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WalkError {
+pub enum OfflineError {
     /// The challenger has no move.
     #[error(transparent)]
     Solve(#[from] SolveError),
@@ -26,27 +26,27 @@ pub enum WalkError {
     #[error("the referee refused the refutation: {0}")]
     Referee(#[from] RefereeError),
     /// It does not come to an end.
-    #[error("the walk did not end after {0} demands")]
+    #[error("the dispute did not end after {0} demands")]
     Endless(u32),
 }
 
-/// Demands of one walk.
+/// Demands of one dispute.
 const DEMANDS_MAX: u32 = 64;
 
-/// Walks a dispute down to its end.
+/// Walks a claim down to its end, the challenger asking and the executor's data answering.
 ///
 /// # Errors
 /// When the challenger's own view does not fit the claim.
-pub fn walk(
+pub fn decide(
     case: &Case,
     facts: &mut Facts,
     defender: &Defender,
     found: &mut Divergence,
-) -> Result<WalkEnd, WalkError> {
+) -> Result<End, OfflineError> {
     for _ in 0..DEMANDS_MAX {
         let next = match case.next_move_watched(facts, found) {
             Ok(next) => next,
-            Err(SolveError::NothingDiffers) => return Ok(WalkEnd::Agrees),
+            Err(SolveError::NothingDiffers) => return Ok(End::Agrees),
             Err(error) => return Err(error.into()),
         };
         match next {
@@ -59,16 +59,16 @@ pub fn walk(
                     .answer(&request)
                     .is_ok_and(|reveal| facts.reveal(&request, &reveal).is_ok());
                 if !answered {
-                    return Ok(WalkEnd::Silent(request));
+                    return Ok(End::Silent(request));
                 }
             }
             Move::Refute { showings, refutation, .. } => {
                 showings.iter().for_each(|showing| {
                     let _ = facts.show(showing);
                 });
-                return Ok(WalkEnd::Judged(judge(facts, &refutation)?));
+                return Ok(End::Judged(judge(facts, &refutation)?));
             }
         }
     }
-    Err(WalkError::Endless(DEMANDS_MAX))
+    Err(OfflineError::Endless(DEMANDS_MAX))
 }

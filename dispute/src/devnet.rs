@@ -8,7 +8,8 @@ use std::time::Instant;
 use challenger::{Case, ChallengerCore, Policy, Published};
 use executor::{ExecutorCore, claim_terms};
 use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Tensor, Trace};
-use ledger::{Agent, Clock, Core, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View};
+use ledger::{Clock, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View};
+use node::{Agent, Core};
 use protocol::graph::Profile;
 use protocol::hash::{Digest, keccak};
 use protocol::settlement::{ClaimStatus, ETHER, Event, Genesis, Parameters};
@@ -16,7 +17,7 @@ use protocol::transaction::{Action, Address, ClaimTerms, JobTerms, Key};
 
 /// Why a stage cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum StageError {
+pub enum DevnetError {
     /// The ledger failed or refused a setup transaction.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -88,7 +89,7 @@ pub type Party = (Role, Agent<Box<dyn Core>>);
 
 /// A ledger in virtual time with funded parties.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Devnet {
     /// The ledger.
     pub ledger: Arc<EmbeddedLedger>,
     /// Its clock.
@@ -111,7 +112,7 @@ impl Clock for LiveClock {
 
 /// Who plays what on a stage.
 #[derive(Debug)]
-pub struct Cast {
+pub struct Participants {
     /// The engine of all parties.
     pub engine: Engine,
     /// The model.
@@ -132,7 +133,7 @@ pub struct Cast {
     pub terms: Option<ClaimTerms>,
 }
 
-impl Cast {
+impl Participants {
     /// An executor of some conduct against an honest challenger.
     pub fn new(
         engine: Engine,
@@ -169,7 +170,7 @@ impl Cast {
 
 /// One performed move, for the story.
 #[derive(Clone, Debug)]
-pub struct Played {
+pub struct PlayedMove {
     /// Who.
     pub role: Role,
     /// What.
@@ -190,7 +191,7 @@ pub struct Outcome {
     /// Why the ledger refused the claim.
     pub refused: Option<String>,
     /// Every move after the setup.
-    pub played: Vec<Played>,
+    pub played: Vec<PlayedMove>,
     /// The ledger at the end.
     pub view: View,
 }
@@ -200,22 +201,22 @@ fn claim_of(view: &View, executor: Address) -> Option<Digest> {
     claims.find(|(_, claim)| claim.executor == executor).map(|(id, _)| *id)
 }
 
-impl Stage {
+impl Devnet {
     /// Opens or continues a stage in a folder.
     ///
     /// # Errors
     /// When the ledger cannot be opened.
-    pub async fn open(folder: &Path, parameters: Parameters) -> Result<Self, StageError> {
+    pub async fn open(folder: &Path, parameters: Parameters) -> Result<Self, DevnetError> {
         let clock = ManualClock::default();
         Self::open_at(folder, parameters, Arc::new(clock.clone()), clock).await
     }
 
-    /// As [`Stage::open`], on a clock on which the time that the parties take passes as well; what they
+    /// As [`Devnet::open`], on a clock on which the time that the parties take passes as well; what they
     /// wait for is still skipped.
     ///
     /// # Errors
-    /// As [`Stage::open`].
-    pub async fn open_live(folder: &Path, parameters: Parameters) -> Result<Self, StageError> {
+    /// As [`Devnet::open`].
+    pub async fn open_live(folder: &Path, parameters: Parameters) -> Result<Self, DevnetError> {
         let clock = ManualClock::default();
         let live = LiveClock { skipped: clock.clone(), since: Instant::now() };
         Self::open_at(folder, parameters, Arc::new(live), clock).await
@@ -226,7 +227,7 @@ impl Stage {
         parameters: Parameters,
         shown: Arc<dyn Clock>,
         clock: ManualClock,
-    ) -> Result<Self, StageError> {
+    ) -> Result<Self, DevnetError> {
         // Continued by who knows nothing but the folder; its keys are public knowledge anyway.
         let (salt, begun_ms, bank) = (Digest::default(), 0, actor_key(Role::Bank).address());
         let genesis = Genesis { chain_id: 31_337, salt, begun_ms, bank, parameters };
@@ -269,7 +270,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the ledger refuses or fails.
-    pub async fn prepare(&self, cast: &Cast) -> Result<Digest, StageError> {
+    pub async fn prepare(&self, cast: &Participants) -> Result<Digest, DevnetError> {
         let roles = [
             Role::Client,
             Role::Executor,
@@ -310,7 +311,7 @@ impl Stage {
             Event::JobPosted { job } => Some(job),
             _ => None,
         });
-        posted.ok_or(StageError::Missing { what: "job" })
+        posted.ok_or(DevnetError::Missing { what: "job" })
     }
 
     /// Plays one claim by the executor against one challenger, from wherever the ledger stands.
@@ -319,22 +320,22 @@ impl Stage {
     /// When the ledger fails, the model cannot be run, or the play does not end in time.
     pub async fn play(
         &self,
-        cast: &Cast,
-        watch: &mut (dyn FnMut(&Played) + Send),
-    ) -> Result<Outcome, StageError> {
+        cast: &Participants,
+        watch: &mut (dyn FnMut(&PlayedMove) + Send),
+    ) -> Result<Outcome, DevnetError> {
         self.play_with(cast, |executor| Box::new(executor), watch).await
     }
 
-    /// As [`Stage::play`], with the executor's core wrapped.
+    /// As [`Devnet::play`], with the executor's core wrapped.
     ///
     /// # Errors
-    /// As [`Stage::play`].
+    /// As [`Devnet::play`].
     pub async fn play_with(
         &self,
-        cast: &Cast,
+        cast: &Participants,
         wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
-        watch: &mut (dyn FnMut(&Played) + Send),
-    ) -> Result<Outcome, StageError> {
+        watch: &mut (dyn FnMut(&PlayedMove) + Send),
+    ) -> Result<Outcome, DevnetError> {
         let job = self.prepare(cast).await?;
         let trace = cast.run(cast.executor.as_ref())?;
         let mut played = Vec::new();
@@ -342,7 +343,7 @@ impl Stage {
         if claim_of(&self.ledger.view().await?, address).is_none() {
             let own = || claim_terms(job, &trace);
             let terms = cast.terms.clone().map(|terms| ClaimTerms { job, ..terms }).or_else(own);
-            let terms = terms.ok_or(StageError::Missing { what: "state" })?;
+            let terms = terms.ok_or(DevnetError::Missing { what: "state" })?;
             let claimed = self.claim_as(Role::Executor, terms, watch).await?;
             let refused = claimed.outcome.as_ref().err().map(ToString::to_string);
             played.push(claimed);
@@ -354,11 +355,11 @@ impl Stage {
         let rival = actor_key(Role::Rival).address();
         if cast.rival && claim_of(&self.ledger.view().await?, rival).is_none() {
             let honest = cast.run(&Honest)?;
-            let terms = claim_terms(job, &honest).ok_or(StageError::Missing { what: "state" })?;
+            let terms = claim_terms(job, &honest).ok_or(DevnetError::Missing { what: "state" })?;
             played.push(self.claim_as(Role::Rival, terms, watch).await?);
         }
         let view = self.ledger.view().await?;
-        let claim = claim_of(&view, address).ok_or(StageError::Missing { what: "claim" })?;
+        let claim = claim_of(&view, address).ok_or(DevnetError::Missing { what: "claim" })?;
         let mut agents = self.agents(cast, job, trace, wrap)?;
         self.settle(claim, &mut agents, watch, &mut played).await?;
         let view = self.ledger.view().await?;
@@ -369,12 +370,12 @@ impl Stage {
         &self,
         role: Role,
         terms: ClaimTerms,
-        watch: &mut (dyn FnMut(&Played) + Send),
-    ) -> Result<Played, StageError> {
+        watch: &mut (dyn FnMut(&PlayedMove) + Send),
+    ) -> Result<PlayedMove, DevnetError> {
         let action = Action::PostClaim { terms };
         let outcome = self.act(role, &action).await;
         let reason = "the run is done".to_owned();
-        let claimed = Played { role, action, reason, outcome };
+        let claimed = PlayedMove { role, action, reason, outcome };
         watch(&claimed);
         match &claimed.outcome {
             Ok(_) | Err(LedgerError::Rejected(_)) => Ok(claimed),
@@ -385,11 +386,11 @@ impl Stage {
     /// The parties, rebuilt from nothing but their own runs.
     fn agents(
         &self,
-        cast: &Cast,
+        cast: &Participants,
         job: Digest,
         trace: Trace,
         wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
-    ) -> Result<Vec<Party>, StageError> {
+    ) -> Result<Vec<Party>, DevnetError> {
         let arity_log2 = self.ledger.genesis().parameters.arity_log2;
         let key = actor_key(Role::Executor);
         let mut published = Published::default();
@@ -447,12 +448,12 @@ impl Stage {
         &self,
         claim: Digest,
         agents: &mut [Party],
-        watch: &mut (dyn FnMut(&Played) + Send),
-        played: &mut Vec<Played>,
-    ) -> Result<(), StageError> {
+        watch: &mut (dyn FnMut(&PlayedMove) + Send),
+        played: &mut Vec<PlayedMove>,
+    ) -> Result<(), DevnetError> {
         loop {
             let view = self.ledger.view().await?;
-            let missing = StageError::Missing { what: "claim" };
+            let missing = DevnetError::Missing { what: "claim" };
             let state = view.settlement.claim(&claim).ok_or(missing)?;
             let rivals = view
                 .settlement
@@ -463,13 +464,15 @@ impl Stage {
             }
             let bound_ms = state.last_finality_ms.saturating_add(60_000);
             if view.now_ms > bound_ms {
-                return Err(StageError::Endless { bound_ms });
+                return Err(DevnetError::Endless { bound_ms });
             }
             let mut changed = false;
             for (role, agent) in agents.iter_mut() {
-                for performed in agent.step().await? {
+                // Each sees what the one before it did.
+                let view = self.ledger.view().await?;
+                for performed in agent.step(&view).await? {
                     changed |= performed.outcome.is_ok();
-                    let one = Played {
+                    let one = PlayedMove {
                         role: *role,
                         action: performed.decision.action,
                         reason: performed.decision.reason,

@@ -1,0 +1,241 @@
+//! Jobs of a daemon: which are with the worker, which are tried again and when, what became of the others.
+
+use std::collections::HashMap;
+
+use protocol::hash::Digest;
+
+/// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where an
+/// urgent one can still go before them.
+pub const HANDED_MAX: usize = 2;
+
+/// Jobs whose inputs are asked for in one turn, at most.
+pub const LOOKS_MAX: usize = 32;
+
+/// Runs of one job that may be killed: the first may be this machine's fault.
+const KILLS_MAX: u32 = 2;
+
+/// Pause after the first try.
+const PAUSE_MS: u64 = 500;
+
+/// How often a pause is doubled where nothing else is said: up to a minute.
+pub const DOUBLINGS: u32 = 7;
+
+/// Tries of a job so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// Those that failed.
+    pub tries: u32,
+    /// Those of them whose process was killed.
+    pub kills: u32,
+}
+
+/// Progress of a daemon with a job. `W` says why it waits, `E` how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress<W, E> {
+    /// It could not be run, and is tried again from a time on.
+    Waiting {
+        /// When, on the ledger's clock.
+        until_ms: u64,
+        /// Tries so far.
+        attempts: Attempts,
+        /// Why.
+        why: W,
+    },
+    /// The worker has it.
+    Running {
+        /// Since when, on the ledger's clock.
+        since_ms: u64,
+        /// Tries so far.
+        attempts: Attempts,
+        /// Why it could not be run the last time.
+        why: Option<W>,
+    },
+    /// Nothing more is done unless it is asked for.
+    Ended(E),
+}
+
+/// The jobs of a daemon.
+#[derive(Clone, Debug)]
+pub struct Jobs<W, E> {
+    jobs: HashMap<Digest, Progress<W, E>>,
+}
+
+impl<W, E> Default for Jobs<W, E> {
+    fn default() -> Self {
+        Self { jobs: HashMap::new() }
+    }
+}
+
+impl<W: Clone, E> Jobs<W, E> {
+    /// Progress with a job; `None` when it was never tried.
+    pub fn get(&self, job: &Digest) -> Option<&Progress<W, E>> {
+        self.jobs.get(job)
+    }
+
+    /// All that were tried.
+    pub fn iter(&self) -> impl Iterator<Item = (&Digest, &Progress<W, E>)> {
+        self.jobs.iter()
+    }
+
+    /// How a job ended; `None` while it has not.
+    pub fn ended(&self, job: &Digest) -> Option<&E> {
+        match self.jobs.get(job) {
+            Some(Progress::Ended(end)) => Some(end),
+            Some(Progress::Waiting { .. } | Progress::Running { .. }) | None => None,
+        }
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.jobs.values().filter(|one| matches!(one, Progress::Waiting { .. })).count()
+    }
+
+    /// How many the worker has.
+    pub fn running(&self) -> usize {
+        self.jobs.values().filter(|one| matches!(one, Progress::Running { .. })).count()
+    }
+
+    /// Whether the worker has it.
+    pub fn is_running(&self, job: &Digest) -> bool {
+        matches!(self.jobs.get(job), Some(Progress::Running { .. }))
+    }
+
+    /// Whether the worker takes one more.
+    pub fn has_room(&self) -> bool {
+        self.running() < HANDED_MAX
+    }
+
+    /// Whether a job can be begun now: it was never tried, its pause is over, or its end says so.
+    pub fn is_due(&self, job: &Digest, now_ms: u64, is_wanted: impl FnOnce(&E) -> bool) -> bool {
+        match self.jobs.get(job) {
+            None => true,
+            Some(Progress::Waiting { until_ms, .. }) => now_ms >= *until_ms,
+            Some(Progress::Running { .. }) => false,
+            Some(Progress::Ended(end)) => is_wanted(end),
+        }
+    }
+
+    /// Tries so far.
+    pub fn attempts(&self, job: &Digest) -> Attempts {
+        match self.jobs.get(job) {
+            Some(Progress::Waiting { attempts, .. } | Progress::Running { attempts, .. }) => {
+                *attempts
+            }
+            Some(Progress::Ended(_)) | None => Attempts::default(),
+        }
+    }
+
+    /// Why a job waits, or waited before the worker had it.
+    pub fn why(&self, job: &Digest) -> Option<&W> {
+        match self.jobs.get(job) {
+            Some(Progress::Waiting { why, .. }) => Some(why),
+            Some(Progress::Running { why, .. }) => why.as_ref(),
+            Some(Progress::Ended(_)) | None => None,
+        }
+    }
+
+    /// The worker has it from now on.
+    pub fn begin(&mut self, job: Digest, now_ms: u64) {
+        let (attempts, why) = (self.attempts(&job), self.why(&job).cloned());
+        self.jobs.insert(job, Progress::Running { since_ms: now_ms, attempts, why });
+    }
+
+    /// A try failed: another one after a pause that doubles each time, `doublings_max` times at most.
+    pub fn wait(&mut self, job: Digest, now_ms: u64, doublings_max: u32, why: W) {
+        let mut attempts = self.attempts(&job);
+        let doublings = attempts.tries.min(doublings_max).min(u64::BITS / 2);
+        let until_ms = now_ms.saturating_add(PAUSE_MS << doublings);
+        attempts.tries = attempts.tries.saturating_add(1);
+        self.jobs.insert(job, Progress::Waiting { until_ms, attempts, why });
+    }
+
+    /// The process of a run was killed; whether that happened too often.
+    pub fn killed(&mut self, job: &Digest) -> bool {
+        let attempts = match self.jobs.get_mut(job) {
+            Some(Progress::Waiting { attempts, .. } | Progress::Running { attempts, .. }) => {
+                attempts
+            }
+            Some(Progress::Ended(_)) | None => return false,
+        };
+        attempts.kills = attempts.kills.saturating_add(1);
+        attempts.kills >= KILLS_MAX
+    }
+
+    /// It ended.
+    pub fn end(&mut self, job: Digest, end: E) {
+        self.jobs.insert(job, Progress::Ended(end));
+    }
+
+    /// Forgets all jobs that are `over` and that the worker does not have; gives them. What is being run
+    /// comes back first: until then it has its place with the worker.
+    pub fn take_over(&mut self, over: impl Fn(&Digest) -> bool) -> Vec<(Digest, Progress<W, E>)> {
+        self.jobs
+            .extract_if(|job, progress| !matches!(progress, Progress::Running { .. }) && over(job))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: Digest = Digest([7; 32]);
+
+    #[test]
+    fn a_pause_doubles_with_every_try_up_to_its_bound() {
+        let mut jobs: Jobs<&str, ()> = Jobs::default();
+        for (tries, pause_ms) in
+            [500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000].into_iter().enumerate()
+        {
+            assert_eq!(jobs.attempts(&JOB).tries as usize, tries);
+            jobs.wait(JOB, 100, 4, "no input");
+            assert!(!jobs.is_due(&JOB, 99 + pause_ms, |()| true), "{tries}");
+            assert!(jobs.is_due(&JOB, 100 + pause_ms, |()| false), "{tries}");
+        }
+        let mut jobs: Jobs<(), ()> = Jobs::default();
+        for _ in 0..100 {
+            jobs.wait(JOB, u64::MAX, u32::MAX, ());
+        }
+        assert!(jobs.is_due(&JOB, u64::MAX, |()| false));
+    }
+
+    #[test]
+    fn tries_and_their_cause_outlast_the_worker_and_an_end_forgets_them() {
+        let mut jobs: Jobs<&str, &str> = Jobs::default();
+        assert!(jobs.is_due(&JOB, 0, |_| false));
+        jobs.wait(JOB, 0, DOUBLINGS, "refused");
+        jobs.begin(JOB, 9);
+        assert_eq!((jobs.attempts(&JOB).tries, jobs.why(&JOB)), (1, Some(&"refused")));
+        assert!(jobs.is_running(&JOB) && !jobs.is_due(&JOB, u64::MAX, |_| true));
+        assert!(jobs.take_over(|_| true).is_empty());
+        jobs.end(JOB, "compared");
+        assert_eq!((jobs.attempts(&JOB), jobs.why(&JOB)), (Attempts::default(), None));
+        assert_eq!(jobs.ended(&JOB), Some(&"compared"));
+        assert!(jobs.is_due(&JOB, 0, |end| *end == "compared") && !jobs.is_due(&JOB, 0, |_| false));
+        assert_eq!(jobs.take_over(|job| *job == JOB).len(), 1);
+        assert_eq!(jobs.get(&JOB), None);
+    }
+
+    #[test]
+    fn a_job_that_killed_two_runs_is_told_whatever_came_between() {
+        let mut jobs: Jobs<(), ()> = Jobs::default();
+        jobs.begin(JOB, 0);
+        assert!(!jobs.killed(&JOB));
+        jobs.wait(JOB, 0, DOUBLINGS, ());
+        jobs.begin(JOB, 9);
+        jobs.wait(JOB, 9, DOUBLINGS, ());
+        jobs.begin(JOB, 99);
+        assert!(jobs.killed(&JOB));
+    }
+
+    #[test]
+    fn the_worker_has_two_jobs_at_most() {
+        let mut jobs: Jobs<(), ()> = Jobs::default();
+        for number in 0..HANDED_MAX {
+            assert!(jobs.has_room());
+            jobs.begin(Digest([number as u8; 32]), 0);
+        }
+        assert!(!jobs.has_room());
+        assert_eq!((jobs.running(), jobs.waiting()), (HANDED_MAX, 0));
+    }
+}
