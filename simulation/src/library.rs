@@ -7,7 +7,7 @@ use challenger::Published;
 use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Tensor};
 use protocol::hash::{Commitment, Digest};
 
-use crate::invariants::ShapeBounds;
+use crate::bounds::ShapeBounds;
 use crate::lies::{Lie, LieError, Lying};
 use crate::toy::{ToySize, toy_input, toy_model};
 
