@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod exposure;
 mod history;
 pub mod http;
+mod log;
 pub mod metrics;
 mod recent;
 pub mod store;
@@ -24,8 +25,9 @@ use protocol::transaction::SignedTransaction;
 
 pub use agent::{Agent, Core, Decision, Signer};
 pub use clock::{Clock, ManualClock, RunningClock, SystemClock};
-pub use embedded::{EmbeddedLedger, LogEntry};
+pub use embedded::EmbeddedLedger;
 pub use exposure::Exposure;
+pub use log::{EntryError, LogEntry, replay};
 pub use store::StoreError;
 
 /// What a ledger says when it does not do as asked.
