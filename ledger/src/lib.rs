@@ -11,6 +11,7 @@ pub mod http;
 mod log;
 pub mod metrics;
 mod recent;
+mod rejection;
 pub mod store;
 pub mod verdict;
 pub mod wire;

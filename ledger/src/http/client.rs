@@ -1,5 +1,6 @@
 //! A ledger over HTTP as its clients see it: a copy of the log, applied by the protocol's own rules.
 
+mod refusal;
 mod transfers;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::log::{LogEntry, beginning, replay, replay_receipts};
 use crate::recent::Recent;
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
+use refusal::{refused, said, why_refused};
 pub use transfers::{DownloadError, UploadError};
 
 /// Time for one request beyond what a long poll waits.
@@ -254,22 +256,6 @@ async fn get_limited(
     Ok(bytes)
 }
 
-/// What a server said with a refusal: status, and its message where it has one.
-async fn said(mut answer: reqwest::Response) -> String {
-    let status = answer.status();
-    let mut bytes = Vec::new();
-    while let Ok(Some(part)) = answer.chunk().await {
-        bytes.extend_from_slice(&part);
-        if bytes.len() > 4096 {
-            break;
-        }
-    }
-    let parsed = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
-    let message = parsed.and_then(|body| Some(body["error"]["message"].as_str()?.to_owned()));
-    let text = message.unwrap_or_else(|| String::from_utf8_lossy(&bytes).trim().to_owned());
-    format!("{status}: {text}")
-}
-
 #[async_trait]
 impl Ledger for HttpLedger {
     async fn submit(&self, transaction: SignedTransaction) -> Result<Receipt, LedgerError> {
@@ -284,7 +270,7 @@ impl Ledger for HttpLedger {
                 reason: said(answer).await,
             });
         }
-        let reason = if status.is_success() { String::new() } else { said(answer).await };
+        let said = if status.is_success() { None } else { Some(refused(answer).await) };
         // What the server says is checked against what it wrote.
         self.sync(0).await?;
         let copy = self.copy.lock().await;
@@ -294,15 +280,12 @@ impl Ledger for HttpLedger {
         if let Some((_, receipt)) = found {
             return Ok(receipt.clone());
         }
-        if status.is_success() {
-            return Err(LedgerError::Unusable {
+        Err(match said {
+            Some(said) => why_refused(&self.url, &copy.settlement, &transaction, said),
+            None => LedgerError::Unusable {
                 reason: format!("{} acknowledged a transaction and does not show it", self.url),
-            });
-        }
-        match copy.settlement.as_ref().clone().apply(copy.now_ms(), &transaction) {
-            Err(rejection) => Err(LedgerError::Rejected(rejection)),
-            Ok(_) => Err(LedgerError::Unreachable { url: self.url.clone(), reason }),
-        }
+            },
+        })
     }
 
     async fn view(&self) -> Result<View, LedgerError> {

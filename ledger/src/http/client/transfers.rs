@@ -4,7 +4,8 @@ use protocol::hash::{Digest, Keccak, to_hex};
 use protocol::published::{StateHasher, StateHead, StateLimits};
 use protocol::transaction::{Address, Key};
 
-use super::{HttpLedger, PATIENCE, get, said, unreachable};
+use super::refusal::said;
+use super::{HttpLedger, PATIENCE, get, unreachable};
 use crate::LedgerError;
 use crate::http::bodies::time_for;
 use crate::http::{SIGNATURE_HEADER, upload_path};
