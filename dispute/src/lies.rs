@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use inference::{Conduct, Engine, EngineError, Model, Tensor, Trace, compute_honestly};
-use protocol::graph::{MapFunction, Operator, ValueSource};
+use protocol::graph::{MapFunction, Operand, Operator, ValueSource};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::tensor::ElementType;
 
@@ -213,45 +213,20 @@ impl<C: Commitment> Conduct<C> for Lying<C> {
         operands: &[&Tensor],
     ) -> Result<Tensor, EngineError> {
         let honest = || compute_honestly(engine, model, operator, operands);
-        let is_product = model.node(operator).is_some_and(|node| match node.operator {
-            Operator::Contract {} | Operator::Convolve { .. } => true,
-            // Integer models have no matrix products.
-            Operator::Map { function: MapFunction::Multiply } => {
-                node.output.element != ElementType::F32
-            }
-            _ => false,
-        });
         match &self.plan {
             Plan::Element { operator: place, element, steps } if *place == operator => {
                 let output = honest()?;
                 let kind = output.kind().element;
                 Ok(with_element(&output, *element, |bits| step_bits(kind, bits, *steps)))
             }
-            Plan::Weights(other) => {
-                let Some(node) = model.node(operator) else {
-                    return honest();
-                };
-                let operands: Vec<&Tensor> = node
-                    .operands
-                    .iter()
-                    .zip(operands)
-                    .map(|(operand, given)| match model.header().source(operand.value) {
-                        Some(ValueSource::Weight(weight)) => {
-                            other.weights().get(weight as usize).unwrap_or(given)
-                        }
-                        _ => given,
-                    })
-                    .collect();
-                compute_honestly(engine, other, operator, &operands)
-            }
+            Plan::Weights(other) => match with_weights_of(other, model, operator, operands) {
+                Some(operands) => compute_honestly(engine, other, operator, &operands),
+                None => honest(),
+            },
             Plan::Swap(first, second) if operator == *first || operator == *second => {
                 let other = if operator == *first { *second } else { *first };
                 let weight = model.node(other).and_then(|node| node.operands.get(1));
-                let weight =
-                    weight.and_then(|operand| match model.header().source(operand.value) {
-                        Some(ValueSource::Weight(weight)) => model.weights().get(weight as usize),
-                        _ => None,
-                    });
+                let weight = weight.and_then(|operand| weight_of(model, operand));
                 match (operands.first(), weight) {
                     (Some(left), Some(weight)) => {
                         compute_honestly(engine, model, other, &[left, weight])
@@ -262,12 +237,7 @@ impl<C: Commitment> Conduct<C> for Lying<C> {
             Plan::Reorder(first) if operator == *first || operator == *first + 1 => {
                 let other = if operator == *first { *first + 1 } else { *first };
                 let constants = model.node(other).map(|node| {
-                    node.operands.iter().skip(1).filter_map(|operand| {
-                        match model.header().source(operand.value) {
-                            Some(ValueSource::Weight(at)) => model.weights().get(at as usize),
-                            _ => None,
-                        }
-                    })
+                    node.operands.iter().skip(1).filter_map(|operand| weight_of(model, operand))
                 });
                 let first = operands.first().copied();
                 let swapped: Vec<&Tensor> =
@@ -277,45 +247,25 @@ impl<C: Commitment> Conduct<C> for Lying<C> {
             Plan::Skip { operator: place, operand } if *place == operator => {
                 operands.get(*operand).map_or_else(honest, |tensor| Ok((*tensor).clone()))
             }
-            Plan::Input => {
-                let Some(node) = model.node(operator) else {
-                    return honest();
-                };
-                let changed: Vec<Tensor> = node
-                    .operands
-                    .iter()
-                    .zip(operands)
-                    .map(|(operand, given)| match model.header().source(operand.value) {
-                        Some(ValueSource::Input(_)) => {
-                            let float = given.kind().element == ElementType::F32;
-                            with_element(given, 0, |bits| match (float, bits) {
-                                (true, 0x3F80_0000) => 0x3F00_0000,
-                                (true, _) => 0x3F80_0000,
-                                (false, _) => bits ^ 1,
-                            })
-                        }
-                        _ => (*given).clone(),
-                    })
-                    .collect();
-                compute_honestly(engine, model, operator, &changed.iter().collect::<Vec<_>>())
-            }
-            Plan::Precision if is_product => {
+            Plan::Input => match with_other_input(model, operator, operands) {
+                Some(changed) => {
+                    compute_honestly(engine, model, operator, &changed.iter().collect::<Vec<_>>())
+                }
+                None => honest(),
+            },
+            Plan::Precision if is_product(model, operator) => {
                 let output = honest()?;
                 let float = output.kind().element == ElementType::F32;
-                let rounded = output.all_bits().into_iter().map(|bits| match float {
+                Ok(with_every_element(output, |bits| match float {
                     // 10 bits of fraction, to nearest even; integers lose their last 3 bits.
                     true => (bits + 0x0FFF + ((bits >> 13) & 1)) & 0xFFFF_E000,
                     false => bits & !7,
-                });
-                let rounded: Vec<u64> = rounded.collect();
-                Ok(Tensor::from_bits(output.kind(), &rounded).unwrap_or(output))
+                }))
             }
-            Plan::Surfing if is_product => {
+            Plan::Surfing if is_product(model, operator) => {
                 let output = honest()?;
                 let kind = output.kind().element;
-                let bits: Vec<u64> =
-                    output.all_bits().into_iter().map(|bits| step_bits(kind, bits, 1)).collect();
-                Ok(Tensor::from_bits(output.kind(), &bits).unwrap_or(output))
+                Ok(with_every_element(output, |bits| step_bits(kind, bits, 1)))
             }
             Plan::OtherOrder => Ok(in_other_order(model, operator, operands, honest()?)),
             _ => honest(),
@@ -369,6 +319,70 @@ impl<C: Commitment> Conduct<C> for Lying<C> {
         }
         state_roots
     }
+}
+
+/// Whether an operator sums products, or is what integer models have in that place.
+fn is_product<C: Commitment>(model: &Model<C>, operator: u32) -> bool {
+    model.node(operator).is_some_and(|node| match node.operator {
+        Operator::Contract {} | Operator::Convolve { .. } => true,
+        // Integer models have no matrix products.
+        Operator::Map { function: MapFunction::Multiply } => {
+            node.output.element != ElementType::F32
+        }
+        _ => false,
+    })
+}
+
+/// The weight that an operand reads; `None` when it reads something else.
+fn weight_of<'a, C: Commitment>(model: &'a Model<C>, operand: &Operand) -> Option<&'a Tensor> {
+    match model.header().source(operand.value) {
+        Some(ValueSource::Weight(weight)) => model.weights().get(weight as usize),
+        _ => None,
+    }
+}
+
+/// The operands of an operator with another model's weights in place of its own; `None` when
+/// there is no such operator.
+fn with_weights_of<'a, C: Commitment>(
+    other: &'a Model<C>,
+    model: &Model<C>,
+    operator: u32,
+    operands: &[&'a Tensor],
+) -> Option<Vec<&'a Tensor>> {
+    let pairs = model.node(operator)?.operands.iter().zip(operands);
+    let replaced = pairs.map(|(operand, given)| match model.header().source(operand.value) {
+        Some(ValueSource::Weight(weight)) => other.weights().get(weight as usize).unwrap_or(given),
+        _ => given,
+    });
+    Some(replaced.collect())
+}
+
+/// The operands of an operator with another first element in each that is an input of the model;
+/// `None` when there is no such operator.
+fn with_other_input<C: Commitment>(
+    model: &Model<C>,
+    operator: u32,
+    operands: &[&Tensor],
+) -> Option<Vec<Tensor>> {
+    let pairs = model.node(operator)?.operands.iter().zip(operands);
+    let changed = pairs.map(|(operand, given)| match model.header().source(operand.value) {
+        Some(ValueSource::Input(_)) => {
+            let float = given.kind().element == ElementType::F32;
+            with_element(given, 0, |bits| match (float, bits) {
+                (true, 0x3F80_0000) => 0x3F00_0000,
+                (true, _) => 0x3F80_0000,
+                (false, _) => bits ^ 1,
+            })
+        }
+        _ => (*given).clone(),
+    });
+    Some(changed.collect())
+}
+
+/// A tensor with all its stored bits changed; as it was when the result is none.
+fn with_every_element(tensor: Tensor, change: impl Fn(u64) -> u64) -> Tensor {
+    let bits: Vec<u64> = tensor.all_bits().into_iter().map(change).collect();
+    Tensor::from_bits(tensor.kind(), &bits).unwrap_or(tensor)
 }
 
 #[cfg(test)]

@@ -8,26 +8,19 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use protocol::encoding::Canonical;
-use protocol::settlement::{Genesis, ParameterError, Rejection, Settlement};
+use protocol::settlement::{Genesis, Rejection, Settlement};
 use protocol::transaction::{Action, SignedTransaction};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::doors::{Doors, is_urgent};
 use crate::history::History;
+use crate::log::{beginning, replay_one};
 use crate::recent::{RECENT_MAX, Recent};
 use crate::store::{Reader, Store};
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
-/// An accepted transaction with the time it was given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogEntry {
-    /// When.
-    pub at_ms: u64,
-    /// Canonical encoding of the signed transaction.
-    pub transaction: Vec<u8>,
-}
+pub use crate::log::{LogEntry, replay};
 
 struct Inner {
     store: Store,
@@ -76,43 +69,6 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Replays a log from its genesis.
-///
-/// # Errors
-/// When the genesis is not acceptable or an entry is not what the protocol would have accepted.
-pub fn replay(genesis: &Genesis, entries: &[LogEntry]) -> Result<Settlement, LedgerError> {
-    let unusable = |error: ParameterError| LedgerError::Unusable { reason: error.to_string() };
-    let mut settlement = Settlement::new(genesis.clone()).map_err(unusable)?;
-    for (before, entry) in (0..).zip(entries) {
-        replay_one(&mut settlement, before, entry)?;
-    }
-    Ok(settlement)
-}
-
-/// As [`replay`], for the receipts.
-pub(crate) fn replay_receipts(
-    genesis: &Genesis,
-    entries: &[LogEntry],
-) -> Result<Vec<Receipt>, LedgerError> {
-    let unusable = |error: ParameterError| LedgerError::Unusable { reason: error.to_string() };
-    let mut settlement = Settlement::new(genesis.clone()).map_err(unusable)?;
-    (0..).zip(entries).map(|(before, entry)| replay_one(&mut settlement, before, entry)).collect()
-}
-
-fn replay_one(
-    settlement: &mut Settlement,
-    before: u64,
-    entry: &LogEntry,
-) -> Result<Receipt, LedgerError> {
-    let at = |reason: String| LedgerError::Unusable { reason: format!("entry {before}: {reason}") };
-    let transaction = SignedTransaction::from_canonical(&entry.transaction)
-        .map_err(|error| at(error.to_string()))?;
-    let events = settlement
-        .apply(entry.at_ms, &transaction)
-        .map_err(|rejection| at(rejection.to_string()))?;
-    Ok(Receipt { height: before + 1, at_ms: entry.at_ms, events })
-}
-
 impl EmbeddedLedger {
     /// Opens the ledger in a folder, or begins it there with this genesis.
     ///
@@ -135,7 +91,7 @@ impl EmbeddedLedger {
         let mut contents = recovered.contents.into_iter();
         match contents.next() {
             None => {
-                Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
+                beginning(&genesis)?;
                 store.append(&genesis.to_canonical())?;
             }
             Some(found) if found == genesis.to_canonical() => {}
@@ -145,8 +101,7 @@ impl EmbeddedLedger {
                 ));
             }
         }
-        let mut settlement =
-            Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
+        let mut settlement = beginning(&genesis)?;
         let mut receipts = Recent::default();
         for content in contents {
             let entry = wire::decode(&content).map_err(|error| unusable(error.to_string()))?;

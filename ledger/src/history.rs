@@ -5,12 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use protocol::encoding::Canonical as _;
 use protocol::settlement::{Genesis, Settlement};
-use protocol::transaction::SignedTransaction;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::embedded::LogEntry;
+use crate::log::{LogEntry, beginning, wrong_entry};
 use crate::store::Reader;
 use crate::{LedgerError, Receipt, wire};
 
@@ -87,7 +85,6 @@ struct Past {
 impl Past {
     /// What was accepted once is not verified again.
     fn replayed(&mut self, after: u64, height: u64) -> Result<Found, LedgerError> {
-        let unusable = |reason: String| LedgerError::Unusable { reason };
         let (mut reached, start) = self.nearest(after.min(height))?;
         let mut settlement = start;
         let mut receipts = Vec::new();
@@ -95,20 +92,16 @@ impl Past {
             // The first record is the genesis.
             let page = self.reader.contents(reached.saturating_add(1), PAGE_BYTES)?;
             if page.is_empty() {
-                return Err(unusable(format!("height {height} is not reached")));
+                let reason = format!("height {height} is not reached");
+                return Err(LedgerError::Unusable { reason });
             }
             let left = usize::try_from(height - reached).unwrap_or(usize::MAX);
             let state = Arc::make_mut(&mut settlement);
             for content in page.into_iter().take(left) {
-                let at = |reason: String| unusable(format!("entry {reached}: {reason}"));
                 let entry: LogEntry =
-                    wire::decode(&content).map_err(|error| at(error.to_string()))?;
-                let transaction = SignedTransaction::from_canonical(&entry.transaction)
-                    .map_err(|error| at(error.to_string()))?;
-                let action = transaction.decode_action().map_err(|error| at(error.to_string()))?;
-                let events = state
-                    .perform(entry.at_ms, transaction.sender, transaction.nonce, &action)
-                    .map_err(|rejection| at(rejection.to_string()))?;
+                    wire::decode(&content).map_err(|error| wrong_entry(reached, &error))?;
+                let events =
+                    entry.apply_verified(state).map_err(|error| wrong_entry(reached, &error))?;
                 reached += 1;
                 if reached > after {
                     receipts.push(Receipt { height: reached, at_ms: entry.at_ms, events });
@@ -125,10 +118,7 @@ impl Past {
         if let Some((kept, settlement)) = before.max_by_key(|(kept, _)| *kept) {
             return Ok((*kept, Arc::clone(settlement)));
         }
-        let beginning = Settlement::new(self.genesis.clone());
-        let beginning =
-            beginning.map_err(|error| LedgerError::Unusable { reason: error.to_string() })?;
-        Ok((0, Arc::new(beginning)))
+        Ok((0, Arc::new(beginning(&self.genesis)?)))
     }
 
     /// Of more than can be kept, the one that costs least to make again from the one below it goes: asking

@@ -6,8 +6,10 @@ pub mod durable;
 pub mod embedded;
 mod history;
 pub mod http;
+mod log;
 pub mod payments;
 mod recent;
+mod rejection;
 pub mod store;
 pub mod wire;
 pub mod words;
@@ -20,7 +22,8 @@ use protocol::settlement::{Event, Rejection, Settlement};
 use protocol::transaction::SignedTransaction;
 
 pub use clock::{Clock, ManualClock, RunningClock, SystemClock};
-pub use embedded::{EmbeddedLedger, LogEntry};
+pub use embedded::EmbeddedLedger;
+pub use log::{EntryError, LogEntry, replay};
 pub use store::StoreError;
 
 /// What a ledger says when it does not do as asked.

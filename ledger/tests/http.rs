@@ -11,7 +11,7 @@ use ledger::http::{DownloadError, HttpLedger, Limits, serve};
 use ledger::{EmbeddedLedger, Ledger as _, LedgerError};
 use protocol::hash::{Digest, Keccak, keccak, to_hex};
 use protocol::published::{StateHasher, StateHead, StateLimits};
-use protocol::settlement::{Genesis, Parameters, Rejection};
+use protocol::settlement::{Genesis, MoneyError, Parameters, Rejection};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{Action, Key, SignedTransaction};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -109,6 +109,43 @@ async fn clients_see_the_same_ledger_and_typed_rejections() {
     forged.sender = other;
     assert!(matches!(one.submit(forged).await, Err(LedgerError::Rejected(_))));
     assert_eq!(one.view().await.unwrap().height, 3);
+}
+
+#[tokio::test]
+async fn what_the_rules_refuse_comes_as_the_ledger_s_own_rejection() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client().await;
+    client.submit(deposit(2, 0)).await.unwrap();
+    let other = Digest([7; 32]);
+    for (who, nonce, action, expected) in [
+        (2, 0, Action::Finalise { job: other }, Rejection::Unknown { kind: "job" }),
+        (2, 0, Action::CallTime { challenge: other }, Rejection::Unknown { kind: "challenge" }),
+        (
+            2,
+            0,
+            Action::Withdraw { amount_wei: 6 },
+            MoneyError::Insufficient { free_wei: 5, needed_wei: 6 }.into(),
+        ),
+        (
+            2,
+            0,
+            Action::Deposit { account: key(2).address(), amount_wei: 1 },
+            Rejection::NotAllowed { who: "the ledger's bank" },
+        ),
+        (
+            1,
+            1,
+            Action::Deposit { account: key(2).address(), amount_wei: 0 },
+            Rejection::Terms { name: "amount_wei", bounds: "more than zero" },
+        ),
+        (1, 0, Action::Withdraw { amount_wei: 1 }, Rejection::Nonce { expected: 1 }),
+        (1, 9, Action::Withdraw { amount_wei: 1 }, Rejection::Nonce { expected: 1 }),
+    ] {
+        let signed = key(who).sign(&genesis().domain(), nonce, &action);
+        let refused = client.submit(signed).await.unwrap_err();
+        assert_eq!(refused, LedgerError::Rejected(expected));
+    }
+    assert_eq!(client.view().await.unwrap().height, 1);
 }
 
 #[tokio::test]

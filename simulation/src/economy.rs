@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::arenas::Arenas;
 use crate::dice::{Dice, Purpose};
-use crate::library::LibraryError;
+use crate::library::{Known, LibraryError};
 use crate::scenario::MICROETHER;
 use crate::statistics::{Rate, rate};
 use crate::toy::Toy;
@@ -116,6 +116,18 @@ impl Town {
 
     fn free_wei(&self, who: u8) -> u128 {
         self.state.money().free_wei(&address(who))
+    }
+
+    /// A fresh ledger, on which everybody has deposited and the model is registered.
+    fn begin_anew(&mut self, verifiers: u8, truth: &Known<Toy>) {
+        self.state = Settlement::without_bounds(genesis());
+        for who in CLIENT..FIRST_VERIFIER + verifiers {
+            let account = address(who);
+            let deposit = Action::Deposit { account, amount_wei: DEPOSIT_WEI };
+            let _ = self.act(BANK, &deposit);
+        }
+        let header = truth.run.model().header().clone();
+        let _ = self.act(CLIENT, &Action::RegisterModel { header });
     }
 }
 
@@ -222,12 +234,102 @@ fn posted(events: &[Event]) -> Digest {
     claim.unwrap_or_default()
 }
 
+/// Windows of rounds, each with one share of verifiers that ran and one of jobs that were lied on.
+const WINDOWS: usize = 20;
+
+/// Rounds after which the ledger begins anew: what is over is not needed, and only slows down.
+const ROUNDS_OF_A_LEDGER: u32 = 50;
+
+/// What is counted while an economy is played.
+struct Counts {
+    watched: u64,
+    lied: u64,
+    false_final: u64,
+    counted: u64,
+    watching: Vec<f64>,
+    lying: Vec<f64>,
+}
+
+impl Counts {
+    fn new() -> Self {
+        let (watching, lying) = (vec![0.0; WINDOWS], vec![0.0; WINDOWS]);
+        Self { watched: 0, lied: 0, false_final: 0, counted: 0, watching, lying }
+    }
+
+    fn note(&mut self, economy: &Economy, round: u32, lies: bool, checks: &[bool], is_false: bool) {
+        let per_window = (economy.rounds as usize / WINDOWS).max(1);
+        let window = (round as usize / per_window).min(WINDOWS - 1);
+        let share =
+            checks.iter().filter(|checks| **checks).count() as f64 / checks.len().max(1) as f64;
+        if let Some(watching) = self.watching.get_mut(window) {
+            *watching += share / per_window as f64;
+        }
+        if let Some(lying) = self.lying.get_mut(window) {
+            *lying += f64::from(u8::from(lies)) / per_window as f64;
+        }
+        if round >= economy.rounds / 2 {
+            self.counted += 1;
+            self.watched += u64::from(checks.iter().any(|checks| *checks));
+            self.lied += u64::from(lies);
+            self.false_final += u64::from(is_false);
+        }
+    }
+
+    fn habits(self, economy: &Economy) -> Habits {
+        Habits {
+            attention_microether: economy.attention_microether,
+            watched: rate(self.watched, self.counted),
+            lied: rate(self.lied, self.counted),
+            false_final: rate(self.false_final, self.counted),
+            watching: self.watching,
+            lying: self.lying,
+        }
+    }
+}
+
+/// Everybody who learns.
+struct Crowd {
+    executor: Learner,
+    watchers: Vec<Learner>,
+}
+
+impl Crowd {
+    fn new(verifiers: u8) -> Self {
+        // Everybody begins by looking.
+        let watchers = vec![Learner { earned: [0.0, 0.001] }; usize::from(verifiers)];
+        Self { executor: Learner { earned: [0.0, 0.0] }, watchers }
+    }
+
+    /// Whether the executor lies in the next round, and which verifiers run the job.
+    fn choose(&self, dice: &mut Dice) -> (bool, Vec<bool>) {
+        let lies = self.executor.choose(dice) == 1;
+        (lies, self.watchers.iter().map(|watcher| watcher.choose(dice) == 1).collect())
+    }
+
+    /// Learns from what a round changed on the ledger, `earned` in ether by account.
+    fn learn(
+        &mut self,
+        economy: &Economy,
+        (lies, checks): (bool, &[bool]),
+        is_false: bool,
+        earned: impl Fn(u8) -> f64,
+    ) {
+        let cost = economy.run_microether as f64 / 1e6;
+        let gain = if is_false { economy.gain_microether as f64 / 1e6 } else { 0.0 };
+        let own_cost = if lies { 0.0 } else { cost };
+        self.executor.learn(usize::from(lies), earned(EXECUTOR) + gain - own_cost);
+        for ((who, watcher), checks) in (FIRST_VERIFIER..).zip(&mut self.watchers).zip(checks) {
+            let own_cost = if *checks { cost } else { 0.0 };
+            watcher.learn(usize::from(*checks), earned(who) - own_cost);
+        }
+    }
+}
+
 /// Plays an economy on the first toy model.
 ///
 /// # Errors
 /// When the ledger refuses what it should take.
 pub fn play(arenas: &Arenas, economy: &Economy) -> Result<Habits, EconomyError> {
-    const WINDOWS: usize = 20;
     let verifiers = u8::try_from(economy.verifiers).ok().filter(|count| *count <= 200);
     let verifiers = verifiers.ok_or(EconomyError::TooMany)?;
     let library = &arenas.toy().library;
@@ -235,44 +337,20 @@ pub fn play(arenas: &Arenas, economy: &Economy) -> Result<Habits, EconomyError> 
     let missing = || LibraryError::Missing { what: "a lie in the first model".to_owned() };
     let lie = library.run(0, 0, Some(&Lie::Selective))?.ok_or_else(missing)?;
     let zero = Digest::default();
-    let terms = |known: &crate::library::Known<Toy>| {
-        executor::claim_terms(zero, known.run.trace()).ok_or_else(missing)
-    };
+    let terms =
+        |known: &Known<Toy>| executor::claim_terms(zero, known.run.trace()).ok_or_else(missing);
     let (true_terms, false_terms) = (terms(&truth)?, terms(&lie)?);
-    let genesis = Genesis {
-        chain_id: 1,
-        salt: Digest::default(),
-        begun_ms: 0,
-        bank: address(BANK),
-        parameters: Parameters::default(),
-    };
-    let mut town = Town { state: Settlement::without_bounds(genesis.clone()), now_ms: 1 };
+    let mut town = Town { state: Settlement::without_bounds(genesis()), now_ms: 1 };
     let mut dice = Dice::new(economy.seed, Purpose::Search);
-    let even = Learner { earned: [0.0, 0.0] };
-    let mut executor = even.clone();
-    // Everybody begins by looking.
-    let mut watchers = vec![Learner { earned: [0.0, 0.001] }; usize::from(verifiers)];
-    let (mut watched, mut lied, mut false_final, mut counted) = (0, 0, 0, 0);
-    let (mut watching, mut lying) = (vec![0.0; WINDOWS], vec![0.0; WINDOWS]);
-    let per_window = (economy.rounds as usize / WINDOWS).max(1);
+    let (mut crowd, mut counts) = (Crowd::new(verifiers), Counts::new());
     for round in 0..economy.rounds {
-        // A fresh ledger now and then: what is over is not needed, and only slows down.
-        if round % 50 == 0 {
-            town.state = Settlement::without_bounds(genesis.clone());
-            for who in CLIENT..FIRST_VERIFIER + verifiers {
-                let account = address(who);
-                let deposit = Action::Deposit { account, amount_wei: DEPOSIT_WEI };
-                let _ = town.act(BANK, &deposit);
-            }
-            let header = truth.run.model().header().clone();
-            let _ = town.act(CLIENT, &Action::RegisterModel { header });
+        if round % ROUNDS_OF_A_LEDGER == 0 {
+            town.begin_anew(verifiers, &truth);
         }
         let before: Vec<u128> =
             (0..FIRST_VERIFIER + verifiers).map(|who| town.free_wei(who)).collect();
         let job = post(&mut town, economy, truth.run.model().root(), &truth)?;
-        let lies = executor.choose(&mut dice) == 1;
-        let checks: Vec<bool> =
-            watchers.iter().map(|watcher| watcher.choose(&mut dice) == 1).collect();
+        let (lies, checks) = crowd.choose(&mut dice);
         let mut one = Round {
             town: &mut town,
             economy,
@@ -281,45 +359,30 @@ pub fn play(arenas: &Arenas, economy: &Economy) -> Result<Habits, EconomyError> 
             job,
         };
         let is_false = one.play(lies, &checks)?;
-        let earned = |who: u8, town: &Town| {
+        crowd.learn(economy, (lies, &checks), is_false, |who| {
             let before = before.get(usize::from(who)).copied().unwrap_or(0);
             (town.free_wei(who) as i128 - before as i128) as f64 / 1e18
-        };
-        let cost = economy.run_microether as f64 / 1e6;
-        let gain = if is_false { economy.gain_microether as f64 / 1e6 } else { 0.0 };
-        let own_cost = if lies { 0.0 } else { cost };
-        executor.learn(usize::from(lies), earned(EXECUTOR, &town) + gain - own_cost);
-        for ((who, watcher), checks) in (FIRST_VERIFIER..).zip(&mut watchers).zip(&checks) {
-            let own_cost = if *checks { cost } else { 0.0 };
-            watcher.learn(usize::from(*checks), earned(who, &town) - own_cost);
-        }
-        let window = (round as usize / per_window).min(WINDOWS - 1);
-        let share =
-            checks.iter().filter(|checks| **checks).count() as f64 / checks.len().max(1) as f64;
-        watching[window] += share / per_window as f64;
-        lying[window] += f64::from(u8::from(lies)) / per_window as f64;
-        if round >= economy.rounds / 2 {
-            counted += 1;
-            watched += u64::from(checks.iter().any(|checks| *checks));
-            lied += u64::from(lies);
-            false_final += u64::from(is_false);
-        }
+        });
+        counts.note(economy, round, lies, &checks, is_false);
     }
-    Ok(Habits {
-        attention_microether: economy.attention_microether,
-        watched: rate(watched, counted),
-        lied: rate(lied, counted),
-        false_final: rate(false_final, counted),
-        watching,
-        lying,
-    })
+    Ok(counts.habits(economy))
+}
+
+fn genesis() -> Genesis {
+    Genesis {
+        chain_id: 1,
+        salt: Digest::default(),
+        begun_ms: 0,
+        bank: address(BANK),
+        parameters: Parameters::default(),
+    }
 }
 
 fn post(
     town: &mut Town,
     economy: &Economy,
     model_root: Digest,
-    truth: &crate::library::Known<Toy>,
+    truth: &Known<Toy>,
 ) -> Result<Digest, EconomyError> {
     let parameters = town.state.parameters().clone();
     let input_root = truth.run.trace().state_roots().first().copied().unwrap_or_default();

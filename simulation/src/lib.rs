@@ -5,6 +5,7 @@
 
 pub mod arenas;
 pub mod best_response;
+pub mod bounds;
 mod check;
 pub mod dice;
 pub mod economy;

@@ -7,7 +7,7 @@ use challenger::Published;
 use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Tensor};
 use protocol::hash::{Commitment, Digest};
 
-use crate::invariants::ShapeBounds;
+use crate::bounds::ShapeBounds;
 use crate::toy::{ToySize, toy_input, toy_model};
 use dispute::lies::{Lie, LieError, Lying};
 

@@ -2,6 +2,7 @@
 
 use inference::Model;
 use inference::trace::type_text;
+use protocol::graph::Node;
 use protocol::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
@@ -48,55 +49,64 @@ fn state_bytes(model: &Model, boundary: u32) -> u64 {
         .sum()
 }
 
+/// The operators of a layer with their indices in the graph.
+fn operators_of(model: &Model, layer: u32) -> impl Iterator<Item = (u32, &Node)> {
+    let range = model
+        .layer(layer)
+        .map_or(0..0, |layer| layer.first_operator..layer.first_operator + layer.operator_count);
+    range.filter_map(|operator| Some((operator, model.node(operator)?)))
+}
+
+/// Outputs of the model with their types.
+fn outputs(model: &Model) -> impl Iterator<Item = (&String, &TensorType)> {
+    let outputs = model.outputs().iter();
+    outputs.filter_map(|(name, value)| Some((name, model.value_type(*value)?)))
+}
+
 pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandError> {
     let engine = load::engine(&arguments.engine)?;
     let model = load::model(&arguments.model, &arguments.import, &engine)?;
-    let operators_of = |layer: u32| {
-        let definition = model.layer(layer).cloned();
-        let range = definition.map_or(0..0, |layer| {
-            layer.first_operator..layer.first_operator + layer.operator_count
-        });
-        range.filter_map(|operator| Some((operator, model.node(operator)?)))
-    };
-    let layers = 0..model.header().layer_count;
-    let outputs = model.outputs().iter();
-    let outputs: Vec<(&String, &TensorType)> =
-        outputs.filter_map(|(name, value)| Some((name, model.value_type(*value)?))).collect();
     if as_json {
-        let layers: Vec<_> = layers
-            .map(|layer| {
-                let operators: Vec<_> = operators_of(layer)
-                    .map(|(index, node)| {
-                        json!({
-                            "index": index,
-                            "name": model.operator_name(index),
-                            "kind": node.operator.kind(),
-                            "element_type": node.output.element.name(),
-                            "shape": node.output.shape.dimensions(),
-                        })
-                    })
-                    .collect();
-                json!({ "operators": operators, "state_bytes": state_bytes(&model, layer + 1) })
-            })
-            .collect();
-        print::json(&json!({
-            "model_root": model.root().to_string(),
-            "inputs": listed(&model, model.input_names().iter().zip(&model.graph().inputs)),
-            "outputs": listed(&model, outputs.into_iter()),
-            "f16_weights": model.halves().weights,
-            "layers": layers,
-            "operators": model.header().operator_count,
-            "parameters": model.parameters(),
-            "multiply_adds": model.multiply_adds(),
-        }))?;
-        return Ok(false);
+        print::json(&document(&model))?;
+    } else {
+        tell(&model);
     }
+    Ok(false)
+}
+
+fn document(model: &Model) -> Json {
+    let operator = |(index, node): (u32, &Node)| {
+        json!({
+            "index": index,
+            "name": model.operator_name(index),
+            "kind": node.operator.kind(),
+            "element_type": node.output.element.name(),
+            "shape": node.output.shape.dimensions(),
+        })
+    };
+    let layers = (0..model.header().layer_count).map(|layer| {
+        let operators: Vec<Json> = operators_of(model, layer).map(operator).collect();
+        json!({ "operators": operators, "state_bytes": state_bytes(model, layer + 1) })
+    });
+    json!({
+        "model_root": model.root().to_string(),
+        "inputs": listed(model, model.input_names().iter().zip(&model.graph().inputs)),
+        "outputs": listed(model, outputs(model)),
+        "f16_weights": model.halves().weights,
+        "layers": layers.collect::<Vec<Json>>(),
+        "operators": model.header().operator_count,
+        "parameters": model.parameters(),
+        "multiply_adds": model.multiply_adds(),
+    })
+}
+
+fn tell(model: &Model) {
     println!("model root     {}", model.root());
-    for (name, kind) in load::input_types(&model) {
-        println!("input          {name}: {}", described(&model, &name, &kind));
+    for (name, kind) in load::input_types(model) {
+        println!("input          {name}: {}", described(model, &name, &kind));
     }
-    for (name, kind) in outputs {
-        println!("output         {name}: {}", described(&model, name, kind));
+    for (name, kind) in outputs(model) {
+        println!("output         {name}: {}", described(model, name, kind));
     }
     if model.halves().weights > 0 {
         println!("f16 weights    {}, computed as f32", model.halves().weights);
@@ -104,9 +114,9 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandErr
     println!("operators      {}", model.header().operator_count);
     println!("parameters     {}", model.parameters());
     println!("multiply-adds  {}", model.multiply_adds());
-    for layer in layers {
-        println!("\nlayer {layer}: {} bytes hashed after it", state_bytes(&model, layer + 1));
-        let rows = operators_of(layer)
+    for layer in 0..model.header().layer_count {
+        println!("\nlayer {layer}: {} bytes hashed after it", state_bytes(model, layer + 1));
+        let rows = operators_of(model, layer)
             .enumerate()
             .map(|(position, (index, node))| {
                 vec![
@@ -120,5 +130,4 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandErr
             .collect();
         print::table(&["place", "operator", "kind", "output", "ONNX node"], rows);
     }
-    Ok(false)
 }

@@ -1,10 +1,11 @@
 //! `rebut run`: runs a model, writes outputs and claim.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dispute::claim_file::{ClaimFile, ExecutorFile};
 use inference::files::write_npz;
+use inference::onnx::ImportOptions;
 use inference::{Runner, Tensor, Trace};
 use serde::Serialize;
 
@@ -78,29 +79,9 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
             (trace, Some(effective))
         }
     };
-    let folder = &arguments.out;
-    std::fs::create_dir_all(folder).map_err(|error| system(folder.display().to_string(), error))?;
-    let unfinished = folder.join(UNFINISHED);
-    let fail = |error| system(unfinished.display().to_string(), error);
-    std::fs::write(&unfinished, b"").map_err(fail)?;
-    let replaced = replaced(folder, &trace);
-    published::remove(folder)?;
-    let outputs = folder.join("outputs.npz");
-    write_npz(&outputs, &runner.outputs(&trace))?;
-    let inputs: BTreeMap<String, Tensor> = inputs.into_iter().collect();
-    write_npz(&folder.join("inputs.npz"), &inputs)?;
-    let claim = ClaimFile::of_run(model.root(), &trace);
-    claim.write(folder)?;
-    if arguments.states {
-        published::write(folder, &trace)?;
-    }
-    let path = std::path::absolute(&arguments.model)
-        .map_err(|error| system(arguments.model.display().to_string(), error))?;
-    let (dimensions, cut) = (options.dimensions, options.layer_operators_max);
-    let mut made = ExecutorFile::new(path, dimensions, cut, arguments.lie.clone());
-    (made.fixed, made.shapes) = (options.fixed, options.shapes);
-    made.write(folder)?;
-    std::fs::remove_file(&unfinished).map_err(fail)?;
+    let made = made_by(arguments, options)?;
+    let written = write(arguments, &runner, &trace, inputs, &made)?;
+    let claim = written.claim;
     let report = Report {
         model_root: claim.model_root.to_string(),
         input_root: claim.input_root.to_string(),
@@ -110,15 +91,67 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
         inference_ms: trace.inference.as_secs_f64() * 1e3,
         commit_ms: trace.commit.as_secs_f64() * 1e3,
         hashed_bytes: trace.hashed_bytes(),
-        outputs: outputs.display().to_string(),
+        outputs: written.outputs.display().to_string(),
         inferred,
         lie_effective,
-        replaced,
+        replaced: written.replaced,
     };
     if as_json {
         print::json(&report)?;
-        return Ok(false);
+    } else {
+        tell(&report);
     }
+    Ok(false)
+}
+
+/// How the executor's side of a run is made again.
+fn made_by(arguments: &Run, options: ImportOptions) -> Result<ExecutorFile, CommandError> {
+    let path = std::path::absolute(&arguments.model)
+        .map_err(|error| system(arguments.model.display().to_string(), error))?;
+    let (dimensions, cut) = (options.dimensions, options.layer_operators_max);
+    let mut made = ExecutorFile::new(path, dimensions, cut, arguments.lie.clone());
+    (made.fixed, made.shapes) = (options.fixed, options.shapes);
+    Ok(made)
+}
+
+/// What a run left in its folder.
+struct Written {
+    claim: ClaimFile,
+    outputs: PathBuf,
+    /// Trace root of another claim that was there and is gone.
+    replaced: Option<String>,
+}
+
+/// Writes a run to its folder, which is marked as unfinished until everything is there.
+fn write(
+    arguments: &Run,
+    runner: &Runner<'_>,
+    trace: &Trace,
+    inputs: impl IntoIterator<Item = (String, Tensor)>,
+    made: &ExecutorFile,
+) -> Result<Written, CommandError> {
+    let folder = &arguments.out;
+    std::fs::create_dir_all(folder).map_err(|error| system(folder.display().to_string(), error))?;
+    let unfinished = folder.join(UNFINISHED);
+    let fail = |error| system(unfinished.display().to_string(), error);
+    std::fs::write(&unfinished, b"").map_err(fail)?;
+    let replaced = replaced(folder, trace);
+    published::remove(folder)?;
+    let outputs = folder.join("outputs.npz");
+    write_npz(&outputs, &runner.outputs(trace))?;
+    let inputs: BTreeMap<String, Tensor> = inputs.into_iter().collect();
+    write_npz(&folder.join("inputs.npz"), &inputs)?;
+    let claim = ClaimFile::of_run(runner.model.root(), trace);
+    claim.write(folder)?;
+    if arguments.states {
+        published::write(folder, trace)?;
+    }
+    made.write(folder)?;
+    std::fs::remove_file(&unfinished).map_err(fail)?;
+    Ok(Written { claim, outputs, replaced })
+}
+
+fn tell(report: &Report) {
     if !report.inferred.is_empty() {
         println!("bound         {} (from the inputs' shapes)", report.inferred.join(", "));
     }
@@ -133,10 +166,9 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     if let Some(root) = &report.replaced {
         println!("replaced      the claim with the trace root {root}, which was in this folder");
     }
-    match lie_effective {
+    match report.lie_effective {
         Some(true) => println!("lie           told: the claim is false"),
         Some(false) => println!("lie           changes no committed state: the claim is true"),
         None => {}
     }
-    Ok(false)
 }

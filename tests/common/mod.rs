@@ -139,7 +139,7 @@ pub fn check_money(stage: &Devnet, outcome: &Outcome) {
     assert_eq!(settlement.money().locked_wei(), settlement.locked_by_objects_wei());
     // Replaying the log gives the same state.
     let entries = stage.ledger.entries().unwrap();
-    let replayed = ledger::embedded::replay(stage.ledger.genesis(), &entries).unwrap();
+    let replayed = ledger::replay(stage.ledger.genesis(), &entries).unwrap();
     assert_eq!(&replayed, settlement.as_ref());
 }
 

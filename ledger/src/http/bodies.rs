@@ -10,8 +10,8 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
+use super::failure::{Failure, failure, no_room};
 use super::limits::{Share, Shares, Source};
-use super::routes::{Failure, failure};
 
 /// Bytes that one permit stands for.
 const UNIT_BYTES: usize = 4 << 10;
@@ -100,17 +100,6 @@ impl Budget {
             held.bytes.extend_from_slice(&part);
         }
     }
-}
-
-/// The server has no room now: counted, because whoever is refused so may be losing a dispute.
-pub(super) fn busy(message: &str) -> Failure {
-    metrics::counter!("rebut_http_busy_total").increment(1);
-    failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
-}
-
-/// What a budget's bodies and answers hold leaves no room for one more.
-pub(super) fn no_room() -> Failure {
-    busy("the server holds as much as it has memory for; try again")
 }
 
 fn too_long(limit: u64) -> Failure {

@@ -1,24 +1,28 @@
 //! A ledger over HTTP as its clients see it: a copy of the log, applied by the protocol's own rules.
 
+mod refusal;
+mod transfers;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use protocol::encoding::Canonical as _;
-use protocol::hash::{Digest, Keccak, to_hex};
-use protocol::published::{StateHasher, StateHead, StateLimits};
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Settlement};
-use protocol::transaction::{Address, Key, SignedTransaction};
+use protocol::transaction::{Address, SignedTransaction};
 use tokio::sync::{Mutex, Semaphore};
 
-use super::bodies::time_for;
+use super::LogPage;
 use super::quota::AT_ONCE_MAX;
-use super::{LogPage, SIGNATURE_HEADER, upload_path};
-use crate::embedded::{LogEntry, replay, replay_receipts};
+use crate::log::{LogEntry, beginning, replay, replay_receipts};
 use crate::payments::{Paid, Payments};
 use crate::recent::Recent;
 use crate::{Ledger, LedgerError, Receipt, View, wire};
+
+use refusal::{refused, said, why_refused};
+pub use transfers::{DownloadError, UploadError};
 
 /// Time for one request beyond what a long poll waits.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,48 +55,6 @@ impl fmt::Debug for HttpLedger {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("HttpLedger").field("url", &self.url).finish_non_exhaustive()
     }
-}
-
-/// Why a state was not published or found.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UploadError {
-    /// The server refused.
-    #[error("the ledger's server did not take the state: {reason}")]
-    Refused {
-        /// What it said.
-        reason: String,
-    },
-    /// The state is larger than the ledger takes.
-    #[error(
-        "it has {length} bytes, and this ledger takes at most {limit} for one state; its operator can \
-         raise --upload-bytes-max"
-    )]
-    TooLarge {
-        /// Bytes of the state.
-        length: u64,
-        /// The ledger's limit.
-        limit: u64,
-    },
-    /// The server was not reached.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
-/// Why a published state is not had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DownloadError {
-    /// Nobody published it there.
-    #[error("it is not published; its poster or executor must publish it")]
-    Missing,
-    /// What was published is something else: wrong data is the same as no data.
-    #[error("what is published is not what was asked for: {reason}")]
-    Wrong {
-        /// What is wrong.
-        reason: String,
-    },
-    /// The server was not reached.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
 }
 
 /// An error with its causes: "error sending request" alone says nothing.
@@ -134,10 +96,8 @@ impl HttpLedger {
             let found = genesis.root();
             return Err(unusable(format!("{url} is the ledger {found}, not {expected}")));
         }
-        let settlement =
-            Settlement::new(genesis.clone()).map_err(|error| unusable(error.to_string()))?;
         let copy = Copy {
-            settlement: Arc::new(settlement),
+            settlement: Arc::new(beginning(&genesis)?),
             recent: Recent::default(),
             payments: Payments::default(),
             clock: (0, Instant::now()),
@@ -228,121 +188,6 @@ impl HttpLedger {
             }
         }
     }
-
-    /// Publishes the state with this root under the key's account.
-    ///
-    /// # Errors
-    /// When the server refuses or is not reached.
-    pub async fn upload(
-        &self,
-        key: &Key,
-        root: &Digest,
-        bytes: Vec<u8>,
-    ) -> Result<(), UploadError> {
-        let length = bytes.len() as u64;
-        // The server takes a few of one account at a time; the others wait here.
-        let _turn = self.uploads.acquire().await;
-        let limit = self.upload_bytes_max().await?;
-        if length > limit {
-            return Err(UploadError::TooLarge { length, limit });
-        }
-        let digest = self.genesis.domain().upload_digest(key.address(), root, length);
-        let signature = to_hex(&key.sign_digest(&digest));
-        let url = format!("{}{}", self.url, upload_path(root, &key.address()));
-        let request = self
-            .client
-            .put(url)
-            .timeout(6 * PATIENCE + time_for(length))
-            .header(SIGNATURE_HEADER, signature);
-        let sent = request.body(bytes).send().await;
-        let answer = sent.map_err(|error| unreachable(&self.url, &error))?;
-        match answer.status().is_success() {
-            true => Ok(()),
-            false => Err(UploadError::Refused { reason: said(answer).await }),
-        }
-    }
-
-    /// The most bytes of one published state that this ledger takes.
-    ///
-    /// # Errors
-    /// When the server is not reached.
-    pub async fn upload_bytes_max(&self) -> Result<u64, LedgerError> {
-        if let Some(known) = self.upload_bytes_max.get() {
-            return Ok(*known);
-        }
-        let bytes = get(&self.client, &self.url, "/v1/status", PATIENCE).await?;
-        let status: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-        let limit = status.and_then(|status| status["upload_bytes_max"].as_u64());
-        let limit = limit.ok_or_else(|| LedgerError::Unusable {
-            reason: format!(
-                "{} does not say how much it takes; it is of another version",
-                self.url
-            ),
-        })?;
-        Ok(*self.upload_bytes_max.get_or_init(|| limit))
-    }
-
-    /// The state that an account published under a root: of exactly the expected values and types, hashed
-    /// while it comes, given only when it has the root.
-    ///
-    /// # Errors
-    /// When it is not there, is not that state, or the server is not reached.
-    pub async fn download(
-        &self,
-        root: &Digest,
-        account: &Address,
-        head: &StateHead,
-    ) -> Result<Vec<u8>, DownloadError> {
-        self.download_from(&format!("{}{}", self.url, upload_path(root, account)), root, head).await
-    }
-
-    /// As [`HttpLedger::download`], from any address.
-    ///
-    /// # Errors
-    /// As [`HttpLedger::download`].
-    pub async fn download_from(
-        &self,
-        url: &str,
-        root: &Digest,
-        head: &StateHead,
-    ) -> Result<Vec<u8>, DownloadError> {
-        let fail = |error: reqwest::Error| unreachable(url, &error);
-        let patience = 6 * PATIENCE + time_for(head.total_bytes());
-        let mut answer = self.client.get(url).timeout(patience).send().await.map_err(fail)?;
-        match answer.status() {
-            reqwest::StatusCode::NOT_FOUND => return Err(DownloadError::Missing),
-            status if !status.is_success() => {
-                let (url, reason) = (url.to_owned(), said(answer).await);
-                return Err(LedgerError::Unreachable { url, reason }.into());
-            }
-            _ => {}
-        }
-        let wrong = |reason: String| DownloadError::Wrong { reason };
-        let (prefix, length) = (head.prefix(), head.total_bytes());
-        let expected = || wrong(format!("it must be {length} bytes: {head}"));
-        if answer.content_length().is_some_and(|announced| announced != length) {
-            return Err(expected());
-        }
-        let limits = StateLimits { bytes: length, leaves: u64::MAX };
-        let mut hasher = StateHasher::<Keccak>::new(limits);
-        let mut bytes = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(fail)? {
-            if (bytes.len() + part.len()) as u64 > length {
-                return Err(expected());
-            }
-            bytes.extend_from_slice(&part);
-            hasher.push(&part).map_err(|error| wrong(error.to_string()))?;
-            let seen = bytes.len().min(prefix.len());
-            if bytes.get(..seen) != prefix.get(..seen) {
-                return Err(expected());
-            }
-        }
-        let found = hasher.finish().map_err(|error| wrong(error.to_string()))?;
-        match found == *root {
-            true => Ok(bytes),
-            false => Err(wrong(format!("it has the root {found}, not {root}"))),
-        }
-    }
 }
 
 impl Copy {
@@ -352,14 +197,10 @@ impl Copy {
         let known =
             usize::try_from(self.recent.height().saturating_sub(after)).unwrap_or(usize::MAX);
         for entry in page.entries.into_iter().skip(known) {
-            let wrong = |reason: String| LedgerError::Unusable {
-                reason: format!("entry {} of the server's log: {reason}", self.recent.height()),
-            };
-            let transaction = SignedTransaction::from_canonical(&entry.transaction)
-                .map_err(|error| wrong(error.to_string()))?;
-            let events = Arc::make_mut(&mut self.settlement)
-                .apply(entry.at_ms, &transaction)
-                .map_err(|rejection| wrong(rejection.to_string()))?;
+            let events = entry.apply(Arc::make_mut(&mut self.settlement));
+            let events = events.map_err(|error| LedgerError::Unusable {
+                reason: format!("entry {} of the server's log: {error}", self.recent.height()),
+            })?;
             self.payments.see(&events);
             let height = self.recent.height() + 1;
             self.recent.push((entry.transaction, Receipt { height, at_ms: entry.at_ms, events }));
@@ -415,22 +256,6 @@ async fn get_limited(
     Ok(bytes)
 }
 
-/// What a server said with a refusal: status, and its message where it has one.
-async fn said(mut answer: reqwest::Response) -> String {
-    let status = answer.status();
-    let mut bytes = Vec::new();
-    while let Ok(Some(part)) = answer.chunk().await {
-        bytes.extend_from_slice(&part);
-        if bytes.len() > 4096 {
-            break;
-        }
-    }
-    let parsed = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
-    let message = parsed.and_then(|body| Some(body["error"]["message"].as_str()?.to_owned()));
-    let text = message.unwrap_or_else(|| String::from_utf8_lossy(&bytes).trim().to_owned());
-    format!("{status}: {text}")
-}
-
 #[async_trait]
 impl Ledger for HttpLedger {
     async fn submit(&self, transaction: SignedTransaction) -> Result<Receipt, LedgerError> {
@@ -445,7 +270,7 @@ impl Ledger for HttpLedger {
                 reason: said(answer).await,
             });
         }
-        let reason = if status.is_success() { String::new() } else { said(answer).await };
+        let said = if status.is_success() { None } else { Some(refused(answer).await) };
         // What the server says is checked against what it wrote.
         self.sync(0).await?;
         let copy = self.copy.lock().await;
@@ -455,15 +280,12 @@ impl Ledger for HttpLedger {
         if let Some((_, receipt)) = found {
             return Ok(receipt.clone());
         }
-        if status.is_success() {
-            return Err(LedgerError::Unusable {
+        Err(match said {
+            Some(said) => why_refused(&self.url, &copy.settlement, &transaction, said),
+            None => LedgerError::Unusable {
                 reason: format!("{} acknowledged a transaction and does not show it", self.url),
-            });
-        }
-        match copy.settlement.as_ref().clone().apply(copy.now_ms(), &transaction) {
-            Err(rejection) => Err(LedgerError::Rejected(rejection)),
-            Ok(_) => Err(LedgerError::Unreachable { url: self.url.clone(), reason }),
-        }
+            },
+        })
     }
 
     async fn view(&self) -> Result<View, LedgerError> {

@@ -10,9 +10,9 @@ use protocol::settlement::{Challenge, Job, Settlement};
 use protocol::transaction::Address;
 use serde_json::{Value, json};
 
-use super::bodies::no_room;
+use super::failure::{Failure, failure, no_room};
 use super::limits::Source;
-use super::routes::{Answer, Failure, JSON, Parameters, Shared, answered, failure, number};
+use super::shared::{Answer, JSON, Parameters, Shared, answered, number};
 use super::views;
 use crate::{Ledger as _, View, words};
 

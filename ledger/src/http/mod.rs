@@ -8,27 +8,29 @@ mod bodies;
 pub mod client;
 mod crowd;
 mod documents;
+mod failure;
 mod limits;
 mod parts;
 mod quota;
 mod readers;
 mod routes;
 mod server;
+mod shared;
 mod uploads;
 mod views;
 
 pub use bodies::{Budget, Held};
 pub use client::{DownloadError, HttpLedger, UploadError, chain_of_causes};
+pub use failure::{Failure, failure};
 pub use limits::{Limits, Share, Shares, Source};
 pub use parts::{OCTETS, PART_BYTES, answer_in_parts};
-pub use routes::{Failure, failure};
 pub use server::{ServeError, serve, serve_routes};
 
 use protocol::hash::Digest;
 use protocol::transaction::Address;
 use serde::{Deserialize, Serialize};
 
-use crate::embedded::LogEntry;
+use crate::log::LogEntry;
 
 /// A part of the log as it travels, in the envelope of [`crate::wire`].
 #[derive(Debug, Serialize, Deserialize)]

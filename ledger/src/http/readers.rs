@@ -8,9 +8,8 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use tokio::sync::oneshot;
 
-use super::bodies::busy;
+use super::failure::{Failure, busy, failure};
 use super::limits::Source;
-use super::routes::{Failure, failure};
 
 /// Those who wait for a place, for each that there is.
 const WAITING: usize = 64;

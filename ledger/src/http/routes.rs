@@ -1,6 +1,5 @@
 //! The routes of the ledger's server: decode, ask the ledger, encode.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,86 +15,17 @@ use protocol::encoding::Canonical as _;
 use protocol::hash::parse_hex;
 use protocol::transaction::{Domain, SignedTransaction};
 use serde_json::json;
-use tokio::sync::Semaphore;
 
-use super::bodies::{Budget, announced, busy, discard, hand_on, no_room};
-use super::crowd::Crowd;
+use super::bodies::{announced, discard, hand_on};
 use super::documents::{self, address, digest};
-use super::limits::{Limits, Shares, Source};
+use super::failure::{Failure, busy, failure, no_room};
+use super::limits::Source;
 use super::parts::{OCTETS, PART_BYTES, Received, answer_in_parts};
-use super::readers::Readers;
-use super::uploads::{UploadRefusal, Uploads, needed};
+use super::shared::{Answer, JSON, Parameters, Shared, answered, from_memory, number, octets};
+use super::uploads::{UploadRefusal, needed};
 use super::{LogPage, SIGNATURE_HEADER, views};
-use crate::embedded::EmbeddedLedger;
 use crate::recent::RECENT_MAX;
-use crate::{Ledger as _, LedgerError, wire};
-
-/// What all routes share.
-#[derive(Clone, Debug)]
-pub(super) struct Shared {
-    pub(super) ledger: Arc<EmbeddedLedger>,
-    pub(super) uploads: Uploads,
-    pub(super) limits: Limits,
-    pub(super) budget: Budget,
-    /// Readers of the state.
-    pub(super) readers: Readers,
-    /// Readers of the log.
-    pub(super) followers: Readers,
-    /// Those who open, count and remove published states.
-    pub(super) librarians: Readers,
-    /// Published states that each source is reading.
-    pub(super) download_shares: Shares,
-    /// Places for uploads.
-    pub(super) writers: Crowd,
-    /// What long answers may hold in memory together.
-    pub(super) answers: Budget,
-    /// What long pages of the log may hold.
-    pub(super) log_pages: Budget,
-    /// Places for streams of events, and who has them.
-    pub(super) streams: Arc<Semaphore>,
-    pub(super) stream_shares: Shares,
-    /// Who reads an entry of the log that is long alone.
-    pub(super) long_entries: Shares,
-}
-
-/// An answer that is not what was asked for: `{"schema": 2, "error": {"kind": …, "message": …}}`.
-#[derive(Debug)]
-pub struct Failure {
-    status: StatusCode,
-    kind: &'static str,
-    message: String,
-}
-
-/// A failure with a status, a stable name of its kind, and what would help.
-pub fn failure(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Failure {
-    Failure { status, kind, message: message.into() }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let body = json!({ "schema": views::SCHEMA, "error": { "kind": self.kind, "message": self.message } });
-        (self.status, axum::Json(body)).into_response()
-    }
-}
-
-impl From<LedgerError> for Failure {
-    fn from(error: LedgerError) -> Self {
-        let message = error.to_string();
-        match error {
-            LedgerError::Rejected(_) => {
-                failure(StatusCode::UNPROCESSABLE_ENTITY, "rejected", message)
-            }
-            LedgerError::Unusable { .. } => failure(StatusCode::BAD_REQUEST, "unusable", message),
-            LedgerError::Busy { .. } => failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message),
-            LedgerError::Store(_) | LedgerError::Stopped | LedgerError::Unreachable { .. } => {
-                failure(StatusCode::SERVICE_UNAVAILABLE, "ledger", message)
-            }
-        }
-    }
-}
-
-pub(super) type Answer = Result<Response, Failure>;
-pub(super) type Parameters = Query<HashMap<String, String>>;
+use crate::{Ledger as _, wire};
 
 pub(super) fn router(shared: Shared) -> Router {
     Router::new()
@@ -123,35 +53,6 @@ pub(super) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-pub(super) const JSON: &str = "application/json";
-
-fn octets(bytes: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, OCTETS)], bytes).into_response()
-}
-
-/// An answer that may be long: beyond one part it has its room in a budget, for as long as it is taken and no
-/// longer than its length excuses; `None` when there is no room.
-pub(super) fn answered(
-    budget: &Budget,
-    source: Source,
-    kind: &'static str,
-    bytes: Vec<u8>,
-) -> Option<Response> {
-    if bytes.len() <= PART_BYTES {
-        return Some(([(header::CONTENT_TYPE, kind)], bytes).into_response());
-    }
-    let room = budget.room(bytes.len(), source)?;
-    Some(from_memory(kind, bytes, room))
-}
-
-fn from_memory(kind: &'static str, bytes: Vec<u8>, held: impl Send + 'static) -> Response {
-    answer_in_parts(kind, bytes.len() as u64, held, move |from| {
-        let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
-        let end = from.saturating_add(PART_BYTES).min(bytes.len());
-        Ok(bytes.get(from..end).unwrap_or_default().to_vec())
-    })
-}
-
 async fn submit(State(shared): State<Shared>, source: Source, body: Body) -> Answer {
     // Held until it is answered: what waits in the queue is in memory as well.
     let held = shared.budget.read(body, shared.limits.transaction_bytes, source).await?;
@@ -163,11 +64,6 @@ async fn submit(State(shared): State<Shared>, source: Source, body: Body) -> Ans
 
 async fn genesis(State(shared): State<Shared>) -> Response {
     octets(shared.ledger.genesis().to_canonical())
-}
-
-pub(super) fn number(query: &HashMap<String, String>, name: &str) -> Result<Option<u64>, Failure> {
-    let wrong = || failure(StatusCode::BAD_REQUEST, "malformed", format!("{name} is not a number"));
-    query.get(name).map(|text| text.parse().map_err(|_| wrong())).transpose()
 }
 
 /// The part of all long pages of the log that one source may have.

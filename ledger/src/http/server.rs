@@ -18,9 +18,11 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::bodies::{Budget, time_for};
 use super::crowd::Crowd;
+use super::failure::failure;
 use super::limits::{Limits, Rates, Shares, Source};
 use super::readers::Readers;
-use super::routes::{LOG_SHARES, Shared, WRITERS_MAX, failure, router};
+use super::routes::{LOG_SHARES, WRITERS_MAX, router};
+use super::shared::Shared;
 use super::uploads::Uploads;
 use crate::embedded::EmbeddedLedger;
 

@@ -4,37 +4,31 @@
 //! without the model: nothing is kept that has another root than it is published under. An account at its
 //! bound makes room by what nobody needs any more; the disk keeps a reserve for the ledger's log.
 
-use std::collections::{HashMap, HashSet};
+mod room;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use axum::body::Bytes;
-use protocol::hash::{Digest, Keccak, parse_digest, parse_hex};
+use protocol::hash::{Digest, Keccak, parse_hex};
 use protocol::published::{StateError, StateHasher, StateLimits};
-use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
 use protocol::transaction::Address;
 use tokio::sync::mpsc;
 
-use crate::durable;
-
 use super::limits::Limits;
 use super::quota::{AT_ONCE_MAX, Bounds, Over, Quota, charge};
+use crate::durable;
+
+pub(super) use room::{Needs, needed};
+use room::{Tidying, Whose};
 
 /// Leaves of one state; a row has one at least, however short it is.
 const STATE_LEAVES_MAX: u64 = 1 << 21;
-/// What is younger is kept in any case: its job or claim may be on the way, or its reader.
-const YOUNG: Duration = Duration::from_secs(600);
-/// Files looked at for room in one go, at most: those of the accounts with most come first.
-const FILES_MAX: usize = 1 << 18;
 /// The disk is looked at before every so many bytes of an upload.
 const CHECKED_BYTES: u64 = 256 << 10;
-/// Room is made for this part of a bound at a time.
-const SPARE: u64 = 64;
-/// Who had nothing more to remove is not looked through again for so long.
-const EXHAUSTED: Duration = Duration::from_secs(60);
-
 /// Files of one folder, one for each root and account.
 #[derive(Clone, Debug)]
 pub(super) struct Uploads {
@@ -44,37 +38,6 @@ pub(super) struct Uploads {
     disk_free_bytes_min: u64,
     quota: Arc<Mutex<Quota>>,
     tidying: Arc<Mutex<HashMap<Whose, Tidying>>>,
-}
-
-/// Whose states are looked through for what nobody needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Whose {
-    Of(Address),
-    All,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Tidying {
-    UnderWay,
-    Exhausted(Instant),
-}
-
-/// What a look through the states led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Freed {
-    /// Something was removed.
-    any: bool,
-    /// There is room now, and may be more to remove.
-    is_enough: bool,
-}
-
-/// Published states that somebody must or may want to read: whose, and their roots.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Needs {
-    /// Inputs of open jobs and of those with standing claims, outputs of standing claims.
-    needed: HashSet<(Address, Digest)>,
-    /// Inputs and outputs of final claims.
-    wanted: HashSet<(Address, Digest)>,
 }
 
 /// Why a state is not taken.
@@ -127,33 +90,6 @@ fn tell_if_full(account: &Address, bytes: u64, refusal: &UploadRefusal) {
             "jobs and claims of this account cannot be checked: make room, or raise \
              --uploads-bytes-max");
     }
-}
-
-/// What of the published states is needed, and what is wanted.
-pub(super) fn needed(settlement: &Settlement) -> Needs {
-    let mut needs = Needs::default();
-    for (_, job) in settlement.jobs() {
-        let (mut stands, mut is_final) = (job.status == JobStatus::Open, false);
-        for claim in job.claims.iter().filter_map(|id| settlement.claim(id)) {
-            match claim.status {
-                ClaimStatus::Standing => {
-                    stands = true;
-                    needs.needed.insert((claim.executor, claim.terms.output_root));
-                }
-                ClaimStatus::Final { .. } => {
-                    is_final = true;
-                    needs.wanted.insert((claim.executor, claim.terms.output_root));
-                }
-                ClaimStatus::Fallen { .. } | ClaimStatus::Released { .. } => {}
-            }
-        }
-        if stands {
-            needs.needed.insert((job.poster, job.terms.input_root));
-        } else if is_final {
-            needs.wanted.insert((job.poster, job.terms.input_root));
-        }
-    }
-    needs
 }
 
 impl Uploads {
@@ -267,113 +203,6 @@ impl Uploads {
         Ok(free >= charge(bytes).saturating_add(self.disk_free_bytes_min))
     }
 
-    /// Makes room once at a time, and not again for a while when all that could go went: looking through
-    /// many files is dear, and whoever is at a bound could ask for it without end.
-    fn tidy(
-        &self,
-        whose: Whose,
-        bytes: u64,
-        needs: impl FnOnce() -> Needs,
-    ) -> Result<bool, UploadRefusal> {
-        let tidying = || self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut all = tidying();
-            all.retain(|_, one| match one {
-                Tidying::UnderWay => true,
-                Tidying::Exhausted(at) => at.elapsed() < EXHAUSTED,
-            });
-            match all.get(&whose) {
-                Some(Tidying::UnderWay) => return Err(UploadRefusal::Tidying),
-                Some(Tidying::Exhausted(_)) => return Ok(false),
-                None => drop(all.insert(whose, Tidying::UnderWay)),
-            }
-        }
-        let freed = self.make_room(whose, bytes, &needs());
-        let mut all = tidying();
-        match freed {
-            Ok(Freed { is_enough: true, .. }) => drop(all.remove(&whose)),
-            Ok(_) | Err(_) => drop(all.insert(whose, Tidying::Exhausted(Instant::now()))),
-        }
-        drop(all);
-        self.measure();
-        Ok(freed?.any)
-    }
-
-    /// Removes states that nobody needs until many more have room, for this is dear: first those of no
-    /// job, then those of final claims, the oldest first.
-    fn make_room(&self, whose: Whose, bytes: u64, needs: &Needs) -> std::io::Result<Freed> {
-        let accounts = match whose {
-            Whose::Of(account) => vec![account],
-            Whose::All => self.lock().accounts(),
-        };
-        let mut files = Vec::new();
-        for account in accounts {
-            self.removable(account, needs, &mut files)?;
-        }
-        files.sort();
-        let has_room = |quota: &Quota| {
-            let (has, bound) = match whose {
-                Whose::Of(account) => (quota.of(&account), self.bounds.account_bytes),
-                Whose::All => (quota.all(), self.bounds.all_bytes),
-            };
-            has.saturating_add(charge(bytes).max(bound / SPARE)) <= bound
-        };
-        let mut freed = Freed { any: false, is_enough: false };
-        for (_, _, path, account, length) in files {
-            let mut quota = self.lock();
-            freed.is_enough = has_room(&quota) && self.has_disk(bytes).unwrap_or(false);
-            if freed.is_enough {
-                break;
-            }
-            // Under the lock: what was touched meanwhile stays.
-            let is_young = std::fs::metadata(&path).and_then(|found| found.modified());
-            let is_young = is_young.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < YOUNG));
-            if !is_young && std::fs::remove_file(&path).is_ok() {
-                quota.removed(account, length);
-                freed.any = true;
-            }
-        }
-        Ok(freed)
-    }
-
-    /// An account's states that may go: whether they are wanted, since when, where, whose, how long.
-    fn removable(
-        &self,
-        account: Address,
-        needs: &Needs,
-        files: &mut Vec<(bool, SystemTime, PathBuf, Address, u64)>,
-    ) -> std::io::Result<()> {
-        let entries = match std::fs::read_dir(self.folder_of(&account)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            entries => entries?,
-        };
-        for entry in entries {
-            let path = entry?.path();
-            let root = path.file_name().and_then(|name| parse_digest(&name.to_string_lossy()));
-            let Some(root) = root.filter(|root| !needs.needed.contains(&(account, *root))) else {
-                continue;
-            };
-            // What another upload is renaming or removing just now is left to it.
-            let Ok(found) = std::fs::metadata(&path) else {
-                continue;
-            };
-            let at = found.modified().unwrap_or_else(|_| SystemTime::now());
-            if files.len() >= FILES_MAX {
-                break;
-            }
-            if at.elapsed().is_ok_and(|age| age >= YOUNG) {
-                files.push((
-                    needs.wanted.contains(&(account, root)),
-                    at,
-                    path,
-                    account,
-                    found.len(),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// Writes and hashes what comes, and keeps it, whole or not at all, if it has the root.
     pub(super) fn write(
         &self,
@@ -444,6 +273,7 @@ impl Uploads {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const ACCOUNT: Address = Address([1; 20]);
 

@@ -27,6 +27,13 @@ fn played<'a>(report: &'a Report<'_>, honest: bool) -> Vec<Line<'a>> {
     lines
 }
 
+/// Columns of what [`row`] writes.
+const ROW: [(&str, bool); 4] =
+    [("strategy", false), ("mean and interval", false), ("mean", true), ("95 % interval", true)];
+
+/// The last column: how many groups a row is about.
+const GROUPS: [(&str, bool); 1] = [("groups", true)];
+
 /// Both tables.
 pub(super) fn profits(page: &mut String, report: &Report<'_>) {
     let attackers = played(report, false);
@@ -38,18 +45,11 @@ pub(super) fn profits(page: &mut String, report: &Report<'_>) {
          attackers of those worlds won, for an ally's gain may be another's loss.",
     );
     gains(page, &attackers);
+    let together = [("together", true), ("95 % interval, together", true)];
     table(
         page,
         "profits",
-        &[
-            ("strategy", false),
-            ("mean and interval", false),
-            ("mean", true),
-            ("95 % interval", true),
-            ("together", true),
-            ("95 % interval, together", true),
-            ("groups", true),
-        ],
+        &[&ROW[..], &together, &GROUPS].concat(),
         attackers.iter().map(|(name, tally)| {
             let mut row = row(&attackers, name, &tally.profit_ether);
             let together = &tally.coalition_ether;
@@ -70,13 +70,7 @@ pub(super) fn profits(page: &mut String, report: &Report<'_>) {
     table(
         page,
         "profits",
-        &[
-            ("strategy", false),
-            ("mean and interval", false),
-            ("mean", true),
-            ("95 % interval", true),
-            ("groups", true),
-        ],
+        &[&ROW[..], &GROUPS].concat(),
         honest.iter().map(|(name, tally)| {
             let mut row = row(&honest, name, &tally.profit_ether);
             row.1.push(group(tally.profit_ether.count));

@@ -86,7 +86,16 @@ pub struct Catalogue<C: Commitment> {
 
 impl<C: Commitment> Default for Catalogue<C> {
     fn default() -> Self {
-        let entries = [honest(), computing(), binding(), playing(), timing(), paying(), serving()];
+        let entries = [
+            honest_executors(),
+            honest_challengers(),
+            computing(),
+            binding(),
+            playing(),
+            timing(),
+            paying(),
+            serving(),
+        ];
         Self { entries: entries.concat() }
     }
 }
@@ -148,6 +157,16 @@ fn forging<C: Commitment>(forgery: Forgery) -> Plan<C> {
     liar().with(Forge { forgery })
 }
 
+/// An honest party that now and then crashes after it sent something.
+fn crash_prone<C: Commitment>(numbers: Numbers<'_>, side: Side) -> Plan<C> {
+    let crashes = Crashes {
+        permille: numbers.small_or("permille", 100),
+        down_ms: numbers.or("down_ms", 2_000),
+        before_sending: false,
+    };
+    Plan { crashes: Some(crashes), ..Plan::honest(side) }
+}
+
 macro_rules! entries {
     ($($name:literal, $source:literal, $expect:literal, $summary:literal, $plan:expr;)*) => {
         vec![$(Entry {
@@ -160,8 +179,8 @@ macro_rules! entries {
     };
 }
 
-/// Honest parties of all kinds.
-fn honest<C: Commitment>() -> Vec<Entry<C>> {
+/// Honest executors of all kinds.
+fn honest_executors<C: Commitment>() -> Vec<Entry<C>> {
     entries! {
         "honest", "", "final|released", "runs the model, claims, answers, settles",
             |_| Plan::honest(Side::Executor);
@@ -176,14 +195,13 @@ fn honest<C: Commitment>() -> Vec<Entry<C>> {
         "honest-narrow", "", "final|released", "an executor that sends few transactions at a time",
             |n| Plan { slots: n.small_or("slots", 16), ..Plan::honest(Side::Executor) };
         "honest-crash-prone", "F45", "final|released", "an executor that crashes and restarts",
-            |n| Plan {
-                crashes: Some(Crashes {
-                    permille: n.small_or("permille", 100),
-                    down_ms: n.or("down_ms", 2_000),
-                    before_sending: false,
-                }),
-                ..Plan::honest(Side::Executor)
-            };
+            |n| crash_prone(n, Side::Executor);
+    }
+}
+
+/// Honest challengers of all kinds, and the client.
+fn honest_challengers<C: Commitment>() -> Vec<Entry<C>> {
+    entries! {
         "prompt", "", "won|nothing", "a challenger that checks every job at once",
             |_| Plan::honest(Side::Challenger);
         "slow", "", "won|nothing", "a challenger that takes seconds for everything",
@@ -205,14 +223,7 @@ fn honest<C: Commitment>() -> Vec<Entry<C>> {
                 ..Plan::honest(Side::Challenger)
             };
         "crash-prone", "F45", "won|nothing", "a challenger that crashes and restarts",
-            |n| Plan {
-                crashes: Some(Crashes {
-                    permille: n.small_or("permille", 100),
-                    down_ms: n.or("down_ms", 2_000),
-                    before_sending: false,
-                }),
-                ..Plan::honest(Side::Challenger)
-            };
+            |n| crash_prone(n, Side::Challenger);
         "torn-journal", "F46", "won|nothing", "crashes between deciding and sending, journal torn",
             |n| Plan {
                 crashes: Some(Crashes {

@@ -5,7 +5,7 @@ use protocol::referee::Evidence;
 use protocol::settlement::{ChallengeStatus, ClaimStatus, FallReason, JobStatus, Settlement};
 use protocol::transaction::Address;
 
-use super::{Ended, GroupEnd, Party, World};
+use super::{Ended, GroupEnd, Party, World, honesty};
 use crate::invariants::Invariant;
 use crate::scenario::{MILLIETHER, Side};
 
@@ -30,13 +30,7 @@ impl<C: Commitment> World<C> {
                 (name.unwrap_or_default(), self.delta_wei(party) + self.paid_fees_wei(party))
             })
             .collect();
-        let (parties, by_address) = (&self.parties, &self.by_address);
-        let honest = |address: &Address| {
-            by_address
-                .get(address)
-                .and_then(|index| parties.get(*index))
-                .is_some_and(|one| one.plan.honest)
-        };
+        let honest = honesty(&self.parties, &self.by_address);
         let around = self.surroundings(&honest);
         self.audit.ended(&around, &self.settlement, &deltas);
         if self.check_replay && self.audit.violations.is_empty() {
@@ -192,10 +186,7 @@ impl<C: Commitment> World<C> {
     /// Disputes that a group took part in, and how many ended as the truth demands.
     fn disputes_of(&self, members: &[&Party<C>]) -> (u64, u64) {
         let is_member = |address: &Address| members.iter().any(|one| one.address == *address);
-        let is_honest = |address: &Address| {
-            let index = self.by_address.get(address);
-            index.and_then(|index| self.parties.get(*index)).is_some_and(|one| one.plan.honest)
-        };
+        let is_honest = honesty(&self.parties, &self.by_address);
         let (mut all, mut right) = (0, 0);
         for (_, challenge) in self.settlement.challenges() {
             let Some(claim) = self.settlement.claim(&challenge.claim) else {

@@ -8,7 +8,7 @@ use protocol::hash::Commitment;
 use protocol::settlement::{ChallengeStatus, Event, Rejection, Settlement, Turn};
 use protocol::transaction::{Action, Address};
 
-use super::{Happening, LogLine, Snapshot, World};
+use super::{Happening, LogLine, Snapshot, World, honesty};
 use crate::invariants::Sometimes;
 use crate::scenario::{MICROETHER, Ordering, OutageKind};
 use crate::strategy::Pending;
@@ -247,13 +247,7 @@ impl<C: Commitment> World<C> {
                 self.disputes += 1;
             }
         }
-        let (parties, by_address) = (&self.parties, &self.by_address);
-        let honest = |address: &Address| {
-            by_address
-                .get(address)
-                .and_then(|index| parties.get(*index))
-                .is_some_and(|one| one.plan.honest)
-        };
+        let honest = honesty(&self.parties, &self.by_address);
         let around = self.surroundings(&honest);
         let state: &Settlement<C> = &self.settlement;
         self.audit.accepted(&around, state, &pending.sender, &pending.action, events);

@@ -17,8 +17,9 @@ use protocol::hash::{Commitment, Digest};
 use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
+use crate::bounds::ShapeBounds;
 use crate::dice::Dice;
-use crate::invariants::{Account, Audit, ShapeBounds, Surroundings, Violation};
+use crate::invariants::{Audit, Books, Surroundings, Violation};
 use crate::library::{Known, Library};
 use crate::scenario::{OutageKind, Scenario, Side};
 use crate::strategy::{Catalogue, Pending};
@@ -82,7 +83,7 @@ pub struct LogLine {
 struct Snapshot<C: Commitment> {
     at_ms: u64,
     settlement: Arc<Settlement<C>>,
-    books: Account<C>,
+    books: Books<C>,
     accepted: usize,
     withdrawn: BTreeMap<Address, u128>,
     taken: Vec<Pending>,
@@ -343,5 +344,16 @@ impl<C: Commitment> World<C> {
 
     fn surroundings<'a>(&self, honest: &'a dyn Fn(&Address) -> bool) -> Surroundings<'a> {
         Surroundings { now_ms: self.now_ms, slack_ms: self.slack_ms, honest, bounds: self.bounds }
+    }
+}
+
+/// Who is honest by the plan of the party that has an address.
+fn honesty<'a, C: Commitment>(
+    parties: &'a [Party<C>],
+    by_address: &'a BTreeMap<Address, usize>,
+) -> impl Fn(&Address) -> bool + Copy + 'a {
+    |address| {
+        let party = by_address.get(address).and_then(|index| parties.get(*index));
+        party.is_some_and(|one| one.plan.honest)
     }
 }

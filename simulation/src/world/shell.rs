@@ -6,65 +6,24 @@ use ledger::{View, words};
 use protocol::hash::Commitment;
 
 use super::party::{InFlight, fingerprint};
-use super::{Party, PartyCore, World};
+use super::{PartyCore, World};
 use crate::invariants::{Invariant, Sometimes};
 use crate::strategy::{Intent, Pending, Sight};
 
 impl<C: Commitment> World<C> {
     /// A party looks at the ledger, decides, and sends.
     pub(super) fn look(&mut self, index: usize) {
-        if self.parties.get(index).and_then(|one| one.look_at_ms) != Some(self.now_ms) {
-            return;
-        }
-        if let Some(one) = self.parties.get_mut(index) {
-            one.look_at_ms = None;
-        }
-        let spent = |one: &Party<C>| one.transactions >= one.plan.transactions_max;
-        if self.parties.get(index).is_some_and(spent) {
-            return;
-        }
-        if let Some(back_ms) = self.away_until_ms(index) {
-            self.note_absence(index);
-            self.wake(index, back_ms);
+        if !self.begins_to_look(index) {
             return;
         }
         let view = self.view(index);
-        let ledger_nonce =
-            self.parties.get(index).map_or(0, |one| view.settlement.nonce(&one.address));
-        let repeat = self.audit_dice.chance(20);
-        let faults = self.faults();
-        let Some(one) = self.parties.get_mut(index) else {
+        let Some(decisions) = self.decisions(index, &view) else {
             return;
         };
-        one.in_flight.retain(|sent| sent.nonce >= ledger_nonce);
-        // Nothing behind a gap can ever count: it is numbered anew.
-        if one.in_flight.iter().all(|sent| sent.nonce > ledger_nonce) {
-            one.in_flight.clear();
-        }
-        if let Some(crashes) = one.plan.crashes
-            && faults
-            && self.attack.chance(crashes.permille)
-        {
-            self.crash(index, crashes);
+        let Some(one) = self.parties.get(index) else {
             return;
-        }
-        let decisions = one.core.decide(&view);
-        if one.plan.honest {
-            let limit = work_max(&view);
-            let count = decisions.len();
-            self.audit.hold(Invariant::WorkBounded, self.now_ms, count <= limit, || {
-                format!("{count} decisions at once, {limit} things are under way")
-            });
-            if repeat {
-                let again = one.core.clone().decide(&view);
-                let same = again == decisions;
-                self.audit.hold(Invariant::SameViewSameActions, self.now_ms, same, || {
-                    "the same core decided otherwise on the same view".to_owned()
-                });
-            }
-        }
-        let next_ms = one.core.next_look_ms(&view);
-        let skew_ms = one.clock_skew_ms;
+        };
+        let (next_ms, skew_ms) = (one.core.next_look_ms(&view), one.clock_skew_ms);
         let mut intents = self.intents(index, &view, decisions);
         let choice = self.parties.get_mut(index).and_then(|one| one.choice.take());
         if let Some(choice) = choice {
@@ -74,21 +33,83 @@ impl<C: Commitment> World<C> {
         let held_ms = self.send_all(index, intents);
         // The core's times are on its own clock.
         let next_ms = next_ms.map(|at_ms| at_ms.saturating_add_signed(-skew_ms));
-        let resend_ms = self.parties.get_mut(index).and_then(|one| {
-            // What is old and was not sent again is no longer wanted.
-            let after_ms = self.scenario.network.resend_ms;
-            one.in_flight.retain(|sent| sent.sent_ms + after_ms > self.now_ms);
-            let oldest = one.in_flight.iter().map(|sent| sent.sent_ms).min()?;
-            Some(oldest + after_ms)
-        });
-        let patient_ms = self.parties.get(index).and_then(|one| {
-            let times = one.patience.iter().map(|(_, until_ms, _)| *until_ms);
-            times.filter(|at_ms| *at_ms > self.now_ms).min()
-        });
-        let times = [next_ms, held_ms, resend_ms, patient_ms];
+        let times = [next_ms, held_ms, self.resend_ms(index), self.patient_ms(index)];
         if let Some(at_ms) = times.into_iter().flatten().min() {
             self.wake(index, at_ms.max(self.now_ms + 1));
         }
+    }
+
+    /// Whether a party that was to look now can, and still may send anything.
+    fn begins_to_look(&mut self, index: usize) -> bool {
+        let Some(one) = self.parties.get_mut(index) else {
+            return false;
+        };
+        if one.look_at_ms != Some(self.now_ms) {
+            return false;
+        }
+        one.look_at_ms = None;
+        if one.transactions >= one.plan.transactions_max {
+            return false;
+        }
+        if let Some(back_ms) = self.away_until_ms(index) {
+            self.note_absence(index);
+            self.wake(index, back_ms);
+            return false;
+        }
+        true
+    }
+
+    /// What a party's core decides on a view, audited when it is honest; `None` when it crashes
+    /// instead.
+    fn decisions(&mut self, index: usize, view: &View<C>) -> Option<Vec<node::Decision>> {
+        let repeat = self.audit_dice.chance(20);
+        let faults = self.faults();
+        let one = self.parties.get_mut(index)?;
+        let ledger_nonce = view.settlement.nonce(&one.address);
+        one.in_flight.retain(|sent| sent.nonce >= ledger_nonce);
+        // Nothing after a gap can ever count: it is numbered anew.
+        if one.in_flight.iter().all(|sent| sent.nonce > ledger_nonce) {
+            one.in_flight.clear();
+        }
+        if let Some(crashes) = one.plan.crashes
+            && faults
+            && self.attack.chance(crashes.permille)
+        {
+            self.crash(index, crashes);
+            return None;
+        }
+        let decisions = one.core.decide(view);
+        if one.plan.honest {
+            let limit = work_max(view);
+            let count = decisions.len();
+            self.audit.hold(Invariant::WorkBounded, self.now_ms, count <= limit, || {
+                format!("{count} decisions at once, {limit} things are under way")
+            });
+            if repeat {
+                let again = one.core.clone().decide(view);
+                let same = again == decisions;
+                self.audit.hold(Invariant::SameViewSameActions, self.now_ms, same, || {
+                    "the same core decided otherwise on the same view".to_owned()
+                });
+            }
+        }
+        Some(decisions)
+    }
+
+    /// When a party sends again what the ledger has not answered.
+    fn resend_ms(&mut self, index: usize) -> Option<u64> {
+        let one = self.parties.get_mut(index)?;
+        // What is old and was not sent again is no longer wanted.
+        let after_ms = self.scenario.network.resend_ms;
+        one.in_flight.retain(|sent| sent.sent_ms + after_ms > self.now_ms);
+        let oldest_ms = one.in_flight.iter().map(|sent| sent.sent_ms).min()?;
+        Some(oldest_ms + after_ms)
+    }
+
+    /// When a party next tries a move again that was refused.
+    fn patient_ms(&self, index: usize) -> Option<u64> {
+        let times = self.parties.get(index)?.patience.iter().map(|(_, until_ms, _)| *until_ms);
+        times.filter(|at_ms| *at_ms > self.now_ms).min()
     }
 
     pub(super) fn note_absence(&mut self, index: usize) {

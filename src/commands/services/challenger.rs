@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use ::challenger::sampling::detection_probability;
 use ::challenger::service::{Mode as Behaviour, Service, Settings};
-use inference::worker::Worker;
 use node::metrics::Of;
 use serde_json::json;
-use tokio::sync::Notify;
 
 use super::daemon;
 use crate::arguments::{ChallengerAction, ChallengerCommand, ChallengerRun, Mode};
 use crate::error::{CommandError, system};
-use crate::load;
 
 pub(crate) fn run(command: &ChallengerCommand, as_json: bool) -> Result<bool, CommandError> {
     match &command.action {
@@ -54,11 +51,9 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError>
         super::key::require(&options.key)?;
     }
     warn_of_nothing(arguments.sample_permille);
-    super::raise_file_limit();
-    let engine = load::engine(&options.engine)?;
-    let shelf = super::shelf(&options.models, &engine)?;
-    daemon::check_lie(arguments.lie.as_deref(), &engine, &shelf)?;
-    let render = daemon::metrics(&[Of::Daemons, Of::Challenger])?;
+    let lie = arguments.lie.as_deref();
+    let prepared = daemon::prepare(options, lie, &[Of::Daemons, Of::Challenger])?;
+    let daemon::Prepared { engine, shelf, render } = prepared;
     let mode = match arguments.mode {
         Mode::Watch => Behaviour::Watch,
         Mode::Defend => Behaviour::Defend,
@@ -78,11 +73,7 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError>
             _ => super::key_at(&options.key, &ledger, None).await?,
         };
         let has_key = mode != Behaviour::Watch && (!dry_run || options.key.is_named());
-        let news = Arc::new(Notify::new());
-        let told = Arc::clone(&news);
-        let place = daemon::place(options, arguments.lie.as_deref())?;
-        let worker = Worker::start(engine.clone(), place, move || told.notify_one())
-            .map_err(|error| system("a thread for runs", error))?;
+        let (worker, news) = daemon::worker(options, lie, &engine)?;
         let address = key.address();
         let models = shelf.names().len();
         let model = daemon::smallest(&shelf);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dispute::{Lying, parse_lie};
 use inference::isolated::{self, Program};
-use inference::worker::{Conducts, Place};
+use inference::worker::{Conducts, Place, Worker};
 use inference::{Conduct, Engine, Honest, Model, Shelf, Trace};
 use ledger::http::{Limits, serve_routes};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -15,6 +15,7 @@ use node::Health;
 use node::health::{Render, health_routes};
 use node::metrics::{Of, describe};
 use protocol::hash::Digest;
+use tokio::sync::Notify;
 
 use crate::arguments::{DaemonOptions, RunWorker};
 use crate::error::{CommandError, system};
@@ -81,6 +82,40 @@ pub(crate) async fn listen(
     Ok(listen)
 }
 
+/// What a daemon computes with, and what tells its numbers.
+pub(crate) struct Prepared {
+    pub(crate) engine: Engine,
+    pub(crate) shelf: Shelf,
+    pub(crate) render: Render,
+}
+
+/// Reads the models and installs the metrics of these services; refuses a lie that has no place.
+pub(crate) fn prepare(
+    options: &DaemonOptions,
+    lie: Option<&str>,
+    services: &[Of],
+) -> Result<Prepared, CommandError> {
+    super::raise_file_limit();
+    let engine = load::engine(&options.engine)?;
+    let shelf = super::shelf(&options.models, &engine)?;
+    check_lie(lie, &engine, &shelf)?;
+    Ok(Prepared { engine, shelf, render: metrics(services)? })
+}
+
+/// The thread that runs models for a daemon, and what wakes the daemon when a run is done.
+pub(crate) fn worker(
+    options: &DaemonOptions,
+    lie: Option<&str>,
+    engine: &Engine,
+) -> Result<(Worker, Arc<Notify>), CommandError> {
+    let news = Arc::new(Notify::new());
+    let told = Arc::clone(&news);
+    let place = place(options, lie)?;
+    let worker = Worker::start(engine.clone(), place, move || told.notify_one())
+        .map_err(|error| system("a thread for runs", error))?;
+    Ok((worker, news))
+}
+
 /// The model whose self-test costs least.
 pub(crate) fn smallest(shelf: &Shelf) -> Option<Arc<Model>> {
     let names = shelf.names();
@@ -125,7 +160,7 @@ pub(crate) fn self_tests(
 
 /// Where a daemon's models are run: in a process of its own with a limit on its memory, unless a lie is
 /// rehearsed.
-pub(crate) fn place(options: &DaemonOptions, lie: Option<&str>) -> Result<Place, CommandError> {
+fn place(options: &DaemonOptions, lie: Option<&str>) -> Result<Place, CommandError> {
     if let Some(conducts) = conducts(lie) {
         return Ok(Place::Here(conducts, Box::new(without_effect)));
     }
@@ -177,11 +212,7 @@ fn limit_this_process(memory_bytes: u64) -> Result<(), CommandError> {
 }
 
 /// Refuses a lie that no model has a place for: it would only fail at every job.
-pub(crate) fn check_lie(
-    lie: Option<&str>,
-    engine: &Engine,
-    shelf: &Shelf,
-) -> Result<(), CommandError> {
+fn check_lie(lie: Option<&str>, engine: &Engine, shelf: &Shelf) -> Result<(), CommandError> {
     let Some(lie) = lie else {
         return Ok(());
     };

@@ -5,23 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::executor::Policy;
-use ::executor::Settings;
 use ::executor::embeddings::Encoder;
 use ::executor::http::{Office, routes};
 use ::executor::service::Service;
-use inference::worker::Worker;
+use ::executor::{Policy, Rehearsal, Settings};
 use inference::{Engine, Honest, Shelf};
 use ledger::http::{Budget, Shares};
 use node::metrics::Of;
 use protocol::hash::{Digest, keccak, to_hex};
 use serde_json::json;
-use tokio::sync::Notify;
 
-use super::daemon;
-use crate::arguments::{ExecutorAction, ExecutorCommand};
+use super::daemon::{self, Prepared};
+use crate::arguments::{ExecutorAction, ExecutorCommand, ExecutorServe};
 use crate::error::{CommandError, system};
-use crate::load;
 
 /// How long somebody who asks over HTTP waits at most.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,16 +28,18 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, Comm
     let ExecutorAction::Serve(arguments) = &command.action;
     let options = &arguments.daemon;
     super::key::require(&options.key)?;
-    super::raise_file_limit();
-    let engine = load::engine(&options.engine)?;
-    let shelf = super::shelf(&options.models, &engine)?;
-    daemon::check_lie(arguments.lie.as_deref(), &engine, &shelf)?;
-    let render = daemon::metrics(&[Of::Daemons, Of::Executor])?;
+    let lie = arguments.lie.as_deref();
+    let prepared = daemon::prepare(options, lie, &[Of::Daemons, Of::Executor])?;
     let rehearsals = match arguments.no_preflight {
         true => Vec::new(),
-        false => rehearse(&engine, &shelf)?,
+        false => rehearse(&prepared.engine, &prepared.shelf)?,
     };
-    let settings = Settings {
+    super::runtime()?.block_on(serve(arguments, prepared, rehearsals, as_json))?;
+    Ok(false)
+}
+
+fn settings(arguments: &ExecutorServe) -> Settings {
+    Settings {
         bail_out: arguments.bail_out,
         runs_max: arguments.runs_max,
         disk_budget_bytes: arguments.disk_budget_bytes,
@@ -54,65 +52,74 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, Comm
         },
         http_stake_wei: arguments.http_stake_wei,
         ..Settings::default()
-    };
-    super::runtime()?.block_on(async {
-        let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
-        let clock_ms = ledger.genesis().parameters.executor_clock_ms;
-        for (name, rehearsal) in rehearsals {
-            if !rehearsal.fits(clock_ms) {
-                let (needs, clock) = (rehearsal.run + rehearsal.answer, clock_ms / 1_000);
-                return Err(CommandError::Argument {
-                    argument: "--models",
-                    reason: format!(
-                        "{name} takes {needs:.1?} here to be run again and answered for, and this \
-                         ledger's clocks are {clock} s: a restart would lose the stake; leave the \
-                         model out, or use a faster machine"
-                    ),
-                });
-            }
+    }
+}
+
+async fn serve(
+    arguments: &ExecutorServe,
+    prepared: Prepared,
+    rehearsals: Vec<(String, Rehearsal)>,
+    as_json: bool,
+) -> Result<(), CommandError> {
+    let options = &arguments.daemon;
+    let Prepared { engine, shelf, render } = prepared;
+    let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
+    check_clocks(rehearsals, ledger.genesis().parameters.executor_clock_ms)?;
+    let key = super::key_at(&options.key, &ledger, None).await?;
+    let (worker, news) = daemon::worker(options, arguments.lie.as_deref(), &engine)?;
+    let address = key.address();
+    // Each account keeps its own inputs: two executors may share a machine.
+    let folder = arguments.folder.join(address.to_string());
+    // Held until this process ends.
+    let _lock = lock(&folder)?;
+    let encoders = Arc::new(encoders(&options.models, &shelf)?);
+    let model = daemon::smallest(&shelf);
+    let settings = settings(arguments);
+    let mut service =
+        Service::new(ledger, key, engine.clone(), shelf, worker, news, settings, &folder);
+    let desk = Arc::clone(service.desk());
+    daemon::self_tests(options, engine, model, Arc::clone(&desk.health))?;
+    let listening = match options.listen {
+        None => None,
+        Some(listen) => {
+            let token = token(&folder)?;
+            let health = Arc::clone(&desk.health);
+            // Only who has the token gets so far.
+            let budget = Budget::new(BODIES_BYTES).for_known();
+            let (readers, patience) = (Shares::default(), PATIENCE);
+            let office = Office { desk, encoders, token, budget, readers, patience };
+            Some(daemon::listen(listen, health, render, routes(office)).await?)
         }
-        let key = super::key_at(&options.key, &ledger, None).await?;
-        let news = Arc::new(Notify::new());
-        let told = Arc::clone(&news);
-        let place = daemon::place(options, arguments.lie.as_deref())?;
-        let worker = Worker::start(engine.clone(), place, move || told.notify_one())
-            .map_err(|error| system("a thread for runs", error))?;
-        let address = key.address();
-        // Each account keeps its own inputs: two executors may share a machine.
-        let folder = arguments.folder.join(address.to_string());
-        // Held until this process ends.
-        let _lock = lock(&folder)?;
-        let encoders = Arc::new(encoders(&options.models, &shelf)?);
-        let model = daemon::smallest(&shelf);
-        let mut service =
-            Service::new(ledger, key, engine.clone(), shelf, worker, news, settings, &folder);
-        let desk = Arc::clone(service.desk());
-        daemon::self_tests(options, engine, model, Arc::clone(&desk.health))?;
-        let listening = match options.listen {
-            None => None,
-            Some(listen) => {
-                let token = token(&folder)?;
-                let health = Arc::clone(&desk.health);
-                // Only who has the token gets so far.
-                let budget = Budget::new(BODIES_BYTES).for_known();
-                let (readers, patience) = (Shares::default(), PATIENCE);
-                let office = Office { desk, encoders, token, budget, readers, patience };
-                Some(daemon::listen(listen, health, render, routes(office)).await?)
-            }
-        };
-        tracing::info!(event = "executor.serving", %address,
-            fee_wei_min = %settings.policy.fee_wei_min,
-            fee_ppm_per_hour = settings.policy.fee_ppm_per_hour,
-            stake_percent_max = settings.policy.stake_percent_max,
-            long_percent_max = settings.policy.long_percent_max,
-            window_hours_max = arguments.window_hours_max, "terms of the jobs that are taken");
-        let url = listening.map(|listen| format!("http://{listen}"));
-        let at = url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
-        let document = json!({ "service": "executor", "account": address.to_string(), "url": url });
-        super::started(as_json, &format!("executor {address}{at}"), &document)?;
-        Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
-    })?;
-    Ok(false)
+    };
+    tracing::info!(event = "executor.serving", %address,
+        fee_wei_min = %settings.policy.fee_wei_min,
+        fee_ppm_per_hour = settings.policy.fee_ppm_per_hour,
+        stake_percent_max = settings.policy.stake_percent_max,
+        long_percent_max = settings.policy.long_percent_max,
+        window_hours_max = arguments.window_hours_max, "terms of the jobs that are taken");
+    let url = listening.map(|listen| format!("http://{listen}"));
+    let at = url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
+    let document = json!({ "service": "executor", "account": address.to_string(), "url": url });
+    super::started(as_json, &format!("executor {address}{at}"), &document)?;
+    Ok(service.run(super::told_to_stop()).await?)
+}
+
+/// Refuses a model that takes longer to be run again and answered for than this ledger's clocks last.
+fn check_clocks(rehearsals: Vec<(String, Rehearsal)>, clock_ms: u64) -> Result<(), CommandError> {
+    for (name, rehearsal) in rehearsals {
+        if !rehearsal.fits(clock_ms) {
+            let (needs, clock) = (rehearsal.run + rehearsal.answer, clock_ms / 1_000);
+            return Err(CommandError::Argument {
+                argument: "--models",
+                reason: format!(
+                    "{name} takes {needs:.1?} here to be run again and answered for, and this \
+                     ledger's clocks are {clock} s: a restart would lose the stake; leave the \
+                     model out, or use a faster machine"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a second executor of the same account in the same folder: both would answer, claim and clear
@@ -132,10 +139,7 @@ fn lock(folder: &Path) -> Result<std::fs::File, CommandError> {
 }
 
 /// Compares arithmetic with the law on every model, and takes the time of a dispute.
-fn rehearse(
-    engine: &Engine,
-    shelf: &Shelf,
-) -> Result<Vec<(String, ::executor::Rehearsal)>, CommandError> {
+fn rehearse(engine: &Engine, shelf: &Shelf) -> Result<Vec<(String, Rehearsal)>, CommandError> {
     let mut rehearsals = Vec::new();
     for (name, _) in shelf.names() {
         if let Some(model) = shelf.named(&name) {

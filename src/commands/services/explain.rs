@@ -8,10 +8,9 @@ use ::ledger::http::HttpLedger;
 use ::ledger::words;
 use inference::published::{input_head, published_input, published_state, state_head};
 use inference::{Model, Runner, Trace};
-use protocol::encoding::Canonical as _;
 use protocol::hash::{Digest, parse_digest};
 use protocol::settlement::{Claim, ClaimStatus, Job};
-use protocol::transaction::{Action, SignedTransaction};
+use protocol::transaction::Action;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -114,9 +113,7 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
     let entries = ledger.entries().await?;
     let mut path = Vec::new();
     for entry in &entries {
-        let action = SignedTransaction::from_canonical(&entry.transaction)
-            .ok()
-            .and_then(|transaction| transaction.decode_action().ok());
+        let action = entry.decode().and_then(|transaction| transaction.decode_action()).ok();
         if let Some(line) = action.and_then(|action| step(&action, &id, claim)) {
             path.push(format!("{} {line}", words::time_of_day(entry.at_ms)));
         }

@@ -1,5 +1,6 @@
 //! `rebut ledger`: serve one, or look at one.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use protocol::encoding::Canonical as _;
 use protocol::settlement::Genesis;
 use serde_json::{Value, json};
 
-use super::beginning::{beginning, check_dev, refuse_lost_log};
+use super::beginning::{Beginning, beginning, check_dev, refuse_lost_log};
 use crate::arguments::{LedgerAction, LedgerAt, LedgerCommand, LedgerList, LedgerServe, Objects};
 use crate::error::{CommandError, system};
 use crate::print;
@@ -67,42 +68,16 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
             let help = "another process may have it; choose another with --listen";
             system(format!("listening on {}", arguments.listen), format!("{error}; {help}"))
         })?;
-        refuse_lost_log(&arguments.folder)?;
-        let genesis = beginning.fixed(&arguments.folder)?;
-        let log = arguments.folder.join("log");
-        let fail = |error: std::io::Error| system("the ledger's clock", error);
-        let clock = RunningClock::open(&arguments.folder.join("clock")).map_err(fail)?;
-        let clock = Arc::new(clock);
-        let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, Arc::clone(&clock) as Arc<_>)?);
-        // It stood while the log was read, for nobody could move.
-        let last_ms = ledger.view().await?.now_ms.max(ledger.genesis().begun_ms);
-        clock.begin(last_ms).map_err(fail)?;
-        let clock_ms = clock.now_ms();
+        let (ledger, clock) = opened(arguments, beginning).await?;
+        let behind_ms = SystemClock.now_ms().saturating_sub(clock.now_ms());
         keep_clock(&clock)?;
         let listen = listener.local_addr().map_err(|error| system("the listener", error))?;
-        if !listen.ip().is_loopback() {
-            tracing::warn!(event = "ledger.open_listener", %listen,
-                "everybody who reaches this address may read and submit; keep it in a private network");
-        }
-        let behind_ms = SystemClock.now_ms().saturating_sub(clock_ms);
-        if behind_ms >= 1_000 {
-            tracing::warn!(event = "ledger.clock_behind", behind_ms,
-                "the ledger's clock stood while it was down: its times are behind this machine's");
-        }
         let root = ledger.genesis().root();
-        if arguments.dev {
-            tracing::warn!(
-                event = "ledger.dev",
-                window_ms = ledger.genesis().parameters.window_ms_min,
-                "--dev: the bank's key is public knowledge, and claims are final after five seconds; \
-                 for trying only, no real money"
-            );
-        }
+        warn(arguments, listen, behind_ms, ledger.genesis().parameters.window_ms_min);
         tracing::info!(event = "ledger.serving", %listen, genesis = %root);
         let url = format!("http://{listen}");
         let document = json!({ "service": "ledger", "genesis": root.to_string(), "url": url });
         super::started(as_json, &format!("ledger {root} at {url}"), &document)?;
-        let folder = arguments.folder.clone();
         let ended = Arc::new(AtomicBool::new(false));
         let stop = stop(Arc::clone(&ledger), clock, Arc::clone(&ended));
         let limits = Limits {
@@ -114,7 +89,7 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
             proxy: arguments.proxy,
             ..Limits::default()
         };
-        serve(ledger, &folder, listener, limits, metrics_route(render), stop)
+        serve(ledger, &arguments.folder, listener, limits, metrics_route(render), stop)
             .await
             .map_err(|error| system("the ledger's server", error))?;
         match ended.load(Ordering::Relaxed) {
@@ -127,6 +102,47 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
         }
     })?;
     Ok(false)
+}
+
+/// Opens the ledger of a folder, or begins it; its clock goes on from where ledger and clock stood.
+async fn opened(
+    arguments: &LedgerServe,
+    beginning: Beginning,
+) -> Result<(Arc<EmbeddedLedger>, Arc<RunningClock>), CommandError> {
+    refuse_lost_log(&arguments.folder)?;
+    let genesis = beginning.fixed(&arguments.folder)?;
+    let log = arguments.folder.join("log");
+    let fail = |error: std::io::Error| system("the ledger's clock", error);
+    let clock = RunningClock::open(&arguments.folder.join("clock")).map_err(fail)?;
+    let clock = Arc::new(clock);
+    let ledger = Arc::new(EmbeddedLedger::open(&log, genesis, Arc::clone(&clock) as Arc<_>)?);
+    // It stood while the log was read, for nobody could move.
+    let last_ms = ledger.view().await?.now_ms.max(ledger.genesis().begun_ms);
+    clock.begin(last_ms).map_err(fail)?;
+    Ok((ledger, clock))
+}
+
+/// Warns of what an operator may not have meant.
+fn warn(arguments: &LedgerServe, listen: SocketAddr, behind_ms: u64, window_ms: u64) {
+    if !listen.ip().is_loopback() {
+        tracing::warn!(event = "ledger.open_listener", %listen,
+            "everybody who reaches this address may read and submit; keep it in a private network");
+    }
+    if behind_ms >= 1_000 {
+        tracing::warn!(
+            event = "ledger.clock_behind",
+            behind_ms,
+            "the ledger's clock stood while it was down: its times are behind this machine's"
+        );
+    }
+    if arguments.dev {
+        tracing::warn!(
+            event = "ledger.dev",
+            window_ms,
+            "--dev: the bank's key is public knowledge, and claims are final after five seconds; \
+             for trying only, no real money"
+        );
+    }
 }
 
 /// Over when the server shall end: told to, or because the ledger takes nothing more. Then its clock
@@ -165,45 +181,7 @@ fn keep_clock(clock: &Arc<RunningClock>) -> Result<(), CommandError> {
 }
 
 fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> {
-    let document: Value = super::runtime()?.block_on(async {
-        let url = format!("{}{path}", at.ledger.trim_end_matches('/'));
-        let fail = |error: reqwest::Error| {
-            let reason = ledger::http::chain_of_causes(&error.without_url());
-            let help = "check --ledger, such as http://127.0.0.1:8645, and that it runs";
-            system(at.ledger.clone(), format!("{reason}; {help}"))
-        };
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(10))
-            .no_proxy()
-            .build()
-            .map_err(fail)?;
-        if let Some(expected) = super::expected_genesis(at)? {
-            let url = format!("{}/v1/genesis", at.ledger.trim_end_matches('/'));
-            let answer = client.get(&url).send().await.map_err(fail)?;
-            let bytes = answer.bytes().await.map_err(fail)?;
-            let found = Genesis::from_canonical(&bytes).map(|genesis| genesis.root());
-            let found = found.map_err(|error| system(url.clone(), error))?;
-            if found != expected {
-                let reason = format!("{} is the ledger {found}, not {expected}", at.ledger);
-                return Err(CommandError::Argument { argument: "--genesis", reason });
-            }
-        }
-        let answer = client.get(&url).send().await.map_err(fail)?;
-        let is_success = answer.status().is_success();
-        let bytes = answer.bytes().await.map_err(fail)?;
-        let document: Value = serde_json::from_slice(&bytes).map_err(|error| {
-            let reason = format!("what answers is no ledger ({error}); check --ledger");
-            system(url.clone(), reason)
-        })?;
-        match is_success {
-            true => Ok(document),
-            false => {
-                let said = document["error"]["message"].as_str().unwrap_or("it gave no reason");
-                Err(system(url.clone(), said))
-            }
-        }
-    })?;
-    let mut document = document;
+    let mut document = super::runtime()?.block_on(fetched(at, path))?;
     if let Some(fields) = document.as_object_mut() {
         // The server's number is of the same shapes; ours is printed.
         fields.remove("schema");
@@ -214,26 +192,80 @@ fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> 
     }
     match document["items"].as_array() {
         None => tell(&document),
-        Some(items) => {
-            if !items.is_empty() {
-                println!("{}", list(path, items, document["now_ms"].as_u64().unwrap_or(0)));
-            }
-            let (one, many) = match path.trim_start_matches("/v1/").split('?').next() {
-                Some("jobs") => ("job", "jobs"),
-                Some("claims") => ("claim", "claims"),
-                _ => ("challenge", "challenges"),
-            };
-            let counted = words::count(items.len() as u64, one, many);
-            let of = match document["total"].as_u64() {
-                Some(total) if total > items.len() as u64 => {
-                    format!(" of {total}; --skip and --limit show others")
-                }
-                _ => String::new(),
-            };
-            println!("{counted}{of} (block height {})", document["height"]);
-        }
+        Some(items) => tell_list(path, items, &document),
     }
     Ok(false)
+}
+
+/// The server was not reached, or not to its end.
+fn unreached(at: &LedgerAt, error: reqwest::Error) -> CommandError {
+    let reason = ledger::http::chain_of_causes(&error.without_url());
+    let help = "check --ledger, such as http://127.0.0.1:8645, and that it runs";
+    system(at.ledger.clone(), format!("{reason}; {help}"))
+}
+
+/// A document of the ledger's server, which must be the expected one where one is named.
+async fn fetched(at: &LedgerAt, path: &str) -> Result<Value, CommandError> {
+    let url = format!("{}{path}", at.ledger.trim_end_matches('/'));
+    let fail = |error: reqwest::Error| unreached(at, error);
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .no_proxy()
+        .build()
+        .map_err(fail)?;
+    check_genesis(at, &client).await?;
+    let answer = client.get(&url).send().await.map_err(fail)?;
+    let is_success = answer.status().is_success();
+    let bytes = answer.bytes().await.map_err(fail)?;
+    let document: Value = serde_json::from_slice(&bytes).map_err(|error| {
+        let reason = format!("what answers is no ledger ({error}); check --ledger");
+        system(url.clone(), reason)
+    })?;
+    match is_success {
+        true => Ok(document),
+        false => {
+            let said = document["error"]["message"].as_str().unwrap_or("it gave no reason");
+            Err(system(url.clone(), said))
+        }
+    }
+}
+
+/// Refuses another ledger than the one that is named, where one is.
+async fn check_genesis(at: &LedgerAt, client: &reqwest::Client) -> Result<(), CommandError> {
+    let Some(expected) = super::expected_genesis(at)? else {
+        return Ok(());
+    };
+    let fail = |error: reqwest::Error| unreached(at, error);
+    let url = format!("{}/v1/genesis", at.ledger.trim_end_matches('/'));
+    let answer = client.get(&url).send().await.map_err(fail)?;
+    let bytes = answer.bytes().await.map_err(fail)?;
+    let found = Genesis::from_canonical(&bytes).map(|genesis| genesis.root());
+    let found = found.map_err(|error| system(url.clone(), error))?;
+    if found != expected {
+        let reason = format!("{} is the ledger {found}, not {expected}", at.ledger);
+        return Err(CommandError::Argument { argument: "--genesis", reason });
+    }
+    Ok(())
+}
+
+/// A list for people, and how much of it is shown.
+fn tell_list(path: &str, items: &[Value], document: &Value) {
+    if !items.is_empty() {
+        println!("{}", list(path, items, document["now_ms"].as_u64().unwrap_or(0)));
+    }
+    let (one, many) = match path.trim_start_matches("/v1/").split('?').next() {
+        Some("jobs") => ("job", "jobs"),
+        Some("claims") => ("claim", "claims"),
+        _ => ("challenge", "challenges"),
+    };
+    let counted = words::count(items.len() as u64, one, many);
+    let of = match document["total"].as_u64() {
+        Some(total) if total > items.len() as u64 => {
+            format!(" of {total}; --skip and --limit show others")
+        }
+        _ => String::new(),
+    };
+    println!("{counted}{of} (block height {})", document["height"]);
 }
 
 /// A list: of each object its whole id and status, to be named in other commands, and below what people

@@ -4,14 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::challenger::forecast::{Alert, Forecast, Look, Watcher};
 use ::challenger::service::{Mode, Service, Settings};
-use inference::worker::Worker;
 use ledger::words;
 use node::metrics::Of;
 use tokio::sync::Notify;
 
 use super::daemon;
 use crate::arguments::Monitor;
-use crate::error::{CommandError, system};
+use crate::error::CommandError;
 use crate::{load, print};
 
 pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandError> {
@@ -26,11 +25,7 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandErr
             true => super::connect_soon(&options.at).await?,
             false => super::patiently(None, async || super::connect(&options.at).await).await?,
         };
-        let news = Arc::new(Notify::new());
-        let told = Arc::clone(&news);
-        let place = daemon::place(options, None)?;
-        let worker = Worker::start(engine.clone(), place, move || told.notify_one())
-            .map_err(|error| system("a thread for runs", error))?;
+        let (worker, news) = daemon::worker(options, None, &engine)?;
         // Nothing is ever signed with it.
         let key = super::key::dev_key("watch");
         let settings = Settings { mode: Mode::Watch, ..Settings::default() };

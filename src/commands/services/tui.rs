@@ -1,7 +1,9 @@
 //! `rebut tui`: a ledger in a terminal, live.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError, View, words};
 use protocol::hash::Digest;
 use protocol::referee::operator_of;
@@ -140,6 +142,22 @@ impl Screen {
         let place = self.place().map_or(0, |place| place.saturating_add_signed(by));
         let place = place.min(self.claims.len().saturating_sub(1));
         self.selected = self.claims.get(place).map(|(id, _)| *id);
+    }
+
+    /// Does what a key asks for; true when it asks for the end.
+    fn press(&mut self, key: KeyCode) -> bool {
+        match key {
+            KeyCode::Char('q') => return true,
+            KeyCode::Esc | KeyCode::Backspace if self.is_open => self.is_open = false,
+            KeyCode::Esc => return true,
+            KeyCode::Enter => self.is_open = self.selected.is_some(),
+            KeyCode::Up if !self.is_open => self.select(-1),
+            KeyCode::Down if !self.is_open => self.select(1),
+            KeyCode::PageUp => self.back = (self.back + 10).min(self.log.len()),
+            KeyCode::PageDown => self.back = self.back.saturating_sub(10),
+            _ => {}
+        }
+        false
     }
 
     fn place(&self) -> Option<usize> {
@@ -326,31 +344,8 @@ pub(crate) fn run(arguments: &Tui, as_json: bool) -> Result<bool, CommandError> 
         screen.selected = Some(super::named("--claim", text, "claim", claims)?);
         screen.is_open = true;
     }
-    let mut told = 0;
-    let mut look = |screen: &mut Screen| {
-        let seen = runtime.block_on(async {
-            let view = ledger.view().await?;
-            // What was before the terminal opened is not told event by event.
-            let after = if told == 0 { view.height.saturating_sub(LOG_MAX as u64) } else { told };
-            Ok::<_, LedgerError>((ledger.events_after(after, LOG_MAX).await?, view))
-        });
-        match seen {
-            Ok((receipts, view)) => {
-                for receipt in receipts {
-                    told = receipt.height;
-                    screen.tell(receipt.height, &receipt.events);
-                }
-                screen.see(&arguments.at.ledger, &view);
-                Ok(())
-            }
-            Err(LedgerError::Unreachable { reason, .. }) => {
-                screen.trouble = Some(format!("the ledger is not reached: {reason}"));
-                Ok(())
-            }
-            Err(error) => Err(CommandError::from(error)),
-        }
-    };
-    look(&mut screen)?;
+    let mut feed = Feed { runtime, ledger, url: arguments.at.ledger.clone(), told: 0 };
+    feed.look(&mut screen)?;
     if let Some(size) = &arguments.once {
         print!("{}", once(size, &screen)?);
         return Ok(false);
@@ -363,25 +358,56 @@ pub(crate) fn run(arguments: &Tui, as_json: bool) -> Result<bool, CommandError> 
         }
         match poll(Duration::from_millis(250)).and_then(|some| some.then(read).transpose()) {
             Err(error) => break Err(fail(error)),
-            Ok(Some(Input::Key(key))) if key.kind == KeyEventKind::Press => match key.code {
-                KeyCode::Char('q') => break Ok(()),
-                KeyCode::Esc | KeyCode::Backspace if screen.is_open => screen.is_open = false,
-                KeyCode::Esc => break Ok(()),
-                KeyCode::Enter => screen.is_open = screen.selected.is_some(),
-                KeyCode::Up if !screen.is_open => screen.select(-1),
-                KeyCode::Down if !screen.is_open => screen.select(1),
-                KeyCode::PageUp => screen.back = (screen.back + 10).min(screen.log.len()),
-                KeyCode::PageDown => screen.back = screen.back.saturating_sub(10),
-                _ => {}
-            },
+            Ok(Some(Input::Key(key))) if key.kind == KeyEventKind::Press => {
+                if screen.press(key.code) {
+                    break Ok(());
+                }
+            }
             Ok(_) => {}
         }
-        if let Err(error) = look(&mut screen) {
+        if let Err(error) = feed.look(&mut screen) {
             break Err(error);
         }
     };
     ratatui::restore();
     ended.map(|()| false)
+}
+
+/// Where the screen has its news from.
+struct Feed {
+    runtime: tokio::runtime::Runtime,
+    ledger: Arc<HttpLedger>,
+    url: String,
+    /// Height of the last receipt that was shown.
+    told: u64,
+}
+
+impl Feed {
+    /// Shows what is new; a ledger that is not reached is shown as trouble.
+    fn look(&mut self, screen: &mut Screen) -> Result<(), CommandError> {
+        let told = self.told;
+        let seen = self.runtime.block_on(async {
+            let view = self.ledger.view().await?;
+            // What was before the terminal opened is not told event by event.
+            let after = if told == 0 { view.height.saturating_sub(LOG_MAX as u64) } else { told };
+            Ok::<_, LedgerError>((self.ledger.events_after(after, LOG_MAX).await?, view))
+        });
+        match seen {
+            Ok((receipts, view)) => {
+                for receipt in receipts {
+                    self.told = receipt.height;
+                    screen.tell(receipt.height, &receipt.events);
+                }
+                screen.see(&self.url, &view);
+                Ok(())
+            }
+            Err(LedgerError::Unreachable { reason, .. }) => {
+                screen.trouble = Some(format!("the ledger is not reached: {reason}"));
+                Ok(())
+            }
+            Err(error) => Err(CommandError::from(error)),
+        }
+    }
 }
 
 /// The screen as text.

@@ -4,9 +4,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ledger::words;
 use simulation::arenas::{Arenas, SwarmPlan};
-use simulation::best_response::{Hunt, hunt_on};
+use simulation::best_response::{Found, Hunt, hunt_on};
 use simulation::report::{Report, crowd, render};
-use simulation::swarm::honest;
+use simulation::scenario::Scenario;
+use simulation::swarm::{Totals, honest};
+use simulation::sweep::CellResult;
+use simulation::world::Ended;
 
 use super::{best_response, seed_of, swarm, sweep};
 use crate::arguments::SimReport;
@@ -48,6 +51,49 @@ fn command_line(arguments: &SimReport, threads: usize) -> String {
     line
 }
 
+/// The sweep that is asked for: its axes, and its cells played.
+fn swept(
+    arenas: &Arenas,
+    arguments: &SimReport,
+    threads: usize,
+    json: bool,
+) -> Result<(Vec<String>, Vec<CellResult>), CommandError> {
+    let Some(path) = &arguments.sweep else {
+        return Ok(Default::default());
+    };
+    let sweep = sweep::read(arenas, path)?.0;
+    let cells = sweep::play(arenas, &sweep, &sweep.cells(), threads, json, |_| Ok(()))?;
+    Ok((sweep.axis.iter().map(|axis| axis.field.clone()).collect(), cells))
+}
+
+/// The best attack found against each set of parties, in so many plays each; none without plays.
+fn best(
+    arenas: &Arenas,
+    seed: u64,
+    plays: u64,
+    threads: usize,
+) -> Result<Vec<(String, Found)>, CommandError> {
+    let mut best = Vec::new();
+    if plays > 0 {
+        for (name, base) in best_response::sets() {
+            let plays = plays.max(1_000);
+            let plan = Hunt { seed, plays, gain_milliether: 1_000, base };
+            best.push((name, hunt_on(arenas, &plan, threads)?));
+        }
+    }
+    Ok(best)
+}
+
+/// The slowest world, played again with its log.
+fn worst(arenas: &Arenas, totals: &Totals) -> Result<Option<(Scenario, Ended)>, CommandError> {
+    let Some((seed, kind, _)) = totals.slowest else {
+        return Ok(None);
+    };
+    let scenario = arenas.made_up(seed, kind)?;
+    let ended = arenas.play(&scenario, true)?;
+    Ok(Some((scenario, ended)))
+}
+
 pub(super) fn run(
     arenas: &Arenas,
     arguments: &SimReport,
@@ -58,32 +104,9 @@ pub(super) fn run(
     let plan = SwarmPlan { seed, threads, real_permille: 10, worlds: None };
     let (totals, seconds) = swarm::play(arenas, &plan, Some(arguments.seconds), json)?;
     let points = crowd(arenas, seed, &CROWDS)?;
-    let sweep = match &arguments.sweep {
-        None => None,
-        Some(path) => Some(sweep::read(arenas, path)?.0),
-    };
-    let cells = match &sweep {
-        None => Vec::new(),
-        Some(sweep) => sweep::play(arenas, sweep, &sweep.cells(), threads, json, |_| Ok(()))?,
-    };
-    let axes: Vec<String> =
-        sweep.iter().flat_map(|sweep| &sweep.axis).map(|axis| axis.field.clone()).collect();
-    let mut best = Vec::new();
-    if arguments.plays > 0 {
-        for (name, base) in best_response::sets() {
-            let plays = arguments.plays.max(1_000);
-            let plan = Hunt { seed, plays, gain_milliether: 1_000, base };
-            best.push((name, hunt_on(arenas, &plan, threads)?));
-        }
-    }
-    let worst = match totals.slowest {
-        None => None,
-        Some((seed, kind, _)) => {
-            let scenario = arenas.made_up(seed, kind)?;
-            let ended = arenas.play(&scenario, true)?;
-            Some((scenario, ended))
-        }
-    };
+    let (axes, cells) = swept(arenas, arguments, threads, json)?;
+    let best = best(arenas, seed, arguments.plays, threads)?;
+    let worst = worst(arenas, &totals)?;
     let failed = !totals.violations.is_empty() || points.iter().any(|point| point.violations > 0);
     let honest = honest(arenas.toy());
     let (commit, command) = (commit(), command_line(arguments, threads));

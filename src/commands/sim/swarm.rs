@@ -129,33 +129,37 @@ pub(super) fn run(
     }
     let seconds = arguments.worlds.is_none().then_some(arguments.seconds);
     let (totals, seconds) = play(arenas, &plan, seconds, json)?;
-    let missed = totals.sometimes_missed();
+    let report = report(&plan, &totals, seconds);
+    let unexpected: u64 = report.strategies.iter().map(|line| line.unexpected).sum();
+    let failed = report.violations > 0 || !report.sometimes_missed.is_empty() || unexpected > 0;
+    if json {
+        print::json(&report)?;
+    } else {
+        tell(&report);
+    }
+    Ok(failed)
+}
+
+fn report(plan: &SwarmPlan, totals: &Totals, seconds: f64) -> Report {
     let per_second = totals.disputes as f64 / seconds.max(1e-9);
-    let violated: Vec<ViolationLine> = totals
-        .violations
-        .iter()
-        .take(20)
-        .map(|(seed, kind, violation)| ViolationLine {
-            invariant: violation.invariant.name(),
-            replay: match kind {
-                CommitmentKind::Toy => format!("rebut sim replay 0x{seed:016x}"),
-                CommitmentKind::Real => format!("rebut sim replay --real 0x{seed:016x}"),
-            },
-            at_ms: violation.at_ms,
-            detail: violation.detail.clone(),
-        })
-        .collect();
-    let strategies = strategy_lines(&totals);
-    let unexpected: u64 = strategies.iter().map(|line| line.unexpected).sum();
-    let report = Report {
+    let violated = totals.violations.iter().take(20).map(|(seed, kind, violation)| ViolationLine {
+        invariant: violation.invariant.name(),
+        replay: match kind {
+            CommitmentKind::Toy => format!("rebut sim replay 0x{seed:016x}"),
+            CommitmentKind::Real => format!("rebut sim replay --real 0x{seed:016x}"),
+        },
+        at_ms: violation.at_ms,
+        detail: violation.detail.clone(),
+    });
+    Report {
         seed: plan.seed,
         version: env!("CARGO_PKG_VERSION"),
         worlds: totals.worlds,
         disputes: totals.disputes,
         disputes_per_second: per_second,
-        disputes_per_second_per_thread: per_second / threads as f64,
+        disputes_per_second_per_thread: per_second / plan.threads as f64,
         seconds,
-        threads,
+        threads: plan.threads,
         real_worlds: totals.real.0,
         real_disputes: totals.real.1,
         transactions: totals.events,
@@ -163,15 +167,13 @@ pub(super) fn run(
         log_hash: format!("{:016x}", totals.log_hash),
         violations: totals.violations.len(),
         violation_rate_ci95_high: rate(totals.violations.len() as u64, totals.disputes).high,
-        violated,
-        sometimes_missed: missed.clone(),
-        strategies,
-    };
-    let failed = report.violations > 0 || !missed.is_empty() || unexpected > 0;
-    if json {
-        print::json(&report)?;
-        return Ok(failed);
+        violated: violated.collect(),
+        sometimes_missed: totals.sometimes_missed(),
+        strategies: strategy_lines(totals),
     }
+}
+
+fn tell(report: &Report) {
     let ether = |wei: f64| format!("{:+.4}", wei / 1e18);
     let rows = report.strategies.iter().map(|line| {
         let [low, high] = line.attacker_profit_ci95;
@@ -191,14 +193,16 @@ pub(super) fn run(
         let what = format!("BROKEN: {} at {} ms: {}", line.invariant, line.at_ms, line.detail);
         println!("{}\n        {}", print::wrapped(&what, 8), line.replay);
     }
+    let missed = &report.sometimes_missed;
     if !missed.is_empty() {
         println!("{}", print::wrapped(&format!("NEVER HAPPENED: {}", missed.join("; ")), 8));
     }
     println!(
-        "{} in {}, {} of them under keccak-256, {per_second:.0} a second",
+        "{} in {}, {} of them under keccak-256, {:.0} a second",
         words::count(report.disputes, "dispute", "disputes"),
         words::count(report.worlds, "world", "worlds"),
         report.real_disputes,
+        report.disputes_per_second,
     );
     println!(
         "{} (95 %: fewer than {:.1e} of the disputes)\nevent log {}",
@@ -206,5 +210,4 @@ pub(super) fn run(
         report.violation_rate_ci95_high,
         report.log_hash
     );
-    Ok(failed)
 }

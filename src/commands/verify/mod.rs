@@ -53,6 +53,25 @@ impl Report {
             outputs_fit: None,
         }
     }
+
+    /// The operator and the element where the runs part, with both values of the element.
+    fn place(&mut self, model: &Model, case: &Case, facts: &Facts<Keccak>, found: &Divergence) {
+        self.operator = found.operator.and_then(|index| {
+            let kind = model.node(index)?.operator.kind().to_owned();
+            let name = model.operator_name(index).to_owned();
+            Some(OperatorPlace { index, name, kind })
+        });
+        if let (Some(operator), Some(element)) = (found.operator, found.element) {
+            // Both values of the element itself; the step may be about one of its running sums.
+            let node = model.node(operator);
+            self.element = node.map(|node| node.output.shape.unravel(element));
+            self.element_type = node.map(|node| node.output.element.name());
+            let claimed = facts.claimed_element(operator, element).ok();
+            self.claimed_bits = claimed.map(|bits| format!("0x{bits:08x}"));
+            let own = case.own_element(operator, element);
+            self.true_bits = own.map(|bits| format!("0x{bits:08x}"));
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandError> {
@@ -130,19 +149,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
     }
     let count = folder.model.header().layer_count;
     let Some(conduct) = &folder.conduct else {
-        // Only what is public is at hand: the states say where, not what inside the layer.
-        let pairs = claim.state_roots.iter().zip(folder.honest.state_roots());
-        let boundary = pairs.clone().position(|(claimed, own)| claimed != own);
-        let mut report = Report::new(
-            "falls",
-            "a state differs; the operator is not known without the executor's data",
-        );
-        let layer = boundary.and_then(|boundary| boundary.checked_sub(1));
-        report.layer = layer.map(|index| LayerPlace { index: index as u32, count });
-        let roots = boundary.and_then(|boundary| pairs.clone().nth(boundary));
-        report.claimed_bits = roots.map(|(claimed, _)| claimed.to_string());
-        report.true_bits = roots.map(|(_, own)| own.to_string());
-        return Ok(report);
+        return Ok(from_states(claim, &folder.honest, count));
     };
     let arity_log2 = Parameters::default().arity_log2;
     let mut facts = Facts::<Keccak>::new(
@@ -177,22 +184,24 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         End::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
     };
     report.layer = found.layer.map(|index| LayerPlace { index, count });
-    report.operator = found.operator.and_then(|index| {
-        let kind = folder.model.node(index)?.operator.kind().to_owned();
-        let name = folder.model.operator_name(index).to_owned();
-        Some(OperatorPlace { index, name, kind })
-    });
-    if let (Some(operator), Some(element)) = (found.operator, found.element) {
-        // Both values of the element itself; the step may be about one of its running sums.
-        let node = folder.model.node(operator);
-        report.element = node.map(|node| node.output.shape.unravel(element));
-        report.element_type = node.map(|node| node.output.element.name());
-        let claimed = facts.claimed_element(operator, element).ok();
-        report.claimed_bits = claimed.map(|bits| format!("0x{bits:08x}"));
-        let own = case.own_element(operator, element);
-        report.true_bits = own.map(|bits| format!("0x{bits:08x}"));
-    }
+    report.place(&folder.model, &case, &facts, &found);
     Ok(report)
+}
+
+/// What the states of a claim say where only they are available: where, not what inside the layer.
+fn from_states(claim: &ClaimFile, own: &Trace, count: u32) -> Report {
+    let pairs = claim.state_roots.iter().zip(own.state_roots());
+    let boundary = pairs.clone().position(|(claimed, own)| claimed != own);
+    let mut report = Report::new(
+        "falls",
+        "a state differs; the operator is not known without the executor's data",
+    );
+    let layer = boundary.and_then(|boundary| boundary.checked_sub(1));
+    report.layer = layer.map(|index| LayerPlace { index: index as u32, count });
+    let roots = boundary.and_then(|boundary| pairs.clone().nth(boundary));
+    report.claimed_bits = roots.map(|(claimed, _)| claimed.to_string());
+    report.true_bits = roots.map(|(_, own)| own.to_string());
+    report
 }
 
 fn silence(request: &Request) -> String {

@@ -6,9 +6,9 @@ use protocol::facts::{Children, Request, Reveal, Showing, TreeId};
 use protocol::graph::{Node, NodeProof, Operand, Operator};
 use protocol::hash::{Commitment, Digest};
 use protocol::referee::{OperandProof, Refutation};
-use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
+use protocol::settlement::{Challenge, ChallengeStatus, Claim, ClaimStatus, Settlement, Turn};
 use protocol::tensor::{ElementType, Shape, TensorType};
-use protocol::transaction::Action;
+use protocol::transaction::{Action, Address};
 
 use super::{Intent, Sight, Strategy};
 
@@ -22,6 +22,18 @@ macro_rules! boxed {
     };
 }
 
+/// Keeps the first `left` of the moves that are counted, and none after them; the others all stay.
+fn keep_first(left: &mut u64, intents: &mut Vec<Intent>, is_counted: impl Fn(&Action) -> bool) {
+    intents.retain(|intent| {
+        if !is_counted(&intent.action) {
+            return true;
+        }
+        let speaks = *left > 0;
+        *left = left.saturating_sub(1);
+        speaks
+    });
+}
+
 /// Gives `left` answers and then none.
 #[derive(Clone, Debug)]
 pub struct Silent {
@@ -31,14 +43,8 @@ pub struct Silent {
 
 impl<C: Commitment> Strategy<C> for Silent {
     fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        intents.retain(|intent| match intent.action {
-            Action::Reveal { .. } => {
-                let speaks = self.left > 0;
-                self.left = self.left.saturating_sub(1);
-                speaks
-            }
-            _ => true,
-        });
+        let answers = |action: &Action| matches!(action, Action::Reveal { .. });
+        keep_first(&mut self.left, &mut intents, answers);
         intents
     }
     boxed!();
@@ -53,14 +59,9 @@ pub struct Mute {
 
 impl<C: Commitment> Strategy<C> for Mute {
     fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        intents.retain(|intent| match intent.action {
-            Action::Demand { .. } | Action::Refute { .. } => {
-                let speaks = self.left > 0;
-                self.left = self.left.saturating_sub(1);
-                speaks
-            }
-            _ => true,
-        });
+        let moves =
+            |action: &Action| matches!(action, Action::Demand { .. } | Action::Refute { .. });
+        keep_first(&mut self.left, &mut intents, moves);
         intents
     }
     boxed!();
@@ -362,6 +363,17 @@ impl<C: Commitment> Strategy<C> for Idle {
     boxed!();
 }
 
+/// Whether an account has challenged a claim, in whatever way that challenge ended.
+fn is_challenged_by<C: Commitment>(
+    settlement: &Settlement<C>,
+    claim: &Claim<C>,
+    account: &Address,
+) -> bool {
+    claim.challenges.iter().any(|challenge| {
+        settlement.challenge(challenge).is_some_and(|one| one.challenger == *account)
+    })
+}
+
 /// Challenges claims of its allies, and only those.
 #[derive(Clone, Debug)]
 pub struct ChallengeAllies;
@@ -371,9 +383,7 @@ impl<C: Commitment> Strategy<C> for ChallengeAllies {
         let settlement = &sight.view.settlement;
         intents.retain(|intent| !matches!(intent.action, Action::Challenge { .. }));
         for (id, claim) in settlement.claims() {
-            let already = claim.challenges.iter().any(|challenge| {
-                settlement.challenge(challenge).is_some_and(|one| one.challenger == sight.me)
-            });
+            let already = is_challenged_by(settlement, claim, &sight.me);
             let standing = claim.status == ClaimStatus::Standing;
             if standing && !already && sight.allies.contains(&claim.executor) {
                 intents.push(Intent::new(Action::Challenge { claim: *id }));
@@ -394,9 +404,7 @@ impl<C: Commitment> Strategy<C> for FreeRide {
         let mut intents = Vec::new();
         for (id, claim) in settlement.claims() {
             let others = !claim.challenges.is_empty();
-            let already = claim.challenges.iter().any(|challenge| {
-                settlement.challenge(challenge).is_some_and(|one| one.challenger == sight.me)
-            });
+            let already = is_challenged_by(settlement, claim, &sight.me);
             if others && !already && claim.status == ClaimStatus::Standing {
                 intents.push(Intent::new(Action::Challenge { claim: *id }));
             }

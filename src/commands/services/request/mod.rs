@@ -15,11 +15,10 @@ use ::ledger::{Ledger as _, LedgerError};
 use inference::files::write_npz;
 use inference::published::{published_state, state_bytes, state_head};
 use inference::{Model, Runner, State, Tensor};
-use protocol::encoding::Canonical as _;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::settlement::{Claim, Event, Parameters, claim_id};
-use protocol::transaction::{Action, JobTerms, Key, SignedTransaction};
+use protocol::transaction::{Action, JobTerms, Key};
 use serde::Serialize;
 
 use super::receipt::Receipt;
@@ -256,10 +255,7 @@ async fn deliver(
 /// Nonce of the transaction that made a claim.
 async fn claimed_by(ledger: &HttpLedger, id: &Digest, claim: &Claim) -> Result<u64, CommandError> {
     let entries = ledger.entries().await?;
-    let transactions = entries
-        .iter()
-        .rev()
-        .filter_map(|entry| SignedTransaction::from_canonical(&entry.transaction).ok());
+    let transactions = entries.iter().rev().filter_map(|entry| entry.decode().ok());
     let mut own = transactions.filter(|one| one.sender == claim.executor);
     let made = own.find(|one| claim_id(claim.executor, one.nonce, &claim.terms) == *id);
     made.map(|one| one.nonce).ok_or_else(|| system("the claim", "its transaction is lost"))

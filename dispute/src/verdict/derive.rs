@@ -1,0 +1,280 @@
+//! The verdict as it follows from a log alone.
+
+use protocol::facts::{Facts, Request, TreeId};
+use protocol::hash::Digest;
+use protocol::law;
+use protocol::referee::{Evidence, Refutation};
+use protocol::settlement::{
+    Challenge, ChallengeStatus, Claim, ClaimStatus, FallReason, Genesis, Settlement,
+};
+use protocol::transaction::Action;
+
+use super::moved::{Before, Moved};
+use super::{LayerPlace, MoneyReport, OperatorPlace, Verdict};
+use ledger::LogEntry;
+
+fn bits_text(words: &[u64]) -> String {
+    let word = |word: &u64| match u32::try_from(*word) {
+        Ok(narrow) => format!("0x{narrow:08x}"),
+        Err(_) => format!("0x{word:016x}"),
+    };
+    words.iter().map(word).collect::<Vec<_>>().join(",")
+}
+
+/// The first words that differ, where a state has many.
+fn first_difference(claimed: &[u64], expected: &[u64]) -> (Vec<u64>, Vec<u64>) {
+    let at = claimed.iter().zip(expected).position(|(a, b)| a != b).unwrap_or(0);
+    let pick = |words: &[u64]| words.get(at).copied().into_iter().collect();
+    (pick(claimed), pick(expected))
+}
+
+/// A log at its end, and what it said about one claim on the way.
+struct Told {
+    settlement: Settlement,
+    moved: Moved,
+    /// The last refutation of the claim while it stood, with the bytes of its action.
+    refutation: Option<(Refutation, u64)>,
+}
+
+impl Told {
+    /// Applies a log; `None` when the protocol does not accept it.
+    fn of(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Option<Self> {
+        let mut settlement = Settlement::new(genesis.clone()).ok()?;
+        let (mut moved, mut refutation) = (Moved::default(), None);
+        for entry in entries {
+            let transaction = entry.decode().ok()?;
+            let was_standing = settlement
+                .claim(claim_id)
+                .is_some_and(|claim| claim.status == ClaimStatus::Standing);
+            let before = Before::of(&settlement, claim_id, transaction.sender);
+            settlement.apply(entry.at_ms, &transaction).ok()?;
+            moved.see(before, &settlement, claim_id);
+            let claim = settlement.claim(claim_id);
+            // The last refutation of this claim: what was settled afterwards does not hide that there was one.
+            let action = transaction.decode_action().ok()?;
+            if let Action::Refute { challenge, refutation: said, .. } = action
+                && was_standing
+                && claim.is_some_and(|claim| claim.challenges.contains(&challenge))
+            {
+                refutation = Some((said, transaction.action.len() as u64));
+            }
+        }
+        Some(Self { settlement, moved, refutation })
+    }
+}
+
+/// Derives the verdict on a claim from a log. `None` when the log has no such claim.
+pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Option<Verdict> {
+    let told = Told::of(genesis, entries, claim_id)?;
+    let claim = told.settlement.claim(claim_id)?;
+    let challenges: Vec<&Challenge> =
+        claim.challenges.iter().filter_map(|id| told.settlement.challenge(id)).collect();
+    let mut verdict = undecided(&told, claim_id, claim, &challenges);
+    let places = Places { facts: &claim.facts, count: claim.facts.header().layer_count };
+    let refutation = told.refutation.as_ref();
+    match &claim.status {
+        ClaimStatus::Fallen { reason: FallReason::Silence(request), .. } => {
+            places.silence(&mut verdict, request);
+        }
+        ClaimStatus::Fallen { reason: FallReason::Refuted(evidence), .. } => {
+            verdict.verdict = "fraud".to_owned();
+            verdict.step_proof_bytes = refutation.map_or(0, |(_, bytes)| *bytes);
+            places.evidence(&mut verdict, evidence, refutation.map(|(refutation, _)| refutation));
+        }
+        ClaimStatus::Standing | ClaimStatus::Final { .. } | ClaimStatus::Released { .. } => {
+            let lost = |challenge: &&Challenge| challenge.status == ChallengeStatus::Lost;
+            let over = claim.status != ClaimStatus::Standing;
+            if over || (!challenges.is_empty() && challenges.iter().all(lost)) {
+                verdict.verdict = "upheld".to_owned();
+            }
+            verdict.reason = match refutation {
+                _ if challenges.is_empty() => "unchallenged",
+                Some(_) => "nothing-refuted",
+                None => "challenger-silent",
+            }
+            .to_owned();
+            if let Some((refutation, bytes)) = refutation {
+                places.nothing_refuted(&mut verdict, refutation, *bytes);
+            }
+        }
+    }
+    Some(verdict)
+}
+
+/// What is known of a claim whatever became of it; its verdict is open.
+fn undecided(told: &Told, claim_id: &Digest, claim: &Claim, challenges: &[&Challenge]) -> Verdict {
+    let Told { settlement, moved, .. } = told;
+    let challenger = challenges.first().map(|challenge| challenge.challenger);
+    let job = settlement.job(&claim.terms.job);
+    let money = settlement.money();
+    Verdict {
+        claim: claim_id.to_string(),
+        model_root: job.map(|job| job.terms.model_root.to_string()).unwrap_or_default(),
+        executor: claim.executor.to_string(),
+        challenger: challenger.map(|account| account.to_string()),
+        verdict: "open".to_owned(),
+        reason: String::new(),
+        layer: None,
+        operator: None,
+        element: None,
+        element_type: None,
+        run: None,
+        runs: None,
+        element_bits: None,
+        claimed_bits: None,
+        true_bits: None,
+        rounds: challenges.iter().map(|challenge| challenge.demands).sum(),
+        reveals: claim.reveals,
+        transactions: moved.transactions,
+        step_proof_bytes: 0,
+        step_multiply_adds: 0,
+        layer_referee_agrees: None,
+        money: MoneyReport {
+            deposited_wei: money.deposited_wei(),
+            free_wei: money.free_total_wei(),
+            locked_wei: money.locked_wei(),
+            burned_wei: money.burned_wei(),
+            burned_by_claim_wei: moved.burned_wei,
+            conserved: money.is_conserved(),
+            executor_delta_wei: moved.of(&claim.executor),
+            challenger_delta_wei: challenger.map_or(0, |account| moved.of(&account)),
+        },
+    }
+}
+
+/// Where in the model things are, as far as the claim's facts say.
+struct Places<'a> {
+    facts: &'a Facts,
+    /// Layers of the model.
+    count: u32,
+}
+
+impl Places<'_> {
+    fn layer(&self, index: u32) -> LayerPlace {
+        LayerPlace { index, count: self.count }
+    }
+
+    /// The layer of an operator that was shown.
+    fn layer_of(&self, operator: u32) -> Option<LayerPlace> {
+        self.facts.layer_of(operator).map(|(index, _)| self.layer(index))
+    }
+
+    /// An operator that was shown.
+    fn shown_operator(&self, index: u32) -> Option<OperatorPlace> {
+        self.facts.operator(index).map(|_| self.operator(index))
+    }
+
+    /// An operator, of no known kind when it was not shown.
+    fn operator(&self, index: u32) -> OperatorPlace {
+        let node = self.facts.operator(index);
+        let kind = node.map_or(String::new(), |node| node.operator.kind().to_owned());
+        OperatorPlace { index, name: String::new(), kind }
+    }
+
+    /// A claim fell because nobody answered this.
+    fn silence(&self, verdict: &mut Verdict, request: &Request) {
+        verdict.verdict = "fraud".to_owned();
+        verdict.reason = "silence".to_owned();
+        match request {
+            Request::Leaf { operator, .. }
+            | Request::Accumulators { operator, .. }
+            | Request::Node { tree: TreeId::Tensor { operator }, .. } => {
+                verdict.operator = self.shown_operator(*operator);
+                verdict.layer = self.layer_of(*operator);
+            }
+            Request::Subtrace { layer }
+            | Request::Node { tree: TreeId::Subtrace { layer }, .. } => {
+                verdict.layer = Some(self.layer(*layer));
+            }
+            Request::Node { tree: TreeId::State { boundary }, .. } => {
+                verdict.layer = boundary.checked_sub(1).map(|index| self.layer(index));
+            }
+            Request::Node { tree: TreeId::Trace {}, .. } => {}
+        }
+    }
+
+    /// A claim stands although this was said against it.
+    fn nothing_refuted(&self, verdict: &mut Verdict, refutation: &Refutation, bytes: u64) {
+        let Refutation::Step { operator, element, run, .. } = refutation else {
+            return;
+        };
+        verdict.step_proof_bytes = bytes;
+        verdict.layer = self.layer_of(*operator);
+        verdict.operator = self.shown_operator(*operator);
+        verdict.run = Some(*run);
+        self.place_element(verdict, *operator, *element);
+        if let Some(node) = self.facts.operator(*operator) {
+            verdict.step_multiply_adds = law::multiply_adds(node).min(law::RUN_ELEMENTS);
+        }
+        let claimed = self.facts.claimed_element(*operator, *element).ok();
+        verdict.claimed_bits = claimed.map(|bits| bits_text(&[bits]));
+        verdict.true_bits.clone_from(&verdict.claimed_bits);
+    }
+
+    /// Where an element stands, what it is, and what was claimed of it.
+    fn place_element(&self, verdict: &mut Verdict, operator: u32, element: u64) {
+        let Some(node) = self.facts.operator(operator) else { return };
+        verdict.element = Some(node.output.shape.unravel(element));
+        verdict.element_type = Some(node.output.element.name().to_owned());
+        verdict.runs = Some(law::run_count(node));
+        let claimed = self.facts.claimed_element(operator, element).ok();
+        verdict.element_bits = claimed.map(|bits| bits_text(&[bits]));
+    }
+
+    /// A claim fell by this evidence, which `refutation` led to.
+    fn evidence(
+        &self,
+        verdict: &mut Verdict,
+        evidence: &Evidence,
+        refutation: Option<&Refutation>,
+    ) {
+        match evidence {
+            Evidence::Step { operator, element, run, claimed, expected, multiply_adds } => {
+                verdict.reason = "step".to_owned();
+                verdict.layer = self.layer_of(*operator);
+                verdict.operator = Some(self.operator(*operator));
+                self.place_element(verdict, *operator, *element);
+                verdict.run = Some(*run);
+                verdict.step_multiply_adds = *multiply_adds;
+                let (claimed, expected) = match expected {
+                    Some(expected) => {
+                        let (claimed, expected) = first_difference(claimed, expected);
+                        (bits_text(&claimed), bits_text(&expected))
+                    }
+                    None => (bits_text(claimed), "undefined".to_owned()),
+                };
+                verdict.claimed_bits = Some(claimed);
+                verdict.true_bits = Some(expected);
+            }
+            Evidence::Contradiction { claimed, expected, .. } => {
+                let (reason, layer) = match refutation {
+                    Some(Refutation::Carry { layer, .. }) => ("carry", Some(*layer)),
+                    Some(Refutation::Binding { layer, operator }) => {
+                        verdict.operator = Some(self.operator(*operator));
+                        ("binding", Some(*layer))
+                    }
+                    Some(
+                        Refutation::Step { .. }
+                        | Refutation::StateValue { .. }
+                        | Refutation::Leaf { .. },
+                    )
+                    | None => ("binding", None),
+                };
+                verdict.reason = reason.to_owned();
+                verdict.layer = layer.map(|index| self.layer(index));
+                verdict.claimed_bits = Some(claimed.to_string());
+                verdict.true_bits = Some(expected.to_string());
+            }
+            Evidence::StateValue { claimed, expected } => {
+                verdict.reason = "malformed".to_owned();
+                verdict.claimed_bits = Some(claimed.to_string());
+                verdict.true_bits = Some(expected.to_string());
+            }
+            Evidence::Leaf { operator, .. } => {
+                verdict.reason = "malformed".to_owned();
+                verdict.layer = self.layer_of(*operator);
+                verdict.operator = Some(self.operator(*operator));
+            }
+        }
+    }
+}

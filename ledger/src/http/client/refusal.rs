@@ -1,0 +1,202 @@
+//! What a server says when it does not do as asked, and what of it is believed.
+
+use protocol::hash::parse_hex;
+use protocol::settlement::{Rejection, Settlement};
+use protocol::transaction::SignedTransaction;
+use reqwest::StatusCode;
+
+use crate::LedgerError;
+use crate::rejection::{self, Told};
+
+/// Bytes of a refusal that are read; one that is longer says nothing that a program can use.
+const REFUSAL_BYTES_MAX: usize = 4096;
+
+/// A refusal as it came.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// Status, and the message where there is one.
+    text: String,
+    /// What its typed form says, where there is one that can be read.
+    told: Option<Told>,
+}
+
+impl Said {
+    fn of(status: StatusCode, body: &[u8]) -> Self {
+        let parsed = serde_json::from_slice::<serde_json::Value>(body).ok();
+        let field = |name: &str| parsed.as_ref().and_then(|body| body["error"][name].as_str());
+        let message = field("message").map(str::to_owned);
+        let message = message.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
+        let told = field("rejection").and_then(parse_hex);
+        let told = told.and_then(|bytes| rejection::decode(&bytes));
+        Self { text: format!("{status}: {message}"), told }
+    }
+}
+
+/// Reads a refusal, as far as one is read.
+pub(super) async fn refused(mut answer: reqwest::Response) -> Said {
+    let status = answer.status();
+    let mut bytes = Vec::new();
+    while let Ok(Some(part)) = answer.chunk().await {
+        bytes.extend_from_slice(&part);
+        if bytes.len() > REFUSAL_BYTES_MAX {
+            break;
+        }
+    }
+    Said::of(status, &bytes)
+}
+
+/// What a server said with a refusal: status, and its message where it has one.
+pub(super) async fn said(answer: reqwest::Response) -> String {
+    refused(answer).await.text
+}
+
+/// Why a transaction was refused that the log, as `settlement` has it, does not show.
+///
+/// What is wrong with its own bytes is found here. For the rest the server's word is taken as far as it is
+/// not plainly false: a server that refuses what it should take could as well withhold it.
+pub(super) fn why_refused(
+    url: &str,
+    settlement: &Settlement,
+    transaction: &SignedTransaction,
+    said: Said,
+) -> LedgerError {
+    if let Err(rejection) = own_fault(settlement, transaction) {
+        return LedgerError::Rejected(rejection);
+    }
+    match said.told {
+        Some(Told::Rules(rejection)) if can_be(settlement, transaction, &rejection) => {
+            LedgerError::Rejected(rejection)
+        }
+        Some(Told::Rules(_) | Told::Bytes) => LedgerError::Unusable {
+            reason: format!("{url} refused a transaction for what is not so: {}", said.text),
+        },
+        None => LedgerError::Unusable {
+            reason: format!(
+                "{url} refused a transaction and did not say why in a form that this version knows: {}",
+                said.text
+            ),
+        },
+    }
+}
+
+/// What is wrong with a transaction whatever the state is.
+fn own_fault(settlement: &Settlement, transaction: &SignedTransaction) -> Result<(), Rejection> {
+    transaction.decode_action()?;
+    Ok(settlement.domain().verify(transaction)?)
+}
+
+/// Whether the rules can have refused so, as far as it is seen at once.
+fn can_be(settlement: &Settlement, transaction: &SignedTransaction, rejection: &Rejection) -> bool {
+    match rejection {
+        // The log was read after the refusal: the nonce that was next then is no later than the next one now.
+        Rejection::Nonce { expected } => {
+            *expected != transaction.nonce && *expected <= settlement.nonce(&transaction.sender)
+        }
+        _ => transaction.nonce <= settlement.nonce(&transaction.sender),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse as _;
+    use http_body_util::BodyExt as _;
+    use protocol::hash::Digest;
+    use protocol::settlement::{Genesis, Parameters};
+    use protocol::transaction::{Action, Key};
+
+    use crate::http::Failure;
+    use crate::rejection::of_every_kind;
+
+    const URL: &str = "http://ledger";
+
+    fn key() -> Key {
+        Key::from_secret(&[1; 32]).unwrap()
+    }
+
+    fn settlement() -> Settlement {
+        let (salt, parameters) = (Digest::default(), Parameters::default());
+        let bank = key().address();
+        Settlement::new(Genesis { chain_id: 1, salt, begun_ms: 0, bank, parameters }).unwrap()
+    }
+
+    fn signed(settlement: &Settlement, nonce: u64) -> SignedTransaction {
+        let action = Action::Withdraw { amount_wei: 1 };
+        key().sign(&settlement.domain(), nonce, &action)
+    }
+
+    /// A refusal as the server sends it and the client reads it.
+    async fn through(error: LedgerError) -> Said {
+        let response = Failure::from(error).into_response();
+        let status = StatusCode::from_u16(response.status().as_u16()).unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.len() < REFUSAL_BYTES_MAX, "{} bytes", body.len());
+        Said::of(status, &body)
+    }
+
+    #[tokio::test]
+    async fn a_rejection_of_every_kind_goes_through() {
+        let state = settlement();
+        for rejection in of_every_kind() {
+            let nonce = u64::from(matches!(rejection, Rejection::Nonce { .. }));
+            let said = through(LedgerError::Rejected(rejection.clone())).await;
+            let text =
+                format!("422 Unprocessable Entity: {}", LedgerError::Rejected(rejection.clone()));
+            assert_eq!(said.text, text);
+            let error = why_refused(URL, &state, &signed(&state, nonce), said);
+            assert_eq!(error, LedgerError::Rejected(rejection));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_the_bytes_is_found_without_the_server_s_word() {
+        let state = settlement();
+        let mut forged = signed(&state, 0);
+        forged.sender.0[0] ^= 1;
+        let mut malformed = signed(&state, 0);
+        malformed.action.push(0);
+        for (transaction, said) in [
+            (&forged, through(LedgerError::Rejected(Rejection::NotBound)).await),
+            (&malformed, Said::of(StatusCode::UNPROCESSABLE_ENTITY, b"")),
+        ] {
+            let expected = own_fault(&state, transaction).unwrap_err();
+            assert!(matches!(expected, Rejection::Signature(_) | Rejection::Malformed(_)));
+            let error = why_refused(URL, &state, transaction, said);
+            assert_eq!(error, LedgerError::Rejected(expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_without_a_readable_or_possible_reason_is_told_as_that() {
+        let state = settlement();
+        let fault = own_fault(&state, &{
+            let mut one = signed(&state, 0);
+            one.action.push(0);
+            one
+        });
+        let fault = fault.unwrap_err();
+        for (said, nonce) in [
+            (Said::of(StatusCode::UNPROCESSABLE_ENTITY, b"no"), 0),
+            (Said::of(StatusCode::UNPROCESSABLE_ENTITY, br#"{"error":{"message":"no"}}"#), 0),
+            (
+                Said::of(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    br#"{"error":{"message":"no","rejection":"0x00"}}"#,
+                ),
+                0,
+            ),
+            // The bytes are right, the nonce is the next one, and a nonce that is next was never taken.
+            (through(LedgerError::Rejected(fault)).await, 0),
+            (through(LedgerError::Rejected(Rejection::Nonce { expected: 0 })).await, 0),
+            (through(LedgerError::Rejected(Rejection::Nonce { expected: 9 })).await, 3),
+            (through(LedgerError::Rejected(Rejection::NotBound)).await, 3),
+        ] {
+            let text = said.text.clone();
+            let error = why_refused(URL, &state, &signed(&state, nonce), said);
+            let LedgerError::Unusable { reason } = error else {
+                panic!("{error}");
+            };
+            assert!(reason.starts_with(URL) && reason.ends_with(&text), "{reason}");
+        }
+    }
+}

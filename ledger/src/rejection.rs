@@ -1,0 +1,370 @@
+//! A rejection as it travels beside its text: typed, so that who is refused can act on it.
+//!
+//! The words in a rejection are the protocol's own, and only those are read back: nothing that a server
+//! makes up is kept.
+
+use protocol::encoding::DecodeError;
+use protocol::facts::FactError;
+use protocol::referee::RefereeError;
+use protocol::settlement::{MoneyError, Rejection};
+use protocol::transaction::SignatureError;
+use serde::{Deserialize, Serialize};
+
+use crate::wire;
+
+/// Most bytes of a rejection in this form; the longest known one has fewer than 200.
+pub(crate) const REJECTION_BYTES_MAX: usize = 512;
+
+/// Every word that a rejection of the protocol says of what it is about.
+const WORDS: &[&str] = &[
+    "a challenge of the claim",
+    "a claim on the job",
+    "a sealed claim on the job",
+    "a standing claim on the job",
+    "all places are taken",
+    "amount_wei",
+    "anybody but the executor",
+    "at least the ledger's",
+    "at most 16",
+    "at most a quarter of the stake",
+    "attention_wei",
+    "attestation",
+    "attestations",
+    "between the ledger's least and most",
+    "bond_wei",
+    "challenge",
+    "claim",
+    "claims on a job with attention are sealed first",
+    "fee_wei",
+    "job",
+    "model",
+    "more than zero",
+    "more than zero, unless there is attention_wei",
+    "nothing, ever",
+    "only on a job with attention",
+    "profile",
+    "proof of attention",
+    "seal",
+    "sealed claim",
+    "showings",
+    "stake_wei",
+    "the challenger",
+    "the claim's executor",
+    "the executor that sealed it",
+    "the job's poster",
+    "the ledger's bank",
+    "the model's",
+    "who attested to this claim's trace root",
+    "window_ms",
+    "with the fee, no more than the ledger can count",
+];
+
+/// The protocol's own word that reads so.
+fn known(word: &str) -> Option<&'static str> {
+    WORDS.iter().find(|known| **known == word).copied()
+}
+
+/// A rejection with its words as `W`.
+///
+/// New kinds come at the end: the place of a kind is its number on the wire.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Form<W> {
+    TimeWentBack {
+        ledger_ms: u64,
+    },
+    /// What is malformed, the sender finds itself: see [`Told`].
+    Malformed,
+    /// What is wrong with the signature, the sender finds itself.
+    Signature,
+    Nonce {
+        expected: u64,
+    },
+    Insufficient {
+        free_wei: u128,
+        needed_wei: u128,
+    },
+    Overflow,
+    NotAllowed {
+        who: W,
+    },
+    Unknown {
+        kind: W,
+    },
+    Exists {
+        kind: W,
+    },
+    Over {
+        kind: W,
+    },
+    TooEarly {
+        at_ms: u64,
+    },
+    TooLate {
+        at_ms: u64,
+    },
+    Waiting {
+        what: W,
+    },
+    NotYourMove,
+    Terms {
+        name: W,
+        bounds: W,
+    },
+    NotBound,
+    DemandsUsed,
+    Fact(u8),
+    Referee {
+        code: u8,
+        operand: u32,
+    },
+    NothingRefuted,
+    ModelLimits,
+}
+
+/// What a form says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The protocol's rules refuse the transaction in the ledger's state.
+    Rules(Rejection),
+    /// The transaction's own bytes are wrong, whatever the state: whoever has them finds what it is.
+    Bytes,
+}
+
+/// All errors of facts, each at the place that is its number on the wire.
+const FACTS: [FactError; 8] = [
+    FactError::UnknownTree,
+    FactError::UnknownNode,
+    FactError::OutOfRange,
+    FactError::AlreadyOpen,
+    FactError::WrongKind,
+    FactError::Mismatch,
+    FactError::NotOfModel,
+    FactError::WrongLength,
+];
+
+fn code_of_fact(error: FactError) -> u8 {
+    match error {
+        FactError::UnknownTree => 0,
+        FactError::UnknownNode => 1,
+        FactError::OutOfRange => 2,
+        FactError::AlreadyOpen => 3,
+        FactError::WrongKind => 4,
+        FactError::Mismatch => 5,
+        FactError::NotOfModel => 6,
+        FactError::WrongLength => 7,
+    }
+}
+
+/// Number and operand of a referee's error; the operand is 0 where it names none.
+fn code_of_referee(error: RefereeError) -> (u8, u32) {
+    match error {
+        RefereeError::NotOpen => (0, 0),
+        RefereeError::MalformedNode => (1, 0),
+        RefereeError::OutOfRange => (2, 0),
+        RefereeError::BadOperand { operand } => (3, operand),
+        RefereeError::MissingLeaf { operand } => (4, operand),
+    }
+}
+
+fn referee_of(code: u8, operand: u32) -> Option<RefereeError> {
+    let error = match code {
+        0 => RefereeError::NotOpen,
+        1 => RefereeError::MalformedNode,
+        2 => RefereeError::OutOfRange,
+        3 => RefereeError::BadOperand { operand },
+        4 => RefereeError::MissingLeaf { operand },
+        _ => return None,
+    };
+    // One form for each error: an operand that it does not name must be 0.
+    (code_of_referee(error) == (code, operand)).then_some(error)
+}
+
+impl From<&Rejection> for Form<&'static str> {
+    fn from(rejection: &Rejection) -> Self {
+        match *rejection {
+            Rejection::TimeWentBack { ledger_ms } => Self::TimeWentBack { ledger_ms },
+            Rejection::Malformed(
+                DecodeError::Truncated { .. }
+                | DecodeError::Trailing { .. }
+                | DecodeError::UnknownTag { .. }
+                | DecodeError::TooLong { .. }
+                | DecodeError::NotCanonical { .. },
+            ) => Self::Malformed,
+            Rejection::Signature(SignatureError::Malformed | SignatureError::OtherKey) => {
+                Self::Signature
+            }
+            Rejection::Nonce { expected } => Self::Nonce { expected },
+            Rejection::Money(MoneyError::Insufficient { free_wei, needed_wei }) => {
+                Self::Insufficient { free_wei, needed_wei }
+            }
+            Rejection::Money(MoneyError::Overflow) => Self::Overflow,
+            Rejection::NotAllowed { who } => Self::NotAllowed { who },
+            Rejection::Unknown { kind } => Self::Unknown { kind },
+            Rejection::Exists { kind } => Self::Exists { kind },
+            Rejection::Over { kind } => Self::Over { kind },
+            Rejection::TooEarly { at_ms } => Self::TooEarly { at_ms },
+            Rejection::TooLate { at_ms } => Self::TooLate { at_ms },
+            Rejection::Waiting { what } => Self::Waiting { what },
+            Rejection::NotYourMove => Self::NotYourMove,
+            Rejection::Terms { name, bounds } => Self::Terms { name, bounds },
+            Rejection::NotBound => Self::NotBound,
+            Rejection::DemandsUsed => Self::DemandsUsed,
+            Rejection::Fact(error) => Self::Fact(code_of_fact(error)),
+            Rejection::Referee(error) => {
+                let (code, operand) = code_of_referee(error);
+                Self::Referee { code, operand }
+            }
+            Rejection::NothingRefuted => Self::NothingRefuted,
+            Rejection::ModelLimits => Self::ModelLimits,
+        }
+    }
+}
+
+impl Form<String> {
+    /// What it says, if it is about things that this program knows.
+    fn told(&self) -> Option<Told> {
+        Some(Told::Rules(match self {
+            Self::Malformed | Self::Signature => return Some(Told::Bytes),
+            Self::TimeWentBack { ledger_ms } => Rejection::TimeWentBack { ledger_ms: *ledger_ms },
+            Self::Nonce { expected } => Rejection::Nonce { expected: *expected },
+            Self::Insufficient { free_wei, needed_wei } => {
+                let (free_wei, needed_wei) = (*free_wei, *needed_wei);
+                MoneyError::Insufficient { free_wei, needed_wei }.into()
+            }
+            Self::Overflow => MoneyError::Overflow.into(),
+            Self::NotAllowed { who } => Rejection::NotAllowed { who: known(who)? },
+            Self::Unknown { kind } => Rejection::Unknown { kind: known(kind)? },
+            Self::Exists { kind } => Rejection::Exists { kind: known(kind)? },
+            Self::Over { kind } => Rejection::Over { kind: known(kind)? },
+            Self::TooEarly { at_ms } => Rejection::TooEarly { at_ms: *at_ms },
+            Self::TooLate { at_ms } => Rejection::TooLate { at_ms: *at_ms },
+            Self::Waiting { what } => Rejection::Waiting { what: known(what)? },
+            Self::NotYourMove => Rejection::NotYourMove,
+            Self::Terms { name, bounds } => {
+                Rejection::Terms { name: known(name)?, bounds: known(bounds)? }
+            }
+            Self::NotBound => Rejection::NotBound,
+            Self::DemandsUsed => Rejection::DemandsUsed,
+            Self::Fact(code) => (*FACTS.get(usize::from(*code))?).into(),
+            Self::Referee { code, operand } => referee_of(*code, *operand)?.into(),
+            Self::NothingRefuted => Rejection::NothingRefuted,
+            Self::ModelLimits => Rejection::ModelLimits,
+        }))
+    }
+}
+
+/// A rejection in its form for the wire, [`REJECTION_BYTES_MAX`] bytes at most; `None` when it has none,
+/// and its text alone must do.
+pub(crate) fn encode(rejection: &Rejection) -> Option<Vec<u8>> {
+    let bytes = wire::encode(&Form::from(rejection)).ok()?;
+    (bytes.len() <= REJECTION_BYTES_MAX).then_some(bytes)
+}
+
+/// What a rejection's form says; `None` when it is longer than any, damaged, or about something that this
+/// program does not know.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Told> {
+    let bytes = Some(bytes).filter(|bytes| bytes.len() <= REJECTION_BYTES_MAX)?;
+    wire::decode::<Form<String>>(bytes).ok()?.told()
+}
+
+/// A rejection of every kind that the rules know.
+#[cfg(test)]
+pub(crate) fn of_every_kind() -> Vec<Rejection> {
+    let mut all = vec![
+        Rejection::TimeWentBack { ledger_ms: u64::MAX },
+        Rejection::Nonce { expected: 0 },
+        MoneyError::Insufficient { free_wei: 1, needed_wei: u128::MAX }.into(),
+        MoneyError::Overflow.into(),
+        Rejection::TooEarly { at_ms: 1 },
+        Rejection::TooLate { at_ms: 2 },
+        Rejection::NotYourMove,
+        Rejection::NotBound,
+        Rejection::DemandsUsed,
+        Rejection::NothingRefuted,
+        Rejection::ModelLimits,
+        RefereeError::NotOpen.into(),
+        RefereeError::MalformedNode.into(),
+        RefereeError::OutOfRange.into(),
+        RefereeError::BadOperand { operand: 3 }.into(),
+        RefereeError::MissingLeaf { operand: u32::MAX }.into(),
+    ];
+    all.extend(FACTS.map(Rejection::from));
+    for word in WORDS.iter().copied() {
+        all.push(Rejection::NotAllowed { who: word });
+        all.push(Rejection::Unknown { kind: word });
+        all.push(Rejection::Exists { kind: word });
+        all.push(Rejection::Over { kind: word });
+        all.push(Rejection::Waiting { what: word });
+        all.extend(WORDS.iter().map(|bounds| Rejection::Terms { name: word, bounds }));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_rejection_of_every_kind_is_read_as_it_was_written() {
+        for rejection in of_every_kind() {
+            let bytes = encode(&rejection).unwrap();
+            assert!(bytes.len() < 200, "{} bytes for {rejection:?}", bytes.len());
+            assert_eq!(decode(&bytes), Some(Told::Rules(rejection)));
+        }
+        let malformed = DecodeError::UnknownTag { kind: "Action", tag: 99 };
+        for rejection in [malformed.into(), SignatureError::OtherKey.into()] {
+            assert_eq!(decode(&encode(&rejection).unwrap()), Some(Told::Bytes));
+        }
+    }
+
+    #[test]
+    fn foreign_words_codes_and_lengths_are_refused() {
+        let foreign = |form: &Form<String>| decode(&wire::encode(form).unwrap());
+        assert_eq!(foreign(&Form::Over { kind: "invented".to_owned() }), None);
+        assert_eq!(foreign(&Form::Fact(8)), None);
+        assert_eq!(foreign(&Form::Referee { code: 5, operand: 0 }), None);
+        assert_eq!(foreign(&Form::Referee { code: 0, operand: 1 }), None);
+        assert_eq!(foreign(&Form::Over { kind: "x".repeat(REJECTION_BYTES_MAX) }), None);
+        let whole = encode(&Rejection::NotBound).unwrap();
+        assert_eq!(decode(&whole[..whole.len() - 1]), None);
+        assert_eq!(decode(&[&whole[..], &[0]].concat()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn foreign_bytes_are_no_rejection_or_one_that_writes_itself_so(bytes: Vec<u8>) {
+            if let Some(Told::Rules(rejection)) = decode(&bytes) {
+                prop_assert_eq!(encode(&rejection), Some(bytes));
+            }
+        }
+    }
+
+    /// What stands between the quotation marks that follow each `mark` of a text, and each later pair of
+    /// them before the line ends.
+    fn quoted<'a>(text: &'a str, mark: &str) -> Vec<&'a str> {
+        let after = text.split(mark).skip(1);
+        let lines = after.filter_map(|rest| rest.lines().next());
+        lines.flat_map(|line| line.split('"').skip(1).step_by(2)).collect()
+    }
+
+    #[test]
+    fn every_word_that_the_settlement_refuses_with_is_known() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/src/settlement");
+        let mut found = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for mark in ["Rejection::", "return bad(", "let bounds = "] {
+                for word in quoted(&text, mark) {
+                    assert!(known(word).is_some(), "{word:?} of {} is not known", path.display());
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 40, "{found}");
+    }
+}
