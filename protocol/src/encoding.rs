@@ -7,8 +7,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::hash::Digest;
-
 /// Why a byte string is not a canonical encoding.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -167,15 +165,6 @@ impl Canonical for bool {
             1 => Ok(true),
             tag => Err(DecodeError::UnknownTag { kind: "bool", tag }),
         }
-    }
-}
-
-impl Canonical for Digest {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self(reader.array()?))
     }
 }
 

@@ -7,7 +7,7 @@ use core::fmt;
 use sha3::Digest as _;
 use sha3::Keccak256;
 
-use crate::encoding::Canonical;
+use crate::encoding::{Canonical, DecodeError, Reader};
 
 /// A Keccak-256 hash.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,15 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Canonical for Digest {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.array()?))
     }
 }
 
