@@ -6,13 +6,12 @@
 
 mod check;
 mod fold;
-mod scalar;
 
+pub use crate::functions::map_scalar;
 pub use check::{NodeFault, RUNS_MAX, check};
 pub use fold::{
     RUN_ELEMENTS, finish, is_folded, multiply_adds, run, run_count, start, state_words,
 };
-pub use scalar::map_scalar;
 
 use alloc::vec::Vec;
 
