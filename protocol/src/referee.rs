@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use crate::defects::{Defect, active};
 use crate::encoding::{canonical_enum, canonical_struct};
 use crate::facts::{Facts, LeafProof, TreeId};
-use crate::graph::{Layer, Node, ValueSource, state_leaf};
+use crate::graph::{Layer, Node, ValueSource};
 use crate::hash::{Commitment, Digest, Tag};
 use crate::law::{self, LawError, Operands};
 use crate::merkle::{root_of_path, verify_list};
+use crate::roots::{root_leaf, state_leaf};
 use crate::tensor::{TensorType, leaf_element, leaf_is_canonical};
 
 /// An operand of a step: its root, proven to be committed, and the leaves the step reads.
@@ -357,7 +358,7 @@ fn operand_is_committed<C: Commitment>(
             verify_list::<C>(tag, &root, count as u32, index, leaf, &proof.path)
         })
     };
-    let leaf = C::leaf(&proof.root.0);
+    let leaf = root_leaf::<C>(&proof.root);
     match header.source(value) {
         Some(ValueSource::Weight(index)) => {
             let root = Some(header.weights_root);
