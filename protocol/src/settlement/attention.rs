@@ -10,7 +10,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::objects::{ClaimStatus, Event, JobStatus, Sealed, SealedStatus};
+use super::objects::{Event, JobStatus, Sealed, SealedStatus};
+use super::rules::ClaimMove;
 use super::transitions::id;
 use super::{Rejection, Settlement};
 use crate::hash::{Commitment, Digest, Tag};
@@ -142,12 +143,7 @@ impl<C: Commitment> Settlement<C> {
         salt: &Digest,
     ) -> Outcome {
         let claim = self.claims.get_mut(&id).ok_or(Rejection::Unknown { kind: "claim" })?;
-        if claim.status != ClaimStatus::Standing {
-            return Err(Rejection::Over { kind: "claim" });
-        }
-        if now_ms > claim.window_end_ms {
-            return Err(Rejection::TooLate { at_ms: claim.window_end_ms });
-        }
+        claim.check_move(now_ms, attester, ClaimMove::ProveAttention)?;
         if claim.attentive.contains(&attester) {
             return Err(Rejection::Exists { kind: "proof of attention" });
         }

@@ -9,6 +9,7 @@ mod money;
 mod objects;
 mod parameters;
 mod rejection;
+pub mod rules;
 mod transitions;
 
 pub use money::{Ether, Money, MoneyError};
