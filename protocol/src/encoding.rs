@@ -202,7 +202,7 @@ impl<T: Canonical> Canonical for Vec<T> {
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let length = reader.length("list", LIST_ITEMS_MAX)?;
-        // Every item takes at least one byte, so the capacity is bounded by the input.
+        // The length is at most the number of bytes left, and memory grows only with items that are there.
         let mut items = Vec::new();
         for _ in 0..length {
             items.push(T::decode(reader)?);

@@ -59,7 +59,7 @@ pub enum Tag {
     Job = 0x08,
     /// A claim.
     Claim = 0x09,
-    /// The running accumulators of one element.
+    /// Reserved: accumulators are opened as a flat list, so nothing is hashed under it.
     Accumulators = 0x0a,
     /// The layer table of a model.
     Layers = 0x0b,
@@ -90,7 +90,7 @@ pub fn keccak(bytes: &[u8]) -> Digest {
     Digest(Keccak256::digest(bytes).into())
 }
 
-/// How things are committed to: the hash behind every root.
+/// How things are committed to: the hash under every root.
 ///
 /// The protocol's own is [`Keccak`]. The simulation also settles worlds under a cheap one, so that
 /// the same referee, settlement and parties play millions of disputes; nothing else may.

@@ -71,7 +71,7 @@ impl<C: Commitment> Facts<C> {
         &self.header
     }
 
-    /// Levels of one opening.
+    /// Levels of one opening: 6 show 64 children.
     pub fn arity_log2(&self) -> u32 {
         self.arity_log2
     }
@@ -132,7 +132,7 @@ impl<C: Commitment> Facts<C> {
         trees.into_iter()
     }
 
-    /// Number of things that were opened or shown about the claim's run.
+    /// Number of nodes, leaves and accumulator lists of the claim's run that were opened or shown.
     pub fn openings(&self) -> usize {
         self.opened.len() + self.leaves.len() + self.accumulators.len()
     }

@@ -75,7 +75,7 @@ impl<C: Commitment> Facts<C> {
     /// The element that the executor claims, once its leaf is open.
     ///
     /// # Errors
-    /// When the operator was not shown or the leaf is not open.
+    /// When the operator was not shown, the leaf is not open, or the output has no such element.
     pub fn claimed_element(&self, operator: u32, element: u64) -> Result<u64, FactError> {
         let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
         let (leaf, place) = node.output.locate(element).ok_or(FactError::OutOfRange)?;

@@ -81,18 +81,18 @@ impl ModelHeader {
             && (1..=self.operator_count).contains(&self.layer_count)
     }
 
-    /// Number of states of a trace: one before the first layer and one behind each.
+    /// Number of states of a trace: one before the first layer and one after each.
     pub fn state_count(&self) -> u32 {
         self.layer_count.saturating_add(1)
     }
 
     /// Where a value comes from; `None` when the model has no such value.
     pub fn source(&self, value: u32) -> Option<ValueSource> {
-        let Some(behind_inputs) = value.checked_sub(self.input_count) else {
+        let Some(after_inputs) = value.checked_sub(self.input_count) else {
             return Some(ValueSource::Input(value));
         };
-        let Some(operator) = behind_inputs.checked_sub(self.weight_count) else {
-            return Some(ValueSource::Weight(behind_inputs));
+        let Some(operator) = after_inputs.checked_sub(self.weight_count) else {
+            return Some(ValueSource::Weight(after_inputs));
         };
         (operator < self.operator_count).then_some(ValueSource::Operator(operator))
     }
@@ -143,7 +143,7 @@ impl Graph {
     }
 }
 
-/// The trees behind a model root, for those who prove.
+/// The trees under a model root, for those who prove.
 #[derive(Clone, Debug)]
 pub struct CommittedGraph<C: Commitment = Keccak> {
     /// The header.

@@ -38,7 +38,7 @@ impl Node {
     }
 }
 
-/// A run of operators between two committed states: a leaf of the layer table.
+/// Consecutive operators between two committed states: a leaf of the layer table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layer {
     /// Index of the first operator.
@@ -47,7 +47,7 @@ pub struct Layer {
     pub operator_count: u32,
     /// Values that are live at the boundary before the layer, ascending.
     pub live_in: Vec<u32>,
-    /// Values that are live at the boundary behind it, ascending.
+    /// Values that are live at the boundary after it, ascending.
     pub live_out: Vec<u32>,
 }
 canonical_struct!(Layer { first_operator, operator_count, live_in, live_out });

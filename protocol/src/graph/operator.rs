@@ -26,7 +26,7 @@ pub struct Window {
     pub strides: (u32, u32),
     /// Distance between taps.
     pub dilations: (u32, u32),
-    /// Padding before height and width; what lies behind follows from the output's shape.
+    /// Padding before height and width; the padding after them follows from the output's shape.
     pub pads: (u32, u32),
 }
 canonical_struct!(Window { kernel, strides, dilations, pads });

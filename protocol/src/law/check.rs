@@ -5,7 +5,7 @@ use crate::functions::Types;
 use crate::graph::{Fold, MapFunction, Node, OPERANDS_MAX, Operator, Window};
 use crate::tensor::{ElementType, Shape};
 
-/// Most runs behind one element, so that the list of accumulators stays small.
+/// Most segments of one element, so that the list of accumulators stays small.
 pub const RUNS_MAX: u64 = 4096;
 /// Largest stride, dilation, pad or kernel side.
 const WINDOW_MAX: u32 = 1 << 16;
@@ -25,7 +25,7 @@ pub enum NodeFault {
     /// An attribute is outside its range.
     #[error("an attribute is outside its range")]
     Attributes,
-    /// More products or elements behind one output element than the protocol accepts.
+    /// More products or elements go into one output element than the protocol accepts.
     #[error("an element folds more than {} values", RUNS_MAX * RUN_ELEMENTS)]
     TooLong,
 }

@@ -125,7 +125,7 @@ impl<C: Commitment> Settlement<C> {
             self.money.release(executor, stake_wei);
             return Ok(vec![Event::SealExpired { sealed: id, burned_wei: 0 }]);
         }
-        // The stake that the seal holds now stands behind the claim.
+        // The stake that the seal holds is now the claim's.
         let events = self.stand_claim(now_ms, executor, nonce, terms, Some((id, stake_wei)))?;
         if let (Some(sealed), Some(Event::ClaimPosted { claim, .. })) =
             (self.sealed.get_mut(&id), events.first())

@@ -13,15 +13,15 @@ pub struct Parameters {
     pub window_ms_max: u64,
     /// Budget of the executor in each challenge. Safe from `demands_max` times the time of one
     /// reply, plus the longest time for which an honest executor may be cut off, censored or down:
-    /// behind that only `move_floor_ms` is left for each reply (`docs/simulation.md`, clocks).
+    /// after that only `move_floor_ms` is left for each reply (`docs/simulation.md`, clocks).
     pub executor_clock_ms: u64,
     /// Budget of the challenger in each challenge.
     pub challenger_clock_ms: u64,
     /// Time that each move has at least, budget or not, so that inclusion delay cannot eat it.
     pub move_floor_ms: u64,
-    /// Least stake behind a claim.
+    /// Least stake of a claim.
     pub stake_wei_min: u128,
-    /// Least bond behind a challenge.
+    /// Least bond of a challenge.
     pub bond_wei_min: u128,
     /// Paid by the challenger for each demand; covers the reply.
     pub demand_fee_wei: u128,
@@ -31,7 +31,7 @@ pub struct Parameters {
     pub challenge_cost_wei: u128,
     /// Thousandths of the stake that the challengers share; 500 at most.
     pub reward_permille: u32,
-    /// Levels of one opening: 4 for 16 children.
+    /// Levels of one opening: 6 show 64 children.
     pub arity_log2: u32,
     /// Demands of one challenge.
     pub demands_max: u32,
