@@ -7,8 +7,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::hash::Digest;
-
 /// Why a byte string is not a canonical encoding.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -170,15 +168,6 @@ impl Canonical for bool {
     }
 }
 
-impl Canonical for Digest {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self(reader.array()?))
-    }
-}
-
 impl<const N: usize> Canonical for [u8; N] {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
@@ -213,7 +202,7 @@ impl<T: Canonical> Canonical for Vec<T> {
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let length = reader.length("list", LIST_ITEMS_MAX)?;
-        // Every item takes at least one byte, so the capacity is bounded by the input.
+        // The length is at most the number of bytes left, and memory grows only with items that are there.
         let mut items = Vec::new();
         for _ in 0..length {
             items.push(T::decode(reader)?);

@@ -7,7 +7,7 @@ use core::fmt;
 use sha3::Digest as _;
 use sha3::Keccak256;
 
-use crate::encoding::Canonical;
+use crate::encoding::{Canonical, DecodeError, Reader};
 
 /// A Keccak-256 hash.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,15 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Canonical for Digest {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.array()?))
     }
 }
 
@@ -50,7 +59,7 @@ pub enum Tag {
     Job = 0x08,
     /// A claim.
     Claim = 0x09,
-    /// The running accumulators of one element.
+    /// Reserved: accumulators are opened as a flat list, so nothing is hashed under it.
     Accumulators = 0x0a,
     /// The layer table of a model.
     Layers = 0x0b,
@@ -81,7 +90,7 @@ pub fn keccak(bytes: &[u8]) -> Digest {
     Digest(Keccak256::digest(bytes).into())
 }
 
-/// How things are committed to: the hash behind every root.
+/// How things are committed to: the hash under every root.
 ///
 /// The protocol's own is [`Keccak`]. The simulation also settles worlds under a cheap one, so that
 /// the same referee, settlement and parties play millions of disputes; nothing else may.

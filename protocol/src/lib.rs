@@ -1,9 +1,133 @@
-//! The law of Rebut.
+//! The law of Rebut: commitments, the scalar meaning of every operator, the referee and the
+//! settlement state machine.
 //!
-//! Commitments, the scalar meaning of every operator, the referee and the settlement state machine.
 //! The crate knows no clock, thread, file, socket or float unit: time and bytes come in as
 //! arguments, decisions go out as values, and every input, however hostile, ends in a value or a
-//! typed error.
+//! typed error. It is `no_std` with `alloc`.
+//!
+//! # Order of calls
+//!
+//! 1. **Perform.** [`Settlement::new`] makes a ledger from its [`Genesis`]. Each signed action goes to
+//!    [`Settlement::apply`] with the time at which it arrived; where senders are known otherwise,
+//!    [`Settlement::perform`] takes the bare [`Action`]. An accepted action gives its [`Event`]s, a refused
+//!    one a [`Rejection`], which changes nothing and whose [`Severity`] says whether trying again can help.
+//! 2. **View.** [`Settlement::claim`], [`Settlement::challenge`] and the others read the state. A claim
+//!    carries its [`Facts`]: everything its executor has opened so far, each piece proven against the
+//!    claim's own commitments. A challenger compares them with its own run, demands the next opening, and
+//!    goes on until one step can be checked by itself.
+//! 3. **Judge.** [`judge`] recomputes that step from committed operands by the [`law`] and returns a
+//!    [`Finding`]. It reads facts and changes nothing, so a challenger asks it before it sends
+//!    [`Action::Refute`], upon which the settlement asks the same function.
+//!
+//! ```
+//! use protocol::facts::LeafProof;
+//! use protocol::graph::{
+//!     Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand, Operator, Profile,
+//! };
+//! use protocol::hash::leaf;
+//! use protocol::referee::OperandProof;
+//! use protocol::roots::{state_tree, subtrace_tree, trace_tree};
+//! use protocol::settlement::{ClaimStatus, ETHER};
+//! use protocol::tensor::{ElementType, Shape, TensorType, pack_leaf};
+//! use protocol::transaction::{ClaimTerms, JobTerms};
+//! use protocol::{
+//!     Action, Address, Digest, Evidence, Finding, Genesis, Keccak, Parameters, Refutation, Request,
+//!     Reveal, Settlement, Showing, facts::Children, judge,
+//! };
+//!
+//! // A model of one operator: the negative of its input. Value 0 is the input, 1 a weight that nothing
+//! // reads, 2 the output.
+//! let number = TensorType { element: ElementType::F32, shape: Shape::new(&[1]).unwrap() };
+//! let bytes = |value: f32| pack_leaf(ElementType::F32, [u64::from(value.to_bits())]);
+//! let root = |value: f32| number.root(&leaf(&bytes(value)));
+//! let operator = Operator::Map { function: MapFunction::Negate };
+//! let operands = vec![Operand { value: 0, kind: number.clone() }];
+//! let node = Node { operator, operands, output: number.clone() };
+//! let layer = Layer { first_operator: 0, operator_count: 1, live_in: vec![0], live_out: vec![2] };
+//! let graph = Graph {
+//!     inputs: vec![number.clone()],
+//!     weights: vec![number.clone()],
+//!     nodes: vec![node.clone()],
+//!     layers: vec![layer.clone()],
+//! };
+//! let model = graph.commit::<Keccak>(&[root(0.0)], Profile::StrictF32).unwrap();
+//!
+//! // A run that lies: the negative of 1 is not 1.
+//! let input = state_tree::<Keccak>([(0, root(1.0))]).unwrap();
+//! let output = state_tree::<Keccak>([(2, root(1.0))]).unwrap();
+//! let trace = trace_tree::<Keccak>(&[input.root(), output.root()]).unwrap();
+//! let inside = subtrace_tree::<Keccak>(&[root(1.0)]).unwrap();
+//!
+//! // Perform: money, a model, a job, a claim, a challenge.
+//! let [bank, executor, challenger] = [1, 2, 3].map(|account| Address([account; 20]));
+//! let parameters = Parameters::default();
+//! let genesis = Genesis { chain_id: 1, salt: Digest::default(), begun_ms: 0, bank, parameters };
+//! let mut ledger: Settlement = Settlement::new(genesis)?;
+//! let perform = |ledger: &mut Settlement, sender: Address, action: Action| {
+//!     let nonce = ledger.nonce(&sender);
+//!     ledger.perform(10, sender, nonce, &action)
+//! };
+//! for account in [bank, executor, challenger] {
+//!     perform(&mut ledger, bank, Action::Deposit { account, amount_wei: 2 * ETHER })?;
+//! }
+//! perform(&mut ledger, bank, Action::RegisterModel { header: model.header.clone() })?;
+//! let terms = JobTerms {
+//!     model_root: model.header.root(),
+//!     input_root: input.root(),
+//!     profile: Profile::StrictF32,
+//!     fee_wei: ETHER / 10,
+//!     stake_wei: ETHER,
+//!     bond_wei: ETHER / 10,
+//!     window_ms: 60_000,
+//!     attention_wei: 0,
+//! };
+//! perform(&mut ledger, bank, Action::PostJob { terms })?;
+//! let job = *ledger.jobs().next().unwrap().0;
+//! let terms = ClaimTerms {
+//!     job,
+//!     output_root: output.root(),
+//!     trace_root: trace.root(),
+//!     input_path: trace.tree().path(0).unwrap(),
+//!     output_path: trace.tree().path(1).unwrap(),
+//! };
+//! perform(&mut ledger, executor, Action::PostClaim { terms })?;
+//! let claim = *ledger.claims().next().unwrap().0;
+//! perform(&mut ledger, challenger, Action::Challenge { claim })?;
+//! let challenge = *ledger.challenges().next().unwrap().0;
+//!
+//! // The challenger shows layer and operator of the model; the executor must open what they wrote.
+//! let showings = vec![
+//!     Showing::Layer { proof: LayerProof { index: 0, layer, path: Vec::new() } },
+//!     Showing::Operator { proof: NodeProof { index: 0, node, path: Vec::new() } },
+//! ];
+//! let request = Request::Subtrace { layer: 0 };
+//! perform(&mut ledger, challenger, Action::Demand { challenge, showings, request })?;
+//! let children = Children::Roots { roots: vec![root(1.0)] };
+//! let reveal = Reveal::Subtrace { root: inside.root(), children };
+//! perform(&mut ledger, executor, Action::Reveal { claim, request, reveal })?;
+//! let request = Request::Leaf { operator: 0, leaf: 0 };
+//! let showings = Vec::new();
+//! perform(&mut ledger, challenger, Action::Demand { challenge, showings, request })?;
+//! let reveal = Reveal::Leaf { bytes: bytes(1.0) };
+//! perform(&mut ledger, executor, Action::Reveal { claim, request, reveal })?;
+//!
+//! // View: what the executor is now bound to. Judge: it is not what the law gives.
+//! let facts = &ledger.claim(&claim).unwrap().facts;
+//! assert_eq!(facts.claimed_element(0, 0), Ok(u64::from(1f32.to_bits())));
+//! let read = LeafProof { position: 0, bytes: bytes(1.0), path: Vec::new() };
+//! let operands = vec![OperandProof { root: root(1.0), path: Vec::new(), leaves: vec![read] }];
+//! let refutation = Refutation::Step { operator: 0, element: 0, run: 0, operands };
+//! match judge(facts, &refutation)? {
+//!     Finding::Fraud(Evidence::Step { expected, .. }) => {
+//!         assert_eq!(expected, Some(vec![u64::from((-1f32).to_bits())]));
+//!     }
+//!     other => panic!("{other:?}"),
+//! }
+//! let showings = Vec::new();
+//! perform(&mut ledger, challenger, Action::Refute { challenge, showings, refutation })?;
+//! assert!(matches!(ledger.claim(&claim).unwrap().status, ClaimStatus::Fallen { .. }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -14,6 +138,7 @@ extern crate std;
 pub mod defects;
 pub mod encoding;
 pub mod facts;
+mod functions;
 pub mod graph;
 pub mod hash;
 pub mod law;
@@ -22,6 +147,17 @@ pub mod numerics;
 pub mod openings;
 pub mod published;
 pub mod referee;
+pub mod roots;
 pub mod settlement;
+mod severity;
 pub mod tensor;
 pub mod transaction;
+
+pub use encoding::{Canonical, DecodeError};
+pub use facts::{Facts, Request, Reveal, Showing};
+pub use graph::{Graph, ModelHeader};
+pub use hash::{Commitment, Digest, Keccak};
+pub use referee::{Evidence, Finding, Refutation, judge};
+pub use settlement::{Event, Genesis, Parameters, Rejection, Settlement};
+pub use severity::Severity;
+pub use transaction::{Action, Address, Key, SignedTransaction};

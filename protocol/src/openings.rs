@@ -14,7 +14,7 @@ pub enum TreeId {
     Trace {},
     /// The live values at a boundary.
     State {
-        /// 0 before the first layer, then one behind each.
+        /// 0 before the first layer, then one after each.
         boundary: u32,
     },
     /// The operator outputs of a layer.
@@ -56,7 +56,7 @@ pub enum Request {
         /// Position in the padded leaf tree.
         leaf: u64,
     },
-    /// The state after each run behind one element of a known leaf.
+    /// The state after each segment (64 products or elements) of one element of a known leaf.
     Accumulators {
         /// The operator.
         operator: u32,
@@ -114,7 +114,7 @@ pub enum Reveal {
     },
     /// Answers [`Request::Accumulators`].
     Accumulators {
-        /// The states after each run, one behind the other.
+        /// The states after each segment, one after the other.
         words: Vec<u64>,
     },
 }

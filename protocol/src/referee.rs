@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use crate::defects::{Defect, active};
 use crate::encoding::{canonical_enum, canonical_struct};
 use crate::facts::{Facts, LeafProof, TreeId};
-use crate::graph::{Layer, Node, ValueSource, state_leaf};
+use crate::graph::{Layer, Node, ValueSource};
 use crate::hash::{Commitment, Digest, Tag};
 use crate::law::{self, LawError, Operands};
 use crate::merkle::{root_of_path, verify_list};
+use crate::roots::{root_leaf, state_leaf};
 use crate::tensor::{TensorType, leaf_element, leaf_is_canonical};
 
 /// An operand of a step: its root, proven to be committed, and the leaves the step reads.
@@ -36,13 +37,13 @@ pub enum Refutation {
         operator: u32,
         /// Flat index of the output element.
         element: u64,
-        /// The run, 0 for operators of one run. With several runs, their number stands for the
-        /// last step: the sum of the chunks (or the fold of the lanes) into the element.
+        /// The segment of 64 products or elements, 0 for operators of one. With several, their number
+        /// stands for the last step: the sum of the chunks (or the fold of the lanes) into the element.
         run: u64,
         /// One proof for each operand; none for the last step.
         operands: Vec<OperandProof>,
     },
-    /// A value of the state behind a layer is not what the layer's subtrace says.
+    /// A value of the state after a layer is not what the layer's subtrace says.
     Binding {
         /// The layer.
         layer: u32,
@@ -95,9 +96,9 @@ pub enum Evidence {
         operator: u32,
         /// Flat index of the output element.
         element: u64,
-        /// The run; the number of runs for the last step.
+        /// The segment; the number of segments for the last step.
         run: u64,
-        /// Words claimed: the stored element, or the state after the run.
+        /// Words claimed: the stored element, or the state after the segment.
         claimed: Vec<u64>,
         /// Words the law gives; `None` where it gives no result.
         expected: Option<Vec<u64>>,
@@ -138,7 +139,7 @@ pub enum RefereeError {
     /// The operator is not a well-formed node.
     #[error("the operator is not well formed, so nothing can be proven about it")]
     MalformedNode,
-    /// An index is outside the operator's output, runs or operands.
+    /// An index is outside the operator's output, segments or operands.
     #[error("an index is outside the operator")]
     OutOfRange,
     /// A path does not lead to the committed root.
@@ -225,8 +226,8 @@ fn judge_state_value<C: Commitment>(
     value: u32,
     expected: Digest,
 ) -> Result<Finding, RefereeError> {
-    let behind = layer.checked_add(1).ok_or(RefereeError::OutOfRange)?;
-    let claimed = value_of_state(facts, behind, &definition.live_out, value)?;
+    let after = layer.checked_add(1).ok_or(RefereeError::OutOfRange)?;
+    let claimed = value_of_state(facts, after, &definition.live_out, value)?;
     Ok(match claimed == expected {
         true => Finding::Sound,
         false => Finding::Fraud(Evidence::Contradiction { value, claimed, expected }),
@@ -318,7 +319,7 @@ fn judge_step<C: Commitment>(
     Ok(Finding::Fraud(evidence))
 }
 
-/// The step behind the runs: from their ends to the element.
+/// The step after the segments: from their ends to the element.
 fn judge_last_step<C: Commitment>(
     facts: &Facts<C>,
     node: &Node,
@@ -357,7 +358,7 @@ fn operand_is_committed<C: Commitment>(
             verify_list::<C>(tag, &root, count as u32, index, leaf, &proof.path)
         })
     };
-    let leaf = C::leaf(&proof.root.0);
+    let leaf = root_leaf::<C>(&proof.root);
     match header.source(value) {
         Some(ValueSource::Weight(index)) => {
             let root = Some(header.weights_root);

@@ -316,7 +316,7 @@ pub fn leaf_element(element: ElementType, bytes: &LeafBytes, place: usize) -> Op
     Some(chunk.iter().fold(0, |bits, byte| (bits << 8) | u64::from(*byte)))
 }
 
-/// Whether a leaf holds `count` stored values and zeros behind them.
+/// Whether a leaf holds `count` stored values and zeros after them.
 pub fn leaf_is_canonical(element: ElementType, bytes: &LeafBytes, count: usize) -> bool {
     (0..element.leaf_elements() as usize).all(|place| {
         leaf_element(element, bytes, place)
@@ -368,6 +368,6 @@ mod tests {
             let leaf = pack_leaf(ElementType::F32, [bad]);
             assert!(!leaf_is_canonical(ElementType::F32, &leaf, 1), "{bad:x}");
         }
-        assert!(!leaf_is_canonical(ElementType::F32, &good, 0), "values behind the end");
+        assert!(!leaf_is_canonical(ElementType::F32, &good, 0), "values after the end");
     }
 }

@@ -55,9 +55,9 @@ pub struct JobTerms {
     pub profile: Profile,
     /// Paid to the executor of the claim that becomes final.
     pub fee_wei: u128,
-    /// Stake behind each claim; at least the ledger's.
+    /// Stake of each claim; at least the ledger's.
     pub stake_wei: u128,
-    /// Bond behind each challenge; at least the ledger's.
+    /// Bond of each challenge; at least the ledger's, and at most a quarter of the stake.
     pub bond_wei: u128,
     /// Time for challenges; between the ledger's least and most.
     pub window_ms: u64,

@@ -1,10 +1,11 @@
 //! Whether a node is well formed: after this, the law cannot index outside a tensor.
 
 use super::fold::RUN_ELEMENTS;
+use crate::functions::Types;
 use crate::graph::{Fold, MapFunction, Node, OPERANDS_MAX, Operator, Window};
 use crate::tensor::{ElementType, Shape};
 
-/// Most runs behind one element, so that the list of accumulators stays small.
+/// Most segments of one element, so that the list of accumulators stays small.
 pub const RUNS_MAX: u64 = 4096;
 /// Largest stride, dilation, pad or kernel side.
 const WINDOW_MAX: u32 = 1 << 16;
@@ -24,7 +25,7 @@ pub enum NodeFault {
     /// An attribute is outside its range.
     #[error("an attribute is outside its range")]
     Attributes,
-    /// More products or elements behind one output element than the protocol accepts.
+    /// More products or elements go into one output element than the protocol accepts.
     #[error("an element folds more than {} values", RUNS_MAX * RUN_ELEMENTS)]
     TooLong,
 }
@@ -114,43 +115,21 @@ fn window_fits(window: &Window) -> Result<(), NodeFault> {
 
 fn map_elements_fit(function: MapFunction, node: &Node) -> bool {
     use ElementType::{Bool, F32};
-    use MapFunction as F;
     let output = node.output.element;
     let first = node.operands[0].kind.element;
     let same = node.operands.iter().all(|operand| operand.kind.element == first);
-    match function {
-        F::Select => {
+    match function.types() {
+        Types::Choice => {
             first == Bool && node.operands[1..].iter().all(|part| part.kind.element == output)
         }
-        F::Cast => true,
-        F::Equal => same && output == Bool,
-        F::Less | F::LessOrEqual => same && output == Bool && first != Bool,
-        F::IsNan => first == F32 && output == Bool,
+        Types::Conversion => true,
+        Types::Equality => same && output == Bool,
+        Types::Order => same && output == Bool && first != Bool,
+        Types::FloatTest => first == F32 && output == Bool,
         // Of integers, bit by bit.
-        F::And | F::Or | F::ExclusiveOr | F::Not => same && first != F32 && output == first,
-        F::Add
-        | F::Subtract
-        | F::Multiply
-        | F::Divide
-        | F::Power
-        | F::Maximum
-        | F::Minimum
-        | F::Remainder
-        | F::Negate
-        | F::Absolute
-        | F::Sign => same && first == output && first != Bool,
-        F::SquareRoot
-        | F::Exponential
-        | F::Logarithm
-        | F::Tanh
-        | F::Erf
-        | F::Sigmoid
-        | F::Floor
-        | F::Ceiling
-        | F::Round
-        | F::Sine
-        | F::Cosine
-        | F::ArcTangent => first == F32 && output == F32,
+        Types::Bits => same && first != F32 && output == first,
+        Types::Numbers => same && first == output && first != Bool,
+        Types::Floats => first == F32 && output == F32,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Operators that fold many products or elements into one: contraction, convolution, reduction,
-//! pooling. They are computed in *runs* of 64, and a run is the largest step a referee recomputes.
+//! pooling. They are computed in *segments* of 64, and a segment is the largest step that a referee
+//! recomputes. (The items' names, and the `run` of a refutation, still say run for a segment.)
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -9,14 +10,14 @@ use crate::graph::{Fold, Node, Operator, Window};
 use crate::numerics::{soft, store};
 use crate::tensor::ElementType;
 
-/// Products or elements of one run.
+/// Products or elements of one segment.
 pub const RUN_ELEMENTS: u64 = 64;
-/// Runs of one chunk: a contraction's chain starts again from +0 after each 256 products.
-const CHUNK_RUNS: u64 = 4;
+/// Segments of one chunk: a contraction's chain starts again from +0 after each 256 products.
+const CHUNK_SEGMENTS: u64 = 4;
 /// Lanes of a row reduction.
 const LANES: usize = 32;
 
-/// Whether the operator is computed in runs.
+/// Whether the operator is computed in segments.
 pub fn is_folded(operator: &Operator) -> bool {
     matches!(
         operator,
@@ -44,12 +45,12 @@ fn taps(window: &Window) -> u64 {
     u64::from(window.kernel.0) * u64::from(window.kernel.1)
 }
 
-/// Number of runs behind one output element; 1 for operators that do not fold.
+/// Number of segments of one output element; 1 for operators that do not fold.
 pub fn run_count(node: &Node) -> u64 {
     length(node).div_ceil(RUN_ELEMENTS)
 }
 
-/// Words of the state that a run takes over and hands on.
+/// Words of the state that a segment takes over and hands on: 1 for a chain of products, 32 for lanes.
 pub fn state_words(node: &Node) -> usize {
     match node.operator {
         Operator::Reduce { .. } | Operator::Pool { .. } => LANES,
@@ -57,7 +58,7 @@ pub fn state_words(node: &Node) -> usize {
     }
 }
 
-/// Multiply-adds (or folded elements) behind one output element.
+/// Multiply-adds (or folded elements) of one output element.
 pub fn multiply_adds(node: &Node) -> u64 {
     length(node)
 }
@@ -98,17 +99,18 @@ fn fold_of(operator: &Operator) -> Option<Fold> {
     }
 }
 
-/// The state that run `number` starts from, given the state the run before it ended with.
+/// The state that segment `number` starts from, given the state that the segment before it ended with.
 pub fn start(node: &Node, number: u64, before: Option<&[u64]>) -> Vec<u64> {
     match (fold_of(&node.operator), before) {
-        (None, Some(state)) if !number.is_multiple_of(CHUNK_RUNS) => state.to_vec(),
+        (None, Some(state)) if !number.is_multiple_of(CHUNK_SEGMENTS) => state.to_vec(),
         (None, _) => vec![0],
         (Some(_), Some(state)) => state.to_vec(),
         (Some(fold), None) => vec![neutral(fold, node.output.element); LANES],
     }
 }
 
-/// Runs `number` of the fold behind output element `index`: state in, state out.
+/// Computes segment `number` of output element `index`: state in, state out, each of [`state_words`]
+/// words that hold an element's bits.
 ///
 /// # Errors
 /// As [`super::element`].
@@ -121,19 +123,19 @@ pub fn run<O: Operands>(
 ) -> Result<Vec<u64>, LawError<O::Error>> {
     let at = node.output.shape.unravel(index);
     let first = number * RUN_ELEMENTS;
-    let behind = (first + RUN_ELEMENTS).min(length(node));
+    let end = (first + RUN_ELEMENTS).min(length(node));
     match &node.operator {
-        Operator::Contract {} => contract(node, &at, first..behind, state, operands),
+        Operator::Contract {} => contract(node, &at, first..end, state, operands),
         Operator::Convolve { window, groups } => {
-            convolve(node, window, *groups, &at, first..behind, state, operands)
+            convolve(node, window, *groups, &at, first..end, state, operands)
         }
         Operator::Reduce { fold } => {
             let row = index * length(node);
-            lanes(node, *fold, first..behind, state, operands, |place| Some(row + place))
+            lanes(node, *fold, first..end, state, operands, |place| Some(row + place))
         }
         Operator::Pool { fold, window } => {
             let shape = node.operands[0].kind.shape.clone();
-            lanes(node, *fold, first..behind, state, operands, |place| {
+            lanes(node, *fold, first..end, state, operands, |place| {
                 let (row, column) = tap(window, &at, place, shape.dimensions())?;
                 Some(shape.ravel(&[at[0], row, column, at[3]]))
             })
@@ -236,7 +238,7 @@ fn lanes<O: Operands>(
     Ok(state)
 }
 
-/// The output element, from the states after each run. `None` without states or without a result.
+/// The output element, from the states after each segment. `None` without states or without a result.
 pub fn finish(node: &Node, states: &[Vec<u64>]) -> Option<u64> {
     let kind = node.output.element;
     let Some(fold) = fold_of(&node.operator) else {
@@ -245,7 +247,7 @@ pub fn finish(node: &Node, states: &[Vec<u64>]) -> Option<u64> {
             .iter()
             .enumerate()
             .filter(|(number, _)| {
-                (*number as u64 + 1).is_multiple_of(CHUNK_RUNS) || number + 1 == states.len()
+                (*number as u64 + 1).is_multiple_of(CHUNK_SEGMENTS) || number + 1 == states.len()
             })
             .map(|(_, state)| state.first().copied().unwrap_or(0) as u32);
         let first = ends.next()?;

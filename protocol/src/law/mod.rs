@@ -6,13 +6,12 @@
 
 mod check;
 mod fold;
-mod scalar;
 
+pub use crate::functions::map_scalar;
 pub use check::{NodeFault, RUNS_MAX, check};
 pub use fold::{
     RUN_ELEMENTS, finish, is_folded, multiply_adds, run, run_count, start, state_words,
 };
-pub use scalar::map_scalar;
 
 use alloc::vec::Vec;
 
@@ -166,8 +165,8 @@ pub fn movement_source<O: Operands>(
         Operator::Gather { axis } => {
             let axis = *axis as usize;
             let indices = &node.operands[1].kind;
-            let behind = axis + indices.shape.rank();
-            let looked_up = indices.shape.ravel(&at[axis..behind]);
+            let end = axis + indices.shape.rank();
+            let looked_up = indices.shape.ravel(&at[axis..end]);
             let bits = operands.element(1, looked_up).map_err(LawError::Operand)?;
             let size = shape.dimensions()[axis] as i64;
             let found = indices.element.to_integer(bits);
@@ -177,7 +176,7 @@ pub fn movement_source<O: Operands>(
             }
             let mut from = at[..axis].to_vec();
             from.push(found as u64);
-            from.extend_from_slice(&at[behind..]);
+            from.extend_from_slice(&at[end..]);
             first(shape.ravel(&from))
         }
         _ => Err(LawError::Undefined),

@@ -8,37 +8,13 @@
 //! The polynomials are our own fits (weighted least squares with Lawson's reweighting at Chebyshev
 //! points, coefficients rounded from the lowest order up, each time refitting the rest).
 
-/// Correctly rounded binary32 primitives.
-pub trait Arithmetic: Copy {
-    /// The number with this bit pattern.
-    fn from_bits(bits: u32) -> Self;
-    /// The bit pattern.
-    fn to_bits(self) -> u32;
-    /// `self + other`.
-    #[must_use]
-    fn add(self, other: Self) -> Self;
-    /// `self − other`.
-    #[must_use]
-    fn sub(self, other: Self) -> Self;
-    /// `self × other`.
-    #[must_use]
-    fn mul(self, other: Self) -> Self;
-    /// `self ÷ other`.
-    #[must_use]
-    fn div(self, other: Self) -> Self;
-    /// `self × factor + addend`, rounded once.
-    #[must_use]
-    fn fma(self, factor: Self, addend: Self) -> Self;
-    /// `self < other`, false when either is NaN.
-    fn less(self, other: Self) -> bool;
-}
+use super::arithmetic::Arithmetic;
+use super::soft::{INFINITY, NAN};
 
 const ONE: u32 = 0x3F80_0000;
 const TWO: u32 = 0x4000_0000;
 const SIGN: u32 = 0x8000_0000;
 const MAGNITUDE: u32 = 0x7FFF_FFFF;
-const NAN: u32 = super::soft::NAN;
-const INFINITY: u32 = super::soft::INFINITY;
 
 /// 1.5 × 2^23: adding it leaves the nearest integer in the low bits.
 const ROUNDER: u32 = 0x4B40_0000;

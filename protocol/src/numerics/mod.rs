@@ -2,8 +2,9 @@
 //!
 //! The rules are those of `docs/protocol.md`, section "Numbers". Nothing here uses a float unit.
 
+mod arithmetic;
 pub mod elementary;
 pub mod soft;
 
-pub use elementary::Arithmetic;
+pub use arithmetic::Arithmetic;
 pub use soft::{SoftFloat, store};

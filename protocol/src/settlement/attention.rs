@@ -10,7 +10,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::objects::{ClaimStatus, Event, JobStatus, Sealed, SealedStatus};
+use super::objects::{Event, JobStatus, Sealed, SealedStatus};
+use super::rules::ClaimMove;
 use super::transitions::id;
 use super::{Rejection, Settlement};
 use crate::hash::{Commitment, Digest, Tag};
@@ -124,7 +125,7 @@ impl<C: Commitment> Settlement<C> {
             self.money.release(executor, stake_wei);
             return Ok(vec![Event::SealExpired { sealed: id, burned_wei: 0 }]);
         }
-        // The stake that the seal holds now stands behind the claim.
+        // The stake that the seal holds is now the claim's.
         let events = self.stand_claim(now_ms, executor, nonce, terms, Some((id, stake_wei)))?;
         if let (Some(sealed), Some(Event::ClaimPosted { claim, .. })) =
             (self.sealed.get_mut(&id), events.first())
@@ -142,12 +143,7 @@ impl<C: Commitment> Settlement<C> {
         salt: &Digest,
     ) -> Outcome {
         let claim = self.claims.get_mut(&id).ok_or(Rejection::Unknown { kind: "claim" })?;
-        if claim.status != ClaimStatus::Standing {
-            return Err(Rejection::Over { kind: "claim" });
-        }
-        if now_ms > claim.window_end_ms {
-            return Err(Rejection::TooLate { at_ms: claim.window_end_ms });
-        }
+        claim.check_move(now_ms, attester, ClaimMove::ProveAttention)?;
         if claim.attentive.contains(&attester) {
             return Err(Rejection::Exists { kind: "proof of attention" });
         }

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn};
+use super::rules::{Answer, ChallengeMove, ClaimMove, Party, challenge_rule};
 use super::{Rejection, Settlement};
 use crate::defects::{Defect, active};
 use crate::facts::{Facts, Request, Reveal, Showing, Shown};
@@ -46,12 +47,7 @@ impl<C: Commitment> Settlement<C> {
         id: Digest,
     ) -> Outcome {
         let claim = self.claims.get(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
-        if claim.status != ClaimStatus::Standing {
-            return Err(Rejection::Over { kind: "claim" });
-        }
-        if now_ms > claim.window_end_ms {
-            return Err(Rejection::TooLate { at_ms: claim.window_end_ms });
-        }
+        claim.check_move(now_ms, challenger, ClaimMove::Challenge)?;
         let job = self.jobs.get(&claim.terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
         let bond_wei = job.terms.bond_wei;
         self.money.lock(&challenger, bond_wei)?;
@@ -75,12 +71,28 @@ impl<C: Commitment> Settlement<C> {
         Ok(vec![Event::Challenged { challenge: id, claim: claim_id }])
     }
 
-    /// The challenge, if it is open and its mover has time left.
-    fn live_challenge(&self, now_ms: u64, id: &Digest) -> Result<&Challenge, Rejection> {
+    /// The challenge, if the rules let the sender make this move in it.
+    fn admitted(
+        &self,
+        now_ms: u64,
+        sender: Address,
+        id: &Digest,
+        step: ChallengeMove,
+    ) -> Result<&Challenge, Rejection> {
         let challenge = self.challenges.get(id).ok_or(Rejection::Unknown { kind: "challenge" })?;
         let floor_ms = self.genesis.parameters.move_floor_ms;
-        let at_ms = challenge.deadline_ms(floor_ms).ok_or(Rejection::Over { kind: "challenge" })?;
-        if now_ms > at_ms { Err(Rejection::TooLate { at_ms }) } else { Ok(challenge) }
+        let is_party = |party| match party {
+            Party::Anyone => true,
+            Party::Challenger => challenge.challenger == sender,
+            Party::Executor => {
+                self.claims.get(&challenge.claim).is_some_and(|claim| claim.executor == sender)
+            }
+        };
+        // Of a challenge that has ended no rule asks for the deadline.
+        let end_ms = challenge.deadline_ms(floor_ms).unwrap_or_default();
+        let rule = challenge_rule(step, challenge.phase(now_ms, floor_ms));
+        rule.check(is_party, "challenge", end_ms)?;
+        Ok(challenge)
     }
 
     pub(super) fn demand(
@@ -91,11 +103,8 @@ impl<C: Commitment> Settlement<C> {
         showings: &[Showing],
         request: Request,
     ) -> Outcome {
-        let challenge = self.live_challenge(now_ms, &id)?;
-        if challenge.challenger != sender {
-            return Err(Rejection::NotAllowed { who: "the challenger" });
-        }
-        let ChallengeStatus::Open { turn: Turn::Challenger, since_ms } = challenge.status else {
+        let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::Demand)?;
+        let ChallengeStatus::Open { since_ms, .. } = challenge.status else {
             return Err(Rejection::NotYourMove);
         };
         if challenge.demands >= self.genesis.parameters.demands_max {
@@ -131,12 +140,7 @@ impl<C: Commitment> Settlement<C> {
         reveal: &Reveal,
     ) -> Outcome {
         let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
-        if claim.executor != sender {
-            return Err(Rejection::NotAllowed { who: "the claim's executor" });
-        }
-        if claim.status != ClaimStatus::Standing {
-            return Err(Rejection::Over { kind: "claim" });
-        }
+        claim.check_move(now_ms, sender, ClaimMove::Reveal)?;
         let floor_ms = self.genesis.parameters.move_floor_ms;
         // One answer serves every challenge that waits for it and is still in time.
         let waiting: Vec<Digest> = claim
@@ -144,8 +148,9 @@ impl<C: Commitment> Settlement<C> {
             .iter()
             .filter(|id| {
                 self.challenges.get(*id).is_some_and(|challenge| {
-                    challenge.pending() == Some(&request)
-                        && challenge.deadline_ms(floor_ms).is_some_and(|at_ms| now_ms <= at_ms)
+                    let rule =
+                        challenge_rule(ChallengeMove::Reveal, challenge.phase(now_ms, floor_ms));
+                    challenge.pending() == Some(&request) && rule.answer == Answer::Allowed
                 })
             })
             .copied()
@@ -183,7 +188,7 @@ impl<C: Commitment> Settlement<C> {
         showings: &[Showing],
         refutation: &Refutation,
     ) -> Outcome {
-        let challenge = self.live_challenge(now_ms, &id)?;
+        let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::Refute)?;
         let (claim_id, challenger) = (challenge.claim, challenge.challenger);
         let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         let shown = show_all(&mut claim.facts, showings)?;
@@ -207,13 +212,9 @@ impl<C: Commitment> Settlement<C> {
         }
     }
 
-    pub(super) fn call_time(&mut self, now_ms: u64, id: Digest) -> Outcome {
-        let challenge = self.challenges.get(&id).ok_or(Rejection::Unknown { kind: "challenge" })?;
-        let floor_ms = self.genesis.parameters.move_floor_ms;
-        let at_ms = challenge.deadline_ms(floor_ms).ok_or(Rejection::Over { kind: "challenge" })?;
-        if now_ms <= at_ms || active(Defect::ClocksNeverRunOut) {
-            return Err(Rejection::TooEarly { at_ms: at_ms.saturating_add(1) });
-        }
+    pub(super) fn call_time(&mut self, now_ms: u64, sender: Address, id: Digest) -> Outcome {
+        let by_clock_ms = if active(Defect::ClocksNeverRunOut) { 0 } else { now_ms };
+        let challenge = self.admitted(by_clock_ms, sender, &id, ChallengeMove::CallTime)?;
         Ok(match challenge.pending().copied() {
             Some(request) => self.fall(now_ms, challenge.claim, id, FallReason::Silence(request)),
             None => self.uphold(now_ms, id),

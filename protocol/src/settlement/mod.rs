@@ -9,6 +9,7 @@ mod money;
 mod objects;
 mod parameters;
 mod rejection;
+pub mod rules;
 mod transitions;
 
 pub use money::{Ether, Money, MoneyError};
@@ -109,8 +110,8 @@ impl<C: Commitment> Settlement<C> {
         self.perform(now_ms, transaction.sender, transaction.nonce, &action)
     }
 
-    /// Applies an action whose sender is known to be who it says: behind [`Settlement::apply`],
-    /// and in worlds that have no signatures.
+    /// Applies an action whose sender is known to be who it says: what [`Settlement::apply`] does once the
+    /// signature is checked, and what worlds without signatures call.
     ///
     /// # Errors
     /// [`Rejection`] says what the sender must do; nothing changes then.
@@ -209,7 +210,8 @@ impl<C: Commitment> Settlement<C> {
         self.challenges.iter()
     }
 
-    /// Sum of what jobs, claims and challenges say they hold; equals the money's locked sum.
+    /// Sum of what jobs, claims, sealed claims and challenges say they hold, in wei; equals the money's
+    /// locked sum.
     pub fn locked_by_objects_wei(&self) -> u128 {
         let jobs = self.jobs.values().map(|job| match job.status {
             JobStatus::Open => job.terms.fee_wei + job.terms.attention_wei,

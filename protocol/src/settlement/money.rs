@@ -71,7 +71,7 @@ impl Money {
         self.free_wei
     }
 
-    /// Money behind jobs, claims and challenges.
+    /// Money that jobs, claims, sealed claims and challenges hold.
     pub fn locked_wei(&self) -> u128 {
         self.locked_wei
     }

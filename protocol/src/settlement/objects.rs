@@ -10,19 +10,19 @@ use crate::transaction::{Address, ClaimTerms, JobTerms};
 /// A posted job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Job {
-    /// Who asked.
+    /// Who posted it.
     pub poster: Address,
-    /// For what.
+    /// What it asks for, and under which terms.
     pub terms: JobTerms,
-    /// When.
+    /// Time of the transaction that posted it, by the ledger's clock.
     pub posted_ms: u64,
     /// Claims in the order of their posting.
     pub claims: Vec<Digest>,
-    /// How far it is.
+    /// Its status.
     pub status: JobStatus,
 }
 
-/// How far a job is.
+/// Status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStatus {
     /// Waits for a claim to become final.
@@ -41,15 +41,15 @@ pub enum JobStatus {
 pub struct Claim<C: Commitment = Keccak> {
     /// Who claims.
     pub executor: Address,
-    /// What.
+    /// What is claimed.
     pub terms: ClaimTerms,
-    /// When.
+    /// Time of the transaction that posted it, by the ledger's clock.
     pub posted_ms: u64,
     /// End of the time for challenges.
     pub window_end_ms: u64,
     /// The latest possible end of everything about this claim.
     pub last_finality_ms: u64,
-    /// Money behind it.
+    /// The stake, in wei.
     pub stake_wei: u128,
     /// What is publicly known of its run.
     pub facts: Facts<C>,
@@ -61,7 +61,7 @@ pub struct Claim<C: Commitment = Keccak> {
     pub challenges: Vec<Digest>,
     /// Answers the executor gave.
     pub reveals: u32,
-    /// How far it is.
+    /// Its status.
     pub status: ClaimStatus,
 }
 
@@ -74,17 +74,17 @@ pub struct Sealed {
     pub executor: Address,
     /// The commitment to executor, trace root and salt.
     pub seal: Digest,
-    /// When.
+    /// Time of the transaction that sealed it, by the ledger's clock.
     pub sealed_ms: u64,
-    /// Money behind it, until it is opened.
+    /// The stake, in wei; the claim's once it is opened.
     pub stake_wei: u128,
     /// Attesters with their words, in order.
     pub words: Vec<(Address, Digest)>,
-    /// How far it is.
+    /// Its status.
     pub status: SealedStatus,
 }
 
-/// How far a sealed claim is.
+/// Status of a sealed claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SealedStatus {
     /// Not opened yet.
@@ -94,11 +94,12 @@ pub enum SealedStatus {
         /// The claim.
         claim: Digest,
     },
-    /// Was not opened in time; its stake is burned.
+    /// Was not opened in time, and its stake burned; or was opened when the job was over already, and its
+    /// stake went back.
     Expired,
 }
 
-/// How far a claim is.
+/// Status of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClaimStatus {
     /// Not refuted.
@@ -109,17 +110,17 @@ pub enum ClaimStatus {
         reason: FallReason,
         /// The challenge that did it.
         challenge: Digest,
-        /// When.
+        /// Time of the transaction that did it, by the ledger's clock.
         at_ms: u64,
     },
     /// The job's answer.
     Final {
-        /// When.
+        /// Time of the transaction that did it, by the ledger's clock.
         at_ms: u64,
     },
     /// Not refuted, but an earlier claim became the answer.
     Released {
-        /// When.
+        /// Time of the transaction that did it, by the ledger's clock.
         at_ms: u64,
     },
 }
@@ -140,9 +141,9 @@ pub struct Challenge {
     pub claim: Digest,
     /// Who challenges.
     pub challenger: Address,
-    /// When.
+    /// Time of the transaction that opened it, by the ledger's clock.
     pub opened_ms: u64,
-    /// Money behind it.
+    /// The bond, in wei.
     pub bond_wei: u128,
     /// Demand fees paid so far.
     pub fees_wei: u128,
@@ -154,11 +155,11 @@ pub struct Challenge {
     pub executor_clock_ms: u64,
     /// What is left of the challenger's budget.
     pub challenger_clock_ms: u64,
-    /// How far it is.
+    /// Its status.
     pub status: ChallengeStatus,
 }
 
-/// How far a challenge is.
+/// Status of a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ChallengeStatus {
     /// Under way.
@@ -187,7 +188,8 @@ pub enum Turn {
 }
 
 impl Challenge {
-    /// When the side to move has lost, if it does not; `None` once the challenge is over.
+    /// Last millisecond, by the ledger's clock, at which the side to move is in time, on a ledger where each
+    /// move has at least `floor_ms`; `None` once the challenge is over.
     pub fn deadline_ms(&self, floor_ms: u64) -> Option<u64> {
         let ChallengeStatus::Open { turn, since_ms } = &self.status else {
             return None;
@@ -249,7 +251,7 @@ pub enum Event {
     ClaimSealed { sealed: Digest, job: Digest },
     /// Somebody gave its word about a sealed claim.
     Attested { sealed: Digest, attester: Address },
-    /// A seal was not opened in time.
+    /// A seal was not opened in time; or it was opened when the job was over already, and nothing burned.
     SealExpired { sealed: Digest, burned_wei: u128 },
     /// An attester proved that it had known the trace root.
     AttentionProven { claim: Digest, attester: Address },

@@ -13,15 +13,15 @@ pub struct Parameters {
     pub window_ms_max: u64,
     /// Budget of the executor in each challenge. Safe from `demands_max` times the time of one
     /// reply, plus the longest time for which an honest executor may be cut off, censored or down:
-    /// behind that only `move_floor_ms` is left for each reply (`docs/simulation.md`, clocks).
+    /// after that only `move_floor_ms` is left for each reply (`docs/simulation.md`, clocks).
     pub executor_clock_ms: u64,
     /// Budget of the challenger in each challenge.
     pub challenger_clock_ms: u64,
     /// Time that each move has at least, budget or not, so that inclusion delay cannot eat it.
     pub move_floor_ms: u64,
-    /// Least stake behind a claim.
+    /// Least stake of a claim.
     pub stake_wei_min: u128,
-    /// Least bond behind a challenge.
+    /// Least bond of a challenge.
     pub bond_wei_min: u128,
     /// Paid by the challenger for each demand; covers the reply.
     pub demand_fee_wei: u128,
@@ -31,7 +31,7 @@ pub struct Parameters {
     pub challenge_cost_wei: u128,
     /// Thousandths of the stake that the challengers share; 500 at most.
     pub reward_permille: u32,
-    /// Levels of one opening: 4 for 16 children.
+    /// Levels of one opening: 6 show 64 children.
     pub arity_log2: u32,
     /// Demands of one challenge.
     pub demands_max: u32,
@@ -95,6 +95,130 @@ pub struct ParameterError {
 
 const HOUR_MS: u64 = 3_600_000;
 
+/// Longest time that a parameter may name: ten years, in milliseconds.
+const DURATION_MS_MAX: u64 = 10 * 365 * 24 * HOUR_MS;
+/// Largest sum that a parameter may name, in wei.
+const MONEY_WEI_MAX: u128 = 1 << 100;
+
+/// What a parameter must satisfy.
+struct Bound {
+    /// The parameter that is named when it does not hold.
+    name: &'static str,
+    /// The bound in words.
+    bounds: &'static str,
+    /// Whether a ledger's parameters satisfy it.
+    holds: fn(&Parameters) -> bool,
+}
+
+/// Every bound, in the order in which they are checked.
+const BOUNDS: [Bound; 21] = [
+    Bound {
+        name: "window_ms_min",
+        bounds: "1 ≤ window_ms_min ≤ window_ms_max",
+        holds: |all| (1..=all.window_ms_max).contains(&all.window_ms_min),
+    },
+    Bound {
+        name: "window_ms_max",
+        bounds: "at most ten years",
+        holds: |all| all.window_ms_max <= DURATION_MS_MAX,
+    },
+    Bound {
+        name: "executor_clock_ms",
+        bounds: "at most ten years",
+        holds: |all| all.executor_clock_ms <= DURATION_MS_MAX,
+    },
+    Bound {
+        name: "challenger_clock_ms",
+        bounds: "at most ten years",
+        holds: |all| all.challenger_clock_ms <= DURATION_MS_MAX,
+    },
+    Bound {
+        name: "move_floor_ms",
+        bounds: "1 ≤ move_floor_ms ≤ ten years",
+        holds: |all| (1..=DURATION_MS_MAX).contains(&all.move_floor_ms),
+    },
+    Bound {
+        name: "executor_clock_ms",
+        bounds: "at least move_floor_ms × demands_max, so that a dispute fits",
+        holds: |all| all.moves_ms() <= all.executor_clock_ms,
+    },
+    Bound {
+        name: "challenger_clock_ms",
+        bounds: "at least move_floor_ms × demands_max, so that a dispute fits",
+        holds: |all| all.moves_ms() <= all.challenger_clock_ms,
+    },
+    Bound {
+        name: "window_ms_min",
+        bounds: "at least move_floor_ms, so that a challenge can be sent in time",
+        holds: |all| all.move_floor_ms <= all.window_ms_min,
+    },
+    Bound {
+        name: "seal_ms",
+        bounds: "at least move_floor_ms, so that a seal can be opened in time",
+        holds: |all| all.move_floor_ms <= all.seal_ms,
+    },
+    Bound {
+        name: "stake_wei_min",
+        bounds: "1 ≤ stake_wei_min ≤ 2^100",
+        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.stake_wei_min),
+    },
+    Bound {
+        name: "bond_wei_min",
+        bounds: "1 ≤ bond_wei_min ≤ 2^100",
+        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.bond_wei_min),
+    },
+    Bound {
+        name: "demand_fee_wei",
+        bounds: "at least reply_cost_wei, so that answering never costs",
+        holds: |all| all.demand_fee_wei >= all.reply_cost_wei,
+    },
+    Bound {
+        name: "bond_wei_min",
+        bounds: "at least reply_cost_wei × demands_max",
+        holds: |all| all.replies_wei() <= all.bond_wei_min,
+    },
+    Bound {
+        name: "bond_wei_min",
+        bounds: "at most a quarter of stake_wei_min, so that a challenge can be afforded",
+        holds: |all| all.bond_wei_min <= Parameters::bond_wei_max(all.stake_wei_min),
+    },
+    Bound {
+        name: "demand_fee_wei",
+        bounds: "at most 2^100",
+        holds: |all| all.demand_fee_wei <= MONEY_WEI_MAX,
+    },
+    Bound {
+        name: "challenge_cost_wei",
+        bounds: "at most half of stake_wei_min, so that the challenger's cost can be paid",
+        holds: |all| all.challenge_cost_wei <= all.stake_wei_min / 2,
+    },
+    Bound {
+        name: "reward_permille",
+        bounds: "at most 500: half of a stake burns, or challenging oneself would be free",
+        holds: |all| all.reward_permille <= 500,
+    },
+    Bound {
+        name: "arity_log2",
+        bounds: "1 ≤ arity_log2 ≤ 8",
+        holds: |all| (1..=8).contains(&all.arity_log2),
+    },
+    Bound {
+        name: "demands_max",
+        bounds: "enough for the deepest dispute (16 at arity_log2 6, 22 at 4), and at most 4096",
+        holds: |all| (all.demands_of_deepest_dispute()..=4096).contains(&all.demands_max),
+    },
+    Bound {
+        name: "seal_ms",
+        bounds: "1 ≤ seal_ms ≤ ten years",
+        holds: |all| (1..=DURATION_MS_MAX).contains(&all.seal_ms),
+    },
+    Bound {
+        name: "attestations_max",
+        bounds: "1 ≤ attestations_max ≤ 4096",
+        holds: |all| (1..=4096).contains(&all.attestations_max),
+    },
+];
+
 impl Parameters {
     /// Windows of five seconds, clocks of 24: for tests and the quick start. A challenger that is away
     /// for five seconds misses a lie.
@@ -140,97 +264,20 @@ impl Parameters {
     /// # Errors
     /// The first parameter that is outside its bounds.
     pub fn check(&self) -> Result<(), ParameterError> {
-        const DURATION_MS_MAX: u64 = 10 * 365 * 24 * HOUR_MS;
-        const MONEY_WEI_MAX: u128 = 1 << 100;
-        let replies = self.reply_cost_wei.saturating_mul(u128::from(self.demands_max));
-        let moves_ms = self.move_floor_ms.saturating_mul(u64::from(self.demands_max));
-        let checks = [
-            (
-                (1..=self.window_ms_max).contains(&self.window_ms_min),
-                "window_ms_min",
-                "1 ≤ window_ms_min ≤ window_ms_max",
-            ),
-            (self.window_ms_max <= DURATION_MS_MAX, "window_ms_max", "at most ten years"),
-            (self.executor_clock_ms <= DURATION_MS_MAX, "executor_clock_ms", "at most ten years"),
-            (
-                self.challenger_clock_ms <= DURATION_MS_MAX,
-                "challenger_clock_ms",
-                "at most ten years",
-            ),
-            (
-                (1..=DURATION_MS_MAX).contains(&self.move_floor_ms),
-                "move_floor_ms",
-                "1 ≤ move_floor_ms ≤ ten years",
-            ),
-            (
-                moves_ms <= self.executor_clock_ms,
-                "executor_clock_ms",
-                "at least move_floor_ms × demands_max, so that a dispute fits",
-            ),
-            (
-                moves_ms <= self.challenger_clock_ms,
-                "challenger_clock_ms",
-                "at least move_floor_ms × demands_max, so that a dispute fits",
-            ),
-            (
-                self.move_floor_ms <= self.window_ms_min,
-                "window_ms_min",
-                "at least move_floor_ms, so that a challenge can be sent in time",
-            ),
-            (
-                self.move_floor_ms <= self.seal_ms,
-                "seal_ms",
-                "at least move_floor_ms, so that a seal can be opened in time",
-            ),
-            (
-                (1..=MONEY_WEI_MAX).contains(&self.stake_wei_min),
-                "stake_wei_min",
-                "1 ≤ stake_wei_min ≤ 2^100",
-            ),
-            (
-                (1..=MONEY_WEI_MAX).contains(&self.bond_wei_min),
-                "bond_wei_min",
-                "1 ≤ bond_wei_min ≤ 2^100",
-            ),
-            (
-                self.demand_fee_wei >= self.reply_cost_wei,
-                "demand_fee_wei",
-                "at least reply_cost_wei, so that answering never costs",
-            ),
-            (replies <= self.bond_wei_min, "bond_wei_min", "at least reply_cost_wei × demands_max"),
-            (
-                self.bond_wei_min <= Self::bond_wei_max(self.stake_wei_min),
-                "bond_wei_min",
-                "at most a quarter of stake_wei_min, so that a challenge can be afforded",
-            ),
-            (self.demand_fee_wei <= MONEY_WEI_MAX, "demand_fee_wei", "at most 2^100"),
-            (
-                self.challenge_cost_wei <= self.stake_wei_min / 2,
-                "challenge_cost_wei",
-                "at most half of stake_wei_min, so that the challenger's cost can be paid",
-            ),
-            (
-                self.reward_permille <= 500,
-                "reward_permille",
-                "at most 500: half of a stake burns, or challenging oneself would be free",
-            ),
-            ((1..=8).contains(&self.arity_log2), "arity_log2", "1 ≤ arity_log2 ≤ 8"),
-            (
-                (self.demands_of_deepest_dispute()..=4096).contains(&self.demands_max),
-                "demands_max",
-                "enough for the deepest dispute (16 at arity_log2 6, 22 at 4), and at most 4096",
-            ),
-            ((1..=DURATION_MS_MAX).contains(&self.seal_ms), "seal_ms", "1 ≤ seal_ms ≤ ten years"),
-            (
-                (1..=4096).contains(&self.attestations_max),
-                "attestations_max",
-                "1 ≤ attestations_max ≤ 4096",
-            ),
-        ];
-        match checks.into_iter().find(|(holds, _, _)| !holds) {
-            Some((_, name, bounds)) => Err(ParameterError { name, bounds }),
+        match BOUNDS.iter().find(|bound| !(bound.holds)(self)) {
+            Some(Bound { name, bounds, .. }) => Err(ParameterError { name, bounds }),
             None => Ok(()),
         }
+    }
+
+    /// Time that the least moves of one side take, when it makes all it may.
+    fn moves_ms(&self) -> u64 {
+        self.move_floor_ms.saturating_mul(u64::from(self.demands_max))
+    }
+
+    /// What the replies to all demands of one challenge cost.
+    fn replies_wei(&self) -> u128 {
+        self.reply_cost_wei.saturating_mul(u128::from(self.demands_max))
     }
 
     /// Longest time from the start of a challenge to its end, whatever anybody does.

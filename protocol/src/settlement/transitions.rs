@@ -4,13 +4,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::objects::{Challenge, Claim, ClaimStatus, Event, Job, JobStatus};
+use super::rules::ClaimMove;
 use super::{Parameters, Rejection, Settlement};
 use crate::defects::{Defect, active};
 use crate::encoding::Canonical;
 use crate::facts::Facts;
 use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak, Tag};
-use crate::merkle::verify_list;
+use crate::roots::is_state_of_trace;
 use crate::transaction::{Action, Address, ClaimTerms, JobTerms};
 
 type Outcome = Result<Vec<Event>, Rejection>;
@@ -67,8 +68,8 @@ impl<C: Commitment> Settlement<C> {
             Action::Refute { challenge, showings, refutation } => {
                 self.refute(now_ms, sender, *challenge, showings, refutation)
             }
-            Action::CallTime { challenge } => self.call_time(now_ms, *challenge),
-            Action::Finalise { job } => self.finalise(now_ms, *job),
+            Action::CallTime { challenge } => self.call_time(now_ms, sender, *challenge),
+            Action::Finalise { job } => self.finalise(now_ms, sender, *job),
             Action::SealClaim { job, seal } => self.seal_claim(now_ms, sender, nonce, *job, *seal),
             Action::Attest { sealed, word } => self.attest(now_ms, sender, *sealed, *word),
             Action::OpenClaim { sealed, terms, salt } => {
@@ -198,7 +199,7 @@ impl<C: Commitment> Settlement<C> {
             self.models.get(&job.terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
         let bound = |index, root: &Digest, path: &[Digest]| {
             let (trace, count) = (&terms.trace_root, header.state_count());
-            verify_list::<C>(Tag::Trace, trace, count, index, C::leaf(&root.0), path)
+            is_state_of_trace::<C>(trace, count, index, root, path)
         };
         if !bound(0, &job.terms.input_root, &terms.input_path)
             || !bound(header.layer_count, &terms.output_root, &terms.output_path)
@@ -250,7 +251,7 @@ impl<C: Commitment> Settlement<C> {
         claim.challenges.iter().any(|id| self.challenges.get(id).is_some_and(Challenge::is_open))
     }
 
-    fn finalise(&mut self, now_ms: u64, job_id: Digest) -> Outcome {
+    fn finalise(&mut self, now_ms: u64, sender: Address, job_id: Digest) -> Outcome {
         let job = self.jobs.get(&job_id).ok_or(Rejection::Unknown { kind: "job" })?;
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
@@ -265,9 +266,7 @@ impl<C: Commitment> Settlement<C> {
         if active(Defect::WindowCutShort) {
             window_end_ms = claim.posted_ms;
         }
-        if now_ms <= window_end_ms {
-            return Err(Rejection::TooEarly { at_ms: window_end_ms.saturating_add(1) });
-        }
+        claim.check_move_by_window(now_ms, sender, ClaimMove::Finalise, window_end_ms)?;
         if active(Defect::NeverFinal) && !claim.challenges.is_empty() {
             return Err(Rejection::Waiting { what: "nothing, ever" });
         }
