@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use inference::RunError;
 use protocol::facts::{Facts, Request, Showing, TreeId};
 use protocol::graph::Operator;
-use protocol::hash::{Commitment, Digest, Tag};
+use protocol::hash::Commitment;
 use protocol::law;
 use protocol::referee::Refutation;
+use protocol::roots::trace_tree;
 use protocol::tensor::{leaf_element, leaf_is_canonical};
 
 use crate::case::Case;
@@ -157,8 +158,7 @@ impl<C: Commitment> Case<C> {
         if roots.is_empty() {
             return;
         }
-        let leaves: Vec<Digest> = roots.iter().map(|root| C::leaf(&root.0)).collect();
-        let Some(tree) = protocol::merkle::ListTree::<C>::new(Tag::Trace, &leaves) else {
+        let Some(tree) = trace_tree::<C>(roots) else {
             return;
         };
         if facts.root(TreeId::Trace {}) != Some(tree.root()) {

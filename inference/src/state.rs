@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use protocol::graph::state_leaf;
-use protocol::hash::{Commitment, Digest, Keccak, Tag};
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::{ListTree, Tree};
+use protocol::roots::{state_tree, subtrace_tree};
 
 use crate::tensor::Tensor;
 
@@ -39,10 +39,8 @@ impl<C: Commitment> State<C> {
     }
 
     pub(crate) fn with_roots(values: Vec<(u32, Tensor)>, roots: Vec<Digest>) -> Option<Self> {
-        let pairs = values.iter().zip(&roots);
-        let leaves: Vec<Digest> =
-            pairs.map(|((value, _), root)| state_leaf::<C>(*value, root)).collect();
-        let tree = ListTree::new(Tag::State, &leaves)?;
+        let ids = values.iter().map(|(value, _)| *value);
+        let tree = state_tree(ids.zip(roots.iter().copied()))?;
         let leaf_trees = vec![OnceLock::new(); values.len()];
         Some(Self { values, roots, tree, leaf_trees })
     }
@@ -119,8 +117,7 @@ pub struct Subtrace<C: Commitment = Keccak> {
 impl<C: Commitment> Subtrace<C> {
     pub(crate) fn new(tensors: Vec<Tensor>) -> Option<Self> {
         let roots: Vec<Digest> = tensors.iter().map(Tensor::root_under::<C>).collect();
-        let leaves: Vec<Digest> = roots.iter().map(|root| C::leaf(&root.0)).collect();
-        let tree = ListTree::new(Tag::Subtrace, &leaves)?;
+        let tree = subtrace_tree(&roots)?;
         let leaf_trees = vec![OnceLock::new(); tensors.len()];
         Some(Self { tensors, roots, tree, leaf_trees })
     }

@@ -8,7 +8,8 @@ use ::ledger::http::HttpLedger;
 use ::ledger::words;
 use inference::published::{input_head, published_input, published_state, state_head};
 use inference::{Model, Runner, Trace};
-use protocol::hash::{Digest, parse_digest};
+use protocol::hash::{Digest, Keccak, parse_digest};
+use protocol::roots::trace_tree;
 use protocol::settlement::{Claim, ClaimStatus, Job};
 use protocol::transaction::Action;
 use serde::Serialize;
@@ -256,11 +257,7 @@ async fn parting(
         serde_json::from_slice(&fetch(&at).await?).map_err(|error| system(at.clone(), error))?;
     let texts = listed["state_roots"].as_array().map(Vec::as_slice).unwrap_or_default();
     let roots: Vec<Digest> = texts.iter().filter_map(|text| parse_digest(text.as_str()?)).collect();
-    let leaves: Vec<Digest> = roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
-    let list = protocol::merkle::ListTree::<protocol::hash::Keccak>::new(
-        protocol::hash::Tag::Trace,
-        &leaves,
-    );
+    let list = trace_tree::<Keccak>(&roots);
     if list.map(|list| list.root()) != Some(claim.terms.trace_root) {
         return Err(system(at, "these state roots are not those of the claim: the server lies"));
     }

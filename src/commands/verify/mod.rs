@@ -10,9 +10,9 @@ use dispute::verdict::{LayerPlace, OperatorPlace};
 use executor::Defender;
 use inference::{Honest, Model, Run, Runner, Trace};
 use protocol::facts::{Facts, Request};
-use protocol::hash::{Keccak, Tag};
-use protocol::merkle::ListTree;
+use protocol::hash::Keccak;
 use protocol::referee::{Evidence, Finding};
+use protocol::roots::trace_tree;
 use protocol::settlement::Parameters;
 use serde::Serialize;
 
@@ -95,9 +95,7 @@ pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
 
 /// Whether the states of a claim's file are those of its trace, from input to output.
 fn bound(claim: &ClaimFile, model: &Model) -> Result<(), &'static str> {
-    let leaves: Vec<_> =
-        claim.state_roots.iter().map(|root| protocol::hash::leaf(&root.0)).collect();
-    let tree = ListTree::<Keccak>::new(Tag::Trace, &leaves);
+    let tree = trace_tree::<Keccak>(&claim.state_roots);
     let bound = tree.is_some_and(|tree| tree.root() == claim.trace_root)
         && claim.state_roots.first() == Some(&claim.input_root)
         && claim.state_roots.last() == Some(&claim.output_root)
