@@ -1,0 +1,6 @@
+//! What the tests of this crate share: small models, executors that say anything, disputes and
+//! ledgers as fluent games with the expectations inline.
+
+pub(crate) mod game;
+pub(crate) mod models;
+pub(crate) mod statement;
