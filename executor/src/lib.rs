@@ -17,6 +17,8 @@ mod preflight;
 mod progress;
 mod quarantine;
 pub mod service;
+#[cfg(test)]
+mod testing;
 
 pub use answer::{AnswerError, Defender};
 pub use core::{ExecutorCore, claim_terms};

@@ -170,31 +170,25 @@ fn between_a_single_layer_and_the_bound_states_the_trace_is_not_opened() {
 
 #[test]
 fn the_state_before_a_layer_is_shown_by_the_shortest_path_to_what_is_open() {
-    // States 3 and 4 stand on both sides of the middle of eight, so that no opening of one level
+    // States 7 and 8 stand on both sides of the middle of sixteen, so that no opening of one level
     // shows both.
-    let operator = rung(3, 0);
-    let dispute = game(&ladder(7))
-        .computes_wrongly(operator, 0)
-        .with_levels(1)
-        .disputed()
-        .expect_demand(trace(0, 0))
-        .answered()
-        .expect_demand(trace(1, 1))
-        .answered()
-        .expect_demand(trace(2, 2))
-        .answered();
-    let Ok(Move::Demand { showings, .. }) = dispute.case.next_move(&dispute.facts) else {
-        panic!("a demand was expected");
-    };
-    let [Showing::Layer { .. }, Showing::TraceLeaf { boundary: 3, root, path }] =
-        showings.as_slice()
-    else {
-        panic!("{showings:?}");
-    };
-    assert_eq!(*root, dispute.case.trace().state_roots()[3]);
-    // The left half of the tree is known by its root from the first opening.
-    assert_eq!(path.len(), 2);
-    dispute.expect_demand(inside(3)).showing(&["layer 3", "state 3"]);
+    let way = [trace(0, 0), trace(1, 1), trace(2, 2), trace(3, 4)];
+    // The left half is known by its root from the first opening; others may have opened more of it.
+    for (others, length) in [(&[][..], 3), (&[trace(1, 0)], 2), (&[trace(1, 0), trace(2, 1)], 1)] {
+        let dispute = game(&ladder(15)).computes_wrongly(rung(7, 0), 0).with_levels(1).disputed();
+        let dispute = dispute.knowing(&way).knowing(others);
+        let Ok(Move::Demand { showings, .. }) = dispute.case.next_move(&dispute.facts) else {
+            panic!("a demand was expected");
+        };
+        let [Showing::Layer { .. }, Showing::TraceLeaf { boundary: 7, root, path }] =
+            showings.as_slice()
+        else {
+            panic!("{showings:?}");
+        };
+        assert_eq!(*root, dispute.case.trace().state_roots()[7]);
+        assert_eq!(path.len(), length);
+        dispute.expect_demand(inside(7)).showing(&["layer 7", "state 7"]);
+    }
 }
 
 #[test]

@@ -67,16 +67,18 @@ fn published_roots_of_a_claim_that_agrees_change_nothing() {
 #[test]
 fn a_published_output_stands_for_its_openings_and_its_leaf() {
     let operator = rung(4, 1);
-    game(&ladder(10))
-        .computes_wrongly(operator, 100)
-        .publishes(Statement::published)
-        .disputed()
-        .expect_demand(inside(4))
-        .answered()
-        .expect_step(operator, 100, 0)
-        .showing(&["operator 13", "leaf 1 of operator 13"])
-        .parting_at(4, operator, 100, 0)
-        .fraud();
+    for (element, leaf) in [(0, 0), (63, 0), (64, 1), (100, 1), (149, 2)] {
+        game(&ladder(10))
+            .computes_wrongly(operator, element)
+            .publishes(Statement::published)
+            .disputed()
+            .expect_demand(inside(4))
+            .answered()
+            .expect_step(operator, element, 0)
+            .showing(&["operator 13", &format!("leaf {leaf} of operator 13")])
+            .parting_at(4, operator, element, 0)
+            .fraud();
+    }
 }
 
 #[test]
