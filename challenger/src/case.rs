@@ -86,3 +86,6 @@ impl<C: Commitment> Case<C> {
         self.run.output_tree(operator).ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

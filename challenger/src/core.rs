@@ -301,3 +301,6 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
             .map(|at_ms| at_ms.saturating_add(1))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ pub mod queue;
 pub mod sampling;
 pub mod service;
 mod solver;
+#[cfg(test)]
+mod testing;
 mod view_of_tree;
 
 pub use case::{Case, Published};

@@ -106,3 +106,6 @@ pub(crate) fn prove_operands<C: Commitment>(
     }
     Some(proofs)
 }
+
+#[cfg(test)]
+mod tests;

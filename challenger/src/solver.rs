@@ -409,3 +409,6 @@ fn first_differing_leaf(own: &inference::Tensor, theirs: &inference::Tensor) -> 
     let element = (0..own.shape().count()).find(|index| own.bits(*index) != theirs.bits(*index))?;
     own.kind().locate(element).map(|(leaf, _)| leaf)
 }
+
+#[cfg(test)]
+mod tests;

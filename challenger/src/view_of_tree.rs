@@ -103,3 +103,6 @@ impl<C: Commitment> Compared<'_, C> {
         (0..depth).map(|level| self.resolve(depth - level, (leaf >> level) ^ 1)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

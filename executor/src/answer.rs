@@ -119,3 +119,6 @@ impl<C: Commitment> Defender<C> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -271,3 +271,6 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
         times.filter(|at_ms| *at_ms >= view.now_ms).min().map(|at_ms| at_ms.saturating_add(1))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ mod progress;
 mod quarantine;
 pub mod service;
 mod settings;
+#[cfg(test)]
+mod testing;
 
 pub use answer::{AnswerError, Defender};
 pub use core::{ExecutorCore, Unanswered, claim_terms};

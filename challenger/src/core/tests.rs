@@ -1,0 +1,365 @@
+//! The challenger's core at a ledger whose time passes by hand.
+
+mod money;
+mod views;
+
+use std::sync::Arc;
+
+use protocol::settlement::{ClaimStatus, ETHER, FallReason, Parameters};
+
+use super::*;
+use crate::case::Published;
+use crate::testing::court::{Court, Play, WINDOW_MS, Who};
+use crate::testing::game::trace;
+use crate::testing::models::{Network, ladder};
+use crate::testing::statement::{Statement, Wrong};
+
+/// Budget of either side, and what each move has at least.
+const CLOCK_MS: u64 = 120_000;
+const FLOOR_MS: u64 = 5_000;
+
+/// A claim that is true.
+fn true_claim(network: &Network) -> Statement {
+    Statement::of(&network.honest())
+}
+
+/// A claim with an error in the first layer.
+fn false_claim(network: &Network) -> Statement {
+    Statement::of(&network.run(Arc::new(Wrong(vec![(0, 0)]))))
+}
+
+fn case(network: &Network) -> Case {
+    Case::of_run(network.honest(), Arc::new(Published::default()))
+}
+
+fn core(policy: Policy) -> ChallengerCore {
+    ChallengerCore::new(Who::Challenger.address(), policy)
+}
+
+/// One job with one claim, by the name of "claim", and a challenger that watches the job.
+fn one_claim(policy: Policy, statement: &Statement) -> (Play, Digest) {
+    let network = ladder(3);
+    let mut court = Court::funded();
+    let job = court.job(&network, ETHER);
+    let claim = court.claim("claim", Who::Executor, job, statement);
+    let mut core = core(policy);
+    core.watch(job, case(&network));
+    (court.played_by(core), claim)
+}
+
+fn one_false_claim() -> (Play, Digest) {
+    one_claim(Policy::Differing, &false_claim(&ladder(3)))
+}
+
+fn one_true_claim(policy: Policy) -> (Play, Digest) {
+    one_claim(policy, &true_claim(&ladder(3)))
+}
+
+const DEMAND_TRACE: &str = "demand of claim: states of the run, level 0";
+
+#[test]
+fn a_false_claim_is_challenged_and_falls() {
+    let (play, claim) = one_false_claim();
+    let before_wei = play.court.free_wei(Who::Challenger);
+    let play = play
+        .does(&["challenge claim"])
+        .does(&[DEMAND_TRACE])
+        // While the executor has the move, nothing is left to do.
+        .wants(&[])
+        .answered()
+        .does(&["demand of claim: operators inside layer 0"])
+        .answered()
+        .does(&["demand of claim: output of operator 0, level 0"])
+        .answered()
+        .does(&["demand of claim: output of operator 0, leaf 0"])
+        .answered()
+        .does(&["refute claim"])
+        .wants(&[]);
+    let fallen = play.court.status(claim);
+    assert!(matches!(fallen, ClaimStatus::Fallen { reason: FallReason::Refuted(_), .. }));
+    assert!(matches!(play.challenge_status(), ChallengeStatus::Won { .. }));
+    assert!(play.court.free_wei(Who::Challenger) > before_wei);
+    assert!(play.core.stuck().is_empty());
+}
+
+#[test]
+fn decisions_say_why_and_until_when() {
+    let (mut play, _) = one_false_claim();
+    let [decision] = play.decisions().try_into().unwrap();
+    assert_eq!(decision.reason, "the claim's trace root is not ours");
+    assert_eq!(decision.deadline_ms, Some(play.court.now_ms + WINDOW_MS));
+    let mut play = play.does(&["challenge claim"]).wait(10);
+    let [decision] = play.decisions().try_into().unwrap();
+    assert_eq!(decision.reason, "the traces differ below this node");
+    // The challenger's clock runs since the challenge was opened.
+    assert_eq!(decision.deadline_ms, Some(play.court.now_ms - 10 + CLOCK_MS));
+    let Action::Demand { challenge, request, .. } = decision.action else { panic!() };
+    assert_eq!((challenge, request), (play.challenge(), trace(0, 0)));
+}
+
+#[test]
+fn a_true_claim_is_challenged_by_no_policy_but_everything() {
+    for policy in [Policy::Differing, Policy::Nothing] {
+        one_true_claim(policy).0.wants(&[]);
+    }
+    let (mut play, _) = one_true_claim(Policy::Everything);
+    let [decision] = play.decisions().try_into().unwrap();
+    assert_eq!(decision.reason, "policy: challenge everything");
+    play.does(&["challenge claim"]);
+}
+
+#[test]
+fn a_false_claim_is_challenged_under_everything_as_what_it_is() {
+    let (mut play, _) = one_claim(Policy::Everything, &false_claim(&ladder(3)));
+    let [decision] = play.decisions().try_into().unwrap();
+    assert_eq!(decision.reason, "the claim's trace root is not ours");
+}
+
+#[test]
+fn under_nothing_only_what_is_open_is_played() {
+    let (mut play, claim) = one_claim(Policy::Nothing, &false_claim(&ladder(3)));
+    play = play.wants(&[]);
+    play.court.challenge(Who::Challenger, claim);
+    play.does(&[DEMAND_TRACE]);
+    // A policy can change while the core lives.
+    let (mut play, _) = one_claim(Policy::Nothing, &false_claim(&ladder(3)));
+    play.core.set_policy(Policy::Differing);
+    play.does(&["challenge claim"]);
+}
+
+#[test]
+fn a_claim_can_be_challenged_until_its_window_ends() {
+    let (play, _) = one_false_claim();
+    play.wait(WINDOW_MS).wants(&["challenge claim"]).wait(1).wants(&[]);
+}
+
+#[test]
+fn a_claim_that_no_longer_stands_is_not_challenged() {
+    let (mut play, claim) = one_false_claim();
+    let other = play.court.challenge(Who::Second, claim);
+    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
+    play.court.perform(Who::Second, demand);
+    let mut play = play.wait(CLOCK_MS + 1).wants(&["challenge claim"]);
+    play.court.perform(Who::Second, Action::CallTime { challenge: other });
+    // Its window is still open.
+    play.wants(&[]);
+}
+
+#[test]
+fn a_claim_is_challenged_though_somebody_else_has_challenged_it_but_only_once() {
+    let (mut play, claim) = one_false_claim();
+    play.court.challenge(Who::Second, claim);
+    play.does(&["challenge claim"]).does(&[DEMAND_TRACE]).wants(&[]);
+    // Nor again when the challenge was lost.
+    let (play, _) = one_false_claim();
+    let mut play = play.does(&["challenge claim"]).wait(CLOCK_MS + 1);
+    let challenge = play.challenge();
+    play.court.perform(Who::Executor, Action::CallTime { challenge });
+    assert_eq!(*play.challenge_status(), ChallengeStatus::Lost);
+    play.wants(&[]);
+}
+
+#[test]
+fn a_job_that_nobody_watches_is_left_alone() {
+    let (mut play, _) = one_false_claim();
+    play.core = core(Policy::Everything);
+    play.wants(&[]);
+}
+
+#[test]
+fn a_silent_executor_loses_after_its_deadline_and_not_at_it() {
+    let (play, claim) = one_false_claim();
+    let mut play = play
+        .does(&["challenge claim"])
+        .does(&[DEMAND_TRACE])
+        .wait(CLOCK_MS)
+        .wants(&[])
+        .wait(1)
+        .wants(&["call time on claim"]);
+    let [decision] = play.decisions().try_into().unwrap();
+    assert_eq!(decision.reason, "the executor's time is over");
+    assert_eq!(decision.deadline_ms, None);
+    let play = play.does(&["call time on claim"]).wants(&[]);
+    let fallen = play.court.status(claim);
+    assert!(matches!(fallen, ClaimStatus::Fallen { reason: FallReason::Silence(_), .. }));
+}
+
+#[test]
+fn a_challenger_that_is_late_itself_does_not_move_any_more() {
+    let (play, _) = one_false_claim();
+    let play = play.does(&["challenge claim"]).wait(CLOCK_MS).wants(&[DEMAND_TRACE]);
+    let play = play.wait(1).wants(&[]);
+    // It has a move, and no time for it.
+    assert!(play.core.stuck().is_empty());
+}
+
+#[test]
+fn a_spent_budget_leaves_the_floor() {
+    let (play, _) = one_false_claim();
+    let mut play = play
+        .does(&["challenge claim"])
+        .wait(CLOCK_MS)
+        .does(&[DEMAND_TRACE])
+        .answered()
+        .wait(FLOOR_MS)
+        .wants(&["demand of claim: operators inside layer 0"]);
+    let [decision] = play.decisions().try_into().unwrap();
+    assert_eq!(decision.deadline_ms, Some(play.court.now_ms));
+    play.wait(1).wants(&[]);
+}
+
+#[test]
+fn the_challenges_of_others_are_not_played() {
+    let (mut play, claim) = one_claim(Policy::Nothing, &false_claim(&ladder(3)));
+    let other = play.court.challenge(Who::Second, claim);
+    play = play.wants(&[]);
+    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
+    play.court.perform(Who::Second, demand);
+    // Not even when their executors are late.
+    let play = play.wait(CLOCK_MS + 1).wants(&[]);
+    assert_eq!(play.core.next_look_ms(&play.court.view()), None);
+}
+
+#[test]
+fn what_others_opened_is_not_demanded_again() {
+    let (mut play, claim) = one_false_claim();
+    let other = play.court.challenge(Who::Second, claim);
+    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
+    play.court.perform(Who::Second, demand);
+    play.answered().does(&["challenge claim"]).does(&["demand of claim: operators inside layer 0"]);
+}
+
+#[test]
+fn one_answer_serves_two_challengers() {
+    let (mut play, claim) = one_false_claim();
+    let other = play.court.challenge(Who::Second, claim);
+    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
+    play = play.does(&["challenge claim"]).does(&[DEMAND_TRACE]);
+    play.court.perform(Who::Second, demand);
+    play.answered().does(&["demand of claim: operators inside layer 0"]);
+}
+
+#[test]
+fn a_challenge_without_a_move_is_told_and_blocks_nothing() {
+    // A frivolous challenge of a true claim, beside a false claim.
+    let (network, other) = (ladder(3), ladder(2));
+    let mut court = Court::funded();
+    let (job, other_job) = (court.job(&network, ETHER), court.job(&other, ETHER));
+    court.claim("truth", Who::Executor, job, &true_claim(&network));
+    court.claim("lie", Who::Executor, other_job, &false_claim(&other));
+    let mut core = core(Policy::Everything);
+    core.watch(job, case(&network));
+    core.watch(other_job, case(&other));
+    let mut play = court.played_by(core);
+    assert_eq!(play.decisions().len(), 2);
+    for decision in play.decisions() {
+        play.court.perform(Who::Challenger, decision.action);
+    }
+    let play = play.wants(&["demand of lie: states of the run, level 0"]);
+    let errors: Vec<_> = play.core.stuck().values().cloned().collect();
+    assert_eq!(errors, [SolveError::NothingDiffers]);
+    let (id, _) = play.core.stuck().first_key_value().unwrap();
+    let claim = play.court.settlement.challenge(id).unwrap().claim;
+    assert_eq!(play.court.settlement.claim(&claim).unwrap().terms.job, job);
+    // Once it is lost, it is stuck no more.
+    let id = *id;
+    let mut play = play.wait(CLOCK_MS + 1);
+    play.court.perform(Who::Executor, Action::CallTime { challenge: id });
+    let play = play.wants(&[]);
+    assert!(play.core.stuck().is_empty());
+}
+
+#[test]
+fn a_case_that_does_not_fit_the_claim_is_told() {
+    let (mut play, _) = one_false_claim();
+    let (job, _) = play.court.settlement.jobs().next().unwrap();
+    let other = ladder(3).with_input(|element| element + 1.0);
+    play.core.watch(*job, case(&other));
+    let play = play.does(&["challenge claim"]).does(&[DEMAND_TRACE]).answered().wants(&[]);
+    let stuck = SolveError::Stuck { what: "the input states differ" };
+    assert_eq!(play.core.stuck().get(&play.challenge()), Some(&stuck));
+}
+
+/// Two claims: "small" with one ether's stake, posted first, and "large" with three, later.
+fn two_claims() -> Play {
+    let (first, second) = (ladder(2), ladder(3));
+    let mut court = Court::funded();
+    let (small, large) = (court.job(&first, ETHER), court.job(&second, 3 * ETHER));
+    court.claim("small", Who::Executor, small, &false_claim(&first));
+    court.now_ms += 1_000;
+    court.claim("large", Who::Rival, large, &false_claim(&second));
+    let mut core = core(Policy::Differing);
+    core.watch(small, case(&first));
+    core.watch(large, case(&second));
+    court.played_by(core)
+}
+
+#[test]
+fn what_ends_first_comes_first() {
+    two_claims()
+        .does(&["challenge small", "challenge large"])
+        .does(&[
+            "demand of small: states of the run, level 0",
+            "demand of large: states of the run, level 0",
+        ])
+        .wait(CLOCK_MS + 1)
+        // Calling time can wait, so that nothing comes before a claim that can still be challenged.
+        .wants(&["call time on small", "call time on large"]);
+}
+
+#[test]
+fn what_has_more_at_stake_comes_first_where_that_is_the_order() {
+    let mut play = two_claims();
+    play.core = play.core.in_order(Order::LargestStake);
+    play.does(&["challenge large", "challenge small"]).does(&[
+        "demand of large: states of the run, level 0",
+        "demand of small: states of the run, level 0",
+    ]);
+}
+
+#[test]
+fn of_one_stake_what_ends_first_comes_first() {
+    let (mut court, network) = (Court::funded(), ladder(2));
+    let mut core = core(Policy::Differing).in_order(Order::LargestStake);
+    for name in ["first", "second", "third", "fourth"] {
+        let job = court.job(&network, ETHER);
+        court.claim(name, Who::Executor, job, &false_claim(&network));
+        court.now_ms += 10;
+        core.watch(job, case(&network));
+    }
+    court.played_by(core).wants(&[
+        "challenge first",
+        "challenge second",
+        "challenge third",
+        "challenge fourth",
+    ]);
+}
+
+#[test]
+fn what_can_wait_comes_last() {
+    for order in [Order::EarliestDeadline, Order::LargestStake] {
+        // The first claim's executor is late while the second claim, of the same stake, is new.
+        let (first, second) = (ladder(2), ladder(3));
+        let mut court = Court::funded();
+        let job = court.job(&first, ETHER);
+        court.claim("old", Who::Executor, job, &false_claim(&first));
+        let mut core = core(Policy::Differing).in_order(order);
+        core.watch(job, case(&first));
+        let play = court.played_by(core);
+        let play = play.does(&["challenge old"]);
+        let mut play = play.does(&["demand of old: states of the run, level 0"]);
+        play.court.now_ms += CLOCK_MS + 1;
+        let job = play.court.job(&second, ETHER);
+        play.court.claim("new", Who::Rival, job, &false_claim(&second));
+        play.core.watch(job, case(&second));
+        play.wants(&["challenge new", "call time on old"]);
+    }
+}
+
+#[test]
+fn the_parameters_of_these_tests_are_the_ledgers() {
+    let parameters = Parameters::default();
+    assert_eq!(parameters.executor_clock_ms, CLOCK_MS);
+    assert_eq!(parameters.challenger_clock_ms, CLOCK_MS);
+    assert_eq!(parameters.move_floor_ms, FLOOR_MS);
+}

@@ -1,0 +1,181 @@
+//! Challenges are opened as far as the money reaches, and none that could not be finished.
+
+use super::*;
+use crate::testing::court::BOND_WEI;
+
+/// Money for the demands of one challenge.
+const FEES_WEI: u128 = 16 * ETHER / 1_000;
+
+/// As [`one_false_claim`], with this much money.
+fn with_money(amount_wei: u128) -> (Play, Digest) {
+    let network = ladder(3);
+    let mut court = Court::new();
+    if amount_wei > 0 {
+        court.deposit(Who::Challenger, amount_wei);
+    }
+    let job = court.job(&network, ETHER);
+    let claim = court.claim("claim", Who::Executor, job, &false_claim(&network));
+    let mut core = core(Policy::Differing);
+    core.watch(job, case(&network));
+    (court.played_by(core), claim)
+}
+
+fn unaffordable(play: &Play) -> Vec<Digest> {
+    play.core.unaffordable(&play.court.view())
+}
+
+#[test]
+fn the_reserve_is_that_of_the_ledgers_fees() {
+    let reserve_wei = demands_reserve_wei(&Parameters::default());
+    assert_eq!(reserve_wei, FEES_WEI);
+}
+
+#[test]
+fn a_challenge_needs_its_bond_and_the_fees_of_its_demands() {
+    let (play, _) = with_money(BOND_WEI + FEES_WEI);
+    assert_eq!(unaffordable(&play), []);
+    play.does(&["challenge claim"]);
+    let (play, claim) = with_money(BOND_WEI + FEES_WEI - 1);
+    let play = play.wants(&[]);
+    assert_eq!(unaffordable(&play), [claim]);
+    let (play, claim) = with_money(0);
+    let play = play.wants(&[]);
+    assert_eq!(unaffordable(&play), [claim]);
+}
+
+#[test]
+fn who_only_wants_to_know_decides_without_money() {
+    let (mut play, _) = with_money(0);
+    play.core.suppose_funded();
+    let play = play.wants(&["challenge claim"]);
+    assert_eq!(unaffordable(&play), []);
+}
+
+#[test]
+fn what_is_not_wanted_is_not_unaffordable() {
+    let (mut play, _) = with_money(0);
+    play.core.set_policy(Policy::Nothing);
+    assert_eq!(unaffordable(&play), []);
+    play.core.set_policy(Policy::Differing);
+    let play = play.wait(WINDOW_MS + 1);
+    assert_eq!(unaffordable(&play), []);
+}
+
+/// Claims by the names of "small", "middle" and "large", with one, two and three ether at stake.
+fn three_claims(amount_wei: u128) -> (Play, [Digest; 3]) {
+    let networks = [ladder(1), ladder(2), ladder(3)];
+    let mut court = Court::new();
+    court.deposit(Who::Challenger, amount_wei);
+    let mut core = core(Policy::Differing);
+    let mut claims = [Digest::default(); 3];
+    for (place, name) in ["small", "middle", "large"].into_iter().enumerate() {
+        let network = &networks[place];
+        let job = court.job(network, (place as u128 + 1) * ETHER);
+        claims[place] = court.claim(name, Who::Executor, job, &false_claim(network));
+        court.now_ms += 10;
+        core.watch(job, case(network));
+    }
+    (court.played_by(core), claims)
+}
+
+#[test]
+fn money_goes_where_the_most_is_at_stake() {
+    // For all three, for the larger two, and for the largest alone: what is wanted is in the order
+    // of the windows, what is chosen in that of the stakes.
+    let all_wei = 6 * BOND_WEI + 3 * FEES_WEI;
+    let (play, _) = three_claims(all_wei);
+    let play = play.wants(&["challenge small", "challenge middle", "challenge large"]);
+    assert_eq!(unaffordable(&play), []);
+    let (play, [small, ..]) = three_claims(all_wei - 1);
+    let play = play.wants(&["challenge middle", "challenge large"]);
+    assert_eq!(unaffordable(&play), [small]);
+    let (play, [small, middle, _]) = three_claims(4 * BOND_WEI);
+    // What is left after the largest does not reach for the middle one, but nearly.
+    let play = play.wants(&["challenge large"]);
+    assert_eq!(unaffordable(&play), [middle, small]);
+}
+
+#[test]
+fn a_claim_that_is_too_dear_does_not_stand_before_one_that_is_not() {
+    let (play, [_, middle, large]) = three_claims(BOND_WEI + FEES_WEI);
+    let play = play.wants(&["challenge small"]);
+    assert_eq!(unaffordable(&play), [large, middle]);
+}
+
+/// Two claims of the same stake; the second comes later.
+fn one_after_another(amount_wei: u128) -> (Play, Digest, Network) {
+    let (first, second) = (ladder(2), ladder(3));
+    let mut court = Court::new();
+    court.deposit(Who::Challenger, amount_wei);
+    let job = court.job(&first, ETHER);
+    court.claim("first", Who::Executor, job, &false_claim(&first));
+    let later = court.job(&second, ETHER);
+    let mut core = core(Policy::Differing);
+    core.watch(job, case(&first));
+    core.watch(later, case(&second));
+    (court.played_by(core), later, second)
+}
+
+#[test]
+fn what_open_challenges_may_still_need_is_not_spent_on_new_ones() {
+    for (amount_wei, reaches) in
+        [(2 * BOND_WEI + 2 * FEES_WEI, true), (2 * BOND_WEI + 2 * FEES_WEI - 1, false)]
+    {
+        // Fees that were paid already are not set aside again: before and after a demand, the
+        // same sum is enough.
+        for demands in [0, 1, 2] {
+            let (play, job, network) = one_after_another(amount_wei);
+            let mut play = play.does(&["challenge first"]);
+            for expected in [
+                "demand of first: states of the run, level 0",
+                "demand of first: operators inside layer 0",
+            ]
+            .iter()
+            .take(demands)
+            {
+                play = play.does(&[*expected]).answered();
+            }
+            let statement = false_claim(&network);
+            let claim = play.court.claim("second", Who::Rival, job, &statement);
+            let decisions = play.decisions();
+            let wanted = decisions.iter().any(|one| one.action == Action::Challenge { claim });
+            assert_eq!(wanted, reaches, "{demands} demands");
+            assert_eq!(unaffordable(&play).contains(&claim), !reaches);
+        }
+    }
+}
+
+#[test]
+fn what_is_over_needs_nothing_any_more() {
+    let (play, job, network) = one_after_another(3 * BOND_WEI + FEES_WEI);
+    let mut play = play.does(&["challenge first"]).wait(CLOCK_MS + 1);
+    let challenge = play.challenge();
+    play.court.perform(Who::Executor, Action::CallTime { challenge });
+    // The bond is lost; what was set aside for demands is free.
+    assert_eq!(play.court.free_wei(Who::Challenger), 2 * BOND_WEI + FEES_WEI);
+    play.court.claim("second", Who::Rival, job, &false_claim(&network));
+    play.does(&["challenge second"]);
+}
+
+#[test]
+fn the_money_of_others_challenges_is_not_ours_to_set_aside() {
+    let (mut play, claim) = with_money(BOND_WEI + FEES_WEI);
+    play.court.challenge(Who::Second, claim);
+    play.wants(&["challenge claim"]);
+}
+
+#[test]
+fn a_job_without_a_bond_that_could_be_paid_is_unaffordable_not_an_overflow() {
+    let network = ladder(1);
+    let mut court = Court::funded();
+    let stake_wei = 900 * ETHER;
+    let job = court.job(&network, stake_wei);
+    let claim = court.claim("huge", Who::Executor, job, &false_claim(&network));
+    let mut core = core(Policy::Differing);
+    core.watch(job, case(&network));
+    let play = court.played_by(core).wants(&["challenge huge"]);
+    let mut poor = play.clone();
+    poor.court.perform(Who::Challenger, Action::Withdraw { amount_wei: 911 * ETHER });
+    let poor = poor.wants(&[]);
+    assert_eq!(unaffordable(&poor), [claim]);
+}

@@ -1,0 +1,155 @@
+//! Which runs are needed, which are let go, and when to look again.
+
+use super::*;
+
+fn next_look_ms(play: &Play) -> Option<u64> {
+    play.core.next_look_ms(&play.court.view())
+}
+
+fn job_of(play: &Play) -> Digest {
+    *play.court.settlement.jobs().next().unwrap().0
+}
+
+fn is_in_play(play: &Play) -> bool {
+    play.core.is_in_play(&play.court.view(), &job_of(play))
+}
+
+#[test]
+fn the_next_look_is_just_after_the_first_deadline_of_an_own_challenge() {
+    let (play, _) = one_false_claim();
+    // Claims alone need no look: whoever watches is woken by what happens.
+    assert_eq!(next_look_ms(&play), None);
+    let begun_ms = play.court.now_ms;
+    let play = play.does(&["challenge claim"]);
+    assert_eq!(next_look_ms(&play), Some(begun_ms + CLOCK_MS + 1));
+    let play = play.wait(7).does(&[DEMAND_TRACE]);
+    assert_eq!(next_look_ms(&play), Some(begun_ms + 7 + CLOCK_MS + 1));
+    // At the deadline itself there is something to wait for, behind it not.
+    let play = play.wait(CLOCK_MS);
+    assert_eq!(next_look_ms(&play), Some(play.court.now_ms + 1));
+    let play = play.wait(1);
+    assert_eq!(next_look_ms(&play), None);
+    // Nor when all is over.
+    let play = play.does(&["call time on claim"]);
+    assert_eq!(next_look_ms(&play), None);
+}
+
+#[test]
+fn of_two_challenges_the_one_that_ends_first_decides_the_next_look() {
+    let play = two_claims();
+    let begun_ms = play.court.now_ms;
+    let mut play = play.does(&["challenge small", "challenge large"]);
+    let settlement = &play.court.settlement;
+    let small = settlement.challenges().find(|(_, one)| {
+        settlement.claim(&one.claim).is_some_and(|claim| claim.stake_wei == ETHER)
+    });
+    let challenge = *small.unwrap().0;
+    play.court.now_ms += 500;
+    let demand = Action::Demand { challenge, showings: Vec::new(), request: trace(0, 0) };
+    play.court.perform(Who::Challenger, demand);
+    assert_eq!(next_look_ms(&play), Some(begun_ms + CLOCK_MS + 1));
+}
+
+#[test]
+fn a_run_is_needed_while_a_claim_that_differs_can_be_challenged() {
+    let (play, _) = one_false_claim();
+    assert!(is_in_play(&play));
+    let play = play.wait(WINDOW_MS);
+    assert!(is_in_play(&play));
+    let play = play.wait(1);
+    assert!(!is_in_play(&play));
+    assert!(!is_in_play(&one_true_claim(Policy::Everything).0));
+}
+
+#[test]
+fn a_run_is_needed_while_an_own_challenge_is_open() {
+    // Beyond the window, and of a claim that agrees.
+    for (play, _) in [one_false_claim(), one_true_claim(Policy::Everything)] {
+        let play = play.wait(WINDOW_MS).does(&["challenge claim"]);
+        let mut play = play.wait(CLOCK_MS + 1);
+        assert!(is_in_play(&play));
+        let challenge = play.challenge();
+        play.court.perform(Who::Executor, Action::CallTime { challenge });
+        assert!(!is_in_play(&play));
+    }
+    // Not for the challenges of others.
+    let (mut play, claim) = one_true_claim(Policy::Differing);
+    play.court.challenge(Who::Second, claim);
+    assert!(!is_in_play(&play));
+}
+
+#[test]
+fn a_run_is_not_needed_for_a_claim_that_fell_nor_for_a_job_that_is_not_watched() {
+    let (mut play, claim) = one_false_claim();
+    let other = play.court.challenge(Who::Second, claim);
+    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
+    play.court.perform(Who::Second, demand);
+    assert!(is_in_play(&play));
+    play.court.now_ms += CLOCK_MS + 1;
+    play.court.perform(Who::Second, Action::CallTime { challenge: other });
+    assert!(!is_in_play(&play));
+    let (mut play, _) = one_false_claim();
+    play.core = core(Policy::Everything);
+    assert!(!is_in_play(&play));
+    assert!(!play.core.is_in_play(&play.court.view(), &Digest::default()));
+}
+
+#[test]
+fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
+    let (mut play, _) = one_false_claim();
+    let (job, root) = (job_of(&play), ladder(3).honest().trace().root());
+    assert_eq!(play.core.at_hand(), 1);
+    play.core.let_go(&job);
+    assert_eq!(play.core.at_hand(), 0);
+    assert!(play.core.case(&job).is_none());
+    assert_eq!(play.core.root(&job), Some(&root));
+    assert_eq!(play.core.truth(), HashMap::from([(job, root)]));
+    assert!(is_in_play(&play));
+    // Without the run no move can be made, and that is no trouble with the claim.
+    let mut play = play.does(&["challenge claim"]).wants(&[]);
+    assert!(play.core.stuck().is_empty());
+    assert!(is_in_play(&play));
+    // Watched again, it is played.
+    play.core.watch(job, case(&ladder(3)));
+    assert_eq!(play.core.at_hand(), 1);
+    play.does(&[DEMAND_TRACE]);
+}
+
+#[test]
+fn of_a_job_that_was_forgotten_nothing_stays() {
+    let (mut play, _) = one_false_claim();
+    let job = job_of(&play);
+    assert!(play.core.case(&job).is_some());
+    play.core.forget(&job);
+    assert_eq!((play.core.at_hand(), play.core.root(&job)), (0, None));
+    assert!(play.core.case(&job).is_none());
+    assert!(play.core.truth().is_empty());
+    assert!(!is_in_play(&play));
+    play.wants(&[]);
+}
+
+#[test]
+fn another_job_of_the_same_input_is_watched_by_itself() {
+    let network = ladder(2);
+    let mut court = Court::funded();
+    let (one, other) = (court.job(&network, ETHER), court.job(&network, ETHER));
+    court.claim("one", Who::Executor, one, &false_claim(&network));
+    court.claim("other", Who::Executor, other, &false_claim(&network));
+    let mut core = core(Policy::Differing);
+    core.watch(one, case(&network));
+    court.played_by(core).wants(&["challenge one"]);
+}
+
+#[test]
+fn both_claims_on_a_job_are_compared_with_its_run() {
+    let network = ladder(2);
+    let mut court = Court::funded();
+    let job = court.job(&network, ETHER);
+    court.claim("truth", Who::Executor, job, &true_claim(&network));
+    court.claim("lie", Who::Rival, job, &false_claim(&network));
+    let mut core = core(Policy::Differing);
+    core.watch(job, case(&network));
+    let play = court.played_by(core);
+    assert!(is_in_play(&play));
+    play.does(&["challenge lie"]);
+}

@@ -1,0 +1,237 @@
+//! Which leaves a step reads, and how each operand is proven.
+
+use std::sync::Arc;
+
+use protocol::graph::{Fold, MapFunction, Operand, Operator, Window};
+use protocol::hash::{Keccak, Tag};
+use protocol::merkle::{root_of_path, verify_list};
+use protocol::tensor::{ElementType, Shape};
+
+use super::*;
+use crate::testing::game::{Game, game, inside, trace};
+use crate::testing::models::{Network, Sketch, Source, f32s, floats, kind, ladder, map};
+
+fn node(operator: Operator, operands: &[&Tensor], output: protocol::tensor::TensorType) -> Node {
+    let operand = |tensor: &&Tensor| Operand { value: 0, kind: tensor.kind().clone() };
+    Node { operator, operands: operands.iter().map(operand).collect(), output }
+}
+
+/// Leaves of each operand that a step reads.
+fn read(
+    operator: Operator,
+    operands: &[&Tensor],
+    output: protocol::tensor::TensorType,
+    element: u64,
+    run: u64,
+) -> Vec<Vec<u64>> {
+    let node = node(operator, operands, output);
+    let leaves = leaves_of_step(&node, element, run, None, operands).unwrap();
+    leaves.into_iter().map(|leaves| leaves.into_iter().collect()).collect()
+}
+
+#[test]
+fn a_function_reads_one_leaf_of_each_operand() {
+    // Rows of 70 floats have two leaves, so that row 1 begins with leaf 2.
+    let (matrix, row) = (floats(&[3, 70], 1), floats(&[70], 2));
+    let add = || map(MapFunction::Add);
+    assert_eq!(read(add(), &[&matrix, &row], f32s(&[3, 70]), 0, 0), [[0], [0]]);
+    assert_eq!(read(add(), &[&matrix, &row], f32s(&[3, 70]), 69, 0), [[1], [1]]);
+    assert_eq!(read(add(), &[&matrix, &row], f32s(&[3, 70]), 70, 0), [[2], [0]]);
+    assert_eq!(read(add(), &[&matrix, &row], f32s(&[3, 70]), 209, 0), [[5], [1]]);
+}
+
+#[test]
+fn a_run_of_a_contraction_reads_its_own_products_only() {
+    // 300 products in five runs; a run of 64 floats is a leaf.
+    let (left, right) = (floats(&[2, 300], 1), floats(&[3, 300], 2));
+    for run in 0..5 {
+        // Rows have eight places for leaves.
+        let leaves = read(Operator::Contract {}, &[&left, &right], f32s(&[2, 3]), 5, run);
+        assert_eq!(leaves, [[8 + run], [16 + run]], "run {run}");
+    }
+}
+
+#[test]
+fn a_run_of_a_reduction_reads_its_own_part_of_the_row() {
+    let row = floats(&[3, 150], 1);
+    for run in 0..3 {
+        let reduce = Operator::Reduce { fold: Fold::Sum };
+        assert_eq!(read(reduce, &[&row], f32s(&[3]), 2, run), [[8 + run]]);
+    }
+}
+
+#[test]
+fn a_fold_of_one_run_reads_all_it_folds() {
+    // Two channels of four pixels each; the window begins one pixel before the image.
+    let image = floats(&[1, 2, 2, 70], 1);
+    let window = Window { kernel: (2, 2), strides: (1, 1), dilations: (1, 1), pads: (1, 1) };
+    let pool = |element| {
+        let pool = Operator::Pool { fold: Fold::Maximum, window };
+        read(pool, &[&image], f32s(&[1, 3, 3, 70]), element, 0)
+    };
+    // In the corner only one tap is inside; in the middle all four are.
+    assert_eq!(pool(0), [[0]]);
+    assert_eq!(pool(69), [[1]]);
+    assert_eq!(pool(4 * 70), [[0, 2, 4, 6]]);
+}
+
+#[test]
+fn a_gather_reads_its_index_and_where_that_points() {
+    let data = floats(&[3, 70], 1);
+    let shape = Shape::new(&[2]).unwrap();
+    let indices = Tensor::from_integers(ElementType::I64, &shape, &[2, -3]).unwrap();
+    let gather = || Operator::Gather { axis: 0 };
+    assert_eq!(read(gather(), &[&data, &indices], f32s(&[2, 70]), 69, 0), [[5], [0]]);
+    assert_eq!(read(gather(), &[&data, &indices], f32s(&[2, 70]), 70, 0), [[0], [0]]);
+}
+
+#[test]
+fn a_constant_reads_nothing() {
+    let data = floats(&[3], 1);
+    let pad = || Operator::Pad { before: vec![1], fill: 0 };
+    assert_eq!(read(pad(), &[&data], f32s(&[5]), 0, 0), [[0; 0]]);
+    assert_eq!(read(pad(), &[&data], f32s(&[5]), 1, 0), [[0]]);
+}
+
+#[test]
+fn a_step_without_a_result_still_says_what_it_read() {
+    let shape = Shape::new(&[40]).unwrap();
+    let most = Tensor::from_i64(&shape, vec![i64::MAX; 40]).unwrap();
+    // The sum has no 64 bits, and neither has that of the lanes.
+    let integers = kind(ElementType::I64, &[40]);
+    assert_eq!(read(map(MapFunction::Add), &[&most, &most], integers, 39, 0), [[1], [1]]);
+    let reduce = Operator::Reduce { fold: Fold::Sum };
+    assert_eq!(read(reduce, &[&most], kind(ElementType::I64, &[]), 0, 0), [[0, 1]]);
+    // An index that points nowhere leads to no leaf of the data.
+    let shape = Shape::new(&[1]).unwrap();
+    let far = Tensor::from_i64(&shape, vec![7]).unwrap();
+    let data = floats(&[3], 1);
+    let gather = Operator::Gather { axis: 0 };
+    let leaves = read(gather, &[&data, &far], f32s(&[1]), 0, 0);
+    assert_eq!(leaves, [vec![], vec![0]]);
+}
+
+#[test]
+fn the_state_that_a_run_goes_on_from_decides_whether_it_has_a_result() {
+    let shape = Shape::new(&[100]).unwrap();
+    let ones = Tensor::from_i64(&shape, vec![1; 100]).unwrap();
+    let node = node(Operator::Reduce { fold: Fold::Sum }, &[&ones], kind(ElementType::I64, &[]));
+    // Lanes that are full overflow at the first element of the second run: its second leaf of 32
+    // elements is not read any more.
+    let full = [i64::MAX as u64; 32];
+    let leaves = |before| leaves_of_step(&node, 0, 1, before, &[&ones]).unwrap();
+    assert_eq!(leaves(Some(&full)), [BTreeSet::from([2])]);
+    assert_eq!(leaves(Some(&[0; 32])), [BTreeSet::from([2, 3])]);
+    assert_eq!(leaves(None), [BTreeSet::from([2, 3])]);
+}
+
+#[test]
+fn a_step_that_reads_outside_its_operands_is_none() {
+    let (row, short) = (floats(&[70], 1), floats(&[3], 1));
+    let node = node(map(MapFunction::Add), &[&row, &row], f32s(&[70]));
+    assert!(leaves_of_step(&node, 69, 0, None, &[&row, &row]).is_some());
+    assert_eq!(leaves_of_step(&node, 69, 0, None, &[&row, &short]), None);
+    assert_eq!(leaves_of_step(&node, 69, 0, None, &[&row]), None);
+    assert_eq!(leaves_of_step(&node, 69, 0, None, &[]), None);
+}
+
+/// In layer 1 an operator reads an output of the layer, a value of the state before, and a weight.
+fn mixed() -> Network {
+    let wide = f32s(&[70]);
+    let add = || map(MapFunction::Add);
+    Sketch::new(vec![floats(&[70], 1)], vec![floats(&[70], 2), floats(&[70], 3)])
+        .layer(vec![(add(), vec![Source::Input(0), Source::Weight(0)], wide.clone())])
+        .layer(vec![
+            (add(), vec![Source::Operator(0), Source::Weight(0)], wide.clone()),
+            (
+                Operator::Concat { axis: 0 },
+                (1..2)
+                    .map(Source::Operator)
+                    .chain([Source::Operator(0), Source::Weight(1)])
+                    .collect(),
+                f32s(&[210]),
+            ),
+        ])
+        .build()
+}
+
+const LAYER: u32 = 1;
+const CONCAT: u32 = 2;
+
+fn opened(game: Game) -> crate::testing::game::Dispute {
+    let dispute = game.disputed().expect_demand(trace(0, 0)).answered();
+    dispute.expect_demand(inside(LAYER)).answered()
+}
+
+#[test]
+fn each_operand_is_proven_in_the_list_that_holds_it() {
+    let network = mixed();
+    let dispute = opened(game(&network).computes_wrongly(CONCAT, 0));
+    let leaves = [BTreeSet::from([0, 1]), BTreeSet::from([1]), BTreeSet::new()];
+    let case = &dispute.case;
+    let proofs = prove_operands(case, &dispute.facts, LAYER, CONCAT, &leaves).unwrap();
+    let header = network.model.header();
+    let held = |tag, root, count, index, leaf, path: &[protocol::hash::Digest]| {
+        verify_list::<Keccak>(tag, &root, count, index, leaf, path)
+    };
+    let [of_layer, of_state, of_weights] = proofs.as_slice() else { panic!("{proofs:?}") };
+    let inside_root = dispute.facts.root(TreeId::Subtrace { layer: LAYER }).unwrap();
+    let root_leaf = |proof: &OperandProof| protocol::hash::leaf(&proof.root.0);
+    assert!(held(Tag::Subtrace, inside_root, 2, 0, root_leaf(of_layer), &of_layer.path));
+    let state_root = dispute.facts.root(TreeId::State { boundary: LAYER }).unwrap();
+    let value = header.output_of(0);
+    let state_leaf = protocol::graph::state_leaf::<Keccak>(value, &of_state.root);
+    assert!(held(Tag::State, state_root, 1, 0, state_leaf, &of_state.path));
+    let weights_root = header.weights_root;
+    assert!(held(Tag::Weights, weights_root, 2, 1, root_leaf(of_weights), &of_weights.path));
+    // Exactly the leaves that were asked for, each under its operand's root.
+    let node = network.model.node(CONCAT).unwrap();
+    for ((proof, positions), operand) in proofs.iter().zip(&leaves).zip(&node.operands) {
+        let proven: BTreeSet<u64> = proof.leaves.iter().map(|leaf| leaf.position).collect();
+        assert_eq!(proven, *positions);
+        for leaf in &proof.leaves {
+            let shape = operand.kind.tree_shape().unwrap();
+            let hash = protocol::hash::leaf(&leaf.bytes);
+            let root = root_of_path::<Keccak>(&shape, leaf.position, hash, &leaf.path).unwrap();
+            assert_eq!(operand.kind.root(&root), proof.root);
+        }
+    }
+}
+
+#[test]
+fn an_operand_before_a_wrong_output_is_proven_under_the_executors_root() {
+    // The inside differs from the challenger's own, so that its own path would not do.
+    let dispute = opened(game(&mixed()).computes_wrongly(CONCAT, 0));
+    let leaves = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+    let proofs = prove_operands(&dispute.case, &dispute.facts, LAYER, CONCAT, &leaves).unwrap();
+    let theirs = dispute.statement.output_root(CONCAT);
+    assert_eq!(proofs[0].path, [protocol::hash::leaf(&theirs.0)]);
+    assert_ne!(dispute.case.run().inside(LAYER).unwrap().roots()[1], theirs);
+}
+
+#[test]
+fn what_cannot_be_proven_is_none() {
+    let network = mixed();
+    let dispute = opened(game(&network).computes_wrongly(CONCAT, 0));
+    let (case, facts) = (&dispute.case, &dispute.facts);
+    let none = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+    let far = [BTreeSet::from([2]), BTreeSet::new(), BTreeSet::new()];
+    assert!(prove_operands(case, facts, LAYER, CONCAT, &none).is_some());
+    // No such layer, no such operator, no such leaf, a state without the value.
+    assert!(prove_operands(case, facts, 2, CONCAT, &none).is_none());
+    assert!(prove_operands(case, facts, LAYER, 3, &none).is_none());
+    assert!(prove_operands(case, facts, LAYER, CONCAT, &far).is_none());
+    assert!(prove_operands(case, facts, 0, CONCAT, &none).is_none());
+}
+
+#[test]
+fn an_operand_beside_an_inside_that_is_not_open_is_none() {
+    // Three operators: the path of the first leads past a node that nobody opened.
+    let operator = 2;
+    let dispute = game(&ladder(1)).computes_wrongly(1, 0).with_levels(1).disputed();
+    let case = Case::of_run(Arc::clone(dispute.statement.run()), Arc::default());
+    let leaves = [BTreeSet::new(), BTreeSet::new()];
+    let honest = &dispute.case;
+    assert!(prove_operands(honest, &dispute.facts, 0, operator, &leaves).is_none());
+    assert!(prove_operands(&case, &dispute.facts, 0, operator, &leaves).is_none());
+}

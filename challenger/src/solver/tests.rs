@@ -1,0 +1,297 @@
+//! Disputes as games: what the executor claims, and move by move what the solver does about it.
+
+mod contradictions;
+mod known;
+mod misfits;
+mod operators;
+mod published;
+
+use protocol::facts::{Children, Reveal, Showing};
+use protocol::referee::{Evidence, Refutation};
+use protocol::tensor::{ElementType, leaf_element, pack_leaf};
+
+use super::*;
+use crate::testing::game::{game, inside, inside_node, output, output_leaf, state, sums, trace};
+use crate::testing::models::{RUNGS, carried, floats, ladder};
+use crate::testing::statement::other_bits;
+
+/// The operator at a position of a layer of a ladder.
+fn rung(layer: u32, position: u32) -> u32 {
+    layer * RUNGS + position
+}
+
+#[test]
+fn a_wrong_element_is_followed_from_the_trace_down_to_its_step() {
+    let operator = rung(4, 1);
+    let game = game(&ladder(10)).computes_wrongly(operator, 100).with_levels(2);
+    let truth = game.own().output(operator).unwrap().bits(100).unwrap();
+    let evidence = game
+        .disputed()
+        .expect_demand(trace(0, 0))
+        .showing(&[])
+        .because("the traces differ below this node")
+        .parting_at(None, None, None, None)
+        .answered()
+        .expect_demand(trace(2, 1))
+        .answered()
+        .expect_demand(inside(4))
+        .showing(&["layer 4"])
+        .because("layer 4 is the first whose result differs")
+        .parting_at(Some(4), None, None, None)
+        .answered()
+        .expect_demand(output(operator, 0, 0))
+        .showing(&["operator 13"])
+        .because("the outputs of operator 13 differ below")
+        .parting_at(Some(4), Some(operator), None, None)
+        .answered()
+        .expect_demand(output_leaf(operator, 1))
+        .showing(&[])
+        .because("leaf 1 of operator 13 is the first that differs")
+        .answered()
+        .expect_step(operator, 100, 0)
+        .showing(&[])
+        .because("multiply gives another element 100 (run 0)")
+        .parting_at(4, operator, 100, 0)
+        .fraud();
+    assert_eq!(
+        evidence,
+        Evidence::Step {
+            operator,
+            element: 100,
+            run: 0,
+            claimed: vec![other_bits(ElementType::F32, truth)],
+            expected: Some(vec![truth]),
+            multiply_adds: 1,
+        }
+    );
+}
+
+#[test]
+fn each_opening_goes_down_as_many_levels_as_the_ledger_says() {
+    let operator = rung(4, 1);
+    for (levels, expected) in [
+        (
+            1,
+            vec![
+                trace(0, 0),
+                trace(1, 0),
+                trace(2, 1),
+                trace(3, 2),
+                inside(4),
+                inside_node(4, 1, 0),
+                output(operator, 0, 0),
+                output(operator, 1, 0),
+                output_leaf(operator, 1),
+            ],
+        ),
+        (
+            3,
+            vec![
+                trace(0, 0),
+                trace(3, 2),
+                inside(4),
+                output(operator, 0, 0),
+                output_leaf(operator, 1),
+            ],
+        ),
+        (6, vec![trace(0, 0), inside(4), output(operator, 0, 0), output_leaf(operator, 1)]),
+    ] {
+        let game = game(&ladder(10)).computes_wrongly(operator, 100).with_levels(levels);
+        let (requests, refuted) = game.disputed().played_out();
+        assert_eq!(requests, expected, "{levels} levels");
+        refuted.parting_at(4, operator, 100, 0).fraud();
+    }
+}
+
+#[test]
+fn a_wrong_element_is_found_at_every_place_of_a_run() {
+    let network = ladder(4);
+    for layer in 0..4 {
+        for position in 0..RUNGS {
+            for (element, levels) in [(0, 1), (63, 2), (64, 6), (149, 1)] {
+                let operator = rung(layer, position);
+                let (_, refuted) = game(&network)
+                    .computes_wrongly(operator, element)
+                    .with_levels(levels)
+                    .disputed()
+                    .played_out();
+                refuted.parting_at(layer, operator, element, 0).fraud();
+            }
+        }
+    }
+}
+
+#[test]
+fn of_several_errors_the_first_is_followed() {
+    let network = ladder(6);
+    for (places, first) in [
+        // In two layers, the later one given first.
+        (vec![(rung(4, 0), 0), (rung(2, 2), 7)], (rung(2, 2), 7)),
+        // In two operators of a layer.
+        (vec![(rung(3, 2), 0), (rung(3, 1), 149)], (rung(3, 1), 149)),
+        // In two leaves of an output.
+        (vec![(rung(1, 1), 140), (rung(1, 1), 70)], (rung(1, 1), 70)),
+        // In two elements of a leaf.
+        (vec![(rung(5, 2), 12), (rung(5, 2), 11)], (rung(5, 2), 11)),
+    ] {
+        for levels in [1, 6] {
+            let game = game(&network).computes_all_wrongly(&places).with_levels(levels);
+            let (_, refuted) = game.disputed().played_out();
+            refuted.parting_at(first.0 / RUNGS, first.0, first.1, 0).fraud();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_demanded_of_a_claim_that_agrees() {
+    game(&ladder(3)).disputed().expect_error(&SolveError::NothingDiffers);
+    // Nor when others have demanded openings of it.
+    let requests = [trace(0, 0)];
+    let dispute = game(&ladder(3)).disputed().knowing(&requests);
+    dispute.expect_error(&SolveError::NothingDiffers);
+}
+
+#[test]
+fn between_a_single_layer_and_the_bound_states_the_trace_is_not_opened() {
+    // Input and output are bound by the claim itself: with one layer the inside is next.
+    game(&ladder(1))
+        .computes_wrongly(1, 3)
+        .disputed()
+        .expect_demand(inside(0))
+        .showing(&["layer 0"])
+        .answered()
+        .expect_demand(output(1, 0, 0))
+        .answered()
+        .expect_demand(output_leaf(1, 0))
+        .answered()
+        .expect_step(1, 3, 0)
+        .fraud();
+}
+
+#[test]
+fn the_state_before_a_layer_is_shown_by_the_shortest_path_to_what_is_open() {
+    // States 7 and 8 stand on both sides of the middle of sixteen, so that no opening of one level
+    // shows both.
+    let way = [trace(0, 0), trace(1, 1), trace(2, 2), trace(3, 4)];
+    // The left half is known by its root from the first opening; others may have opened more of it.
+    for (others, length) in [(&[][..], 3), (&[trace(1, 0)], 2), (&[trace(1, 0), trace(2, 1)], 1)] {
+        let dispute = game(&ladder(15)).computes_wrongly(rung(7, 0), 0).with_levels(1).disputed();
+        let dispute = dispute.knowing(&way).knowing(others);
+        let Ok(Move::Demand { showings, .. }) = dispute.case.next_move(&dispute.facts) else {
+            panic!("a demand was expected");
+        };
+        let [Showing::Layer { .. }, Showing::TraceLeaf { boundary: 7, root, path }] =
+            showings.as_slice()
+        else {
+            panic!("{showings:?}");
+        };
+        assert_eq!(*root, dispute.case.trace().state_roots()[7]);
+        assert_eq!(path.len(), length);
+        dispute.expect_demand(inside(7)).showing(&["layer 7", "state 7"]);
+    }
+}
+
+#[test]
+fn a_silent_executor_is_asked_the_same_again_and_shown_nothing_twice() {
+    let operator = rung(1, 0);
+    game(&ladder(3))
+        .computes_wrongly(operator, 0)
+        .disputed()
+        .expect_demand(trace(0, 0))
+        .expect_demand(trace(0, 0))
+        .answered()
+        .expect_demand(inside(1))
+        .showing(&["layer 1"])
+        // The ledger kept the layer from the first demand.
+        .expect_demand(inside(1))
+        .showing(&[])
+        .answered()
+        .expect_demand(output(operator, 0, 0))
+        .showing(&["operator 3"])
+        .expect_demand(output(operator, 0, 0))
+        .showing(&[]);
+}
+
+#[test]
+fn an_answer_that_is_not_what_was_committed_changes_nothing() {
+    let network = ladder(3);
+    let operator = rung(1, 0);
+    let honest = game(&network).disputed().statement;
+    let roots = honest.state_roots().to_vec();
+    let true_roots = Reveal::Node { children: Children::Roots { roots } };
+    let true_leaf = honest.answer(&output_leaf(operator, 0), 6);
+    game(&network)
+        .computes_wrongly(operator, 0)
+        .disputed()
+        .expect_demand(trace(0, 0))
+        // What the challenger knows to be true was not committed.
+        .rejects_answer(&true_roots)
+        .rejects_answer(&Reveal::Accumulators { words: vec![0; 4] })
+        .expect_demand(trace(0, 0))
+        .answered()
+        .expect_demand(inside(1))
+        .answered()
+        .expect_demand(output(operator, 0, 0))
+        .answered()
+        .expect_demand(output_leaf(operator, 0))
+        .rejects_answer(&true_leaf)
+        .expect_demand(output_leaf(operator, 0));
+}
+
+#[test]
+fn an_inside_that_has_nothing_to_do_with_the_states_is_refuted_by_itself() {
+    // The executor shows other outputs than those that led to its state.
+    let network = ladder(3);
+    let (written, shown) = (rung(1, 2), rung(1, 1));
+    let (_, refuted) = game(&network)
+        .computes_wrongly(written, 5)
+        .says(|executor| {
+            let other = floats(&[150], 9);
+            executor.output(shown, &other);
+        })
+        .disputed()
+        .played_out();
+    let Refutation::Step { operator, .. } = refuted.refutation else { panic!("{refuted:?}") };
+    assert_eq!(operator, shown);
+    refuted.fraud();
+}
+
+#[test]
+fn bits_that_no_stored_value_has_are_refuted_as_they_are() {
+    let network = ladder(2);
+    let operator = rung(1, 2);
+    let honest = game(&network).disputed().statement;
+    let Reveal::Leaf { bytes } = honest.answer(&output_leaf(operator, 2), 6) else { panic!() };
+    // The last leaf of a row of 150 holds 22 floats.
+    for (place, bits) in [(3, 0x8000_0000), (21, 1), (22, 0x3F80_0000), (63, 1)] {
+        let elements = (0..64).map(|at| leaf_element(ElementType::F32, &bytes, at).unwrap());
+        let mut elements: Vec<u64> = elements.collect();
+        elements[place] = bits;
+        game(&network)
+            .says(|executor| {
+                executor.leaf(operator, 2, pack_leaf(ElementType::F32, elements.clone()));
+                executor.write_to_states(operator);
+            })
+            .disputed()
+            .expect_demand(trace(0, 0))
+            .answered()
+            .expect_demand(inside(1))
+            .answered()
+            .expect_demand(output(operator, 0, 0))
+            .answered()
+            .expect_demand(output_leaf(operator, 2))
+            .answered()
+            .expect_refute(&Refutation::Leaf { operator, leaf: 2 })
+            .because("leaf 2 holds bits that no stored value has")
+            .fraud();
+    }
+}
+
+#[test]
+fn an_error_inside_a_layer_that_does_not_reach_its_end_differs_in_nothing() {
+    // What is wrong inside a layer and right behind it is not claimed.
+    let dispute = game(&ladder(2)).says(|executor| {
+        executor.output(rung(0, 1), &floats(&[150], 9));
+    });
+    dispute.disputed().expect_error(&SolveError::NothingDiffers);
+}

@@ -1,0 +1,145 @@
+//! What others opened or showed already is not demanded or shown again.
+
+use super::*;
+use crate::testing::game::{Dispute, shown};
+
+/// Layer 4 of ten has an error in the second leaf of its second operator.
+fn dispute() -> (u32, Dispute) {
+    let operator = rung(4, 1);
+    (operator, game(&ladder(10)).computes_wrongly(operator, 100).with_levels(2).disputed())
+}
+
+/// The state root at a boundary, with its whole path.
+fn state_leaf(dispute: &Dispute, boundary: u32) -> Showing {
+    let trace = dispute.statement.run().trace();
+    let root = trace.state_roots()[boundary as usize];
+    let path = trace.tree().tree().path(u64::from(boundary)).unwrap();
+    Showing::TraceLeaf { boundary, root, path }
+}
+
+#[test]
+fn a_trace_that_others_opened_is_not_opened_again() {
+    let (_, dispute) = dispute();
+    dispute.knowing(&[trace(0, 0)]).expect_demand(trace(2, 1));
+    let (_, dispute) = self::dispute();
+    dispute.knowing(&[trace(0, 0), trace(2, 1)]).expect_demand(inside(4)).showing(&["layer 4"]);
+}
+
+#[test]
+fn openings_beside_the_way_change_nothing() {
+    let (_, dispute) = dispute();
+    dispute
+        .knowing(&[trace(0, 0), trace(2, 0), trace(2, 2)])
+        .expect_demand(trace(2, 1))
+        .showing(&[]);
+}
+
+#[test]
+fn two_states_that_others_showed_stand_for_the_opened_trace() {
+    let (_, dispute) = dispute();
+    let (before, behind) = (state_leaf(&dispute, 4), state_leaf(&dispute, 5));
+    dispute.shown_by_others(&[before, behind]).expect_demand(inside(4)).showing(&["layer 4"]);
+}
+
+#[test]
+fn one_shown_state_alone_does_not_tell_where_the_runs_part() {
+    for boundary in [4, 5, 8] {
+        let (_, dispute) = dispute();
+        let shown = state_leaf(&dispute, boundary);
+        // State 8 differs; whether it is the first is not known.
+        dispute.shown_by_others(&[shown]).expect_demand(trace(0, 0));
+    }
+}
+
+#[test]
+fn the_first_of_the_shown_divergences_is_taken() {
+    // State 3 is wrong, state 4 right again, state 6 wrong: others showed the pairs.
+    let nothing = protocol::hash::leaf(b"nothing");
+    let dispute = game(&ladder(7))
+        .says(|executor| {
+            executor.state_root(3, nothing);
+            executor.state_root(6, nothing);
+        })
+        .disputed();
+    let tree = {
+        let leaves: Vec<_> = dispute
+            .statement
+            .state_roots()
+            .iter()
+            .map(|root| protocol::hash::leaf(&root.0))
+            .collect();
+        protocol::merkle::ListTree::<protocol::hash::Keccak>::new(Tag::Trace, &leaves).unwrap()
+    };
+    let showing = |boundary: u32| Showing::TraceLeaf {
+        boundary,
+        root: dispute.statement.state_roots()[boundary as usize],
+        path: tree.tree().path(u64::from(boundary)).unwrap(),
+    };
+    let showings = [5, 6].map(showing);
+    let late = dispute.clone().shown_by_others(&showings);
+    late.expect_demand(inside(5)).showing(&["layer 5"]);
+    let showings = [6, 5, 3, 2].map(showing);
+    let both = dispute.clone().shown_by_others(&showings);
+    both.expect_demand(inside(2)).showing(&["layer 2"]);
+}
+
+#[test]
+fn a_layer_and_an_operator_that_others_showed_are_not_shown_again() {
+    let (operator, dispute) = dispute();
+    let model = std::sync::Arc::clone(dispute.case.model());
+    let layer = Showing::Layer { proof: model.layer_proof(4).unwrap() };
+    let node = Showing::Operator { proof: model.node_proof(operator).unwrap() };
+    dispute
+        .shown_by_others(&[layer, node])
+        .knowing(&[trace(0, 0), trace(2, 1)])
+        .expect_demand(inside(4))
+        .showing(&[])
+        .answered()
+        .expect_demand(output(operator, 0, 0))
+        .showing(&[]);
+}
+
+#[test]
+fn an_opened_inside_leads_to_the_operator_at_once() {
+    let (operator, dispute) = dispute();
+    let layer = Showing::Layer { proof: dispute.case.model().layer_proof(4).unwrap() };
+    dispute
+        .shown_by_others(&[layer])
+        .knowing(&[trace(0, 0), trace(2, 1), inside(4)])
+        .expect_demand(output(operator, 0, 0))
+        .showing(&["operator 13"]);
+}
+
+#[test]
+fn with_everything_open_the_solver_refutes_without_a_demand() {
+    let (operator, dispute) = dispute();
+    let (_, refuted) = dispute.played_out();
+    let known = refuted.dispute;
+    known.expect_step(operator, 100, 0).showing(&[]).fraud();
+}
+
+#[test]
+fn a_challenger_goes_on_where_another_stopped() {
+    // After each move of one, another with the same run goes on: the rest is the same.
+    let (_, dispute) = dispute();
+    let (requests, _) = dispute.clone().played_out();
+    let mut first = dispute;
+    for (number, request) in requests.iter().enumerate() {
+        let (rest, refuted) = first.clone().played_out();
+        assert_eq!(rest, requests[number..], "after {number} moves");
+        refuted.fraud();
+        first = first.expect_demand(*request).answered();
+    }
+}
+
+#[test]
+fn showings_are_named_by_what_they_show() {
+    let (operator, dispute) = dispute();
+    let run = std::sync::Arc::clone(dispute.statement.run());
+    let bytes = run.output(operator).unwrap().leaf(1).unwrap();
+    let (root, path) = (run.trace().root(), Vec::new());
+    let leaf = Showing::TensorLeaf { operator, leaf: 1, bytes, path: path.clone() };
+    assert_eq!(shown(&leaf), "leaf 1 of operator 13");
+    let value = Showing::StateLeaf { boundary: 1, position: 0, value: 3, root, path };
+    assert_eq!(shown(&value), "value at 0 of state 1");
+}

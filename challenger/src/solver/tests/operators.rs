@@ -1,0 +1,318 @@
+//! An error in each operator of the law, found and convicted.
+
+use std::collections::BTreeSet;
+
+use inference::Tensor;
+use protocol::encoding::Canonical;
+use protocol::graph::{Fold, MapFunction, Operator, Window};
+use protocol::tensor::{Shape, TensorType};
+
+use super::*;
+use crate::testing::game::Game;
+use crate::testing::models::{Network, Sketch, Source, f32s, kind, map};
+
+/// The operator under test: the second of its model, in a layer of its own kind of company.
+const TESTED: u32 = 1;
+
+/// A model in three layers: a copy of the first operand; the tested operator and a copy of its
+/// output; another copy. Operands come from the state, and the last `weights` of them from weights.
+fn model_of(operator: Operator, operands: Vec<Tensor>, weights: usize, to: TensorType) -> Network {
+    let from_state = operands.len() - weights;
+    let (inputs, mut rest) = (operands[..from_state].to_vec(), operands[from_state..].to_vec());
+    if rest.is_empty() {
+        rest.push(floats(&[], 0));
+    }
+    let first = inputs[0].kind().clone();
+    let mut sources = vec![Source::Operator(0)];
+    sources.extend((1..from_state).map(|index| Source::Input(index as u32)));
+    sources.extend((0..weights).map(|index| Source::Weight(index as u32)));
+    Sketch::new(inputs, rest)
+        .layer(vec![(Operator::Reshape {}, vec![Source::Input(0)], first)])
+        .layer(vec![
+            (operator, sources, to.clone()),
+            (Operator::Reshape {}, vec![Source::Operator(TESTED)], to.clone()),
+        ])
+        .layer(vec![(Operator::Reshape {}, vec![Source::Operator(2)], to)])
+        .build()
+}
+
+/// The executor errs at an element of the tested operator, and is convicted by the given run of it.
+fn convicted(network: &Network, element: u64, run: u64, name: &str) {
+    let game = game(network).computes_wrongly(TESTED, element);
+    let (truth, claimed) = claimed(&game, element);
+    let (_, refuted) = game.disputed().played_out();
+    let reason = match run {
+        0 => format!("{name} gives another element {element} (run 0)"),
+        _ => format!("the sums of element {element} do not end in it"),
+    };
+    let evidence = refuted.because(&reason).parting_at(1, TESTED, element, run).fraud();
+    let Evidence::Step { claimed: said, expected, .. } = evidence else { panic!("{evidence:?}") };
+    assert_eq!((said, expected), (vec![claimed], Some(vec![truth])), "{name}");
+}
+
+/// Bits of an element of the tested operator, in truth and as the executor has them.
+fn claimed(game: &Game, element: u64) -> (u64, u64) {
+    let truth = game.own().output(TESTED).unwrap().bits(element).unwrap();
+    (truth, other_bits(game.own().output(TESTED).unwrap().kind().element, truth))
+}
+
+fn integers(element: ElementType, dimensions: &[u64], values: &[i64]) -> Tensor {
+    let shape = Shape::new(dimensions).unwrap();
+    let values: Vec<i64> = values.iter().cycle().take(shape.count() as usize).copied().collect();
+    Tensor::from_integers(element, &shape, &values).unwrap()
+}
+
+fn truths(dimensions: &[u64]) -> Tensor {
+    let shape = Shape::new(dimensions).unwrap();
+    Tensor::from_bool(&shape, (0..shape.count()).map(|at| at % 3 == 0).collect()).unwrap()
+}
+
+/// Every function of the law.
+fn functions() -> Vec<MapFunction> {
+    let all: Vec<_> =
+        (0..=u8::MAX).filter_map(|code| MapFunction::from_canonical(&[code]).ok()).collect();
+    assert_eq!(all.len(), 33);
+    all
+}
+
+/// Element type of the operands that a function is tried with, and of its output.
+fn elements(function: MapFunction) -> (ElementType, ElementType) {
+    use ElementType::{Bool, F32, I64};
+    use MapFunction as F;
+    match function {
+        F::Equal | F::Less | F::LessOrEqual | F::IsNan => (F32, Bool),
+        F::And | F::Or | F::ExclusiveOr | F::Not => (I64, I64),
+        F::Cast => (F32, I64),
+        F::Add
+        | F::Subtract
+        | F::Multiply
+        | F::Divide
+        | F::Power
+        | F::Maximum
+        | F::Minimum
+        | F::Negate
+        | F::Absolute
+        | F::SquareRoot
+        | F::Exponential
+        | F::Logarithm
+        | F::Tanh
+        | F::Erf
+        | F::Sigmoid
+        | F::Floor
+        | F::Ceiling
+        | F::Round
+        | F::Sign
+        | F::Select
+        | F::Sine
+        | F::Cosine
+        | F::ArcTangent
+        | F::Remainder => (F32, F32),
+    }
+}
+
+#[test]
+fn an_error_in_any_function_is_convicted() {
+    // 70 elements of 4 bytes stand in two leaves.
+    let (row, element) = ([70], 65);
+    for function in functions() {
+        let (from, to) = elements(function);
+        let operand = |salt: u64| match from {
+            ElementType::F32 => floats(&row, salt),
+            other => integers(other, &row, &[5, -3, 12, 7, salt as i64]),
+        };
+        let mut operands: Vec<Tensor> = (0..function.operands() as u64).map(operand).collect();
+        if function == MapFunction::Select {
+            operands[0] = truths(&row);
+        }
+        let weights = usize::from(function.operands() > 1);
+        let network = model_of(map(function), operands, weights, kind(to, &row));
+        convicted(&network, element, 0, function.name());
+    }
+}
+
+#[test]
+fn an_error_in_a_function_of_any_element_type_is_convicted() {
+    use ElementType::{Bool, I8, I16, I32, I64, U8, U16, U32};
+    for element in [I64, I32, I16, I8, U32, U16, U8] {
+        let row = integers(element, &[2, 40], &[1, 2, 3, 4, 5]);
+        let to = row.kind().clone();
+        let network = model_of(map(MapFunction::Add), vec![row.clone(), row], 1, to);
+        convicted(&network, 79, 0, "add");
+    }
+    let network = model_of(map(MapFunction::Not), vec![truths(&[300])], 0, kind(Bool, &[300]));
+    convicted(&network, 299, 0, "not");
+}
+
+#[test]
+fn operands_that_broadcast_are_proven_where_they_are_read() {
+    let column = floats(&[3, 1], 1);
+    let row = floats(&[130], 2);
+    let network = model_of(map(MapFunction::Multiply), vec![column, row], 1, f32s(&[3, 130]));
+    for element in [0, 129, 130, 389] {
+        convicted(&network, element, 0, "multiply");
+    }
+}
+
+/// Each movement with its operands, how many of them are weights, its output, and an element.
+fn movements() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64)> {
+    let wide = || floats(&[3, 70], 1);
+    let indices = integers(ElementType::I64, &[4], &[2, 0, -1, 1]);
+    vec![
+        (Operator::Reshape {}, vec![wide()], 0, f32s(&[70, 3]), 209),
+        (Operator::Transpose { permutation: vec![1, 0] }, vec![wide()], 0, f32s(&[70, 3]), 100),
+        (
+            Operator::Slice { starts: vec![2, 69], steps: vec![-1, -2] },
+            vec![wide()],
+            0,
+            f32s(&[2, 30]),
+            59,
+        ),
+        (
+            Operator::Concat { axis: 1 },
+            vec![wide(), floats(&[3, 5], 2), floats(&[3, 2], 3)],
+            1,
+            f32s(&[3, 77]),
+            // The first row's elements of the second and the third part.
+            72,
+        ),
+        (Operator::Concat { axis: 0 }, vec![wide(), wide()], 1, f32s(&[6, 70]), 419),
+        // Inside the operand, and in the constant around it, for which no leaf is read.
+        (Operator::Pad { before: vec![1, -1], fill: 0 }, vec![wide()], 0, f32s(&[5, 71]), 100),
+        (Operator::Pad { before: vec![1, -1], fill: 0 }, vec![wide()], 0, f32s(&[5, 71]), 3),
+        (Operator::Expand {}, vec![floats(&[3, 1], 1)], 0, f32s(&[2, 3, 70]), 400),
+        (
+            Operator::Gather { axis: 0 },
+            vec![wide(), indices.clone()],
+            1,
+            f32s(&[4, 70]),
+            // By the negative index.
+            150,
+        ),
+        (Operator::Gather { axis: 1 }, vec![wide(), indices], 0, f32s(&[3, 4]), 11),
+    ]
+}
+
+#[test]
+fn an_error_in_any_movement_is_convicted() {
+    for (operator, operands, weights, to, element) in movements() {
+        let name = operator.kind();
+        convicted(&model_of(operator, operands, weights, to), element, 0, name);
+    }
+}
+
+fn window(kernel: (u32, u32)) -> Window {
+    Window { kernel, strides: (1, 2), dilations: (1, 1), pads: (1, 1) }
+}
+
+/// Each folding operator, short and long, with its operands, their weights, its output, and an
+/// element; and how many runs are behind it.
+fn folds() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64, u64)> {
+    let image = || floats(&[1, 6, 8, 20], 1);
+    let mut all = vec![
+        (
+            Operator::Contract {},
+            vec![floats(&[2, 50], 1), floats(&[3, 50], 2)],
+            1,
+            f32s(&[2, 3]),
+            4,
+            1,
+        ),
+        // A chain starts again after four runs.
+        (
+            Operator::Contract {},
+            vec![floats(&[2, 2, 300], 1), floats(&[3, 300], 2)],
+            1,
+            f32s(&[2, 2, 3]),
+            7,
+            5,
+        ),
+        (
+            Operator::Convolve { window: window((3, 3)), groups: 2 },
+            vec![floats(&[1, 4, 6, 4], 1), floats(&[4, 3, 3, 2], 2)],
+            1,
+            f32s(&[1, 4, 3, 4]),
+            0,
+            1,
+        ),
+        (
+            Operator::Convolve { window: window((3, 3)), groups: 1 },
+            vec![image(), floats(&[2, 3, 3, 20], 2)],
+            1,
+            f32s(&[1, 6, 4, 2]),
+            13,
+            3,
+        ),
+    ];
+    for fold in [Fold::Sum, Fold::Maximum, Fold::Minimum] {
+        let short = Operator::Pool { fold, window: window((2, 2)) };
+        let long = Operator::Pool { fold, window: window((6, 12)) };
+        let wide = integers(ElementType::I64, &[3, 140], &[3, -8, 20, 1, 4]);
+        all.extend([
+            (Operator::Reduce { fold }, vec![floats(&[3, 20], 1)], 0, f32s(&[3]), 2, 1),
+            (Operator::Reduce { fold }, vec![floats(&[3, 150], 1)], 0, f32s(&[3]), 1, 3),
+            (Operator::Reduce { fold }, vec![wide], 0, kind(ElementType::I64, &[3]), 2, 3),
+            (short, vec![image()], 0, f32s(&[1, 7, 5, 20]), 699, 1),
+            (long, vec![image()], 0, f32s(&[1, 3, 2, 20]), 0, 2),
+        ]);
+    }
+    all
+}
+
+#[test]
+fn an_error_in_any_fold_is_convicted_in_one_run_or_behind_the_last() {
+    for (operator, operands, weights, to, element, runs) in folds() {
+        let name = operator.kind();
+        let network = model_of(operator, operands, weights, to);
+        assert_eq!(law::run_count(network.model.node(TESTED).unwrap()), runs, "{name}");
+        // Where all sums are true, the step behind them is the false one.
+        convicted(&network, element, if runs == 1 { 0 } else { runs }, name);
+    }
+}
+
+#[test]
+fn a_false_running_sum_is_convicted_by_its_run() {
+    for (operator, operands, weights, to, element, runs) in folds() {
+        if runs == 1 {
+            continue;
+        }
+        let name = operator.kind();
+        let network = model_of(operator, operands, weights, to);
+        let node = network.model.node(TESTED).unwrap();
+        let width = law::state_words(node);
+        let truth = network.honest().accumulators(TESTED, element).unwrap().to_vec();
+        assert_eq!(truth.len(), runs as usize * width);
+        for run in 0..runs {
+            // The first word of a state and the last, from this run on.
+            for word in BTreeSet::from([0, width - 1]) {
+                let mut words = truth.clone();
+                for later in run..runs {
+                    words[later as usize * width + word] ^= 1 << 20;
+                }
+                let (claimed, expected) = (words.clone(), truth.clone());
+                let (requests, refuted) = game(&network)
+                    .computes_wrongly(TESTED, element)
+                    .says(|executor| executor.sums(TESTED, element, words))
+                    .disputed()
+                    .played_out();
+                assert_eq!(requests.last(), Some(&sums(TESTED, element)));
+                let reason = format!("{name} gives another element {element} (run {run})");
+                let evidence = refuted.because(&reason).parting_at(1, TESTED, element, run).fraud();
+                let of_run = run as usize * width..(run as usize + 1) * width;
+                let Evidence::Step { claimed: said, expected: law, .. } = evidence else {
+                    panic!("{evidence:?}");
+                };
+                assert_eq!(said, claimed[of_run.clone()], "{name}, run {run}");
+                assert_eq!(law.as_deref(), Some(&expected[of_run]), "{name}, run {run}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_kinds_of_operators_are_tried() {
+    let mut kinds: BTreeSet<&str> = functions().into_iter().map(MapFunction::name).collect();
+    kinds.extend(movements().iter().map(|case| case.0.kind()));
+    kinds.extend(folds().iter().map(|case| case.0.kind()));
+    // Seven movements, two products, and two operators with three folds each.
+    assert_eq!(kinds.len(), functions().len() + 7 + 2 + 2 * 3, "{kinds:?}");
+}

@@ -1,0 +1,139 @@
+//! What the executor published saves demands, as far as the claim's commitments confirm it.
+
+use protocol::hash::leaf;
+
+use super::*;
+use crate::case::Published;
+use crate::testing::models::{Sketch, Source, f32s, map};
+use crate::testing::statement::{Statement, with_other};
+use protocol::graph::{Fold, MapFunction};
+
+/// The state roots alone.
+fn roots_of(statement: &Statement) -> Published {
+    Published { state_roots: statement.state_roots().to_vec(), ..Published::default() }
+}
+
+/// The outputs alone.
+fn outputs_of(statement: &Statement) -> Published {
+    Published { state_roots: Vec::new(), ..statement.published() }
+}
+
+#[test]
+fn published_state_roots_stand_for_the_opened_trace() {
+    for (layer, expected) in [
+        (4, vec!["state 4", "state 5", "layer 4"]),
+        // The input state is known from the claim.
+        (0, vec!["state 1", "layer 0"]),
+        // So is the output state.
+        (9, vec!["state 9", "layer 9"]),
+    ] {
+        let operator = rung(layer, 0);
+        game(&ladder(10))
+            .computes_wrongly(operator, 0)
+            .publishes(roots_of)
+            .disputed()
+            .expect_demand(inside(layer))
+            .showing(&expected)
+            .answered()
+            .expect_demand(output(operator, 0, 0))
+            .showing(&[&format!("operator {operator}")]);
+    }
+}
+
+#[test]
+fn published_state_roots_that_the_claim_does_not_confirm_are_as_good_as_none() {
+    let network = ladder(10);
+    let claim = game(&network).computes_wrongly(rung(4, 0), 0);
+    let wrong = |executor: &Statement| {
+        let mut published = roots_of(executor);
+        published.state_roots[7] = leaf(b"nothing");
+        published
+    };
+    claim.clone().publishes(wrong).disputed().expect_demand(trace(0, 0)).showing(&[]);
+    let short = |executor: &Statement| {
+        let mut published = roots_of(executor);
+        published.state_roots.pop();
+        published
+    };
+    claim.publishes(short).disputed().expect_demand(trace(0, 0)).showing(&[]);
+}
+
+#[test]
+fn published_roots_of_a_claim_that_agrees_change_nothing() {
+    let claim = game(&ladder(3)).publishes(roots_of);
+    claim.disputed().expect_error(&SolveError::NothingDiffers);
+}
+
+#[test]
+fn a_published_output_stands_for_its_openings_and_its_leaf() {
+    let operator = rung(4, 1);
+    for (element, leaf) in [(0, 0), (63, 0), (64, 1), (100, 1), (149, 2)] {
+        game(&ladder(10))
+            .computes_wrongly(operator, element)
+            .publishes(Statement::published)
+            .disputed()
+            .expect_demand(inside(4))
+            .answered()
+            .expect_step(operator, element, 0)
+            .showing(&["operator 13", &format!("leaf {leaf} of operator 13")])
+            .parting_at(4, operator, element, 0)
+            .fraud();
+    }
+}
+
+#[test]
+fn published_outputs_do_not_stand_for_the_trace() {
+    game(&ladder(10))
+        .computes_wrongly(rung(4, 1), 100)
+        .publishes(outputs_of)
+        .disputed()
+        .expect_demand(trace(0, 0));
+}
+
+#[test]
+fn an_output_published_under_another_root_is_not_used() {
+    // What was published is another run's, or of another shape than the model's.
+    let operator = rung(4, 1);
+    let claim = game(&ladder(10)).computes_wrongly(operator, 100);
+    let other_run = |executor: &Statement| {
+        let mut published = roots_of(executor);
+        published.add(with_other(executor.run().output(operator).unwrap(), 3));
+        published
+    };
+    let other_shape = |executor: &Statement| {
+        let mut published = roots_of(executor);
+        published.tensors.insert(executor.output_root(operator), floats(&[10, 15], 1));
+        published
+    };
+    for published in [claim.clone().publishes(other_run), claim.publishes(other_shape)] {
+        published
+            .disputed()
+            .expect_demand(inside(4))
+            .answered()
+            .expect_demand(output(operator, 0, 0))
+            .showing(&["operator 13"]);
+    }
+}
+
+#[test]
+fn running_sums_are_demanded_though_the_output_is_published() {
+    let network = Sketch::new(vec![floats(&[3, 150], 1)], vec![floats(&[3, 150], 2)])
+        .layer(vec![
+            (map(MapFunction::Add), vec![Source::Input(0), Source::Weight(0)], f32s(&[3, 150])),
+            (
+                protocol::graph::Operator::Reduce { fold: Fold::Sum },
+                vec![Source::Operator(0)],
+                f32s(&[3]),
+            ),
+        ])
+        .build();
+    game(&network)
+        .computes_wrongly(1, 2)
+        .publishes(Statement::published)
+        .disputed()
+        .expect_demand(inside(0))
+        .answered()
+        .expect_demand(sums(1, 2))
+        .showing(&["operator 1", "leaf 0 of operator 1"])
+        .because("element 2 of operator 1 differs");
+}

@@ -1,0 +1,266 @@
+//! The executor's core at a ledger whose time passes by hand.
+
+mod housekeeping;
+mod replies;
+
+use protocol::facts::TreeId;
+use protocol::settlement::{ETHER, JobStatus};
+
+use super::*;
+use crate::testing::{Court, WINDOW_MS, Who, honest, model, wrong};
+
+/// Budget of either side, and what each move has at least.
+const CLOCK_MS: u64 = 120_000;
+
+const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
+
+/// Levels of one opening.
+fn arity_log2() -> u32 {
+    protocol::settlement::Parameters::default().arity_log2
+}
+
+/// What the core wants. Asked twice, and asked of a copy, it must want the same.
+fn decisions(core: &mut ExecutorCore, court: &Court) -> Vec<Decision> {
+    let view = court.view();
+    let decided = core.clone().decide(&view);
+    assert_eq!(decided, core.decide(&view));
+    assert_eq!(decided, core.decide(&view));
+    decided
+}
+
+fn actions(core: &mut ExecutorCore, court: &Court) -> Vec<Action> {
+    decisions(core, court).into_iter().map(|decision| decision.action).collect()
+}
+
+/// Does all that the core wants.
+fn perform(core: &mut ExecutorCore, court: &mut Court) {
+    for action in actions(core, court) {
+        court.does(Who::Executor, &action);
+    }
+}
+
+/// An executor that ran an input for a job and offers to claim it.
+fn offering(court: &mut Court, input: u64, stake_wei: u128) -> (ExecutorCore, Digest) {
+    let mut core = ExecutorCore::new(Who::Executor.address());
+    let job = court.job(input, stake_wei);
+    offer(&mut core, job, input);
+    (core, job)
+}
+
+fn offer(core: &mut ExecutorCore, job: Digest, input: u64) {
+    let run = honest(input);
+    core.offer(claim_terms(job, run.trace()).unwrap());
+    core.remember(run, arity_log2());
+}
+
+/// An executor with a claim on a job.
+fn claiming() -> (Court, ExecutorCore, Digest) {
+    let mut court = Court::funded();
+    let (mut core, _) = offering(&mut court, 1, ETHER);
+    perform(&mut core, &mut court);
+    let claim = *court.settlement.claims().next().unwrap().0;
+    (court, core, claim)
+}
+
+fn post(job: Digest, input: u64) -> Action {
+    Action::PostClaim { terms: claim_terms(job, honest(input).trace()).unwrap() }
+}
+
+#[test]
+fn the_terms_of_a_claim_are_those_of_the_run() {
+    let run = honest(1);
+    let (job, trace) = (protocol::hash::leaf(b"job"), run.trace());
+    let terms = claim_terms(job, trace).unwrap();
+    assert_eq!((terms.job, terms.trace_root), (job, trace.root()));
+    assert_eq!(terms.output_root, *trace.state_roots().last().unwrap());
+    let tree = trace.tree().tree();
+    assert_eq!(Some(terms.input_path), tree.path(0));
+    assert_eq!(Some(terms.output_path), tree.path(u64::from(model().header().layer_count)));
+}
+
+#[test]
+fn an_open_job_that_was_run_is_claimed_once() {
+    let mut court = Court::funded();
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    let [decision] = decisions(&mut core, &court).try_into().unwrap();
+    assert_eq!(decision.action, post(job, 1));
+    assert_eq!(decision.reason, "the job is open and the run is done");
+    assert_eq!(decision.deadline_ms, None);
+    perform(&mut core, &mut court);
+    assert_eq!(actions(&mut core, &court), []);
+    // Offered again, it is the same claim.
+    offer(&mut core, job, 1);
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn nothing_is_claimed_without_an_offer_or_on_a_job_that_the_ledger_does_not_know() {
+    let mut court = Court::funded();
+    court.job(1, ETHER);
+    let mut core = ExecutorCore::new(Who::Executor.address());
+    core.remember(honest(1), arity_log2());
+    assert_eq!(actions(&mut core, &court), []);
+    offer(&mut core, protocol::hash::leaf(b"no job"), 1);
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn a_job_that_is_over_is_not_claimed() {
+    let mut court = Court::funded();
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    let mut cancelled = court.clone();
+    cancelled.does(Who::Client, &Action::CancelJob { job });
+    assert_eq!(actions(&mut core, &cancelled), []);
+    // Another's other claim became final.
+    court.claim(Who::Rival, job, &wrong(1));
+    court.now_ms += WINDOW_MS + 1;
+    court.does(Who::Rival, &Action::Finalise { job });
+    assert!(matches!(court.settlement.job(&job).unwrap().status, JobStatus::Done { .. }));
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn a_standing_claim_that_says_the_same_is_not_repeated() {
+    let mut court = Court::funded();
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    let root = honest(1).trace().root();
+    assert!(core.would_claim(&court.view(), &job, &root));
+    let claim = court.claim(Who::Rival, job, &honest(1));
+    assert!(!core.would_claim(&court.view(), &job, &root));
+    assert_eq!(actions(&mut core, &court), []);
+    // It falls, though it is true, because its executor is silent: then it is said again.
+    let challenge = court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.now_ms += CLOCK_MS + 1;
+    court.does(Who::Challenger, &Action::CallTime { challenge });
+    assert!(core.would_claim(&court.view(), &job, &root));
+    assert_eq!(actions(&mut core, &court), [post(job, 1)]);
+}
+
+#[test]
+fn a_standing_claim_that_says_something_else_is_answered_by_a_claim() {
+    let mut court = Court::funded();
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    court.claim(Who::Rival, job, &wrong(1));
+    assert!(core.would_claim(&court.view(), &job, &honest(1).trace().root()));
+    assert_eq!(actions(&mut core, &court), [post(job, 1)]);
+}
+
+#[test]
+fn an_account_claims_a_job_once_whatever_it_claimed() {
+    let mut court = Court::funded();
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    court.claim(Who::Executor, job, &wrong(1));
+    assert!(!core.would_claim(&court.view(), &job, &honest(1).trace().root()));
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn would_claim_is_no_question_of_money_or_of_an_offer() {
+    let mut court = Court::new();
+    let job = court.job(1, ETHER);
+    let core = ExecutorCore::new(Who::Executor.address());
+    let root = honest(1).trace().root();
+    assert!(core.would_claim(&court.view(), &job, &root));
+    assert!(!core.would_claim(&court.view(), &Digest::default(), &root));
+}
+
+#[test]
+fn claims_are_made_as_far_as_the_money_reaches() {
+    for (amount_wei, claimed) in [(ETHER, true), (ETHER - 1, false)] {
+        let mut court = Court::new();
+        court.deposit(Who::Executor, amount_wei);
+        let (mut core, job) = offering(&mut court, 1, ETHER);
+        let expected = if claimed { vec![post(job, 1)] } else { Vec::new() };
+        assert_eq!(actions(&mut core, &court), expected);
+    }
+}
+
+#[test]
+fn the_money_is_spent_once_and_what_is_too_dear_is_passed_over() {
+    let mut court = Court::new();
+    court.deposit(Who::Executor, 3 * ETHER);
+    let (mut core, first) = offering(&mut court, 1, ETHER);
+    let mut jobs = vec![(first, 1, ETHER)];
+    for (input, stake_wei) in [(2, 4 * ETHER), (3, ETHER), (4, ETHER), (5, ETHER)] {
+        let job = court.job(input, stake_wei);
+        offer(&mut core, job, input);
+        jobs.push((job, input, stake_wei));
+    }
+    // In the order of the jobs' ids; of the four that are affordable, three.
+    jobs.sort_unstable();
+    let cheap = jobs.into_iter().filter(|(_, _, stake_wei)| *stake_wei == ETHER);
+    let expected: Vec<Action> = cheap.take(3).map(|(job, input, _)| post(job, input)).collect();
+    assert_eq!(actions(&mut core, &court), expected);
+    perform(&mut core, &mut court);
+    assert_eq!(court.settlement.money().free_wei(&Who::Executor.address()), 0);
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn an_offer_that_is_not_wanted_takes_no_money_from_one_that_is() {
+    let mut court = Court::new();
+    court.deposit(Who::Executor, ETHER);
+    let (mut core, first) = offering(&mut court, 1, ETHER);
+    let second = court.job(2, ETHER);
+    offer(&mut core, second, 2);
+    // Whichever comes first, the one that another claimed already does not count.
+    for (taken, input, left) in [(first, 1, post(second, 2)), (second, 2, post(first, 1))] {
+        let mut court = court.clone();
+        court.claim(Who::Rival, taken, &honest(input));
+        assert_eq!(actions(&mut core.clone(), &court), [left]);
+    }
+}
+
+#[test]
+fn a_forgotten_job_is_not_offered_and_its_run_goes_unless_another_needs_it() {
+    let (mut court, mut core, claim) = claiming();
+    let challenge = court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    let job = court.settlement.claim(&claim).unwrap().terms.job;
+    core.forget(&job, None);
+    assert_eq!(actions(&mut core, &court).len(), 1, "the run is still there");
+    core.forget(&job, Some(&Digest::default()));
+    assert_eq!(actions(&mut core, &court).len(), 1);
+    core.forget(&job, Some(&honest(1).trace().root()));
+    assert_eq!(actions(&mut core, &court), []);
+    // An offer goes with its job, though the job is open.
+    let mut court = Court::funded();
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    core.forget(&job, None);
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+/// A demand of the trace's or a layer's opening, with the layer shown.
+fn demand(court: &mut Court, who: Who, challenge: Digest, request: Request) {
+    let showings = match request {
+        Request::Subtrace { layer } => {
+            let proof = model().layer_proof(layer).unwrap();
+            vec![protocol::facts::Showing::Layer { proof }]
+        }
+        _ => Vec::new(),
+    };
+    court.does(who, &Action::Demand { challenge, showings, request });
+}
+
+#[test]
+fn an_honest_executor_defends_its_claim_and_is_paid() {
+    let (mut court, mut core, claim) = claiming();
+    let before_wei = court.settlement.money().free_wei(&Who::Executor.address());
+    let challenge = court.challenge(Who::Challenger, claim);
+    for request in [TRACE, Request::Subtrace { layer: 1 }, Request::Subtrace { layer: 0 }] {
+        demand(&mut court, Who::Challenger, challenge, request);
+        perform(&mut core, &mut court);
+        assert_eq!(actions(&mut core, &court), [], "{request:?} is answered");
+    }
+    court.now_ms += CLOCK_MS + 1;
+    perform(&mut core, &mut court);
+    perform(&mut core, &mut court);
+    let job = court.settlement.claim(&claim).unwrap().terms.job;
+    assert_eq!(court.settlement.job(&job).unwrap().status, JobStatus::Done { claim });
+    let after_wei = court.settlement.money().free_wei(&Who::Executor.address());
+    // Stake and fee, three demand fees, and the cost of three replies out of the bond.
+    assert_eq!(after_wei - before_wei, ETHER + ETHER / 100 + 6 * ETHER / 1_000);
+    assert_eq!(actions(&mut core, &court), []);
+    assert_eq!(core.next_look_ms(&court.view()), None);
+}

@@ -1,0 +1,185 @@
+//! Answers to demands: once for all who wait, in time, and of the claim's own run.
+
+use protocol::facts::Reveal;
+
+use super::*;
+use crate::testing::lost;
+
+/// A claim with two open challenges.
+fn challenged_twice() -> (Court, ExecutorCore, Digest, [Digest; 2]) {
+    let (mut court, core, claim) = claiming();
+    let first = court.challenge(Who::Challenger, claim);
+    let second = court.challenge(Who::Second, claim);
+    (court, core, claim, [first, second])
+}
+
+#[test]
+fn a_demand_is_answered_with_what_the_run_has() {
+    let (mut court, mut core, claim) = claiming();
+    let challenge = court.challenge(Who::Challenger, claim);
+    assert_eq!(actions(&mut core, &court), []);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    let deadline_ms = court.now_ms + CLOCK_MS;
+    court.now_ms += 10;
+    let [decision] = decisions(&mut core, &court).try_into().unwrap();
+    let reveal = Defender::new(honest(1), arity_log2()).answer(&TRACE).unwrap();
+    assert_eq!(decision.action, Action::Reveal { claim, request: TRACE, reveal });
+    assert_eq!(decision.reason, "a challenger demands states of the run, level 0");
+    assert_eq!(decision.deadline_ms, Some(deadline_ms));
+}
+
+#[test]
+fn one_answer_serves_all_who_wait_and_its_deadline_is_the_earliest() {
+    // Whoever asked first: the earliest deadline counts, not the last one seen.
+    for order in [[0, 1], [1, 0]] {
+        let (mut court, mut core, claim, challenges) = challenged_twice();
+        let who = [Who::Challenger, Who::Second];
+        demand(&mut court, who[order[0]], challenges[order[0]], TRACE);
+        let deadline_ms = court.now_ms + CLOCK_MS;
+        court.now_ms += 500;
+        demand(&mut court, who[order[1]], challenges[order[1]], TRACE);
+        let [decision] = decisions(&mut core, &court).try_into().unwrap();
+        assert!(matches!(decision.action, Action::Reveal { claim: of, .. } if of == claim));
+        assert_eq!(decision.deadline_ms, Some(deadline_ms));
+        perform(&mut core, &mut court);
+        assert_eq!(actions(&mut core, &court), []);
+    }
+}
+
+#[test]
+fn different_demands_are_answered_in_the_order_of_their_deadlines() {
+    let inside = Request::Subtrace { layer: 1 };
+    for requests in [[TRACE, inside], [inside, TRACE]] {
+        let (mut court, mut core, _, [first, second]) = challenged_twice();
+        demand(&mut court, Who::Challenger, first, requests[0]);
+        court.now_ms += 500;
+        demand(&mut court, Who::Second, second, requests[1]);
+        let answered: Vec<Request> = actions(&mut core, &court)
+            .into_iter()
+            .map(|action| match action {
+                Action::Reveal { request, .. } => request,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(answered, requests);
+    }
+}
+
+#[test]
+fn demands_of_two_claims_are_answered_from_their_own_runs() {
+    let mut court = Court::funded();
+    let (mut core, _) = offering(&mut court, 1, ETHER);
+    let other = court.job(2, ETHER);
+    offer(&mut core, other, 2);
+    perform(&mut core, &mut court);
+    let claims: Vec<Digest> = court.settlement.claims().map(|(id, _)| *id).collect();
+    for claim in claims {
+        let challenge = court.challenge(Who::Challenger, claim);
+        demand(&mut court, Who::Challenger, challenge, TRACE);
+    }
+    let answers = actions(&mut core, &court);
+    assert_eq!(answers.len(), 2);
+    // The ledger checks them against the claims' commitments.
+    perform(&mut core, &mut court);
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn an_answer_is_given_until_its_deadline() {
+    let (mut court, mut core, claim) = claiming();
+    let challenge = court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.now_ms += CLOCK_MS;
+    assert_eq!(actions(&mut core, &court).len(), 1);
+    court.now_ms += 1;
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn who_asked_too_long_ago_does_not_set_the_deadline_of_who_still_waits() {
+    let (mut court, mut core, _, [first, second]) = challenged_twice();
+    demand(&mut court, Who::Challenger, first, TRACE);
+    court.now_ms += 1_000;
+    demand(&mut court, Who::Second, second, TRACE);
+    let deadline_ms = court.now_ms + CLOCK_MS;
+    court.now_ms += CLOCK_MS;
+    let [decision] = decisions(&mut core, &court).try_into().unwrap();
+    assert_eq!(decision.deadline_ms, Some(deadline_ms));
+}
+
+#[test]
+fn the_claims_of_others_are_not_defended() {
+    let mut court = Court::funded();
+    let job = court.job(1, ETHER);
+    let claim = court.claim(Who::Rival, job, &honest(1));
+    let challenge = court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    // Though the run is there.
+    let mut core = ExecutorCore::new(Who::Executor.address());
+    core.remember(honest(1), arity_log2());
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn a_claim_that_fell_is_not_defended() {
+    let (mut court, mut core, _, [first, second]) = challenged_twice();
+    demand(&mut court, Who::Challenger, first, TRACE);
+    court.now_ms += CLOCK_MS - 10;
+    demand(&mut court, Who::Second, second, TRACE);
+    assert_eq!(actions(&mut core, &court).len(), 1);
+    court.now_ms += 11;
+    court.does(Who::Client, &Action::CallTime { challenge: first });
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn without_its_run_a_claim_waits_until_it_is_made_again() {
+    let (mut court, core, claim) = claiming();
+    let challenge = court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    drop(core);
+    let mut core = ExecutorCore::new(Who::Executor.address());
+    assert_eq!(actions(&mut core, &court), []);
+    // Another run is no help.
+    core.remember(honest(2), arity_log2());
+    assert_eq!(actions(&mut core, &court), []);
+    core.remember(honest(1), arity_log2());
+    let [Action::Reveal { request: TRACE, reveal: Reveal::Node { .. }, .. }] =
+        actions(&mut core, &court)[..]
+    else {
+        panic!("an answer was expected");
+    };
+}
+
+#[test]
+fn what_cannot_be_answered_does_not_hinder_what_can() {
+    // No layer can be computed again; the states are there.
+    let (mut court, mut core, _, [first, second]) = challenged_twice();
+    core.remember(lost(1), arity_log2());
+    demand(&mut court, Who::Challenger, first, Request::Subtrace { layer: 0 });
+    demand(&mut court, Who::Second, second, TRACE);
+    let [Action::Reveal { request: TRACE, .. }] = actions(&mut core, &court)[..] else {
+        panic!("an answer about the trace was expected");
+    };
+}
+
+#[test]
+fn answers_come_before_claims_and_both_before_what_can_wait() {
+    let (mut court, mut core, claim) = claiming();
+    // A first claim whose window is over, a second that is disputed, a third to be made.
+    court.now_ms += WINDOW_MS + 1;
+    let (disputed, offered) = (court.job(2, ETHER), court.job(3, ETHER));
+    offer(&mut core, disputed, 2);
+    let second = court.claim(Who::Executor, disputed, &honest(2));
+    let challenge = court.challenge(Who::Challenger, second);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    offer(&mut core, offered, 3);
+    let job = court.settlement.claim(&claim).unwrap().terms.job;
+    let wanted = actions(&mut core, &court);
+    let [Action::Reveal { claim: answered, .. }, post_claim, finalise] = wanted.as_slice() else {
+        panic!("{wanted:?}");
+    };
+    assert_eq!(*answered, second);
+    assert_eq!(*post_claim, post(offered, 3));
+    assert_eq!(*finalise, Action::Finalise { job });
+}

@@ -1,0 +1,242 @@
+//! What the tests of this crate share: a small model, and a ledger whose time passes by hand.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use inference::compute_honestly;
+use inference::{Conduct, Engine, EngineError, Honest, Isa, Model, Run, Runner, Tensor};
+use ledger::View;
+use protocol::graph::{Fold, Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
+use protocol::hash::{Digest, leaf};
+use protocol::settlement::{ETHER, Event, Genesis, Parameters, Rejection, Settlement};
+use protocol::tensor::{ElementType, Shape, TensorType};
+use protocol::transaction::{Action, Address, JobTerms, Key};
+
+use crate::core::claim_terms;
+
+pub(crate) fn f32s(dimensions: &[u64]) -> TensorType {
+    TensorType { element: ElementType::F32, shape: Shape::new(dimensions).unwrap() }
+}
+
+fn floats(kind: &TensorType, salt: u64) -> Tensor {
+    let element = |at: u64| ((at * 7 + salt * 5) % 17) as f32 * 0.125 + 0.5;
+    Tensor::from_f32(&kind.shape, (0..kind.shape.count()).map(element).collect()).unwrap()
+}
+
+/// The operator of [`model`] that folds, and its elements.
+pub(crate) const FOLD: u32 = 2;
+pub(crate) const FOLDED: u64 = 2;
+
+/// `sum((x + w) · w) + y` in three layers, for an x of two rows of 150. The states hold values
+/// (0, 1), (1, 3), (1, 5) and (6).
+pub(crate) fn model() -> Arc<Model> {
+    static MODEL: OnceLock<Arc<Model>> = OnceLock::new();
+    let made = || {
+        let (rows, row, sums) = (f32s(&[2, 150]), f32s(&[150]), f32s(&[2]));
+        let of = |value: u32, kind: &TensorType| Operand { value, kind: kind.clone() };
+        let node = |operator, operands, output: &TensorType| Node {
+            operator,
+            operands,
+            output: output.clone(),
+        };
+        let map = |function| Operator::Map { function };
+        let nodes = vec![
+            node(map(MapFunction::Add), vec![of(0, &rows), of(2, &row)], &rows),
+            node(map(MapFunction::Multiply), vec![of(3, &rows), of(2, &row)], &rows),
+            node(Operator::Reduce { fold: Fold::Sum }, vec![of(4, &rows)], &sums),
+            node(map(MapFunction::Add), vec![of(5, &sums), of(1, &sums)], &sums),
+        ];
+        let layer = |first_operator, operator_count, live_in: &[u32], live_out: &[u32]| Layer {
+            first_operator,
+            operator_count,
+            live_in: live_in.to_vec(),
+            live_out: live_out.to_vec(),
+        };
+        let layers = vec![
+            layer(0, 1, &[0, 1], &[1, 3]),
+            layer(1, 2, &[1, 3], &[1, 5]),
+            layer(3, 1, &[1, 5], &[6]),
+        ];
+        let graph = Graph { inputs: vec![rows, sums], weights: vec![row.clone()], nodes, layers };
+        let names = vec!["x".to_owned(), "y".to_owned()];
+        let operators = (0..4).map(|index| format!("node {index}")).collect();
+        let outputs = vec![("output".to_owned(), 6)];
+        let weights = vec![floats(&row, 3)];
+        let model = Model::new(graph, weights, names, outputs, operators, Profile::StrictF32);
+        Arc::new(model.unwrap())
+    };
+    Arc::clone(MODEL.get_or_init(made))
+}
+
+pub(crate) fn engine() -> Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(Isa::PORTABLE, 1).unwrap()).clone()
+}
+
+/// The run of an input of the model. Each number is another input.
+pub(crate) fn run_of(input: u64, conduct: Arc<dyn Conduct>) -> Arc<Run> {
+    let (engine, model) = (engine(), model());
+    let runner = Runner { engine: &engine, model: &model, conduct: conduct.as_ref() };
+    let inputs = HashMap::from([
+        ("x".to_owned(), floats(&f32s(&[2, 150]), input)),
+        ("y".to_owned(), floats(&f32s(&[2]), input)),
+    ]);
+    let trace = runner.run(runner.input_state(&inputs).unwrap()).unwrap();
+    Arc::new(Run::new(engine, model, conduct, trace))
+}
+
+pub(crate) fn honest(input: u64) -> Arc<Run> {
+    run_of(input, Arc::new(Honest))
+}
+
+/// Errs in the first element of the first operator.
+#[derive(Debug)]
+struct Wrong;
+
+impl Conduct for Wrong {
+    fn compute(
+        &self,
+        engine: &Engine,
+        model: &Model,
+        operator: u32,
+        operands: &[&Tensor],
+    ) -> Result<Tensor, EngineError> {
+        let output = compute_honestly(engine, model, operator, operands)?;
+        let mut elements = output.as_f32().to_vec();
+        if operator == 0 {
+            elements[0] += 1.0;
+        }
+        Ok(Tensor::from_f32(output.shape(), elements).unwrap())
+    }
+}
+
+/// A run of the input with an error in it.
+pub(crate) fn wrong(input: u64) -> Arc<Run> {
+    run_of(input, Arc::new(Wrong))
+}
+
+/// Cannot compute anything.
+#[derive(Debug)]
+struct Unable;
+
+impl Conduct for Unable {
+    fn compute(&self, _: &Engine, _: &Model, _: u32, _: &[&Tensor]) -> Result<Tensor, EngineError> {
+        Err(EngineError::Undefined { kind: "nothing" })
+    }
+}
+
+/// The run of an input, of which no layer can be computed again.
+pub(crate) fn lost(input: u64) -> Arc<Run> {
+    let trace = honest(input).trace().clone();
+    Arc::new(Run::new(engine(), model(), Arc::new(Unable), trace))
+}
+
+/// Who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Bank,
+    Client,
+    Executor,
+    Rival,
+    Challenger,
+    Second,
+}
+
+impl Who {
+    fn key(self) -> Key {
+        Key::from_secret(&[self as u8 + 1; 32]).unwrap()
+    }
+
+    pub(crate) fn address(self) -> Address {
+        self.key().address()
+    }
+}
+
+/// Time for challenges of every job.
+pub(crate) const WINDOW_MS: u64 = 60_000;
+
+/// A ledger. Everybody but the executor has money.
+#[derive(Clone, Debug)]
+pub(crate) struct Court {
+    pub(crate) settlement: Settlement,
+    pub(crate) now_ms: u64,
+}
+
+impl Court {
+    pub(crate) fn new() -> Self {
+        let genesis = Genesis {
+            chain_id: 7,
+            salt: leaf(b"salt"),
+            begun_ms: 1_000,
+            bank: Who::Bank.address(),
+            parameters: Parameters::default(),
+        };
+        let settlement = Settlement::new(genesis).unwrap();
+        let mut court = Self { settlement, now_ms: 1_000 };
+        for who in [Who::Client, Who::Rival, Who::Challenger, Who::Second] {
+            court.deposit(who, 1_000 * ETHER);
+        }
+        let header = model().header().clone();
+        court.does(Who::Client, &Action::RegisterModel { header });
+        court
+    }
+
+    /// As [`Court::new`], with money for the executor.
+    pub(crate) fn funded() -> Self {
+        let mut court = Self::new();
+        court.deposit(Who::Executor, 1_000 * ETHER);
+        court
+    }
+
+    pub(crate) fn submit(&mut self, who: Who, action: &Action) -> Result<Vec<Event>, Rejection> {
+        let nonce = self.settlement.nonce(&who.address());
+        let signed = who.key().sign(&self.settlement.domain(), nonce, action);
+        self.settlement.apply(self.now_ms, &signed)
+    }
+
+    pub(crate) fn does(&mut self, who: Who, action: &Action) -> Vec<Event> {
+        let outcome = self.submit(who, action);
+        outcome.unwrap_or_else(|rejection| panic!("{who:?} {action:?}: {rejection}"))
+    }
+
+    pub(crate) fn deposit(&mut self, who: Who, amount_wei: u128) {
+        self.does(Who::Bank, &Action::Deposit { account: who.address(), amount_wei });
+    }
+
+    /// A job on an input of the model.
+    pub(crate) fn job(&mut self, input: u64, stake_wei: u128) -> Digest {
+        let terms = JobTerms {
+            model_root: model().root(),
+            input_root: honest(input).trace().state_roots()[0],
+            profile: Profile::StrictF32,
+            fee_wei: ETHER / 100,
+            stake_wei,
+            bond_wei: stake_wei / 10,
+            window_ms: WINDOW_MS,
+            attention_wei: 0,
+        };
+        match self.does(Who::Client, &Action::PostJob { terms }).as_slice() {
+            [Event::JobPosted { job }] => *job,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn claim(&mut self, who: Who, job: Digest, run: &Run) -> Digest {
+        let terms = claim_terms(job, run.trace()).unwrap();
+        match self.does(who, &Action::PostClaim { terms }).as_slice() {
+            [Event::ClaimPosted { claim, .. }] => *claim,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn challenge(&mut self, who: Who, claim: Digest) -> Digest {
+        match self.does(who, &Action::Challenge { claim }).as_slice() {
+            [Event::Challenged { challenge, .. }] => *challenge,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn view(&self) -> View {
+        View { height: 0, now_ms: self.now_ms, settlement: Arc::new(self.settlement.clone()) }
+    }
+}
