@@ -4,14 +4,12 @@ mod case;
 mod core;
 pub mod coverage;
 pub mod forecast;
-mod proof;
 pub mod queue;
 pub mod sampling;
 pub mod service;
 mod solver;
 #[cfg(test)]
 mod testing;
-mod view_of_tree;
 
 pub use case::{Case, Published};
 pub use core::{ChallengerCore, Order, Policy};

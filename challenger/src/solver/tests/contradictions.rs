@@ -35,7 +35,7 @@ fn a_state_without_what_an_operator_wrote_contradicts_the_inside() {
         .answered()
         .expect_demand(state(1, 0, 0))
         .showing(&[])
-        .because("the state behind the layer differs")
+        .because("the state after the layer differs")
         .parting_at(Some(0), None, None, None)
         .answered()
         .expect_refute(&Refutation::Binding { layer: 0, operator: 0 })
@@ -63,7 +63,7 @@ fn an_operators_root_is_shown_when_no_opening_of_the_inside_shows_it() {
         .answered()
         // A state of one value has its root for a leaf: the value itself is opened.
         .expect_demand(state(2, 0, 0))
-        .because("the state behind the layer differs")
+        .because("the state after the layer differs")
         .answered()
         .expect_refute(&Refutation::Binding { layer: 1, operator })
         .showing(&["output 2 of layer 1"])
@@ -189,7 +189,7 @@ fn a_state_is_opened_as_deep_as_it_is() {
             .expect_demand(state(2, 0, 0))
             .answered()
             .expect_demand(state(2, 1, node))
-            .because("the state behind the layer differs")
+            .because("the state after the layer differs")
             .answered()
             .expect_refute(&refutation)
             .fraud();

@@ -61,15 +61,8 @@ fn the_first_of_the_shown_divergences_is_taken() {
             executor.state_root(6, nothing);
         })
         .disputed();
-    let tree = {
-        let leaves: Vec<_> = dispute
-            .statement
-            .state_roots()
-            .iter()
-            .map(|root| protocol::hash::leaf(&root.0))
-            .collect();
-        protocol::merkle::ListTree::<protocol::hash::Keccak>::new(Tag::Trace, &leaves).unwrap()
-    };
+    let roots = dispute.statement.state_roots();
+    let tree = protocol::roots::trace_tree::<protocol::hash::Keccak>(&roots).unwrap();
     let showing = |boundary: u32| Showing::TraceLeaf {
         boundary,
         root: dispute.statement.state_roots()[boundary as usize],

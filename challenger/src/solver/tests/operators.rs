@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use inference::Tensor;
 use protocol::encoding::Canonical;
 use protocol::graph::{Fold, MapFunction, Operator, Window};
+use protocol::law;
 use protocol::tensor::{Shape, TensorType};
 
 use super::*;

@@ -7,17 +7,17 @@ use protocol::merkle::{Tree, empty_subtree};
 
 /// A tree of the executor next to the challenger's own of the same shape.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Compared<'a, C: Commitment> {
-    pub(crate) facts: &'a Facts<C>,
-    pub(crate) id: TreeId,
-    pub(crate) own: &'a Tree<C>,
+pub(super) struct Compared<'a, C: Commitment> {
+    pub(super) facts: &'a Facts<C>,
+    pub(super) id: TreeId,
+    pub(super) own: &'a Tree<C>,
     /// Whether the whole trees are known to be equal.
-    pub(crate) equal: bool,
+    pub(super) equal: bool,
 }
 
 /// Where a comparison has got to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Descent {
+pub(super) enum Descent {
     /// This node differs and must be opened.
     Open {
         /// Depth of the node.
@@ -33,7 +33,7 @@ pub(crate) enum Descent {
 
 impl<C: Commitment> Compared<'_, C> {
     /// Walks down the opened nodes to the first difference.
-    pub(crate) fn descend(&self) -> Descent {
+    pub(super) fn descend(&self) -> Descent {
         if self.equal {
             return Descent::Equal;
         }
@@ -69,7 +69,7 @@ impl<C: Commitment> Compared<'_, C> {
     }
 
     /// The executor's hash at a node, if it follows from what is known.
-    pub(crate) fn resolve(&self, depth: u32, index: u64) -> Option<Digest> {
+    pub(super) fn resolve(&self, depth: u32, index: u64) -> Option<Digest> {
         let shape = self.own.shape();
         if shape.is_padding(depth, index) {
             return Some(empty_subtree::<C>(shape.depth().checked_sub(depth)?));
@@ -98,7 +98,7 @@ impl<C: Commitment> Compared<'_, C> {
     }
 
     /// The executor's full path from a leaf to the root.
-    pub(crate) fn path(&self, leaf: u64) -> Option<Vec<Digest>> {
+    pub(super) fn path(&self, leaf: u64) -> Option<Vec<Digest>> {
         let depth = self.own.shape().depth();
         (0..depth).map(|level| self.resolve(depth - level, (leaf >> level) ^ 1)).collect()
     }

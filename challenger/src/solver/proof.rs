@@ -10,8 +10,8 @@ use protocol::hash::Commitment;
 use protocol::law::{self, LawError, Operands};
 use protocol::referee::OperandProof;
 
+use super::descent::Compared;
 use crate::case::Case;
-use crate::view_of_tree::Compared;
 
 /// Operands that remember which elements the law asked for.
 struct Recording<'a> {
@@ -31,10 +31,10 @@ impl Operands for Recording<'_> {
     }
 }
 
-/// Positions of the leaves that a step reads, for each operand.
+/// Positions of the leaves that a step reads, for each operand; also where the law gives no result.
 ///
-/// Also says what the law gives: `None` where the operator has no result.
-pub(crate) fn leaves_of_step(
+/// `None` when the step asks for an element that an operand does not have.
+pub(super) fn leaves_of_step(
     node: &Node,
     element: u64,
     run: u64,
@@ -60,7 +60,7 @@ pub(crate) fn leaves_of_step(
 }
 
 /// Proofs of all operands of a step.
-pub(crate) fn prove_operands<C: Commitment>(
+pub(super) fn prove_operands<C: Commitment>(
     case: &Case<C>,
     facts: &Facts<C>,
     layer: u32,

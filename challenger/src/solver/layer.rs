@@ -1,0 +1,135 @@
+//! Inside a layer: the first operator whose output differs, or, where none does, how the state after the
+//! layer contradicts its inside.
+
+use protocol::facts::{Request, Showing, TreeId};
+use protocol::graph::Layer;
+use protocol::hash::Commitment;
+use protocol::referee::Refutation;
+
+use super::argument::Argument;
+use super::descent::{Compared, Descent};
+use super::{Next, Reasoned, SolveError, demand, refute, stuck};
+use crate::case::Case;
+
+impl<C: Commitment> Case<C> {
+    /// The first operator of a layer whose output differs; `None` when all outputs agree.
+    pub(super) fn first_operator(
+        &self,
+        argument: &Argument<'_, C>,
+        layer: u32,
+    ) -> Result<Option<Next<u32>>, SolveError> {
+        let (facts, id) = (argument.known(), TreeId::Subtrace { layer });
+        let Some(claimed) = facts.root(id) else {
+            let reason = format!("layer {layer} is the first whose result differs");
+            return Ok(Some(Next::Ask(demand(Request::Subtrace { layer }, reason))));
+        };
+        let own = self.run().inside(layer)?.tree();
+        let equal = claimed == own.root();
+        Ok(match (Compared { facts, id, own: own.tree(), equal }).descend() {
+            Descent::Equal => None,
+            Descent::Leaf(position) => {
+                let first = self.model().layer(layer).map_or(0, |layer| layer.first_operator);
+                Some(Next::Known(first + position as u32))
+            }
+            Descent::Open { depth, index } => {
+                let request = Request::Node { tree: id, depth, index };
+                let reason = format!("the insides of layer {layer} differ below this node");
+                Some(Next::Ask(demand(request, reason)))
+            }
+        })
+    }
+
+    /// The inside of the layer agrees, so a value of the state after it contradicts the inside or the
+    /// state before.
+    pub(super) fn contradiction(
+        &self,
+        argument: &mut Argument<'_, C>,
+        layer: u32,
+    ) -> Result<Reasoned, SolveError> {
+        let boundary = layer + 1;
+        let position = match self.first_value(argument, boundary)? {
+            Next::Known(position) => position,
+            Next::Ask(end) => return Ok(end),
+        };
+        let definition = self.model().layer(layer).ok_or(stuck("no such layer"))?;
+        let expected = definition.live_out.get(position as usize).copied();
+        let value = expected.ok_or(stuck("no such value"))?;
+        let open = argument.known().value(boundary, position);
+        let (found, _) = open.ok_or(stuck("the value is not open"))?;
+        if found != value {
+            let refutation = Refutation::StateValue { boundary, position };
+            return Ok(refute(refutation, format!("value {found} stands where {value} must")));
+        }
+        let written = (definition.first_operator..)
+            .take(definition.operator_count as usize)
+            .find(|operator| self.model().header().output_of(*operator) == value);
+        match written {
+            Some(operator) => self.not_what_was_written(argument, layer, definition, operator),
+            None => self.not_what_came_in(argument, layer, definition, value),
+        }
+    }
+
+    /// Position of the first value of a state that differs.
+    fn first_value(
+        &self,
+        argument: &Argument<'_, C>,
+        boundary: u32,
+    ) -> Result<Next<u32>, SolveError> {
+        let own = self.trace().state(boundary).ok_or(stuck("no such state"))?.tree().tree();
+        let (facts, id) = (argument.known(), TreeId::State { boundary });
+        if facts.root(id).is_none() {
+            return Err(stuck("the state after the layer is not known"));
+        }
+        let (depth, index) = match (Compared { facts, id, own, equal: false }).descend() {
+            Descent::Open { depth, index } => (depth, index),
+            Descent::Leaf(position) if own.shape().depth() > 0 => {
+                return Ok(Next::Known(position as u32));
+            }
+            // A state of one value: its root is its only leaf, opened at once.
+            _ if facts.value(boundary, 0).is_some() => return Ok(Next::Known(0)),
+            _ => (0, 0),
+        };
+        let request = Request::Node { tree: id, depth, index };
+        Ok(Next::Ask(demand(request, "the state after the layer differs")))
+    }
+
+    /// The state does not hold what an operator of the layer wrote.
+    fn not_what_was_written(
+        &self,
+        argument: &mut Argument<'_, C>,
+        layer: u32,
+        definition: &Layer,
+        operator: u32,
+    ) -> Result<Reasoned, SolveError> {
+        if argument.known().root(TreeId::Tensor { operator }).is_none() {
+            let position = operator - definition.first_operator;
+            let subtrace = self.run().inside(layer)?;
+            let root = subtrace.roots()[position as usize];
+            let path = subtrace.tree().tree().path(u64::from(position));
+            let path = path.ok_or(stuck("no such operator"))?;
+            argument.show(Showing::SubtraceLeaf { layer, position, root, path });
+        }
+        let reason = format!("the state does not hold what operator {operator} wrote");
+        Ok(refute(Refutation::Binding { layer, operator }, reason))
+    }
+
+    /// A value passes through the layer and changes.
+    fn not_what_came_in(
+        &self,
+        argument: &mut Argument<'_, C>,
+        layer: u32,
+        definition: &Layer,
+        value: u32,
+    ) -> Result<Reasoned, SolveError> {
+        let place = definition.live_in.binary_search(&value).map_err(|_| stuck("no such value"))?;
+        if argument.known().value(layer, place as u32).is_none() {
+            let before = self.trace().state(layer).ok_or(stuck("no such state"))?;
+            let root = *before.roots().get(place).ok_or(stuck("no such value"))?;
+            let path = before.tree().tree().path(place as u64).ok_or(stuck("no such value"))?;
+            let (boundary, position) = (layer, place as u32);
+            argument.show(Showing::StateLeaf { boundary, position, value, root, path });
+        }
+        let reason = format!("value {value} passes through layer {layer} and changes");
+        Ok(refute(Refutation::Carry { layer, value }, reason))
+    }
+}

@@ -1,0 +1,171 @@
+//! From a differing operator output to its leaf, element, run and step.
+
+use inference::Tensor;
+use protocol::facts::{Request, Showing, TreeId};
+use protocol::graph::{Node, Operator};
+use protocol::hash::Commitment;
+use protocol::law;
+use protocol::referee::Refutation;
+use protocol::tensor::{leaf_element, leaf_is_canonical};
+
+use super::argument::Argument;
+use super::descent::{Compared, Descent};
+use super::proof::{leaves_of_step, prove_operands};
+use super::{Divergence, Next, Reasoned, SolveError, demand, refute, stuck};
+use crate::case::Case;
+
+/// The step that is false.
+struct FalseStep {
+    run: u64,
+    /// The claimed words before it; `None` at the first.
+    before: Option<Vec<u64>>,
+}
+
+impl<C: Commitment> Case<C> {
+    /// From a differing operator output to its leaf, element, run and step.
+    pub(super) fn inside_operator(
+        &self,
+        argument: &mut Argument<'_, C>,
+        layer: u32,
+        operator: u32,
+        found: &mut Divergence,
+    ) -> Result<Reasoned, SolveError> {
+        if argument.known().operator(operator).is_none() {
+            let proof = self.model().node_proof(operator).ok_or(stuck("no such operator"))?;
+            if !argument.show(Showing::Operator { proof }) {
+                return Err(stuck("the claim is about another model"));
+            }
+        }
+        let node = self.model().node(operator).ok_or(stuck("no such operator"))?;
+        let leaf = match self.first_leaf(argument, operator)? {
+            Next::Known(leaf) => leaf,
+            Next::Ask(end) => return Ok(end),
+        };
+        let element = match self.first_element(argument, operator, node, leaf)? {
+            Next::Known(element) => element,
+            Next::Ask(end) => return Ok(end),
+        };
+        found.element = Some(element);
+        let step = match self.first_step(argument, operator, node, element)? {
+            Next::Known(step) => step,
+            Next::Ask(end) => return Ok(end),
+        };
+        found.run = Some(step.run);
+        self.false_step(argument, layer, operator, node, element, &step)
+    }
+
+    /// The first leaf of an operator's output that differs, shown from what was published or asked for.
+    fn first_leaf(
+        &self,
+        argument: &mut Argument<'_, C>,
+        operator: u32,
+    ) -> Result<Next<u64>, SolveError> {
+        let (facts, id) = (argument.known(), TreeId::Tensor { operator });
+        let claimed_root = facts.root(id).ok_or(stuck("the output's root is not open"))?;
+        let own = self.run().output(operator)?;
+        let published = self.published.tensors.get(&claimed_root);
+        if let Some(theirs) = published.filter(|theirs| theirs.kind() == own.kind()) {
+            let leaf = first_differing_leaf(own, theirs).ok_or(stuck("the outputs agree"))?;
+            let (bytes, tree) = (theirs.leaf(leaf), theirs.tree::<C>());
+            let path = tree.and_then(|tree| tree.path(leaf));
+            let (Some(bytes), Some(path)) = (bytes, path) else {
+                return Err(stuck("no such leaf"));
+            };
+            argument.show(Showing::TensorLeaf { operator, leaf, bytes, path });
+            return Ok(Next::Known(leaf));
+        }
+        let own = self.output_tree(operator).ok_or(stuck("no output"))?;
+        match (Compared { facts, id, own, equal: false }).descend() {
+            Descent::Leaf(leaf) => Ok(Next::Known(leaf)),
+            Descent::Equal => Err(stuck("the outputs agree")),
+            Descent::Open { depth, index } => {
+                let request = Request::Node { tree: id, depth, index };
+                let reason = format!("the outputs of operator {operator} differ below");
+                Ok(Next::Ask(demand(request, reason)))
+            }
+        }
+    }
+
+    /// Flat index of the first element of a leaf that differs.
+    fn first_element(
+        &self,
+        argument: &Argument<'_, C>,
+        operator: u32,
+        node: &Node,
+        leaf: u64,
+    ) -> Result<Next<u64>, SolveError> {
+        let Some(bytes) = argument.known().leaf(operator, leaf) else {
+            let reason = format!("leaf {leaf} of operator {operator} is the first that differs");
+            return Ok(Next::Ask(demand(Request::Leaf { operator, leaf }, reason)));
+        };
+        let (first, count) = node.output.leaf_range(leaf).ok_or(stuck("no such leaf"))?;
+        if !leaf_is_canonical(node.output.element, bytes, count) {
+            let reason = format!("leaf {leaf} holds bits that no stored value has");
+            return Ok(Next::Ask(refute(Refutation::Leaf { operator, leaf }, reason)));
+        }
+        let own = self.run().output(operator)?;
+        let differs = (0..count).find(|place| {
+            leaf_element(node.output.element, bytes, *place) != own.bits(first + *place as u64)
+        });
+        Ok(Next::Known(first + differs.ok_or(stuck("the leaves agree"))? as u64))
+    }
+
+    /// The first step towards an element whose sums differ.
+    fn first_step(
+        &self,
+        argument: &Argument<'_, C>,
+        operator: u32,
+        node: &Node,
+        element: u64,
+    ) -> Result<Next<FalseStep>, SolveError> {
+        let runs = law::run_count(node);
+        if runs <= 1 {
+            return Ok(Next::Known(FalseStep { run: 0, before: None }));
+        }
+        let Some(theirs) = argument.known().accumulators(operator, element) else {
+            let reason = format!("element {element} of operator {operator} differs");
+            return Ok(Next::Ask(demand(Request::Accumulators { operator, element }, reason)));
+        };
+        let ours = self.run().accumulators(operator, element)?;
+        let width = law::state_words(node);
+        let mut pairs = theirs.chunks(width).zip(ours.chunks(width));
+        let differs = pairs.position(|(theirs, ours)| theirs != ours);
+        // Where every sum agrees, the last step from the sums to the element is the false one.
+        let run = differs.map_or(runs, |at| at as u64);
+        let last = run.checked_sub(1).and_then(|at| theirs.chunks(width).nth(at as usize));
+        Ok(Next::Known(FalseStep { run, before: last.map(<[u64]>::to_vec) }))
+    }
+
+    /// Refutes a step, with the operands that it reads.
+    fn false_step(
+        &self,
+        argument: &Argument<'_, C>,
+        layer: u32,
+        operator: u32,
+        node: &Node,
+        element: u64,
+        step: &FalseStep,
+    ) -> Result<Reasoned, SolveError> {
+        let (run, runs) = (step.run, law::run_count(node));
+        if runs > 1 && run == runs {
+            let step = Refutation::Step { operator, element, run, operands: Vec::new() };
+            return Ok(refute(step, format!("the sums of element {element} do not end in it")));
+        }
+        let operands = self.run().operands(operator)?;
+        let leaves = leaves_of_step(node, element, run, step.before.as_deref(), &operands)
+            .ok_or(stuck("the step reads outside its operands"))?;
+        let operands = prove_operands(self, argument.known(), layer, operator, &leaves)
+            .ok_or(stuck("an operand cannot be proven"))?;
+        let kind = match &node.operator {
+            Operator::Map { function } => function.name(),
+            other => other.kind(),
+        };
+        let reason = format!("{kind} gives another element {element} (run {run})");
+        Ok(refute(Refutation::Step { operator, element, run, operands }, reason))
+    }
+}
+
+fn first_differing_leaf(own: &Tensor, theirs: &Tensor) -> Option<u64> {
+    let element = (0..own.shape().count()).find(|index| own.bits(*index) != theirs.bits(*index))?;
+    own.kind().locate(element).map(|(leaf, _)| leaf)
+}

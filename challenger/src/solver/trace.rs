@@ -1,0 +1,100 @@
+//! From the trace to the first layer whose result differs.
+
+use protocol::facts::{Facts, Request, Showing, TreeId};
+use protocol::hash::Commitment;
+use protocol::roots::trace_tree;
+
+use super::argument::Argument;
+use super::descent::{Compared, Descent};
+use super::{Next, SolveError, demand, stuck};
+use crate::case::Case;
+
+impl<C: Commitment> Case<C> {
+    /// State roots that the executor published and that its trace root confirms.
+    pub(super) fn show_published_trace(&self, argument: &mut Argument<'_, C>) {
+        let roots = &self.published.state_roots;
+        if roots.is_empty() {
+            return;
+        }
+        let Some(tree) = trace_tree::<C>(roots) else {
+            return;
+        };
+        if argument.known().root(TreeId::Trace {}) != Some(tree.root()) {
+            return;
+        }
+        let mut pairs = self.trace().state_roots().iter().zip(roots);
+        let differs = pairs.position(|(own, root)| own != root);
+        let Some(boundary) = differs else { return };
+        for boundary in [boundary.saturating_sub(1), boundary] {
+            let known = argument.known().root(TreeId::State { boundary: boundary as u32 });
+            let Some(path) = tree.tree().path(boundary as u64) else {
+                return;
+            };
+            if known.is_none() {
+                let (boundary, root) = (boundary as u32, roots[boundary]);
+                argument.show(Showing::TraceLeaf { boundary, root, path });
+            }
+        }
+    }
+
+    /// The first boundary at which the states differ: 0 before the first layer, then one after each.
+    pub(super) fn first_difference(
+        &self,
+        argument: &Argument<'_, C>,
+    ) -> Result<Next<u32>, SolveError> {
+        let facts = argument.known();
+        if let Some(boundary) = self.first_shown_difference(facts) {
+            return Ok(Next::Known(boundary));
+        }
+        let (id, own) = (TreeId::Trace {}, self.trace().tree());
+        let equal = facts.root(id) == Some(own.root());
+        match (Compared { facts, id, own: own.tree(), equal }).descend() {
+            Descent::Equal => Err(SolveError::NothingDiffers),
+            Descent::Leaf(boundary) => Ok(Next::Known(boundary as u32)),
+            Descent::Open { depth, index } => {
+                let request = Request::Node { tree: id, depth, index };
+                Ok(Next::Ask(demand(request, "the traces differ below this node")))
+            }
+        }
+    }
+
+    /// The first boundary at which a known state root differs while the one before agrees.
+    fn first_shown_difference(&self, facts: &Facts<C>) -> Option<u32> {
+        let own = self.trace().state_roots();
+        (1..own.len()).map(|boundary| boundary as u32).find(|boundary| {
+            let known = |boundary: u32| facts.root(TreeId::State { boundary });
+            let differs = known(*boundary).is_some_and(|root| root != own[*boundary as usize]);
+            let agrees = known(*boundary - 1) == Some(own[*boundary as usize - 1]);
+            differs && agrees
+        })
+    }
+
+    /// Shows the layer, and the state before it, which both views share.
+    pub(super) fn show_layer(
+        &self,
+        argument: &mut Argument<'_, C>,
+        layer: u32,
+    ) -> Result<(), SolveError> {
+        if argument.known().layer(layer).is_none() {
+            let proof = self.model().layer_proof(layer).ok_or(stuck("no such layer"))?;
+            if !argument.show(Showing::Layer { proof }) {
+                return Err(stuck("the claim is about another model"));
+            }
+        }
+        if argument.known().root(TreeId::State { boundary: layer }).is_none() {
+            let own = self.trace().tree().tree();
+            let root =
+                *self.trace().state_roots().get(layer as usize).ok_or(stuck("no such state"))?;
+            // The shortest path that ends at a node the executor has opened.
+            let full = own.path(u64::from(layer)).ok_or(stuck("no such state"))?;
+            let shown = (0..=full.len()).any(|length| {
+                let path = full[..length].to_vec();
+                argument.show(Showing::TraceLeaf { boundary: layer, root, path })
+            });
+            if !shown {
+                return Err(stuck("the state before the layer is not shared"));
+            }
+        }
+        Ok(())
+    }
+}
