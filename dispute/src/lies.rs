@@ -46,7 +46,7 @@ pub enum Lie {
     Precision,
     /// Products are summed in another order, without fused multiply-add (ATTACKS 10).
     OtherOrder,
-    /// A state is wrong in the middle and right again behind it (ATTACKS 3).
+    /// A state is wrong in the middle and right again after it (ATTACKS 3).
     WashedOut,
     /// A stored value is corrupted between two layers (ATTACKS 4).
     CorruptState,

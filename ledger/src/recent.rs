@@ -33,7 +33,7 @@ impl<T: Clone> Recent<T> {
         self.height += 1;
     }
 
-    /// Items behind a height, `limit` at most; `None` when the first of them is not kept any more.
+    /// Items after a height, `limit` at most; `None` when the first of them is not kept any more.
     pub(crate) fn after(&self, after: u64, limit: usize) -> Option<Vec<T>> {
         let gone = self.height - self.items.len() as u64;
         let skip = usize::try_from(after.checked_sub(gone)?).unwrap_or(usize::MAX);

@@ -76,7 +76,7 @@ pub struct Recovered {
 }
 
 /// How far the log had come when something was last acknowledged, in a file of its own: what the database
-/// loses without a word is noticed by it. It is written behind the flush, so it never runs ahead.
+/// loses without a word is noticed by it. It is written after the flush, so it never runs ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Anchor {
     height: u64,
@@ -172,7 +172,7 @@ impl Store {
             };
             torn.push((key, damage));
         }
-        // A torn write leaves one damaged record at the end. More, or a whole one behind it, is
+        // A torn write leaves one damaged record at the end. More, or a whole one after it, is
         // not what a crash leaves: say so rather than guess.
         if torn.len() > 1 {
             let reason = torn.first().map_or(String::new(), |(_, reason)| reason.clone());

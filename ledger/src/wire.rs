@@ -42,7 +42,7 @@ const fn configuration() -> Configuration<BigEndian, Fixint, Limit<ENVELOPE_BYTE
         .with_limit::<ENVELOPE_BYTES_MAX>()
 }
 
-/// Encodes a value behind its version.
+/// Encodes a value after its version.
 ///
 /// # Errors
 /// When the value is over the limit.

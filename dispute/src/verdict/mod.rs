@@ -103,13 +103,13 @@ pub struct Verdict {
     pub operator: Option<OperatorPlace>,
     /// Coordinates of the element.
     pub element: Option<Vec<u64>>,
-    /// Its type, and that of the running sums behind it.
+    /// Its type, and that of its running sums.
     pub element_type: Option<String>,
     /// The run of 64 within the element; the number of runs for the sum of all.
     pub run: Option<u64>,
-    /// Runs behind the element; 1 where nothing is summed.
+    /// Runs of the element; 1 where nothing is summed.
     pub runs: Option<u64>,
-    /// The element as claimed: stored bits. What is refuted may be one of the running sums behind it.
+    /// The element as claimed: stored bits. What is refuted may be one of its running sums.
     pub element_bits: Option<String>,
     /// What was claimed: stored bits, a state word, or a root.
     pub claimed_bits: Option<String>,

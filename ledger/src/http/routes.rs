@@ -125,7 +125,7 @@ const OLD_EVENTS_PAGE: usize = 2_048;
 const EVENTS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Receipts as server-sent events, numbered by height: a client that lost the connection goes on
-/// behind the last it saw.
+/// after the last it saw.
 async fn events(
     State(shared): State<Shared>,
     source: Source,

@@ -47,7 +47,7 @@ pub(super) struct Shared {
 
 /// What a route gives.
 pub(super) type Answer = Result<Response, Failure>;
-/// What was asked for behind the path, by name.
+/// What was asked for after the path, by name.
 pub(super) type Parameters = Query<HashMap<String, String>>;
 
 /// Content of documents.

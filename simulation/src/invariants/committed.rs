@@ -24,7 +24,7 @@ pub(super) fn differs_at<C: Commitment>(
                 let node = |run: &inference::Run<C>| {
                     run.trace().state(boundary)?.tree().tree().node(depth, index)
                 };
-                // Where a state's committed root is not that of the values behind it, the roots
+                // Where a state's committed root is not that of its values, the roots
                 // differ although the trees may not.
                 let root = |run: &inference::Run<C>| {
                     run.trace().state_roots().get(boundary as usize).copied()
@@ -61,7 +61,7 @@ pub(super) fn differs_at<C: Commitment>(
     }
 }
 
-/// Whether what is now open is what the run behind the claim holds.
+/// Whether what is now open is what the claim's own run holds.
 pub(super) fn is_committed<C: Commitment>(
     known: &Known<C>,
     claim: &protocol::settlement::Claim<C>,

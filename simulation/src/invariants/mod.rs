@@ -156,7 +156,7 @@ impl<C: Commitment> Audit<C> {
         }
     }
 
-    /// Looks at one accepted transaction and the state behind it.
+    /// Looks at one accepted transaction and the state after it.
     pub(crate) fn accepted(
         &mut self,
         around: &Surroundings<'_>,

@@ -45,7 +45,7 @@ impl<C: Commitment> Audit<C> {
             return;
         };
         let honest_waits = state.job(&claim.terms.job).is_some_and(|job| {
-            // The honest claim itself, or one that stands behind the disputed one.
+            // The honest claim itself, or one that stands after the disputed one.
             job.claims.iter().skip_while(|id| **id != challenge.claim).any(|id| {
                 let standing =
                     state.claim(id).is_some_and(|one| one.status == ClaimStatus::Standing);

@@ -2,30 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::text::{escape, short};
+
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 62.0;
 const BOTTOM: f64 = 40.0;
 const TOP: f64 = 12.0;
 const RIGHT: f64 = 14.0;
-
-/// Text that is safe inside HTML.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// A number as people read it.
-pub(super) fn short(value: f64) -> String {
-    let size = value.abs();
-    match size {
-        0.0 => "0".to_owned(),
-        _ if size >= 1e6 => format!("{:.1}M", value / 1e6),
-        _ if size >= 1e4 => format!("{:.0}k", value / 1e3),
-        _ if size >= 100.0 => format!("{value:.0}"),
-        _ if size >= 1.0 => format!("{value:.1}"),
-        _ => format!("{value:.3}"),
-    }
-}
 
 /// A step of 1, 2 or 5 times a power of ten that gives about five ticks.
 fn tick_step(span: f64) -> f64 {

@@ -4,6 +4,7 @@ mod chart;
 mod page;
 mod profits;
 mod table;
+mod text;
 mod timeline;
 
 use std::collections::BTreeSet;
@@ -116,7 +117,7 @@ pub fn crowd_scenario(attackers: u32, seed: u64) -> Scenario {
         let mut spec = PartySpec::new(name, strategy);
         spec.count = count;
         spec.capital_milliether = Some(1_200);
-        // Everybody is ready at the same time, behind the honest claim.
+        // Everybody is ready at the same time, after the honest claim.
         spec.inference_ms = Some(900);
         if count > 0 {
             scenario.party.push(spec);

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{escape, lines, short};
+use super::chart::lines;
 use super::profits::{pairs, profits};
 use super::table::table;
+use super::text::{escape, group, section, short};
 use super::timeline::{moves, timeline};
 use super::{Report, counts};
 use crate::statistics::rate;
@@ -31,15 +32,6 @@ pub fn render(report: &Report<'_>) -> String {
     sometimes(&mut page, report);
     page.push_str("</main></body></html>\n");
     page
-}
-
-pub(super) fn section(page: &mut String, id: &str, title: &str, what: &str) {
-    let _ = write!(
-        page,
-        "<section id={id}><h2>{}</h2><p class=what>{}</p>",
-        escape(title),
-        escape(what)
-    );
 }
 
 fn verdict(page: &mut String, report: &Report<'_>) {
@@ -79,19 +71,6 @@ fn verdict(page: &mut String, report: &Report<'_>) {
         escape(report.commit),
         escape(report.command)
     );
-}
-
-/// A count with thin spaces between thousands.
-pub(super) fn group(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn configuration(page: &mut String, report: &Report<'_>) {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Report;
-use super::chart::{escape, short};
-use super::page::{group, section};
 use super::table::{Row, table};
+use super::text::{escape, group, section, short};
 use crate::statistics::{Tally, rate};
 use crate::swarm::StrategyTally;
 

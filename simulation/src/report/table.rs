@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::chart::escape;
+use super::text::escape;
 
 /// A column: its head, and whether it holds numbers.
 pub(super) type Column<'a> = (&'a str, bool);

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{escape, short};
 use super::table::table;
+use super::text::{escape, short};
 use crate::scenario::{Outage, OutageKind, Scenario};
 use crate::world::{Ended, LogLine};
 

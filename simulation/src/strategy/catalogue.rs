@@ -47,7 +47,7 @@ impl<'a> Numbers<'a> {
 pub struct Entry<C: Commitment> {
     /// Its name.
     pub name: &'static str,
-    /// Where `ATTACKS.md` or the literature has it; empty for honest ones.
+    /// Where `docs/attacks.md` or the literature has it; empty for honest ones.
     pub source: &'static str,
     /// What its party must come to: outcome codes of `docs/simulation.md`, `|` between alternatives.
     pub expect: &'static str,

@@ -259,7 +259,7 @@ impl<C: Commitment> World<C> {
         }
     }
 
-    /// A party that runs models puts the job behind what it already computes.
+    /// A party that runs models puts the job after what it already computes.
     pub(super) fn heard(&mut self, index: usize, job: usize) {
         if let Some(back_ms) = self.away_until_ms(index) {
             self.schedule(back_ms, Happening::Heard { party: index, job });
@@ -425,7 +425,7 @@ impl<C: Commitment> World<C> {
         terms
     }
 
-    /// The audit learns which run stands behind a claim.
+    /// The audit learns which run a claim was made from.
     pub(super) fn audit_claim(&mut self, id: Digest) {
         let Some(claim) = self.settlement.claim(&id) else {
             return;

@@ -249,7 +249,7 @@ impl<C: Commitment> World<C> {
         true
     }
 
-    /// A high bid is worth nothing behind a low one of the same sender: those before it are sent
+    /// A high bid is worth nothing after a low one of the same sender: those before it are sent
     /// again with the same bid.
     pub(super) fn outbid_own(&mut self, index: usize, sending: &InFlight) {
         let Some(one) = self.parties.get_mut(index) else {

@@ -206,7 +206,7 @@ pub enum BadRefutation {
     OtherPlace,
 }
 
-/// Refutes with nothing behind it, before its proper move.
+/// Refutes without proof, before its proper move.
 #[derive(Clone, Debug)]
 pub struct Refuter {
     /// How.
@@ -479,7 +479,7 @@ impl<C: Commitment> Strategy<C> for AbsurdJobs {
     boxed!();
 }
 
-/// Joins in only when so many others already challenge: to thin out the reward.
+/// Sends nothing before a time of the ledger.
 #[derive(Clone, Debug)]
 pub struct Hold {
     /// Time of the ledger before which it does not move.
