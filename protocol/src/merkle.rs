@@ -338,9 +338,12 @@ mod tests {
             let tree = Tree::<Keccak>::new(shape, &real).unwrap();
             let mut given = real.iter();
             let padded: Vec<[u8; 32]> = (0..1u64 << shape.depth())
-                .map(|index| match shape.is_padding(shape.depth(), index) {
-                    true => empty_subtree::<Keccak>(0).0,
-                    false => given.next().unwrap().0,
+                .map(|index| {
+                    if shape.is_padding(shape.depth(), index) {
+                        empty_subtree::<Keccak>(0).0
+                    } else {
+                        given.next().unwrap().0
+                    }
                 })
                 .collect();
             let peer = rs_merkle::MerkleTree::<Peer>::from_leaves(&padded);

@@ -183,25 +183,22 @@ pub fn judge<C: Commitment>(
         }
         Refutation::StateValue { boundary, position } => {
             let (claimed, _) = facts.value(*boundary, *position).ok_or(RefereeError::NotOpen)?;
-            let before = boundary.checked_sub(1).and_then(|layer| facts.layer(layer));
-            let live = match (facts.layer(*boundary), before) {
-                (Some(layer), _) => &layer.live_in,
-                (None, Some(layer)) => &layer.live_out,
-                (None, None) => return Err(RefereeError::NotOpen),
-            };
+            let live = facts.live_values(*boundary).ok_or(RefereeError::NotOpen)?;
             let expected = *live.get(*position as usize).ok_or(RefereeError::OutOfRange)?;
-            Ok(match claimed == expected {
-                true => Finding::Sound,
-                false => Finding::Fraud(Evidence::StateValue { claimed, expected }),
+            Ok(if claimed == expected {
+                Finding::Sound
+            } else {
+                Finding::Fraud(Evidence::StateValue { claimed, expected })
             })
         }
         Refutation::Leaf { operator, leaf } => {
             let node = facts.operator(*operator).ok_or(RefereeError::NotOpen)?;
             let bytes = facts.leaf(*operator, *leaf).ok_or(RefereeError::NotOpen)?;
             let (_, count) = node.output.leaf_range(*leaf).ok_or(RefereeError::OutOfRange)?;
-            Ok(match leaf_is_canonical(node.output.element, bytes, count) {
-                true => Finding::Sound,
-                false => Finding::Fraud(Evidence::Leaf { operator: *operator, leaf: *leaf }),
+            Ok(if leaf_is_canonical(node.output.element, bytes, count) {
+                Finding::Sound
+            } else {
+                Finding::Fraud(Evidence::Leaf { operator: *operator, leaf: *leaf })
             })
         }
     }
@@ -228,9 +225,10 @@ fn judge_state_value<C: Commitment>(
 ) -> Result<Finding, RefereeError> {
     let after = layer.checked_add(1).ok_or(RefereeError::OutOfRange)?;
     let claimed = value_of_state(facts, after, &definition.live_out, value)?;
-    Ok(match claimed == expected {
-        true => Finding::Sound,
-        false => Finding::Fraud(Evidence::Contradiction { value, claimed, expected }),
+    Ok(if claimed == expected {
+        Finding::Sound
+    } else {
+        Finding::Fraud(Evidence::Contradiction { value, claimed, expected })
     })
 }
 
@@ -271,24 +269,7 @@ fn judge_step<C: Commitment>(
     if run >= runs || proofs.len() != node.operands.len() {
         return Err(RefereeError::OutOfRange);
     }
-    let mut proven = ProvenLeaves { operands: Vec::new() };
-    for (place, (operand, proof)) in node.operands.iter().zip(proofs).enumerate() {
-        let bad = RefereeError::BadOperand { operand: place as u32 };
-        if !operand_is_committed(facts, layer_index, layer, operand.value, proof) {
-            return Err(bad);
-        }
-        let shape = operand.kind.tree_shape().ok_or(RefereeError::MalformedNode)?;
-        let mut leaves = BTreeMap::new();
-        for leaf in &proof.leaves {
-            let tree_root =
-                root_of_path::<C>(&shape, leaf.position, C::leaf(&leaf.bytes), &leaf.path);
-            if tree_root.map(|root| operand.kind.root_under::<C>(&root)) != Some(proof.root) {
-                return Err(bad);
-            }
-            leaves.insert(leaf.position, leaf);
-        }
-        proven.operands.push((&operand.kind, leaves));
-    }
+    let mut proven = proven_leaves(facts, (layer_index, layer), node, proofs)?;
     let (claimed, recomputed) = if runs == 1 {
         let claimed =
             facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
@@ -317,6 +298,34 @@ fn judge_step<C: Commitment>(
     let multiply_adds = law::multiply_adds(node).min(law::RUN_ELEMENTS);
     let evidence = Evidence::Step { operator, element, run, claimed, expected, multiply_adds };
     Ok(Finding::Fraud(evidence))
+}
+
+/// The operands of a step, once each root is proven to be committed and each leaf to be of its root.
+fn proven_leaves<'a, C: Commitment>(
+    facts: &Facts<C>,
+    (layer_index, layer): (u32, &Layer),
+    node: &'a Node,
+    proofs: &'a [OperandProof],
+) -> Result<ProvenLeaves<'a>, RefereeError> {
+    let mut proven = ProvenLeaves { operands: Vec::new() };
+    for (place, (operand, proof)) in node.operands.iter().zip(proofs).enumerate() {
+        let bad = RefereeError::BadOperand { operand: place as u32 };
+        if !operand_is_committed(facts, layer_index, layer, operand.value, proof) {
+            return Err(bad);
+        }
+        let shape = operand.kind.tree_shape().ok_or(RefereeError::MalformedNode)?;
+        let mut leaves = BTreeMap::new();
+        for leaf in &proof.leaves {
+            let tree_root =
+                root_of_path::<C>(&shape, leaf.position, C::leaf(&leaf.bytes), &leaf.path);
+            if tree_root.map(|root| operand.kind.root_under::<C>(&root)) != Some(proof.root) {
+                return Err(bad);
+            }
+            leaves.insert(leaf.position, leaf);
+        }
+        proven.operands.push((&operand.kind, leaves));
+    }
+    Ok(proven)
 }
 
 /// The step after the segments: from their ends to the element.

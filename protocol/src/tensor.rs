@@ -49,6 +49,19 @@ canonical_enum!(ElementType {
 });
 
 impl ElementType {
+    /// Every element type, in the order of the codes.
+    pub const ALL: [Self; 9] = [
+        Self::F32,
+        Self::I64,
+        Self::I32,
+        Self::Bool,
+        Self::I8,
+        Self::U8,
+        Self::I16,
+        Self::U16,
+        Self::U32,
+    ];
+
     /// Bytes of one element.
     pub const fn bytes(self) -> usize {
         match self {
@@ -93,18 +106,7 @@ impl ElementType {
 
     /// The type of this name.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [
-            Self::F32,
-            Self::I64,
-            Self::I32,
-            Self::Bool,
-            Self::I8,
-            Self::U8,
-            Self::I16,
-            Self::U16,
-            Self::U32,
-        ];
-        all.into_iter().find(|one| one.name() == name)
+        Self::ALL.into_iter().find(|one| one.name() == name)
     }
 
     /// Least and greatest value; a truth value counts as 0 or 1. `None` for floats.

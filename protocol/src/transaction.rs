@@ -351,10 +351,7 @@ impl Domain {
         }
         let key = VerifyingKey::recover_from_prehash(&digest.0, &signature, recovery)
             .map_err(|_| SignatureError::Malformed)?;
-        match address_of(&key) == sender {
-            true => Ok(()),
-            false => Err(SignatureError::OtherKey),
-        }
+        if address_of(&key) == sender { Ok(()) } else { Err(SignatureError::OtherKey) }
     }
 }
 

@@ -99,6 +99,16 @@ impl<C: Commitment> Facts<C> {
             .map(|(index, layer)| (*index, layer))
     }
 
+    /// The values that the model has live at a boundary, ascending, once the layer after it or the one
+    /// before it was shown.
+    pub fn live_values(&self, boundary: u32) -> Option<&[u32]> {
+        if let Some(after) = self.layers.get(&boundary) {
+            return Some(&after.live_in);
+        }
+        let before = self.layers.get(&boundary.checked_sub(1)?)?;
+        Some(&before.live_out)
+    }
+
     /// An operator that was shown.
     pub fn operator(&self, operator: u32) -> Option<&Node> {
         self.operators.get(&operator)
@@ -141,15 +151,7 @@ impl<C: Commitment> Facts<C> {
     pub fn shape(&self, tree: TreeId) -> Option<TreeShape> {
         match tree {
             TreeId::Trace {} => TreeShape::list(u64::from(self.header.state_count())),
-            TreeId::State { boundary } => {
-                let before = boundary.checked_sub(1).and_then(|layer| self.layers.get(&layer));
-                let live = match (self.layers.get(&boundary), before) {
-                    (Some(layer), _) => &layer.live_in,
-                    (None, Some(layer)) => &layer.live_out,
-                    (None, None) => return None,
-                };
-                TreeShape::list(live.len() as u64)
-            }
+            TreeId::State { boundary } => TreeShape::list(self.live_values(boundary)?.len() as u64),
             TreeId::Subtrace { layer } => {
                 TreeShape::list(u64::from(self.layers.get(&layer)?.operator_count))
             }

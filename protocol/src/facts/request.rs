@@ -13,10 +13,7 @@ impl<C: Commitment> Facts<C> {
     /// When the parent is not known, the index is outside, or the answer is already known.
     pub fn check_request(&self, request: &Request) -> Result<(), FactError> {
         self.check_place(request)?;
-        match self.is_known(request) {
-            true => Err(FactError::AlreadyOpen),
-            false => Ok(()),
-        }
+        if self.is_known(request) { Err(FactError::AlreadyOpen) } else { Ok(()) }
     }
 
     /// Whether the answer to a request is known: it was given, or somebody showed it.

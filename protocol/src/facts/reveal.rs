@@ -26,9 +26,10 @@ impl<C: Commitment> Facts<C> {
                 let tree = TreeId::Subtrace { layer };
                 // The first answer binds.
                 if let Some(said) = self.roots.get(&tree) {
-                    return match said == root {
-                        true => self.open_node(tree, 0, 0, children),
-                        false => Err(FactError::Mismatch),
+                    return if said == root {
+                        self.open_node(tree, 0, 0, children)
+                    } else {
+                        Err(FactError::Mismatch)
                     };
                 }
                 self.roots.insert(tree, *root);

@@ -38,9 +38,10 @@ impl<C: Commitment> Facts<C> {
         }
         let (digest, depth, index) =
             climb::<C>(shape.depth(), index, leaf, path).ok_or(FactError::OutOfRange)?;
-        match self.is_committed(tree, depth, index, &digest) {
-            true => Ok(()),
-            false => Err(FactError::Mismatch),
+        if self.is_committed(tree, depth, index, &digest) {
+            Ok(())
+        } else {
+            Err(FactError::Mismatch)
         }
     }
 

@@ -41,10 +41,7 @@ impl StateHead {
         let ascending = self.values.is_sorted_by(|(one, _), (next, _)| one < next);
         let counted = (1..=STATE_VALUES_MAX).contains(&self.values.len());
         let deep = self.values.iter().all(|(_, kind)| kind.tree_shape().is_some());
-        match ascending && counted && deep {
-            true => Ok(()),
-            false => Err(StateError::Values),
-        }
+        if ascending && counted && deep { Ok(()) } else { Err(StateError::Values) }
     }
 
     /// What stands before the elements.
@@ -78,9 +75,10 @@ impl StateHead {
         if bytes > limits.bytes {
             return Err(StateError::TooLong { bytes, limit: limits.bytes });
         }
-        match leaves > limits.leaves {
-            true => Err(StateError::TooManyLeaves { leaves, limit: limits.leaves }),
-            false => Ok(()),
+        if leaves > limits.leaves {
+            Err(StateError::TooManyLeaves { leaves, limit: limits.leaves })
+        } else {
+            Ok(())
         }
     }
 }
@@ -104,8 +102,9 @@ pub(super) fn head_length(start: &[u8]) -> Result<usize, StateError> {
     let length: [u8; 4] = length.try_into().map_err(|_| StateError::Head)?;
     let length = u32::from_be_bytes(length) as usize;
     // An empty head would never end.
-    match magic == MAGIC && (1..=HEAD_BYTES_MAX).contains(&length) {
-        true => Ok(length),
-        false => Err(StateError::Head),
+    if magic == MAGIC && (1..=HEAD_BYTES_MAX).contains(&length) {
+        Ok(length)
+    } else {
+        Err(StateError::Head)
     }
 }

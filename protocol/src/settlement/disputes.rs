@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn};
 use super::rules::{Answer, ChallengeMove, ClaimMove, Party, challenge_rule};
-use super::{Rejection, Settlement};
+use super::{Parameters, Rejection, Settlement};
 use crate::defects::{Defect, active};
 use crate::facts::{Facts, Request, Reveal, Showing, Shown};
 use crate::hash::{Commitment, Digest};
@@ -36,6 +36,25 @@ fn show_all<C: Commitment>(
         }
     }
     Ok(added)
+}
+
+/// What the challengers of a claim that falls are paid out of its stake, half of it at most: each one's
+/// cost, in the order of the bonds, and then one equal share of the reward for each. In wei.
+fn rewards_wei(parameters: &Parameters, stake_wei: u128, challengers: usize) -> (Vec<u128>, u128) {
+    let half_wei = stake_wei / 2;
+    let mut spent_wei = 0;
+    let costs_wei = (0..challengers)
+        .map(|_| {
+            let cost_wei = parameters.challenge_cost_wei.min(half_wei - spent_wei);
+            spent_wei += cost_wei;
+            cost_wei
+        })
+        .collect();
+    // Thousandths of the stake without overflow: a stake may be near the counter's end.
+    let permille = u128::from(parameters.reward_permille);
+    let pool_wei = stake_wei / 1000 * permille + stake_wei % 1000 * permille / 1000;
+    let share_wei = pool_wei.min(half_wei - spent_wei) / (challengers as u128).max(1);
+    (costs_wei, share_wei)
 }
 
 impl<C: Commitment> Settlement<C> {
@@ -240,25 +259,10 @@ impl<C: Commitment> Settlement<C> {
             .filter(|id| self.challenges.get(*id).is_some_and(Challenge::is_open))
             .copied()
             .collect();
-        let parameters = &self.genesis.parameters;
-        let half_wei = stake_wei / 2;
-        // Costs first, in the order of the bonds, then one equal share of the reward for each.
-        let mut costs_wei = 0;
-        let costs: Vec<u128> = open
-            .iter()
-            .map(|_| {
-                let cost = parameters.challenge_cost_wei.min(half_wei - costs_wei);
-                costs_wei += cost;
-                cost
-            })
-            .collect();
-        // Thousandths of the stake without overflow: a stake may be near the counter's end.
-        let permille = u128::from(parameters.reward_permille);
-        let pool_wei = stake_wei / 1000 * permille + stake_wei % 1000 * permille / 1000;
-        let share_wei = pool_wei.min(half_wei - costs_wei) / (open.len() as u128).max(1);
+        let (costs_wei, share_wei) = rewards_wei(&self.genesis.parameters, stake_wei, open.len());
         let mut burned_wei = stake_wei;
         let mut events = Vec::new();
-        for (id, cost_wei) in open.iter().zip(costs) {
+        for (id, cost_wei) in open.iter().zip(costs_wei) {
             if active(Defect::OnlyOneChallengeEnds) && *id != by {
                 continue;
             }

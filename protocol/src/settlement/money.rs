@@ -93,7 +93,7 @@ impl Money {
 
     /// The accounts with their free money.
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = (&Address, u128)> {
-        self.free.iter().map(|(account, amount)| (account, *amount))
+        self.free.iter().map(|(account, amount_wei)| (account, *amount_wei))
     }
 
     /// free + locked + burned = deposited − withdrawn.
@@ -108,45 +108,51 @@ impl Money {
     /// Whether an account can pay.
     pub(super) fn check(&self, account: &Address, needed_wei: u128) -> Result<(), MoneyError> {
         let free_wei = self.free_wei(account);
-        match free_wei >= needed_wei {
-            true => Ok(()),
-            false => Err(MoneyError::Insufficient { free_wei, needed_wei }),
+        if free_wei >= needed_wei {
+            Ok(())
+        } else {
+            Err(MoneyError::Insufficient { free_wei, needed_wei })
         }
     }
 
-    pub(super) fn deposit(&mut self, account: Address, amount: u128) -> Result<(), MoneyError> {
+    pub(super) fn deposit(&mut self, account: Address, amount_wei: u128) -> Result<(), MoneyError> {
         // Every other sum is a part of this one, so that none of them can overflow.
-        self.deposited_wei = self.deposited_wei.checked_add(amount).ok_or(MoneyError::Overflow)?;
-        self.credit(account, amount);
+        self.deposited_wei =
+            self.deposited_wei.checked_add(amount_wei).ok_or(MoneyError::Overflow)?;
+        self.credit(account, amount_wei);
         Ok(())
     }
 
-    pub(super) fn withdraw(&mut self, account: &Address, amount: u128) -> Result<(), MoneyError> {
-        self.debit(account, amount)?;
-        self.withdrawn_wei += amount;
+    pub(super) fn withdraw(
+        &mut self,
+        account: &Address,
+        amount_wei: u128,
+    ) -> Result<(), MoneyError> {
+        self.debit(account, amount_wei)?;
+        self.withdrawn_wei += amount_wei;
         Ok(())
     }
 
     /// Free money becomes locked.
-    pub(super) fn lock(&mut self, account: &Address, amount: u128) -> Result<(), MoneyError> {
-        self.debit(account, amount)?;
-        self.locked_wei += amount;
+    pub(super) fn lock(&mut self, account: &Address, amount_wei: u128) -> Result<(), MoneyError> {
+        self.debit(account, amount_wei)?;
+        self.locked_wei += amount_wei;
         Ok(())
     }
 
     /// Locked money becomes free again, for this account.
-    pub(super) fn release(&mut self, account: Address, amount: u128) {
+    pub(super) fn release(&mut self, account: Address, amount_wei: u128) {
         // Only what was locked is ever released: the callers take it from a job, claim or challenge.
-        assert!(self.locked_wei >= amount, "released more than was locked");
-        self.locked_wei -= amount;
-        self.credit(account, amount);
+        assert!(self.locked_wei >= amount_wei, "released more than was locked");
+        self.locked_wei -= amount_wei;
+        self.credit(account, amount_wei);
     }
 
     /// Locked money is gone.
-    pub(super) fn burn(&mut self, amount: u128) {
-        assert!(self.locked_wei >= amount, "burned more than was locked");
-        self.locked_wei -= amount;
-        self.burned_wei += amount;
+    pub(super) fn burn(&mut self, amount_wei: u128) {
+        assert!(self.locked_wei >= amount_wei, "burned more than was locked");
+        self.locked_wei -= amount_wei;
+        self.burned_wei += amount_wei;
     }
 
     /// The deliberate defect of that name.
@@ -154,17 +160,17 @@ impl Money {
         self.credit(account, 1);
     }
 
-    fn debit(&mut self, account: &Address, amount: u128) -> Result<(), MoneyError> {
-        self.check(account, amount)?;
+    fn debit(&mut self, account: &Address, amount_wei: u128) -> Result<(), MoneyError> {
+        self.check(account, amount_wei)?;
         if let Some(free) = self.free.get_mut(account) {
-            *free -= amount;
-            self.free_wei -= amount;
+            *free -= amount_wei;
+            self.free_wei -= amount_wei;
         }
         Ok(())
     }
 
-    fn credit(&mut self, account: Address, amount: u128) {
-        *self.free.entry(account).or_default() += amount;
-        self.free_wei += amount;
+    fn credit(&mut self, account: Address, amount_wei: u128) {
+        *self.free.entry(account).or_default() += amount_wei;
+        self.free_wei += amount_wei;
     }
 }

@@ -178,12 +178,14 @@ impl Rule {
         kind: &'static str,
         end_ms: u64,
     ) -> Result<(), Rejection> {
-        let who = match self.party {
-            Party::Anyone => "anybody",
-            Party::Challenger => "the challenger",
-            Party::Executor => "the claim's executor",
+        let only = match self.party {
+            Party::Anyone => None,
+            Party::Challenger => Some("the challenger"),
+            Party::Executor => Some("the claim's executor"),
         };
-        if self.party != Party::Anyone && !is_party(self.party) {
+        if let Some(who) = only
+            && !is_party(self.party)
+        {
             return Err(Rejection::NotAllowed { who });
         }
         match self.answer {

@@ -5,11 +5,12 @@
 use protocol::facts::{Children, Reveal, Showing};
 use protocol::graph::{
     CommittedGraph, Fold, Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand,
-    Operator, Profile, state_leaf,
+    Operator, Profile,
 };
-use protocol::hash::{self, Digest, Tag};
+use protocol::hash::{self, Digest};
 use protocol::law::{self, Operands};
 use protocol::merkle::{ListTree, Tree};
+use protocol::roots::{state_tree, subtrace_tree, trace_tree};
 use protocol::settlement::{ETHER, Event, Genesis, Parameters, Rejection, Settlement};
 use protocol::tensor::{ElementType, Shape, TensorType, pack_leaf};
 use protocol::transaction::{Action, Address, ClaimTerms, JobTerms, Key};
@@ -134,23 +135,13 @@ impl Toy {
             vec![(2, outputs[0].root())],
             vec![(4, outputs[2].root())],
         ];
-        let list = |tag, leaves: Vec<Digest>| ListTree::new(tag, &leaves).unwrap();
-        let states: Vec<ListTree> = entries
-            .iter()
-            .map(|entries| {
-                let leaves = entries
-                    .iter()
-                    .map(|(value, root)| state_leaf::<protocol::hash::Keccak>(*value, root));
-                list(Tag::State, leaves.collect())
-            })
-            .collect();
-        let trace =
-            list(Tag::Trace, states.iter().map(|state| hash::leaf(&state.root().0)).collect());
-        let root_leaf = |operator: usize| hash::leaf(&outputs[operator].root().0);
-        let subtraces = vec![
-            list(Tag::Subtrace, vec![root_leaf(0)]),
-            list(Tag::Subtrace, vec![root_leaf(1), root_leaf(2)]),
-        ];
+        let states: Vec<ListTree> =
+            entries.iter().map(|entries| state_tree(entries.iter().copied()).unwrap()).collect();
+        let state_roots: Vec<Digest> = states.iter().map(ListTree::root).collect();
+        let trace = trace_tree(&state_roots).unwrap();
+        let output_roots: Vec<Digest> = outputs.iter().map(Bits::root).collect();
+        let (first, second) = output_roots.split_at(1);
+        let subtraces = vec![subtrace_tree(first).unwrap(), subtrace_tree(second).unwrap()];
         Run { states, entries, outputs, trace, subtraces }
     }
 
