@@ -1,5 +1,6 @@
 //! Disputes as games: what the executor claims, and move by move what the solver does about it.
 
+mod any_claim;
 mod contradictions;
 mod known;
 mod misfits;

@@ -21,6 +21,8 @@ use crate::solver::{Divergence, Move, SolveError};
 
 /// Demands of a game that is played to its end.
 const DEMANDS_MAX: usize = 64;
+/// Showings that the ledger takes with one move.
+const SHOWINGS_MAX: usize = 16;
 
 pub(crate) fn trace(depth: u32, index: u64) -> Request {
     Request::Node { tree: TreeId::Trace {}, depth, index }
@@ -179,6 +181,7 @@ impl Dispute {
 
     /// Adds showings to the facts. Each must be right, and must add something.
     fn show(&mut self, showings: Vec<Showing>) {
+        assert!(showings.len() <= SHOWINGS_MAX);
         for showing in &showings {
             let added = self.facts.show(showing);
             assert!(added.is_ok(), "{} is refused: {added:?}", shown(showing));
@@ -313,6 +316,30 @@ impl Dispute {
         }
         (requests, self.expect_refutation())
     }
+
+    /// Every demand is answered as far as the executor's data go; the claim must lose.
+    pub(crate) fn lost(mut self) -> End {
+        for _ in 0..DEMANDS_MAX {
+            if matches!(self.solve(), Ok(Move::Refute { .. })) {
+                return End::Convicted(self.expect_refutation().fraud());
+            }
+            let request = self.demand();
+            let reveal = self.statement.answer(&request, self.arity_log2);
+            if self.facts.reveal(&request, &reveal).is_err() {
+                return End::Silent;
+            }
+        }
+        panic!("the game does not end");
+    }
+}
+
+/// How a game against an executor that says anything ended.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// The referee convicted.
+    Convicted(Evidence),
+    /// The executor's data do not answer a demand, so that its time will run out.
+    Silent,
 }
 
 /// A dispute that a refutation ended, with what the referee says to it.
@@ -349,6 +376,11 @@ impl Refuted {
             Ok(Finding::Fraud(evidence)) => evidence,
             other => panic!("the referee says {other:?} to {:?}", self.refutation),
         }
+    }
+
+    /// The referee must find the claim right where it was refuted.
+    pub(crate) fn sound(self) {
+        assert_eq!(self.outcome, Ok(Finding::Sound), "{:?}", self.refutation);
     }
 
     /// The referee must not take the refutation.

@@ -116,6 +116,12 @@ impl Statement {
         self.commit_output(operator);
     }
 
+    /// Commits to another root for an operator's output, of which nothing is known.
+    pub(crate) fn output_root_of_nothing(&mut self, operator: u32, root: Digest) {
+        let (layer, position) = self.run.place(operator).unwrap();
+        self.insides[layer as usize][position as usize] = root;
+    }
+
     /// Lets every state hold what the operator is said to have written.
     pub(crate) fn write_to_states(&mut self, operator: u32) {
         let value = self.run.model().header().output_of(operator);

@@ -147,12 +147,12 @@ fn what_open_challenges_may_still_need_is_not_spent_on_new_ones() {
 
 #[test]
 fn what_is_over_needs_nothing_any_more() {
-    let (play, job, network) = one_after_another(3 * BOND_WEI + FEES_WEI);
+    let (play, job, network) = one_after_another(2 * BOND_WEI + FEES_WEI);
     let mut play = play.does(&["challenge first"]).wait(CLOCK_MS + 1);
     let challenge = play.challenge();
     play.court.perform(Who::Executor, Action::CallTime { challenge });
     // The bond is lost; what was set aside for demands is free.
-    assert_eq!(play.court.free_wei(Who::Challenger), 2 * BOND_WEI + FEES_WEI);
+    assert_eq!(play.court.free_wei(Who::Challenger), BOND_WEI + FEES_WEI);
     play.court.claim("second", Who::Rival, job, &false_claim(&network));
     play.does(&["challenge second"]);
 }

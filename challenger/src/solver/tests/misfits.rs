@@ -9,6 +9,7 @@ use protocol::referee::RefereeError;
 
 use super::*;
 use crate::testing::models::{Network, Sketch, Source, WIDTH, engine, f32s, map};
+use crate::testing::statement::Wrong;
 
 /// Three layers of two operators on the input and the weights of [`ladder`].
 fn steps(function: MapFunction) -> Network {
@@ -78,6 +79,30 @@ fn other_weights_under_the_same_commitment_convict_nobody() {
     let other = Network { model, ..network.clone() };
     let (_, refuted) = game(&network).against(other.honest()).disputed().played_out();
     refuted.parting_at(0, 0, 0, 0).refused(RefereeError::BadOperand { operand: 1 });
+}
+
+#[test]
+fn a_true_claim_is_sound_to_the_referee_wherever_a_challenger_errs() {
+    let network = ladder(2);
+    for operator in 0..2 * RUNGS {
+        for element in [0, 64, 149] {
+            let own = network.run(Arc::new(Wrong(vec![(operator, element)])));
+            let (_, refuted) = game(&network).against(own).disputed().played_out();
+            refuted.parting_at(operator / RUNGS, operator, element, 0).sound();
+        }
+    }
+}
+
+#[test]
+fn a_true_sum_is_sound_to_the_referee() {
+    let reduce = protocol::graph::Operator::Reduce { fold: protocol::graph::Fold::Sum };
+    let network = Sketch::new(vec![floats(&[3, 150], 1)], vec![floats(&[], 0)])
+        .layer(vec![(reduce, vec![Source::Input(0)], f32s(&[3]))])
+        .build();
+    let own = network.run(Arc::new(Wrong(vec![(0, 1)])));
+    let (requests, refuted) = game(&network).against(own).disputed().played_out();
+    assert_eq!(requests.last(), Some(&sums(0, 1)));
+    refuted.parting_at(0, 0, 1, 3).sound();
 }
 
 /// Cannot compute anything.
