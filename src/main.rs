@@ -8,6 +8,7 @@ mod amount;
 mod arguments;
 mod commands;
 mod configuration;
+mod ending;
 mod error;
 mod folders;
 mod keystore;
@@ -23,18 +24,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use arguments::{Arguments, Command, LogFormat};
+use ending::Ending;
 use error::CommandError;
 
 /// Worlds are many small short-lived objects: glibc's allocator was a quarter of their time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// The claim stands, or the command did what it should.
-const DONE: u8 = 0;
-/// The claim falls, or a verdict file contradicts itself.
-const FALLS: u8 = 1;
-/// The command could not tell: bad input, bad arguments, a failure.
-const FAILED: u8 = 2;
 
 /// The arguments, with a configuration file under them; or how the process ends.
 fn arguments() -> Result<(Arguments, configuration::Configuration), ExitCode> {
@@ -64,7 +59,7 @@ fn refused(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
     for origin in configuration::origins(error, words) {
         eprintln!("{origin}");
     }
-    ExitCode::from(FAILED)
+    Ending::Failed.into()
 }
 
 /// Prints why a command failed, and which variable set the flag that it failed at.
@@ -76,14 +71,14 @@ fn failed(error: &CommandError, as_json: bool) -> ExitCode {
             eprintln!("{origin}");
         }
     }
-    ExitCode::from(FAILED)
+    Ending::Failed.into()
 }
 
 fn misconfigured(wrong: &[String]) -> ExitCode {
     for one in wrong {
         eprintln!("error: {}", error::plain(one));
     }
-    ExitCode::from(FAILED)
+    Ending::Failed.into()
 }
 
 /// Ends this process when the one that started it ends: for tests and scripts, which may be killed.
@@ -101,10 +96,10 @@ fn main() -> ExitCode {
     end_with_parent();
     let ended = std::panic::catch_unwind(|| {
         let code = work();
-        print::flush().map(|()| code).unwrap_or_else(|unwritten| ExitCode::from(unwritten.code()))
+        print::flush().map(|()| code).unwrap_or_else(|unwritten| unwritten.ending().into())
     });
     ended.unwrap_or_else(|thrown| match thrown.downcast::<print::Unwritten>() {
-        Ok(unwritten) => ExitCode::from(unwritten.code()),
+        Ok(unwritten) => unwritten.ending().into(),
         Err(panic) => std::panic::resume_unwind(panic),
     })
 }
@@ -124,7 +119,7 @@ fn work() -> ExitCode {
         Ok(filter) => filter,
         Err(reason) => {
             eprintln!("error: REBUT_LOG: {reason}");
-            return ExitCode::from(2);
+            return Ending::Failed.into();
         }
     };
     let log = tracing_subscriber::fmt()
@@ -166,7 +161,7 @@ fn work() -> ExitCode {
         Command::RunWorker(worker) => commands::services::daemon::run_worker(&worker),
     };
     match outcome {
-        Ok(falls) => ExitCode::from(if falls { FALLS } else { DONE }),
+        Ok(ending) => ending.into(),
         Err(error) => failed(&error, json),
     }
 }

@@ -3,7 +3,7 @@
 //! `print!`, `println!` and `eprintln!` of the standard library panic when nobody reads any more, as in
 //! `rebut inspect MODEL | head -1`. Those below stand in their place in this whole crate: once standard
 //! output cannot be written, the command unwinds (temporary folders go, no message appears) and the
-//! process ends with [`UNREAD`].
+//! process ends with [`Ending::Unread`].
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -11,6 +11,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::ending::Ending;
 use crate::error::CommandError;
 
 macro_rules! print {
@@ -24,22 +25,18 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::print::err(format_args!($($text)*)) };
 }
 
-/// How a command ends whose standard output nobody reads any more: what a shell says of a process that
-/// SIGPIPE ended. Not 0, which `verify` and others give a meaning: nobody saw their word.
-pub(crate) const UNREAD: u8 = 141;
-
 /// Why the command unwinds: its standard output cannot be written.
 #[derive(Debug)]
 pub(crate) struct Unwritten(std::io::Error);
 
 impl Unwritten {
     /// How the process ends. A closed pipe is nothing to speak of; anything else is.
-    pub(crate) fn code(&self) -> u8 {
+    pub(crate) fn ending(&self) -> Ending {
         if self.0.kind() == ErrorKind::BrokenPipe {
-            return UNREAD;
+            return Ending::Unread;
         }
         eprintln!("error: standard output: {}", self.0);
-        crate::FAILED
+        Ending::Failed
     }
 }
 

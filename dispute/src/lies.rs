@@ -1,6 +1,7 @@
 //! Dishonest ways to compute, each a [`Conduct`] so that the lie spreads as a real fault would.
 
 mod places;
+mod plan;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use protocol::tensor::ElementType;
 use self::places::{
     forge_last_state, in_other_order, pruned, skip, step_bits, swap, weight_bit, with_element,
 };
+use self::plan::Plan;
 
 /// What is wrong with a run. The names are those of `docs/simulation.md`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,23 +140,6 @@ pub fn parse_lie(text: &str) -> Result<Lie, LieError> {
 #[derive(Debug)]
 pub struct Lying<C: Commitment = Keccak> {
     plan: Plan<C>,
-}
-
-/// A lie with its place found in a model.
-#[derive(Debug)]
-enum Plan<C: Commitment> {
-    Element { operator: u32, element: u64, steps: i64 },
-    Weights(Box<Model<C>>),
-    Swap(u32, u32),
-    Reorder(u32),
-    Skip { operator: u32, operand: usize },
-    Commit { boundary: u32 },
-    Input,
-    ZeroTrace,
-    Precision,
-    OtherOrder,
-    Surfing,
-    Washed { boundary: u32, honest: Box<Trace<C>> },
 }
 
 impl<C: Commitment> Lying<C> {

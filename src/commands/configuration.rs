@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::arguments::{Arguments, ConfigAction, ConfigCommand};
 use crate::configuration::{Configuration, layers, named, read};
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::print;
 
@@ -27,7 +28,7 @@ pub(crate) fn run(
     command: &ConfigCommand,
     configuration: &Configuration,
     as_json: bool,
-) -> Result<bool, CommandError> {
+) -> Result<Ending, CommandError> {
     match &command.action {
         ConfigAction::Show { origin, words } => {
             let held = match words.is_empty() {
@@ -36,7 +37,7 @@ pub(crate) fn run(
             };
             if as_json {
                 print::json(&serde_json::json!({ "settings": held }))?;
-                return Ok(false);
+                return Ok(Ending::Done);
             }
             let mut section = "";
             for one in &held {
@@ -57,7 +58,7 @@ pub(crate) fn run(
             let file = named(&words).map(|file| file.display().to_string());
             if as_json {
                 print::json(&serde_json::json!({ "file": file, "problems": wrong }))?;
-                return Ok(!wrong.is_empty());
+                return Ok(Ending::falls_if(!wrong.is_empty()));
             }
             for one in &wrong {
                 println!("{one}");
@@ -70,11 +71,11 @@ pub(crate) fn run(
                 let help = "name one with --config FILE or REBUT_CONFIG";
                 println!("no file was named: {help}{}", unread());
             }
-            return Ok(!wrong.is_empty());
+            return Ok(Ending::falls_if(!wrong.is_empty()));
         }
         ConfigAction::Example => print!("{}", example()),
     }
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 /// A file of settings that lies here and that nobody named.

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::dispute::{runtime, tell, tell_parties};
 use crate::arguments::{Demo, ImportChoices};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::shipped::{IMAGES, SHIPPED, image_bits};
 use crate::{load, print, summary};
@@ -36,7 +37,7 @@ struct Named {
     verdict: Verdict,
 }
 
-pub(crate) fn run(arguments: &Demo, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Demo, as_json: bool) -> Result<Ending, CommandError> {
     let engine = load::engine(&arguments.engine)?;
     let names: Vec<&str> = match &arguments.model {
         Some(name) => vec![name],
@@ -56,7 +57,7 @@ pub(crate) fn run(arguments: &Demo, as_json: bool) -> Result<bool, CommandError>
             print::json(&Report { verdict: first.verdict.clone(), models: &models })?;
         }
     }
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 fn open_model(

@@ -11,6 +11,7 @@ use protocol::settlement::Parameters;
 use protocol::tensor::ElementType;
 
 use crate::arguments::Dispute;
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::{load, print, summary};
 
@@ -23,7 +24,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .map_err(|error| system("the runtime", error))
 }
 
-pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<Ending, CommandError> {
     let (model, import) = (arguments.model.as_deref(), &arguments.import);
     let folder = load::folder(&arguments.folder, model, import, &arguments.engine)?;
     let temporary = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
@@ -68,7 +69,7 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<bool, CommandErr
         tell(&verdict);
         println!("verdict file  {}", arguments.verdict.display());
     }
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 /// Which claim, of which model, by whom.

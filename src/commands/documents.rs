@@ -8,10 +8,11 @@ use node::metrics::{Kind, METRICS, Of};
 use serde_json::json;
 
 use crate::arguments::{Arguments, DocumentsAction, DocumentsCommand};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::print;
 
-pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<Ending, CommandError> {
     match &command.action {
         DocumentsAction::Completions { shell } => {
             let mut text = Vec::new();
@@ -37,7 +38,7 @@ pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<bool, Com
                     })
                     .collect();
                 print::json(&json!({ "metrics": all }))?;
-                return Ok(false);
+                return Ok(Ending::Done);
             }
             for (of, name, kind, help) in METRICS {
                 let text = format!("    {} of {}: {help}", kind_name(*kind), services(*of));
@@ -45,7 +46,7 @@ pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<bool, Com
             }
         }
     }
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 /// Which services have a metric.

@@ -7,6 +7,7 @@ use protocol::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
 use crate::arguments::Inspect;
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::{load, print};
 
@@ -63,7 +64,7 @@ fn outputs(model: &Model) -> impl Iterator<Item = (&String, &TensorType)> {
     outputs.filter_map(|(name, value)| Some((name, model.value_type(*value)?)))
 }
 
-pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<Ending, CommandError> {
     let engine = load::engine(&arguments.engine)?;
     let model = load::model(&arguments.model, &arguments.import, &engine)?;
     if as_json {
@@ -71,7 +72,7 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<bool, CommandErr
     } else {
         tell(&model);
     }
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 fn document(model: &Model) -> Json {

@@ -4,10 +4,11 @@ use inference::Honest;
 use serde_json::json;
 
 use crate::arguments::Preflight;
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::{load, print};
 
-pub(crate) fn run(arguments: &Preflight, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Preflight, as_json: bool) -> Result<Ending, CommandError> {
     let engine = load::engine(&arguments.engine)?;
     let model = load::model(&arguments.model, &arguments.import, &engine)?;
     executor::preflight(&engine, &model, &Honest)?;
@@ -23,5 +24,5 @@ pub(crate) fn run(arguments: &Preflight, as_json: bool) -> Result<bool, CommandE
             engine.threads()
         );
     }
-    Ok(false)
+    Ok(Ending::Done)
 }

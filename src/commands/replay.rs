@@ -5,10 +5,11 @@ use inference::files::read_limited;
 
 use crate::arguments::Replay;
 use crate::commands::dispute::{tell, tell_parties};
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::print;
 
-pub(crate) fn run(arguments: &Replay, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Replay, as_json: bool) -> Result<Ending, CommandError> {
     let bytes = read_limited(&arguments.file, FILE_BYTES_MAX)?;
     match replay_bytes(&arguments.file.display().to_string(), &bytes) {
         Ok(verdict) => {
@@ -18,11 +19,11 @@ pub(crate) fn run(arguments: &Replay, as_json: bool) -> Result<bool, CommandErro
                 tell_parties(&verdict);
                 tell(&verdict);
             }
-            Ok(false)
+            Ok(Ending::Done)
         }
         Err(error @ VerdictError::Contradiction { .. }) => {
             print::failure(&error.into(), as_json);
-            Ok(true)
+            Ok(Ending::Falls)
         }
         Err(error) => Err(error.into()),
     }

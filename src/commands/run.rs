@@ -10,6 +10,7 @@ use inference::{Runner, Tensor, Trace};
 use serde::Serialize;
 
 use crate::arguments::Run;
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::folders::foreign;
 use crate::{load, print, progress, published};
@@ -59,7 +60,7 @@ fn refuse_foreign(folder: &Path) -> Result<(), CommandError> {
     }
 }
 
-pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<Ending, CommandError> {
     refuse_foreign(&arguments.out)?;
     let engine = load::engine(&arguments.engine)?;
     let opened =
@@ -101,7 +102,7 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<bool, CommandError> 
     } else {
         tell(&report);
     }
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 /// How the executor's side of a run is made again.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use protocol::facts::{Facts, Showing};
 use protocol::hash::Commitment;
 
-use super::{End, Move, Reasoned};
+use super::moves::{End, Move, Reasoned};
 
 /// The knowledge of a claim, with what this move shows already part of it.
 pub(super) struct Argument<'a, C: Commitment> {

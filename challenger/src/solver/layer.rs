@@ -8,7 +8,7 @@ use protocol::referee::Refutation;
 
 use super::argument::Argument;
 use super::descent::{Compared, Descent};
-use super::{Next, Reasoned, SolveError, demand, refute, stuck};
+use super::moves::{Next, Reasoned, SolveError, demand, refute, stuck};
 use crate::case::Case;
 
 impl<C: Commitment> Case<C> {

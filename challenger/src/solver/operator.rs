@@ -10,8 +10,8 @@ use protocol::tensor::{leaf_element, leaf_is_canonical};
 
 use super::argument::Argument;
 use super::descent::{Compared, Descent};
+use super::moves::{Divergence, Next, Reasoned, SolveError, demand, refute, stuck};
 use super::proof::{leaves_of_step, prove_operands};
-use super::{Divergence, Next, Reasoned, SolveError, demand, refute, stuck};
 use crate::case::Case;
 
 /// The step that is false.

@@ -6,7 +6,7 @@ use protocol::roots::trace_tree;
 
 use super::argument::Argument;
 use super::descent::{Compared, Descent};
-use super::{Next, SolveError, demand, stuck};
+use super::moves::{Next, SolveError, demand, stuck};
 use crate::case::Case;
 
 impl<C: Commitment> Case<C> {

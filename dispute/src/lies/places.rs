@@ -7,7 +7,7 @@ use protocol::law;
 use protocol::numerics::store;
 use protocol::tensor::ElementType;
 
-use super::Plan;
+use super::plan::Plan;
 
 /// Moves stored bits by steps in the order of stored values.
 pub(super) fn step_bits(element: ElementType, bits: u64, steps: i64) -> u64 {

@@ -4,6 +4,7 @@
 //! without the model: nothing is kept that has another root than it is published under. An account at its
 //! bound makes room by what nobody needs any more; the disk keeps a reserve for the ledger's log.
 
+mod needs;
 mod room;
 
 use std::collections::HashMap;
@@ -22,8 +23,8 @@ use super::limits::Limits;
 use super::quota::{AT_ONCE_MAX, Bounds, Over, Quota, charge};
 use crate::durable;
 
-pub(super) use room::{Needs, needed};
-use room::{Tidying, Whose};
+pub(super) use needs::{Needs, needed};
+use needs::{Tidying, Whose};
 
 /// Leaves of one state; a row has one at least, however short it is.
 const STATE_LEAVES_MAX: u64 = 1 << 21;

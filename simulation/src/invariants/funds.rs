@@ -9,15 +9,7 @@ use protocol::settlement::{Claim, ClaimStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
 use super::Audit;
-
-/// A challenger that alone keeps false claims from becoming final, as long as its money reaches.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Guardian {
-    address: Address,
-    /// When its money last did not reach for all false claims at once. It stays when blocks are replaced:
-    /// what the guardian did then may have been sent.
-    short_at_ms: Option<u64>,
-}
+use super::guardian::Guardian;
 
 impl<C: Commitment> Audit<C> {
     /// An honest challenger that has means of its own.

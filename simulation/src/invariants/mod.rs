@@ -6,6 +6,7 @@
 mod committed;
 mod finality;
 mod funds;
+mod guardian;
 mod money;
 mod names;
 mod openings;
@@ -25,7 +26,7 @@ use crate::library::Known;
 
 pub use names::{Invariant, Sometimes};
 
-use funds::Guardian;
+use guardian::Guardian;
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

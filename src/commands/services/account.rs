@@ -8,17 +8,18 @@ use protocol::transaction::{Action, Address, Key};
 use serde_json::json;
 
 use crate::arguments::{AccountAction, AccountCommand, LedgerAt};
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::print;
 
-pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<bool, CommandError> {
-    super::runtime()?.block_on(async {
+pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<Ending, CommandError> {
+    super::process::runtime()?.block_on(async {
         match &command.action {
             AccountAction::Show { address, at } => {
-                show(super::address("ADDRESS", address)?, at, as_json).await
+                show(super::ids::address("ADDRESS", address)?, at, as_json).await
             }
             AccountAction::Deposit { address, amount_wei, key, at } => {
-                let account = super::address("ADDRESS", address)?;
+                let account = super::ids::address("ADDRESS", address)?;
                 let action = Action::Deposit { account, amount_wei: *amount_wei };
                 let key = super::key::read(key)?;
                 done(&key, &action, at, as_json).await
@@ -37,12 +38,12 @@ pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<bool, Comma
             }
         }
     })?;
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 async fn named(job: &str, at: &LedgerAt) -> Result<Digest, CommandError> {
-    let view = super::connect(at).await?.view().await?;
-    super::named("JOB", job, "job", view.settlement.jobs().map(|(id, _)| id))
+    let view = super::connection::connect(at).await?.view().await?;
+    super::ids::named("JOB", job, "job", view.settlement.jobs().map(|(id, _)| id))
 }
 
 async fn done(
@@ -51,8 +52,9 @@ async fn done(
     at: &LedgerAt,
     as_json: bool,
 ) -> Result<(), CommandError> {
-    let ledger = super::connect(at).await?;
-    let receipt = super::act(&ledger, key, action, Some(std::time::Instant::now())).await?;
+    let ledger = super::connection::connect(at).await?;
+    let receipt =
+        super::connection::act(&ledger, key, action, Some(std::time::Instant::now())).await?;
     match as_json {
         true => print::json(&json!({
             "did": words::action(action), "account": key.address().to_string(),
@@ -66,7 +68,7 @@ async fn done(
 }
 
 async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), CommandError> {
-    let ledger = super::connect(at).await?;
+    let ledger = super::connection::connect(at).await?;
     let view = ledger.view().await?;
     let exposure = Exposure::of(&view, &account);
     let gained_wei = exposure.profit_wei(ledger.paid(&account).await);

@@ -39,7 +39,7 @@ fn fits(arguments: &LedgerServe, genesis: &Genesis) -> Result<(), CommandError> 
         Err(CommandError::Argument { argument, reason })
     };
     if let Some(text) = &arguments.bank
-        && super::address("--bank", text)? != genesis.bank
+        && super::ids::address("--bank", text)? != genesis.bank
     {
         return differs("--bank", format!("bank {}", genesis.bank));
     }
@@ -82,7 +82,7 @@ pub(super) fn beginning(arguments: &LedgerServe) -> Result<Beginning, CommandErr
     let (bank, named) = match (&arguments.bank, arguments.dev) {
         (_, true) => (dev_key("bank").address(), Preset::Fast),
         (Some(text), false) => {
-            (super::address("--bank", text)?, arguments.preset.unwrap_or_default())
+            (super::ids::address("--bank", text)?, arguments.preset.unwrap_or_default())
         }
         (None, false) => {
             return Err(CommandError::Argument {

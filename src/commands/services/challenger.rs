@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::daemon;
 use crate::arguments::{ChallengerAction, ChallengerCommand, ChallengerRun, Mode};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 
-pub(crate) fn run(command: &ChallengerCommand, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(command: &ChallengerCommand, as_json: bool) -> Result<Ending, CommandError> {
     match &command.action {
         ChallengerAction::Run(arguments) => serve(arguments, as_json),
         ChallengerAction::Explain(arguments) => super::explain::run(arguments, as_json),
@@ -45,7 +46,7 @@ fn warn_of_nothing(sample_permille: u32) {
     }
 }
 
-fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError> {
+fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<Ending, CommandError> {
     let options = &arguments.daemon;
     if arguments.mode != Mode::Watch && !arguments.dry_run {
         super::key::require(&options.key)?;
@@ -64,13 +65,16 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError>
     let settings = Settings { mode, dry_run, sample_permille, runs_max, ..Settings::default() };
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| system("the random source", error))?;
-    super::runtime()?.block_on(async {
-        let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
+    super::process::runtime()?.block_on(async {
+        let ledger = super::connection::patiently(None, async || {
+            super::connection::connect(&options.at).await
+        })
+        .await?;
         let key = match mode {
             // Nothing is ever signed with it.
             Behaviour::Watch => super::key::dev_key("watch"),
             _ if dry_run && !options.key.is_named() => super::key::dev_key("watch"),
-            _ => super::key_at(&options.key, &ledger, None).await?,
+            _ => super::connection::key_at(&options.key, &ledger, None).await?,
         };
         let has_key = mode != Behaviour::Watch && (!dry_run || options.key.is_named());
         let (worker, news) = daemon::worker(options, lie, &engine)?;
@@ -98,8 +102,12 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<bool, CommandError>
             "service": "challenger", "account": account, "url": listening, "mode": mode,
             "sample_permille": sample_permille, "models": models,
         });
-        super::started(as_json, &format!("challenger {who}, {coverage}{metrics}"), &document)?;
-        Ok::<_, CommandError>(service.run(super::told_to_stop()).await?)
+        super::process::started(
+            as_json,
+            &format!("challenger {who}, {coverage}{metrics}"),
+            &document,
+        )?;
+        Ok::<_, CommandError>(service.run(super::process::told_to_stop()).await?)
     })?;
-    Ok(false)
+    Ok(Ending::Done)
 }

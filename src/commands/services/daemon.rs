@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use protocol::hash::Digest;
 use tokio::sync::Notify;
 
 use crate::arguments::{DaemonOptions, RunWorker};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::load;
 
@@ -71,7 +73,7 @@ pub(crate) async fn listen(
         request: Duration::from_secs(120),
         transaction_bytes: 64 << 20,
         requests_per_second: 1_000,
-        connections: super::connections(),
+        connections: super::process::connections(),
         ..Limits::default()
     };
     tokio::spawn(async move {
@@ -95,9 +97,9 @@ pub(crate) fn prepare(
     lie: Option<&str>,
     services: &[Of],
 ) -> Result<Prepared, CommandError> {
-    super::raise_file_limit();
+    super::process::raise_file_limit();
     let engine = load::engine(&options.engine)?;
-    let shelf = super::shelf(&options.models, &engine)?;
+    let shelf = shelf(&options.models, &engine)?;
     check_lie(lie, &engine, &shelf)?;
     Ok(Prepared { engine, shelf, render: metrics(services)? })
 }
@@ -185,13 +187,13 @@ fn place(options: &DaemonOptions, lie: Option<&str>) -> Result<Place, CommandErr
 }
 
 /// The process in which a daemon's runs are made: inputs in, states out, until its pipe closes.
-pub(crate) fn run_worker(arguments: &RunWorker) -> Result<bool, CommandError> {
+pub(crate) fn run_worker(arguments: &RunWorker) -> Result<Ending, CommandError> {
     limit_this_process(arguments.memory_bytes)?;
     let engine = load::engine(&arguments.engine)?;
     let shelf = Shelf::read(&arguments.models, &engine)?;
     isolated::serve(&shelf, &engine, std::io::stdin().lock(), std::io::stdout().lock())
         .map_err(|error| system("the pipe to the daemon", error))?;
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 /// A limit on memory; the system is told to take this process first when memory is short, and to end it
@@ -245,4 +247,13 @@ fn conducts(lie: Option<&str>) -> Option<Box<Conducts>> {
         let lying = Lying::new(&parsed, model, honest).map_err(|error| error.to_string())?;
         Ok(Arc::new(lying) as Arc<dyn Conduct>)
     }))
+}
+
+/// The models of a folder, each told.
+pub(super) fn shelf(place: &Path, engine: &Engine) -> Result<Shelf, CommandError> {
+    let shelf = Shelf::read(place, engine)?;
+    for (name, root) in shelf.names() {
+        tracing::info!(event = "model.ready", %name, %root);
+    }
+    Ok(shelf)
 }

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::daemon::{self, Prepared};
 use crate::arguments::{ExecutorAction, ExecutorCommand, ExecutorServe};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 
 /// How long somebody who asks over HTTP waits at most.
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the bodies of those who ask over HTTP may take in memory together.
 const BODIES_BYTES: usize = 256 << 20;
 
-pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<Ending, CommandError> {
     let ExecutorAction::Serve(arguments) = &command.action;
     let options = &arguments.daemon;
     super::key::require(&options.key)?;
@@ -34,8 +35,8 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<bool, Comm
         true => Vec::new(),
         false => rehearse(&prepared.engine, &prepared.shelf)?,
     };
-    super::runtime()?.block_on(serve(arguments, prepared, rehearsals, as_json))?;
-    Ok(false)
+    super::process::runtime()?.block_on(serve(arguments, prepared, rehearsals, as_json))?;
+    Ok(Ending::Done)
 }
 
 fn settings(arguments: &ExecutorServe) -> Settings {
@@ -63,9 +64,11 @@ async fn serve(
 ) -> Result<(), CommandError> {
     let options = &arguments.daemon;
     let Prepared { engine, shelf, render } = prepared;
-    let ledger = super::patiently(None, async || super::connect(&options.at).await).await?;
+    let ledger =
+        super::connection::patiently(None, async || super::connection::connect(&options.at).await)
+            .await?;
     check_clocks(rehearsals, ledger.genesis().parameters.executor_clock_ms)?;
-    let key = super::key_at(&options.key, &ledger, None).await?;
+    let key = super::connection::key_at(&options.key, &ledger, None).await?;
     let (worker, news) = daemon::worker(options, arguments.lie.as_deref(), &engine)?;
     let address = key.address();
     // Each account keeps its own inputs: two executors may share a machine.
@@ -100,8 +103,8 @@ async fn serve(
     let url = listening.map(|listen| format!("http://{listen}"));
     let at = url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
     let document = json!({ "service": "executor", "account": address.to_string(), "url": url });
-    super::started(as_json, &format!("executor {address}{at}"), &document)?;
-    Ok(service.run(super::told_to_stop()).await?)
+    super::process::started(as_json, &format!("executor {address}{at}"), &document)?;
+    Ok(service.run(super::process::told_to_stop()).await?)
 }
 
 /// Refuses a model that takes longer to be run again and answered for than this ledger's clocks last.

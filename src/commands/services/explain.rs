@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::arguments::Explain;
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::{load, print};
 
@@ -50,8 +51,8 @@ struct Explained {
     verdict: Option<::dispute::verdict::Verdict>,
 }
 
-pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<bool, CommandError> {
-    let explained = super::runtime()?.block_on(explain(arguments))?;
+pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<Ending, CommandError> {
+    let explained = super::process::runtime()?.block_on(explain(arguments))?;
     let is_false_final = explained.alert.is_some();
     if as_json {
         print::json(&explained)?;
@@ -96,18 +97,18 @@ pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<bool, CommandErr
 }
 
 /// A part that is missing is no answer; a false final claim is an alert.
-fn ended(missing: &[String], is_false_final: bool) -> Result<bool, CommandError> {
+fn ended(missing: &[String], is_false_final: bool) -> Result<Ending, CommandError> {
     match missing.is_empty() || is_false_final {
-        true => Ok(is_false_final),
+        true => Ok(Ending::falls_if(is_false_final)),
         false => Err(CommandError::Incomplete),
     }
 }
 
 async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
-    let ledger = super::connect(&arguments.at).await?;
+    let ledger = super::connection::connect(&arguments.at).await?;
     let view = ledger.view().await?;
     let claims = view.settlement.claims().map(|(id, _)| id);
-    let id = super::named("CLAIM", &arguments.claim, "claim", claims)?;
+    let id = super::ids::named("CLAIM", &arguments.claim, "claim", claims)?;
     let unknown = || system(format!("claim {id}"), "this ledger has no such claim");
     let claim = view.settlement.claim(&id).ok_or_else(unknown)?;
     let job = view.settlement.job(&claim.terms.job).ok_or_else(unknown)?;
@@ -138,7 +139,7 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
     };
     // What cannot be found out beyond the ledger's own record is said, and does not lose the rest.
     let engine = load::engine(&arguments.engine)?;
-    let shelf = super::shelf(models, &engine)?;
+    let shelf = super::daemon::shelf(models, &engine)?;
     let root = job.terms.model_root;
     let Some(model) = shelf.model(&root) else {
         let missing = format!("own run: {} holds no model of the root {root}", models.display());

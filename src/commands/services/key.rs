@@ -8,6 +8,7 @@ use protocol::transaction::Key;
 use serde_json::json;
 
 use crate::arguments::{KeyAction, KeyChoice, KeyCommand};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::{keystore, print};
 
@@ -147,7 +148,7 @@ fn write_new(file: &Path, plain: bool, passwords: Option<&Path>) -> Result<Key, 
     Ok(key)
 }
 
-pub(crate) fn run(command: &KeyCommand, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(command: &KeyCommand, as_json: bool) -> Result<Ending, CommandError> {
     let key = match &command.action {
         KeyAction::New { file, plain, password_file } => {
             write_new(file, *plain, password_file.as_deref())?
@@ -158,5 +159,5 @@ pub(crate) fn run(command: &KeyCommand, as_json: bool) -> Result<bool, CommandEr
         true => print::json(&json!({ "address": key.address().to_string() }))?,
         false => println!("{}", key.address()),
     }
-    Ok(false)
+    Ok(Ending::Done)
 }

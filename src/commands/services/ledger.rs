@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 
 use super::beginning::{Beginning, beginning, check_dev, refuse_lost_log};
 use crate::arguments::{LedgerAction, LedgerAt, LedgerCommand, LedgerList, LedgerServe, Objects};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::print;
 
-pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<Ending, CommandError> {
     match &command.action {
         LedgerAction::Serve(arguments) => serve_ledger(arguments, as_json),
         LedgerAction::Status(at) => show(at, "/v1/status", as_json),
@@ -57,12 +58,12 @@ fn list_path(list: &LedgerList) -> Result<String, CommandError> {
     Ok(path)
 }
 
-fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandError> {
+fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<Ending, CommandError> {
     let beginning = beginning(arguments)?;
     check_dev(arguments, beginning.bank())?;
-    let connections = super::connections();
+    let connections = super::process::connections();
     let render = super::daemon::metrics(&[Of::All, Of::Ledger])?;
-    super::runtime()?.block_on(async {
+    super::process::runtime()?.block_on(async {
         // The port first: a start that fails leaves no folder with its preset fixed.
         let listener = tokio::net::TcpListener::bind(arguments.listen).await.map_err(|error| {
             let help = "another process may have it; choose another with --listen";
@@ -77,7 +78,7 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
         tracing::info!(event = "ledger.serving", %listen, genesis = %root);
         let url = format!("http://{listen}");
         let document = json!({ "service": "ledger", "genesis": root.to_string(), "url": url });
-        super::started(as_json, &format!("ledger {root} at {url}"), &document)?;
+        super::process::started(as_json, &format!("ledger {root} at {url}"), &document)?;
         let ended = Arc::new(AtomicBool::new(false));
         let stop = stop(Arc::clone(&ledger), clock, Arc::clone(&ended));
         let limits = Limits {
@@ -101,7 +102,7 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<bool, CommandE
             )),
         }
     })?;
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 /// Opens the ledger of a folder, or begins it; its clock goes on from where ledger and clock stood.
@@ -149,7 +150,7 @@ fn warn(arguments: &LedgerServe, listen: SocketAddr, behind_ms: u64, window_ms: 
 /// stands at once, and those who wait get their answers.
 async fn stop(ledger: Arc<EmbeddedLedger>, clock: Arc<RunningClock>, ended: Arc<AtomicBool>) {
     tokio::select! {
-        () = super::told_to_stop() => {}
+        () = super::process::told_to_stop() => {}
         () = ledger.stopped() => {
             clock.freeze();
             if let Err(error) = clock.keep() {
@@ -180,21 +181,21 @@ fn keep_clock(clock: &Arc<RunningClock>) -> Result<(), CommandError> {
     started.map(drop).map_err(|error| system("the ledger's clock", error))
 }
 
-fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<bool, CommandError> {
-    let mut document = super::runtime()?.block_on(fetched(at, path))?;
+fn show(at: &LedgerAt, path: &str, as_json: bool) -> Result<Ending, CommandError> {
+    let mut document = super::process::runtime()?.block_on(fetched(at, path))?;
     if let Some(fields) = document.as_object_mut() {
         // The server's number is of the same shapes; ours is printed.
         fields.remove("schema");
     }
     if as_json {
         print::json(&document)?;
-        return Ok(false);
+        return Ok(Ending::Done);
     }
     match document["items"].as_array() {
         None => tell(&document),
         Some(items) => tell_list(path, items, &document),
     }
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 /// The server was not reached, or not to its end.
@@ -232,7 +233,7 @@ async fn fetched(at: &LedgerAt, path: &str) -> Result<Value, CommandError> {
 
 /// Refuses another ledger than the one that is named, where one is.
 async fn check_genesis(at: &LedgerAt, client: &reqwest::Client) -> Result<(), CommandError> {
-    let Some(expected) = super::expected_genesis(at)? else {
+    let Some(expected) = super::connection::expected_genesis(at)? else {
         return Ok(());
     };
     let fail = |error: reqwest::Error| unreached(at, error);

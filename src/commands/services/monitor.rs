@@ -10,20 +10,26 @@ use tokio::sync::Notify;
 
 use super::daemon;
 use crate::arguments::Monitor;
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::{load, print};
 
-pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<Ending, CommandError> {
     let options = &arguments.daemon;
     let engine = load::engine(&options.engine)?;
-    let shelf = super::shelf(&options.models, &engine)?;
+    let shelf = super::daemon::shelf(&options.models, &engine)?;
     // It is a challenger that only watches, and has that one's metrics as well.
     let render = daemon::metrics(&[Of::Daemons, Of::Challenger, Of::Monitor])?;
     let last = Arc::new(Mutex::new(Look::default()));
-    super::runtime()?.block_on(async {
+    super::process::runtime()?.block_on(async {
         let ledger = match arguments.once {
-            true => super::connect_soon(&options.at).await?,
-            false => super::patiently(None, async || super::connect(&options.at).await).await?,
+            true => super::connection::connect_soon(&options.at).await?,
+            false => {
+                super::connection::patiently(None, async || {
+                    super::connection::connect(&options.at).await
+                })
+                .await?
+            }
         };
         let (worker, news) = daemon::worker(options, None, &engine)?;
         // Nothing is ever signed with it.
@@ -56,7 +62,7 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandErr
         }));
         let stop = async {
             tokio::select! {
-                () = super::told_to_stop() => {}
+                () = super::process::told_to_stop() => {}
                 () = done.notified() => {}
             }
         };
@@ -66,7 +72,7 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<bool, CommandErr
     if arguments.once {
         tell(&look, as_json);
     }
-    Ok(!look.alerts.is_empty())
+    Ok(Ending::falls_if(!look.alerts.is_empty()))
 }
 
 fn measure(look: &Look, watcher: &Watcher) {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::arguments::{ReceiptAction, ReceiptCommand};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::{print, published};
 
@@ -137,14 +138,14 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     let parsed = Parsed {
         genesis: digest(&receipt.genesis)?,
         claim: digest(&receipt.claim)?,
-        executor: super::address("RECEIPT", &receipt.executor)?,
+        executor: super::ids::address("RECEIPT", &receipt.executor)?,
         input_root: digest(&receipt.input_root)?,
         terms,
     };
     Ok((receipt, parsed))
 }
 
-pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, CommandError> {
     let ReceiptAction::Verify { receipt: file, outputs, ledger } = &command.action;
     let (receipt, parsed) = parse(file)?;
     let Parsed { genesis, claim, executor, input_root, terms } = parsed;
@@ -165,7 +166,7 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
         check("the outputs are those of the claim", root == Some(terms.output_root));
     }
     if let Some(url) = ledger {
-        super::runtime()?.block_on(async {
+        super::process::runtime()?.block_on(async {
             let ledger = ::ledger::http::HttpLedger::connect(url, Some(genesis)).await?;
             let view = ledger.view().await?;
             let found = view.settlement.claim(&claim);
@@ -190,7 +191,7 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
             "job": receipt.job, "model_root": receipt.model_root, "input_root": receipt.input_root,
             "output_root": receipt.output_root, "genesis": receipt.genesis, "note": NOT_PROVEN,
         }))?;
-        return Ok(!holds);
+        return Ok(Ending::falls_if(!holds));
     }
     println!("claim       {}", receipt.claim);
     println!("executor    {}", receipt.executor);
@@ -207,5 +208,5 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<bool, Comma
         println!("not asked whether the claim is final: name a --ledger");
     }
     println!("{}", print::wrapped(&format!("note: {NOT_PROVEN}"), 6));
-    Ok(!holds)
+    Ok(Ending::falls_if(!holds))
 }

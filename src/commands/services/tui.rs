@@ -20,6 +20,7 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, Paragraph, Row, Table, TableState, Wrap};
 
 use crate::arguments::Tui;
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::print;
 
@@ -329,26 +330,26 @@ fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     frame.render_widget(Paragraph::new(text).block(Block::bordered().title(" log ")), log);
 }
 
-pub(crate) fn run(arguments: &Tui, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Tui, as_json: bool) -> Result<Ending, CommandError> {
     if as_json {
         let reason = "this is a view for people; `rebut --json ledger status` and `ledger list` say \
                       the same to programs";
         return Err(CommandError::Argument { argument: "--json", reason: reason.to_owned() });
     }
-    let runtime = super::runtime()?;
-    let ledger = runtime.block_on(super::connect(&arguments.at))?;
+    let runtime = super::process::runtime()?;
+    let ledger = runtime.block_on(super::connection::connect(&arguments.at))?;
     let mut screen = Screen::default();
     if let Some(text) = &arguments.claim {
         let view = runtime.block_on(ledger.view())?;
         let claims = view.settlement.claims().map(|(id, _)| id);
-        screen.selected = Some(super::named("--claim", text, "claim", claims)?);
+        screen.selected = Some(super::ids::named("--claim", text, "claim", claims)?);
         screen.is_open = true;
     }
     let mut feed = Feed { runtime, ledger, url: arguments.at.ledger.clone(), told: 0 };
     feed.look(&mut screen)?;
     if let Some(size) = &arguments.once {
         print!("{}", once(size, &screen)?);
-        return Ok(false);
+        return Ok(Ending::Done);
     }
     let fail = |error: std::io::Error| system("the terminal", error);
     let mut terminal = ratatui::try_init().map_err(fail)?;
@@ -370,7 +371,7 @@ pub(crate) fn run(arguments: &Tui, as_json: bool) -> Result<bool, CommandError> 
         }
     };
     ratatui::restore();
-    ended.map(|()| false)
+    ended.map(|()| Ending::Done)
 }
 
 /// Where the screen has its news from.

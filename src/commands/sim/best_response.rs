@@ -4,8 +4,9 @@ use simulation::arenas::Arenas;
 use simulation::best_response::{Found, Hunt, base, hunt_on};
 use simulation::scenario::{ParameterPatch, Scenario};
 
-use super::{scenario_at, seed_of};
+use super::worlds::{scenario_at, seed_of};
 use crate::arguments::SimBestResponse;
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::print;
 
@@ -14,7 +15,7 @@ pub(super) fn run(
     arguments: &SimBestResponse,
     threads: usize,
     json: bool,
-) -> Result<bool, CommandError> {
+) -> Result<Ending, CommandError> {
     let base = match &arguments.scenario {
         Some(path) => scenario_at(arenas, path)?,
         None => base(),
@@ -31,7 +32,7 @@ pub(super) fn run(
     } else {
         tell(&found);
     }
-    Ok(found.profitable)
+    Ok(Ending::falls_if(found.profitable))
 }
 
 fn tell(found: &Found) {

@@ -9,8 +9,9 @@ use simulation::scenario::Scenario;
 use simulation::shrink::{as_test, shrink as minimise};
 use simulation::world::{Ended, outcome_matches};
 
-use super::{scenario_at, scenario_or_seed};
+use super::worlds::{scenario_at, scenario_or_seed};
 use crate::arguments::{SimReplay, SimRun, SimShrink};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::print;
 
@@ -80,7 +81,7 @@ pub(super) fn scenarios(
     arenas: &Arenas,
     arguments: &SimRun,
     json: bool,
-) -> Result<bool, CommandError> {
+) -> Result<Ending, CommandError> {
     let mut all = Vec::new();
     for path in files(&arguments.scenario)? {
         let mut scenario = scenario_at(arenas, &path)?;
@@ -95,7 +96,7 @@ pub(super) fn scenarios(
     let bad = all.iter().filter(|one| !good(one)).count();
     if json {
         print::json(&serde_json::json!({ "scenarios": all }))?;
-        return Ok(bad > 0);
+        return Ok(Ending::falls_if(bad > 0));
     }
     let rows = all.iter().filter(|one| !good(one) || all.len() <= 100).map(|one| {
         let verdict = match (one.as_expected, one.violations.first()) {
@@ -109,7 +110,7 @@ pub(super) fn scenarios(
     print::table(&["scenario", "seed", "disputes", "outcome", ""], rows.collect());
     let worlds = words::count(all.len() as u64, "world", "worlds");
     println!("{} of {worlds} as expected", all.len() - bad);
-    Ok(bad > 0)
+    Ok(Ending::falls_if(bad > 0))
 }
 
 #[derive(Debug, Serialize)]
@@ -178,7 +179,7 @@ pub(super) fn replay(
     arenas: &Arenas,
     arguments: &SimReplay,
     json: bool,
-) -> Result<bool, CommandError> {
+) -> Result<Ending, CommandError> {
     let scenario = scenario_or_seed(arenas, &arguments.what, arguments.real)?;
     let ended = arenas.play(&scenario, true)?;
     let played = played(&scenario, &ended);
@@ -197,7 +198,7 @@ pub(super) fn replay(
         .collect();
     if json {
         print::json(&Replayed { played, toml: scenario.to_toml(), groups, log })?;
-        return Ok(broken);
+        return Ok(Ending::falls_if(broken));
     }
     if arguments.scenario {
         println!("{}", scenario.to_toml());
@@ -220,7 +221,7 @@ pub(super) fn replay(
     }
     let disputes = words::count(played.disputes, "dispute", "disputes");
     println!("{disputes}, event log {}", played.log_hash);
-    Ok(broken)
+    Ok(Ending::falls_if(broken))
 }
 
 #[derive(Debug, Serialize)]
@@ -236,7 +237,7 @@ pub(super) fn shrink(
     arenas: &Arenas,
     arguments: &SimShrink,
     json: bool,
-) -> Result<bool, CommandError> {
+) -> Result<Ending, CommandError> {
     let scenario = scenario_or_seed(arenas, &arguments.what, arguments.real)?;
     let Some(shrunk) = minimise(arenas, &scenario)? else {
         let (toml, test) = (String::new(), String::new());
@@ -245,7 +246,7 @@ pub(super) fn shrink(
         } else {
             println!("nothing breaks in this scenario; there is nothing to shrink");
         }
-        return Ok(false);
+        return Ok(Ending::Done);
     };
     let invariant = shrunk.ended.violations.first().map(|one| one.invariant);
     let toml = shrunk.scenario.to_toml();
@@ -258,7 +259,7 @@ pub(super) fn shrink(
         let invariant = invariant.map(|one| one.name());
         let tries = shrunk.tries;
         print::json(&ShrunkReport { invariant, events: count, tries, toml, test })?;
-        return Ok(true);
+        return Ok(Ending::Falls);
     }
     let events_count = words::count(count as u64, "event", "events");
     let plays = words::count(u64::from(shrunk.tries), "play", "plays");
@@ -273,5 +274,5 @@ pub(super) fn shrink(
         );
     }
     println!("\n{test}");
-    Ok(true)
+    Ok(Ending::Falls)
 }

@@ -11,8 +11,10 @@ use simulation::swarm::{Totals, honest};
 use simulation::sweep::CellResult;
 use simulation::world::Ended;
 
-use super::{best_response, seed_of, swarm, sweep};
+use super::worlds::seed_of;
+use super::{best_response, swarm, sweep};
 use crate::arguments::SimReport;
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 
 /// Sizes of the crowds.
@@ -99,7 +101,7 @@ pub(super) fn run(
     arguments: &SimReport,
     threads: usize,
     json: bool,
-) -> Result<bool, CommandError> {
+) -> Result<Ending, CommandError> {
     let seed = seed_of(&arguments.seed)?;
     let plan = SwarmPlan { seed, threads, real_permille: 10, worlds: None };
     let (totals, seconds) = swarm::play(arenas, &plan, Some(arguments.seconds), json)?;
@@ -144,5 +146,5 @@ pub(super) fn run(
     } else {
         println!("{} ({} kB)", arguments.out.display(), page.len() / 1000);
     }
-    Ok(failed)
+    Ok(Ending::falls_if(failed))
 }

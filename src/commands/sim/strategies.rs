@@ -8,6 +8,7 @@ use simulation::arenas::Arenas;
 use simulation::scenario::Side;
 use simulation::strategy::Numbers;
 
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::print;
 
@@ -32,7 +33,7 @@ fn side_name(side: Side) -> &'static str {
     }
 }
 
-pub(super) fn run(arenas: &Arenas, json: bool) -> Result<bool, CommandError> {
+pub(super) fn run(arenas: &Arenas, json: bool) -> Result<Ending, CommandError> {
     let empty = BTreeMap::new();
     let lines: Vec<Line> = arenas
         .toy()
@@ -54,7 +55,7 @@ pub(super) fn run(arenas: &Arenas, json: bool) -> Result<bool, CommandError> {
         .collect();
     if json {
         print::json(&serde_json::json!({ "strategies": lines }))?;
-        return Ok(false);
+        return Ok(Ending::Done);
     }
     for line in &lines {
         tell(line);
@@ -63,7 +64,7 @@ pub(super) fn run(arenas: &Arenas, json: bool) -> Result<bool, CommandError> {
         "\n{}; `with` in a scenario sets their numbers",
         words::count(lines.len() as u64, "strategy", "strategies",)
     );
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 fn tell(line: &Line) {

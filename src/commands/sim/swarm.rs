@@ -10,8 +10,9 @@ use simulation::scenario::CommitmentKind;
 use simulation::statistics::rate;
 use simulation::swarm::Totals;
 
-use super::seed_of;
+use super::worlds::seed_of;
 use crate::arguments::SimSwarm;
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::print;
 
@@ -112,7 +113,7 @@ pub(super) fn run(
     arguments: &SimSwarm,
     threads: usize,
     json: bool,
-) -> Result<bool, CommandError> {
+) -> Result<Ending, CommandError> {
     let plan = SwarmPlan {
         seed: seed_of(&arguments.seed)?,
         threads,
@@ -137,7 +138,7 @@ pub(super) fn run(
     } else {
         tell(&report);
     }
-    Ok(failed)
+    Ok(Ending::falls_if(failed))
 }
 
 fn report(plan: &SwarmPlan, totals: &Totals, seconds: f64) -> Report {

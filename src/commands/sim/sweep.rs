@@ -10,8 +10,9 @@ use serde::Serialize;
 use simulation::arenas::Arenas;
 use simulation::sweep::{Cell, CellResult, Sweep, csv_line};
 
-use super::text_of;
+use super::worlds::text_of;
 use crate::arguments::SimSweep;
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::{print, progress};
 
@@ -72,7 +73,7 @@ pub(super) fn run(
     arguments: &SimSweep,
     threads: usize,
     json: bool,
-) -> Result<bool, CommandError> {
+) -> Result<Ending, CommandError> {
     let name = arguments.sweep.display().to_string();
     let (sweep, cells) = read(arenas, &arguments.sweep)?;
     let identity = sweep.identity().map_err(|error| system(&name, error))?;
@@ -121,7 +122,7 @@ pub(super) fn run(
         };
         println!("{csv_name}: {cells}, {played_now} played now ({broken}){before}");
     }
-    Ok(false)
+    Ok(Ending::Done)
 }
 
 /// Cells that a table already holds, all of this very sweep. A last line that was torn is cut off.

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::arguments::Verify;
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::{load, print, published};
 
@@ -29,11 +30,11 @@ struct FalseLayer {
     found: String,
 }
 
-pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandError> {
+pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandError> {
     let (model, import) = (arguments.model.as_deref(), &arguments.import);
     let claim = load::claim(&arguments.folder, model, import, &arguments.engine)?;
     let count = claim.model.header().layer_count;
-    super::bound(&claim.claim, &claim.model).map_err(|reason| CommandError::Argument {
+    super::bound::bound(&claim.claim, &claim.model).map_err(|reason| CommandError::Argument {
         argument: "FOLDER",
         reason: reason.to_owned(),
     })?;
@@ -88,7 +89,7 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
     } else {
         tell(&report, arguments.machines);
     }
-    Ok(falls)
+    Ok(Ending::falls_if(falls))
 }
 
 fn tell(report: &Report, machines: u32) {

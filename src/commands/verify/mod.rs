@@ -12,15 +12,17 @@ use inference::{Honest, Model, Run, Runner, Trace};
 use protocol::facts::{Facts, Request};
 use protocol::hash::Keccak;
 use protocol::referee::{Evidence, Finding};
-use protocol::roots::trace_tree;
 use protocol::settlement::Parameters;
 use serde::Serialize;
 
+use self::bound::bound;
 use super::dispute::{because, with_value};
 use crate::arguments::Verify;
+use crate::ending::Ending;
 use crate::error::CommandError;
 use crate::{load, print, published};
 
+mod bound;
 mod layers;
 
 #[derive(Debug, Serialize)]
@@ -74,7 +76,7 @@ impl Report {
     }
 }
 
-pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandError> {
     if arguments.layers.is_some() || arguments.sample.is_some() {
         return layers::run(arguments, as_json);
     }
@@ -90,20 +92,7 @@ pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<bool, CommandErro
     } else {
         tell(&report);
     }
-    Ok(falls)
-}
-
-/// Whether the states of a claim's file are those of its trace, from input to output.
-fn bound(claim: &ClaimFile, model: &Model) -> Result<(), &'static str> {
-    let tree = trace_tree::<Keccak>(&claim.state_roots);
-    let bound = tree.is_some_and(|tree| tree.root() == claim.trace_root)
-        && claim.state_roots.first() == Some(&claim.input_root)
-        && claim.state_roots.last() == Some(&claim.output_root)
-        && claim.state_roots.len() == model.header().state_count() as usize;
-    match bound {
-        true => Ok(()),
-        false => Err("not-bound: the trace is not bound to input and output; no ledger accepts it"),
-    }
+    Ok(Ending::falls_if(falls))
 }
 
 /// Whether the folder's outputs are those that the claim commits to; `None` where there are none.

@@ -2,7 +2,7 @@
 //! whose trace is not the true one loses.
 
 use protocol::graph::{Fold, MapFunction};
-use protocol::hash::leaf;
+use protocol::hash::{Digest, leaf};
 
 use super::*;
 use crate::testing::game::End;

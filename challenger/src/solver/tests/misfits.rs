@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use inference::{Conduct, Engine, EngineError, Model, Run, Tensor};
+use inference::{Conduct, Engine, EngineError, Model, Run, RunError, Tensor};
 use protocol::graph::MapFunction;
 use protocol::referee::RefereeError;
 

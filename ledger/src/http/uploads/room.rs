@@ -1,14 +1,13 @@
 //! Room for published states: which of them nobody needs any more, and who is looked through for those.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
-use protocol::hash::{Digest, parse_digest};
-use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
+use protocol::hash::parse_digest;
 use protocol::transaction::Address;
 
+use super::needs::{Needs, Tidying, Whose};
 use super::{UploadRefusal, Uploads};
 use crate::http::quota::{Quota, charge};
 
@@ -21,20 +20,6 @@ const SPARE: u64 = 64;
 /// Who had nothing more to remove is not looked through again for so long.
 const EXHAUSTED: Duration = Duration::from_secs(60);
 
-/// Whose states are looked through for what nobody needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Whose {
-    Of(Address),
-    All,
-}
-
-/// How far a look through the states of somebody is.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Tidying {
-    UnderWay,
-    Exhausted(Instant),
-}
-
 /// What a look through the states led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Freed {
@@ -42,42 +27,6 @@ struct Freed {
     any: bool,
     /// There is room now, and may be more to remove.
     is_enough: bool,
-}
-
-/// Published states that somebody must or may want to read: whose, and their roots.
-#[derive(Clone, Debug, Default)]
-pub(in crate::http) struct Needs {
-    /// Inputs of open jobs and of those with standing claims, outputs of standing claims.
-    pub(super) needed: HashSet<(Address, Digest)>,
-    /// Inputs and outputs of final claims.
-    pub(super) wanted: HashSet<(Address, Digest)>,
-}
-
-/// What of the published states is needed, and what is wanted.
-pub(in crate::http) fn needed(settlement: &Settlement) -> Needs {
-    let mut needs = Needs::default();
-    for (_, job) in settlement.jobs() {
-        let (mut stands, mut is_final) = (job.status == JobStatus::Open, false);
-        for claim in job.claims.iter().filter_map(|id| settlement.claim(id)) {
-            match claim.status {
-                ClaimStatus::Standing => {
-                    stands = true;
-                    needs.needed.insert((claim.executor, claim.terms.output_root));
-                }
-                ClaimStatus::Final { .. } => {
-                    is_final = true;
-                    needs.wanted.insert((claim.executor, claim.terms.output_root));
-                }
-                ClaimStatus::Fallen { .. } | ClaimStatus::Released { .. } => {}
-            }
-        }
-        if stands {
-            needs.needed.insert((job.poster, job.terms.input_root));
-        } else if is_final {
-            needs.wanted.insert((job.poster, job.terms.input_root));
-        }
-    }
-    needs
 }
 
 impl Uploads {

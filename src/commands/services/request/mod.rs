@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use super::receipt::Receipt;
 use crate::arguments::{LEDGER_URL, Request};
+use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::{load, print};
 use check::OwnRun;
@@ -52,7 +53,7 @@ struct Report {
     waited_ms: u64,
 }
 
-pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandError> {
+pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandError> {
     check::files(arguments)?;
     let engine = load::engine(&arguments.engine)?;
     let opened =
@@ -65,9 +66,9 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
         true => None,
         false => Some(Runner::honest(&engine, &model).input_state(&inputs)?),
     };
-    let report = super::runtime()?.block_on(async {
+    let report = super::process::runtime()?.block_on(async {
         let started = Instant::now();
-        let ledger = super::connect_soon(&arguments.at).await?;
+        let ledger = super::connection::connect_soon(&arguments.at).await?;
         let asked = match &arguments.job {
             Some(id) => existing(id, &ledger, &model, input.as_ref()).await?,
             None => {
@@ -98,7 +99,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
         };
         let until = patience.until().unwrap_or(Instant::now() + DELIVERY);
         let delivery = async || deliver(arguments, &ledger, &model, &ended, asked.input_root).await;
-        let outputs = super::patiently(Some(until), delivery).await?;
+        let outputs = super::connection::patiently(Some(until), delivery).await?;
         let Ended { id, claim, others } = ended;
         Ok::<_, CommandError>(Report {
             job: job.to_string(),
@@ -120,7 +121,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<bool, CommandErr
         true => print::json(&report)?,
         false => tell(&report, arguments, !inferred.is_empty()),
     }
-    Ok(is_false)
+    Ok(Ending::falls_if(is_false))
 }
 
 /// The job that is waited for, and its input as far as it is known here.
@@ -139,7 +140,7 @@ async fn existing(
 ) -> Result<Asked, CommandError> {
     let wrong = |reason: String| CommandError::Argument { argument: "--job", reason };
     let view = ledger.view().await?;
-    let id = super::named("--job", text, "job", view.settlement.jobs().map(|(id, _)| id))?;
+    let id = super::ids::named("--job", text, "job", view.settlement.jobs().map(|(id, _)| id))?;
     let job =
         view.settlement.job(&id).ok_or_else(|| wrong(format!("this ledger has no job {id}")))?;
     let (model_root, input_root) = (job.terms.model_root, job.terms.input_root);
@@ -317,8 +318,8 @@ async fn post(
     input: &State,
 ) -> Result<(Digest, Key), CommandError> {
     let until = Some(Instant::now() + Duration::from_secs(60));
-    let key: Key = super::key_at(&arguments.key, ledger, until).await?;
-    let view = super::patiently(until, async || Ok(ledger.view().await?)).await?;
+    let key: Key = super::connection::key_at(&arguments.key, ledger, until).await?;
+    let view = super::connection::patiently(until, async || Ok(ledger.view().await?)).await?;
     let terms = terms(arguments, view.settlement.parameters(), model, input)?;
     let free_wei = view.settlement.money().free_wei(&key.address());
     if free_wei < terms.fee_wei {
@@ -340,16 +341,16 @@ async fn post(
             refused => system("publishing the input", refused),
         })
     };
-    super::patiently(until, upload).await?;
+    super::connection::patiently(until, upload).await?;
     if view.settlement.model(&model.root()).is_none() {
         let header = model.header().clone();
-        match super::act(ledger, &key, &Action::RegisterModel { header }, until).await {
+        match super::connection::act(ledger, &key, &Action::RegisterModel { header }, until).await {
             // Somebody else made it known meanwhile.
             Ok(_) | Err(CommandError::Ledger(LedgerError::Rejected(_))) => {}
             Err(error) => return Err(error),
         }
     }
-    let receipt = super::act(ledger, &key, &Action::PostJob { terms }, until).await?;
+    let receipt = super::connection::act(ledger, &key, &Action::PostJob { terms }, until).await?;
     let posted = receipt.events.iter().find_map(|event| match event {
         Event::JobPosted { job } => Some(*job),
         _ => None,

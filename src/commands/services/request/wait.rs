@@ -170,7 +170,7 @@ fn unsettled<'a>(view: &'a View, job: &Job) -> Option<&'a Claim> {
 
 async fn settle(ledger: &HttpLedger, key: &Key, job: Digest) -> Result<(), CommandError> {
     let until = Some(Instant::now() + Duration::from_secs(10));
-    match super::super::act(ledger, key, &Action::Finalise { job }, until).await {
+    match super::super::connection::act(ledger, key, &Action::Finalise { job }, until).await {
         // Somebody else was faster, or a challenge came: the next look says.
         Ok(_) | Err(CommandError::Ledger(LedgerError::Rejected(_))) => Ok(()),
         Err(error) => Err(error),
@@ -206,7 +206,7 @@ fn help(id: &Digest, is_unclaimed: bool) -> String {
 
 /// Waits until the user stops the command, and says how to go on with the job.
 pub(super) async fn stopped(id: &Digest) -> CommandError {
-    super::super::told_to_stop().await;
+    super::super::process::told_to_stop().await;
     system(format!("job {id}"), format!("stopped by a signal; {}", help(id, true)))
 }
 
