@@ -385,7 +385,7 @@ pub(crate) enum ConfigAction {
         /// Where each comes from: flag, environment, file and line, default.
         #[arg(long)]
         origin: bool,
-        /// A command line to look at, behind `--`: `rebut config show -- executor serve --threads 2`.
+        /// A command line to look at, after `--`: `rebut config show -- executor serve --threads 2`.
         #[arg(last = true, value_name = "COMMAND")]
         words: Vec<std::ffi::OsString>,
     },

@@ -296,7 +296,7 @@ pub(crate) struct Claim {
     pub(crate) engine: Engine,
     pub(crate) model: Arc<Model>,
     pub(crate) claim: ClaimFile,
-    /// The executor's own file, where it is at hand.
+    /// The executor's own file, where there is one.
     made: Option<ExecutorFile>,
 }
 

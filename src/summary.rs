@@ -37,7 +37,7 @@ fn layer_referee_agrees(
     let finding = judge_layer(&cast.engine, &cast.model, facts, layer, honest.state(layer)?);
     match finding {
         Ok(finding) => Some(finding.is_fraud() == (verdict.verdict == "fraud")),
-        // The state behind the layer was never opened: only the step referee can say.
+        // The state after the layer was never opened: only the step referee can say.
         Err(_) => None,
     }
 }

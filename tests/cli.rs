@@ -117,7 +117,7 @@ fn single_layers_are_checked_from_published_states_and_a_sample_says_how_likely_
     let (model, sample) = (model("digits-transformer"), sample(3));
     let run = ["run", &model, "--input", &sample, "--out", path, "--states", "--lie", "1:3:0:+1"];
     assert_eq!(json(&run).1, 0);
-    // Only the layer that lies falls; what comes behind it is honest about a false state.
+    // Only the layer that lies falls; what comes after it is honest about a false state.
     for (layers, falls) in [("0", false), ("1", true), ("2", false), ("0,2", false), ("0-2", true)]
     {
         let (report, code) = verify(&["--layers", layers]);

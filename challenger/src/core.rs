@@ -42,7 +42,7 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     policy: Policy,
     order: Order,
     cases: BTreeMap<Digest, Case<C>>,
-    /// What this machine's runs commit to, by job: of those at hand, and of those let go.
+    /// What this machine's runs commit to, by job: of those in memory, and of those let go.
     roots: BTreeMap<Digest, Digest>,
     /// Decides as if money were no question: for those who only want to know.
     is_funded: bool,
@@ -120,7 +120,7 @@ impl<C: Commitment> ChallengerCore<C> {
         self.roots.get(job)
     }
 
-    /// Runs at hand.
+    /// Runs in memory.
     pub fn at_hand(&self) -> usize {
         self.cases.len()
     }

@@ -71,7 +71,7 @@ pub struct Gap {
     pub job: String,
     /// Until when it can be challenged, on the ledger's clock.
     pub window_end_ms: u64,
-    /// Money behind it.
+    /// Its stake.
     pub stake_wei: String,
     /// Why it is not checked.
     #[serde(flatten)]
@@ -105,7 +105,7 @@ pub fn gaps<C: Commitment>(view: &View<C>, unchecked: &BTreeMap<Digest, Unchecke
     gaps
 }
 
-/// Why contested jobs are not checked, as far as it follows from the models at hand: those that a daemon
+/// Why contested jobs are not checked, as far as it follows from the models available: those that a daemon
 /// tried and could not run, it adds itself.
 pub fn without_model<'a>(
     contested: &'a [Contested],

@@ -19,12 +19,12 @@ pub struct Contested {
     /// When a run comes too late: the first end of a window for challenges, or of an open challenge's
     /// clock.
     pub urgent_ms: u64,
-    /// Money behind its standing claims.
+    /// Stakes of its standing claims.
     pub stake_wei: u128,
 }
 
 /// Jobs with claims that can still be challenged or are being: the most urgent first; of those the one
-/// with the most money behind it.
+/// with the most at stake.
 pub fn contested<C: Commitment>(view: &View<C>) -> Vec<Contested> {
     with_standing(view, false)
 }

@@ -153,7 +153,7 @@ impl ClaimFile {
         }
         let digest = |field: &str, text: &str| {
             let wrong =
-                || malformed(path, field, "not 32 bytes of hexadecimal behind 0x".to_owned());
+                || malformed(path, field, "not 32 bytes of hexadecimal after 0x".to_owned());
             parse_digest(text).ok_or_else(wrong)
         };
         let state_roots = raw

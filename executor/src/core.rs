@@ -42,7 +42,7 @@ pub struct ExecutorCore<C: Commitment = Keccak> {
 /// Why a demand is not answered now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unanswered {
-    /// The run behind the claim is not in memory: it must be made again from its input.
+    /// The run of the claim is not in memory: it must be made again from its input.
     RunMissing,
     /// The run does not answer it.
     Failed(AnswerError),
@@ -55,7 +55,7 @@ impl<C: Commitment> ExecutorCore<C> {
         Self { address, runs, offers, unanswered }
     }
 
-    /// Remembers the run behind claims with its trace root.
+    /// Remembers the run of claims with its trace root.
     pub fn remember(&mut self, run: Arc<Run<C>>, arity_log2: u32) {
         self.runs.insert(run.trace().root(), Defender::new(run, arity_log2));
     }
@@ -166,7 +166,7 @@ impl<C: Commitment> ExecutorCore<C> {
     /// Ends challenges whose challengers are silent, and settles jobs that are ripe.
     ///
     /// Also of claims by others that stand before ours: nobody else may care to, and ours waits
-    /// behind them (`simulation/scenarios/copycat-claim.toml`).
+    /// for them (`simulation/scenarios/copycat-claim.toml`).
     fn housekeeping(&self, view: &View<C>) -> Vec<Decision> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;

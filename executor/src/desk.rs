@@ -87,7 +87,7 @@ pub struct Desk {
     bail_out: bool,
     stake_wei: Option<u128>,
     waiting: Mutex<HashMap<Digest, oneshot::Sender<Answer>>>,
-    /// Runs at hand, by trace root, for those who look into a claim.
+    /// Runs in memory, by trace root, for those who look into a claim.
     runs: Mutex<HashMap<Digest, Arc<Run>>>,
 }
 
@@ -257,7 +257,7 @@ impl Desk {
         lock(&self.runs).remove(trace_root);
     }
 
-    /// The run behind a claim, if it is at hand.
+    /// The run of a claim, if it is in memory.
     pub fn run(&self, trace_root: &Digest) -> Option<Arc<Run>> {
         lock(&self.runs).get(trace_root).cloned()
     }

@@ -344,7 +344,7 @@ async fn models(State(office): State<Office>) -> Response {
 
 fn run(office: &Office, root: &str) -> Result<Arc<inference::Run>, Failure> {
     let root = parse_digest(root).ok_or_else(|| malformed("the trace root is 0x and 64 digits"))?;
-    let message = "this run is not at hand; it is kept until its claim is final";
+    let message = "this run is not in memory; it is kept until its claim is final";
     office.desk.run(&root).ok_or_else(|| failure(StatusCode::NOT_FOUND, "not-found", message))
 }
 

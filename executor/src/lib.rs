@@ -1,6 +1,6 @@
 //! Who claims: a pure core that posts claims and defends them.
 //!
-//! The core is asked again at every event. All it needs beyond the ledger is the run behind each
+//! The core is asked again at every event. All it needs beyond the ledger is the run of each
 //! claim; after a restart the caller runs the model again and hands the run over
 //! ([`ExecutorCore::remember`]).
 

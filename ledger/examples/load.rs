@@ -1,6 +1,6 @@
 //! What a ledger over HTTP holds: `cargo run --release -p ledger --example load [SECONDS] [SENDERS]`.
 //!
-//! Server and senders share this machine. Every sender signs small transactions one behind the other
+//! Server and senders share this machine. Every sender signs small transactions one after the other
 //! and waits for each receipt, which comes when it is on disk. Prints the rate, latencies and the
 //! server's memory.
 

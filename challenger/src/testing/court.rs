@@ -92,7 +92,7 @@ impl Court {
         self.accepted(Who::Bank, &Action::Deposit { account: who.address(), amount_wei });
     }
 
-    /// A job on a network's input, with this stake behind each claim and a tenth of it as a bond.
+    /// A job on a network's input, with this stake for each claim and a tenth of it as a bond.
     pub(crate) fn job(&mut self, network: &Network, stake_wei: u128) -> Digest {
         let header = network.model.header().clone();
         let model_root = header.root();

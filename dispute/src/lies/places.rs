@@ -128,13 +128,13 @@ pub(super) fn swap<C: Commitment>(model: &Model<C>) -> Option<Plan<C>> {
     }
     let header = model.header();
     nodes.windows(2).enumerate().find_map(|(first, pair)| {
-        let [before, behind] = pair else { return None };
+        let [before, after] = pair else { return None };
         let maps =
-            [before, behind].iter().all(|node| matches!(node.operator, Operator::Map { .. }));
-        let chained = behind.operands.first()?.value == header.output_of(first as u32);
-        let alike = before.operands.first()?.kind == behind.operands.first()?.kind
-            && before.output == behind.output
-            && before.operator != behind.operator;
+            [before, after].iter().all(|node| matches!(node.operator, Operator::Map { .. }));
+        let chained = after.operands.first()?.value == header.output_of(first as u32);
+        let alike = before.operands.first()?.kind == after.operands.first()?.kind
+            && before.output == after.output
+            && before.operator != after.operator;
         (maps && chained && alike).then_some(Plan::Reorder(first as u32))
     })
 }

@@ -138,7 +138,7 @@ pub fn replay_bytes(path: &str, bytes: &[u8]) -> Result<Verdict, VerdictError> {
         return Err(malformed("version", format!("{} is not {VERSION}", content.version)));
     }
     let hex = |field: &str, text: &str| {
-        parse_hex(text).ok_or_else(|| malformed(field, "not hexadecimal behind 0x".to_owned()))
+        parse_hex(text).ok_or_else(|| malformed(field, "not hexadecimal after 0x".to_owned()))
     };
     let genesis = Genesis::from_canonical(&hex("genesis", &content.genesis)?)
         .map_err(|error| malformed("genesis", error.to_string()))?;

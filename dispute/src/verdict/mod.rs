@@ -38,7 +38,7 @@ pub struct MoneyReport {
     /// In accounts.
     #[serde(with = "decimal")]
     pub free_wei: u128,
-    /// Behind jobs, claims and challenges.
+    /// After jobs, claims and challenges.
     #[serde(with = "decimal")]
     pub locked_wei: u128,
     /// Gone.

@@ -40,7 +40,7 @@ impl Service {
             match why {
                 Unanswered::RunMissing => {
                     tracing::warn!(event = "executor.run_not_at_hand", %claim,
-                        "the run behind a challenged claim is made again from its input");
+                        "the run of a challenged claim is made again from its input");
                 }
                 Unanswered::Failed(error) => {
                     tracing::error!(event = "executor.cannot_answer", %claim, %error);

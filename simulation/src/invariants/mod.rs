@@ -1,7 +1,7 @@
 //! What must hold after every event, checked by code that shares nothing with the referee.
 //!
 //! The audit knows the truth by construction: it holds the honest run of every job and the run
-//! behind every claim, and keeps its own books from the transactions alone.
+//! of every claim, and keeps its own books from the transactions alone.
 
 mod committed;
 mod finality;

@@ -201,7 +201,7 @@ impl<C: Commitment> Party<C> {
     }
 
     /// The first number of its sequence that nothing under way carries: a gap would hold up
-    /// everything behind it.
+    /// everything after it.
     pub(crate) fn next_nonce(&self, ledger_nonce: u64) -> u64 {
         let mut nonce = ledger_nonce;
         while self.in_flight.iter().any(|one| one.nonce == nonce) {

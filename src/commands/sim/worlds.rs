@@ -7,7 +7,7 @@ use simulation::scenario::{CommitmentKind, SCENARIO_BYTES_MAX, Scenario};
 
 use crate::error::{CommandError, system};
 
-/// A number, decimal or hexadecimal behind 0x; of more than 16 hexadecimal digits the first count.
+/// A number, decimal or hexadecimal after 0x; of more than 16 hexadecimal digits the first count.
 pub(super) fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => {
@@ -18,7 +18,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
     }
 }
 
-/// The number behind --seed.
+/// The number given with --seed.
 pub(super) fn seed_of(text: &str) -> Result<u64, CommandError> {
     number(text).ok_or_else(|| CommandError::Argument {
         argument: "--seed",

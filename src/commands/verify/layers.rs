@@ -67,8 +67,8 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandEr
         {
             return Ok(Some(other));
         }
-        let behind = runner.next_state(*layer, &before)?;
-        Ok(differs("the layer gives another state", root(*layer + 1), behind.root()))
+        let after = runner.next_state(*layer, &before)?;
+        Ok(differs("the layer gives another state", root(*layer + 1), after.root()))
     };
     let found: Vec<Option<FalseLayer>> =
         claim.engine.install(|| checked.par_iter().map(check).collect::<Result<_, _>>())?;
