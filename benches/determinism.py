@@ -1,6 +1,6 @@
 """The determinism bench: one network, one input, many honest runs; how many results?
 
-Stock engines and settings beside Rebut's paths and threads. For each run: elements whose bits differ
+Stock engines and settings beside Rebut's instruction sets and threads. For each run: elements whose bits differ
 from the first run of the same engine, and the largest difference.
 Usage: cargo build --release && python benches/determinism.py [--models encoder-b1,mlp-1024] [--json FILE]
 Needs numpy, onnx, onnxruntime (models/requirements.txt) and tract 0.23 from PyPI.
@@ -60,7 +60,7 @@ def ours(path, inputs):
             for threads in (1, 2, 4):
                 subprocess.run(
                     [ROOT / "target/release/rebut", "--json", "run", path, "--input", f"{folder}/inputs.npz",
-                     "--out", f"{folder}/out", "--path", kind, "--threads", str(threads)],
+                     "--out", f"{folder}/out", "--isa", kind, "--threads", str(threads)],
                     check=True, stdout=subprocess.DEVNULL,
                 )
                 outputs = np.load(f"{folder}/out/outputs.npz")

@@ -268,9 +268,9 @@ def quantised(folder):
     return paths
 
 
-def run(rebut, path, inputs, out, path_name, threads):
+def run(rebut, path, inputs, out, isa, threads):
     done = subprocess.run(
-        [*rebut, "--json", "run", str(path), "--input", str(inputs), "--out", str(out), "--path", path_name, "--threads", str(threads)],
+        [*rebut, "--json", "run", str(path), "--input", str(inputs), "--out", str(out), "--isa", isa, "--threads", str(threads)],
         stdout=subprocess.PIPE, text=True, check=False,
     )
     report = json.loads(done.stdout)

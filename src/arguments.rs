@@ -99,9 +99,9 @@ pub(crate) struct EngineOptions {
     /// Threads of the engine; all cores unless given. Results are identical.
     #[arg(long, env = "REBUT_THREADS", value_parser = count_up_to(1_024))]
     pub(crate) threads: Option<usize>,
-    /// SIMD path: portable, avx2 or avx512; the fastest unless given. Results are identical.
-    #[arg(long, env = "REBUT_PATH")]
-    pub(crate) path: Option<String>,
+    /// Vector instructions: portable, avx2 or avx512; the fastest unless given. Results are identical.
+    #[arg(long, env = "REBUT_ISA")]
+    pub(crate) isa: Option<String>,
 }
 
 /// Choices of the importer. What they leave open is taken from NAME.json beside NAME.onnx, if it is

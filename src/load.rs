@@ -19,18 +19,18 @@ use crate::print::quoted;
 
 pub(crate) fn engine(options: &EngineOptions) -> Result<Engine, CommandError> {
     let available = inference::Isa::available();
-    let path = match &options.path {
+    let isa = match &options.isa {
         None => inference::Isa::detect(),
-        Some(name) => *available.iter().find(|path| path.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = available.iter().map(|path| path.name()).collect();
+        Some(name) => *available.iter().find(|isa| isa.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = available.iter().map(|isa| isa.name()).collect();
             CommandError::Argument {
-                argument: "--path",
+                argument: "--isa",
                 reason: format!("{name} is not one of {} on this CPU", names.join(", ")),
             }
         })?,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Engine::new(path, options.threads.unwrap_or(cores))?)
+    Ok(Engine::new(isa, options.threads.unwrap_or(cores))?)
 }
 
 /// `NAME=VALUE`, split at the last sign of equality: names may hold others.

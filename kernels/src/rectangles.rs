@@ -65,8 +65,7 @@ impl Rectangle<'_> {
     pub fn write(&mut self, row: usize, column: usize, from: &[f32]) {
         assert!(self.rows.contains(&row), "a row outside the rectangle");
         let end = column.checked_add(from.len());
-        let inside =
-            self.columns.start <= column && end.is_some_and(|at| at <= self.columns.end);
+        let inside = self.columns.start <= column && end.is_some_and(|at| at <= self.columns.end);
         assert!(inside, "columns outside the rectangle");
         // SAFETY: row and columns are inside the rectangle and so inside the matrix, whose places are
         // one allocation: the product cannot overflow. No other rectangle holds these places, and

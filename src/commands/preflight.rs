@@ -14,12 +14,12 @@ pub(crate) fn run(arguments: &Preflight, as_json: bool) -> Result<Ending, Comman
     executor::preflight(&engine, &model, &Honest)?;
     if as_json {
         print::json(
-            &json!({ "path": engine.isa().name(), "threads": engine.threads(), "agrees": true }),
+            &json!({ "isa": engine.isa().name(), "threads": engine.threads(), "agrees": true }),
         )?;
     } else {
         println!(
             "every operator of the model gives the bits of the reference arithmetic here\n\
-             SIMD path     {}\nthreads       {}",
+             instructions  {}\nthreads       {}",
             engine.isa().name(),
             engine.threads()
         );

@@ -36,7 +36,7 @@ pub struct Divergence {
     pub operator: Option<u32>,
     /// Flat index of the element.
     pub element: Option<u64>,
-    /// The run of 64.
+    /// The segment: 64 products or elements of its sum.
     pub run: Option<u64>,
 }
 

@@ -160,7 +160,7 @@ impl<C: Commitment> Case<C> {
             Operator::Map { function } => function.name(),
             other => other.kind(),
         };
-        let reason = format!("{kind} gives another element {element} (run {run})");
+        let reason = format!("{kind} gives another element {element} (segment {run})");
         Ok(refute(Refutation::Step { operator, element, run, operands }, reason))
     }
 }

@@ -51,7 +51,7 @@ fn a_wrong_element_is_followed_from_the_trace_down_to_its_step() {
         .answered()
         .expect_step(operator, 100, 0)
         .showing(&[])
-        .because("multiply gives another element 100 (run 0)")
+        .because("multiply gives another element 100 (segment 0)")
         .parting_at(4, operator, 100, 0)
         .fraud();
     assert_eq!(

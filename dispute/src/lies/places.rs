@@ -129,8 +129,7 @@ pub(super) fn swap<C: Commitment>(model: &Model<C>) -> Option<Plan<C>> {
     let header = model.header();
     nodes.windows(2).enumerate().find_map(|(first, pair)| {
         let [before, after] = pair else { return None };
-        let maps =
-            [before, after].iter().all(|node| matches!(node.operator, Operator::Map { .. }));
+        let maps = [before, after].iter().all(|node| matches!(node.operator, Operator::Map { .. }));
         let chained = after.operands.first()?.value == header.output_of(first as u32);
         let alike = before.operands.first()?.kind == after.operands.first()?.kind
             && before.output == after.output

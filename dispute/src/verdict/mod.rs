@@ -105,7 +105,7 @@ pub struct Verdict {
     pub element: Option<Vec<u64>>,
     /// Its type, and that of its running sums.
     pub element_type: Option<String>,
-    /// The run of 64 within the element; the number of runs for the sum of all.
+    /// The segment within the element; the number of segments for the sum of all.
     pub run: Option<u64>,
     /// Runs of the element; 1 where nothing is summed.
     pub runs: Option<u64>,

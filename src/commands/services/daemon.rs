@@ -174,8 +174,8 @@ fn place(options: &DaemonOptions, lie: Option<&str>) -> Result<Place, CommandErr
     if let Some(threads) = options.engine.threads {
         arguments.extend(["--threads".into(), threads.to_string().into()]);
     }
-    if let Some(path) = &options.engine.path {
-        arguments.extend(["--path".into(), path.into()]);
+    if let Some(isa) = &options.engine.isa {
+        arguments.extend(["--isa".into(), isa.into()]);
     }
     Ok(Place::Apart(Program {
         path,

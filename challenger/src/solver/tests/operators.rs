@@ -43,7 +43,7 @@ fn convicted(network: &Network, element: u64, run: u64, name: &str) {
     let (truth, claimed) = claimed(&game, element);
     let (_, refuted) = game.disputed().played_out();
     let reason = match run {
-        0 => format!("{name} gives another element {element} (run 0)"),
+        0 => format!("{name} gives another element {element} (segment 0)"),
         _ => format!("the sums of element {element} do not end in it"),
     };
     let evidence = refuted.because(&reason).parting_at(1, TESTED, element, run).fraud();
@@ -296,7 +296,7 @@ fn a_false_running_sum_is_convicted_by_its_run() {
                     .disputed()
                     .played_out();
                 assert_eq!(requests.last(), Some(&sums(TESTED, element)));
-                let reason = format!("{name} gives another element {element} (run {run})");
+                let reason = format!("{name} gives another element {element} (segment {run})");
                 let evidence = refuted.because(&reason).parting_at(1, TESTED, element, run).fraud();
                 let of_run = run as usize * width..(run as usize + 1) * width;
                 let Evidence::Step { claimed: said, expected: law, .. } = evidence else {
