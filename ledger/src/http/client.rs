@@ -281,7 +281,10 @@ impl Ledger for HttpLedger {
             return Ok(receipt.clone());
         }
         Err(match said {
-            Some(said) => why_refused(&self.url, &copy.settlement, &transaction, said),
+            Some(said) => {
+                let state = (copy.settlement.as_ref(), copy.now_ms());
+                why_refused(&self.url, state, &transaction, said)
+            }
             None => LedgerError::Unusable {
                 reason: format!("{} acknowledged a transaction and does not show it", self.url),
             },

@@ -52,11 +52,13 @@ pub(super) async fn said(answer: reqwest::Response) -> String {
 
 /// Why a transaction was refused that the log, as `settlement` has it, does not show.
 ///
-/// What is wrong with its own bytes is found here. For the rest the server's word is taken as far as it is
-/// not plainly false: a server that refuses what it should take could as well withhold it.
+/// What is wrong with its own bytes is found here. For the rest the server's typed word is taken as far as it
+/// is not plainly false: a server that refuses what it should take could as well withhold it. Without such a
+/// word, as from a server of another version, the rules are asked here, on a copy of the state at `now_ms`:
+/// were that an error instead, it would keep a daemon from all its other moves.
 pub(super) fn why_refused(
     url: &str,
-    settlement: &Settlement,
+    (settlement, now_ms): (&Settlement, u64),
     transaction: &SignedTransaction,
     said: Said,
 ) -> LedgerError {
@@ -67,15 +69,12 @@ pub(super) fn why_refused(
         Some(Told::Rules(rejection)) if can_be(settlement, transaction, &rejection) => {
             LedgerError::Rejected(rejection)
         }
-        Some(Told::Rules(_) | Told::Bytes) => LedgerError::Unusable {
-            reason: format!("{url} refused a transaction for what is not so: {}", said.text),
-        },
-        None => LedgerError::Unusable {
-            reason: format!(
-                "{url} refused a transaction and did not say why in a form that this version knows: {}",
-                said.text
-            ),
-        },
+        Some(Told::Rules(_) | Told::Bytes) | None => {
+            match settlement.clone().apply(now_ms, transaction) {
+                Err(rejection) => LedgerError::Rejected(rejection),
+                Ok(_) => LedgerError::Unreachable { url: url.to_owned(), reason: said.text },
+            }
+        }
     }
 }
 
@@ -102,7 +101,7 @@ mod tests {
     use axum::response::IntoResponse as _;
     use http_body_util::BodyExt as _;
     use protocol::hash::Digest;
-    use protocol::settlement::{Genesis, Parameters};
+    use protocol::settlement::{Genesis, MoneyError, Parameters};
     use protocol::transaction::{Action, Key};
 
     use crate::http::Failure;
@@ -143,7 +142,7 @@ mod tests {
             let text =
                 format!("422 Unprocessable Entity: {}", LedgerError::Rejected(rejection.clone()));
             assert_eq!(said.text, text);
-            let error = why_refused(URL, &state, &signed(&state, nonce), said);
+            let error = why_refused(URL, (&state, 1), &signed(&state, nonce), said);
             assert_eq!(error, LedgerError::Rejected(rejection));
         }
     }
@@ -161,42 +160,46 @@ mod tests {
         ] {
             let expected = own_fault(&state, transaction).unwrap_err();
             assert!(matches!(expected, Rejection::Signature(_) | Rejection::Malformed(_)));
-            let error = why_refused(URL, &state, transaction, said);
+            let error = why_refused(URL, (&state, 1), transaction, said);
             assert_eq!(error, LedgerError::Rejected(expected));
         }
     }
 
     #[tokio::test]
-    async fn a_refusal_without_a_readable_or_possible_reason_is_told_as_that() {
+    async fn without_a_readable_and_possible_reason_the_rules_are_asked_here() {
         let state = settlement();
-        let fault = own_fault(&state, &{
-            let mut one = signed(&state, 0);
-            one.action.push(0);
-            one
-        });
-        let fault = fault.unwrap_err();
-        for (said, nonce) in [
-            (Said::of(StatusCode::UNPROCESSABLE_ENTITY, b"no"), 0),
-            (Said::of(StatusCode::UNPROCESSABLE_ENTITY, br#"{"error":{"message":"no"}}"#), 0),
-            (
-                Said::of(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    br#"{"error":{"message":"no","rejection":"0x00"}}"#,
-                ),
-                0,
-            ),
-            // The bytes are right, the nonce is the next one, and a nonce that is next was never taken.
-            (through(LedgerError::Rejected(fault)).await, 0),
-            (through(LedgerError::Rejected(Rejection::Nonce { expected: 0 })).await, 0),
-            (through(LedgerError::Rejected(Rejection::Nonce { expected: 9 })).await, 3),
-            (through(LedgerError::Rejected(Rejection::NotBound)).await, 3),
-        ] {
-            let text = said.text.clone();
-            let error = why_refused(URL, &state, &signed(&state, nonce), said);
-            let LedgerError::Unusable { reason } = error else {
-                panic!("{error}");
-            };
-            assert!(reason.starts_with(URL) && reason.ends_with(&text), "{reason}");
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        let refusals = async || {
+            let malformed = SignedTransaction { action: vec![0], ..signed(&state, 0) };
+            let malformed = own_fault(&state, &malformed).unwrap_err();
+            [
+                Said::of(status, b"no"),
+                Said::of(status, br#"{"error":{"message":"no"}}"#),
+                Said::of(status, br#"{"error":{"message":"no","rejection":"0x00"}}"#),
+                Said::of(status, br#"{"error":{"message":"no","rejection":7}}"#),
+                // Its bytes are right, it has the next nonce, and none above was ever the next.
+                through(LedgerError::Rejected(malformed)).await,
+                through(LedgerError::Rejected(Rejection::Nonce { expected: 0 })).await,
+                through(LedgerError::Rejected(Rejection::Nonce { expected: 9 })).await,
+            ]
+        };
+        // What the rules refuse is refused, with their reason.
+        let money = MoneyError::Insufficient { free_wei: 0, needed_wei: 1 };
+        for said in refusals().await {
+            let error = why_refused(URL, (&state, 1), &signed(&state, 0), said);
+            assert_eq!(error, LedgerError::Rejected(money.into()));
         }
+        // What they accept, the server withholds: whether it comes is not known.
+        let action = Action::Deposit { account: key().address(), amount_wei: 1 };
+        let right = key().sign(&state.domain(), 0, &action);
+        for said in refusals().await {
+            let reason = said.text.clone();
+            let error = why_refused(URL, (&state, 1), &right, said);
+            assert_eq!(error, LedgerError::Unreachable { url: URL.to_owned(), reason });
+        }
+        // A nonce that is not reached can be refused for that alone.
+        let said = through(LedgerError::Rejected(Rejection::NotBound)).await;
+        let error = why_refused(URL, (&state, 1), &signed(&state, 3), said);
+        assert_eq!(error, LedgerError::Rejected(Rejection::Nonce { expected: 0 }));
     }
 }
