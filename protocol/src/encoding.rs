@@ -74,6 +74,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the next `count` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] when fewer are left.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         match (self.rest.get(..count), self.rest.get(count..)) {
             (Some(head), Some(tail)) => {
@@ -85,13 +88,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the next `N` bytes as an array.
+    ///
+    /// # Errors
+    /// As [`Reader::take`].
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut bytes = [0; N];
         bytes.copy_from_slice(self.take(N)?);
         Ok(bytes)
     }
 
-    /// Reads a list length and checks it against the limit and the bytes that are left.
+    /// Reads a list length and checks it against the limit and the bytes that are left: an item takes one at
+    /// least.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLong`] over the limit, [`DecodeError::Truncated`] when fewer bytes are left.
     pub fn length(&mut self, kind: &'static str, limit: usize) -> Result<usize, DecodeError> {
         let length = u32::decode(self)? as usize;
         if length > limit {

@@ -20,7 +20,7 @@
 //!    [`Action::Refute`], upon which the settlement asks the same function.
 //!
 //! ```
-//! use protocol::facts::LeafProof;
+//! use protocol::facts::{Children, LeafProof};
 //! use protocol::graph::{
 //!     Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand, Operator, Profile,
 //! };
@@ -32,7 +32,7 @@
 //! use protocol::transaction::{ClaimTerms, JobTerms};
 //! use protocol::{
 //!     Action, Address, Digest, Evidence, Finding, Genesis, Keccak, Parameters, Refutation, Request,
-//!     Reveal, Settlement, Showing, facts::Children, judge,
+//!     Reveal, Settlement, Showing, judge,
 //! };
 //!
 //! // A model of one operator: the negative of its input. Value 0 is the input, 1 a weight that nothing

@@ -58,12 +58,18 @@ impl TreeShape {
         (row << depth_of(self.columns)) | column
     }
 
+    /// Whether the tree has a node at this depth and index, be it padding or not.
+    pub fn has_node(&self, depth: u32, index: u64) -> bool {
+        // A tree is never so deep that the shift could be longer than the index.
+        depth <= self.depth() && index >> depth == 0
+    }
+
     /// Whether a node covers nothing but padding. Nodes outside the tree count as padding.
     pub fn is_padding(&self, depth: u32, index: u64) -> bool {
-        let total = self.depth();
-        if depth > total || index >> depth != 0 {
+        if !self.has_node(depth, index) {
             return true;
         }
+        let total = self.depth();
         // A node's first leaf decides: padding stands at the end of each row and after the last row.
         let first = index << (total - depth);
         let columns_depth = depth_of(self.columns);
@@ -78,8 +84,12 @@ impl TreeShape {
         arity_log2.min(self.depth().saturating_sub(depth))
     }
 
-    /// Indices, at the level an opening reaches, of the real (not padding) descendants of a node.
+    /// Indices, at the level an opening reaches, of the real (not padding) descendants of a node. A node
+    /// outside the tree has none.
     pub fn opened_indices(&self, depth: u32, index: u64, arity_log2: u32) -> Vec<u64> {
+        if !self.has_node(depth, index) {
+            return Vec::new();
+        }
         let levels = self.opening_levels(depth, arity_log2);
         let reached = depth + levels;
         ((index << levels)..((index + 1) << levels))
@@ -99,7 +109,8 @@ pub fn empty_subtree<C: Commitment>(height: u32) -> Digest {
 
 /// Folds the opened descendants of a node (padding left out) back to the node's hash.
 ///
-/// Returns `None` unless there is exactly one hash for each real descendant.
+/// Returns `None` for a node outside the tree, and unless there is exactly one hash for each real
+/// descendant.
 pub fn fold_opening<C: Commitment>(
     shape: &TreeShape,
     depth: u32,
@@ -107,6 +118,9 @@ pub fn fold_opening<C: Commitment>(
     arity_log2: u32,
     children: &[Digest],
 ) -> Option<Digest> {
+    if !shape.has_node(depth, index) {
+        return None;
+    }
     let levels = shape.opening_levels(depth, arity_log2);
     let reached = depth + levels;
     let mut padding = None;
@@ -204,7 +218,8 @@ impl<C: Commitment> core::fmt::Debug for Tree<C> {
 impl<C: Commitment> Tree<C> {
     /// Builds a tree from the hashes of its real leaves, row by row.
     ///
-    /// Returns `None` unless there is one hash for each leaf of the shape.
+    /// Returns `None` unless there is one hash for each leaf of the shape, and for a tree of more than 30
+    /// levels, which memory does not hold.
     pub fn new(shape: TreeShape, leaves: &[Digest]) -> Option<Self> {
         if leaves.len() as u64 != shape.leaves() || shape.depth() > 30 {
             return None;
@@ -236,7 +251,7 @@ impl<C: Commitment> Tree<C> {
 
     /// Hash of the node at `depth` and `index`; `None` outside the tree.
     pub fn node(&self, depth: u32, index: u64) -> Option<Digest> {
-        if depth > self.shape.depth() || index >> depth != 0 {
+        if !self.shape.has_node(depth, index) {
             return None;
         }
         let at = (1usize << depth) - 1 + usize::try_from(index).ok()?;

@@ -130,7 +130,8 @@ impl ElementType {
             Self::I32 => bits as u32 as i32 as i64,
             Self::I16 => bits as u16 as i16 as i64,
             Self::I8 => bits as u8 as i8 as i64,
-            _ => bits as i64,
+            // What is stored of a type without sign is its number; of a float this is only its pattern.
+            Self::I64 | Self::U32 | Self::U16 | Self::U8 | Self::Bool | Self::F32 => bits as i64,
         }
     }
 
@@ -311,10 +312,10 @@ pub fn pack_leaf(element: ElementType, elements: impl IntoIterator<Item = u64>) 
     bytes
 }
 
-/// The element at `place` of a leaf.
+/// Bits of the element at `place` of a leaf; `None` where the leaf has no such place.
 pub fn leaf_element(element: ElementType, bytes: &LeafBytes, place: usize) -> Option<u64> {
     let width = element.bytes();
-    let chunk = bytes.get(place * width..(place + 1) * width)?;
+    let chunk = bytes.chunks_exact(width).nth(place)?;
     Some(chunk.iter().fold(0, |bits, byte| (bits << 8) | u64::from(*byte)))
 }
 

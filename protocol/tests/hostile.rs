@@ -169,6 +169,13 @@ fn absurd_counts_and_dimensions_cost_no_memory() {
     let zero = [&[1u8][..], &0u64.to_be_bytes()].concat();
     assert!(Shape::from_canonical(&zero).is_err());
     assert!(TreeShape::grid(1 << 30, 1 << 30).is_none());
+    // Nodes outside a tree, as far outside as numbers go.
+    let shape = TreeShape::list(9).unwrap();
+    for (depth, index) in [(2, u64::MAX), (2, 4), (shape.depth() + 1, 0), (u32::MAX, u64::MAX)] {
+        assert!(shape.is_padding(depth, index) && !shape.has_node(depth, index));
+        assert!(shape.opened_indices(depth, index, 4).is_empty());
+        assert_eq!(fold_opening::<protocol::hash::Keccak>(&shape, depth, index, 4, &[]), None);
+    }
 }
 
 #[test]

@@ -56,7 +56,13 @@ pub fn check(node: &Node) -> Result<(), NodeFault> {
         Operator::Map { function } => function.operands(),
         Operator::Contract {} | Operator::Convolve { .. } | Operator::Gather { .. } => 2,
         Operator::Concat { .. } => operands.len(),
-        _ => 1,
+        Operator::Reduce { .. }
+        | Operator::Pool { .. }
+        | Operator::Reshape {}
+        | Operator::Transpose { .. }
+        | Operator::Slice { .. }
+        | Operator::Pad { .. }
+        | Operator::Expand {} => 1,
     };
     ensure(operands.len() == wanted, Operands)?;
     let moves = !matches!(node.operator, Operator::Map { .. });
@@ -90,7 +96,13 @@ pub fn check(node: &Node) -> Result<(), NodeFault> {
             window_fits(window)?;
             long_enough(u64::from(window.kernel.0) * u64::from(window.kernel.1))
         }
-        _ => movement(node),
+        Operator::Reshape {}
+        | Operator::Transpose { .. }
+        | Operator::Slice { .. }
+        | Operator::Concat { .. }
+        | Operator::Pad { .. }
+        | Operator::Expand {}
+        | Operator::Gather { .. } => movement(node),
     }
 }
 
@@ -227,6 +239,11 @@ fn movement(node: &Node) -> Result<(), NodeFault> {
                 from[..axis].iter().chain(indices.shape.dimensions()).chain(&from[axis + 1..]);
             ensure(wanted.eq(to.iter()), Shapes)
         }
-        _ => Err(Attributes),
+        // No movement.
+        Operator::Map { .. }
+        | Operator::Contract {}
+        | Operator::Convolve { .. }
+        | Operator::Reduce { .. }
+        | Operator::Pool { .. } => Err(Attributes),
     }
 }

@@ -17,15 +17,37 @@ const CHUNK_SEGMENTS: u64 = 4;
 /// Lanes of a row reduction.
 const LANES: usize = 32;
 
+/// How an operator folds many values into one element.
+enum Folding {
+    /// Not at all.
+    Nothing,
+    /// Chains of products, one word of state.
+    Products,
+    /// Lanes of elements, a word of state for each.
+    Lanes(Fold),
+}
+
+fn folding(operator: &Operator) -> Folding {
+    match operator {
+        Operator::Contract {} | Operator::Convolve { .. } => Folding::Products,
+        Operator::Reduce { fold } | Operator::Pool { fold, .. } => Folding::Lanes(*fold),
+        Operator::Map { .. }
+        | Operator::Reshape {}
+        | Operator::Transpose { .. }
+        | Operator::Slice { .. }
+        | Operator::Concat { .. }
+        | Operator::Pad { .. }
+        | Operator::Expand {}
+        | Operator::Gather { .. } => Folding::Nothing,
+    }
+}
+
 /// Whether the operator is computed in segments.
 pub fn is_folded(operator: &Operator) -> bool {
-    matches!(
-        operator,
-        Operator::Contract {}
-            | Operator::Convolve { .. }
-            | Operator::Reduce { .. }
-            | Operator::Pool { .. }
-    )
+    match folding(operator) {
+        Folding::Products | Folding::Lanes(_) => true,
+        Folding::Nothing => false,
+    }
 }
 
 /// Products or elements that go into one output element.
@@ -37,7 +59,14 @@ fn length(node: &Node) -> u64 {
         Operator::Contract {} | Operator::Reduce { .. } => columns(0),
         Operator::Convolve { window, .. } => taps(window) * columns(1),
         Operator::Pool { window, .. } => taps(window),
-        _ => 1,
+        Operator::Map { .. }
+        | Operator::Reshape {}
+        | Operator::Transpose { .. }
+        | Operator::Slice { .. }
+        | Operator::Concat { .. }
+        | Operator::Pad { .. }
+        | Operator::Expand {}
+        | Operator::Gather { .. } => 1,
     }
 }
 
@@ -52,9 +81,9 @@ pub fn run_count(node: &Node) -> u64 {
 
 /// Words of the state that a segment takes over and hands on: 1 for a chain of products, 32 for lanes.
 pub fn state_words(node: &Node) -> usize {
-    match node.operator {
-        Operator::Reduce { .. } | Operator::Pool { .. } => LANES,
-        _ => 1,
+    match folding(&node.operator) {
+        Folding::Lanes(_) => LANES,
+        Folding::Products | Folding::Nothing => 1,
     }
 }
 
@@ -92,20 +121,17 @@ fn combine(fold: Fold, kind: ElementType, a: u64, b: u64) -> Option<u64> {
     })
 }
 
-fn fold_of(operator: &Operator) -> Option<Fold> {
-    match operator {
-        Operator::Reduce { fold } | Operator::Pool { fold, .. } => Some(*fold),
-        _ => None,
-    }
-}
-
 /// The state that segment `number` starts from, given the state that the segment before it ended with.
 pub fn start(node: &Node, number: u64, before: Option<&[u64]>) -> Vec<u64> {
-    match (fold_of(&node.operator), before) {
-        (None, Some(state)) if !number.is_multiple_of(CHUNK_SEGMENTS) => state.to_vec(),
-        (None, _) => vec![0],
-        (Some(_), Some(state)) => state.to_vec(),
-        (Some(fold), None) => vec![neutral(fold, node.output.element); LANES],
+    match (folding(&node.operator), before) {
+        (Folding::Lanes(_), Some(state)) => state.to_vec(),
+        (Folding::Lanes(fold), None) => vec![neutral(fold, node.output.element); LANES],
+        (Folding::Products | Folding::Nothing, Some(state))
+            if !number.is_multiple_of(CHUNK_SEGMENTS) =>
+        {
+            state.to_vec()
+        }
+        (Folding::Products | Folding::Nothing, _) => vec![0],
     }
 }
 
@@ -140,7 +166,14 @@ pub fn run<O: Operands>(
                 Some(shape.ravel(&[at[0], row, column, at[3]]))
             })
         }
-        _ => Err(LawError::Undefined),
+        Operator::Map { .. }
+        | Operator::Reshape {}
+        | Operator::Transpose { .. }
+        | Operator::Slice { .. }
+        | Operator::Concat { .. }
+        | Operator::Pad { .. }
+        | Operator::Expand {}
+        | Operator::Gather { .. } => Err(LawError::Undefined),
     }
 }
 
@@ -241,7 +274,7 @@ fn lanes<O: Operands>(
 /// The output element, from the states after each segment. `None` without states or without a result.
 pub fn finish(node: &Node, states: &[Vec<u64>]) -> Option<u64> {
     let kind = node.output.element;
-    let Some(fold) = fold_of(&node.operator) else {
+    let Folding::Lanes(fold) = folding(&node.operator) else {
         // The sum of the chunks' chains, in ascending order.
         let mut ends = states
             .iter()

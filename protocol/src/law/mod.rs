@@ -179,6 +179,11 @@ pub fn movement_source<O: Operands>(
             from.extend_from_slice(&at[end..]);
             first(shape.ravel(&from))
         }
-        _ => Err(LawError::Undefined),
+        // No movement.
+        Operator::Map { .. }
+        | Operator::Contract {}
+        | Operator::Convolve { .. }
+        | Operator::Reduce { .. }
+        | Operator::Pool { .. } => Err(LawError::Undefined),
     }
 }

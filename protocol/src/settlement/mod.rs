@@ -219,11 +219,13 @@ impl<C: Commitment> Settlement<C> {
         });
         let claims = self.claims.values().map(|claim| match claim.status {
             ClaimStatus::Standing => claim.stake_wei,
-            _ => 0,
+            ClaimStatus::Fallen { .. }
+            | ClaimStatus::Final { .. }
+            | ClaimStatus::Released { .. } => 0,
         });
         let challenges = self.challenges.values().map(|challenge| match challenge.status {
             ChallengeStatus::Open { .. } => challenge.bond_wei + challenge.fees_wei,
-            _ => 0,
+            ChallengeStatus::Won { .. } | ChallengeStatus::Lost => 0,
         });
         let sealed = self.sealed.values().map(|sealed| match sealed.status {
             SealedStatus::Waiting => sealed.stake_wei,

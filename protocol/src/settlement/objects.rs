@@ -205,7 +205,9 @@ impl Challenge {
     pub fn pending(&self) -> Option<&Request> {
         match &self.status {
             ChallengeStatus::Open { turn: Turn::Executor(request), .. } => Some(request),
-            _ => None,
+            ChallengeStatus::Open { turn: Turn::Challenger, .. }
+            | ChallengeStatus::Won { .. }
+            | ChallengeStatus::Lost => None,
         }
     }
 
