@@ -156,7 +156,7 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
             }
         }
         let report = report(request);
-        assert_eq!(report["schema"], 3);
+        assert_eq!(report["schema"], 4);
     }
     let (view, actions) = town.view();
     assert!(view.settlement.money().is_conserved());
@@ -448,13 +448,13 @@ fn what_people_read_reads_as_it_did_and_what_programs_read_has_a_version() {
         }
         let text = run(&[&["--json"], &words[..]].concat());
         let document: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(document["schema"], 3, "{words:?}: {text}");
+        assert_eq!(document["schema"], 4, "{words:?}: {text}");
     }
     let (text, code) = town.run(&["--json", "ledger", "status", "--ledger", "http://127.0.0.1:9"]);
     assert_eq!(code, 2);
     let document: Value = serde_json::from_str(text.split("\nerror:").next().unwrap()).unwrap();
     assert_eq!(
         (document["schema"].as_u64(), &document["error"]["kind"]),
-        (Some(3), &"system".into())
+        (Some(4), &"system".into())
     );
 }

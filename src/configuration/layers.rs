@@ -93,7 +93,8 @@ pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) ->
     names
         .map(|name| (distance(name), name))
         .min()
-        .filter(|(far, _)| *far <= 3)
+        // What has hardly a letter in common is no misspelling.
+        .filter(|(far, name)| *far <= 3 && 2 * far <= wanted.len().max(name.len()))
         .map(|(_, name)| name)
 }
 
