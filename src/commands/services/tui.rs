@@ -115,16 +115,17 @@ impl Screen {
         let mut claims: Vec<_> = settlement.claims().collect();
         self.standing = claims.iter().filter(|(_, claim)| standing(claim)).count();
         // Standing ones by the end of their windows, then the others, the newest first.
-        claims.sort_by_key(|(id, claim)| match standing(claim) {
-            true => (false, claim.window_end_ms, **id),
-            false => (true, u64::MAX - claim.posted_ms, **id),
+        claims.sort_by_key(|(id, claim)| {
+            if standing(claim) {
+                (false, claim.window_end_ms, **id)
+            } else {
+                (true, u64::MAX - claim.posted_ms, **id)
+            }
         });
         claims.truncate(CLAIMS_MAX);
         let row = |(id, claim): (&Digest, &Claim)| {
-            let left = match standing(claim) {
-                true => seconds(claim.window_end_ms, now_ms),
-                false => String::new(),
-            };
+            let left =
+                if standing(claim) { seconds(claim.window_end_ms, now_ms) } else { String::new() };
             let (challenges, stake) = (claim.challenges.len().to_string(), ether(claim.stake_wei));
             let status = words::claim_status(&claim.status).to_owned();
             (*id, [short(id), status, short(claim.executor), stake, challenges, left])
@@ -295,9 +296,10 @@ fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     let lines = [&screen.title, &screen.money, &screen.counts];
     let text: Text<'_> = lines.into_iter().map(|line| Line::from(line.as_str())).collect();
     frame.render_widget(Paragraph::new(text), head);
-    let help = match screen.is_open {
-        true => "Esc goes back, q quits",
-        false => "up and down mark a claim, Enter shows it, PgUp and PgDn scroll the log, q quits",
+    let help = if screen.is_open {
+        "Esc goes back, q quits"
+    } else {
+        "up and down mark a claim, Enter shows it, PgUp and PgDn scroll the log, q quits"
     };
     let foot_text = screen.trouble.as_deref().unwrap_or(help);
     frame.render_widget(Paragraph::new(foot_text), foot);
