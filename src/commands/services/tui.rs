@@ -486,4 +486,26 @@ mod tests {
         empty.select(1);
         assert_eq!(marked(&empty), None);
     }
+
+    #[test]
+    fn keys_open_and_close_a_claim_scroll_the_log_and_end() {
+        let mut screen = Screen::default();
+        // Nothing is marked: there is nothing to open.
+        assert!(!screen.press(KeyCode::Enter) && !screen.is_open);
+        screen.selected = Some(Digest([1; 32]));
+        assert!(!screen.press(KeyCode::Enter) && screen.is_open);
+        assert!(!screen.press(KeyCode::Esc) && !screen.is_open);
+        screen.log = vec![String::new(); 15];
+        for (key, back) in [
+            (KeyCode::PageUp, 10),
+            (KeyCode::PageUp, 15),
+            (KeyCode::PageDown, 5),
+            (KeyCode::PageDown, 0),
+        ] {
+            assert!(!screen.press(key));
+            assert_eq!(screen.back, back);
+        }
+        assert!(screen.press(KeyCode::Esc) && screen.press(KeyCode::Char('q')));
+        assert!(!screen.press(KeyCode::Char('x')));
+    }
 }
