@@ -116,16 +116,17 @@ impl Screen {
         let mut claims: Vec<_> = settlement.claims().collect();
         self.standing = claims.iter().filter(|(_, claim)| standing(claim)).count();
         // Standing ones by the end of their windows, then the others, the newest first.
-        claims.sort_by_key(|(id, claim)| match standing(claim) {
-            true => (false, claim.window_end_ms, **id),
-            false => (true, u64::MAX - claim.posted_ms, **id),
+        claims.sort_by_key(|(id, claim)| {
+            if standing(claim) {
+                (false, claim.window_end_ms, **id)
+            } else {
+                (true, u64::MAX - claim.posted_ms, **id)
+            }
         });
         claims.truncate(CLAIMS_MAX);
         let row = |(id, claim): (&Digest, &Claim)| {
-            let left = match standing(claim) {
-                true => seconds(claim.window_end_ms, now_ms),
-                false => String::new(),
-            };
+            let left =
+                if standing(claim) { seconds(claim.window_end_ms, now_ms) } else { String::new() };
             let (challenges, stake) = (claim.challenges.len().to_string(), ether(claim.stake_wei));
             let status = words::claim_status(&claim.status).to_owned();
             (*id, [short(id), status, short(claim.executor), stake, challenges, left])
@@ -296,9 +297,10 @@ fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     let lines = [&screen.title, &screen.money, &screen.counts];
     let text: Text<'_> = lines.into_iter().map(|line| Line::from(line.as_str())).collect();
     frame.render_widget(Paragraph::new(text), head);
-    let help = match screen.is_open {
-        true => "Esc goes back, q quits",
-        false => "up and down mark a claim, Enter shows it, PgUp and PgDn scroll the log, q quits",
+    let help = if screen.is_open {
+        "Esc goes back, q quits"
+    } else {
+        "up and down mark a claim, Enter shows it, PgUp and PgDn scroll the log, q quits"
     };
     let foot_text = screen.trouble.as_deref().unwrap_or(help);
     frame.render_widget(Paragraph::new(foot_text), foot);
@@ -484,5 +486,27 @@ mod tests {
         let mut empty = Screen::default();
         empty.select(1);
         assert_eq!(marked(&empty), None);
+    }
+
+    #[test]
+    fn keys_open_and_close_a_claim_scroll_the_log_and_end() {
+        let mut screen = Screen::default();
+        // Nothing is marked: there is nothing to open.
+        assert!(!screen.press(KeyCode::Enter) && !screen.is_open);
+        screen.selected = Some(Digest([1; 32]));
+        assert!(!screen.press(KeyCode::Enter) && screen.is_open);
+        assert!(!screen.press(KeyCode::Esc) && !screen.is_open);
+        screen.log = vec![String::new(); 15];
+        for (key, back) in [
+            (KeyCode::PageUp, 10),
+            (KeyCode::PageUp, 15),
+            (KeyCode::PageDown, 5),
+            (KeyCode::PageDown, 0),
+        ] {
+            assert!(!screen.press(key));
+            assert_eq!(screen.back, back);
+        }
+        assert!(screen.press(KeyCode::Esc) && screen.press(KeyCode::Char('q')));
+        assert!(!screen.press(KeyCode::Char('x')));
     }
 }
