@@ -13,8 +13,9 @@ use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
 use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum, canonical_struct};
 use crate::facts::{Request, Reveal, Showing};
 use crate::graph::{ModelHeader, Profile};
-use crate::hash::{Digest, keccak, to_hex};
+use crate::hash::{Commitment, Digest, keccak, to_hex};
 use crate::referee::Refutation;
+use crate::roots::trace_tree;
 
 /// Largest canonical encoding of an action, in bytes.
 pub const ACTION_BYTES_MAX: usize = 2 << 20;
@@ -91,6 +92,23 @@ pub struct ClaimTerms {
     pub output_path: Vec<Digest>,
 }
 canonical_struct!(ClaimTerms { job, output_root, trace_root, input_path, output_path });
+
+impl ClaimTerms {
+    /// The claim on a run with these state roots: the input's first, then the one after each layer.
+    ///
+    /// Returns `None` without states and for more than a trace can hold.
+    pub fn of_run<C: Commitment>(job: Digest, state_roots: &[Digest]) -> Option<Self> {
+        let trace = trace_tree::<C>(state_roots)?;
+        let last = u64::try_from(state_roots.len()).ok()?.checked_sub(1)?;
+        Some(Self {
+            job,
+            output_root: *state_roots.last()?,
+            trace_root: trace.root(),
+            input_path: trace.path(0)?,
+            output_path: trace.path(last)?,
+        })
+    }
+}
 
 /// Everything a party can do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
