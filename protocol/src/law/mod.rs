@@ -83,9 +83,9 @@ pub fn element<O: Operands>(
 pub enum Source {
     /// An element of an operand.
     Element {
-        /// Which operand.
+        /// Index of the operand in the node.
         operand: usize,
-        /// Which element.
+        /// Flat index of the element in the operand.
         index: u64,
     },
     /// A constant of the operator.
