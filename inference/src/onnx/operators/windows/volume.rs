@@ -4,26 +4,28 @@
 use protocol::graph::{Fold, MapFunction as F, OPERANDS_MAX, Operator};
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs, Reach, numbers, plane, reaches, taps};
-use crate::onnx::builder::{Builder, Lowered, Value, make_shape};
-use crate::onnx::fold_shapes::emit_slice;
-use crate::tensor::Tensor;
+use super::reach::{Reach, numbers, plane, reaches, taps};
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::{OnnxNode, with_bias};
+use crate::onnx::movement::{concat, emit_slice, pad};
+use crate::onnx::shapes::{Lowered, make_shape};
+use crate::onnx::value::Value;
 
 /// Channels behind: `[N, C, D, H, W]` as `[N, D, H, W, C]`.
-const LAST: [usize; 5] = [0, 2, 3, 4, 1];
+pub(super) const LAST: [usize; 5] = [0, 2, 3, 4, 1];
 /// And back.
-const FIRST: [usize; 5] = [0, 4, 1, 2, 3];
+pub(super) const FIRST: [usize; 5] = [0, 4, 1, 2, 3];
 
 /// The sizes along the three axes.
-fn spatial(value: &Value) -> Lowered<[u64; 3]> {
+pub(super) fn spatial(value: &Value) -> Lowered<[u64; 3]> {
     match *value.dimensions() {
         [_, _, depth, height, width] => Ok([depth, height, width]),
         _ => Err("needs rank 5".to_owned()),
     }
 }
 
-fn three(context: &Context<'_>, kernel: &[u32], size: &[u64]) -> Lowered<[Reach; 3]> {
-    let found = reaches(context, kernel, size)?;
+fn three(node: &OnnxNode<'_>, kernel: &[u32], size: &[u64]) -> Lowered<[Reach; 3]> {
+    let found = reaches(node, kernel, size)?;
     found.try_into().map_err(|_| "needs a window along three axes".to_owned())
 }
 
@@ -42,9 +44,7 @@ fn unfolded(builder: &mut Builder, input: &Value, deep: &Reach, groups: u64) -> 
     let mut whole = input.clone();
     if deep.before > 0 || reach > depth {
         let before = vec![0, deep.before as i64, 0, 0, 0];
-        let shape = make_shape(&[count, reach, height, width, channels])?;
-        let pad = Operator::Pad { before, fill: 0 };
-        whole = builder.emit(pad, vec![whole], ElementType::F32, shape)?;
+        whole = pad(builder, &whole, before, &[count, reach, height, width, channels], 0)?;
     }
     let mut parts = Vec::new();
     for tap in 0..deep.kernel {
@@ -58,17 +58,13 @@ fn unfolded(builder: &mut Builder, input: &Value, deep: &Reach, groups: u64) -> 
     let taps = u64::from(deep.kernel);
     let joined = match parts.len() {
         1 => parts.swap_remove(0),
-        _ => {
-            let rows = [count * deep.output, height, width, groups, taps, channels / groups];
-            let shape = make_shape(&rows)?;
-            builder.emit(Operator::Concat { axis: 4 }, parts, ElementType::F32, shape)?
-        }
+        _ => concat(builder, parts, 4)?,
     };
     builder.reshape(&joined, &[count * deep.output, height, width, taps * channels])
 }
 
 /// A convolution of `[N, D, H, W, C]` with `[O, K, KH, KW, C / groups]`.
-fn convolved(
+pub(super) fn convolved(
     builder: &mut Builder,
     input: &Value,
     kernel: &Value,
@@ -91,34 +87,30 @@ fn convolved(
     builder.reshape(&value, &[count, deep.output, height, width, outputs])
 }
 
-fn groups_of(context: &Context<'_>, channels: u64) -> Lowered<u64> {
-    let groups = u32::try_from(context.attributes.int("group", 1)).map(u64::from);
+/// How many groups of channels are convolved each by itself.
+pub(super) fn groups_of(node: &OnnxNode<'_>, channels: u64) -> Lowered<u64> {
+    let groups = u32::try_from(node.attributes.int("group", 1)).map(u64::from);
     match groups {
         Ok(groups) if groups > 0 && channels.is_multiple_of(groups) => Ok(groups),
         _ => Err("the groups do not divide the channels".to_owned()),
     }
 }
 
-fn with_bias(builder: &mut Builder, value: Value, bias: Option<&Value>) -> Lowered<Value> {
-    match bias {
-        Some(bias) => builder.map(F::Add, &[&value, bias]),
-        None => Ok(value),
-    }
-}
-
+/// A convolution of `[N, C, D, H, W]`.
 pub(super) fn convolution(
     builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
+    node: &OnnxNode<'_>,
+    input: &Value,
+    kernel: &Value,
+    bias: Option<&Value>,
 ) -> Lowered<Value> {
-    let (input, kernel) = (inputs.get(0)?, inputs.get(1)?);
     let taps: Vec<u32> = spatial(kernel)?.iter().map(|size| *size as u32).collect();
-    let reach = three(context, &taps, &spatial(input)?)?;
-    let groups = groups_of(context, input.dimensions()[1])?;
+    let reach = three(node, &taps, &spatial(input)?)?;
+    let groups = groups_of(node, input.dimensions()[1])?;
     let input = builder.transpose(input, &LAST)?;
     let kernel = builder.transpose(kernel, &LAST)?;
     let value = convolved(builder, &input, &kernel, reach, groups)?;
-    let value = with_bias(builder, value, inputs.optional(2))?;
+    let value = with_bias(builder, value, bias)?;
     builder.transpose(&value, &FIRST)
 }
 
@@ -129,11 +121,11 @@ pub(super) fn pool(
     input: &Value,
     fold: Fold,
     mean: bool,
-    context: &Context<'_>,
+    node: &OnnxNode<'_>,
 ) -> Lowered<Value> {
     let size = spatial(input)?;
-    let kernel = numbers(context.attributes.ints("kernel_shape"), 3, 1, "kernel_shape")?;
-    let [deep, down, right] = three(context, &kernel, &size)?;
+    let kernel = numbers(node.attributes.ints("kernel_shape"), 3, 1, "kernel_shape")?;
+    let [deep, down, right] = three(node, &kernel, &size)?;
     let (element, count, channels) =
         (input.element(), input.dimensions()[0], input.dimensions()[1]);
     let input = builder.transpose(input, &LAST)?;
@@ -151,7 +143,7 @@ pub(super) fn pool(
     let value = builder.emit(operator, vec![deeper], element, shape)?;
     let mut value = builder.reshape(&value, &[count, deep.output, rows, columns, channels])?;
     if fold == Fold::Sum && mean {
-        let padded = context.attributes.int("count_include_pad", 0) != 0;
+        let padded = node.flag("count_include_pad", false);
         let mut along = [deep, down, right].into_iter().zip(size);
         let mut counts = |_: usize| along.next().map(|(reach, size)| taps(&reach, size, padded));
         let counts = counts_of([counts(0), counts(1), counts(2)])?;
@@ -165,8 +157,8 @@ fn counts_of(along: [Option<Vec<u64>>; 3]) -> Lowered<Value> {
     let [Some(deep), Some(down), Some(right)] = along else {
         return Err("needs a window along three axes".to_owned());
     };
-    let shape = make_shape(&[1, deep.len() as u64, down.len() as u64, right.len() as u64, 1])?;
-    if shape.count() > 1 << 24 {
+    let dimensions = [1, deep.len() as u64, down.len() as u64, right.len() as u64, 1];
+    if make_shape(&dimensions)?.count() > 1 << 24 {
         return Err("the pooled volume has more than 2^24 places".to_owned());
     }
     let mut counts = Vec::new();
@@ -175,75 +167,5 @@ fn counts_of(along: [Option<Vec<u64>>; 3]) -> Lowered<Value> {
             counts.extend(right.iter().map(|c| (a * b * c).max(1) as f32));
         }
     }
-    let counts = Tensor::from_f32(&shape, counts).map(Value::Constant);
-    counts.ok_or_else(|| "one count for each place".to_owned())
-}
-
-/// A transposed convolution: zeros between the places, then a convolution with the kernel turned
-/// around.
-pub(super) fn transposed(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let attributes = &context.attributes;
-    let (input, kernel) = (inputs.get(0)?, inputs.get(1)?);
-    let (size, taps) = (spatial(input)?, spatial(kernel)?);
-    let (count, channels) = (input.dimensions()[0], input.dimensions()[1]);
-    let outputs = kernel.dimensions()[1];
-    let groups = groups_of(context, channels)?;
-    let list = |name: &str, default: i64| numbers(attributes.ints(name), 3, default, name);
-    let (strides, dilations) = (list("strides", 1)?, list("dilations", 1)?);
-    let extra = list("output_padding", 0)?;
-    let pads = numbers(attributes.ints("pads"), 6, 0, "pads")?;
-    if strides.contains(&0) || dilations.contains(&0) || kernel.dimensions()[0] != channels {
-        return Err("strides, dilations and kernel must be positive and fit".to_owned());
-    }
-    if attributes.get("output_shape").is_some() || attributes.text("auto_pad", "NOTSET") != "NOTSET"
-    {
-        return Err(
-            "along three axes neither output_shape nor auto_pad is supported; use pads".to_owned()
-        );
-    }
-    let [depth, height, width] = size;
-    let [a, b, c] = [strides[0], strides[1], strides[2]].map(u64::from);
-    let input = builder.transpose(input, &LAST)?;
-    let raised = builder.reshape(&input, &[count, depth, 1, height, 1, width, 1, channels])?;
-    let pad = |builder: &mut Builder, value: Value, before: Vec<i64>, to: &[u64]| {
-        if value.dimensions() == to && before.iter().all(|pad| *pad == 0) {
-            return Ok(value);
-        }
-        let shape = make_shape(to)?;
-        builder.emit(Operator::Pad { before, fill: 0 }, vec![value], ElementType::F32, shape)
-    };
-    let apart = [count, depth, a, height, b, width, c, channels];
-    let spread = pad(builder, raised, vec![0; 8], &apart)?;
-    let spread = builder.reshape(&spread, &[count, depth * a, height * b, width * c, channels])?;
-    let (mut fronts, mut to) = (vec![0i64; 5], vec![count, 0, 0, 0, channels]);
-    let mut reach = [Reach::NONE; 3];
-    for axis in 0..3 {
-        let (kernel, dilation) = (taps[axis] as u32, dilations[axis]);
-        let mut one = Reach { kernel, dilation, ..Reach::NONE };
-        let full = (size[axis] - 1) * u64::from(strides[axis]) + u64::from(extra[axis]);
-        let cut = u64::from(pads[axis]) + u64::from(pads[axis + 3]);
-        let left = (full + one.span()).checked_sub(cut).filter(|left| *left > 0);
-        one.output = left.ok_or("no output is left")?;
-        fronts[axis + 1] = one.span() as i64 - 1 - i64::from(pads[axis]);
-        to[axis + 1] = one.output + one.span() - 1;
-        reach[axis] = one;
-    }
-    let padded = pad(builder, spread, fronts, &to)?;
-    // [C, O / groups, K, KH, KW] turned around, as [O, K, KH, KW, C / groups].
-    let each = channels / groups;
-    let [k, rows, columns] = taps;
-    let split = builder.reshape(kernel, &[groups, each, outputs, k, rows, columns])?;
-    let moved = builder.transpose(&split, &[0, 2, 3, 4, 5, 1])?;
-    let moved = builder.reshape(&moved, &[groups * outputs, k, rows, columns, each])?;
-    let starts = vec![0, k as i64 - 1, rows as i64 - 1, columns as i64 - 1, 0];
-    let shape = moved.shape().clone();
-    let slice = Operator::Slice { starts, steps: vec![1, -1, -1, -1, 1] };
-    let turned = builder.emit(slice, vec![moved], ElementType::F32, shape)?;
-    let value = convolved(builder, &padded, &turned, reach, groups)?;
-    let value = with_bias(builder, value, inputs.optional(2))?;
-    builder.transpose(&value, &FIRST)
+    Value::floats(&dimensions, counts)
 }
