@@ -1,6 +1,7 @@
 //! The engine of Rebut: ONNX in, canonical graph out, canonical kernels, the trace.
 
 pub mod engine;
+mod execute;
 pub mod files;
 mod fused;
 mod half;

@@ -12,7 +12,8 @@ use protocol::merkle::ListTree;
 use protocol::tensor::TensorType;
 
 use crate::engine::{Engine, EngineError, WholeTensors};
-use crate::fused::{LayerPlan, run_layer};
+use crate::execute::run_layer;
+use crate::fused::LayerPlan;
 use crate::model::Model;
 use crate::state::{State, Subtrace, find};
 use crate::tensor::Tensor;
