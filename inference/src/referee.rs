@@ -7,8 +7,9 @@ use protocol::hash::Digest;
 
 use crate::engine::Engine;
 use crate::model::Model;
+use crate::runner::Runner;
 use crate::state::State;
-use crate::trace::{RunError, Runner};
+use crate::trace::RunError;
 
 /// What the layer referee found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
