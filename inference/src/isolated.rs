@@ -107,6 +107,7 @@ const WRITER_ENDS_MS: u32 = 2_000;
 const SECRETS: [&str; 4] = ["REBUT_KEY", "REBUT_KEY_FILE", "REBUT_PASSWORD", "REBUT_PASSWORD_FILE"];
 
 impl Isolated {
+    /// A process that is started at the first run.
     pub(crate) fn new(program: Program) -> Self {
         Self { program, process: None, started: 0 }
     }

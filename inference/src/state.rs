@@ -38,6 +38,7 @@ impl<C: Commitment> State<C> {
         Self::with_roots(values, roots)
     }
 
+    /// As [`State::new`], of values whose roots are known.
     pub(crate) fn with_roots(values: Vec<(u32, Tensor)>, roots: Vec<Digest>) -> Option<Self> {
         let pairs = values.iter().zip(&roots);
         let leaves: Vec<Digest> =
@@ -90,6 +91,7 @@ impl<C: Commitment> State<C> {
     }
 }
 
+/// The tensor of a value.
 pub(crate) fn find(values: &[(u32, Tensor)], value: u32) -> Option<&Tensor> {
     values.iter().find(|(id, _)| *id == value).map(|(_, tensor)| tensor)
 }
@@ -117,6 +119,7 @@ pub struct Subtrace<C: Commitment = Keccak> {
 }
 
 impl<C: Commitment> Subtrace<C> {
+    /// Commits to outputs in the order of the operators. `None` for none.
     pub(crate) fn new(tensors: Vec<Tensor>) -> Option<Self> {
         let roots: Vec<Digest> = tensors.iter().map(Tensor::root_under::<C>).collect();
         let leaves: Vec<Digest> = roots.iter().map(|root| C::leaf(&root.0)).collect();

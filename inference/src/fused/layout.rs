@@ -29,6 +29,7 @@ pub(crate) fn row_major(dimensions: &[usize]) -> Vec<usize> {
     strides
 }
 
+/// Sizes of a shape, as counts of this machine.
 pub(crate) fn sizes(shape: &Shape) -> Vec<usize> {
     shape.dimensions().iter().map(|size| *size as usize).collect()
 }
@@ -40,6 +41,7 @@ impl Layout {
         Self { base, offset: 0, dimensions, strides }
     }
 
+    /// Number of elements.
     pub(crate) fn count(&self) -> usize {
         self.dimensions.iter().product()
     }
@@ -101,6 +103,7 @@ impl Layout {
         Some(Self { base, offset, dimensions, strides })
     }
 
+    /// The same elements, axes in another order.
     pub(crate) fn permuted(&self, permutation: &[u32]) -> Self {
         let pick = |list: &[usize]| permutation.iter().map(|axis| list[*axis as usize]).collect();
         Self {
@@ -152,6 +155,7 @@ pub(crate) enum RowOffsets {
 }
 
 impl RowOffsets {
+    /// Offsets of rows whose outer axes have these sizes and strides.
     pub(crate) fn new(sizes: &[usize], strides: &[usize]) -> Self {
         // Axes that continue each other become one.
         let mut axes: Vec<(usize, usize)> = Vec::new();
@@ -174,6 +178,7 @@ impl RowOffsets {
         }
     }
 
+    /// Offset of a row.
     pub(crate) fn at(&self, row: usize) -> usize {
         match self {
             Self::Same => 0,

@@ -92,6 +92,7 @@ impl Stage {
         }
     }
 
+    /// Whether it begins with a contraction or a convolution.
     pub(crate) fn has_source(&self) -> bool {
         !matches!(self.source, Source::Inputs)
     }

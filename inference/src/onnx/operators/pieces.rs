@@ -31,7 +31,8 @@ pub(super) fn split(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Vec<V
             (0..count).map(|index| each.min(size.saturating_sub(index * each))).collect()
         }
     };
-    if parts.iter().sum::<u64>() != size {
+    let sum = parts.iter().try_fold(0u64, |sum, part| sum.checked_add(*part));
+    if sum != Some(size) {
         return Err(format!("parts {parts:?} do not add up to {size}"));
     }
     let mut start = 0;

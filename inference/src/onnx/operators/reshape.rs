@@ -117,9 +117,15 @@ fn has_channels_first(node: &OnnxNode<'_>) -> bool {
     node.attributes.text("mode", "DCR") != "DCR"
 }
 
+/// Largest side of a block: its places are far from being too many to count.
+const BLOCK_MAX: u64 = 1 << 16;
+
 /// The size of a block, and the dimensions of an image of them.
 fn block_of(node: &OnnxNode<'_>) -> Lowered<(u64, [u64; 4])> {
     let block = node.count("blocksize");
+    if block > BLOCK_MAX {
+        return Err(format!("blocksize {block} is over the limit of {BLOCK_MAX}"));
+    }
     match (node.input(0)?.dimensions(), block > 0) {
         (&[n, c, h, w], true) => Ok((block, [n, c, h, w])),
         _ => Err("needs rank 4 and a positive blocksize".to_owned()),

@@ -3,12 +3,12 @@
 use protocol::graph::Operator;
 use protocol::tensor::ElementType;
 
-use super::super::activation::{self, sigmoid_gated};
-use super::reach::{Reach, channels_first, extent, planar, plane};
+use super::reach::{Plane, Reach, channels_first, planar, planar_window};
 use super::volume;
 use crate::onnx::builder::Builder;
 use crate::onnx::lowering::{OnnxNode, with_bias};
 use crate::onnx::movement::{joined, pad, part};
+use crate::onnx::operators::activation::{self, sigmoid_gated};
 use crate::onnx::shapes::{Lowered, make_shape};
 use crate::onnx::value::Value;
 
@@ -39,7 +39,7 @@ pub(in crate::onnx::operators) fn convolved(
     bias: Option<&Value>,
 ) -> Lowered<Value> {
     if input.rank() == 5 {
-        return volume::convolution(builder, node, input, kernel, bias);
+        return volume::convolution(builder, node, [input, kernel], bias);
     }
     let (input, flat) = planar(builder, input)?;
     let (kernel, _) = planar(builder, kernel)?;
@@ -47,12 +47,12 @@ pub(in crate::onnx::operators) fn convolved(
         .map_err(|_| "group is negative".to_owned())?;
     let size = [input.dimensions()[2], input.dimensions()[3]];
     let taps = [kernel.dimensions()[2] as u32, kernel.dimensions()[3] as u32];
-    let extent = extent(node, taps, size, flat)?;
+    let plane = planar_window(node, taps, size, flat)?;
     let input = builder.transpose(&input, &[0, 2, 3, 1])?;
     let kernel = builder.transpose(&kernel, &[0, 2, 3, 1])?;
-    let [rows, columns] = extent.output;
+    let [rows, columns] = plane.output();
     let shape = make_shape(&[input.dimensions()[0], rows, columns, kernel.dimensions()[0]])?;
-    let operator = Operator::Convolve { window: extent.window, groups };
+    let operator = Operator::Convolve { window: plane.window(), groups };
     let value = builder.emit(operator, vec![input, kernel], ElementType::F32, shape)?;
     let value = with_bias(builder, value, bias)?;
     channels_first(builder, &value, flat)
@@ -69,8 +69,8 @@ fn by_channel(builder: &mut Builder, x: &Value, kernel: &Value) -> Lowered<Value
     let output = (length + 1).checked_sub(taps).ok_or("the window is larger than the input")?;
     let right = Reach { kernel: taps as u32, output, ..Reach::NONE };
     let shape = make_shape(&[count, 1, output, channels])?;
-    let operator =
-        Operator::Convolve { window: plane(Reach::NONE, right).window, groups: channels as u32 };
+    let window = Plane { down: Reach::NONE, right }.window();
+    let operator = Operator::Convolve { window, groups: channels as u32 };
     let value = builder.emit(operator, vec![input, kernel], ElementType::F32, shape)?;
     channels_first(builder, &value, true)
 }

@@ -1,9 +1,9 @@
 //! Pools: windows folded into one number each.
 
-use protocol::graph::{Fold, MapFunction as F, Operator, Window};
+use protocol::graph::{Fold, MapFunction as F, Operator};
 use protocol::tensor::ElementType;
 
-use super::reach::{Extent, Reach, channels_first, extent, pair, planar, taps};
+use super::reach::{Plane, channels_first, pair, planar, planar_window, tap_counts};
 use super::volume;
 use crate::onnx::builder::Builder;
 use crate::onnx::lowering::OnnxNode;
@@ -14,7 +14,7 @@ use crate::onnx::value::Value;
 struct Planar {
     /// `[N, rows, columns, C]`.
     value: Value,
-    extent: Extent,
+    plane: Plane,
     /// Height and width of the input.
     size: [u64; 2],
     flat: bool,
@@ -29,13 +29,13 @@ fn planar_pool(
     let (input, flat) = planar(builder, x)?;
     let kernel = pair(node.attributes.ints("kernel_shape"), flat, 1, "kernel_shape")?;
     let size = [input.dimensions()[2], input.dimensions()[3]];
-    let extent = extent(node, kernel, size, flat)?;
+    let plane = planar_window(node, kernel, size, flat)?;
     let input = builder.transpose(&input, &[0, 2, 3, 1])?;
-    let [rows, columns] = extent.output;
+    let [rows, columns] = plane.output();
     let shape = make_shape(&[input.dimensions()[0], rows, columns, input.dimensions()[3]])?;
-    let operator = Operator::Pool { fold, window: extent.window };
+    let operator = Operator::Pool { fold, window: plane.window() };
     let value = builder.emit(operator, vec![input], element, shape)?;
-    Ok(Planar { value, extent, size, flat })
+    Ok(Planar { value, plane, size, flat })
 }
 
 /// MaxPool and AveragePool: the largest, or the sum divided by the number of taps.
@@ -51,38 +51,13 @@ pub(in crate::onnx::operators) fn pool(
     if x.rank() == 5 {
         return volume::pool(builder, x, fold, true, node);
     }
-    let Planar { mut value, extent, size, flat } =
+    let Planar { mut value, plane, size: [height, width], flat } =
         planar_pool(builder, node, x, (fold, x.element()))?;
     if fold == Fold::Sum {
-        let counts = tap_counts(&extent, size, node.flag("count_include_pad", false))?;
+        let counts = tap_counts(node, &[(plane.down, height), (plane.right, width)])?;
         value = builder.map(F::Divide, &[&value, &counts])?;
     }
     channels_first(builder, &value, flat)
-}
-
-/// Number of taps that count, for each output pixel.
-fn tap_counts(extent: &Extent, size: [u64; 2], padded: bool) -> Lowered<Value> {
-    let Window { kernel, strides, dilations, pads } = extent.window;
-    let along = |axis: usize| {
-        let pick = |pair: (u32, u32)| if axis == 0 { pair.0 } else { pair.1 };
-        let reach = Reach {
-            kernel: pick(kernel),
-            stride: pick(strides),
-            dilation: pick(dilations),
-            before: u64::from(pick(pads)),
-            behind: extent.behind[axis],
-            output: extent.output[axis],
-        };
-        taps(&reach, size[axis], padded)
-    };
-    let [rows, columns] = extent.output;
-    if rows.saturating_mul(columns) > 1 << 24 {
-        return Err("the pooled image has more than 2^24 pixels".to_owned());
-    }
-    let (down, right) = (along(0), along(1));
-    let pairs = down.iter().flat_map(|down| right.iter().map(move |right| down * right));
-    let counts = pairs.map(|count| count.max(1) as f32).collect();
-    Value::floats(&[1, rows, columns, 1], counts)
 }
 
 /// The axes behind batch and channels.

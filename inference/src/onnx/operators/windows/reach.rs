@@ -7,13 +7,6 @@ use crate::onnx::lowering::OnnxNode;
 use crate::onnx::shapes::Lowered;
 use crate::onnx::value::Value;
 
-/// A window along height and width, with the padding behind and the output size.
-pub(super) struct Extent {
-    pub(super) window: Window,
-    pub(super) behind: [u64; 2],
-    pub(super) output: [u64; 2],
-}
-
 /// A window along one axis.
 #[derive(Clone, Copy)]
 pub(super) struct Reach {
@@ -36,18 +29,27 @@ impl Reach {
     }
 }
 
-/// Two windows as one over height and width.
-pub(super) fn plane(down: Reach, right: Reach) -> Extent {
-    let both = |pick: fn(&Reach) -> u32| (pick(&down), pick(&right));
-    Extent {
-        window: Window {
+/// A window over height and width.
+pub(super) struct Plane {
+    pub(super) down: Reach,
+    pub(super) right: Reach,
+}
+
+impl Plane {
+    /// Both windows as the canonical operators have them.
+    pub(super) fn window(&self) -> Window {
+        let both = |pick: fn(&Reach) -> u32| (pick(&self.down), pick(&self.right));
+        Window {
             kernel: both(|one| one.kernel),
             strides: both(|one| one.stride),
             dilations: both(|one| one.dilation),
-            pads: (down.before as u32, right.before as u32),
-        },
-        behind: [down.behind, right.behind],
-        output: [down.output, right.output],
+            pads: both(|one| one.before as u32),
+        }
+    }
+
+    /// Rows and columns of the output.
+    pub(super) fn output(&self) -> [u64; 2] {
+        [self.down.output, self.right.output]
     }
 }
 
@@ -153,19 +155,19 @@ impl Padding {
 }
 
 /// The window over height and width, or along the width of what was flat.
-pub(super) fn extent(
+pub(super) fn planar_window(
     node: &OnnxNode<'_>,
     kernel: [u32; 2],
     size: [u64; 2],
     flat: bool,
-) -> Lowered<Extent> {
+) -> Lowered<Plane> {
     let reaches = match flat {
         true => reaches(node, &kernel[1..], &size[1..])?,
         false => reaches(node, &kernel, &size)?,
     };
     match reaches[..] {
-        [right] => Ok(plane(Reach::NONE, right)),
-        [down, right] => Ok(plane(down, right)),
+        [right] => Ok(Plane { down: Reach::NONE, right }),
+        [down, right] => Ok(Plane { down, right }),
         _ => Err("only windows along one or two axes are planar".to_owned()),
     }
 }
@@ -192,7 +194,7 @@ pub(super) fn channels_first(builder: &mut Builder, value: &Value, flat: bool) -
 }
 
 /// Taps of each window along an axis that count in a mean.
-pub(super) fn taps(reach: &Reach, size: u64, padded: bool) -> Vec<u64> {
+fn taps(reach: &Reach, size: u64, padded: bool) -> Vec<u64> {
     let (stride, dilation) = (u64::from(reach.stride), u64::from(reach.dilation));
     let first = if padded { 0 } else { reach.before };
     let end = reach.before + size + if padded { reach.behind } else { 0 };
@@ -205,4 +207,27 @@ pub(super) fn taps(reach: &Reach, size: u64, padded: bool) -> Vec<u64> {
         below(end).saturating_sub(below(first))
     };
     (0..reach.output).map(along).collect()
+}
+
+/// Number of taps that count in the mean of each window, `[1, outputs.., 1]`, from the window along each
+/// axis and the axis's size. Padding counts where the node says so.
+pub(super) fn tap_counts(node: &OnnxNode<'_>, axes: &[(Reach, u64)]) -> Lowered<Value> {
+    let dimensions: Vec<u64> = axes.iter().map(|(reach, _)| reach.output).collect();
+    let count = dimensions.iter().fold(1u64, |count, size| count.saturating_mul(*size));
+    if count > 1 << 24 {
+        return Err(match axes.len() {
+            2 => "the pooled image has more than 2^24 pixels",
+            _ => "the pooled volume has more than 2^24 places",
+        }
+        .to_owned());
+    }
+    let padded = node.flag("count_include_pad", false);
+    let mut counts = vec![1];
+    for (reach, size) in axes {
+        let along = taps(reach, *size, padded);
+        counts =
+            counts.iter().flat_map(|count| along.iter().map(move |taps| count * taps)).collect();
+    }
+    let dimensions: Vec<u64> = [1].into_iter().chain(dimensions).chain([1]).collect();
+    Value::floats(&dimensions, counts.into_iter().map(|count| count.max(1) as f32).collect())
 }

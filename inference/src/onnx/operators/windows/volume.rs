@@ -4,7 +4,7 @@
 use protocol::graph::{Fold, MapFunction as F, OPERANDS_MAX, Operator};
 use protocol::tensor::ElementType;
 
-use super::reach::{Reach, numbers, plane, reaches, taps};
+use super::reach::{Plane, Reach, numbers, reaches, tap_counts};
 use crate::onnx::builder::Builder;
 use crate::onnx::lowering::{OnnxNode, with_bias};
 use crate::onnx::movement::{concat, emit_slice, pad};
@@ -79,10 +79,10 @@ pub(super) fn convolved(
     let planes = unfolded(builder, input, &deep, groups)?;
     let kernel = builder.transpose(kernel, &[0, 2, 3, 1, 4])?;
     let kernel = builder.reshape(&kernel, &[outputs, rows, columns, taps * each])?;
-    let extent = plane(down, right);
-    let [height, width] = extent.output;
+    let plane = Plane { down, right };
+    let [height, width] = plane.output();
     let shape = make_shape(&[count * deep.output, height, width, outputs])?;
-    let operator = Operator::Convolve { window: extent.window, groups: groups as u32 };
+    let operator = Operator::Convolve { window: plane.window(), groups: groups as u32 };
     let value = builder.emit(operator, vec![planes, kernel], ElementType::F32, shape)?;
     builder.reshape(&value, &[count, deep.output, height, width, outputs])
 }
@@ -100,8 +100,7 @@ pub(super) fn groups_of(node: &OnnxNode<'_>, channels: u64) -> Lowered<u64> {
 pub(super) fn convolution(
     builder: &mut Builder,
     node: &OnnxNode<'_>,
-    input: &Value,
-    kernel: &Value,
+    [input, kernel]: [&Value; 2],
     bias: Option<&Value>,
 ) -> Lowered<Value> {
     let taps: Vec<u32> = spatial(kernel)?.iter().map(|size| *size as u32).collect();
@@ -131,41 +130,20 @@ pub(super) fn pool(
     let input = builder.transpose(input, &LAST)?;
     let [depth, height, width] = size;
     let planes = builder.reshape(&input, &[count * depth, height, width, channels])?;
-    let extent = plane(down, right);
-    let [rows, columns] = extent.output;
+    let plane = Plane { down, right };
+    let [rows, columns] = plane.output();
     let shape = make_shape(&[count * depth, rows, columns, channels])?;
-    let operator = Operator::Pool { fold, window: extent.window };
+    let operator = Operator::Pool { fold, window: plane.window() };
     let planes = builder.emit(operator, vec![planes], element, shape)?;
     let deeper = builder.reshape(&planes, &[count, depth, rows * columns, channels])?;
     let still = Reach { output: rows * columns, ..Reach::NONE };
     let shape = make_shape(&[count, deep.output, rows * columns, channels])?;
-    let operator = Operator::Pool { fold, window: plane(deep, still).window };
+    let operator = Operator::Pool { fold, window: Plane { down: deep, right: still }.window() };
     let value = builder.emit(operator, vec![deeper], element, shape)?;
     let mut value = builder.reshape(&value, &[count, deep.output, rows, columns, channels])?;
     if fold == Fold::Sum && mean {
-        let padded = node.flag("count_include_pad", false);
-        let mut along = [deep, down, right].into_iter().zip(size);
-        let mut counts = |_: usize| along.next().map(|(reach, size)| taps(&reach, size, padded));
-        let counts = counts_of([counts(0), counts(1), counts(2)])?;
+        let counts = tap_counts(node, &[(deep, depth), (down, height), (right, width)])?;
         value = builder.map(F::Divide, &[&value, &counts])?;
     }
     builder.transpose(&value, &FIRST)
-}
-
-/// Number of taps that count, for each output place.
-fn counts_of(along: [Option<Vec<u64>>; 3]) -> Lowered<Value> {
-    let [Some(deep), Some(down), Some(right)] = along else {
-        return Err("needs a window along three axes".to_owned());
-    };
-    let dimensions = [1, deep.len() as u64, down.len() as u64, right.len() as u64, 1];
-    if make_shape(&dimensions)?.count() > 1 << 24 {
-        return Err("the pooled volume has more than 2^24 places".to_owned());
-    }
-    let mut counts = Vec::new();
-    for a in &deep {
-        for b in &down {
-            counts.extend(right.iter().map(|c| (a * b * c).max(1) as f32));
-        }
-    }
-    Value::floats(&dimensions, counts)
 }
