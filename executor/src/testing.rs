@@ -152,7 +152,7 @@ impl Who {
     }
 }
 
-/// Time for challenges of every job.
+/// Time for challenges of a job: shorter than the clocks.
 pub(crate) const WINDOW_MS: u64 = 60_000;
 
 /// A ledger. Everybody but the executor has money.
@@ -160,6 +160,8 @@ pub(crate) const WINDOW_MS: u64 = 60_000;
 pub(crate) struct Court {
     pub(crate) settlement: Settlement,
     pub(crate) now_ms: u64,
+    /// Time for challenges of the jobs to come.
+    pub(crate) window_ms: u64,
 }
 
 impl Court {
@@ -172,7 +174,7 @@ impl Court {
             parameters: Parameters::default(),
         };
         let settlement = Settlement::new(genesis).unwrap();
-        let mut court = Self { settlement, now_ms: 1_000 };
+        let mut court = Self { settlement, now_ms: 1_000, window_ms: WINDOW_MS };
         for who in [Who::Client, Who::Rival, Who::Challenger, Who::Second] {
             court.deposit(who, 1_000 * ETHER);
         }
@@ -212,7 +214,7 @@ impl Court {
             fee_wei: ETHER / 100,
             stake_wei,
             bond_wei: stake_wei / 10,
-            window_ms: WINDOW_MS,
+            window_ms: self.window_ms,
             attention_wei: 0,
         };
         match self.does(Who::Client, &Action::PostJob { terms }).as_slice() {

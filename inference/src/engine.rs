@@ -4,53 +4,31 @@
 //! contraction, convolution, reductions and elementary functions are the kernels'. What neither
 //! serves (integers, rare functions) is computed by the law itself, slower and by definition right.
 
+mod burn;
+mod definition;
+mod error;
 mod integers;
 mod movement;
 mod window;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
-use burn::backend::{BoolDType, Flex};
+use ::burn::backend::flex::FlexTensor;
 use protocol::graph::{Fold, MapFunction, Node, Operator, Window};
-use protocol::law::{self, LawError, Operands};
-use protocol::numerics::{Arithmetic, elementary, store};
-use protocol::tensor::{ElementType, Shape};
+use protocol::law;
+use protocol::numerics::{Arithmetic, elementary};
+use protocol::tensor::{ElementType, Shape, TensorType};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use self::burn::{aligned, exact_by_burn, stored, whole};
+pub use self::definition::{WholeTensors, by_law};
+pub use self::error::EngineError;
 use self::movement::movement;
 use self::window::Geometry;
 use crate::fused::{self, PackedKernel};
-use crate::tensor::{Tensor, burn_shape};
+use crate::tensor::Tensor;
 use kernels::{Isa, LeftRows, PackedRows, Pieces, Portable, Unary};
-
-/// Why an operator cannot be run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EngineError {
-    /// The operator has no result for these operands.
-    #[error(
-        "{kind} has no defined result for these inputs (integer overflow, division by zero or an \
-         index out of range); a run with such inputs cannot be claimed"
-    )]
-    Undefined {
-        /// Kind of the operator.
-        kind: &'static str,
-    },
-    /// Operands are missing or have other types than the node says.
-    #[error("{kind} was given operands that do not fit its definition")]
-    Operands {
-        /// Kind of the operator.
-        kind: &'static str,
-    },
-    /// Threads could not be started.
-    #[error("the thread pool could not be started: {reason}; try fewer threads")]
-    Threads {
-        /// What the system said.
-        reason: String,
-    },
-}
 
 /// A weight laid out beforehand for the operator that reads it.
 #[derive(Clone, Debug)]
@@ -165,7 +143,7 @@ impl Engine {
                         Some(Packed::Kernel(kernel)) => Some(kernel),
                         _ => None,
                     };
-                    fused::convolve(self, node, operands, kernel)
+                    fused::convolve((self.isa, self.threads), node, operands, kernel)
                 }
                 Operator::Reduce { fold } => self.reduce(node, *fold, operands),
                 Operator::Pool { fold, window } => self.pool(node, *fold, window, operands),
@@ -220,10 +198,8 @@ impl Engine {
         let inputs: Vec<Tensor> = parts
             .iter()
             .map(|part| {
-                let kind = protocol::tensor::TensorType {
-                    element: ElementType::F32,
-                    shape: node.output.shape.clone(),
-                };
+                let shape = node.output.shape.clone();
+                let kind = TensorType { element: ElementType::F32, shape };
                 Tensor::from_burn(&kind, whole(part, node))
             })
             .collect::<Option<_>>()?;
@@ -338,10 +314,6 @@ impl Engine {
     }
 }
 
-fn stored(value: f32) -> f32 {
-    f32::from_bits(store(value.to_bits()))
-}
-
 /// `b` where it wins, else `a`; NaN if either is one (rule Q makes it the one NaN).
 fn keep(a: f32, b: f32, second_wins: bool) -> f32 {
     if a.is_nan() || b.is_nan() {
@@ -351,94 +323,4 @@ fn keep(a: f32, b: f32, second_wins: bool) -> f32 {
     } else {
         a
     }
-}
-
-/// An operand under the output's rank.
-fn aligned(operand: &Tensor, output: &Shape) -> FlexTensor {
-    let missing = output.rank().max(1).saturating_sub(operand.shape().rank());
-    let mut dimensions = vec![1; missing];
-    dimensions.extend(operand.shape().dimensions().iter().map(|size| *size as usize));
-    operand.burn_as(dimensions.into())
-}
-
-/// An aligned operand, expanded to the output's shape.
-fn whole(part: &FlexTensor, node: &Node) -> FlexTensor {
-    let shape = burn_shape(&node.output.shape);
-    if *part.layout().shape() == shape {
-        part.clone()
-    } else {
-        Flex::float_expand(part.clone(), shape)
-    }
-}
-
-/// Single IEEE operations, by burn, then rule Q.
-fn exact_by_burn(node: &Node, function: MapFunction, parts: &[FlexTensor]) -> Option<Tensor> {
-    use MapFunction as F;
-    let first = whole(parts.first()?, node);
-    let second = || parts.get(1).cloned();
-    let result = match function {
-        F::Add => Flex::float_add(first, second()?),
-        F::Subtract => Flex::float_sub(first, second()?),
-        F::Multiply => Flex::float_mul(first, second()?),
-        F::Divide => Flex::float_div(first, second()?),
-        F::SquareRoot => Flex::float_sqrt(first),
-        F::Absolute => Flex::float_abs(first),
-        F::Negate => Flex::float_neg(first),
-        F::Equal => Flex::float_equal(first, second()?, BoolDType::Native),
-        F::Less => Flex::float_lower(first, second()?, BoolDType::Native),
-        F::LessOrEqual => Flex::float_lower_equal(first, second()?, BoolDType::Native),
-        F::Select => {
-            let (yes, no) = (whole(parts.get(1)?, node), whole(parts.get(2)?, node));
-            Flex::float_mask_where(no, first, yes)
-        }
-        _ => return None,
-    };
-    let tensor = Tensor::from_burn(&node.output, result)?;
-    match node.output.element {
-        ElementType::F32 => Some(requantised(tensor)),
-        _ => Some(tensor),
-    }
-}
-
-/// Rule Q over a tensor that was just computed, in place when nobody else holds it.
-fn requantised(tensor: Tensor) -> Tensor {
-    let kind = tensor.kind().clone();
-    let mut data = tensor.burn();
-    drop(tensor);
-    for value in data.storage_mut::<f32>() {
-        *value = stored(*value);
-    }
-    match Tensor::from_burn(&kind, data) {
-        Some(tensor) => tensor,
-        None => unreachable!("the type did not change"),
-    }
-}
-
-/// Whole tensors as operands of the law.
-#[derive(Debug)]
-pub struct WholeTensors<'a>(pub &'a [&'a Tensor]);
-
-impl Operands for WholeTensors<'_> {
-    type Error = ();
-
-    fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
-        self.0.get(operand).and_then(|tensor| tensor.bits(index)).ok_or(())
-    }
-}
-
-/// The node by the scalar law: the definition, element by element.
-///
-/// # Errors
-/// When the operator has no result for these operands.
-pub fn by_law(node: &Node, operands: &[&Tensor]) -> Result<Tensor, EngineError> {
-    let kind = node.operator.kind();
-    let bits = (0..node.output.shape.count())
-        .map(|index| {
-            law::element(node, index, &mut WholeTensors(operands)).map_err(|error| match error {
-                LawError::Undefined => EngineError::Undefined { kind },
-                LawError::Operand(()) => EngineError::Operands { kind },
-            })
-        })
-        .collect::<Result<Vec<u64>, _>>()?;
-    Tensor::from_bits(&node.output, &bits).ok_or(EngineError::Operands { kind })
 }

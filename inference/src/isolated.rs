@@ -15,13 +15,14 @@ use std::time::Duration;
 use protocol::hash::Digest;
 
 use crate::engine::Engine;
+use crate::failure::RunFailure;
 use crate::model::Model;
 use crate::published::{PublishedError, kind_of, published_input};
+use crate::runner::Runner;
 use crate::shelf::Shelf;
 use crate::state::State;
 use crate::tensor::Tensor;
-use crate::trace::{Runner, Trace};
-use crate::worker::RunFailure;
+use crate::trace::Trace;
 
 /// How the process for runs is started, and how long it may take.
 #[derive(Clone, Debug)]
@@ -106,6 +107,7 @@ const WRITER_ENDS_MS: u32 = 2_000;
 const SECRETS: [&str; 4] = ["REBUT_KEY", "REBUT_KEY_FILE", "REBUT_PASSWORD", "REBUT_PASSWORD_FILE"];
 
 impl Isolated {
+    /// A process that is started at the first run.
     pub(crate) fn new(program: Program) -> Self {
         Self { program, process: None, started: 0 }
     }

@@ -13,7 +13,8 @@ use protocol::merkle::Tree;
 use protocol::tensor::TensorType;
 
 use crate::engine::Packed;
-use crate::fused::{Convolution, LayerPlan, PackedKernel};
+use crate::fused::window::Convolution;
+use crate::fused::{LayerPlan, PackedKernel};
 use crate::tensor::Tensor;
 use kernels::PackedRows;
 

@@ -124,6 +124,7 @@ pub fn input_head(model: &Model) -> StateHead {
     head_of((0..).zip(&model.graph().inputs))
 }
 
+/// Element type and shape of a value of the model.
 pub(crate) fn kind_of(model: &Model, value: u32) -> Option<TensorType> {
     let graph = model.graph();
     if let Some(kind) = graph.inputs.get(value as usize) {

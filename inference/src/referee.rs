@@ -7,8 +7,9 @@ use protocol::hash::Digest;
 
 use crate::engine::Engine;
 use crate::model::Model;
+use crate::runner::Runner;
 use crate::state::State;
-use crate::trace::{RunError, Runner};
+use crate::trace::RunError;
 
 /// What the layer referee found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,23 +81,22 @@ pub fn judge_layer(
     }
     let behind = TreeId::State { boundary: layer.saturating_add(1) };
     let claimed = facts.root(behind).ok_or(LayerRefereeError::NotOpen { layer })?;
-    let expected = Runner::honest(engine, model).next_state(layer, before)?.root();
+    let runner = Runner::honest(engine, model);
+    let expected = runner.next_state(layer, before)?.root();
     if claimed != expected {
         return Ok(LayerFinding::Fraud { claimed, expected });
     }
-    false_sums(engine, model, facts, layer, before)
+    false_sums(&runner, facts, layer, before)
 }
 
 /// Compares the running sums that were opened inside the layer.
 fn false_sums(
-    engine: &Engine,
-    model: &Model,
+    runner: &Runner<'_>,
     facts: &Facts,
     layer: u32,
     before: &State,
 ) -> Result<LayerFinding, LayerRefereeError> {
-    let runner = Runner::honest(engine, model);
-    let inside = |operator: u32| model.layer_of(operator) == Some(layer);
+    let inside = |operator: u32| runner.model.layer_of(operator) == Some(layer);
     if !facts.all_accumulators().any(|(operator, ..)| inside(operator)) {
         return Ok(LayerFinding::Sound);
     }

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use protocol::hash::{Commitment, Keccak};
 use protocol::merkle::Tree;
 
+use crate::conduct::Conduct;
 use crate::engine::Engine;
 use crate::model::Model;
+use crate::runner::Runner;
 use crate::state::Subtrace;
 use crate::tensor::Tensor;
-use crate::trace::{Conduct, RunError, Runner, Trace};
+use crate::trace::{RunError, Trace};
 
 /// Running sums by operator and element.
 type Sums = HashMap<(u32, u64), Arc<[u64]>>;

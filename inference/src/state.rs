@@ -38,6 +38,7 @@ impl<C: Commitment> State<C> {
         Self::with_roots(values, roots)
     }
 
+    /// As [`State::new`], of values whose roots are known.
     pub(crate) fn with_roots(values: Vec<(u32, Tensor)>, roots: Vec<Digest>) -> Option<Self> {
         let ids = values.iter().map(|(value, _)| *value);
         let tree = state_tree(ids.zip(roots.iter().copied()))?;
@@ -88,6 +89,7 @@ impl<C: Commitment> State<C> {
     }
 }
 
+/// The tensor of a value.
 pub(crate) fn find(values: &[(u32, Tensor)], value: u32) -> Option<&Tensor> {
     values.iter().find(|(id, _)| *id == value).map(|(_, tensor)| tensor)
 }
@@ -115,6 +117,7 @@ pub struct Subtrace<C: Commitment = Keccak> {
 }
 
 impl<C: Commitment> Subtrace<C> {
+    /// Commits to outputs in the order of the operators. `None` for none.
     pub(crate) fn new(tensors: Vec<Tensor>) -> Option<Self> {
         let roots: Vec<Digest> = tensors.iter().map(Tensor::root_under::<C>).collect();
         let tree = subtrace_tree(&roots)?;

@@ -37,6 +37,7 @@ impl PartialEq for Tensor {
     }
 }
 
+/// A shape as burn has it.
 pub(crate) fn burn_shape(shape: &Shape) -> BurnShape {
     // burn has no use for rank 0; a scalar is one row of one element there.
     match shape.rank() {

@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 
 use protocol::hash::Digest;
 
+use crate::conduct::{Conduct, Honest};
 use crate::engine::Engine;
+pub use crate::failure::RunFailure;
 use crate::isolated::{Isolated, Program};
 use crate::model::Model;
-use crate::published::{PublishedError, published_input};
+use crate::published::published_input;
 use crate::run::Run;
-use crate::trace::{Conduct, Honest, Runner, Trace};
+use crate::runner::Runner;
+use crate::trace::Trace;
 
 /// How to compute, given the honest trace: liars change what they first computed right.
 pub type Conducts = dyn Fn(&Arc<Model>, &Trace) -> Result<Arc<dyn Conduct>, String> + Send + Sync;
@@ -53,43 +56,6 @@ pub struct Task {
     pub input: Vec<u8>,
     /// Root of its input state.
     pub input_root: Digest,
-}
-
-/// Why a run has no result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RunFailure {
-    /// The engine refuses the input, or has no result for it: another try ends the same way.
-    #[error("the run has no result: {reason}")]
-    Refused {
-        /// Why.
-        reason: String,
-    },
-    /// The run took the process that ran it down, or did not end. Once may be this machine's fault;
-    /// twice is the job's: quarantine it.
-    #[error("the run was killed: {reason}")]
-    Killed {
-        /// How.
-        reason: String,
-    },
-    /// The run is not what this machine must compute: it begins with another input, or the process for
-    /// runs and this one disagree. Stake nothing on this machine.
-    #[error("this machine's run is wrong: {reason}; restart this process after `rebut preflight`")]
-    Wrong {
-        /// What was compared.
-        reason: String,
-    },
-    /// No run was begun: the process for runs cannot be started.
-    #[error("no process for runs: {reason}")]
-    NoProcess {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl From<PublishedError> for RunFailure {
-    fn from(error: PublishedError) -> Self {
-        Self::Refused { reason: error.to_string() }
-    }
 }
 
 /// A finished run, or why there is none.

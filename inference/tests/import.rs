@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::{BTreeMap, HashMap};
 
-use common::{import, input, model, node, weight};
+use common::{import, input, int, ints, model, node, weight};
 use inference::onnx::proto::{AttributeProto, TensorProto};
 use inference::{Engine, ImportOptions, Isa, Runner, Tensor, import_bytes};
 use prost::Message as _;
@@ -64,6 +64,29 @@ fn a_small_file_cannot_ask_for_much_memory_or_work() {
     );
     let error = import(&proto, Some(2)).unwrap_err().to_string();
     assert!(error.contains("the-Expand") && error.contains("grow too much"), "{error}");
+}
+
+#[test]
+fn numbers_that_no_tensor_can_have_are_refused_and_stop_nothing() {
+    let mut split = node("Split", &["x"], &["y", "b", "c"]);
+    split.attribute = vec![ints("split", &[i64::MAX, i64::MAX, i64::MAX])];
+    let image = ints("value_ints", &[1, 1, 1, 3]);
+    let mut shape = node("Constant", &[], &["shape"]);
+    shape.attribute = vec![image];
+    let blocks = |operator: &str| {
+        let mut block = node(operator, &["image"], &["y"]);
+        block.attribute = vec![int("blocksize", 1 << 33)];
+        vec![shape.clone(), node("Reshape", &["x", "shape"], &["image"]), block]
+    };
+    let table = [
+        (vec![split], "do not add up to"),
+        (blocks("DepthToSpace"), "over the limit of 65536"),
+        (blocks("SpaceToDepth"), "over the limit of 65536"),
+    ];
+    for (nodes, expected) in table {
+        let error = import(&model(nodes, Vec::new(), 12), Some(1)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} must name {expected}");
+    }
 }
 
 #[test]

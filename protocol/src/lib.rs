@@ -26,7 +26,7 @@
 //! };
 //! use protocol::hash::leaf;
 //! use protocol::referee::OperandProof;
-//! use protocol::roots::{state_tree, subtrace_tree, trace_tree};
+//! use protocol::roots::{state_tree, subtrace_tree};
 //! use protocol::settlement::{ClaimStatus, ETHER};
 //! use protocol::tensor::{ElementType, Shape, TensorType, pack_leaf};
 //! use protocol::transaction::{ClaimTerms, JobTerms};
@@ -55,7 +55,6 @@
 //! // A run that lies: the negative of 1 is not 1.
 //! let input = state_tree::<Keccak>([(0, root(1.0))]).unwrap();
 //! let output = state_tree::<Keccak>([(2, root(1.0))]).unwrap();
-//! let trace = trace_tree::<Keccak>(&[input.root(), output.root()]).unwrap();
 //! let inside = subtrace_tree::<Keccak>(&[root(1.0)]).unwrap();
 //!
 //! // Perform: money, a model, a job, a claim, a challenge.
@@ -83,13 +82,7 @@
 //! };
 //! perform(&mut ledger, bank, Action::PostJob { terms })?;
 //! let job = *ledger.jobs().next().unwrap().0;
-//! let terms = ClaimTerms {
-//!     job,
-//!     output_root: output.root(),
-//!     trace_root: trace.root(),
-//!     input_path: trace.tree().path(0).unwrap(),
-//!     output_path: trace.tree().path(1).unwrap(),
-//! };
+//! let terms = ClaimTerms::of_run::<Keccak>(job, &[input.root(), output.root()]).unwrap();
 //! perform(&mut ledger, executor, Action::PostClaim { terms })?;
 //! let claim = *ledger.claims().next().unwrap().0;
 //! perform(&mut ledger, challenger, Action::Challenge { claim })?;

@@ -322,6 +322,11 @@ impl<C: Commitment> ListTree<C> {
     pub fn tree(&self) -> &Tree<C> {
         &self.tree
     }
+
+    /// Siblings from leaf `index` up to the tree's root, lowest first; `None` outside the tree.
+    pub fn path(&self, index: u64) -> Option<Vec<Digest>> {
+        self.tree.path(index)
+    }
 }
 
 #[cfg(test)]

@@ -19,12 +19,12 @@ pub enum TreeId {
     },
     /// The operator outputs of a layer.
     Subtrace {
-        /// The layer.
+        /// Index of the layer.
         layer: u32,
     },
     /// The leaves of the output an operator wrote, according to the subtrace.
     Tensor {
-        /// The operator.
+        /// Index of the operator in the model.
         operator: u32,
     },
 }
@@ -46,19 +46,19 @@ pub enum Request {
     },
     /// A commitment to the operator outputs of a layer, with its first opening.
     Subtrace {
-        /// The layer.
+        /// Index of the layer.
         layer: u32,
     },
     /// The bytes of a known leaf of an operator's output.
     Leaf {
-        /// The operator.
+        /// Index of the operator in the model.
         operator: u32,
         /// Position in the padded leaf tree.
         leaf: u64,
     },
     /// The state after each segment (64 products or elements) of one element of a known leaf.
     Accumulators {
-        /// The operator.
+        /// Index of the operator in the model.
         operator: u32,
         /// Flat index of the element.
         element: u64,
@@ -79,12 +79,12 @@ pub enum Children {
     },
     /// Leaves of the trace (state roots) or of a subtrace (tensor roots).
     Roots {
-        /// In order.
+        /// In the order of their positions.
         roots: Vec<Digest>,
     },
     /// Leaves of a state: value id and tensor root.
     Values {
-        /// In order.
+        /// In the order of their positions: value id and tensor root.
         values: Vec<(u32, Digest)>,
     },
 }
@@ -109,7 +109,7 @@ pub enum Reveal {
     },
     /// Answers [`Request::Leaf`].
     Leaf {
-        /// The leaf.
+        /// The leaf's bytes.
         bytes: LeafBytes,
     },
     /// Answers [`Request::Accumulators`].
@@ -140,46 +140,46 @@ pub enum Showing {
     },
     /// A state root of the trace.
     TraceLeaf {
-        /// Which state.
+        /// The boundary: 0 before the first layer, then one after each.
         boundary: u32,
         /// Its root.
         root: Digest,
-        /// Siblings.
+        /// Siblings from the leaf up, lowest first.
         path: Vec<Digest>,
     },
     /// A value of a state.
     StateLeaf {
-        /// Which state.
+        /// The boundary: 0 before the first layer, then one after each.
         boundary: u32,
         /// Position in the state.
         position: u32,
-        /// The value's id.
+        /// Id of the value.
         value: u32,
         /// Its tensor root.
         root: Digest,
-        /// Siblings.
+        /// Siblings from the leaf up, lowest first.
         path: Vec<Digest>,
     },
     /// An output root of a subtrace.
     SubtraceLeaf {
-        /// Which layer.
+        /// Index of the layer.
         layer: u32,
         /// Position in the layer.
         position: u32,
         /// The tensor root.
         root: Digest,
-        /// Siblings.
+        /// Siblings from the leaf up, lowest first.
         path: Vec<Digest>,
     },
     /// The bytes of a leaf of an operator's output.
     TensorLeaf {
-        /// Which operator.
+        /// Index of the operator in the model.
         operator: u32,
         /// Position in the padded leaf tree.
         leaf: u64,
-        /// The leaf.
+        /// The leaf's bytes.
         bytes: LeafBytes,
-        /// Siblings.
+        /// Siblings from the leaf up, lowest first.
         path: Vec<Digest>,
     },
 }
@@ -224,7 +224,7 @@ pub enum FactError {
 pub struct LeafProof {
     /// Position in the padded leaf tree.
     pub position: u64,
-    /// The leaf.
+    /// The leaf's bytes.
     pub bytes: LeafBytes,
     /// Siblings, lowest first.
     pub path: Vec<Digest>,

@@ -33,7 +33,7 @@ canonical_struct!(OperandProof { root, path, leaves });
 pub enum Refutation {
     /// The operands are committed, the result is not what the law gives.
     Step {
-        /// The operator.
+        /// Index of the operator in the model.
         operator: u32,
         /// Flat index of the output element.
         element: u64,
@@ -45,28 +45,28 @@ pub enum Refutation {
     },
     /// A value of the state after a layer is not what the layer's subtrace says.
     Binding {
-        /// The layer.
+        /// Index of the layer.
         layer: u32,
         /// The operator that writes the value.
         operator: u32,
     },
     /// A value passes through a layer and changes.
     Carry {
-        /// The layer.
+        /// Index of the layer.
         layer: u32,
-        /// The value.
+        /// Id of the value.
         value: u32,
     },
     /// A state holds another value id than the model says.
     StateValue {
-        /// The state.
+        /// The boundary: 0 before the first layer, then one after each.
         boundary: u32,
-        /// The position.
+        /// Position in the state.
         position: u32,
     },
     /// An opened leaf holds bits that no stored value has.
     Leaf {
-        /// The operator.
+        /// Index of the operator in the model.
         operator: u32,
         /// Position in the padded leaf tree.
         leaf: u64,
@@ -92,13 +92,13 @@ pub enum Finding {
 pub enum Evidence {
     /// A step gives another result.
     Step {
-        /// The operator.
+        /// Index of the operator in the model.
         operator: u32,
         /// Flat index of the output element.
         element: u64,
         /// The segment; the number of segments for the last step.
         run: u64,
-        /// Words claimed: the stored element, or the state after the segment.
+        /// Words claimed, an element's bits in each: the stored element, or the state after the segment.
         claimed: Vec<u64>,
         /// Words the law gives; `None` where it gives no result.
         expected: Option<Vec<u64>>,
@@ -107,7 +107,7 @@ pub enum Evidence {
     },
     /// Two commitments of the claim contradict each other.
     Contradiction {
-        /// The value.
+        /// Id of the value.
         value: u32,
         /// What the state says.
         claimed: Digest,
@@ -123,7 +123,7 @@ pub enum Evidence {
     },
     /// A leaf is not canonical.
     Leaf {
-        /// The operator.
+        /// Index of the operator in the model.
         operator: u32,
         /// Position in the padded leaf tree.
         leaf: u64,
@@ -145,13 +145,13 @@ pub enum RefereeError {
     /// A path does not lead to the committed root.
     #[error("the proof of operand {operand} does not lead to its commitment")]
     BadOperand {
-        /// Which operand.
+        /// Index of the operand in the node.
         operand: u32,
     },
     /// The step reads an element whose leaf is not in the proof.
     #[error("the step reads a leaf of operand {operand} that the proof does not carry")]
     MissingLeaf {
-        /// Which operand.
+        /// Index of the operand in the node.
         operand: u32,
     },
 }

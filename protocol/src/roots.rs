@@ -23,7 +23,7 @@ pub fn state_leaf<C: Commitment>(value: u32, tensor_root: &Digest) -> Digest {
 ///
 /// let states = [keccak(b"input"), keccak(b"hidden"), keccak(b"output")];
 /// let trace = trace_tree::<Keccak>(&states).expect("three states");
-/// let path = trace.tree().path(2).expect("there is a third state");
+/// let path = trace.path(2).expect("there is a third state");
 /// assert!(is_state_of_trace::<Keccak>(&trace.root(), 3, 2, &states[2], &path));
 /// assert!(!is_state_of_trace::<Keccak>(&trace.root(), 3, 1, &states[2], &path));
 /// ```

@@ -13,8 +13,9 @@ use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
 use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum, canonical_struct};
 use crate::facts::{Request, Reveal, Showing};
 use crate::graph::{ModelHeader, Profile};
-use crate::hash::{Digest, keccak, to_hex};
+use crate::hash::{Commitment, Digest, keccak, to_hex};
 use crate::referee::Refutation;
+use crate::roots::trace_tree;
 
 /// Largest canonical encoding of an action, in bytes.
 pub const ACTION_BYTES_MAX: usize = 2 << 20;
@@ -79,7 +80,7 @@ canonical_struct!(JobTerms {
 /// What an executor claims: the whole run, by one root.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimTerms {
-    /// The job.
+    /// Id of the job.
     pub job: Digest,
     /// Root of the state made of the output.
     pub output_root: Digest,
@@ -92,6 +93,23 @@ pub struct ClaimTerms {
 }
 canonical_struct!(ClaimTerms { job, output_root, trace_root, input_path, output_path });
 
+impl ClaimTerms {
+    /// The claim on a run with these state roots: the input's first, then the one after each layer.
+    ///
+    /// Returns `None` without states and for more than a trace can hold.
+    pub fn of_run<C: Commitment>(job: Digest, state_roots: &[Digest]) -> Option<Self> {
+        let trace = trace_tree::<C>(state_roots)?;
+        let last = u64::try_from(state_roots.len()).ok()?.checked_sub(1)?;
+        Some(Self {
+            job,
+            output_root: *state_roots.last()?,
+            trace_root: trace.root(),
+            input_path: trace.path(0)?,
+            output_path: trace.path(last)?,
+        })
+    }
+}
+
 /// Everything a party can do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -99,12 +117,12 @@ pub enum Action {
     Deposit {
         /// The account.
         account: Address,
-        /// How much.
+        /// The amount, in wei.
         amount_wei: u128,
     },
     /// Takes free money out.
     Withdraw {
-        /// How much.
+        /// The amount, in wei.
         amount_wei: u128,
     },
     /// Makes a model known.
@@ -119,7 +137,7 @@ pub enum Action {
     },
     /// Takes back a job on which no claim stands.
     CancelJob {
-        /// The job.
+        /// Id of the job.
         job: Digest,
     },
     /// Claims a run, with a stake.
@@ -129,12 +147,12 @@ pub enum Action {
     },
     /// Challenges a claim, with a bond.
     Challenge {
-        /// The claim.
+        /// Id of the claim.
         claim: Digest,
     },
     /// Demands an opening of the executor.
     Demand {
-        /// The challenge.
+        /// Id of the challenge.
         challenge: Digest,
         /// What the challenger proves first.
         showings: Vec<Showing>,
@@ -143,7 +161,7 @@ pub enum Action {
     },
     /// Answers a demand.
     Reveal {
-        /// The claim.
+        /// Id of the claim.
         claim: Digest,
         /// What was demanded.
         request: Request,
@@ -152,7 +170,7 @@ pub enum Action {
     },
     /// Ends a dispute. Anyone may send it; the reward is the challengers'.
     Refute {
-        /// The challenge.
+        /// Id of the challenge.
         challenge: Digest,
         /// What is proven first.
         showings: Vec<Showing>,
@@ -161,31 +179,31 @@ pub enum Action {
     },
     /// Ends a challenge whose clock ran out. Anyone may send it.
     CallTime {
-        /// The challenge.
+        /// Id of the challenge.
         challenge: Digest,
     },
     /// Settles a job whose earliest standing claim outlived its window. Anyone may send it.
     Finalise {
-        /// The job.
+        /// Id of the job.
         job: Digest,
     },
     /// Stakes on a trace root without showing it.
     SealClaim {
-        /// The job.
+        /// Id of the job.
         job: Digest,
         /// Commitment to executor, trace root and salt.
         seal: Digest,
     },
     /// Gives one's word on the trace root of a sealed claim.
     Attest {
-        /// The sealed claim.
+        /// Id of the sealed claim.
         sealed: Digest,
         /// Commitment to attester, trace root and salt.
         word: Digest,
     },
     /// Opens a sealed claim.
     OpenClaim {
-        /// The sealed claim.
+        /// Id of the sealed claim.
         sealed: Digest,
         /// The claim.
         terms: ClaimTerms,
@@ -194,14 +212,14 @@ pub enum Action {
     },
     /// Proves that one's word was on the claim's trace root.
     ProveAttention {
-        /// The claim.
+        /// Id of the claim.
         claim: Digest,
         /// The word's salt.
         salt: Digest,
     },
     /// Burns the stake of a seal that was not opened in time. Anyone may send it.
     ExpireSeal {
-        /// The sealed claim.
+        /// Id of the sealed claim.
         sealed: Digest,
     },
 }

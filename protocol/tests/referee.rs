@@ -87,9 +87,9 @@ impl Claim {
         let (graph, committed) = model();
         let mut facts = self.posted();
         for (index, (layer, node)) in (0u32..).zip(graph.layers.into_iter().zip(graph.nodes)) {
-            let path = committed.layers.tree().path(u64::from(index)).unwrap();
+            let path = committed.layers.path(u64::from(index)).unwrap();
             facts.show(&Showing::Layer { proof: LayerProof { index, layer, path } }).unwrap();
-            let path = committed.nodes.tree().path(u64::from(index)).unwrap();
+            let path = committed.nodes.path(u64::from(index)).unwrap();
             facts.show(&Showing::Operator { proof: NodeProof { index, node, path } }).unwrap();
         }
         let roots = self.trees().iter().map(ListTree::root).collect();
@@ -127,7 +127,7 @@ fn sum(claim: &Claim) -> Refutation {
     let [_, middle, _] = claim.trees();
     let operands = (0u64..)
         .zip(&claim.middle)
-        .map(|(place, (_, value))| operand(*value, middle.tree().path(place).unwrap()));
+        .map(|(place, (_, value))| operand(*value, middle.path(place).unwrap()));
     Refutation::Step { operator: 1, element: 0, run: 0, operands: operands.collect() }
 }
 

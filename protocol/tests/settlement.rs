@@ -71,8 +71,8 @@ fn a_flipped_bit_is_convicted_and_the_money_moves() {
             path: bits.tree().path(1).unwrap(),
         }],
     };
-    let state_path = honest.states[1].tree().path(0).unwrap();
-    let weight_path = game.toy.committed.weights.tree().path(0).unwrap();
+    let state_path = honest.states[1].path(0).unwrap();
+    let weight_path = game.toy.committed.weights.path(0).unwrap();
     let operands =
         vec![proof(&honest.outputs[0], state_path), proof(&game.toy.weight, weight_path)];
     let refutation = Refutation::Step { operator: 1, element: 70, run: 0, operands };

@@ -323,9 +323,12 @@ fn set(tree: &mut toml::Value, field: &str, value: toml::Value) -> Result<(), Sc
 
 /// One line of comma-separated values.
 pub fn csv_line(cells: &[String]) -> String {
-    let quoted = cells.iter().map(|cell| match cell.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell.clone(),
+    let quoted = cells.iter().map(|cell| {
+        if cell.contains([',', '"', '\n']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.clone()
+        }
     });
     quoted.collect::<Vec<_>>().join(",")
 }

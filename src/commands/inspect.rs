@@ -29,9 +29,10 @@ fn listed<'a>(
 
 /// A type for people; 16-bit floats of the file are told.
 fn described(model: &Model, name: &String, kind: &TensorType) -> String {
-    match model.halves().values.contains(name) {
-        true => format!("{} (f16 in the file; given and computed as f32)", type_text(kind)),
-        false => type_text(kind),
+    if model.halves().values.contains(name) {
+        format!("{} (f16 in the file; given and computed as f32)", type_text(kind))
+    } else {
+        type_text(kind)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The challenger's core at a ledger whose time passes by hand.
 
+mod ends;
 mod money;
 mod views;
 
@@ -213,11 +214,11 @@ fn the_challenges_of_others_are_not_played() {
     let (mut play, claim) = one_claim(Policy::Nothing, &false_claim(&ladder(3)));
     let other = play.court.challenge(Who::Second, claim);
     play = play.wants(&[]);
+    assert_eq!(play.core.next_look_ms(&play.court.view()), None);
     let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
     play.court.perform(Who::Second, demand);
     // Not even when their executors are late.
-    let play = play.wait(CLOCK_MS + 1).wants(&[]);
-    assert_eq!(play.core.next_look_ms(&play.court.view()), None);
+    play.wait(CLOCK_MS + 1).wants(&[]);
 }
 
 #[test]

@@ -157,23 +157,29 @@ impl Court {
         self.settlement.money().free_wei(&who.address())
     }
 
-    /// Every executor answers what it is asked.
-    pub(crate) fn answer_all(&mut self) {
+    /// Demands that wait for an answer.
+    pub(crate) fn pending(&self) -> usize {
+        self.settlement.challenges().filter(|(_, challenge)| challenge.pending().is_some()).count()
+    }
+
+    /// Every executor answers what it is asked, as far as its data go: how many answers were taken.
+    pub(crate) fn answer_all(&mut self) -> usize {
         let arity_log2 = self.settlement.parameters().arity_log2;
         let pending: Vec<_> = self
             .settlement
             .challenges()
             .filter_map(|(_, challenge)| Some((challenge.claim, *challenge.pending()?)))
             .collect();
+        let mut taken = 0;
         for (claim, request) in pending {
             let executor = self.settlement.claim(&claim).unwrap().executor;
             let who = [Who::Executor, Who::Rival].into_iter().find(|who| who.address() == executor);
             let reveal = self.statements[&claim].answer(&request, arity_log2);
-            // One answer serves all who wait for it.
-            if self.settlement.claim(&claim).unwrap().facts.check_request(&request).is_ok() {
-                self.perform(who.unwrap(), Action::Reveal { claim, request, reveal });
-            }
+            // One answer serves all who wait for it, so that a second is refused.
+            let reveal = Action::Reveal { claim, request, reveal };
+            taken += usize::from(self.submit(who.unwrap(), &reveal).is_ok());
         }
+        taken
     }
 
     /// A decision in words: what is done about which claim.
@@ -233,7 +239,7 @@ impl Play {
 
     /// Every executor answers.
     pub(crate) fn answered(mut self) -> Self {
-        self.court.answer_all();
+        assert!(self.court.answer_all() > 0);
         self
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use inference::{Conduct, Engine, Honest, Isa, Model, Run, Runner, Tensor};
-use protocol::graph::{Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
+use protocol::graph::{Fold, Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 /// Where an operand comes from.
@@ -212,5 +212,20 @@ pub(crate) fn carried() -> Network {
             (map(MapFunction::Add), vec![Operator(1), Input(1)], row.clone()),
             (map(MapFunction::Add), vec![Operator(2), Operator(0)], row),
         ])
+        .build()
+}
+
+/// `sum((x + w) · w) + y`: rows are summed in three runs, in a layer between two others.
+pub(crate) fn summed() -> Network {
+    use Source::{Input, Operator as Output, Weight};
+    let (rows, sums) = (f32s(&[3, 150]), f32s(&[3]));
+    let reduce = Operator::Reduce { fold: Fold::Sum };
+    Sketch::new(vec![floats(&[3, 150], 1), floats(&[3], 2)], vec![floats(&[150], 3)])
+        .layer(vec![(map(MapFunction::Add), vec![Input(0), Weight(0)], rows.clone())])
+        .layer(vec![
+            (map(MapFunction::Multiply), vec![Output(0), Weight(0)], rows),
+            (reduce, vec![Output(1)], sums.clone()),
+        ])
+        .layer(vec![(map(MapFunction::Add), vec![Output(2), Input(1)], sums)])
         .build()
 }

@@ -42,16 +42,23 @@ pub(super) fn forge_last_state(node: &Node, words: &mut [u64], steps: i64) {
     let Some(place) = words.len().checked_sub(width) else {
         return;
     };
-    let honest = words[place];
+    let Some(honest) = words.get(place).copied() else {
+        return;
+    };
+    let set = |words: &mut [u64], word: u64| {
+        if let Some(place) = words.get_mut(place) {
+            *place = word;
+        }
+    };
     for reach in 1..=REACH {
         for bend in [reach, -reach] {
-            words[place] = step_bits(kind, honest, bend);
+            set(words, step_bits(kind, honest, bend));
             if ends(words) == Some(claimed) {
                 return;
             }
         }
     }
-    words[place] = honest;
+    set(words, honest);
 }
 
 pub(super) fn with_element(tensor: &Tensor, element: u64, change: impl Fn(u64) -> u64) -> Tensor {
@@ -75,12 +82,13 @@ pub(super) fn weight_bit<C: Commitment>(model: &Model<C>) -> Option<Model<C>> {
             });
         weight.filter(|_| adds)
     });
-    let number = |index: &usize| model.weights()[*index].kind().element != ElementType::Bool;
+    let is_number = |tensor: &Tensor| tensor.kind().element != ElementType::Bool;
     let largest = || {
-        let numbers = (0..weights.len()).filter(number);
-        numbers.max_by_key(|index| model.weights()[*index].shape().count())
+        let numbers = model.weights().iter().enumerate().filter(|(_, tensor)| is_number(tensor));
+        numbers.max_by_key(|(_, tensor)| tensor.shape().count()).map(|(index, _)| index)
     };
-    let chosen = bias.filter(number).or_else(largest)?;
+    let bias = bias.filter(|index| model.weights().get(*index).is_some_and(is_number));
+    let chosen = bias.or_else(largest)?;
     let tensor = weights.get_mut(chosen)?;
     let bit = if tensor.kind().element == ElementType::F32 { 22 } else { 0 };
     *tensor = with_element(tensor, tensor.shape().count() / 2, |bits| bits ^ (1 << bit));
@@ -113,14 +121,17 @@ pub(super) fn swap<C: Commitment>(model: &Model<C>) -> Option<Plan<C>> {
     let weight = |value: u32| matches!(model.header().source(value), Some(ValueSource::Weight(_)));
     for (first, left) in nodes.iter().enumerate() {
         for (second, right) in nodes.iter().enumerate().skip(first + 1) {
+            let ([_, own], [_, other]) = (left.operands.as_slice(), right.operands.as_slice())
+            else {
+                continue;
+            };
             let alike = left.operator == right.operator
                 && left.output == right.output
-                && left.operands.len() == 2
                 && left.operands.iter().zip(&right.operands).all(|(a, b)| a.kind == b.kind)
                 && matches!(left.operator, Operator::Contract {} | Operator::Convolve { .. })
-                && weight(left.operands[1].value)
-                && weight(right.operands[1].value)
-                && left.operands[1] != right.operands[1];
+                && weight(own.value)
+                && weight(other.value)
+                && own != other;
             if alike {
                 return Some(Plan::Swap(first as u32, second as u32));
             }

@@ -181,16 +181,24 @@ fn the_money_is_spent_once_and_what_is_too_dear_is_passed_over() {
     let mut court = Court::new();
     court.deposit(Who::Executor, 3 * ETHER);
     let (mut core, first) = offering(&mut court, 1, ETHER);
-    let mut jobs = vec![(first, 1, ETHER)];
-    for (input, stake_wei) in [(2, 4 * ETHER), (3, ETHER), (4, ETHER), (5, ETHER)] {
-        let job = court.job(input, stake_wei);
+    let mut cheap = vec![(first, 1)];
+    for input in 2..5 {
+        let job = court.job(input, ETHER);
         offer(&mut core, job, input);
-        jobs.push((job, input, stake_wei));
+        cheap.push((job, input));
     }
-    // In the order of the jobs' ids; of the four that are affordable, three.
-    jobs.sort_unstable();
-    let cheap = jobs.into_iter().filter(|(_, _, stake_wei)| *stake_wei == ETHER);
-    let expected: Vec<Action> = cheap.take(3).map(|(job, input, _)| post(job, input)).collect();
+    // In the order of the jobs' ids; of four that are affordable, three.
+    cheap.sort_unstable();
+    // Until a job that is too dear stands before all of them.
+    loop {
+        let dear = court.job(5, 4 * ETHER);
+        offer(&mut core, dear, 5);
+        if dear < cheap[0].0 {
+            break;
+        }
+    }
+    let expected: Vec<Action> =
+        cheap.into_iter().take(3).map(|(job, input)| post(job, input)).collect();
     assert_eq!(actions(&mut core, &court), expected);
     perform(&mut core, &mut court);
     assert_eq!(court.settlement.money().free_wei(&Who::Executor.address()), 0);

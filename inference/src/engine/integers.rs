@@ -4,7 +4,7 @@
 use protocol::graph::{MapFunction, Node};
 use protocol::tensor::{ElementType, TensorType};
 
-use super::{aligned, stored, whole};
+use super::burn::{aligned, stored, whole};
 use crate::tensor::Tensor;
 
 /// `None` hands the node to the law.

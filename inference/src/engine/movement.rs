@@ -6,17 +6,9 @@ use burn::backend::{Flex, Slice};
 use protocol::graph::{Node, Operator};
 use protocol::tensor::{ElementType, Shape};
 
-use super::{EngineError, aligned, whole};
+use super::burn::{aligned, whole};
+use super::error::EngineError;
 use crate::tensor::{Tensor, burn_shape};
-
-fn integer_burn(operand: &Tensor, axis: usize, indices: Vec<i64>) -> Option<FlexTensor> {
-    let indices = Tensor::from_i64(&Shape::new(&[indices.len() as u64])?, indices)?.burn();
-    Some(match operand.kind().element {
-        ElementType::F32 => Flex::float_select(operand.burn(), axis, indices),
-        ElementType::Bool => Flex::bool_select(operand.burn(), axis, indices),
-        _ => Flex::int_select(operand.burn(), axis, indices),
-    })
-}
 
 /// Movements, by burn. `Ok(None)` hands the node to the law.
 pub(super) fn movement(node: &Node, operands: &[&Tensor]) -> Result<Option<Tensor>, EngineError> {
@@ -26,68 +18,85 @@ pub(super) fn movement(node: &Node, operands: &[&Tensor]) -> Result<Option<Tenso
     let shape = &node.output.shape;
     let moved = match &node.operator {
         Operator::Reshape {} => return Ok(first.reshaped(shape)),
-        Operator::Expand {} => whole(&aligned(first, shape), node),
+        Operator::Expand {} => Some(whole(&aligned(first, shape), node)),
         Operator::Transpose { permutation } if !permutation.is_empty() => {
             let axes: Vec<usize> = permutation.iter().map(|axis| *axis as usize).collect();
-            first.burn().permute(&axes)
+            Some(first.burn().permute(&axes))
         }
         Operator::Slice { starts, steps } if !starts.is_empty() => {
-            if steps.iter().any(|step| *step < 1) {
-                return Ok(None);
-            }
-            let slices: Vec<Slice> = starts
-                .iter()
-                .zip(steps)
-                .zip(shape.dimensions())
-                .map(|((start, step), size)| {
-                    let end = start + (*size as i64 - 1) * step + 1;
-                    Slice::new(*start as isize, Some(end as isize), *step as isize)
-                })
-                .collect();
-            Flex::float_slice(first.burn(), &slices)
+            slice(first, starts, steps, shape)
         }
         Operator::Concat { axis } => {
             let parts = operands.iter().map(|operand| operand.burn()).collect();
-            Flex::float_cat(parts, *axis as usize)
+            Some(Flex::float_cat(parts, *axis as usize))
         }
-        Operator::Pad { before, fill } => {
-            let inside = before.iter().zip(first.shape().dimensions()).zip(shape.dimensions());
-            let grows = inside
-                .clone()
-                .all(|((pad, from), to)| *pad >= 0 && (*pad as u64).saturating_add(*from) <= *to);
-            if !grows || before.is_empty() {
-                return Ok(None);
-            }
-            let slices: Vec<Slice> = inside
-                .map(|((pad, from), _)| {
-                    Slice::new(*pad as isize, Some((*pad + *from as i64) as isize), 1)
-                })
-                .collect();
-            let bits = vec![*fill; shape.count() as usize];
-            let Some(base) = Tensor::from_bits(&node.output, &bits) else {
-                return Ok(None);
-            };
-            Flex::float_slice_assign(base.burn(), &slices, first.burn())
-        }
-        Operator::Gather { axis } => {
-            let size = first.shape().dimensions()[*axis as usize] as i64;
-            let indices = operands.get(1).and_then(|indices| indices.integers());
-            let Some(indices) = indices else {
-                return Ok(None);
-            };
-            let indices: Vec<i64> = indices
-                .into_iter()
-                .map(|index| if index < 0 { index.saturating_add(size) } else { index })
-                .collect();
-            if indices.iter().any(|index| !(0..size).contains(index)) {
-                return Err(EngineError::Undefined { kind: node.operator.kind() });
-            }
-            match integer_burn(first, *axis as usize, indices) {
-                Some(selected) => selected.reshape(burn_shape(shape)),
-                None => return Ok(None),
-            }
-        }
-        _ => return Ok(None),
+        Operator::Pad { before, fill } => pad(node, first, before, *fill),
+        Operator::Gather { axis } => gather(node, operands, *axis as usize)?,
+        _ => None,
     };
-    Ok(Tensor::from_burn(&node.output, moved))
+    Ok(moved.and_then(|moved| Tensor::from_burn(&node.output, moved)))
+}
+
+fn slice(first: &Tensor, starts: &[i64], steps: &[i64], shape: &Shape) -> Option<FlexTensor> {
+    if steps.iter().any(|step| *step < 1) {
+        return None;
+    }
+    let slices: Vec<Slice> = starts
+        .iter()
+        .zip(steps)
+        .zip(shape.dimensions())
+        .map(|((start, step), size)| {
+            let end = start + (*size as i64 - 1) * step + 1;
+            Slice::new(*start as isize, Some(end as isize), *step as isize)
+        })
+        .collect();
+    Some(Flex::float_slice(first.burn(), &slices))
+}
+
+fn pad(node: &Node, first: &Tensor, before: &[i64], fill: u64) -> Option<FlexTensor> {
+    let shape = &node.output.shape;
+    let inside = before.iter().zip(first.shape().dimensions()).zip(shape.dimensions());
+    let grows = inside
+        .clone()
+        .all(|((pad, from), to)| *pad >= 0 && (*pad as u64).saturating_add(*from) <= *to);
+    if !grows || before.is_empty() {
+        return None;
+    }
+    let slices: Vec<Slice> = inside
+        .map(|((pad, from), _)| Slice::new(*pad as isize, Some((*pad + *from as i64) as isize), 1))
+        .collect();
+    let base = Tensor::from_bits(&node.output, &vec![fill; shape.count() as usize])?;
+    Some(Flex::float_slice_assign(base.burn(), &slices, first.burn()))
+}
+
+fn gather(
+    node: &Node,
+    operands: &[&Tensor],
+    axis: usize,
+) -> Result<Option<FlexTensor>, EngineError> {
+    let &[first, indices] = operands else {
+        return Ok(None);
+    };
+    let Some(indices) = indices.integers() else {
+        return Ok(None);
+    };
+    let size = first.shape().dimensions()[axis] as i64;
+    let indices: Vec<i64> = indices
+        .into_iter()
+        .map(|index| if index < 0 { index.saturating_add(size) } else { index })
+        .collect();
+    if indices.iter().any(|index| !(0..size).contains(index)) {
+        return Err(EngineError::Undefined { kind: node.operator.kind() });
+    }
+    let selected = select(first, axis, indices);
+    Ok(selected.map(|selected| selected.reshape(burn_shape(&node.output.shape))))
+}
+
+fn select(operand: &Tensor, axis: usize, indices: Vec<i64>) -> Option<FlexTensor> {
+    let indices = Tensor::from_i64(&Shape::new(&[indices.len() as u64])?, indices)?.burn();
+    Some(match operand.kind().element {
+        ElementType::F32 => Flex::float_select(operand.burn(), axis, indices),
+        ElementType::Bool => Flex::bool_select(operand.burn(), axis, indices),
+        _ => Flex::int_select(operand.burn(), axis, indices),
+    })
 }

@@ -14,6 +14,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
+    /// The taps of a window from an input to an output; `None` unless both have rank 4.
     pub(super) fn new(window: &Window, input: &Shape, output: &Shape) -> Option<Self> {
         let [_, rows, columns, channels] = *input.dimensions() else {
             return None;

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use protocol::graph::{Layer, ModelHeader, Node, Operator, ValueSource};
 use protocol::tensor::ElementType;
 
-use super::layout::{Layout, RowOffsets, row_major, sizes};
+use super::layout::{Layout, Origin, RowOffsets, row_major, sizes};
+use super::plan::{Kept, LayerPlan, Step};
 use super::program::{Function, Input, Instruction, Output, Place, Source, Stage};
 use super::window::is_served;
-use super::{Kept, LayerPlan, Origin, Step};
 use kernels::maps_rows;
 
 /// Rows under which a source is shared out by columns, so that nothing behind it may fold a row.
@@ -25,8 +25,15 @@ struct Inside {
     narrow: bool,
 }
 
+impl LayerPlan {
+    /// Plans a layer. `None` when it is not well formed.
+    pub(crate) fn new(header: &ModelHeader, nodes: &[Node], layer: &Layer) -> Option<Self> {
+        Grouping::new(header, nodes, layer)?.plan()
+    }
+}
+
 /// A layer while it is planned.
-pub(super) struct Grouping<'a> {
+struct Grouping<'a> {
     header: &'a ModelHeader,
     nodes: &'a [Node],
     layer: &'a Layer,
@@ -39,11 +46,7 @@ pub(super) struct Grouping<'a> {
 }
 
 impl<'a> Grouping<'a> {
-    pub(super) fn new(
-        header: &'a ModelHeader,
-        nodes: &'a [Node],
-        layer: &'a Layer,
-    ) -> Option<Self> {
+    fn new(header: &'a ModelHeader, nodes: &'a [Node], layer: &'a Layer) -> Option<Self> {
         let first = layer.first_operator as usize;
         let nodes = nodes.get(first..first + layer.operator_count as usize)?;
         let live = layer.live_in.len();
@@ -93,7 +96,7 @@ impl<'a> Grouping<'a> {
         self.last_use.get(&value).is_some_and(|last| *last > position)
     }
 
-    pub(super) fn plan(mut self) -> Option<LayerPlan> {
+    fn plan(mut self) -> Option<LayerPlan> {
         let mut position = 0;
         while let Some(node) = self.nodes.get(position) {
             let value = self.value_of(position);
@@ -169,8 +172,9 @@ impl<'a> Grouping<'a> {
         }
     }
 
-    /// The stage that begins at an operator, and the operator behind it.
-    fn stage(&mut self, position: usize) -> Option<Option<(Stage, usize)>> {
+    /// What a stage that begins with an operator reads, and the dimensions over which it runs; `None`
+    /// when no stage begins with it, and a plan cannot be made when a value it reads is not there.
+    fn source(&mut self, position: usize) -> Option<Option<(Source, Vec<usize>)>> {
         let Some(node) = self.nodes.get(position) else { return Some(None) };
         if !node.operands.iter().all(|operand| fits(operand.kind.element)) {
             return Some(None);
@@ -178,7 +182,7 @@ impl<'a> Grouping<'a> {
         let float = |at: usize| {
             node.operands.get(at).is_some_and(|one| one.kind.element == ElementType::F32)
         };
-        let (source, dimensions) = match &node.operator {
+        let (source, mut dimensions) = match &node.operator {
             Operator::Contract {} if float(0) && float(1) => {
                 let left = self.rows_in_line(node.operands.first()?.value)?;
                 let right = self.layouts.get(&node.operands.get(1)?.value)?.clone();
@@ -203,10 +207,15 @@ impl<'a> Grouping<'a> {
             }
             _ => return Some(None),
         };
-        let mut dimensions = dimensions;
         if dimensions.is_empty() {
             dimensions.push(1);
         }
+        Some(Some((source, dimensions)))
+    }
+
+    /// The stage that begins at an operator, and the operator behind it.
+    fn stage(&mut self, position: usize) -> Option<Option<(Stage, usize)>> {
+        let Some((source, dimensions)) = self.source(position)? else { return Some(None) };
         let mut draft = Draft::new(source, dimensions);
         let mut next = position;
         if draft.stage.has_source() {

@@ -2,19 +2,26 @@
 
 use protocol::tensor::Shape;
 
-use super::Origin;
+/// Where a value of a layer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A weight of the model.
+    Weight(usize),
+    /// A cell: the live values first, then the output of each operator.
+    Cell(usize),
+}
 
 /// Elements of a value in the memory of a weight or a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
-    pub(super) base: Origin,
-    pub(super) offset: usize,
-    pub(super) dimensions: Vec<usize>,
-    pub(super) strides: Vec<usize>,
+pub(crate) struct Layout {
+    pub(crate) base: Origin,
+    pub(crate) offset: usize,
+    pub(crate) dimensions: Vec<usize>,
+    pub(crate) strides: Vec<usize>,
 }
 
 /// Strides of a row-major tensor.
-pub(super) fn row_major(dimensions: &[usize]) -> Vec<usize> {
+pub(crate) fn row_major(dimensions: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; dimensions.len()];
     for axis in (1..dimensions.len()).rev() {
         strides[axis - 1] = strides[axis] * dimensions[axis];
@@ -22,35 +29,37 @@ pub(super) fn row_major(dimensions: &[usize]) -> Vec<usize> {
     strides
 }
 
-pub(super) fn sizes(shape: &Shape) -> Vec<usize> {
+/// Sizes of a shape, as counts of this machine.
+pub(crate) fn sizes(shape: &Shape) -> Vec<usize> {
     shape.dimensions().iter().map(|size| *size as usize).collect()
 }
 
 impl Layout {
     /// A whole tensor in row-major order.
-    pub(super) fn whole(base: Origin, dimensions: Vec<usize>) -> Self {
+    pub(crate) fn whole(base: Origin, dimensions: Vec<usize>) -> Self {
         let strides = row_major(&dimensions);
         Self { base, offset: 0, dimensions, strides }
     }
 
-    pub(super) fn count(&self) -> usize {
+    /// Number of elements.
+    pub(crate) fn count(&self) -> usize {
         self.dimensions.iter().product()
     }
 
     /// Whether the elements are those of the base from its first on, in row-major order.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.offset == 0 && self.is_contiguous()
     }
 
     /// Whether the elements lie one behind the other.
-    pub(super) fn is_contiguous(&self) -> bool {
+    pub(crate) fn is_contiguous(&self) -> bool {
         let expected = row_major(&self.dimensions);
         let mut axes = self.dimensions.iter().zip(self.strides.iter().zip(expected));
         axes.all(|(size, (stride, expected))| *size == 1 || *stride == expected)
     }
 
     /// The same elements under another shape, without moving them; `None` when they must be moved.
-    pub(super) fn reshaped(&self, dimensions: Vec<usize>) -> Option<Self> {
+    pub(crate) fn reshaped(&self, dimensions: Vec<usize>) -> Option<Self> {
         let (base, offset) = (self.base, self.offset);
         if self.is_contiguous() {
             let strides = row_major(&dimensions);
@@ -94,7 +103,8 @@ impl Layout {
         Some(Self { base, offset, dimensions, strides })
     }
 
-    pub(super) fn permuted(&self, permutation: &[u32]) -> Self {
+    /// The same elements, axes in another order.
+    pub(crate) fn permuted(&self, permutation: &[u32]) -> Self {
         let pick = |list: &[usize]| permutation.iter().map(|axis| list[*axis as usize]).collect();
         Self {
             base: self.base,
@@ -105,7 +115,7 @@ impl Layout {
     }
 
     /// Every `step`-th element from `start` on along each axis.
-    pub(super) fn sliced(&self, starts: &[i64], steps: &[i64], to: Vec<usize>) -> Option<Self> {
+    pub(crate) fn sliced(&self, starts: &[i64], steps: &[i64], to: Vec<usize>) -> Option<Self> {
         let (mut offset, mut strides) = (self.offset, Vec::new());
         for ((start, step), stride) in starts.iter().zip(steps).zip(&self.strides) {
             let (start, step) = (usize::try_from(*start).ok()?, usize::try_from(*step).ok()?);
@@ -116,7 +126,7 @@ impl Layout {
     }
 
     /// The elements again and again along axes that the value does not have.
-    pub(super) fn expanded(&self, to: &[usize]) -> Option<Self> {
+    pub(crate) fn expanded(&self, to: &[usize]) -> Option<Self> {
         let missing = to.len().checked_sub(self.dimensions.len())?;
         let mut strides = vec![0; missing];
         let own = self.dimensions.iter().zip(&self.strides);
@@ -135,7 +145,7 @@ impl Layout {
 
 /// Offsets of the rows of a tensor whose outer axes have these sizes and strides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RowOffsets {
+pub(crate) enum RowOffsets {
     /// The same elements for every row.
     Same,
     /// So far from row to row.
@@ -145,7 +155,8 @@ pub(super) enum RowOffsets {
 }
 
 impl RowOffsets {
-    pub(super) fn new(sizes: &[usize], strides: &[usize]) -> Self {
+    /// Offsets of rows whose outer axes have these sizes and strides.
+    pub(crate) fn new(sizes: &[usize], strides: &[usize]) -> Self {
         // Axes that continue each other become one.
         let mut axes: Vec<(usize, usize)> = Vec::new();
         for (size, stride) in sizes.iter().copied().zip(strides.iter().copied()) {
@@ -167,7 +178,8 @@ impl RowOffsets {
         }
     }
 
-    pub(super) fn at(&self, row: usize) -> usize {
+    /// Offset of a row.
+    pub(crate) fn at(&self, row: usize) -> usize {
         match self {
             Self::Same => 0,
             Self::Linear(stride) => row * stride,

@@ -6,7 +6,7 @@ use super::layout::{Layout, RowOffsets};
 
 /// An operand of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// A register.
     Register(usize),
     /// A value from outside.
@@ -17,7 +17,7 @@ pub(super) enum Place {
 
 /// What an instruction computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Function {
+pub(crate) enum Function {
     /// A function of up to three operands.
     Map(MapFunction),
     /// A row into one element.
@@ -26,37 +26,37 @@ pub(super) enum Function {
 
 /// One operator of a stage.
 #[derive(Clone, Debug)]
-pub(super) struct Instruction {
-    pub(super) function: Function,
-    pub(super) operands: [Place; 3],
+pub(crate) struct Instruction {
+    pub(crate) function: Function,
+    pub(crate) operands: [Place; 3],
     /// The register that is written; never one that is read.
-    pub(super) to: usize,
+    pub(crate) to: usize,
     /// Whether a row of the result is one element.
-    pub(super) narrow: bool,
+    pub(crate) narrow: bool,
 }
 
 /// A value from outside, as the rows of the stage read it.
 #[derive(Clone, Debug)]
-pub(super) struct Input {
-    pub(super) layout: Layout,
-    pub(super) rows: RowOffsets,
+pub(crate) struct Input {
+    pub(crate) layout: Layout,
+    pub(crate) rows: RowOffsets,
     /// Whether a row reads one element only.
-    pub(super) narrow: bool,
+    pub(crate) narrow: bool,
     /// Whether it holds truths.
-    pub(super) truths: bool,
+    pub(crate) truths: bool,
 }
 
 /// A register that is written to a cell.
 #[derive(Clone, Debug)]
-pub(super) struct Output {
-    pub(super) register: usize,
-    pub(super) cell: usize,
-    pub(super) narrow: bool,
+pub(crate) struct Output {
+    pub(crate) register: usize,
+    pub(crate) cell: usize,
+    pub(crate) narrow: bool,
 }
 
 /// Where the rows of a stage come from.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Only from inputs.
     Inputs,
     /// A contraction: index in the layer, and how its operands are read.
@@ -67,29 +67,38 @@ pub(super) enum Source {
 
 /// Rows that are computed from end to end, one block of them after the other.
 #[derive(Clone, Debug)]
-pub(super) struct Stage {
-    pub(super) source: Source,
+pub(crate) struct Stage {
+    pub(crate) source: Source,
     /// Sizes of the whole output.
-    pub(super) dimensions: Vec<usize>,
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) inputs: Vec<Input>,
+    pub(crate) dimensions: Vec<usize>,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) inputs: Vec<Input>,
     /// Register 0 holds the source's row, if there is one.
-    pub(super) program: Vec<Instruction>,
+    pub(crate) program: Vec<Instruction>,
     /// Registers, and which of them hold one element for each row.
-    pub(super) narrow: Vec<bool>,
-    pub(super) outputs: Vec<Output>,
+    pub(crate) narrow: Vec<bool>,
+    pub(crate) outputs: Vec<Output>,
     /// Whether a row must be seen as a whole.
-    pub(super) folds: bool,
+    pub(crate) folds: bool,
 }
 
 impl Stage {
-    pub(super) fn has_source(&self) -> bool {
+    /// Position in the layer of the operator that a stage begins with; 0 where it begins with inputs.
+    pub(crate) fn position(&self) -> usize {
+        match &self.source {
+            Source::Contract { position, .. } | Source::Convolve { position, .. } => *position,
+            Source::Inputs => 0,
+        }
+    }
+
+    /// Whether it begins with a contraction or a convolution.
+    pub(crate) fn has_source(&self) -> bool {
         !matches!(self.source, Source::Inputs)
     }
 
     /// Lets results that are not alive at the same time share registers.
-    pub(super) fn reuse_registers(&mut self) {
+    pub(crate) fn reuse_registers(&mut self) {
         let mut last = vec![0; self.narrow.len()];
         for (at, instruction) in self.program.iter().enumerate() {
             for place in instruction.operands {

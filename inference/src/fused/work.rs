@@ -5,25 +5,27 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use protocol::graph::MapFunction;
+use rayon::prelude::*;
 
 use super::layout::RowOffsets;
 use super::program::{Function, Instruction, Place, Stage};
 use super::window::{Convolution, PackedKernel};
 use kernels::{
-    Isa, LeftRows, PANEL, PackedRows, Pieces, Rectangle, RowOperand, contract, map_row, reduce_row,
+    Isa, LeftRows, PANEL, PackedRows, Pieces, Rectangle, RowOperand, contract, map_row, rectangles,
+    reduce_row,
 };
 
 /// Rows and columns of a stage that one thread computes.
 #[derive(Clone, Debug)]
-pub(super) struct Block {
-    pub(super) rows: Range<usize>,
-    pub(super) columns: Range<usize>,
+pub(crate) struct Block {
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
     /// Block of the right operand.
-    pub(super) batch: usize,
+    pub(crate) batch: usize,
 }
 
 /// What the source of a stage needs, laid out once for all blocks.
-pub(super) enum Prepared<'a> {
+pub(crate) enum Prepared<'a> {
     Inputs,
     Contract {
         data: &'a [f32],
@@ -42,7 +44,7 @@ pub(super) enum Prepared<'a> {
 
 /// Memory of a thread, kept from block to block.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     source: Vec<f32>,
     left: Vec<f32>,
     registers: Vec<Vec<f32>>,
@@ -50,11 +52,11 @@ pub(super) struct Scratch {
 }
 
 thread_local! {
-    pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
+    pub(crate) static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// How a stage is shared out. Only where its rows and columns are cut differs, never a bit.
-pub(super) fn blocks(threads: usize, stage: &Stage, prepared: &Prepared<'_>) -> Vec<Block> {
+pub(crate) fn blocks(threads: usize, stage: &Stage, prepared: &Prepared<'_>) -> Vec<Block> {
     let (rows, columns) = (stage.rows, stage.columns);
     let (depth, batches, by_columns) = match prepared {
         Prepared::Inputs => (stage.program.len() * 4, 1, !stage.folds),
@@ -100,7 +102,7 @@ pub(super) fn blocks(threads: usize, stage: &Stage, prepared: &Prepared<'_>) -> 
 
 impl Block {
     /// Its rows and columns of an output; of a narrow one, the first block of a row has the row's element.
-    pub(super) fn part(&self, narrow: bool) -> (Range<usize>, Range<usize>) {
+    pub(crate) fn part(&self, narrow: bool) -> (Range<usize>, Range<usize>) {
         let columns = match (narrow, self.columns.start) {
             (false, _) => self.columns.clone(),
             (true, 0) => 0..1,
@@ -129,10 +131,10 @@ fn grow(memory: &mut Vec<f32>, length: usize) {
 }
 
 /// A stage on its way.
-pub(super) struct Work<'a> {
-    pub(super) isa: Isa,
-    pub(super) stage: &'a Stage,
-    pub(super) inputs: &'a [Cow<'a, [f32]>],
+pub(crate) struct Work<'a> {
+    pub(crate) isa: Isa,
+    pub(crate) stage: &'a Stage,
+    pub(crate) inputs: &'a [Cow<'a, [f32]>],
 }
 
 /// Elements of a register while the program runs: they should stay in a first-level cache.
@@ -140,7 +142,7 @@ const REGISTER_ELEMENTS: usize = 3072;
 
 impl Work<'_> {
     /// Computes a block into its part of each output.
-    pub(super) fn block(
+    pub(crate) fn block(
         &self,
         block: &Block,
         prepared: &Prepared<'_>,
@@ -377,4 +379,26 @@ struct Part<'a> {
     source: &'a [f32],
     origin: (usize, usize),
     stride: usize,
+}
+
+/// Runs the blocks of a stage on the engine's threads, each into its own part of every output.
+pub(crate) fn run_blocks<'o>(
+    work: &Work<'_>,
+    blocks: &[Block],
+    prepared: &Prepared<'_>,
+    outputs: impl Iterator<Item = (&'o mut [f32], bool)>,
+) {
+    let mut parts: Vec<Vec<Rectangle<'o>>> = blocks.iter().map(|_| Vec::new()).collect();
+    for (floats, narrow) in outputs {
+        let columns = if narrow { 1 } else { work.stage.columns };
+        let cut = rectangles(floats, columns, blocks.iter().map(|block| block.part(narrow)));
+        parts.iter_mut().zip(cut).for_each(|(all, part)| all.push(part));
+    }
+    let run = |(block, mut outputs): (&Block, Vec<Rectangle<'o>>)| {
+        SCRATCH.with_borrow_mut(|scratch| work.block(block, prepared, scratch, &mut outputs));
+    };
+    match blocks {
+        [one] => run((one, parts.pop().unwrap_or_default())),
+        many => many.par_iter().zip(parts).with_max_len(1).for_each(run),
+    }
 }

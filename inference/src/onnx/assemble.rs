@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use protocol::graph::{Graph, Node, Operand, Profile};
 use protocol::hash::Digest;
 
-use super::builder::{Builder, Draft, Value, make_shape};
+use super::builder::{Builder, Draft};
 use super::error::ImportError;
-use super::file::ImportOptions;
-use super::import::Imported;
+use super::options::ImportOptions;
+use super::shapes::make_shape;
+use super::value::Value;
 use crate::layers::cut_layers;
 use crate::model::Model;
 use crate::tensor::Tensor;
@@ -19,7 +20,7 @@ pub(super) fn assemble(
     outputs: Vec<(String, Value)>,
     input_names: Vec<String>,
     options: &ImportOptions,
-) -> Imported {
+) -> Result<Model, ImportError> {
     let (inputs, drafts) = builder.finish();
     let input_count = inputs.len();
     let mut needed = vec![false; input_count + drafts.len()];

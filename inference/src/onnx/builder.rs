@@ -6,67 +6,13 @@
 use std::collections::HashMap;
 
 use protocol::graph::{Fold, MapFunction, Node, OPERATORS_MAX, Operand, Operator};
-use protocol::law;
+use protocol::law::{self, NodeFault};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
-use super::error::misfit;
+use super::shapes::{Lowered, broadcast, inverse, make_shape};
+use super::value::Value;
 use crate::engine::Engine;
 use crate::tensor::Tensor;
-
-/// A value while the graph is built.
-#[derive(Clone, Debug)]
-pub enum Value {
-    /// Known now.
-    Constant(Tensor),
-    /// Known at run time; numbered by the builder.
-    Runtime {
-        /// Input (below the builder's input count) or operator output.
-        id: usize,
-        /// Its type.
-        kind: TensorType,
-    },
-}
-
-impl Value {
-    /// Element type and shape.
-    pub fn kind(&self) -> &TensorType {
-        match self {
-            Self::Constant(tensor) => tensor.kind(),
-            Self::Runtime { kind, .. } => kind,
-        }
-    }
-
-    /// Shape.
-    pub fn shape(&self) -> &Shape {
-        &self.kind().shape
-    }
-
-    /// Dimensions.
-    pub fn dimensions(&self) -> &[u64] {
-        self.shape().dimensions()
-    }
-
-    /// Number of dimensions.
-    pub fn rank(&self) -> usize {
-        self.shape().rank()
-    }
-
-    /// Element type.
-    pub fn element(&self) -> ElementType {
-        self.kind().element
-    }
-
-    /// The tensor, if it is known now.
-    pub fn constant(&self) -> Option<&Tensor> {
-        match self {
-            Self::Constant(tensor) => Some(tensor),
-            Self::Runtime { .. } => None,
-        }
-    }
-}
-
-/// What went wrong in a lowering; the importer adds the node.
-pub type Lowered<T> = Result<T, String>;
 
 /// An operator whose operands are still the builder's values.
 #[derive(Clone, Debug)]
@@ -101,50 +47,6 @@ const VALUE_ELEMENTS_MAX: u64 = 1 << 28;
 const GROWTH_MAX: u64 = 1 << 26;
 /// Work of one element that only the law computes, against one of a kernel.
 const LAW_COST: u64 = 256;
-
-/// The permutation that undoes another.
-pub fn inverse(permutation: &[usize]) -> Vec<usize> {
-    let mut back = vec![0; permutation.len()];
-    for (to, from) in permutation.iter().enumerate() {
-        back[*from] = to;
-    }
-    back
-}
-
-/// Aligns two shapes at the right and broadcasts them.
-///
-/// # Errors
-/// When two sizes differ and none is 1.
-pub fn broadcast(left: &Shape, right: &Shape) -> Lowered<Shape> {
-    let rank = left.rank().max(right.rank());
-    let at = |shape: &Shape, axis: usize| {
-        let missing = rank - shape.rank();
-        axis.checked_sub(missing).map_or(1, |axis| shape.dimensions()[axis])
-    };
-    let mut dimensions = Vec::new();
-    for axis in 0..rank {
-        let (a, b) = (at(left, axis), at(right, axis));
-        if a != b && a != 1 && b != 1 {
-            return Err(format!(
-                "shapes {:?} and {:?} do not broadcast",
-                left.dimensions(),
-                right.dimensions()
-            ));
-        }
-        dimensions.push(a.max(b));
-    }
-    make_shape(&dimensions)
-}
-
-/// A shape, or the limit it breaks.
-///
-/// # Errors
-/// Says which limit.
-pub fn make_shape(dimensions: &[u64]) -> Lowered<Shape> {
-    Shape::new(dimensions).ok_or_else(|| {
-        format!("shape {dimensions:?} is outside the limits (rank up to 8, no zero, up to 2^31 elements)")
-    })
-}
 
 impl Builder {
     /// An empty graph with these inputs.
@@ -188,45 +90,58 @@ impl Builder {
     ) -> Lowered<Value> {
         let output = TensorType { element, shape };
         let node = Node {
-            operator: operator.clone(),
+            operator,
             operands: operands
                 .iter()
                 .map(|value| Operand { value: 0, kind: value.kind().clone() })
                 .collect(),
-            output: output.clone(),
+            output,
         };
         law::check(&node).map_err(|fault| misfit(&node, fault))?;
         let constants: Option<Vec<&Tensor>> = operands.iter().map(Value::constant).collect();
-        if let Some(constants) = constants {
-            let by_law = output.element != ElementType::F32;
-            let each = law::multiply_adds(&node) * if by_law { LAW_COST } else { 1 };
-            let work = output.shape.count().saturating_mul(each);
-            self.folded = self.folded.saturating_add(work);
-            let given: u64 = operands.iter().map(|value| value.shape().count()).sum();
-            self.grown = self.grown.saturating_add(output.shape.count().saturating_sub(given));
-            if self.grown > GROWTH_MAX {
-                return Err(
-                    "the model's constants grow too much when they are folded; export them \
-                            in the shape in which they are used"
-                        .to_owned(),
-                );
-            }
-            if self.folded > FOLDING_MAX {
-                return Err("the model's constants take too much work to fold; fold them before \
-                            exporting, or export fewer"
-                    .to_owned());
-            }
-            let folded = self.engine.run(&node, &constants, None);
-            return folded.map(Value::Constant).map_err(|error| error.to_string());
+        match constants {
+            Some(constants) => self.fold(&node, &constants),
+            None => self.append_once(node.operator, operands, node.output),
         }
-        if output.shape.count() > VALUE_ELEMENTS_MAX {
+    }
+
+    /// Runs an operator now, within the limits of what a model may ask for.
+    fn fold(&mut self, node: &Node, constants: &[&Tensor]) -> Lowered<Value> {
+        let by_law = node.output.element != ElementType::F32;
+        let each = law::multiply_adds(node) * if by_law { LAW_COST } else { 1 };
+        let count = node.output.shape.count();
+        self.folded = self.folded.saturating_add(count.saturating_mul(each));
+        let given: u64 = constants.iter().map(|tensor| tensor.shape().count()).sum();
+        self.grown = self.grown.saturating_add(count.saturating_sub(given));
+        if self.grown > GROWTH_MAX {
+            return Err("the model's constants grow too much when they are folded; export them \
+                        in the shape in which they are used"
+                .to_owned());
+        }
+        if self.folded > FOLDING_MAX {
+            return Err("the model's constants take too much work to fold; fold them before \
+                        exporting, or export fewer"
+                .to_owned());
+        }
+        let folded = self.engine.run(node, constants, None);
+        folded.map(Value::Constant).map_err(|error| error.to_string())
+    }
+
+    /// Adds an operator, unless the same movement or function of the same runtime values is there
+    /// already.
+    fn append_once(
+        &mut self,
+        operator: Operator,
+        operands: Vec<Value>,
+        output: TensorType,
+    ) -> Lowered<Value> {
+        let count = output.shape.count();
+        if count > VALUE_ELEMENTS_MAX {
             return Err(format!(
-                "its output of {} elements is over the limit of {VALUE_ELEMENTS_MAX}; use smaller \
-                 batches",
-                output.shape.count()
+                "its output of {count} elements is over the limit of {VALUE_ELEMENTS_MAX}; use \
+                 smaller batches"
             ));
         }
-        // The same movement or function of the same runtime values is computed once.
         let ids: Option<Vec<usize>> = operands
             .iter()
             .map(|value| match value {
@@ -234,22 +149,34 @@ impl Builder {
                 Value::Constant(_) => None,
             })
             .collect();
-        if let Some(ids) = &ids
-            && let Some(id) = self.known.get(&(operator.clone(), ids.clone()))
+        let Some(ids) = ids else {
+            return self.append(operator, operands, output);
+        };
+        let key = (operator.clone(), ids);
+        if let Some(id) = self.known.get(&key)
             && self.drafts[*id - self.inputs.len()].output == output
         {
             return Ok(Value::Runtime { id: *id, kind: output });
         }
+        let next = self.inputs.len() + self.drafts.len();
+        let appended = self.append(operator, operands, output)?;
+        self.known.insert(key, next);
+        Ok(appended)
+    }
+
+    fn append(
+        &mut self,
+        operator: Operator,
+        operands: Vec<Value>,
+        output: TensorType,
+    ) -> Lowered<Value> {
         if self.drafts.len() >= OPERATORS_MAX as usize {
             return Err(format!("the model has more than {OPERATORS_MAX} canonical operators"));
         }
-        let id = self.inputs.len() + self.drafts.len();
-        if let Some(ids) = ids {
-            self.known.insert((operator.clone(), ids), id);
-        }
+        let (id, kind) = (self.inputs.len() + self.drafts.len(), output.clone());
         let origin = self.origin.clone();
-        self.drafts.push(Draft { operator, operands, output: output.clone(), origin });
-        Ok(Value::Runtime { id, kind: output })
+        self.drafts.push(Draft { operator, operands, output, origin });
+        Ok(Value::Runtime { id, kind })
     }
 
     /// A constant as a value of run time, for outputs that no input changes.
@@ -257,14 +184,7 @@ impl Builder {
     /// # Errors
     /// When the model has too many operators.
     pub fn at_run_time(&mut self, value: &Value) -> Lowered<Value> {
-        if self.drafts.len() >= OPERATORS_MAX as usize {
-            return Err(format!("the model has more than {OPERATORS_MAX} canonical operators"));
-        }
-        let (output, origin) = (value.kind().clone(), self.origin.clone());
-        let id = self.inputs.len() + self.drafts.len();
-        let (operator, operands) = (Operator::Reshape {}, vec![value.clone()]);
-        self.drafts.push(Draft { operator, operands, output: output.clone(), origin });
-        Ok(Value::Runtime { id, kind: output })
+        self.append(Operator::Reshape {}, vec![value.clone()], value.kind().clone())
     }
 
     /// A scalar function of operands that broadcast.
@@ -358,8 +278,7 @@ impl Builder {
     /// # Errors
     /// Never for finite constants.
     pub fn scalar(&self, value: f32) -> Lowered<Value> {
-        let tensor = Tensor::from_f32(&make_shape(&[])?, vec![value]);
-        tensor.map(Value::Constant).ok_or_else(|| "a scalar has one element".to_owned())
+        Value::floats(&[], vec![value])
     }
 
     /// A constant of an element type without dimensions.
@@ -379,6 +298,15 @@ impl Builder {
         let shape = make_shape(&[values.len() as u64])?;
         let tensor = Tensor::from_i64(&shape, values);
         tensor.map(Value::Constant).ok_or_else(|| "one element for each place".to_owned())
+    }
+
+    /// An integer constant without dimensions.
+    ///
+    /// # Errors
+    /// When the model's constants are over a limit.
+    pub fn integer(&mut self, value: i64) -> Lowered<Value> {
+        let list = self.integers(vec![value])?;
+        self.reshape(&list, &[])
     }
 
     /// The same elements under another shape.
@@ -450,26 +378,33 @@ impl Builder {
         self.emit(Operator::Reduce { fold }, vec![value.clone()], value.element(), shape)
     }
 
-    /// Folds some axes, which stay with size 1.
+    /// Rows of the elements along some axes, `[kept axes.., elements]`; and the dimensions with these
+    /// axes of size 1.
     ///
     /// # Errors
     /// When an axis is missing.
-    pub fn reduce_keep(&mut self, fold: Fold, value: &Value, axes: &[usize]) -> Lowered<Value> {
-        let rank = value.rank();
-        let kept: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
+    pub fn rows_of(&mut self, value: &Value, axes: &[usize]) -> Lowered<(Value, Vec<u64>)> {
+        let kept: Vec<usize> = (0..value.rank()).filter(|axis| !axes.contains(axis)).collect();
         let mut dimensions = value.dimensions().to_vec();
-        if axes.is_empty() {
-            return Ok(value.clone());
-        }
         let order: Vec<usize> = kept.iter().chain(axes).copied().collect();
         let moved = self.transpose(value, &order)?;
         let mut flat: Vec<u64> = kept.iter().map(|axis| dimensions[*axis]).collect();
         flat.push(axes.iter().map(|axis| dimensions[*axis]).product());
         let rows = self.reshape(&moved, &flat)?;
-        let folded = self.reduce_last(fold, &rows)?;
-        for axis in axes {
-            dimensions[*axis] = 1;
+        axes.iter().for_each(|axis| dimensions[*axis] = 1);
+        Ok((rows, dimensions))
+    }
+
+    /// Folds some axes, which stay with size 1.
+    ///
+    /// # Errors
+    /// When an axis is missing.
+    pub fn reduce_keep(&mut self, fold: Fold, value: &Value, axes: &[usize]) -> Lowered<Value> {
+        if axes.is_empty() {
+            return Ok(value.clone());
         }
+        let (rows, dimensions) = self.rows_of(value, axes)?;
+        let folded = self.reduce_last(fold, &rows)?;
         self.reshape(&folded, &dimensions)
     }
 
@@ -482,6 +417,19 @@ impl Builder {
         let sum = self.reduce_keep(Fold::Sum, value, axes)?;
         let count = self.scalar_of(value.element(), count as f32)?;
         self.map(MapFunction::Divide, &[&sum, &count])
+    }
+
+    /// `[.., K] × [N, K]`: every row of the last axis with every row of a matrix.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn contract_rows(&mut self, value: &Value, matrix: &Value) -> Lowered<Value> {
+        let (size, outer) = value.dimensions().split_last().ok_or("no axis")?;
+        let (size, mut dimensions) = (*size, outer.to_vec());
+        let rows = self.reshape(value, &[dimensions.iter().product(), size])?;
+        let product = self.contract(&rows, matrix)?;
+        dimensions.push(product.shape().columns());
+        self.reshape(&product, &dimensions)
     }
 
     /// `[.., M, K] × [.., N, K]`.
@@ -500,5 +448,24 @@ impl Builder {
         let shape = make_shape(&dimensions)?;
         let operands = vec![left.clone(), right.clone()];
         self.emit(Operator::Contract {}, operands, ElementType::F32, shape)
+    }
+}
+
+/// What does not fit, with the shapes or types that do not.
+fn misfit(node: &Node, fault: NodeFault) -> String {
+    let kind = node.operator.kind();
+    let types = node.operands.iter().map(|operand| &operand.kind);
+    let listed = |each: Vec<String>| each.join(" and ");
+    match fault {
+        NodeFault::Shapes => {
+            let shapes = types.map(|one| format!("{:?}", one.shape.dimensions())).collect();
+            let wanted = node.output.shape.dimensions();
+            format!("{kind}: the shapes {} do not fit the output {wanted:?}", listed(shapes))
+        }
+        NodeFault::Elements => {
+            let elements = types.map(|one| one.element.name().to_owned()).collect();
+            format!("{kind}: the element types {} do not fit the operator", listed(elements))
+        }
+        fault => format!("{kind}: {fault}"),
     }
 }

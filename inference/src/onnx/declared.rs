@@ -1,13 +1,13 @@
-//! What a model file says of its inputs, and how sizes are bound to the axes that it leaves open.
+//! What a model file says of its inputs, and which of their axes are still without a size.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{Display, Formatter};
 
 use protocol::tensor::{ElementType, Shape};
 
-use super::error::ImportError;
-use super::file::ImportOptions;
-use super::proto::{DimensionValue, GraphProto, ValueInfoProto};
+use super::options::ImportOptions;
+use super::proto::{DimensionValue, ValueInfoProto};
+use super::shapes::make_shape;
 use super::values;
 
 /// An axis of an input, as the file has it.
@@ -24,7 +24,7 @@ pub enum Axis {
 impl Axis {
     /// The name that binds it together with others of the name. Some exporters call every axis that
     /// they do not know `?`; such axes are sized one by one.
-    fn symbol(&self) -> Option<&str> {
+    pub(super) fn symbol(&self) -> Option<&str> {
         match self {
             Self::Named(name) if name != "?" => Some(name),
             _ => None,
@@ -67,14 +67,13 @@ pub struct DeclaredInput {
 }
 
 impl DeclaredInput {
-    fn new(info: &ValueInfoProto) -> Result<Self, ImportError> {
-        let fail =
-            |reason: String| ImportError::Value { kind: "input", name: info.name.clone(), reason };
+    /// An input as the file has it, or why it cannot be one.
+    pub(super) fn new(info: &ValueInfoProto) -> Result<Self, String> {
         let kind = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
-        let kind = kind.ok_or_else(|| fail("only tensors are supported".to_owned()))?;
-        let element = values::element_type(kind.elem_type).map_err(fail)?;
+        let kind = kind.ok_or("only tensors are supported")?;
+        let element = values::element_type(kind.elem_type)?;
         let shape = kind.shape.as_ref();
-        let shape = shape.ok_or_else(|| fail("has no shape; export it with one".to_owned()))?;
+        let shape = shape.ok_or("has no shape; export it with one")?;
         let axes = shape.dim.iter().map(|dimension| match &dimension.value {
             Some(DimensionValue::DimValue(size)) => {
                 u64::try_from(*size).map_or(Axis::Unnamed, Axis::Size)
@@ -105,7 +104,7 @@ impl DeclaredInput {
     }
 
     /// Sizes of the axes under these options, as far as they are bound.
-    fn sizes(&self, options: &ImportOptions) -> Result<Vec<Option<u64>>, String> {
+    pub(super) fn sizes(&self, options: &ImportOptions) -> Result<Vec<Option<u64>>, String> {
         let shape = options.shapes.get(&self.name);
         if let Some(shape) = shape {
             self.admits(shape)?;
@@ -129,11 +128,13 @@ impl DeclaredInput {
     }
 
     /// The shape, all axes bound; `Ok(Err(..))` says which are not.
-    fn shape(&self, options: &ImportOptions) -> Result<Result<Shape, OpenInput>, ImportError> {
-        let fail = |reason| ImportError::Value { kind: "input", name: self.name.clone(), reason };
-        let sizes = self.sizes(options).map_err(fail)?;
+    pub(super) fn shape(
+        &self,
+        options: &ImportOptions,
+    ) -> Result<Result<Shape, OpenInput>, String> {
+        let sizes = self.sizes(options)?;
         match sizes.iter().copied().collect::<Option<Vec<u64>>>() {
-            Some(sizes) => super::builder::make_shape(&sizes).map(Ok).map_err(fail),
+            Some(sizes) => make_shape(&sizes).map(Ok),
             None => Ok(Err(OpenInput { input: self.clone(), sizes })),
         }
     }
@@ -194,7 +195,7 @@ impl Display for OpenInput {
 
 /// Every axis of a model that nothing has bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unbound(Vec<OpenInput>);
+pub struct Unbound(pub(super) Vec<OpenInput>);
 
 impl Unbound {
     /// Which they are.
@@ -256,119 +257,7 @@ impl Display for Unbound {
     }
 }
 
-fn list(sizes: &[u64]) -> String {
+/// Sizes as a flag takes them: `1,3,48`.
+pub(super) fn list(sizes: &[u64]) -> String {
     sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// The inputs of a graph that are not weights.
-pub(super) fn inputs(graph: &GraphProto) -> Result<Vec<DeclaredInput>, ImportError> {
-    let weights: HashSet<&str> = graph.initializer.iter().map(|one| one.name.as_str()).collect();
-    let inputs = graph.input.iter().filter(|info| !weights.contains(info.name.as_str()));
-    inputs.map(DeclaredInput::new).collect()
-}
-
-/// Refuses options about what the model does not have.
-pub(super) fn check_options(
-    inputs: &[DeclaredInput],
-    options: &ImportOptions,
-) -> Result<(), ImportError> {
-    let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-    let absent = |what: &'static str, name: &String, known: Vec<&str>, none: &str| {
-        let known = match known.is_empty() {
-            true => none.to_owned(),
-            false => format!("it has {}", known.join(", ")),
-        };
-        Err(ImportError::Option { what, name: name.clone(), known })
-    };
-    if let Some(name) = options.shapes.keys().find(|name| !names.contains(&name.as_str())) {
-        return absent("input", name, names, "it has no input");
-    }
-    let mut symbols: Vec<&str> = Vec::new();
-    for axis in inputs.iter().flat_map(|input| &input.axes) {
-        match axis {
-            Axis::Named(name) if !symbols.contains(&name.as_str()) => symbols.push(name),
-            _ => {}
-        }
-    }
-    match options.dimensions.keys().find(|name| !symbols.contains(&name.as_str())) {
-        Some(name) => absent("dimension", name, symbols, "no axis of its inputs has a name"),
-        None => Ok(()),
-    }
-}
-
-/// The shapes of inputs, in their order; all that is open is told at once.
-pub(super) fn shapes(
-    inputs: &[DeclaredInput],
-    options: &ImportOptions,
-) -> Result<Vec<Shape>, ImportError> {
-    let (mut shapes, mut open) = (Vec::new(), Vec::new());
-    for input in inputs {
-        match input.shape(options)? {
-            Ok(shape) => shapes.push(shape),
-            Err(axes) => open.push(axes),
-        }
-    }
-    match open.is_empty() {
-        true => Ok(shapes),
-        false => Err(ImportError::Unbound(Unbound(open))),
-    }
-}
-
-/// What an inference bound, for people: `batch=1`, `x=1,3,48,192`.
-pub type Inferred = Vec<String>;
-
-/// Binds every open axis by the shape of the tensor that is given for its input: names once for all
-/// axes of the name, other axes by the whole shape.
-///
-/// # Errors
-/// When a shape does not fit its input, or a name would have two sizes.
-pub fn infer(
-    inputs: &[DeclaredInput],
-    given: &HashMap<String, Vec<u64>>,
-    options: &mut ImportOptions,
-) -> Result<Inferred, ImportError> {
-    let fail = |input: &DeclaredInput, reason: String| ImportError::Value {
-        kind: "input",
-        name: input.name.clone(),
-        reason,
-    };
-    let before = options.clone();
-    let free = |input: &&DeclaredInput| !before.fixed.contains_key(&input.name);
-    let inputs: Vec<&DeclaredInput> = inputs.iter().filter(free).collect();
-    let mut told = Vec::new();
-    let mut from: HashMap<&str, (u64, &str)> = HashMap::new();
-    for input in &inputs {
-        let sizes = input.sizes(&before).map_err(|reason| fail(input, reason))?;
-        let (true, Some(shape)) = (sizes.contains(&None), given.get(&input.name)) else {
-            continue;
-        };
-        input.admits(shape).map_err(|reason| fail(input, reason))?;
-        for ((axis, bound), size) in input.axes.iter().zip(&sizes).zip(shape) {
-            let (Some(name), None) = (axis.symbol(), bound) else { continue };
-            match from.get(name) {
-                None => {
-                    options.dimensions.insert(name.to_owned(), *size);
-                    from.insert(name, (*size, &input.name));
-                    told.push(format!("{axis}={size}"));
-                }
-                Some((known, _)) if known == size => {}
-                Some((known, other)) => {
-                    let reason = format!(
-                        "dimension {axis} is {size} here and {known} in input {other}; give inputs \
-                         that agree, or bind each with --shape"
-                    );
-                    return Err(fail(input, reason));
-                }
-            }
-        }
-    }
-    for input in inputs {
-        let sizes = input.sizes(options).map_err(|reason| fail(input, reason))?;
-        if let (true, Some(shape)) = (sizes.contains(&None), given.get(&input.name)) {
-            input.admits(shape).map_err(|reason| fail(input, reason))?;
-            options.shapes.insert(input.name.clone(), shape.clone());
-            told.push(format!("{}={}", input.name, list(shape)));
-        }
-    }
-    Ok(told)
 }

@@ -1,10 +1,7 @@
 //! Why a model is refused, and what would help.
 
-use protocol::graph::Node;
-use protocol::law::NodeFault;
-
 use super::declared::Unbound;
-use super::file::ImportOptions;
+use super::options::ImportOptions;
 
 /// Why an ONNX model cannot be imported. Every message names the place and a remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,24 +109,5 @@ impl ImportError {
             *reason += &format!(" (bound: {})", bound.join(", "));
         }
         self
-    }
-}
-
-/// What does not fit, with the shapes or types that do not.
-pub(super) fn misfit(node: &Node, fault: NodeFault) -> String {
-    let kind = node.operator.kind();
-    let types = node.operands.iter().map(|operand| &operand.kind);
-    let listed = |each: Vec<String>| each.join(" and ");
-    match fault {
-        NodeFault::Shapes => {
-            let shapes = types.map(|one| format!("{:?}", one.shape.dimensions())).collect();
-            let wanted = node.output.shape.dimensions();
-            format!("{kind}: the shapes {} do not fit the output {wanted:?}", listed(shapes))
-        }
-        NodeFault::Elements => {
-            let elements = types.map(|one| one.element.name().to_owned()).collect();
-            format!("{kind}: the element types {} do not fit the operator", listed(elements))
-        }
-        fault => format!("{kind}: {fault}"),
     }
 }

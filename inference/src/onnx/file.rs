@@ -1,59 +1,26 @@
 //! A model file before its import: reading it, what it says of its inputs, what it may not say.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use super::declared::{self, DeclaredInput};
+use super::binding;
+use super::declared::DeclaredInput;
 use super::error::ImportError;
-use super::import::{Imported, import_proto};
 use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::values;
-use crate::engine::Engine;
 use crate::model::Halves;
 
 /// Most bytes of a model file.
 const MODEL_BYTES_MAX: u64 = 2 << 30;
 
-/// Choices of the caller.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// Sizes of symbolic dimensions, by name.
-    pub dimensions: BTreeMap<String, u64>,
-    /// Shapes of inputs, by name: they bind axes without a name, and those with one as well.
-    pub shapes: BTreeMap<String, Vec<u64>>,
-    /// Inputs that are fixed, by name, and the files that hold them: they become weights, so that
-    /// shapes may depend on them.
-    pub fixed: BTreeMap<String, PathBuf>,
-    /// Most operators of a layer; `None` leaves it to the importer.
-    pub layer_operators_max: Option<usize>,
-}
-
-impl ImportOptions {
-    /// These, and what others say that these do not.
-    #[must_use]
-    pub fn over(mut self, others: Self) -> Self {
-        for (name, size) in others.dimensions {
-            self.dimensions.entry(name).or_insert(size);
-        }
-        for (name, shape) in others.shapes {
-            self.shapes.entry(name).or_insert(shape);
-        }
-        for (name, file) in others.fixed {
-            self.fixed.entry(name).or_insert(file);
-        }
-        self.layer_operators_max = self.layer_operators_max.or(others.layer_operators_max);
-        self
-    }
-}
-
 /// A model file that was read and not imported yet: what it says of its inputs can be asked.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
-    proto: ModelProto,
-    name: String,
-    folder: Option<PathBuf>,
+    pub(super) proto: ModelProto,
+    pub(super) name: String,
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl ModelFile {
@@ -85,18 +52,11 @@ impl ModelFile {
     /// # Errors
     /// When one is no tensor, or of an element type that is not supported.
     pub fn inputs(&self) -> Result<Vec<DeclaredInput>, ImportError> {
-        self.proto.graph.as_ref().map_or(Ok(Vec::new()), declared::inputs)
-    }
-
-    /// Imports it.
-    ///
-    /// # Errors
-    /// [`ImportError`] names the node or value, and what would help.
-    pub fn import(self, engine: &Engine, options: &ImportOptions) -> Imported {
-        import_proto(self.proto, &self.name, self.folder.as_deref(), engine, options)
+        self.proto.graph.as_ref().map_or(Ok(Vec::new()), binding::inputs)
     }
 }
 
+/// The model that bytes hold, if they hold one.
 pub(super) fn decode(contents: &[u8], name: &str) -> Result<ModelProto, ImportError> {
     let not_onnx = |reason: String| ImportError::NotOnnx { path: name.to_owned(), reason };
     if contents.is_empty() {

@@ -8,14 +8,19 @@ use protocol::tensor::TensorType;
 
 use super::assemble::assemble;
 use super::attributes::Attributes;
-use super::builder::{Builder, Value, make_shape};
-use super::declared::{self, DeclaredInput};
-use super::empty::{self, Known};
+use super::binding;
+use super::builder::Builder;
+use super::declared::DeclaredInput;
 use super::error::ImportError;
-use super::file::{ImportOptions, ModelFile, check_names, decode, halves, label};
-use super::operators::{Context, Inputs, lower, vendor};
+use super::file::{ModelFile, check_names, decode, halves, label};
+use super::lowering::{Known, OnnxNode};
+use super::operators::empty::is_empty;
+use super::operators::rule_of;
+use super::options::ImportOptions;
 use super::order::in_order;
-use super::proto::{GraphProto, ModelProto, NodeProto};
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use super::shapes::make_shape;
+use super::value::Value;
 use super::values;
 use crate::engine::Engine;
 use crate::files::read_tensors;
@@ -50,7 +55,17 @@ pub fn import_bytes(
     import_proto(decode(contents, name)?, name, folder, engine, options)
 }
 
-pub(super) fn import_proto(
+impl ModelFile {
+    /// Imports it.
+    ///
+    /// # Errors
+    /// [`ImportError`] names the node or value, and what would help.
+    pub fn import(self, engine: &Engine, options: &ImportOptions) -> Imported {
+        import_proto(self.proto, &self.name, self.folder.as_deref(), engine, options)
+    }
+}
+
+fn import_proto(
     proto: ModelProto,
     name: &str,
     folder: Option<&Path>,
@@ -84,6 +99,9 @@ fn constant(tensor: Tensor) -> Known {
     Known::Value(Value::Constant(tensor))
 }
 
+/// What the names of a graph stand for, while its nodes are lowered.
+type Names = HashMap<String, Known>;
+
 type LoweredGraph = (Builder, Vec<(String, Value)>, Vec<String>);
 
 fn lower_graph(
@@ -93,25 +111,20 @@ fn lower_graph(
     engine: &Engine,
     options: &ImportOptions,
 ) -> Result<LoweredGraph, ImportError> {
-    let mut known: HashMap<String, Known> = HashMap::new();
     check_names(&graph)?;
-    let mut declared = declared::inputs(&graph)?;
-    declared::check_options(&declared, options)?;
+    let mut declared = binding::inputs(&graph)?;
+    binding::check_options(&declared, options)?;
     let fixed = fixed_inputs(&declared, options)?;
     declared.retain(|input| !options.fixed.contains_key(&input.name));
-    let shapes = declared::shapes(&declared, options)?;
+    let shapes = binding::shapes(&declared, options)?;
     let kinds = declared.iter().zip(shapes);
     let input_types = kinds.map(|(input, shape)| TensorType { element: input.element, shape });
     let input_types: Vec<TensorType> = input_types.collect();
     let input_names: Vec<String> = declared.into_iter().map(|input| input.name).collect();
+    let mut known = Names::new();
     for proto in std::mem::take(&mut graph.initializer) {
-        if empty::is_empty(&proto) {
-            known.insert(proto.name, Known::Empty);
-            continue;
-        }
-        let tensor = values::tensor(&proto, folder)
-            .map_err(|reason| value_error("initializer", &proto.name, reason))?;
-        known.insert(proto.name, constant(tensor));
+        let weight = initializer(&proto, folder)?;
+        known.insert(proto.name, weight);
     }
     known.extend(fixed);
     in_order(&mut graph);
@@ -132,6 +145,27 @@ fn lower_graph(
             }
         }
     }
+    let outputs = outputs(&mut builder, &known, &graph, input_names.len())?;
+    Ok((builder, outputs, input_names))
+}
+
+/// A tensor of the file as a constant, or a list without elements.
+fn initializer(proto: &TensorProto, folder: Option<&Path>) -> Result<Known, ImportError> {
+    if is_empty(proto) {
+        return Ok(Known::Empty);
+    }
+    values::tensor(proto, folder)
+        .map(constant)
+        .map_err(|reason| value_error("initializer", &proto.name, reason))
+}
+
+/// The graph's outputs, each written by an operator, so that a layer stands before it.
+fn outputs(
+    builder: &mut Builder,
+    known: &Names,
+    graph: &GraphProto,
+    input_count: usize,
+) -> Result<Vec<(String, Value)>, ImportError> {
     let mut outputs = Vec::new();
     for info in &graph.output {
         let fail = |reason: &str| value_error("output", &info.name, reason);
@@ -145,8 +179,7 @@ fn lower_graph(
         let Value::Runtime { id, .. } = &value else {
             return Err(fail("is lost"));
         };
-        // An output must be written by an operator, so that a layer stands before it.
-        let value = if *id < input_names.len() {
+        let value = if *id < input_count {
             let (kind, shape) = (value.element(), value.shape().clone());
             builder
                 .emit(Operator::Reshape {}, vec![value], kind, shape)
@@ -156,10 +189,10 @@ fn lower_graph(
         };
         outputs.push((info.name.clone(), value));
     }
-    if outputs.is_empty() {
-        return Err(ImportError::Graph { reason: "it has no output".to_owned() });
+    match outputs.is_empty() {
+        true => Err(ImportError::Graph { reason: "it has no output".to_owned() }),
+        false => Ok(outputs),
     }
-    Ok((builder, outputs, input_names))
 }
 
 /// Inputs that are fixed, read from their files.
@@ -212,7 +245,7 @@ fn last_uses(graph: &GraphProto) -> HashMap<String, usize> {
 
 fn lower_node(
     builder: &mut Builder,
-    known: &mut HashMap<String, Known>,
+    known: &mut Names,
     node: &NodeProto,
     number: usize,
     opset: i64,
@@ -223,34 +256,19 @@ fn lower_node(
         operator: node.op_type.clone(),
         reason,
     };
-    let standard = matches!(node.domain.as_str(), "" | "ai.onnx");
-    // What onnxruntime's optimiser writes is understood; other domains are not.
-    let own = node.domain == "com.microsoft";
-    if !standard && !own {
-        return Err(fail(format!(
-            "domain {} is not supported; export with standard operators only",
-            node.domain
-        )));
-    }
+    let rule = rule_of(&node.domain, &node.op_type).map_err(fail)?;
     let mut inputs = Vec::new();
     for name in &node.input {
-        inputs.push(match name.is_empty() {
-            true => None,
-            false => Some(
-                known
-                    .get(name)
-                    .ok_or_else(|| fail(format!("input {name} is not written before this node")))?
-                    .clone(),
-            ),
+        let written = known.get(name);
+        inputs.push(match (name.is_empty(), written) {
+            (true, _) => None,
+            (false, Some(value)) => Some(value.clone()),
+            (false, None) => {
+                return Err(fail(format!("input {name} is not written before this node")));
+            }
         });
     }
-    let operator = match own {
-        // A standard function before the standard had it.
-        true if node.op_type == "Gelu" => node.op_type.clone(),
-        true => format!("{}{}", vendor::PREFIX, node.op_type),
-        false => node.op_type.clone(),
-    };
-    if operator == "If" {
+    if rule.is_branch() {
         let condition = inputs.first().and_then(Option::as_ref).and_then(Known::value);
         return lower_branch(builder, known, node, condition, opset).map_err(|error| match error {
             ImportError::Graph { reason } => fail(reason),
@@ -259,14 +277,13 @@ fn lower_node(
     }
     builder.set_origin(&label);
     let outputs = node.output.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
-    let context = Context { attributes: Attributes(node), opset, outputs };
-    let inputs = Inputs::new(&inputs);
-    let list = empty::lower(builder, &operator, &inputs, &context).map_err(fail)?;
+    let given = OnnxNode::new(&inputs, Attributes(node), opset, outputs);
+    let list = rule.empty(builder, &given).map_err(fail)?;
     if let (Some(list), Some(name)) = (list, node.output.first()) {
         known.insert(name.clone(), list);
         return Ok(());
     }
-    let values = lower(builder, &operator, &inputs, &context).map_err(fail)?;
+    let values = rule.lower(builder, &given).map_err(fail)?;
     if values.len() < outputs {
         return Err(fail(format!("only {} of its outputs are supported", values.len())));
     }
@@ -279,7 +296,7 @@ fn lower_node(
 /// A condition that is known now leaves one branch, which sees everything around it.
 fn lower_branch(
     builder: &mut Builder,
-    known: &mut HashMap<String, Known>,
+    known: &mut Names,
     node: &NodeProto,
     condition: Option<&Value>,
     opset: i64,
@@ -295,13 +312,7 @@ fn lower_branch(
     check_names(branch)?;
     let mut inner = known.clone();
     for proto in &branch.initializer {
-        if empty::is_empty(proto) {
-            inner.insert(proto.name.clone(), Known::Empty);
-            continue;
-        }
-        let tensor = values::tensor(proto, None)
-            .map_err(|reason| value_error("initializer", &proto.name, reason))?;
-        inner.insert(proto.name.clone(), constant(tensor));
+        inner.insert(proto.name.clone(), initializer(proto, None)?);
     }
     for (number, node) in branch.node.iter().enumerate() {
         lower_node(builder, &mut inner, node, number, opset)?;

@@ -88,9 +88,10 @@ impl Quota {
             return;
         };
         own.under_way.swap_remove(place);
-        match is_kept {
-            true => own.kept = own.kept.saturating_add(charged),
-            false => self.all = self.all.saturating_sub(charged),
+        if is_kept {
+            own.kept = own.kept.saturating_add(charged)
+        } else {
+            self.all = self.all.saturating_sub(charged)
         }
         self.tidy(account);
     }

@@ -66,9 +66,10 @@ impl Hall {
         let queue = self.queues.get_mut(&source)?;
         let next = queue.pop_front();
         self.waiting = self.waiting.saturating_sub(usize::from(next.is_some()));
-        match queue.is_empty() {
-            true => drop(self.queues.remove(&source)),
-            false => self.turns.push_back(source),
+        if queue.is_empty() {
+            drop(self.queues.remove(&source))
+        } else {
+            self.turns.push_back(source)
         }
         next
     }

@@ -90,12 +90,11 @@ async fn log(State(shared): State<Shared>, source: Source, Query(query): Paramet
     let page = async |bytes: usize| {
         let ledger = Arc::clone(&shared.ledger);
         // Nothing new is the answer of every long poll that ran out: no thread is needed for it.
-        let entries = match height <= after {
-            true => Vec::new(),
-            false => {
-                let read = move || ledger.entries_after(after, bytes);
-                shared.followers.run(source, read).await??
-            }
+        let entries = if height <= after {
+            Vec::new()
+        } else {
+            let read = move || ledger.entries_after(after, bytes);
+            shared.followers.run(source, read).await??
         };
         wire::encode(&LogPage { now_ms, height, entries }).map_err(|error| {
             failure(StatusCode::INTERNAL_SERVER_ERROR, "encoding", error.to_string())
@@ -108,9 +107,10 @@ async fn log(State(shared): State<Shared>, source: Source, Query(query): Paramet
     // long alone one at a time.
     let held = shared.long_entries.take(source, 1, 1);
     let short = page(PART_BYTES / 2).await?;
-    match short.len() <= PART_BYTES {
-        true => Ok(octets(short)),
-        false => held.map(|held| from_memory(OCTETS, short, held)).ok_or_else(no_room),
+    if short.len() <= PART_BYTES {
+        Ok(octets(short))
+    } else {
+        held.map(|held| from_memory(OCTETS, short, held)).ok_or_else(no_room)
     }
 }
 
@@ -149,9 +149,10 @@ async fn events(
             let Ok(view) = shared.ledger.view().await else {
                 return;
             };
-            let page = match view.height.saturating_sub(after) > RECENT_MAX as u64 {
-                true => OLD_EVENTS_PAGE,
-                false => EVENTS_PAGE,
+            let page = if view.height.saturating_sub(after) > RECENT_MAX as u64 {
+                OLD_EVENTS_PAGE
+            } else {
+                EVENTS_PAGE
             };
             drop(view);
             let Ok(receipts) = shared.ledger.events_after(after, page).await else {

@@ -102,9 +102,10 @@ pub async fn serve_routes(
         };
         while open.try_join_next().is_some() {}
         // A proxy's connections are those of many; it must count them itself.
-        let most = match limits.proxy == Some(peer.ip().to_canonical()) {
-            true => usize::MAX,
-            false => limits.connections_per_address,
+        let most = if limits.proxy == Some(peer.ip().to_canonical()) {
+            usize::MAX
+        } else {
+            limits.connections_per_address
         };
         let Some(seat) = crowd.seat(Source::of(peer.ip()), most) else {
             metrics::counter!("rebut_http_crowded_total").increment(1);
@@ -213,9 +214,10 @@ fn announced(request: &Request<Incoming>) -> u64 {
 }
 
 fn longest(request: &Request<Incoming>, limits: &Limits) -> u64 {
-    match request.uri().path().starts_with("/v1/inputs/") {
-        true => limits.upload_bytes,
-        false => limits.transaction_bytes as u64,
+    if request.uri().path().starts_with("/v1/inputs/") {
+        limits.upload_bytes
+    } else {
+        limits.transaction_bytes as u64
     }
 }
 

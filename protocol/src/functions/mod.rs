@@ -5,11 +5,12 @@
 //! function is a new row, and a function in `scalar.rs` or in [`crate::numerics`] where none of
 //! those that are there fits; the compiler then points at whatever else must know it.
 
+mod apply;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
-pub use scalar::map_scalar;
+pub use apply::map_scalar;
 
 use scalar::{OfFloats, OfIntegers, OfTruths, Scalar};
 

@@ -10,7 +10,7 @@ use crate::tensor::TensorType;
 /// An operand of a node: which value, and its type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operand {
-    /// The value.
+    /// Id of the value.
     pub value: u32,
     /// Its type.
     pub kind: TensorType,

@@ -76,7 +76,7 @@ pub enum Operator {
     },
     /// Operands one after the other along an axis.
     Concat {
-        /// The axis.
+        /// The axis, 0 for the outermost.
         axis: u32,
     },
     /// A constant around the operand.
@@ -90,7 +90,7 @@ pub enum Operator {
     Expand {},
     /// Operand 1 holds indices along `axis` of operand 0; negative counts from the end.
     Gather {
-        /// The axis.
+        /// The axis, 0 for the outermost.
         axis: u32,
     },
 }

@@ -83,9 +83,9 @@ pub fn element<O: Operands>(
 pub enum Source {
     /// An element of an operand.
     Element {
-        /// Which operand.
+        /// Index of the operand in the node.
         operand: usize,
-        /// Which element.
+        /// Flat index of the element in the operand.
         index: u64,
     },
     /// A constant of the operator.
@@ -163,20 +163,7 @@ pub fn movement_source<O: Operands>(
             first(shape.ravel(&at))
         }
         Operator::Gather { axis } => {
-            let axis = *axis as usize;
-            let indices = &node.operands[1].kind;
-            let end = axis + indices.shape.rank();
-            let looked_up = indices.shape.ravel(&at[axis..end]);
-            let bits = operands.element(1, looked_up).map_err(LawError::Operand)?;
-            let size = shape.dimensions()[axis] as i64;
-            let found = indices.element.to_integer(bits);
-            let found = if found < 0 { found.saturating_add(size) } else { found };
-            if !(0..size).contains(&found) {
-                return Err(LawError::Undefined);
-            }
-            let mut from = at[..axis].to_vec();
-            from.push(found as u64);
-            from.extend_from_slice(&at[end..]);
+            let from = looked_up(node, *axis as usize, &at, operands)?;
             first(shape.ravel(&from))
         }
         // No movement.
@@ -186,4 +173,28 @@ pub fn movement_source<O: Operands>(
         | Operator::Reduce { .. }
         | Operator::Pool { .. } => Err(LawError::Undefined),
     }
+}
+
+/// Where a lookup reads its first operand: the output's place, with the number found in the second operand in
+/// the place of the axes that index it. A negative number counts from the end.
+fn looked_up<O: Operands>(
+    node: &Node,
+    axis: usize,
+    at: &[u64],
+    operands: &mut O,
+) -> Result<Vec<u64>, LawError<O::Error>> {
+    let (shape, indices) = (&node.operands[0].kind.shape, &node.operands[1].kind);
+    let end = axis + indices.shape.rank();
+    let bits =
+        operands.element(1, indices.shape.ravel(&at[axis..end])).map_err(LawError::Operand)?;
+    let size = shape.dimensions()[axis] as i64;
+    let found = indices.element.to_integer(bits);
+    let found = if found < 0 { found.saturating_add(size) } else { found };
+    if !(0..size).contains(&found) {
+        return Err(LawError::Undefined);
+    }
+    let mut from = at[..axis].to_vec();
+    from.push(found as u64);
+    from.extend_from_slice(&at[end..]);
+    Ok(from)
 }

@@ -67,7 +67,7 @@ pub struct StateHasher<C: Commitment = Keccak> {
 }
 
 impl<C: Commitment> StateHasher<C> {
-    /// Nothing is read yet.
+    /// A hasher that has read nothing yet.
     pub fn new(limits: StateLimits) -> Self {
         let (prefix, roots) = (Vec::new(), Vec::new());
         Self { limits, prefix, head: None, roots, current: None, tree: StreamedTree::new() }

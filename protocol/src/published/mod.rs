@@ -54,7 +54,7 @@ pub enum StateError {
          -0, a subnormal or another NaN, or a truth value other than 0 and 1"
     )]
     NotStored {
-        /// The value.
+        /// Id of the value.
         value: u32,
         /// First element of the leaf.
         element: u64,

@@ -29,7 +29,7 @@ pub enum JobStatus {
     Open,
     /// Has its answer.
     Done {
-        /// The final claim.
+        /// Id of the final claim.
         claim: Digest,
     },
     /// Was taken back.
@@ -45,7 +45,7 @@ pub struct Claim<C: Commitment = Keccak> {
     pub terms: ClaimTerms,
     /// Time of the transaction that posted it, by the ledger's clock.
     pub posted_ms: u64,
-    /// End of the time for challenges.
+    /// Last millisecond of the time for challenges.
     pub window_end_ms: u64,
     /// The latest possible end of everything about this claim.
     pub last_finality_ms: u64,
@@ -68,7 +68,7 @@ pub struct Claim<C: Commitment = Keccak> {
 /// A claim whose trace root is not known yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sealed {
-    /// The job.
+    /// Id of the job.
     pub job: Digest,
     /// Who sealed.
     pub executor: Address,
@@ -91,7 +91,7 @@ pub enum SealedStatus {
     Waiting,
     /// Became a claim.
     Opened {
-        /// The claim.
+        /// Id of the claim.
         claim: Digest,
     },
     /// Was not opened in time, and its stake burned; or was opened when the job was over already, and its
@@ -108,7 +108,7 @@ pub enum ClaimStatus {
     Fallen {
         /// How.
         reason: FallReason,
-        /// The challenge that did it.
+        /// Id of the challenge that did it.
         challenge: Digest,
         /// Time of the transaction that did it, by the ledger's clock.
         at_ms: u64,
@@ -137,7 +137,7 @@ pub enum FallReason {
 /// A bonded challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Challenge {
-    /// The claim.
+    /// Id of the claim.
     pub claim: Digest,
     /// Who challenges.
     pub challenger: Address,
@@ -145,15 +145,15 @@ pub struct Challenge {
     pub opened_ms: u64,
     /// The bond, in wei.
     pub bond_wei: u128,
-    /// Demand fees paid so far.
+    /// Demand fees paid so far, in wei.
     pub fees_wei: u128,
     /// Demands so far.
     pub demands: u32,
     /// Demands of this challenge that were answered.
     pub replies: u32,
-    /// What is left of the executor's budget.
+    /// What is left of the executor's budget, in milliseconds.
     pub executor_clock_ms: u64,
-    /// What is left of the challenger's budget.
+    /// What is left of the challenger's budget, in milliseconds.
     pub challenger_clock_ms: u64,
     /// Its status.
     pub status: ChallengeStatus,
@@ -166,12 +166,12 @@ pub enum ChallengeStatus {
     Open {
         /// Whose move it is.
         turn: Turn,
-        /// Since when.
+        /// Since when, by the ledger's clock.
         since_ms: u64,
     },
     /// The claim fell.
     Won {
-        /// Paid out beyond bond and fees.
+        /// Paid out beyond bond and fees, in wei.
         reward_wei: u128,
     },
     /// The claim was upheld against it.

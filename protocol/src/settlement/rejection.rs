@@ -57,19 +57,19 @@ pub enum Rejection {
     /// It is not time yet.
     #[error("too early: wait until {at_ms} ms")]
     TooEarly {
-        /// When it will be time.
+        /// The first millisecond at which it is time.
         at_ms: u64,
     },
     /// The time for it has passed.
     #[error("too late: the time ended at {at_ms} ms")]
     TooLate {
-        /// When it ended.
+        /// The last millisecond at which it was time.
         at_ms: u64,
     },
     /// Something else must happen first.
     #[error("{what} must end first")]
     Waiting {
-        /// What.
+        /// What must end first.
         what: &'static str,
     },
     /// It is the other side's move.

@@ -7,7 +7,7 @@ use protocol::graph::{
     CommittedGraph, Fold, Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand,
     Operator, Profile,
 };
-use protocol::hash::{self, Digest};
+use protocol::hash::{self, Digest, Keccak};
 use protocol::law::{self, Operands};
 use protocol::merkle::{ListTree, Tree};
 use protocol::roots::{state_tree, subtrace_tree, trace_tree};
@@ -147,27 +147,21 @@ impl Toy {
 
     pub fn layer(&self, index: u32) -> Showing {
         let layer = self.graph.layers[index as usize].clone();
-        let path = self.committed.layers.tree().path(u64::from(index)).unwrap();
+        let path = self.committed.layers.path(u64::from(index)).unwrap();
         Showing::Layer { proof: LayerProof { index, layer, path } }
     }
 
     pub fn operator(&self, index: u32) -> Showing {
         let node = self.graph.nodes[index as usize].clone();
-        let path = self.committed.nodes.tree().path(u64::from(index)).unwrap();
+        let path = self.committed.nodes.path(u64::from(index)).unwrap();
         Showing::Operator { proof: NodeProof { index, node, path } }
     }
 }
 
 impl Run {
     pub fn terms(&self, job: Digest) -> ClaimTerms {
-        let tree = self.trace.tree();
-        ClaimTerms {
-            job,
-            output_root: self.states[2].root(),
-            trace_root: self.trace.root(),
-            input_path: tree.path(0).unwrap(),
-            output_path: tree.path(2).unwrap(),
-        }
+        let state_roots: Vec<Digest> = self.states.iter().map(ListTree::root).collect();
+        ClaimTerms::of_run::<Keccak>(job, &state_roots).unwrap()
     }
 
     pub fn open_trace(&self) -> Reveal {

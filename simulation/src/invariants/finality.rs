@@ -30,9 +30,10 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::NoFalseFinal, around.now_ms, !false_final, || {
             format!("the false claim {id} became final with an honest challenger in funds at hand")
         });
-        self.saw(match claim.challenges.is_empty() {
-            true => Sometimes::ClaimFinal,
-            false => Sometimes::FinalAfterDispute,
+        self.saw(if claim.challenges.is_empty() {
+            Sometimes::ClaimFinal
+        } else {
+            Sometimes::FinalAfterDispute
         });
         let Some(job) = state.job(job) else { return };
         if job.claims.first() != Some(id) {

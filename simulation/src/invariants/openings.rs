@@ -85,9 +85,12 @@ impl<C: Commitment> Audit<C> {
         let fresh = entry.opened.insert(*request);
         let (count, known) = (entry.opened.len() as u64, entry.known.clone());
         let bounded = fresh && count <= around.bounds.openings;
-        self.hold(Invariant::OpeningsBounded, around.now_ms, bounded, || match fresh {
-            true => format!("{count} openings, the run has {}", around.bounds.openings),
-            false => format!("{} was opened twice", words::request(request)),
+        self.hold(Invariant::OpeningsBounded, around.now_ms, bounded, || {
+            if fresh {
+                format!("{count} openings, the run has {}", around.bounds.openings)
+            } else {
+                format!("{} was opened twice", words::request(request))
+            }
         });
         if let Some(known) = known {
             let committed = is_committed(&known, claim, request);

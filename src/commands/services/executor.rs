@@ -31,9 +31,10 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<Ending, Co
     super::key::require(&options.key)?;
     let lie = arguments.lie.as_deref();
     let prepared = daemon::prepare(options, lie, &[Of::Daemons, Of::Executor])?;
-    let rehearsals = match arguments.no_preflight {
-        true => Vec::new(),
-        false => rehearse(&prepared.engine, &prepared.shelf)?,
+    let rehearsals = if arguments.no_preflight {
+        Vec::new()
+    } else {
+        rehearse(&prepared.engine, &prepared.shelf)?
     };
     super::process::runtime()?.block_on(serve(arguments, prepared, rehearsals, as_json))?;
     Ok(Ending::Done)
@@ -157,10 +158,7 @@ fn rehearse(engine: &Engine, shelf: &Shelf) -> Result<Vec<(String, Rehearsal)>, 
 
 /// Text encoders: the models beside which a NAME.tokenizer.json stands.
 fn encoders(models: &Path, shelf: &Shelf) -> Result<HashMap<String, Encoder>, CommandError> {
-    let folder = match models.is_dir() {
-        true => models,
-        false => models.parent().unwrap_or(Path::new(".")),
-    };
+    let folder = if models.is_dir() { models } else { models.parent().unwrap_or(Path::new(".")) };
     let mut encoders = HashMap::new();
     for (name, _) in shelf.names() {
         let file = folder.join(format!("{name}.tokenizer.json"));

@@ -222,12 +222,11 @@ async fn fetched(at: &LedgerAt, path: &str) -> Result<Value, CommandError> {
         let reason = format!("what answers is no ledger ({error}); check --ledger");
         system(url.clone(), reason)
     })?;
-    match is_success {
-        true => Ok(document),
-        false => {
-            let said = document["error"]["message"].as_str().unwrap_or("it gave no reason");
-            Err(system(url.clone(), said))
-        }
+    if is_success {
+        Ok(document)
+    } else {
+        let said = document["error"]["message"].as_str().unwrap_or("it gave no reason");
+        Err(system(url.clone(), said))
     }
 }
 

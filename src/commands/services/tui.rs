@@ -116,16 +116,17 @@ impl Screen {
         let mut claims: Vec<_> = settlement.claims().collect();
         self.standing = claims.iter().filter(|(_, claim)| standing(claim)).count();
         // Standing ones by the end of their windows, then the others, the newest first.
-        claims.sort_by_key(|(id, claim)| match standing(claim) {
-            true => (false, claim.window_end_ms, **id),
-            false => (true, u64::MAX - claim.posted_ms, **id),
+        claims.sort_by_key(|(id, claim)| {
+            if standing(claim) {
+                (false, claim.window_end_ms, **id)
+            } else {
+                (true, u64::MAX - claim.posted_ms, **id)
+            }
         });
         claims.truncate(CLAIMS_MAX);
         let row = |(id, claim): (&Digest, &Claim)| {
-            let left = match standing(claim) {
-                true => seconds(claim.window_end_ms, now_ms),
-                false => String::new(),
-            };
+            let left =
+                if standing(claim) { seconds(claim.window_end_ms, now_ms) } else { String::new() };
             let (challenges, stake) = (claim.challenges.len().to_string(), ether(claim.stake_wei));
             let status = words::claim_status(&claim.status).to_owned();
             (*id, [short(id), status, short(claim.executor), stake, challenges, left])
@@ -296,9 +297,10 @@ fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     let lines = [&screen.title, &screen.money, &screen.counts];
     let text: Text<'_> = lines.into_iter().map(|line| Line::from(line.as_str())).collect();
     frame.render_widget(Paragraph::new(text), head);
-    let help = match screen.is_open {
-        true => "Esc goes back, q quits",
-        false => "up and down mark a claim, Enter shows it, PgUp and PgDn scroll the log, q quits",
+    let help = if screen.is_open {
+        "Esc goes back, q quits"
+    } else {
+        "up and down mark a claim, Enter shows it, PgUp and PgDn scroll the log, q quits"
     };
     let foot_text = screen.trouble.as_deref().unwrap_or(help);
     frame.render_widget(Paragraph::new(foot_text), foot);
@@ -437,52 +439,4 @@ fn once(size: &str, screen: &Screen) -> Result<String, CommandError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_screen_reads_as_it_did_wide_and_narrow() {
-        let text = |word: &str| word.to_owned();
-        let mut screen = Screen {
-            title: text("http://127.0.0.1:8645  height 12  2026-11-25 07:30:12 UTC"),
-            money: text("free 99 ETH  locked 1.1 ETH  burned 0 ETH"),
-            counts: text("jobs 1 open of 1  claims 1 standing, 0 final, 1 rejected"),
-            disputes: vec![
-                ["0xaa", "0xbb", "executor", "19.5 s", "0.101 ETH", "operators inside layer 1"]
-                    .map(text),
-            ],
-            claims: vec![
-                (Digest([1; 32]), ["0xbb", "standing", "0xcc", "1 ETH", "1", "over"].map(text)),
-                (Digest([2; 32]), ["0xdd", "rejected", "0xee", "1 ETH", "1", ""].map(text)),
-            ],
-            standing: 1,
-            ..Screen::default()
-        };
-        for height in 0..40 {
-            screen.log.push(format!("{height:>8}  claim 0xbb answered"));
-        }
-        insta::assert_snapshot!("tui_wide", once("90x24", &screen).unwrap());
-        // The first, the next, no further than the last, and back.
-        let marked = |screen: &Screen| screen.selected.map(|id| id.0[0]);
-        for (by, expected) in [(1, 1), (1, 2), (1, 2), (-1, 1), (-1, 1)] {
-            screen.select(by);
-            assert_eq!(marked(&screen), Some(expected));
-        }
-        insta::assert_snapshot!("tui_marked", once("90x24", &screen).unwrap());
-        (screen.is_open, screen.detail) =
-            (true, vec![text("claim         0xbb"), "long ".repeat(30)]);
-        insta::assert_snapshot!("tui_claim", once("60x20", &screen).unwrap());
-        screen.is_open = false;
-        screen.back = 40;
-        screen.trouble = Some(text("the ledger is not reached: refused"));
-        insta::assert_snapshot!("tui_narrow", once("50x20", &screen).unwrap());
-        // No size makes it fall over.
-        for size in ["0x0", "1x1", "3x2", "1000x3"] {
-            once(size, &screen).unwrap();
-        }
-        assert!(once("9", &screen).is_err() && once("2000x2", &screen).is_err());
-        let mut empty = Screen::default();
-        empty.select(1);
-        assert_eq!(marked(&empty), None);
-    }
-}
+mod tests;

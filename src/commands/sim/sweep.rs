@@ -198,9 +198,10 @@ fn parquet(table: &Path, path: &Path) -> Result<(), CommandError> {
         .enumerate()
         .map(|(at, name)| {
             let name = name.replace('.', "_");
-            match numeric(at) {
-                true => format!("required double {name};"),
-                false => format!("required binary {name} (UTF8);"),
+            if numeric(at) {
+                format!("required double {name};")
+            } else {
+                format!("required binary {name} (UTF8);")
             }
         })
         .collect();

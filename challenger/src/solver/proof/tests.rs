@@ -235,3 +235,22 @@ fn an_operand_beside_an_inside_that_is_not_open_is_none() {
     assert!(prove_operands(honest, &dispute.facts, 0, operator, &leaves).is_none());
     assert!(prove_operands(&case, &dispute.facts, 0, operator, &leaves).is_none());
 }
+
+#[test]
+fn an_operand_of_an_inside_that_agrees_is_proven_by_the_challengers_own_path() {
+    // With openings of one level no output of the three is open; the whole is the same.
+    let nothing = protocol::hash::leaf(b"nothing");
+    let dispute = game(&ladder(1))
+        .with_levels(1)
+        .says(|executor| {
+            let value = executor.run().model().header().output_of(2);
+            executor.entry(1, 0, (value, nothing));
+        })
+        .disputed()
+        .expect_demand(inside(0))
+        .answered();
+    let leaves = [BTreeSet::new(), BTreeSet::new()];
+    let proofs = prove_operands(&dispute.case, &dispute.facts, 0, 2, &leaves).unwrap();
+    let own = dispute.case.run().inside(0).unwrap().tree().tree();
+    assert_eq!(Some(&proofs[0].path), own.path(1).as_ref());
+}

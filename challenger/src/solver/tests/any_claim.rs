@@ -1,12 +1,11 @@
 //! Claims with any number of false commitments, made up at random: whatever an executor says, a claim
 //! whose trace is not the true one loses.
 
-use protocol::graph::{Fold, MapFunction};
 use protocol::hash::{Digest, leaf};
 
 use super::*;
 use crate::testing::game::End;
-use crate::testing::models::{Network, Sketch, Source, f32s, map};
+use crate::testing::models::summed;
 use crate::testing::statement::{Statement, with_other};
 
 /// SplitMix64: the same numbers for the same seed.
@@ -19,21 +18,6 @@ impl Numbers {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (mixed ^ (mixed >> 31)) % bound
     }
-}
-
-/// Rows are summed in three runs, in a layer between two others.
-fn summed() -> Network {
-    use Source::{Input, Operator, Weight};
-    let (rows, sums) = (f32s(&[3, 150]), f32s(&[3]));
-    let reduce = protocol::graph::Operator::Reduce { fold: Fold::Sum };
-    Sketch::new(vec![floats(&[3, 150], 1), floats(&[3], 2)], vec![floats(&[150], 3)])
-        .layer(vec![(map(MapFunction::Add), vec![Input(0), Weight(0)], rows.clone())])
-        .layer(vec![
-            (map(MapFunction::Multiply), vec![Operator(0), Weight(0)], rows),
-            (reduce, vec![Operator(1)], sums.clone()),
-        ])
-        .layer(vec![(map(MapFunction::Add), vec![Operator(2), Input(1)], sums)])
-        .build()
 }
 
 /// Changes one thing that the executor says.

@@ -57,6 +57,21 @@ fn one_open_challenge_of_several_keeps_a_claim_from_being_settled() {
 }
 
 #[test]
+fn a_challenge_that_is_over_does_not_hide_an_earlier_one_that_is_open() {
+    let (mut court, mut core, claim) = claiming();
+    let first = court.challenge(Who::Challenger, claim);
+    let second = court.challenge(Who::Second, claim);
+    // An answer starts the challenger's clock again.
+    demand(&mut court, Who::Challenger, first, TRACE);
+    court.now_ms += 10;
+    perform(&mut core, &mut court);
+    court.now_ms += CLOCK_MS - 9;
+    assert_eq!(actions(&mut core, &court), [call_time(second)]);
+    perform(&mut core, &mut court);
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
 fn nobody_calls_time_on_himself() {
     let (mut court, mut core, claim) = claiming();
     let challenge = court.challenge(Who::Challenger, claim);
@@ -118,6 +133,45 @@ fn a_claim_before_ours_is_settled_when_it_is_ripe_though_ours_loses_by_it() {
     let status = &court.settlement.claim(&own).unwrap().status;
     assert!(matches!(status, ClaimStatus::Released { .. }));
     assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn when_ours_has_fallen_the_claims_before_it_are_others_to_look_after() {
+    let (mut court, mut core, before, own) = behind_a_rival();
+    let challenge = court.challenge(Who::Challenger, own);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.now_ms += CLOCK_MS + 1;
+    // Ripe, and settled by us while ours waits behind it.
+    let job = job_of(&court, before);
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);
+    court.does(Who::Challenger, &call_time(challenge));
+    assert_eq!(actions(&mut core, &court), []);
+    assert_eq!(core.next_look_ms(&court.view()), None);
+}
+
+#[test]
+fn when_the_job_is_done_the_disputes_of_others_are_not_ours() {
+    let (mut court, mut core, first) = {
+        let mut court = Court::funded();
+        let (mut core, job) = offering(&mut court, 1, ETHER);
+        let first = court.claim(Who::Rival, job, &wrong(1));
+        court.claim(Who::Second, job, &wrong(1));
+        perform(&mut core, &mut court);
+        (court, core, first)
+    };
+    let others: Vec<Digest> =
+        court.settlement.claims().map(|(id, _)| *id).filter(|id| *id != first).collect();
+    let challenges = others.iter().map(|claim| court.challenge(Who::Challenger, *claim));
+    let challenges: Vec<Digest> = challenges.collect();
+    court.now_ms += WINDOW_MS + 1;
+    let job = job_of(&court, first);
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);
+    perform(&mut core, &mut court);
+    court.now_ms += CLOCK_MS;
+    let own = others.iter().zip(challenges).find(|(claim, _)| {
+        court.settlement.claim(claim).unwrap().executor == Who::Executor.address()
+    });
+    assert_eq!(actions(&mut core, &court), [call_time(own.unwrap().1)]);
 }
 
 #[test]
@@ -206,6 +260,23 @@ fn a_claim_before_ours_sets_the_next_look_too() {
     court.challenge(Who::Challenger, before);
     court.now_ms += 20_000;
     assert_eq!(next(&court), Some(window_end_ms + CLOCK_MS + 1));
+}
+
+#[test]
+fn a_claim_before_ours_that_fell_sets_no_look() {
+    let mut court = Court::funded();
+    court.window_ms = 2 * CLOCK_MS;
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    let before = court.claim(Who::Rival, job, &wrong(1));
+    let challenge = court.challenge(Who::Challenger, before);
+    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.now_ms += 10_000;
+    perform(&mut core, &mut court);
+    let window_end_ms = court.now_ms + 2 * CLOCK_MS;
+    court.now_ms += CLOCK_MS;
+    perform(&mut core, &mut court);
+    assert!(matches!(court.settlement.claim(&before).unwrap().status, ClaimStatus::Fallen { .. }));
+    assert_eq!(core.next_look_ms(&court.view()), Some(window_end_ms + 1));
 }
 
 #[test]

@@ -85,6 +85,29 @@ fn demands_of_two_claims_are_answered_from_their_own_runs() {
 }
 
 #[test]
+fn a_claim_without_its_run_keeps_no_other_from_being_answered() {
+    let mut court = Court::funded();
+    let (mut core, _) = offering(&mut court, 1, ETHER);
+    let other = court.job(2, ETHER);
+    offer(&mut core, other, 2);
+    perform(&mut core, &mut court);
+    let claims: Vec<Digest> = court.settlement.claims().map(|(id, _)| *id).collect();
+    for claim in claims {
+        let challenge = court.challenge(Who::Challenger, claim);
+        demand(&mut court, Who::Challenger, challenge, TRACE);
+    }
+    for kept in [1, 2] {
+        let mut core = ExecutorCore::new(Who::Executor.address());
+        core.remember(honest(kept), arity_log2());
+        let [Action::Reveal { claim, .. }] = actions(&mut core, &court)[..] else {
+            panic!("one answer was expected");
+        };
+        let root = court.settlement.claim(&claim).unwrap().terms.trace_root;
+        assert_eq!(root, honest(kept).trace().root());
+    }
+}
+
+#[test]
 fn an_answer_is_given_until_its_deadline() {
     let (mut court, mut core, claim) = claiming();
     let challenge = court.challenge(Who::Challenger, claim);

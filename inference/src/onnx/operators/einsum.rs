@@ -1,10 +1,16 @@
 //! Einsum: diagonals, sums and products of axes, as transposes and one contraction for each operand.
 
+use std::collections::BTreeMap;
+
 use protocol::graph::{Fold, MapFunction as F};
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs};
-use crate::onnx::builder::{Builder, Lowered, Value};
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::OnnxNode;
+use crate::onnx::movement::drop_axes;
+use crate::onnx::places::places;
+use crate::onnx::shapes::Lowered;
+use crate::onnx::value::Value;
 
 /// A value with a letter for each axis.
 struct Labelled {
@@ -54,7 +60,7 @@ fn summed(builder: &mut Builder, one: Labelled, needed: &[char]) -> Lowered<Labe
         return Ok(one);
     }
     let sum = builder.reduce_keep(Fold::Sum, &one.value, &axes)?;
-    let value = super::drop_axes(builder, &sum, &axes)?;
+    let value = drop_axes(builder, &sum, &axes)?;
     let kept = one.letters.into_iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
     Ok(Labelled { value, letters: kept.map(|(_, letter)| letter).collect() })
 }
@@ -66,29 +72,26 @@ fn diagonal(builder: &mut Builder, mut one: Labelled) -> Lowered<Labelled> {
         .find(|(a, b)| one.letters[*a] == one.letters[*b])
     {
         let (rank, size) = (one.value.rank(), one.value.dimensions()[first]);
-        let a = super::index::places(builder, rank, first, size)?;
-        let b = super::index::places(builder, rank, second, one.value.dimensions()[second])?;
+        let a = places(builder, rank, first, size)?;
+        let b = places(builder, rank, second, one.value.dimensions()[second])?;
         let same = builder.map(F::Equal, &[&a, &b])?;
         let zero = builder.scalar_of(one.value.element(), 0.0)?;
         let kept = builder.map(F::Select, &[&same, &one.value, &zero])?;
         let sum = builder.reduce_keep(Fold::Sum, &kept, &[second])?;
-        one.value = super::drop_axes(builder, &sum, &[second])?;
+        one.value = drop_axes(builder, &sum, &[second])?;
         one.letters.remove(second);
     }
     Ok(one)
 }
 
-pub(super) fn einsum(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let equation = context.attributes.text("equation", "");
+/// Einsum.
+pub(super) fn einsum(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let equation = node.attributes.text("equation", "");
     let (left, right) = match equation.split_once("->") {
         Some((left, right)) => (left, Some(right)),
         None => (equation.as_str(), None),
     };
-    let operands: Vec<&Value> = inputs.all().collect();
+    let operands: Vec<&Value> = node.all().collect();
     let terms: Vec<&str> = left.split(',').collect();
     if terms.len() != operands.len() {
         return Err("the equation has not one term for each operand".to_owned());
@@ -98,37 +101,36 @@ pub(super) fn einsum(
         let letters = letters_of(term, operand.rank())?;
         parts.push(diagonal(builder, Labelled { value: (*operand).clone(), letters })?);
     }
-    let dots =
-        parts.iter().map(|part| part.letters.iter().filter(|one| one.is_ascii_digit()).count());
-    let dots = dots.max().unwrap_or(0);
-    let mut counts: std::collections::BTreeMap<char, usize> = std::collections::BTreeMap::new();
-    left.chars()
-        .filter(char::is_ascii_alphabetic)
-        .for_each(|one| *counts.entry(one).or_default() += 1);
-    let output: Vec<char> = match right {
-        Some(right) => {
-            let named = right.chars().filter(char::is_ascii_alphabetic).count();
-            letters_of(right, named + if right.contains("...") { dots } else { 0 })?
-        }
-        // Without an arrow: the ellipsis, then letters that stand once, in order.
-        None => ELLIPSIS[ELLIPSIS.len() - dots..]
-            .iter()
-            .copied()
-            .chain(counts.iter().filter(|(_, count)| **count == 1).map(|(one, _)| *one))
-            .collect(),
-    };
+    let output = output_letters(left, right, &parts)?;
     let mut parts = parts.into_iter();
     let mut result = parts.next().ok_or("no operands")?;
     let rest: Vec<Labelled> = parts.collect();
-    for place in 0..rest.len() {
+    for (place, next) in rest.iter().enumerate() {
         let mut needed = output.clone();
         rest[place + 1..].iter().for_each(|other| needed.extend(&other.letters));
-        let next = &rest[place];
         let next = Labelled { value: next.value.clone(), letters: next.letters.clone() };
         result = product(builder, result, next, &needed)?;
     }
     let result = summed(builder, result, &output)?;
     arranged(builder, &result, &output)
+}
+
+/// The letters of the output: those behind the arrow; without one the ellipsis, then letters that
+/// stand once, in order.
+fn output_letters(left: &str, right: Option<&str>, parts: &[Labelled]) -> Lowered<Vec<char>> {
+    let dots =
+        parts.iter().map(|part| part.letters.iter().filter(|one| one.is_ascii_digit()).count());
+    let dots = dots.max().unwrap_or(0);
+    if let Some(right) = right {
+        let named = right.chars().filter(char::is_ascii_alphabetic).count();
+        return letters_of(right, named + if right.contains("...") { dots } else { 0 });
+    }
+    let mut counts: BTreeMap<char, usize> = BTreeMap::new();
+    left.chars()
+        .filter(char::is_ascii_alphabetic)
+        .for_each(|one| *counts.entry(one).or_default() += 1);
+    let once = counts.iter().filter(|(_, count)| **count == 1).map(|(one, _)| *one);
+    Ok(ELLIPSIS[ELLIPSIS.len() - dots..].iter().copied().chain(once).collect())
 }
 
 /// The product of two, summed over letters that are in both and that nobody else needs.

@@ -1,38 +1,52 @@
-//! Operator set 6: what it means otherwise than 7, which the rest of the importer goes by.
+//! Operator set 6: what it means otherwise than 7, which the rest of the importer goes by. Each check
+//! refuses a node of set 6 whose meaning is another one than in set 7.
 
-use super::{Context, Inputs};
-use crate::onnx::builder::{Builder, Lowered, Value, broadcast};
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::OnnxNode;
+use crate::onnx::shapes::{Lowered, broadcast};
+use crate::onnx::value::Value;
 
-/// Refuses a node of operator set 6 whose meaning is another one than in set 7.
-pub(super) fn check(operator: &str, inputs: &Inputs<'_>, context: &Context<'_>) -> Lowered<()> {
-    let int = |name: &str, default: i64| context.attributes.int(name, default);
-    let refuse = |what: &str| {
-        Err(format!(
-            "{what} of operator set 6 is not supported; convert the model to set 7 or later"
-        ))
-    };
-    match operator {
-        // One operand may be spread over an axis that the node names. Without the axis it is the last
-        // ones, as later; without spreading, shapes are equal, as they may be later.
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "And" | "Or" | "Xor" | "Equal" | "Less"
-        | "Greater" => match context.attributes.get("axis").is_some() && int("broadcast", 0) != 0 {
-            true => refuse("broadcasting along a named axis"),
-            false => Ok(()),
-        },
-        "BatchNormalization" | "Dropout" if int("is_test", 0) == 0 => refuse("training mode"),
-        "BatchNormalization" if int("spatial", 1) == 0 => refuse("spatial 0"),
-        "RNN" | "GRU" | "LSTM" | "Upsample" | "Tile" => refuse("this operator"),
-        // The mean over windows counted padding in some engines and not in others.
-        "AveragePool"
-            if context
-                .attributes
-                .ints("pads")
-                .is_some_and(|pads| pads.iter().any(|pad| *pad != 0))
-                || inputs.is_empty(0) =>
-        {
-            refuse("an average over padding")
-        }
-        _ => Ok(()),
+fn refuse(what: &str) -> Lowered<()> {
+    Err(format!("{what} of operator set 6 is not supported; convert the model to set 7 or later"))
+}
+
+/// One operand may be spread over an axis that the node names. Without the axis it is the last ones,
+/// as later; without spreading, shapes are equal, as they may be later.
+pub(super) fn named_axis(node: &OnnxNode<'_>) -> Lowered<()> {
+    match node.attributes.get("axis").is_some() && node.flag("broadcast", false) {
+        true => refuse("broadcasting along a named axis"),
+        false => Ok(()),
+    }
+}
+
+/// Dropout trained unless it was told that it is tested.
+pub(super) fn training(node: &OnnxNode<'_>) -> Lowered<()> {
+    match node.flag("is_test", false) {
+        true => Ok(()),
+        false => refuse("training mode"),
+    }
+}
+
+/// So did BatchNormalization, whose statistics could be those of each place.
+pub(super) fn batch_statistics(node: &OnnxNode<'_>) -> Lowered<()> {
+    training(node)?;
+    match node.flag("spatial", true) {
+        true => Ok(()),
+        false => refuse("spatial 0"),
+    }
+}
+
+/// RNN, GRU, LSTM, Upsample and Tile were other operators.
+pub(super) fn other_operator(_: &OnnxNode<'_>) -> Lowered<()> {
+    refuse("this operator")
+}
+
+/// The mean over windows counted padding in some engines and not in others.
+pub(super) fn padded_mean(node: &OnnxNode<'_>) -> Lowered<()> {
+    let pads = node.attributes.ints("pads");
+    match pads.is_some_and(|pads| pads.iter().any(|pad| *pad != 0)) || node.is_empty(0) {
+        true => refuse("an average over padding"),
+        false => Ok(()),
     }
 }
 
@@ -42,10 +56,10 @@ pub(super) fn slope(
     builder: &mut Builder,
     x: &Value,
     slope: &Value,
-    context: &Context<'_>,
+    node: &OnnxNode<'_>,
 ) -> Lowered<Value> {
     let channels = x.dimensions().get(1).copied();
-    if let (&[count], true) = (slope.dimensions(), context.opset < 7 && x.rank() > 2)
+    if let (&[count], true) = (slope.dimensions(), node.opset < 7 && x.rank() > 2)
         && Some(count) == channels
     {
         let mut dimensions = vec![1; x.rank() - 1];

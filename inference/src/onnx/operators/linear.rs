@@ -3,8 +3,11 @@
 use protocol::graph::MapFunction as F;
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs};
-use crate::onnx::builder::{Builder, Lowered, Value};
+use super::activation;
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::OnnxNode;
+use crate::onnx::shapes::Lowered;
+use crate::onnx::value::Value;
 
 fn floats_only(values: &[&Value]) -> Lowered<()> {
     match values.iter().all(|value| value.element() == ElementType::F32) {
@@ -13,12 +16,12 @@ fn floats_only(values: &[&Value]) -> Lowered<()> {
     }
 }
 
-/// MatMul with NumPy's rules for operands of one dimension.
-pub(super) fn matmul(builder: &mut Builder, inputs: &Inputs<'_>) -> Lowered<Value> {
-    product(builder, inputs.get(0)?, inputs.get(1)?)
+/// MatMul.
+pub(super) fn matmul(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    product(builder, node.input(0)?, node.input(1)?)
 }
 
-/// As [`matmul`], of two values.
+/// A matrix product with NumPy's rules for operands of one dimension.
 pub(super) fn product(builder: &mut Builder, left: &Value, right: &Value) -> Lowered<Value> {
     floats_only(&[left, right])?;
     let (vector_left, vector_right) = (left.rank() == 1, right.rank() == 1);
@@ -42,39 +45,61 @@ pub(super) fn product(builder: &mut Builder, left: &Value, right: &Value) -> Low
     builder.reshape(&product, &dimensions)
 }
 
+/// A value times a number of the node; as it is where that is 1.
+fn times(builder: &mut Builder, value: Value, node: &OnnxNode<'_>, name: &str) -> Lowered<Value> {
+    let factor = node.attributes.float(name, 1.0);
+    if factor == 1.0 {
+        return Ok(value);
+    }
+    let factor = builder.scalar(factor)?;
+    builder.map(F::Multiply, &[&value, &factor])
+}
+
 /// Gemm: `alpha · A' B' + beta · C`.
-pub(super) fn gemm(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let attributes = &context.attributes;
-    let (left, right) = (inputs.get(0)?, inputs.get(1)?);
+pub(super) fn gemm(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let (left, right) = (node.input(0)?, node.input(1)?);
     floats_only(&[left, right])?;
-    let left = match attributes.int("transA", 0) {
-        0 => left.clone(),
-        _ => builder.swap_last(left)?,
+    let left = match node.flag("transA", false) {
+        false => left.clone(),
+        true => builder.swap_last(left)?,
     };
-    let right = match attributes.int("transB", 0) {
-        0 => builder.swap_last(right)?,
-        _ => right.clone(),
+    let right = match node.flag("transB", false) {
+        false => builder.swap_last(right)?,
+        true => right.clone(),
     };
-    let mut value = builder.contract(&left, &right)?;
-    let alpha = attributes.float("alpha", 1.0);
-    if alpha != 1.0 {
-        let alpha = builder.scalar(alpha)?;
-        value = builder.map(F::Multiply, &[&value, &alpha])?;
+    let value = builder.contract(&left, &right)?;
+    let value = times(builder, value, node, "alpha")?;
+    match node.optional(2) {
+        Some(addend) => {
+            let addend = times(builder, addend.clone(), node, "beta")?;
+            builder.map(F::Add, &[&value, &addend])
+        }
+        None => Ok(value),
     }
-    if let Some(addend) = inputs.optional(2) {
-        let beta = attributes.float("beta", 1.0);
-        let addend = match beta == 1.0 {
-            true => addend.clone(),
-            false => {
-                let beta = builder.scalar(beta)?;
-                builder.map(F::Multiply, &[addend, &beta])?
-            }
-        };
-        value = builder.map(F::Add, &[&value, &addend])?;
+}
+
+/// FusedGemm: a Gemm and an activation.
+pub(super) fn fused_gemm(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let value = gemm(builder, node)?;
+    activation::named(builder, value, node)
+}
+
+/// FusedMatMul: `alpha · A' B'`, either operand with its last two axes swapped or not.
+pub(super) fn fused_matmul(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    if ["transBatchA", "transBatchB"].iter().any(|name| node.flag(name, false)) {
+        return Err(
+            "transBatchA and transBatchB are not supported; optimise the model less".to_owned()
+        );
     }
-    Ok(value)
+    let turned = |builder: &mut Builder, index: usize, name: &str| -> Lowered<Value> {
+        let value = node.input(index)?;
+        match node.flag(name, false) && value.rank() > 1 {
+            true => builder.swap_last(value),
+            false => Ok(value.clone()),
+        }
+    };
+    let left = turned(builder, 0, "transA")?;
+    let right = turned(builder, 1, "transB")?;
+    let value = product(builder, &left, &right)?;
+    times(builder, value, node, "alpha")
 }

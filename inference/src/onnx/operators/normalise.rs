@@ -1,9 +1,12 @@
-//! Normalisations and softmax, as compositions.
+//! Normalisations, as compositions.
 
 use protocol::graph::{Fold, MapFunction as F};
 
-use super::{Context, Inputs, axes_of, axis_of};
-use crate::onnx::builder::{Builder, Lowered, Value};
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::{OnnxNode, axes_of, with_bias};
+use crate::onnx::movement::expand_to;
+use crate::onnx::shapes::Lowered;
+use crate::onnx::value::Value;
 
 /// A parameter for each channel, against `[N, C, ..]`.
 fn per_channel(builder: &mut Builder, value: &Value, rank: usize) -> Lowered<Value> {
@@ -12,19 +15,15 @@ fn per_channel(builder: &mut Builder, value: &Value, rank: usize) -> Lowered<Val
     builder.reshape(value, &dimensions)
 }
 
-/// `x · s + (b − mean · s)` with `s = scale / √(variance + epsilon)`: two operators at run time.
-pub(super) fn batch(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    if context.outputs > 1 || context.attributes.int("training_mode", 0) != 0 {
+/// BatchNormalization: `x · s + (b − mean · s)` with `s = scale / √(variance + epsilon)`: two operators at run time.
+pub(super) fn batch(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    if node.outputs > 1 || node.flag("training_mode", false) {
         return Err("training mode is not supported; export for inference".to_owned());
     }
-    let x = inputs.get(0)?;
-    let epsilon = builder.scalar(context.attributes.float("epsilon", 1e-5))?;
+    let x = node.input(0)?;
+    let epsilon = builder.scalar(node.attributes.float("epsilon", 1e-5))?;
     let [scale, bias, mean, variance] =
-        [inputs.get(1)?, inputs.get(2)?, inputs.get(3)?, inputs.get(4)?];
+        [node.input(1)?, node.input(2)?, node.input(3)?, node.input(4)?];
     let spread = builder.map(F::Add, &[variance, &epsilon])?;
     let spread = builder.map(F::SquareRoot, &[&spread])?;
     let factor = builder.map(F::Divide, &[scale, &spread])?;
@@ -32,109 +31,129 @@ pub(super) fn batch(
     let offset = builder.map(F::Subtract, &[bias, &moved])?;
     let factor = per_channel(builder, &factor, x.rank())?;
     let offset = per_channel(builder, &offset, x.rank())?;
-    let scaled = builder.map(F::Multiply, &[x, &factor])?;
-    builder.map(F::Add, &[&scaled, &offset])
+    scaled(builder, x, &factor, Some(&offset))
+}
+
+/// `√(mean of squares + epsilon)` along some axes, of what lies around the mean where it is `centred`,
+/// around zero otherwise.
+struct Spread {
+    mean: Value,
+    difference: Value,
+    deviation: Value,
+}
+
+impl Spread {
+    fn new(
+        builder: &mut Builder,
+        x: &Value,
+        axes: &[usize],
+        epsilon: f32,
+        centred: bool,
+    ) -> Lowered<Self> {
+        let (mean, difference) = match centred {
+            true => {
+                let mean = builder.mean_keep(x, axes)?;
+                let difference = builder.map(F::Subtract, &[x, &mean])?;
+                (mean, difference)
+            }
+            false => (builder.scalar(0.0)?, x.clone()),
+        };
+        let squares = builder.map(F::Multiply, &[&difference, &difference])?;
+        let variance = builder.mean_keep(&squares, axes)?;
+        let epsilon = builder.scalar(epsilon)?;
+        let sum = builder.map(F::Add, &[&variance, &epsilon])?;
+        let deviation = builder.map(F::SquareRoot, &[&sum])?;
+        Ok(Self { mean, difference, deviation })
+    }
+
+    fn standard(&self, builder: &mut Builder) -> Lowered<Value> {
+        builder.map(F::Divide, &[&self.difference, &self.deviation])
+    }
+
+    /// The mean and the inverse deviation.
+    fn moments(self, builder: &mut Builder) -> Lowered<(Value, Value)> {
+        let one = builder.scalar(1.0)?;
+        let inverse = builder.map(F::Divide, &[&one, &self.deviation])?;
+        Ok((self.mean, inverse))
+    }
 }
 
 /// Mean, difference, mean of squares, `+ epsilon`, square root, quotient.
 fn standardise(builder: &mut Builder, x: &Value, axes: &[usize], epsilon: f32) -> Lowered<Value> {
-    layer_parts(builder, x, axes, epsilon, true, false).map(|parts| parts.standard)
+    Spread::new(builder, x, axes, epsilon, true)?.standard(builder)
 }
 
-/// A normalised value, with mean and inverse deviation where they are asked for.
-pub(super) struct LayerParts {
-    pub(super) standard: Value,
-    pub(super) moments: Option<(Value, Value)>,
-}
-
-/// Normalises along some axes: around the mean where it is `centred`, around zero otherwise.
-pub(super) fn layer_parts(
+/// A value times a scale and plus a bias, where there is one.
+fn scaled(
     builder: &mut Builder,
-    x: &Value,
-    axes: &[usize],
-    epsilon: f32,
-    centred: bool,
-    moments: bool,
-) -> Lowered<LayerParts> {
-    let (mean, difference) = match centred {
-        true => {
-            let mean = builder.mean_keep(x, axes)?;
-            let difference = builder.map(F::Subtract, &[x, &mean])?;
-            (mean, difference)
-        }
-        false => (builder.scalar(0.0)?, x.clone()),
-    };
-    let squares = builder.map(F::Multiply, &[&difference, &difference])?;
-    let variance = builder.mean_keep(&squares, axes)?;
-    let epsilon = builder.scalar(epsilon)?;
-    let spread = builder.map(F::Add, &[&variance, &epsilon])?;
-    let spread = builder.map(F::SquareRoot, &[&spread])?;
-    let standard = builder.map(F::Divide, &[&difference, &spread])?;
-    let moments = match moments {
-        true => {
-            let one = builder.scalar(1.0)?;
-            Some((mean, builder.map(F::Divide, &[&one, &spread])?))
-        }
-        false => None,
-    };
-    Ok(LayerParts { standard, moments })
+    value: &Value,
+    scale: &Value,
+    bias: Option<&Value>,
+) -> Lowered<Value> {
+    let value = builder.map(F::Multiply, &[value, scale])?;
+    with_bias(builder, value, bias)
+}
+
+/// A sum to normalise along its last axis, with the scale and shift behind.
+pub(super) struct NormalisedSum<'a> {
+    pub(super) sum: &'a Value,
+    pub(super) scale: &'a Value,
+    pub(super) shift: Option<&'a Value>,
+    /// Around its mean, and not around zero.
+    pub(super) centred: bool,
+}
+
+impl NormalisedSum<'_> {
+    /// The normalised value; mean and inverse deviation where they are asked for.
+    pub(super) fn lower(
+        &self,
+        builder: &mut Builder,
+        epsilon: f32,
+        with_moments: bool,
+    ) -> Lowered<(Value, Option<(Value, Value)>)> {
+        let last = self.sum.rank().checked_sub(1).ok_or("the input has no axis")?;
+        let spread = Spread::new(builder, self.sum, &[last], epsilon, self.centred)?;
+        let standard = spread.standard(builder)?;
+        let moments = with_moments.then(|| spread.moments(builder)).transpose()?;
+        let value = scaled(builder, &standard, self.scale, self.shift)?;
+        Ok((value, moments))
+    }
+}
+
+/// The axes from the one that a node names to the last.
+fn axes_from(node: &OnnxNode<'_>, x: &Value) -> Lowered<Vec<usize>> {
+    let axis = node.axis(-1, x.rank())?;
+    Ok((axis..x.rank()).collect())
 }
 
 /// LayerNormalization, with mean and inverse deviation where they are asked for.
-pub(super) fn layer(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Vec<Value>> {
-    let x = inputs.get(0)?;
-    let axis = axis_of(context.attributes.int("axis", -1), x.rank())?;
-    let axes: Vec<usize> = (axis..x.rank()).collect();
-    let epsilon = context.attributes.float("epsilon", 1e-5);
+pub(super) fn layer(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Vec<Value>> {
+    let x = node.input(0)?;
+    let axes = axes_from(node, x)?;
+    let epsilon = node.attributes.float("epsilon", 1e-5);
     let standard = standardise(builder, x, &axes, epsilon)?;
-    let mut value = builder.map(F::Multiply, &[&standard, inputs.get(1)?])?;
-    if let Some(bias) = inputs.optional(2) {
-        value = builder.map(F::Add, &[&value, bias])?;
-    }
-    if context.outputs == 1 {
+    let value = scaled(builder, &standard, node.input(1)?, node.optional(2))?;
+    if node.outputs == 1 {
         return Ok(vec![value]);
     }
-    let mean = builder.mean_keep(x, &axes)?;
-    let difference = builder.map(F::Subtract, &[x, &mean])?;
-    let squares = builder.map(F::Multiply, &[&difference, &difference])?;
-    let variance = builder.mean_keep(&squares, &axes)?;
-    let (epsilon, one) = (builder.scalar(epsilon)?, builder.scalar(1.0)?);
-    let spread = builder.map(F::Add, &[&variance, &epsilon])?;
-    let spread = builder.map(F::SquareRoot, &[&spread])?;
-    let inverse = builder.map(F::Divide, &[&one, &spread])?;
+    // Computed anew: the model root holds these operators.
+    let (mean, inverse) = Spread::new(builder, x, &axes, epsilon, true)?.moments(builder)?;
     Ok(vec![value, mean, inverse])
 }
 
-/// `x / √(mean of squares + epsilon) · scale`.
-pub(super) fn root_mean_square(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let x = inputs.get(0)?;
-    let axis = axis_of(context.attributes.int("axis", -1), x.rank())?;
-    let axes: Vec<usize> = (axis..x.rank()).collect();
-    let squares = builder.map(F::Multiply, &[x, x])?;
-    let mean = builder.mean_keep(&squares, &axes)?;
-    let epsilon = builder.scalar(context.attributes.float("epsilon", 1e-5))?;
-    let sum = builder.map(F::Add, &[&mean, &epsilon])?;
-    let root = builder.map(F::SquareRoot, &[&sum])?;
-    let standard = builder.map(F::Divide, &[x, &root])?;
-    builder.map(F::Multiply, &[&standard, inputs.get(1)?])
+/// RMSNormalization: `x / √(mean of squares + epsilon) · scale`.
+pub(super) fn root_mean_square(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let x = node.input(0)?;
+    let axes = axes_from(node, x)?;
+    let epsilon = node.attributes.float("epsilon", 1e-5);
+    let standard = Spread::new(builder, x, &axes, epsilon, false)?.standard(builder)?;
+    builder.map(F::Multiply, &[&standard, node.input(1)?])
 }
 
-/// Groups of channels, each standardised by itself.
-pub(super) fn group(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let x = inputs.get(0)?;
-    let groups = u64::try_from(context.attributes.int("num_groups", 0)).unwrap_or(0);
+/// GroupNormalization: groups of channels, each standardised by itself.
+pub(super) fn group(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let x = node.input(0)?;
+    let groups = node.count("num_groups");
     let &[count, channels, ..] = x.dimensions() else {
         return Err("needs channels".to_owned());
     };
@@ -143,42 +162,44 @@ pub(super) fn group(
     }
     let each = x.shape().count() / (count * groups);
     let rows = builder.reshape(x, &[count, groups, each])?;
-    let epsilon = context.attributes.float("epsilon", 1e-5);
+    let epsilon = node.attributes.float("epsilon", 1e-5);
     let standard = standardise(builder, &rows, &[2], epsilon)?;
     let standard = builder.reshape(&standard, x.dimensions())?;
     // Before opset 21 scale and bias are those of groups.
     let spread = |builder: &mut Builder, value: &Value| -> Lowered<Value> {
         let one = value.shape().count();
         let column = builder.reshape(value, &[one, 1])?;
-        let all = crate::onnx::fold_shapes::expand_to(builder, &column, &[one, channels / one])?;
+        let all = expand_to(builder, &column, &[one, channels / one])?;
         let all = builder.reshape(&all, &[channels])?;
         per_channel(builder, &all, x.rank())
     };
-    let (scale, bias) = (spread(builder, inputs.get(1)?)?, spread(builder, inputs.get(2)?)?);
-    let scaled = builder.map(F::Multiply, &[&standard, &scale])?;
-    builder.map(F::Add, &[&scaled, &bias])
+    let (scale, bias) = (spread(builder, node.input(1)?)?, spread(builder, node.input(2)?)?);
+    scaled(builder, &standard, &scale, Some(&bias))
 }
 
-pub(super) fn mean_variance(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let x = inputs.get(0)?;
-    let axes = context.attributes.ints("axes").unwrap_or(vec![0, 2, 3]);
-    let axes: Vec<usize> = axes_of(axes, x.rank())?;
+/// InstanceNormalization: each channel standardised by itself.
+pub(super) fn instance(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let x = node.input(0)?;
+    let axes: Vec<usize> = (2..x.rank()).collect();
+    let standard = standardise(builder, x, &axes, node.attributes.float("epsilon", 1e-5))?;
+    let scale = per_channel(builder, node.input(1)?, x.rank())?;
+    let bias = per_channel(builder, node.input(2)?, x.rank())?;
+    scaled(builder, &standard, &scale, Some(&bias))
+}
+
+/// MeanVarianceNormalization.
+pub(super) fn mean_variance(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let x = node.input(0)?;
+    let axes = node.attributes.ints("axes").unwrap_or(vec![0, 2, 3]);
+    let axes = axes_of(axes, x.rank())?;
     standardise(builder, x, &axes, 1e-9)
 }
 
-/// A row divided by its norm; a row of norm 0 stays.
-pub(super) fn power_norm(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let x = inputs.get(0)?;
-    let axis = axis_of(context.attributes.int("axis", -1), x.rank())?;
-    let norm = match context.attributes.int("p", 2) {
+/// LpNormalization: a row divided by its norm; a row of norm 0 stays.
+pub(super) fn power_norm(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let x = node.input(0)?;
+    let axis = node.axis(-1, x.rank())?;
+    let norm = match node.attributes.int("p", 2) {
         1 => {
             let size = builder.map(F::Absolute, &[x])?;
             builder.reduce_keep(Fold::Sum, &size, &[axis])?
@@ -195,14 +216,10 @@ pub(super) fn power_norm(
     builder.map(F::Divide, &[x, &divisor])
 }
 
-/// `x / (bias + alpha / size · Σ x²)^beta` over neighbouring channels.
-pub(super) fn local_response(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let x = inputs.get(0)?;
-    let attributes = &context.attributes;
+/// LRN: `x / (bias + alpha / size · Σ x²)^beta` over neighbouring channels.
+pub(super) fn local_response(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let x = node.input(0)?;
+    let attributes = &node.attributes;
     let size = attributes.int("size", 1).clamp(1, 1 << 10);
     let (alpha, beta) = (attributes.float("alpha", 1e-4), attributes.float("beta", 0.75));
     let channels = x.dimensions().get(1).copied().ok_or("needs channels")? as i64;
@@ -218,13 +235,9 @@ pub(super) fn local_response(
             (0..channels).map(|from| if (first..=last).contains(&from) { 1.0 } else { 0.0 }),
         );
     }
-    let shape = crate::onnx::builder::make_shape(&[channels as u64, channels as u64])?;
-    let near = crate::tensor::Tensor::from_f32(&shape, near).map(Value::Constant);
-    let near = near.ok_or("one number for each pair of channels")?;
+    let near = Value::floats(&[channels as u64, channels as u64], near)?;
     let (moved, back) = builder.axis_last(&squares, 1)?;
-    let rows = builder.reshape(&moved, &[x.shape().count() / channels as u64, channels as u64])?;
-    let sums = builder.contract(&rows, &near)?;
-    let sums = builder.reshape(&sums, moved.dimensions())?;
+    let sums = builder.contract_rows(&moved, &near)?;
     let sums = builder.transpose(&sums, &back)?;
     let (factor, bias) =
         (builder.scalar(alpha / size as f32)?, builder.scalar(attributes.float("bias", 1.0))?);
@@ -233,40 +246,4 @@ pub(super) fn local_response(
     let beta = builder.scalar(beta)?;
     let divisor = builder.map(F::Power, &[&base, &beta])?;
     builder.map(F::Divide, &[x, &divisor])
-}
-
-pub(super) fn instance(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let x = inputs.get(0)?;
-    let axes: Vec<usize> = (2..x.rank()).collect();
-    let standard = standardise(builder, x, &axes, context.attributes.float("epsilon", 1e-5))?;
-    let scale = per_channel(builder, inputs.get(1)?, x.rank())?;
-    let bias = per_channel(builder, inputs.get(2)?, x.rank())?;
-    let scaled = builder.map(F::Multiply, &[&standard, &scale])?;
-    builder.map(F::Add, &[&scaled, &bias])
-}
-
-/// max, sub, exp, sum, div; before opset 13 over all axes from the given one on.
-pub(super) fn softmax(
-    builder: &mut Builder,
-    operator: &str,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let x = inputs.get(0)?;
-    let default = if context.opset < 13 { 1 } else { -1 };
-    let axis = axis_of(context.attributes.int("axis", default), x.rank())?;
-    let axes: Vec<usize> = if context.opset < 13 { (axis..x.rank()).collect() } else { vec![axis] };
-    let largest = builder.reduce_keep(Fold::Maximum, x, &axes)?;
-    let shifted = builder.map(F::Subtract, &[x, &largest])?;
-    let raised = builder.map(F::Exponential, &[&shifted])?;
-    let sum = builder.reduce_keep(Fold::Sum, &raised, &axes)?;
-    if operator == "LogSoftmax" {
-        let log = builder.map(F::Logarithm, &[&sum])?;
-        return builder.map(F::Subtract, &[&shifted, &log]);
-    }
-    builder.map(F::Divide, &[&raised, &sum])
 }

@@ -7,60 +7,56 @@
 use protocol::graph::{Fold, MapFunction as F};
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs, axis_of, linear, window};
-use crate::onnx::builder::{Builder, Lowered, Value};
-use crate::onnx::empty::Known;
-use crate::onnx::fold_shapes::{expand_to, part};
+use super::activation::clipped;
+use super::linear;
+use super::windows::convolution::convolved;
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::OnnxNode;
+use crate::onnx::movement::{expand_to, part};
+use crate::onnx::shapes::Lowered;
+use crate::onnx::value::Value;
 use crate::onnx::values;
 
 /// Products that may be summed in binary32 without rounding.
 const EXACT_PRODUCTS: u64 = 256;
 const _: () = assert!(EXACT_PRODUCTS * 255 * 255 < 1 << 24);
 
-/// Lowers an operator of this family; `Ok(None)` for others.
-pub(super) fn lower(
-    builder: &mut Builder,
-    operator: &str,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Option<Vec<Value>>> {
-    let value = match operator {
-        "DequantizeLinear" => dequantise(builder, inputs, context)?,
-        "QuantizeLinear" => quantise_linear(builder, inputs, context)?,
-        "DynamicQuantizeLinear" => return dynamic(builder, inputs.get(0)?).map(Some),
-        "MatMulInteger" => {
-            let left = centred(builder, inputs.get(0)?, inputs.optional(2), Side::Rows)?;
-            let right = centred(builder, inputs.get(1)?, inputs.optional(3), Side::Columns)?;
-            product(builder, &left, &right)?
-        }
-        "ConvInteger" => {
-            let input = centred(builder, inputs.get(0)?, inputs.optional(2), Side::All)?;
-            let kernel = centred(builder, inputs.get(1)?, inputs.optional(3), Side::Outermost)?;
-            windows(builder, &input, &kernel, context)?
-        }
-        "QLinearMatMul" => {
-            let left = centred(builder, inputs.get(0)?, inputs.optional(2), Side::Rows)?;
-            let right = centred(builder, inputs.get(3)?, inputs.optional(5), Side::Columns)?;
-            let sums = product(builder, &left, &right)?;
-            let (left, right) = (inputs.get(1)?, inputs.get(4)?);
-            let left = beside(builder, left, sums.rank(), Side::Rows)?;
-            let right = beside(builder, right, sums.rank(), Side::Columns)?;
-            requantised(builder, inputs, &sums, [&left, &right], 6)?
-        }
-        "QLinearConv" => {
-            let input = centred(builder, inputs.get(0)?, inputs.optional(2), Side::All)?;
-            let kernel = centred(builder, inputs.get(3)?, inputs.optional(5), Side::Outermost)?;
-            let mut sums = windows(builder, &input, &kernel, context)?;
-            if let Some(bias) = inputs.optional(8) {
-                let bias = along(builder, bias, sums.rank(), 1)?;
-                sums = builder.map(F::Add, &[&sums, &bias])?;
-            }
-            let scale = along(builder, inputs.get(4)?, sums.rank(), 1)?;
-            requantised(builder, inputs, &sums, [inputs.get(1)?, &scale], 6)?
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(vec![value]))
+/// MatMulInteger.
+pub(super) fn integer_matmul(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let left = centred(builder, node.input(0)?, node.optional(2), Side::Rows)?;
+    let right = centred(builder, node.input(1)?, node.optional(3), Side::Columns)?;
+    product(builder, &left, &right)
+}
+
+/// ConvInteger.
+pub(super) fn integer_convolution(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let input = centred(builder, node.input(0)?, node.optional(2), Side::All)?;
+    let kernel = centred(builder, node.input(1)?, node.optional(3), Side::Outermost)?;
+    windows(builder, &input, &kernel, node)
+}
+
+/// QLinearMatMul.
+pub(super) fn quantised_matmul(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let left = centred(builder, node.input(0)?, node.optional(2), Side::Rows)?;
+    let right = centred(builder, node.input(3)?, node.optional(5), Side::Columns)?;
+    let sums = product(builder, &left, &right)?;
+    let (left, right) = (node.input(1)?, node.input(4)?);
+    let left = beside(builder, left, sums.rank(), Side::Rows)?;
+    let right = beside(builder, right, sums.rank(), Side::Columns)?;
+    requantised(builder, node, &sums, [&left, &right], 6)
+}
+
+/// QLinearConv.
+pub(super) fn quantised_convolution(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let input = centred(builder, node.input(0)?, node.optional(2), Side::All)?;
+    let kernel = centred(builder, node.input(3)?, node.optional(5), Side::Outermost)?;
+    let mut sums = windows(builder, &input, &kernel, node)?;
+    if let Some(bias) = node.optional(8) {
+        let bias = along(builder, bias, sums.rank(), 1)?;
+        sums = builder.map(F::Add, &[&sums, &bias])?;
+    }
+    let scale = along(builder, node.input(4)?, sums.rank(), 1)?;
+    requantised(builder, node, &sums, [node.input(1)?, &scale], 6)
 }
 
 /// Where the zero points of an operand belong when there is more than one.
@@ -136,6 +132,7 @@ fn added(
     sum.ok_or_else(|| "nothing to add up".to_owned())
 }
 
+/// A product of centred operands, in exact pieces.
 fn product(builder: &mut Builder, left: &Value, right: &Value) -> Lowered<Value> {
     let length = *left.dimensions().last().ok_or("a scalar has no product")?;
     let axis = right.rank().saturating_sub(2);
@@ -145,23 +142,23 @@ fn product(builder: &mut Builder, left: &Value, right: &Value) -> Lowered<Value>
     added(builder, length, EXACT_PRODUCTS, |builder, start, size| {
         let left = part(builder, left, left.rank() - 1, start, size)?;
         let right = part(builder, right, axis, start, size)?;
-        let operands = [Some(Known::Value(left)), Some(Known::Value(right))];
-        linear::matmul(builder, &Inputs::new(&operands))
+        linear::product(builder, &left, &right)
     })
 }
 
+/// A convolution of centred operands, in exact pieces.
 fn windows(
     builder: &mut Builder,
     input: &Value,
     kernel: &Value,
-    context: &Context<'_>,
+    node: &OnnxNode<'_>,
 ) -> Lowered<Value> {
     let (channels, taps) = match kernel.dimensions() {
         [_, channels, sizes @ ..] => (*channels, sizes.iter().product::<u64>()),
         _ => return Err("the kernel has no channels".to_owned()),
     };
     let most = EXACT_PRODUCTS / taps.max(1);
-    let grouped = context.attributes.int("group", 1) != 1;
+    let grouped = node.attributes.int("group", 1) != 1;
     if most == 0 || grouped && channels > most {
         return Err(format!(
             "a window of {channels} channels and {taps} places is too large to be exact; \
@@ -172,24 +169,23 @@ fn windows(
         let whole = size == channels;
         let input = if whole { input.clone() } else { part(builder, input, 1, start, size)? };
         let kernel = part(builder, kernel, 1, start, size)?;
-        let operands = [Some(Known::Value(input)), Some(Known::Value(kernel))];
-        window::convolution(builder, &Inputs::new(&operands), context)
+        convolved(builder, node, &input, &kernel, None)
     })
 }
 
 /// Integer sums times the operands' scales, quantised by the scale and zero point from `first` on.
 fn requantised(
     builder: &mut Builder,
-    inputs: &Inputs<'_>,
+    node: &OnnxNode<'_>,
     sums: &Value,
     scales: [&Value; 2],
     first: usize,
 ) -> Lowered<Value> {
     let sums = builder.cast(sums, ElementType::F32)?;
     let factor = builder.map(F::Multiply, &scales)?;
-    let factor = builder.map(F::Divide, &[&factor, inputs.get(first)?])?;
+    let factor = builder.map(F::Divide, &[&factor, node.input(first)?])?;
     let scaled = builder.map(F::Multiply, &[&sums, &factor])?;
-    let zero = inputs.optional(first + 1);
+    let zero = node.optional(first + 1);
     let element = zero.map_or(ElementType::U8, Value::element);
     saturated(builder, &scaled, zero, element)
 }
@@ -211,8 +207,7 @@ fn saturated(
         value = builder.map(F::Add, &[&value, &zero])?;
     }
     let (least, most) = (builder.scalar(least as f32)?, builder.scalar(most as f32)?);
-    let value = builder.map(F::Maximum, &[&value, &least])?;
-    let value = builder.map(F::Minimum, &[&value, &most])?;
+    let value = clipped(builder, &value, Some(&least), Some(&most))?;
     builder.cast(&value, element)
 }
 
@@ -222,16 +217,16 @@ fn spread(
     builder: &mut Builder,
     scale: &Value,
     value: &Value,
-    context: &Context<'_>,
+    node: &OnnxNode<'_>,
 ) -> Lowered<Value> {
     if scale.rank() == 0 || scale.shape().count() == 1 && scale.rank() == 1 {
         return along(builder, scale, value.rank(), 0);
     }
-    let axis = axis_of(context.attributes.int("axis", 1), value.rank())?;
+    let axis = node.axis(1, value.rank())?;
     if scale.rank() == 1 {
         return along(builder, scale, value.rank(), axis);
     }
-    let block = u64::try_from(context.attributes.int("block_size", 0)).unwrap_or(0);
+    let block = node.count("block_size");
     if scale.rank() != value.rank() || block == 0 {
         return Err("the scale fits neither the axis nor blocks along it".to_owned());
     }
@@ -246,13 +241,14 @@ fn spread(
     part(builder, &merged, axis, 0, value.dimensions()[axis])
 }
 
-fn dequantise(builder: &mut Builder, inputs: &Inputs<'_>, context: &Context<'_>) -> Lowered<Value> {
-    let (value, scale) = (inputs.get(0)?, inputs.get(1)?);
+/// DequantizeLinear.
+pub(super) fn dequantise(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let (value, scale) = (node.input(0)?, node.input(1)?);
     floats(scale)?;
-    let scale = spread(builder, scale, value, context)?;
+    let scale = spread(builder, scale, value, node)?;
     let mut float = builder.cast(value, ElementType::F32)?;
-    if let Some(zero) = inputs.optional(2) {
-        let zero = spread(builder, zero, value, context)?;
+    if let Some(zero) = node.optional(2) {
+        let zero = spread(builder, zero, value, node)?;
         float = match value.element().bytes() {
             // Exact in binary32.
             1 | 2 => {
@@ -275,31 +271,26 @@ fn floats(scale: &Value) -> Lowered<()> {
     }
 }
 
-fn quantise_linear(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let (value, scale) = (inputs.get(0)?, inputs.get(1)?);
+/// QuantizeLinear.
+pub(super) fn quantise(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let (value, scale) = (node.input(0)?, node.input(1)?);
     floats(scale)?;
-    let asked = context.attributes.int("output_dtype", 0);
-    let element = match (inputs.optional(2), asked) {
+    let asked = node.attributes.int("output_dtype", 0);
+    let element = match (node.optional(2), asked) {
         (Some(zero), _) => zero.element(),
         (None, 0) => ElementType::U8,
         (None, asked) => values::element_type(i32::try_from(asked).unwrap_or(0))?,
     };
-    let scale = spread(builder, scale, value, context)?;
+    let scale = spread(builder, scale, value, node)?;
     let float = builder.cast(value, ElementType::F32)?;
     let scaled = builder.map(F::Divide, &[&float, &scale])?;
-    let zero = match inputs.optional(2) {
-        Some(zero) => Some(spread(builder, zero, value, context)?),
-        None => None,
-    };
+    let zero = node.optional(2).map(|zero| spread(builder, zero, value, node)).transpose()?;
     saturated(builder, &scaled, zero.as_ref(), element)
 }
 
-/// Scale and zero point from the range of the values, which always holds 0.
-fn dynamic(builder: &mut Builder, value: &Value) -> Lowered<Vec<Value>> {
+/// DynamicQuantizeLinear: scale and zero point from the range of the values, which always holds 0.
+pub(super) fn dynamic(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Vec<Value>> {
+    let value = node.input(0)?;
     let flat = builder.reshape(value, &[value.shape().count()])?;
     let zero = builder.scalar(0.0)?;
     let extreme = |builder: &mut Builder, fold: Fold, function: F| {

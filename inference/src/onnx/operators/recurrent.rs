@@ -1,18 +1,199 @@
 //! Recurrent layers, unrolled over their steps.
 
-use protocol::graph::{MapFunction as F, Operator};
+use protocol::graph::MapFunction as F;
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs};
-use crate::onnx::builder::{Builder, Lowered, Value, make_shape};
-use crate::onnx::fold_shapes::{expand_to, part};
+use super::activation::{clipped, rectified};
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::{OnnxNode, with_bias};
+use crate::onnx::movement::{expand_to, joined, part};
+use crate::onnx::shapes::Lowered;
+use crate::onnx::value::Value;
 
 /// Most steps: each becomes operators of its own.
 const STEPS_MAX: u64 = 2048;
 
+/// What a step of a layer computes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cell {
+    /// RNN: one activation.
+    Plain,
+    /// GRU: a state that gates update and reset.
+    Gated,
+    /// LSTM: a state and a cell, that gates write, keep and show.
+    Memory,
+}
+
+impl Cell {
+    fn default_activations(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain => &["Tanh"],
+            Self::Gated => &["Sigmoid", "Tanh"],
+            Self::Memory => &["Sigmoid", "Tanh", "Tanh"],
+        }
+    }
+
+    fn gates(self) -> u64 {
+        match self {
+            Self::Plain => 1,
+            Self::Gated => 3,
+            Self::Memory => 4,
+        }
+    }
+}
+
+/// A layer: its input, step by step, and its sizes.
+struct Layer {
+    cell: Cell,
+    /// `[steps, batch, width]`.
+    x: Value,
+    steps: u64,
+    batch: u64,
+    directions: u64,
+    hidden: u64,
+    /// Input, outputs and states have the batch first.
+    batch_first: bool,
+    /// Steps of each row of the batch, where they differ.
+    lengths: Option<Value>,
+}
+
+impl Layer {
+    fn of(builder: &mut Builder, node: &OnnxNode<'_>, cell: Cell) -> Lowered<Self> {
+        let batch_first = node.flag("layout", false);
+        let x = in_steps(builder, node.input(0)?, batch_first)?;
+        let &[steps, batch, _] = x.dimensions() else {
+            return Err("the input needs rank 3".to_owned());
+        };
+        if steps > STEPS_MAX {
+            return Err(format!("more than {STEPS_MAX} steps"));
+        }
+        let &[directions @ 1..=2, _, hidden] = node.input(2)?.dimensions() else {
+            return Err("input 2 needs rank 3 and one or two directions".to_owned());
+        };
+        let lengths =
+            node.optional(4).map(|lengths| builder.cast(lengths, ElementType::I64)).transpose()?;
+        Ok(Self { cell, x, steps, batch, directions, hidden, batch_first, lengths })
+    }
+
+    /// A state before the first step: an input, or zeros.
+    fn initial(
+        &self,
+        builder: &mut Builder,
+        node: &OnnxNode<'_>,
+        index: usize,
+        direction: u64,
+    ) -> Lowered<Value> {
+        match node.optional(index) {
+            None => {
+                let nothing = builder.scalar(0.0)?;
+                expand_to(builder, &nothing, &[self.batch, self.hidden])
+            }
+            Some(given) => {
+                let given = in_steps(builder, given, self.batch_first)?;
+                let part = part(builder, &given, 0, direction, 1)?;
+                builder.reshape(&part, &[self.batch, self.hidden])
+            }
+        }
+    }
+
+    /// All steps of one direction: outputs `[steps, 1, batch, hidden]`, the last state, the last cell.
+    fn unrolled(
+        &self,
+        builder: &mut Builder,
+        node: &OnnxNode<'_>,
+        direction: u64,
+    ) -> Lowered<(Value, Value, Option<Value>)> {
+        let one = Direction::of(builder, node, self, direction)?;
+        let mut state = self.initial(builder, node, 5, direction)?;
+        let mut cell = match self.cell {
+            Cell::Memory => Some(self.initial(builder, node, 6, direction)?),
+            Cell::Plain | Cell::Gated => None,
+        };
+        let kind = node.attributes.text("direction", "forward");
+        let backwards = kind == "reverse" || direction == 1;
+        let of_input = one.of_input(builder, &self.x)?;
+        let mut outputs = Vec::new();
+        for number in 0..self.steps {
+            let at = if backwards { self.steps - 1 - number } else { number };
+            let input = part(builder, &of_input, 0, at * self.batch, self.batch)?;
+            let mut next = one.step(builder, &input, &state, cell.as_ref())?;
+            let shown = self.running(builder, at, (&state, cell.as_ref()), &mut next)?;
+            (state, cell) = next;
+            outputs.push(builder.reshape(&shown, &[1, 1, self.batch, self.hidden])?);
+        }
+        if backwards {
+            outputs.reverse();
+        }
+        Ok((joined(builder, outputs, 0)?, state, cell))
+    }
+
+    /// What a step shows: behind the end of its sequence a row keeps its state and shows nothing.
+    fn running(
+        &self,
+        builder: &mut Builder,
+        at: u64,
+        (state, cell): (&Value, Option<&Value>),
+        next: &mut (Value, Option<Value>),
+    ) -> Lowered<Value> {
+        let Some(lengths) = &self.lengths else {
+            return Ok(next.0.clone());
+        };
+        let here = builder.integers(vec![at as i64])?;
+        let running = builder.map(F::Less, &[&here, lengths])?;
+        let running = builder.reshape(&running, &[self.batch, 1])?;
+        let zero = builder.scalar(0.0)?;
+        let shown = builder.map(F::Select, &[&running, &next.0, &zero])?;
+        next.0 = builder.map(F::Select, &[&running, &next.0, state])?;
+        if let (Some(new), Some(old)) = (&next.1, cell) {
+            next.1 = Some(builder.map(F::Select, &[&running, new, old])?);
+        }
+        Ok(shown)
+    }
+}
+
+/// `[batch, steps, ..]` as `[steps, batch, ..]` where the batch is first.
+fn in_steps(builder: &mut Builder, value: &Value, batch_first: bool) -> Lowered<Value> {
+    match batch_first {
+        true => builder.transpose(value, &[1, 0, 2]),
+        false => Ok(value.clone()),
+    }
+}
+
+/// RNN, GRU and LSTM.
+pub(super) fn recurrent(
+    builder: &mut Builder,
+    node: &OnnxNode<'_>,
+    cell: Cell,
+) -> Lowered<Vec<Value>> {
+    let layer = Layer::of(builder, node, cell)?;
+    let (mut all, mut last_states, mut last_cells) = (Vec::new(), Vec::new(), Vec::new());
+    for direction in 0..layer.directions {
+        let (outputs, state, cell) = layer.unrolled(builder, node, direction)?;
+        all.push(outputs);
+        let one = [1, layer.batch, layer.hidden];
+        last_states.push(builder.reshape(&state, &one)?);
+        if let Some(cell) = cell {
+            last_cells.push(builder.reshape(&cell, &one)?);
+        }
+    }
+    let mut outputs = joined(builder, all, 1)?;
+    let mut results = vec![joined(builder, last_states, 0)?];
+    if !last_cells.is_empty() {
+        results.push(joined(builder, last_cells, 0)?);
+    }
+    if layer.batch_first {
+        outputs = builder.transpose(&outputs, &[2, 0, 1, 3])?;
+        for value in &mut results {
+            *value = builder.transpose(value, &[1, 0, 2])?;
+        }
+    }
+    results.insert(0, outputs);
+    Ok(results)
+}
+
 /// One direction of a layer.
-struct Direction<'a> {
-    operator: &'a str,
+struct Direction {
+    cell: Cell,
     /// Weights of input and state, `[gates · hidden, ..]`, their biases, and the peepholes.
     input: Value,
     state: Value,
@@ -26,32 +207,63 @@ struct Direction<'a> {
     input_forget: bool,
 }
 
-fn stack(builder: &mut Builder, parts: Vec<Value>, axis: usize) -> Lowered<Value> {
-    let first = parts.first().ok_or("no steps")?.clone();
-    if parts.len() == 1 {
-        return Ok(first);
-    }
-    let mut dimensions = first.dimensions().to_vec();
-    dimensions[axis] = parts.iter().map(|part| part.dimensions()[axis]).sum();
-    let (shape, element) = (make_shape(&dimensions)?, first.element());
-    // Operators take 64 operands at most.
-    if parts.len() > 64 {
-        let groups: Lowered<Vec<Value>> =
-            parts.chunks(64).map(|group| stack(builder, group.to_vec(), axis)).collect();
-        return stack(builder, groups?, axis);
-    }
-    builder.emit(Operator::Concat { axis: axis as u32 }, parts, element, shape)
+/// The part of an input for one direction.
+fn of_direction(builder: &mut Builder, value: &Value, direction: u64) -> Lowered<Value> {
+    let one = part(builder, value, 0, direction, 1)?;
+    let rest = value.dimensions()[1..].to_vec();
+    builder.reshape(&one, &rest)
 }
 
-impl Direction<'_> {
+impl Direction {
+    fn of(
+        builder: &mut Builder,
+        node: &OnnxNode<'_>,
+        layer: &Layer,
+        direction: u64,
+    ) -> Lowered<Self> {
+        let pick = |builder: &mut Builder, index: usize| -> Lowered<Option<Value>> {
+            let value = node.optional(index);
+            value.map(|value| of_direction(builder, value, direction)).transpose()
+        };
+        let size = layer.cell.gates() * layer.hidden;
+        let bias = pick(builder, 3)?;
+        let half = |builder: &mut Builder, which: u64| -> Lowered<Option<Value>> {
+            let bias = bias.as_ref();
+            bias.map(|bias| part(builder, bias, 0, which * size, size)).transpose()
+        };
+        Ok(Self {
+            cell: layer.cell,
+            input: pick(builder, 1)?.ok_or("input 1 is missing")?,
+            state: pick(builder, 2)?.ok_or("input 2 is missing")?,
+            input_bias: half(builder, 0)?,
+            state_bias: half(builder, 1)?,
+            peepholes: if layer.cell == Cell::Memory { pick(builder, 7)? } else { None },
+            activations: activations(node, layer.cell, direction),
+            hidden: layer.hidden,
+            clip: node.attributes.get("clip").map(|clip| clip.f),
+            linear_before_reset: node.flag("linear_before_reset", false),
+            input_forget: node.flag("input_forget", false),
+        })
+    }
+}
+
+/// The activations that a node names for a direction, or those of its kind of cell.
+fn activations(node: &OnnxNode<'_>, cell: Cell, direction: u64) -> Vec<String> {
+    let defaults = cell.default_activations();
+    let named = node.attributes.get("activations").map_or(&[][..], |list| &list.strings);
+    if named.is_empty() {
+        return defaults.iter().map(|name| (*name).to_owned()).collect();
+    }
+    let own = named.iter().skip(direction as usize * defaults.len()).take(defaults.len());
+    own.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+}
+
+impl Direction {
     fn activate(&self, builder: &mut Builder, which: usize, value: &Value) -> Lowered<Value> {
         let function = match self.activations.get(which).map(String::as_str) {
             Some("Sigmoid") => F::Sigmoid,
             Some("Tanh") => F::Tanh,
-            Some("Relu") => {
-                let zero = builder.scalar(0.0)?;
-                return builder.map(F::Maximum, &[value, &zero]);
-            }
+            Some("Relu") => return rectified(builder, value),
             Some(other) => return Err(format!("activation {other} is not supported")),
             None => return Err("an activation is missing".to_owned()),
         };
@@ -63,8 +275,7 @@ impl Direction<'_> {
             return Ok(value);
         };
         let (least, most) = (builder.scalar(-clip)?, builder.scalar(clip)?);
-        let value = builder.map(F::Maximum, &[&value, &least])?;
-        builder.map(F::Minimum, &[&value, &most])
+        clipped(builder, &value, Some(&least), Some(&most))
     }
 
     fn gate(&self, builder: &mut Builder, value: &Value, gate: u64) -> Lowered<Value> {
@@ -78,18 +289,12 @@ impl Direction<'_> {
         };
         let rows = builder.reshape(x, &[steps * batch, width])?;
         let product = builder.contract(&rows, &self.input)?;
-        match &self.input_bias {
-            Some(bias) => builder.map(F::Add, &[&product, bias]),
-            None => Ok(product),
-        }
+        with_bias(builder, product, self.input_bias.as_ref())
     }
 
     fn of_state(&self, builder: &mut Builder, state: &Value) -> Lowered<Value> {
         let product = builder.contract(state, &self.state)?;
-        match &self.state_bias {
-            Some(bias) => builder.map(F::Add, &[&product, bias]),
-            None => Ok(product),
-        }
+        with_bias(builder, product, self.state_bias.as_ref())
     }
 
     /// One step: input's part, state and cell to the next state and cell.
@@ -100,15 +305,15 @@ impl Direction<'_> {
         state: &Value,
         cell: Option<&Value>,
     ) -> Lowered<(Value, Option<Value>)> {
-        match self.operator {
-            "RNN" => {
+        match self.cell {
+            Cell::Plain => {
                 let recurrent = self.of_state(builder, state)?;
                 let sum = builder.map(F::Add, &[input, &recurrent])?;
                 let sum = self.clipped(builder, sum)?;
                 Ok((self.activate(builder, 0, &sum)?, None))
             }
-            "GRU" => self.gru(builder, input, state).map(|state| (state, None)),
-            _ => {
+            Cell::Gated => self.gru(builder, input, state).map(|state| (state, None)),
+            Cell::Memory => {
                 let cell = cell.ok_or("the cell is missing")?;
                 let (state, cell) = self.lstm(builder, input, state, cell)?;
                 Ok((state, Some(cell)))
@@ -137,13 +342,9 @@ impl Direction<'_> {
                 let kept = builder.map(F::Multiply, &[reset, state])?;
                 let weights = part(builder, &self.state, 0, 2 * self.hidden, self.hidden)?;
                 let product = builder.contract(&kept, &weights)?;
-                match &self.state_bias {
-                    Some(bias) => {
-                        let bias = part(builder, bias, 0, 2 * self.hidden, self.hidden)?;
-                        builder.map(F::Add, &[&product, &bias])?
-                    }
-                    None => product,
-                }
+                let bias = self.state_bias.as_ref();
+                let bias = bias.map(|bias| part(builder, bias, 0, 2 * self.hidden, self.hidden));
+                with_bias(builder, product, bias.transpose()?.as_ref())?
             }
         };
         let input = self.gate(builder, input, 2)?;
@@ -208,137 +409,4 @@ impl Direction<'_> {
         let shown = self.activate(builder, 2, &next)?;
         Ok((builder.map(F::Multiply, &[&leave, &shown])?, next))
     }
-}
-
-pub(super) fn recurrent(
-    builder: &mut Builder,
-    operator: &str,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Vec<Value>> {
-    let attributes = &context.attributes;
-    let batch_first = attributes.int("layout", 0) != 0;
-    let x = match batch_first {
-        true => builder.transpose(inputs.get(0)?, &[1, 0, 2])?,
-        false => inputs.get(0)?.clone(),
-    };
-    let &[steps, batch, _] = x.dimensions() else {
-        return Err("the input needs rank 3".to_owned());
-    };
-    if steps > STEPS_MAX {
-        return Err(format!("more than {STEPS_MAX} steps"));
-    }
-    let weights = inputs.get(2)?;
-    let &[directions @ 1..=2, _, hidden] = weights.dimensions() else {
-        return Err("input 2 needs rank 3 and one or two directions".to_owned());
-    };
-    let kind = attributes.text("direction", "forward");
-    let (defaults, gates): (&[&str], u64) = match operator {
-        "RNN" => (&["Tanh"], 1),
-        "GRU" => (&["Sigmoid", "Tanh"], 3),
-        _ => (&["Sigmoid", "Tanh", "Tanh"], 4),
-    };
-    let named: Vec<String> = attributes
-        .get("activations")
-        .map(|list| list.strings.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect())
-        .unwrap_or_default();
-    let lengths = match inputs.optional(4) {
-        Some(lengths) => Some(builder.cast(lengths, ElementType::I64)?),
-        None => None,
-    };
-    let (mut all, mut last_states, mut last_cells) = (Vec::new(), Vec::new(), Vec::new());
-    for direction in 0..directions {
-        let pick = |builder: &mut Builder, index: usize| -> Lowered<Option<Value>> {
-            let Some(value) = inputs.optional(index) else { return Ok(None) };
-            let one = part(builder, value, 0, direction, 1)?;
-            let rest = value.dimensions()[1..].to_vec();
-            builder.reshape(&one, &rest).map(Some)
-        };
-        let bias = pick(builder, 3)?;
-        let half = |builder: &mut Builder, which: u64| -> Lowered<Option<Value>> {
-            let Some(bias) = &bias else { return Ok(None) };
-            part(builder, bias, 0, which * gates * hidden, gates * hidden).map(Some)
-        };
-        let activations = match named.is_empty() {
-            true => defaults.iter().map(|name| (*name).to_owned()).collect(),
-            false => named
-                .iter()
-                .skip(direction as usize * defaults.len())
-                .take(defaults.len())
-                .cloned()
-                .collect(),
-        };
-        let one = Direction {
-            operator,
-            input: pick(builder, 1)?.ok_or("input 1 is missing")?,
-            state: pick(builder, 2)?.ok_or("input 2 is missing")?,
-            input_bias: half(builder, 0)?,
-            state_bias: half(builder, 1)?,
-            peepholes: if operator == "LSTM" { pick(builder, 7)? } else { None },
-            activations,
-            hidden,
-            clip: attributes.get("clip").map(|clip| clip.f),
-            linear_before_reset: attributes.int("linear_before_reset", 0) != 0,
-            input_forget: attributes.int("input_forget", 0) != 0,
-        };
-        let nothing = builder.scalar(0.0)?;
-        let nothing = expand_to(builder, &nothing, &[batch, hidden])?;
-        let initial = |builder: &mut Builder, index: usize| -> Lowered<Value> {
-            match inputs.optional(index) {
-                None => Ok(nothing.clone()),
-                Some(given) => {
-                    let given = match batch_first {
-                        true => builder.transpose(given, &[1, 0, 2])?,
-                        false => given.clone(),
-                    };
-                    let part = part(builder, &given, 0, direction, 1)?;
-                    builder.reshape(&part, &[batch, hidden])
-                }
-            }
-        };
-        let mut state = initial(builder, 5)?;
-        let mut cell = if operator == "LSTM" { Some(initial(builder, 6)?) } else { None };
-        let backwards = kind == "reverse" || direction == 1;
-        let of_input = one.of_input(builder, &x)?;
-        let mut outputs = Vec::new();
-        for number in 0..steps {
-            let at = if backwards { steps - 1 - number } else { number };
-            let input = part(builder, &of_input, 0, at * batch, batch)?;
-            let (mut next, mut next_cell) = one.step(builder, &input, &state, cell.as_ref())?;
-            let mut shown = next.clone();
-            if let Some(lengths) = &lengths {
-                // Behind the end of its sequence a row keeps its state and shows nothing.
-                let here = builder.integers(vec![at as i64])?;
-                let running = builder.map(F::Less, &[&here, lengths])?;
-                let running = builder.reshape(&running, &[batch, 1])?;
-                let zero = builder.scalar(0.0)?;
-                shown = builder.map(F::Select, &[&running, &next, &zero])?;
-                next = builder.map(F::Select, &[&running, &next, &state])?;
-                if let (Some(new), Some(old)) = (&next_cell, &cell) {
-                    next_cell = Some(builder.map(F::Select, &[&running, new, old])?);
-                }
-            }
-            (state, cell) = (next, next_cell);
-            outputs.push(builder.reshape(&shown, &[1, 1, batch, hidden])?);
-        }
-        if backwards {
-            outputs.reverse();
-        }
-        all.push(stack(builder, outputs, 0)?);
-        last_states.push(builder.reshape(&state, &[1, batch, hidden])?);
-        if let Some(cell) = cell {
-            last_cells.push(builder.reshape(&cell, &[1, batch, hidden])?);
-        }
-    }
-    let mut results = vec![stack(builder, all, 1)?, stack(builder, last_states, 0)?];
-    if !last_cells.is_empty() {
-        results.push(stack(builder, last_cells, 0)?);
-    }
-    if batch_first {
-        results[0] = builder.transpose(&results[0], &[2, 0, 1, 3])?;
-        for value in &mut results[1..] {
-            *value = builder.transpose(value, &[1, 0, 2])?;
-        }
-    }
-    Ok(results)
 }

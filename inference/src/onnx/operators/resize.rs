@@ -2,12 +2,14 @@
 //! for interpolation. Places and coefficients are computed in binary64 additions, products and
 //! quotients when the model is imported, and become weights.
 
+use protocol::graph::MapFunction;
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs, axes_of};
-use crate::onnx::builder::{Builder, Lowered, Value, make_shape};
-use crate::onnx::fold_shapes::gather;
-use crate::tensor::Tensor;
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::OnnxNode;
+use crate::onnx::movement::gather;
+use crate::onnx::shapes::Lowered;
+use crate::onnx::value::Value;
 
 /// Most coefficients of one axis.
 const COEFFICIENTS_MAX: u64 = 1 << 24;
@@ -33,8 +35,8 @@ struct Style {
     antialias: bool,
 }
 
-fn floats(inputs: &Inputs<'_>, index: usize) -> Lowered<Option<Vec<f64>>> {
-    let Some(value) = inputs.optional(index) else {
+fn floats(node: &OnnxNode<'_>, index: usize) -> Lowered<Option<Vec<f64>>> {
+    let Some(value) = node.optional(index) else {
         return Ok(None);
     };
     let tensor = value.constant().ok_or_else(|| {
@@ -43,63 +45,16 @@ fn floats(inputs: &Inputs<'_>, index: usize) -> Lowered<Option<Vec<f64>>> {
     Ok(Some(tensor.as_f32().iter().map(|value| f64::from(*value)).collect()))
 }
 
-pub(super) fn resize(
-    builder: &mut Builder,
-    operator: &str,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let x = inputs.get(0)?;
-    let attributes = &context.attributes;
-    // Before opset 11, and in Upsample, the scales are input 1.
-    let old = operator == "Upsample" || context.opset < 11;
-    let crop = if old { None } else { floats(inputs, 1)?.filter(|crop| !crop.is_empty()) };
-    let scales = match attributes.floats("scales") {
-        Some(scales) => Some(scales.into_iter().map(f64::from).collect()),
-        None => floats(inputs, if old { 1 } else { 2 })?,
-    };
-    let scales = scales.filter(|scales: &Vec<f64>| !scales.is_empty());
-    let wanted = if old { None } else { inputs.integers(3)? };
-    let axes = match attributes.ints("axes") {
-        Some(axes) => axes_of(axes, x.rank())?,
-        None => (0..x.rank()).collect(),
-    };
-    let given = scales.as_ref().map(Vec::len).or(wanted.as_ref().map(Vec::len));
-    if given != Some(axes.len()) {
-        return Err("there is not one scale or size for each axis".to_owned());
-    }
-    let default = if old { "asymmetric" } else { "half_pixel" };
-    let style = Style {
-        mode: attributes.text("mode", "nearest"),
-        nearest: attributes.text("nearest_mode", if old { "floor" } else { "round_prefer_floor" }),
-        coordinates: attributes.text("coordinate_transformation_mode", default),
-        cubic: f64::from(attributes.float("cubic_coeff_a", -0.75)),
-        outside: f64::from(attributes.float("extrapolation_value", 0.0)),
-        exclude: attributes.int("exclude_outside", 0) != 0,
-        antialias: attributes.int("antialias", 0) != 0,
-    };
-    let policy = attributes.text("keep_aspect_ratio_policy", "stretch");
+/// Resize and Upsample; before operator set 11, and in Upsample, the scales are input 1.
+fn resized(builder: &mut Builder, node: &OnnxNode<'_>, old: bool) -> Lowered<Value> {
+    let x = node.input(0)?;
+    let crop = if old { None } else { floats(node, 1)?.filter(|crop| !crop.is_empty()) };
+    let sizing = Sizing::of(node, x, old)?;
+    let style = Style::of(node, old);
     let mut value = x.clone();
-    for (place, axis) in axes.iter().enumerate() {
+    for (place, axis) in sizing.axes.iter().enumerate() {
         let size = x.dimensions()[*axis];
-        let (output, scale) = match (&scales, &wanted) {
-            (Some(scales), _) => ((size as f64 * scales[place]).floor() as u64, scales[place]),
-            (None, Some(wanted)) => {
-                let ratio =
-                    |place: usize| wanted[place] as f64 / x.dimensions()[axes[place]] as f64;
-                let ratios = (0..axes.len()).map(ratio);
-                let scale = match policy.as_str() {
-                    "stretch" => ratio(place),
-                    "not_larger" => ratios.fold(f64::INFINITY, f64::min),
-                    _ => ratios.fold(0.0, f64::max),
-                };
-                match policy.as_str() {
-                    "stretch" => (wanted[place] as u64, scale),
-                    _ => ((scale * size as f64).round() as u64, scale),
-                }
-            }
-            (None, None) => return Err("scales and sizes are missing".to_owned()),
-        };
+        let (output, scale) = sizing.output(x, place)?;
         if !(1e-6..1e6).contains(&scale) {
             return Err(format!("scale {scale} is outside the limits"));
         }
@@ -108,11 +63,83 @@ pub(super) fn resize(
         }
         let ends = crop
             .as_ref()
-            .and_then(|crop| Some((*crop.get(place)?, *crop.get(place + axes.len())?)));
+            .and_then(|crop| Some((*crop.get(place)?, *crop.get(place + sizing.axes.len())?)));
         let one = Axis { size, output, scale, crop: ends.unwrap_or((0.0, 1.0)) };
         value = along(builder, &value, *axis, &one, &style)?;
     }
     Ok(value)
+}
+
+/// Resize.
+pub(super) fn resize(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    resized(builder, node, node.opset < 11)
+}
+
+/// Upsample.
+pub(super) fn upsample(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    resized(builder, node, true)
+}
+
+/// Which axes are resized, and by what.
+struct Sizing {
+    axes: Vec<usize>,
+    scales: Option<Vec<f64>>,
+    wanted: Option<Vec<i64>>,
+    policy: String,
+}
+
+impl Sizing {
+    fn of(node: &OnnxNode<'_>, x: &Value, old: bool) -> Lowered<Self> {
+        let scales = match node.attributes.floats("scales") {
+            Some(scales) => Some(scales.into_iter().map(f64::from).collect()),
+            None => floats(node, if old { 1 } else { 2 })?,
+        };
+        let scales = scales.filter(|scales: &Vec<f64>| !scales.is_empty());
+        let wanted = if old { None } else { node.integers(3)? };
+        let axes = node.axes_or_all(x.rank())?;
+        let given = scales.as_ref().map(Vec::len).or(wanted.as_ref().map(Vec::len));
+        if given != Some(axes.len()) {
+            return Err("there is not one scale or size for each axis".to_owned());
+        }
+        let policy = node.attributes.text("keep_aspect_ratio_policy", "stretch");
+        Ok(Self { axes, scales, wanted, policy })
+    }
+
+    /// The size of a resized axis, and outputs for each input.
+    fn output(&self, x: &Value, place: usize) -> Lowered<(u64, f64)> {
+        let size = |place: usize| x.dimensions()[self.axes[place]] as f64;
+        match (&self.scales, &self.wanted) {
+            (Some(scales), _) => Ok(((size(place) * scales[place]).floor() as u64, scales[place])),
+            (None, Some(wanted)) => {
+                let ratio = |place: usize| wanted[place] as f64 / size(place);
+                let ratios = (0..self.axes.len()).map(ratio);
+                let scale = match self.policy.as_str() {
+                    "stretch" => return Ok((wanted[place] as u64, ratio(place))),
+                    "not_larger" => ratios.fold(f64::INFINITY, f64::min),
+                    _ => ratios.fold(0.0, f64::max),
+                };
+                Ok(((scale * size(place)).round() as u64, scale))
+            }
+            (None, None) => Err("scales and sizes are missing".to_owned()),
+        }
+    }
+}
+
+impl Style {
+    fn of(node: &OnnxNode<'_>, old: bool) -> Self {
+        let attributes = &node.attributes;
+        let nearest = if old { "floor" } else { "round_prefer_floor" };
+        let coordinates = if old { "asymmetric" } else { "half_pixel" };
+        Self {
+            mode: attributes.text("mode", "nearest"),
+            nearest: attributes.text("nearest_mode", nearest),
+            coordinates: attributes.text("coordinate_transformation_mode", coordinates),
+            cubic: f64::from(attributes.float("cubic_coeff_a", -0.75)),
+            outside: f64::from(attributes.float("extrapolation_value", 0.0)),
+            exclude: node.flag("exclude_outside", false),
+            antialias: node.flag("antialias", false),
+        }
+    }
 }
 
 impl Axis {
@@ -142,6 +169,7 @@ impl Axis {
     }
 }
 
+/// Resizes one axis.
 fn along(
     builder: &mut Builder,
     value: &Value,
@@ -153,20 +181,7 @@ fn along(
         return Err("an axis is resized to nothing or to too much".to_owned());
     }
     if style.mode == "nearest" {
-        let indices = (0..one.output)
-            .map(|at| {
-                let source = one.source(at, style)?;
-                let nearest = match style.nearest.as_str() {
-                    "floor" => source.floor(),
-                    "ceil" => source.ceil(),
-                    "round_prefer_floor" => (source - 0.5).ceil(),
-                    "round_prefer_ceil" => (source + 0.5).floor(),
-                    other => return Err(format!("nearest mode {other} is not known")),
-                };
-                Ok((nearest as i64).clamp(0, one.size as i64 - 1))
-            })
-            .collect::<Lowered<Vec<i64>>>()?;
-        let indices = builder.integers(indices)?;
+        let indices = builder.integers(nearest(one, style)?)?;
         return gather(builder, value, &indices, axis);
     }
     if value.element() != ElementType::F32 {
@@ -180,17 +195,15 @@ fn along(
         let row = if outside { vec![0.0; one.size as usize] } else { row(source, one, style)? };
         matrix.extend(row.into_iter().map(|coefficient| coefficient as f32));
     }
-    let shape = make_shape(&[one.output, one.size])?;
-    let matrix = Tensor::from_f32(&shape, matrix).map(Value::Constant).ok_or("coefficients")?;
+    let matrix = Value::floats(&[one.output, one.size], matrix)?;
     let rank = value.rank();
     let (moved, back) = builder.axis_last(value, axis)?;
     let outer: u64 = moved.dimensions()[..rank - 1].iter().product();
     let rows = builder.reshape(&moved, &[outer, one.size])?;
     let mut product = builder.contract(&rows, &matrix)?;
     if offsets.iter().any(|offset| *offset != 0.0) {
-        let shape = make_shape(&[one.output])?;
-        let offsets = Tensor::from_f32(&shape, offsets).map(Value::Constant).ok_or("offsets")?;
-        product = builder.map(protocol::graph::MapFunction::Add, &[&product, &offsets])?;
+        let offsets = Value::floats(&[one.output], offsets)?;
+        product = builder.map(MapFunction::Add, &[&product, &offsets])?;
     }
     let mut dimensions = moved.dimensions()[..rank - 1].to_vec();
     dimensions.push(one.output);
@@ -198,29 +211,51 @@ fn along(
     builder.transpose(&product, &back)
 }
 
+/// The input nearest to each output.
+fn nearest(one: &Axis, style: &Style) -> Lowered<Vec<i64>> {
+    (0..one.output)
+        .map(|at| {
+            let source = one.source(at, style)?;
+            let nearest = match style.nearest.as_str() {
+                "floor" => source.floor(),
+                "ceil" => source.ceil(),
+                "round_prefer_floor" => (source - 0.5).ceil(),
+                "round_prefer_ceil" => (source + 0.5).floor(),
+                other => return Err(format!("nearest mode {other} is not known")),
+            };
+            Ok((nearest as i64).clamp(0, one.size as i64 - 1))
+        })
+        .collect()
+}
+
+/// How far a kernel of interpolation reaches on either side, and its coefficients.
+type Kernel = (f64, Box<dyn Fn(f64) -> f64>);
+
+fn kernel(style: &Style) -> Lowered<Kernel> {
+    match style.mode.as_str() {
+        "linear" => Ok((1.0, Box::new(|x: f64| (1.0 - x.abs()).max(0.0)))),
+        "cubic" => {
+            let a = style.cubic;
+            let cubic = move |x: f64| {
+                let x = x.abs();
+                if x <= 1.0 {
+                    ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+                } else if x < 2.0 {
+                    ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
+                } else {
+                    0.0
+                }
+            };
+            Ok((2.0, Box::new(cubic)))
+        }
+        other => Err(format!("mode {other} is not known")),
+    }
+}
+
 /// Coefficients of all inputs for one output.
 fn row(source: f64, one: &Axis, style: &Style) -> Lowered<Vec<f64>> {
     let stretch = if style.antialias { one.scale.min(1.0) } else { 1.0 };
-    let (reach, kernel): (f64, Box<dyn Fn(f64) -> f64>) = match style.mode.as_str() {
-        "linear" => (1.0, Box::new(|x: f64| (1.0 - x.abs()).max(0.0))),
-        "cubic" => {
-            let a = style.cubic;
-            (
-                2.0,
-                Box::new(move |x: f64| {
-                    let x = x.abs();
-                    if x <= 1.0 {
-                        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
-                    } else if x < 2.0 {
-                        ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
-                    } else {
-                        0.0
-                    }
-                }),
-            )
-        }
-        other => return Err(format!("mode {other} is not known")),
-    };
+    let (reach, kernel) = kernel(style)?;
     let (first, last) =
         ((source - reach / stretch).floor() as i64, (source + reach / stretch).ceil() as i64);
     if last.saturating_sub(first) > 1 << 22 {

@@ -1,15 +1,17 @@
 //! Writing to places that are known at run time.
 
-use protocol::graph::{Fold, MapFunction as F, Operator};
+use protocol::graph::{Fold, MapFunction as F};
 
-use super::index::{flat_places, places, product_last, tuple_places, within};
-use super::{Context, Inputs, axis_of};
-use crate::onnx::builder::{Builder, Lowered, Value, make_shape};
-use crate::onnx::fold_shapes::{expand_to, gather};
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::OnnxNode;
+use crate::onnx::movement::{concat, expand_to, gather};
+use crate::onnx::places::{flat_places, places, product_last, tuple_places, within};
+use crate::onnx::shapes::Lowered;
+use crate::onnx::value::Value;
 
 /// How several updates of one place combine.
-fn reduction_of(context: &Context<'_>) -> Lowered<Option<F>> {
-    Ok(match context.attributes.text("reduction", "none").as_str() {
+fn reduction_of(node: &OnnxNode<'_>) -> Lowered<Option<F>> {
+    Ok(match node.attributes.text("reduction", "none").as_str() {
         "none" => None,
         "add" => Some(F::Add),
         "mul" => Some(F::Multiply),
@@ -55,9 +57,7 @@ fn scatter_blocks(
     let number = builder.map(F::Add, &[&number, &shift])?;
     let marked = builder.map(F::Select, &[&hits, &number, &own])?;
     let chosen = builder.reduce_last(Fold::Maximum, &marked)?;
-    let shape = make_shape(&[count + writes, block])?;
-    let parts = vec![data.clone(), updates.clone()];
-    let all = builder.emit(Operator::Concat { axis: 0 }, parts, data.element(), shape)?;
+    let all = concat(builder, vec![data.clone(), updates.clone()], 0)?;
     gather(builder, &all, &chosen, 0)
 }
 
@@ -72,6 +72,7 @@ fn masked(builder: &mut Builder, hits: &Value, updates: &Value, neutral: &Value)
     builder.map(F::Select, &[&hits, &turned, neutral])
 }
 
+/// The largest or smallest of the data and its updates.
 fn scatter_extreme(
     builder: &mut Builder,
     data: &Value,
@@ -91,6 +92,7 @@ fn scatter_extreme(
     builder.map(function, &[data, &best])
 }
 
+/// The product of the data and its updates.
 fn scatter_product(
     builder: &mut Builder,
     data: &Value,
@@ -103,36 +105,29 @@ fn scatter_product(
     builder.map(F::Multiply, &[data, &product])
 }
 
-pub(super) fn scatter_elements(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let (x, indices, updates) = (inputs.get(0)?.clone(), inputs.get(1)?, inputs.get(2)?.clone());
-    let axis = axis_of(context.attributes.int("axis", 0), x.rank())?;
+/// ScatterElements: one update for each index.
+pub(super) fn scatter_elements(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let (x, indices, updates) = (node.input(0)?, node.input(1)?, node.input(2)?);
+    let axis = node.axis(0, x.rank())?;
     let flat = flat_places(builder, x.dimensions(), indices, axis)?;
     let writes = flat.shape().count();
     let flat = builder.reshape(&flat, &[writes])?;
-    let data = builder.reshape(&x, &[x.shape().count(), 1])?;
-    let updates = builder.reshape(&updates, &[writes, 1])?;
-    let done = scatter_blocks(builder, &data, &flat, &updates, reduction_of(context)?)?;
+    let data = builder.reshape(x, &[x.shape().count(), 1])?;
+    let updates = builder.reshape(updates, &[writes, 1])?;
+    let done = scatter_blocks(builder, &data, &flat, &updates, reduction_of(node)?)?;
     builder.reshape(&done, x.dimensions())
 }
 
-pub(super) fn scatter_many(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let (x, indices, updates) =
-        (inputs.get(0)?.clone(), inputs.get(1)?.clone(), inputs.get(2)?.clone());
+/// ScatterND: a block of updates for each tuple of indices.
+pub(super) fn scatter_many(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let (x, indices, updates) = (node.input(0)?, node.input(1)?, node.input(2)?);
     let depth = *indices.dimensions().last().ok_or("indices have no axis")? as usize;
-    let flat = tuple_places(builder, x.dimensions(), &indices, 0)?;
+    let flat = tuple_places(builder, x.dimensions(), indices, 0)?;
     let writes = flat.shape().count();
     let flat = builder.reshape(&flat, &[writes])?;
     let block: u64 = x.dimensions()[depth..].iter().product();
-    let data = builder.reshape(&x, &[x.shape().count() / block, block])?;
-    let updates = builder.reshape(&updates, &[writes, block])?;
-    let done = scatter_blocks(builder, &data, &flat, &updates, reduction_of(context)?)?;
+    let data = builder.reshape(x, &[x.shape().count() / block, block])?;
+    let updates = builder.reshape(updates, &[writes, block])?;
+    let done = scatter_blocks(builder, &data, &flat, &updates, reduction_of(node)?)?;
     builder.reshape(&done, x.dimensions())
 }

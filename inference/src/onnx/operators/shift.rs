@@ -3,36 +3,29 @@
 use protocol::graph::MapFunction as F;
 use protocol::tensor::ElementType;
 
-use super::{Context, Inputs};
-use crate::onnx::builder::{Builder, Lowered, Value};
-
-fn constant(builder: &mut Builder, value: i64) -> Lowered<Value> {
-    let list = builder.integers(vec![value])?;
-    builder.reshape(&list, &[])
-}
+use crate::onnx::builder::Builder;
+use crate::onnx::lowering::OnnxNode;
+use crate::onnx::shapes::Lowered;
+use crate::onnx::value::Value;
 
 /// BitShift: bits that leave the type are lost; to the right, the sign stays. What would leave 64 bits
 /// with a sign has no result.
-pub(super) fn shift(
-    builder: &mut Builder,
-    inputs: &Inputs<'_>,
-    context: &Context<'_>,
-) -> Lowered<Value> {
-    let value = inputs.get(0)?;
+pub(super) fn shift(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
+    let value = node.input(0)?;
     let element = value.element();
     if matches!(element, ElementType::F32 | ElementType::Bool) {
         return Err("only integers are shifted".to_owned());
     }
     let width = 8 * element.bytes() as i64;
     let wide = builder.cast(value, ElementType::I64)?;
-    let places = builder.cast(inputs.get(1)?, ElementType::I64)?;
-    let (none, one, two) = (constant(builder, 0)?, constant(builder, 1)?, constant(builder, 2)?);
+    let places = builder.cast(node.input(1)?, ElementType::I64)?;
+    let (none, one, two) = (builder.integer(0)?, builder.integer(1)?, builder.integer(2)?);
     // 2^62 is the last power that 64 bits with a sign hold.
-    let (bits, last) = (constant(builder, width)?, constant(builder, (width - 1).min(62))?);
+    let (bits, last) = (builder.integer(width)?, builder.integer((width - 1).min(62))?);
     let stays = builder.map(F::Less, &[&places, &bits])?;
     let places = builder.map(F::Minimum, &[&places, &last])?;
     let factor = builder.map(F::Power, &[&two, &places])?;
-    let moved = match context.attributes.text("direction", "").as_str() {
+    let moved = match node.attributes.text("direction", "").as_str() {
         "RIGHT" => {
             // Without the bits that fall out, the quotient is exact, also of negative numbers.
             let below = builder.map(F::Subtract, &[&factor, &one])?;
@@ -62,7 +55,7 @@ fn right(
     stays: &Value,
     element: ElementType,
 ) -> Lowered<Value> {
-    let (none, minus) = (constant(builder, 0)?, constant(builder, -1)?);
+    let (none, minus) = (builder.integer(0)?, builder.integer(-1)?);
     let quotient = builder.map(F::Divide, &[kept, factor])?;
     let negative = builder.map(F::Less, &[kept, &none])?;
     let behind = builder.map(F::Select, &[&negative, &minus, &none])?;
@@ -81,7 +74,7 @@ fn wrapped(
     if least == 0 {
         return Ok(bits.clone());
     }
-    let (most, whole) = (constant(builder, most)?, constant(builder, 1 << width)?);
+    let (most, whole) = (builder.integer(most)?, builder.integer(1 << width)?);
     let positive = builder.map(F::LessOrEqual, &[bits, &most])?;
     let turned = builder.map(F::Subtract, &[bits, &whole])?;
     builder.map(F::Select, &[&positive, bits, &turned])

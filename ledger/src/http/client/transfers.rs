@@ -80,9 +80,10 @@ impl HttpLedger {
             .header(SIGNATURE_HEADER, signature);
         let sent = request.body(bytes).send().await;
         let answer = sent.map_err(|error| unreachable(&self.url, &error))?;
-        match answer.status().is_success() {
-            true => Ok(()),
-            false => Err(UploadError::Refused { reason: said(answer).await }),
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(UploadError::Refused { reason: said(answer).await })
         }
     }
 
@@ -162,9 +163,10 @@ impl HttpLedger {
             }
         }
         let found = hasher.finish().map_err(|error| wrong(error.to_string()))?;
-        match found == *root {
-            true => Ok(bytes),
-            false => Err(wrong(format!("it has the root {found}, not {root}"))),
+        if found == *root {
+            Ok(bytes)
+        } else {
+            Err(wrong(format!("it has the root {found}, not {root}")))
         }
     }
 }

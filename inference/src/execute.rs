@@ -7,15 +7,16 @@ use protocol::hash::Commitment;
 use protocol::tensor::{ElementType, Shape};
 use rayon::prelude::*;
 
-use super::layout::{Layout, RowOffsets, sizes};
-use super::program::{Source, Stage};
-use super::window::{Convolution, PackedKernel};
-use super::work::{Block, Prepared, SCRATCH, Work, blocks};
-use super::{Kept, LayerPlan, Origin, Step};
 use crate::engine::{Engine, EngineError};
+use crate::fused::LayerPlan;
+use crate::fused::layout::{Layout, Origin, RowOffsets};
+use crate::fused::plan::{Kept, Step};
+use crate::fused::program::{Source, Stage};
+use crate::fused::window::Convolution;
+use crate::fused::work::{Prepared, Work, blocks, run_blocks};
 use crate::model::Model;
 use crate::tensor::Tensor;
-use kernels::{PANEL, PackedRows, Pieces, Rectangle, rectangles};
+use kernels::{PANEL, PackedRows, Pieces};
 
 /// What a value of the layer is while the layer runs.
 #[derive(Debug)]
@@ -73,6 +74,23 @@ impl Cells<'_> {
         {
             *entry = Some(value);
         }
+    }
+
+    fn truths(&self, origin: Origin) -> Option<Vec<f32>> {
+        let tensor = match origin {
+            Origin::Weight(weight) => self.weights.get(weight)?,
+            Origin::Cell(cell) => match cell.checked_sub(self.live.len()) {
+                None => self.live.get(cell)?,
+                Some(own) => match self.own.get(own)?.as_ref()? {
+                    Cell::Tensor(tensor) => tensor,
+                    Cell::Floats(..) => return None,
+                },
+            },
+        };
+        if tensor.kind().element != ElementType::Bool {
+            return None;
+        }
+        Some(tensor.all_bits().into_iter().map(|bits| if bits != 0 { 1.0 } else { 0.0 }).collect())
     }
 
     fn bury(&mut self, engine: &Engine, cell: usize) {
@@ -198,37 +216,6 @@ fn gather(from: &Layout, data: &[f32], out: &mut [f32]) {
     }
 }
 
-impl Stage {
-    fn position(&self) -> usize {
-        match &self.source {
-            Source::Contract { position, .. } | Source::Convolve { position, .. } => *position,
-            Source::Inputs => 0,
-        }
-    }
-}
-
-/// Runs the blocks of a stage on the engine's threads, each into its own part of every output.
-fn run_blocks<'o>(
-    work: &Work<'_>,
-    blocks: &[Block],
-    prepared: &Prepared<'_>,
-    outputs: impl Iterator<Item = (&'o mut [f32], bool)>,
-) {
-    let mut parts: Vec<Vec<Rectangle<'o>>> = blocks.iter().map(|_| Vec::new()).collect();
-    for (floats, narrow) in outputs {
-        let columns = if narrow { 1 } else { work.stage.columns };
-        let cut = rectangles(floats, columns, blocks.iter().map(|block| block.part(narrow)));
-        parts.iter_mut().zip(cut).for_each(|(all, part)| all.push(part));
-    }
-    let run = |(block, mut outputs): (&Block, Vec<Rectangle<'o>>)| {
-        SCRATCH.with_borrow_mut(|scratch| work.block(block, prepared, scratch, &mut outputs));
-    };
-    match blocks {
-        [one] => run((one, parts.pop().unwrap_or_default())),
-        many => many.par_iter().zip(parts).with_max_len(1).for_each(run),
-    }
-}
-
 /// Runs a stage; `None` when something it reads is not there. Gives the cells it wrote.
 fn run_stage<C: Commitment>(
     engine: &Engine,
@@ -271,25 +258,6 @@ fn run_stage<C: Commitment>(
         Prepared::Convolve { .. } | Prepared::Inputs => {}
     }
     Some(written)
-}
-
-impl Cells<'_> {
-    fn truths(&self, origin: Origin) -> Option<Vec<f32>> {
-        let tensor = match origin {
-            Origin::Weight(weight) => self.weights.get(weight)?,
-            Origin::Cell(cell) => match cell.checked_sub(self.live.len()) {
-                None => self.live.get(cell)?,
-                Some(own) => match self.own.get(own)?.as_ref()? {
-                    Cell::Tensor(tensor) => tensor,
-                    Cell::Floats(..) => return None,
-                },
-            },
-        };
-        if tensor.kind().element != ElementType::Bool {
-            return None;
-        }
-        Some(tensor.all_bits().into_iter().map(|bits| if bits != 0 { 1.0 } else { 0.0 }).collect())
-    }
 }
 
 fn prepare<'a, C: Commitment>(
@@ -359,46 +327,4 @@ fn prepare<'a, C: Commitment>(
             Some(Prepared::Convolve { data, shape, pieces, taps, kernel })
         }
     }
-}
-
-/// A convolution by itself, with the same code as in a stage.
-pub(crate) fn convolve(
-    engine: &Engine,
-    node: &Node,
-    operands: &[&Tensor],
-    packed: Option<&PackedKernel>,
-) -> Option<Tensor> {
-    let Operator::Convolve { window, groups } = &node.operator else {
-        return None;
-    };
-    let shape = Convolution::new(node, window, *groups)?;
-    let input = operands.first()?.as_f32();
-    let data = shape.padded(input, Vec::new());
-    let kernel = match packed {
-        Some(packed) => Cow::Borrowed(packed),
-        None => Cow::Owned(shape.pack(operands.get(1)?.as_f32())),
-    };
-    let (pieces, taps) = (shape.pieces(), shape.taps());
-    let prepared = Prepared::Convolve { data, shape, pieces, taps, kernel };
-    let dimensions = sizes(&node.output.shape);
-    let columns = *dimensions.last()?;
-    let whole = |operand: usize| {
-        Some(Layout::whole(Origin::Cell(operand), sizes(operands.get(operand)?.shape())))
-    };
-    let stage = Stage {
-        source: Source::Convolve { position: 0, input: whole(0)?, kernel: whole(1)? },
-        rows: dimensions.iter().product::<usize>() / columns,
-        columns,
-        dimensions,
-        inputs: Vec::new(),
-        program: Vec::new(),
-        narrow: vec![false],
-        outputs: vec![super::program::Output { register: 0, cell: 0, narrow: false }],
-        folds: false,
-    };
-    let mut out = vec![0.0; stage.rows * columns];
-    let work = Work { isa: engine.isa(), stage: &stage, inputs: &[] };
-    let blocks = blocks(engine.threads(), &stage, &prepared);
-    run_blocks(&work, &blocks, &prepared, std::iter::once((out.as_mut_slice(), false)));
-    Tensor::from_stored_f32(&node.output.shape, out)
 }

@@ -1,0 +1,203 @@
+//! Keeps the house as it is: no circles of modules, no long files and functions. After rust-analyzer's
+//! `xtask/src/tidy.rs`; who may depend on whom among crates is `.ci/layering`.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/modules.rs"]
+mod modules;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use modules::{Modules, circles};
+
+/// Most lines of a file. What is longer is named here with its reason.
+const FILE_LINES_MAX: usize = 500;
+const LONG_FILES: [(&str, &str); 0] = [];
+
+/// Most lines of a function. What is longer is a table, and named here.
+const FUNCTION_LINES_MAX: usize = 70;
+const LONG_FUNCTIONS: [(&str, &str); 0] = [];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Members of the workspace, and the folder of the command.
+fn crates() -> Vec<String> {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let members = manifest.lines().find(|line| line.starts_with("members = [")).unwrap();
+    let members = members.split('"').skip(1).step_by(2).map(|one| format!("{one}/src"));
+    members.chain(["src".to_owned()]).collect()
+}
+
+/// The files of a folder, by their path from the root.
+fn files(folder: &str) -> BTreeMap<String, String> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+fn sources() -> BTreeMap<String, String> {
+    let found: BTreeMap<_, _> = crates().iter().flat_map(|folder| files(folder)).collect();
+    assert!(found.len() > 200, "only {} files found", found.len());
+    found
+}
+
+/// A file without the tests at its end; nothing of a file that holds tests only.
+fn production<'a>(path: &str, text: &'a str) -> &'a str {
+    let is_test = path.ends_with("/tests.rs")
+        || ["/tests/", "/testing"].iter().any(|part| path.contains(part));
+    let end = text.find("\n#[cfg(test)]\nmod tests {").filter(|_| !is_test);
+    if is_test { "" } else { &text[..end.unwrap_or(text.len())] }
+}
+
+#[test]
+fn files_are_short() {
+    let mut long = Vec::new();
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        let is_named = LONG_FILES.iter().any(|(named, _)| *named == path);
+        if lines > FILE_LINES_MAX && !is_named {
+            long.push(format!("{path}: {lines} lines"));
+        }
+        assert!(!is_named || lines > FILE_LINES_MAX, "{path} is short: take it from the list");
+    }
+    assert!(long.is_empty(), "over {FILE_LINES_MAX} lines:\n{}", long.join("\n"));
+}
+
+/// Functions of a file with their lines, as rustfmt lays them out.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (first, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let words: Vec<&str> =
+            code.split(|one: char| !one.is_alphanumeric() && one != '_').collect();
+        let head = ["pub", "crate", "super", "const", "async", "unsafe", "in", "default", "fn", ""];
+        let place = words.iter().position(|word| *word == "fn");
+        let Some(place) = place.filter(|at| words[..*at].iter().all(|word| head.contains(word)))
+        else {
+            continue;
+        };
+        if code.starts_with("//") {
+            continue;
+        }
+        let end = format!("{}}}", &line[..line.len() - code.len()]);
+        // A function of a trait may have a head alone.
+        let is_end = |line: &&str| *line == end || *line == end.replace('}', ") -> Self;");
+        let is_head = code.ends_with(';') || code.ends_with('}');
+        let lines = if is_head { Some(0) } else { lines[first..].iter().position(is_end) };
+        let lines = lines.map_or(1, |at| at + 1);
+        found.push((words.get(place + 1).unwrap_or(&"").to_string(), lines));
+    }
+    found
+}
+
+#[test]
+fn functions_are_short() {
+    let mut long = Vec::new();
+    for (path, text) in sources() {
+        for (name, lines) in functions(production(&path, &text)) {
+            let is_named = LONG_FUNCTIONS.contains(&(path.as_str(), name.as_str()));
+            if lines > FUNCTION_LINES_MAX && !is_named {
+                long.push(format!("{path}: {name} has {lines} lines"));
+            }
+        }
+    }
+    assert!(long.is_empty(), "over {FUNCTION_LINES_MAX} lines:\n{}", long.join("\n"));
+}
+
+#[test]
+fn no_modules_stand_in_a_circle() {
+    let mut found = Vec::new();
+    for folder in crates() {
+        let files: BTreeMap<String, String> = files(&folder)
+            .into_iter()
+            .map(|(path, text)| {
+                let text = production(&path, &text).to_owned();
+                (path[folder.len() + 1..].to_owned(), text)
+            })
+            .collect();
+        let edges = Modules::new(&files).edges();
+        for circle in circles(&edges) {
+            let ties: Vec<String> = edges
+                .iter()
+                .filter(|(from, to)| circle.contains(from) && circle.contains(to))
+                .map(|(from, to)| format!("  {from} uses {to}"))
+                .collect();
+            found.push(format!("{folder}: {} files\n{}", circle.len(), ties.join("\n")));
+        }
+    }
+    assert!(found.is_empty(), "circles of modules:\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_checks_find_what_they_are_for() {
+    let long = format!("    pub(crate) async fn wide(\n{}    }}\n", "        one();\n".repeat(80));
+    assert_eq!(functions(&long), [("wide".to_owned(), 82)]);
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let files: BTreeMap<String, String> = [
+        file("lib.rs", "mod one;\nmod two;\npub use two::inner::Deep;\n"),
+        file("one.rs", "use crate::{two::{Two, Other}, x};\n"),
+        file("two/mod.rs", "mod inner;\nuse self::inner::Deep;\n"),
+        file("two/inner.rs", "fn run() { crate::three::go() }\n"),
+        file("three.rs", "use crate::Deep;\n"),
+    ]
+    .into();
+    let edges = Modules::new(&files).edges();
+    let expected = [
+        ("one.rs", "two/mod.rs"),
+        ("three.rs", "two/inner.rs"),
+        ("two/inner.rs", "three.rs"),
+        ("two/mod.rs", "two/inner.rs"),
+    ];
+    for (from, to) in expected {
+        assert!(edges.contains(&(from.to_owned(), to.to_owned())), "{from} uses {to}: {edges:?}");
+    }
+    let circle: BTreeSet<String> = ["three.rs", "two/inner.rs"].map(str::to_owned).into();
+    assert_eq!(circles(&edges), [circle]);
+}
+
+#[test]
+fn files_that_documents_name_are_there() {
+    let mut missing = Vec::new();
+    for (document, text) in documents() {
+        // Odd parts are inside of single or triple backticks.
+        for name in text.split('`').skip(1).step_by(2) {
+            let is_path = name.contains('/')
+                && name.chars().all(|one| one.is_ascii_alphanumeric() || "./_-".contains(one));
+            let folder = name.split('/').next().unwrap_or_default();
+            let is_ours = is_path && root().join(folder).is_dir() && !folder.is_empty();
+            // What a build or a command makes is not there yet.
+            let is_made = ["target", "pages"].contains(&folder);
+            if is_ours && !is_made && !root().join(name).exists() {
+                missing.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "documents name what is not there:\n{}", missing.join("\n"));
+}
+
+/// The documents by their names.
+fn documents() -> Vec<(String, String)> {
+    let folders = ["", "docs", "docs/adr"].map(|folder| root().join(folder));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let found: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "md"))
+        .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    assert!(found.len() > 10);
+    found
+}
