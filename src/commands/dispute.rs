@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use challenger::Policy;
-use dispute::verdict::{Verdict, write_file};
+use dispute::verdict::{OperatorPlace, Verdict, write_file};
 use dispute::{Devnet, Participants, PlayedMove};
 use inference::Honest;
 use ledger::words;
@@ -89,11 +89,7 @@ pub(crate) fn tell(verdict: &Verdict) {
         println!("layer         {} (of {}, counted from 0)", layer.index, layer.count);
     }
     if let Some(operator) = &verdict.operator {
-        let name = match operator.name.as_str() {
-            "" => String::new(),
-            name => format!(", ONNX node {name}"),
-        };
-        println!("operator      {} ({}{name})", operator.index, operator.kind);
+        println!("operator      {}{}", operator.index, described(operator));
     }
     if let Some(element) = &verdict.element {
         println!("element       {}{}", words::coordinates(element), step(verdict));
@@ -124,6 +120,14 @@ pub(crate) fn tell(verdict: &Verdict) {
     if !money.conserved {
         println!("money         NOT CONSERVED: report this with the verdict file");
     }
+}
+
+/// What is known of an operator: its kind unless nobody showed it, its node in the file.
+fn described(operator: &OperatorPlace) -> String {
+    let node = (!operator.name.is_empty()).then(|| format!("ONNX node {}", operator.name));
+    let kind = (!operator.kind.is_empty()).then(|| operator.kind.clone());
+    let known: Vec<String> = kind.into_iter().chain(node).collect();
+    if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) }
 }
 
 /// A verdict's reason in words; what is in words already stays as it is.
@@ -170,5 +174,23 @@ pub(crate) fn with_value(element_type: Option<&str>, bits: &str) -> String {
     match (kind, digits.and_then(|digits| u64::from_str_radix(digits, 16).ok())) {
         (Some(kind), Some(word)) => format!("{} ({bits})", words::number(kind, word)),
         _ => bits.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_operator_is_told_what_is_known() {
+        for (kind, name, text) in [
+            ("contract", "pool", " (contract, ONNX node pool)"),
+            ("", "pool", " (ONNX node pool)"),
+            ("contract", "", " (contract)"),
+            ("", "", ""),
+        ] {
+            let operator = OperatorPlace { index: 7, name: name.to_owned(), kind: kind.to_owned() };
+            assert_eq!(described(&operator), text);
+        }
     }
 }

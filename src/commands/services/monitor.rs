@@ -16,6 +16,7 @@ use crate::{load, print};
 
 pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<Ending, CommandError> {
     let options = &arguments.daemon;
+    super::process::raise_file_limit();
     let engine = load::engine(&options.engine)?;
     let shelf = super::daemon::shelf(&options.models, &engine)?;
     // It is a challenger that only watches, and has that one's metrics as well.
