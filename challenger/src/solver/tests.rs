@@ -290,7 +290,7 @@ fn bits_that_no_stored_value_has_are_refuted_as_they_are() {
 
 #[test]
 fn an_error_inside_a_layer_that_does_not_reach_its_end_differs_in_nothing() {
-    // What is wrong inside a layer and right behind it is not claimed.
+    // What is wrong inside a layer and right after it is not claimed.
     let dispute = game(&ladder(2)).says(|executor| {
         executor.output(rung(0, 1), &floats(&[150], 9));
     });

@@ -141,7 +141,7 @@ fn leaves_and_sums_are_those_of_the_run() {
 #[test]
 fn what_the_run_does_not_have_is_an_error_that_names_it() {
     let defender = Defender::new(honest(1), 6);
-    // Beyond the states, and padding behind a row of three leaves.
+    // Beyond the states, and padding after a row of three leaves.
     for request in [
         Request::Node { tree: TreeId::State { boundary: 4 }, depth: 0, index: 0 },
         Request::Leaf { operator: 0, leaf: 3 },

@@ -24,7 +24,7 @@ fn the_next_look_is_just_after_the_first_deadline_of_an_own_challenge() {
     assert_eq!(next_look_ms(&play), Some(begun_ms + CLOCK_MS + 1));
     let play = play.wait(7).does(&[DEMAND_TRACE]);
     assert_eq!(next_look_ms(&play), Some(begun_ms + 7 + CLOCK_MS + 1));
-    // At the deadline itself there is something to wait for, behind it not.
+    // At the deadline itself there is something to wait for, after it not.
     let play = play.wait(CLOCK_MS);
     assert_eq!(next_look_ms(&play), Some(play.court.now_ms + 1));
     let play = play.wait(1);

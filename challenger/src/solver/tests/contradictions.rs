@@ -1,4 +1,4 @@
-//! Layers whose inside is right while a state behind them is not: the commitments contradict each
+//! Layers whose inside is right while a state after them is not: the commitments contradict each
 //! other, and nothing is recomputed.
 
 use protocol::hash::{Digest, leaf};

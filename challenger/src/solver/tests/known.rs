@@ -37,8 +37,8 @@ fn openings_beside_the_way_change_nothing() {
 #[test]
 fn two_states_that_others_showed_stand_for_the_opened_trace() {
     let (_, dispute) = dispute();
-    let (before, behind) = (state_leaf(&dispute, 4), state_leaf(&dispute, 5));
-    dispute.shown_by_others(&[before, behind]).expect_demand(inside(4)).showing(&["layer 4"]);
+    let (before, after) = (state_leaf(&dispute, 4), state_leaf(&dispute, 5));
+    dispute.shown_by_others(&[before, after]).expect_demand(inside(4)).showing(&["layer 4"]);
 }
 
 #[test]
