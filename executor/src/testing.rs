@@ -14,7 +14,7 @@ use protocol::transaction::{Action, Address, JobTerms, Key};
 
 use crate::core::claim_terms;
 
-pub(crate) fn f32s(dimensions: &[u64]) -> TensorType {
+fn f32s(dimensions: &[u64]) -> TensorType {
     TensorType { element: ElementType::F32, shape: Shape::new(dimensions).unwrap() }
 }
 
@@ -68,13 +68,13 @@ pub(crate) fn model() -> Arc<Model> {
     Arc::clone(MODEL.get_or_init(made))
 }
 
-pub(crate) fn engine() -> Engine {
+fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| Engine::new(Isa::PORTABLE, 1).unwrap()).clone()
 }
 
 /// The run of an input of the model. Each number is another input.
-pub(crate) fn run_of(input: u64, conduct: Arc<dyn Conduct>) -> Arc<Run> {
+fn run_of(input: u64, conduct: Arc<dyn Conduct>) -> Arc<Run> {
     let (engine, model) = (engine(), model());
     let runner = Runner { engine: &engine, model: &model, conduct: conduct.as_ref() };
     let inputs = HashMap::from([

@@ -242,6 +242,16 @@ impl Dispute {
         self
     }
 
+    /// Another challenger demands this, if the ledger lets it, and the executor answers if it can.
+    pub(crate) fn demanded_by_others(mut self, request: &Request) -> Self {
+        if self.facts.check_request(request).is_ok() {
+            let reveal = self.statement.answer(request, self.arity_log2);
+            // What was not committed is refused, and nothing changes.
+            let _ = self.facts.reveal(request, &reveal);
+        }
+        self
+    }
+
     /// An answer that does not hash to the commitment, or is of another kind, is not taken: nothing
     /// changes for the solver.
     pub(crate) fn rejects_answer(mut self, reveal: &Reveal) -> Self {

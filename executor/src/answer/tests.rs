@@ -6,7 +6,7 @@ use protocol::law;
 
 use super::*;
 use crate::core::claim_terms;
-use crate::testing::{FOLD, FOLDED, engine, honest, lost, model};
+use crate::testing::{FOLD, FOLDED, honest, lost, model};
 
 /// What is known of a claim on a run when it is posted, with all of the model shown.
 fn facts(run: &Run, arity_log2: u32) -> Facts {
@@ -141,7 +141,7 @@ fn leaves_and_sums_are_those_of_the_run() {
 #[test]
 fn what_the_run_does_not_have_is_an_error_that_names_it() {
     let defender = Defender::new(honest(1), 6);
-    // Beyond the states, and padding behind a row of three leaves.
+    // Beyond the states, and padding after a row of three leaves.
     for request in [
         Request::Node { tree: TreeId::State { boundary: 4 }, depth: 0, index: 0 },
         Request::Leaf { operator: 0, leaf: 3 },
@@ -196,5 +196,4 @@ fn a_layer_that_cannot_be_recomputed_is_told_and_states_are_answered_all_the_sam
 fn clones_share_the_run() {
     let defender = Defender::new(honest(1), 6);
     assert!(Arc::ptr_eq(defender.run(), defender.clone().run()));
-    assert_eq!(engine().threads(), 1);
 }

@@ -1,10 +1,11 @@
-//! Claims with any number of false commitments, made up at random: whatever an executor says, a claim
-//! whose trace is not the true one loses.
+//! Claims with any number of false commitments, made up at random: whatever an executor says,
+//! and whatever others have opened, a claim whose trace is not the true one loses.
 
 use protocol::hash::{Digest, leaf};
 
 use super::*;
-use crate::testing::game::End;
+use crate::case::Published;
+use crate::testing::game::{Dispute, End};
 use crate::testing::models::summed;
 use crate::testing::statement::{Statement, with_other};
 
@@ -58,8 +59,36 @@ fn falsify(executor: &mut Statement, numbers: &mut Numbers) {
     }
 }
 
+/// Others show a part of the model, or demand something that may be there.
+fn meddle(dispute: Dispute, numbers: &mut Numbers) -> Dispute {
+    let model = std::sync::Arc::clone(dispute.case.model());
+    let header = model.header();
+    let layer = numbers.below(u64::from(header.layer_count)) as u32;
+    let operator = numbers.below(u64::from(header.operator_count)) as u32;
+    let boundary = numbers.below(u64::from(header.state_count())) as u32;
+    let (depth, index) = (numbers.below(4) as u32, numbers.below(8));
+    let request = match numbers.below(9) {
+        0 | 1 if dispute.facts.layer(layer).is_none() => {
+            let proof = model.layer_proof(layer).unwrap();
+            return dispute.shown_by_others(&[Showing::Layer { proof }]);
+        }
+        2 | 3 if dispute.facts.operator(operator).is_none() => {
+            let proof = model.node_proof(operator).unwrap();
+            return dispute.shown_by_others(&[Showing::Operator { proof }]);
+        }
+        0 | 1 => trace(depth, index),
+        2 | 3 => inside(layer),
+        4 => inside_node(layer, depth, index),
+        5 => state(boundary, depth, index),
+        6 => output(operator, depth, index),
+        7 => output_leaf(operator, index),
+        _ => sums(operator, numbers.below(3)),
+    };
+    dispute.demanded_by_others(&request)
+}
+
 #[test]
-fn a_claim_that_is_not_the_true_one_loses_whatever_its_executor_says() {
+fn a_claim_that_is_not_the_true_one_loses_whatever_its_executor_says_and_others_open() {
     let networks = [ladder(3), carried(), summed()];
     let (mut convicted, mut silent, mut steps, mut contradictions) = (0, 0, 0, 0);
     for seed in 0..400 {
@@ -76,7 +105,16 @@ fn a_claim_that_is_not_the_true_one_loses_whatever_its_executor_says() {
             claim = claim.says(|executor| falsify(executor, &mut numbers));
         }
         let truth = claim.own().trace().root();
-        let dispute = claim.disputed();
+        if numbers.below(3) == 0 {
+            claim = claim.publishes(|executor| Published {
+                state_roots: executor.state_roots().to_vec(),
+                ..Published::default()
+            });
+        }
+        let mut dispute = claim.disputed();
+        for _ in 0..numbers.below(40) {
+            dispute = meddle(dispute, &mut numbers);
+        }
         if dispute.statement.terms(Digest::default()).trace_root == truth {
             dispute.expect_error(&SolveError::NothingDiffers);
             continue;

@@ -1,7 +1,7 @@
 //! What others opened or showed already is not demanded or shown again.
 
 use super::*;
-use crate::testing::game::{Dispute, shown};
+use crate::testing::game::Dispute;
 
 /// Layer 4 of ten has an error in the second leaf of its second operator.
 fn dispute() -> (u32, Dispute) {
@@ -37,8 +37,8 @@ fn openings_beside_the_way_change_nothing() {
 #[test]
 fn two_states_that_others_showed_stand_for_the_opened_trace() {
     let (_, dispute) = dispute();
-    let (before, behind) = (state_leaf(&dispute, 4), state_leaf(&dispute, 5));
-    dispute.shown_by_others(&[before, behind]).expect_demand(inside(4)).showing(&["layer 4"]);
+    let (before, after) = (state_leaf(&dispute, 4), state_leaf(&dispute, 5));
+    dispute.shown_by_others(&[before, after]).expect_demand(inside(4)).showing(&["layer 4"]);
 }
 
 #[test]
@@ -123,16 +123,4 @@ fn a_challenger_goes_on_where_another_stopped() {
         refuted.fraud();
         first = first.expect_demand(*request).answered();
     }
-}
-
-#[test]
-fn showings_are_named_by_what_they_show() {
-    let (operator, dispute) = dispute();
-    let run = std::sync::Arc::clone(dispute.statement.run());
-    let bytes = run.output(operator).unwrap().leaf(1).unwrap();
-    let (root, path) = (run.trace().root(), Vec::new());
-    let leaf = Showing::TensorLeaf { operator, leaf: 1, bytes, path: path.clone() };
-    assert_eq!(shown(&leaf), "leaf 1 of operator 13");
-    let value = Showing::StateLeaf { boundary: 1, position: 0, value: 3, root, path };
-    assert_eq!(shown(&value), "value at 0 of state 1");
 }

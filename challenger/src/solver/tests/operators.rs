@@ -206,7 +206,7 @@ fn window(kernel: (u32, u32)) -> Window {
 }
 
 /// Each folding operator, short and long, with its operands, their weights, its output, and an
-/// element; and how many runs are behind it.
+/// element; and how many runs it takes.
 fn folds() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64, u64)> {
     let image = || floats(&[1, 6, 8, 20], 1);
     let mut all = vec![
@@ -260,7 +260,7 @@ fn folds() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64, u64)> {
 }
 
 #[test]
-fn an_error_in_any_fold_is_convicted_in_one_run_or_behind_the_last() {
+fn an_error_in_any_fold_is_convicted_in_one_run_or_after_the_last() {
     for (operator, operands, weights, to, element, runs) in folds() {
         let name = operator.kind();
         let network = model_of(operator, operands, weights, to);

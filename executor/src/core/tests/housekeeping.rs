@@ -81,7 +81,7 @@ fn nobody_calls_time_on_himself() {
 }
 
 /// A rival's claim with an error, and after it the executor's.
-fn behind_a_rival() -> (Court, ExecutorCore, Digest, Digest) {
+fn after_a_rival() -> (Court, ExecutorCore, Digest, Digest) {
     let mut court = Court::funded();
     let (mut core, job) = offering(&mut court, 1, ETHER);
     let before = court.claim(Who::Rival, job, &wrong(1));
@@ -93,7 +93,7 @@ fn behind_a_rival() -> (Court, ExecutorCore, Digest, Digest) {
 
 #[test]
 fn time_is_called_on_a_silent_executor_whose_claim_stands_before_ours() {
-    let (mut court, mut core, before, _) = behind_a_rival();
+    let (mut court, mut core, before, _) = after_a_rival();
     let challenge = court.challenge(Who::Challenger, before);
     demand(&mut court, Who::Challenger, challenge, TRACE);
     court.now_ms += CLOCK_MS;
@@ -110,7 +110,7 @@ fn time_is_called_on_a_silent_executor_whose_claim_stands_before_ours() {
 
 #[test]
 fn time_is_called_on_a_silent_challenger_of_a_claim_before_ours() {
-    let (mut court, mut core, before, _) = behind_a_rival();
+    let (mut court, mut core, before, _) = after_a_rival();
     let challenge = court.challenge(Who::Challenger, before);
     court.now_ms += CLOCK_MS + 1;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
@@ -120,7 +120,7 @@ fn time_is_called_on_a_silent_challenger_of_a_claim_before_ours() {
 
 #[test]
 fn a_claim_before_ours_is_settled_when_it_is_ripe_though_ours_loses_by_it() {
-    let (mut court, mut core, before, own) = behind_a_rival();
+    let (mut court, mut core, before, own) = after_a_rival();
     let job = job_of(&court, before);
     // The rival's window ends ten seconds before ours.
     court.now_ms += WINDOW_MS - 10_000;
@@ -137,11 +137,11 @@ fn a_claim_before_ours_is_settled_when_it_is_ripe_though_ours_loses_by_it() {
 
 #[test]
 fn when_ours_has_fallen_the_claims_before_it_are_others_to_look_after() {
-    let (mut court, mut core, before, own) = behind_a_rival();
+    let (mut court, mut core, before, own) = after_a_rival();
     let challenge = court.challenge(Who::Challenger, own);
     demand(&mut court, Who::Challenger, challenge, TRACE);
     court.now_ms += CLOCK_MS + 1;
-    // Ripe, and settled by us while ours waits behind it.
+    // Ripe, and settled by us while ours waits for it.
     let job = job_of(&court, before);
     assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);
     court.does(Who::Challenger, &call_time(challenge));
@@ -176,7 +176,7 @@ fn when_the_job_is_done_the_disputes_of_others_are_not_ours() {
 
 #[test]
 fn our_own_window_does_not_settle_a_job_whose_first_claim_is_disputed() {
-    let (mut court, mut core, before, _) = behind_a_rival();
+    let (mut court, mut core, before, _) = after_a_rival();
     court.now_ms += WINDOW_MS - 10_000;
     court.challenge(Who::Challenger, before);
     court.now_ms += 10_001;
@@ -211,7 +211,7 @@ fn a_job_without_our_claim_is_not_settled_by_us() {
 
 #[test]
 fn a_disputed_claim_of_ours_on_a_job_that_is_done_is_still_looked_after() {
-    let (mut court, mut core, before, own) = behind_a_rival();
+    let (mut court, mut core, before, own) = after_a_rival();
     let job = job_of(&court, before);
     let challenge = court.challenge(Who::Challenger, own);
     court.now_ms += WINDOW_MS;
@@ -249,7 +249,7 @@ fn the_next_look_is_just_after_the_window_or_the_first_deadline() {
 
 #[test]
 fn a_claim_before_ours_sets_the_next_look_too() {
-    let (mut court, core, before, _) = behind_a_rival();
+    let (mut court, core, before, _) = after_a_rival();
     let next = |court: &Court| core.next_look_ms(&court.view());
     let window_end_ms = court.settlement.claim(&before).unwrap().window_end_ms;
     assert_eq!(next(&court), Some(window_end_ms + 1));
