@@ -101,7 +101,7 @@ impl Cells<'_> {
     }
 }
 
-/// Values behind a layer, in the order of its table, from the live values before it.
+/// Values after a layer, in the order of its table, from the live values before it.
 ///
 /// # Errors
 /// The position in the layer of the operator that failed, and why.
@@ -162,7 +162,7 @@ pub(crate) fn run_layer<C: Commitment>(
         .collect()
 }
 
-/// A value behind the layer as a tensor of its own.
+/// A value after the layer as a tensor of its own.
 fn result(
     engine: &Engine,
     cells: &mut Cells<'_>,

@@ -32,12 +32,12 @@ pub fn cut_layers(
     };
     // cheapest[j] = (bytes hashed up to the boundary before operator j, boundary before that one)
     let mut cheapest: Vec<(u64, usize)> = vec![(0, 0)];
-    for behind in 1..=nodes.len() {
-        let cost: u64 = live[behind].iter().map(|value| bytes_of(*value)).sum();
-        let best = (behind.saturating_sub(bound)..behind)
+    for after in 1..=nodes.len() {
+        let cost: u64 = live[after].iter().map(|value| bytes_of(*value)).sum();
+        let best = (after.saturating_sub(bound)..after)
             .map(|before| (cheapest[before].0.saturating_add(cost), before))
             .min()
-            .unwrap_or((cost, behind - 1));
+            .unwrap_or((cost, after - 1));
         cheapest.push(best);
     }
     let mut boundaries = vec![nodes.len()];
@@ -56,7 +56,7 @@ pub fn cut_layers(
         .collect()
 }
 
-/// Values that are live before each operator, and behind the last; ascending.
+/// Values that are live before each operator, and after the last; ascending.
 fn live_values(
     inputs: &[TensorType],
     first_output: usize,

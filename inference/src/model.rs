@@ -143,7 +143,7 @@ impl<C: Commitment> Model<C> {
         &self.committed.header
     }
 
-    /// The trees behind the model root.
+    /// The trees under the model root.
     pub fn committed(&self) -> &CommittedGraph<C> {
         &self.committed
     }
@@ -183,10 +183,10 @@ impl<C: Commitment> Model<C> {
     /// Element type and shape of a value: of an input, a weight or an operator's output.
     pub fn value_type(&self, value: u32) -> Option<&TensorType> {
         let (value, graph) = (value as usize, &self.graph);
-        let behind = |list: usize| value.checked_sub(list);
+        let after = |list: usize| value.checked_sub(list);
         let inputs = graph.inputs.len();
-        graph.inputs.get(value).or_else(|| graph.weights.get(behind(inputs)?)).or_else(|| {
-            let node = graph.nodes.get(behind(inputs + graph.weights.len())?)?;
+        graph.inputs.get(value).or_else(|| graph.weights.get(after(inputs)?)).or_else(|| {
+            let node = graph.nodes.get(after(inputs + graph.weights.len())?)?;
             Some(&node.output)
         })
     }

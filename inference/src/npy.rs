@@ -24,26 +24,26 @@ fn parse_header(text: &str) -> Option<Header> {
     let (mut kind, mut fortran, mut shape) = (None, None, None);
     let mut rest = body.trim_start();
     while !rest.is_empty() {
-        let (key, behind) = rest.strip_prefix('\'')?.split_once('\'')?;
-        let value = behind.trim_start().strip_prefix(':')?.trim_start();
+        let (key, after) = rest.strip_prefix('\'')?.split_once('\'')?;
+        let value = after.trim_start().strip_prefix(':')?.trim_start();
         rest = match key {
             "descr" => {
-                let (found, behind) = value.strip_prefix('\'')?.split_once('\'')?;
+                let (found, after) = value.strip_prefix('\'')?.split_once('\'')?;
                 kind = Some(found.to_owned());
-                behind
+                after
             }
             "fortran_order" => {
-                let truth = value.strip_prefix("True").map(|behind| (true, behind));
-                let (found, behind) =
-                    truth.or_else(|| value.strip_prefix("False").map(|behind| (false, behind)))?;
+                let truth = value.strip_prefix("True").map(|after| (true, after));
+                let (found, after) =
+                    truth.or_else(|| value.strip_prefix("False").map(|after| (false, after)))?;
                 fortran = Some(found);
-                behind
+                after
             }
             "shape" => {
-                let (sizes, behind) = value.strip_prefix('(')?.split_once(')')?;
+                let (sizes, after) = value.strip_prefix('(')?.split_once(')')?;
                 let sizes = sizes.split(',').map(str::trim).filter(|size| !size.is_empty());
                 shape = Some(sizes.map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>()?);
-                behind
+                after
             }
             _ => return None,
         };

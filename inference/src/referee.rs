@@ -51,7 +51,7 @@ pub enum LayerRefereeError {
     /// The model is not the one of the claim.
     #[error("the model's root is not the claim's")]
     OtherModel,
-    /// The state behind the layer was never opened.
+    /// The state after the layer was never opened.
     #[error("the claimed state behind layer {layer} is not open")]
     NotOpen {
         /// The layer.
@@ -79,8 +79,8 @@ pub fn judge_layer(
     if facts.root(TreeId::State { boundary: layer }) != Some(before.root()) {
         return Err(LayerRefereeError::OtherState { layer });
     }
-    let behind = TreeId::State { boundary: layer.saturating_add(1) };
-    let claimed = facts.root(behind).ok_or(LayerRefereeError::NotOpen { layer })?;
+    let after = TreeId::State { boundary: layer.saturating_add(1) };
+    let claimed = facts.root(after).ok_or(LayerRefereeError::NotOpen { layer })?;
     let runner = Runner::honest(engine, model);
     let expected = runner.next_state(layer, before)?.root();
     if claimed != expected {

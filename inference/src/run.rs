@@ -31,7 +31,7 @@ pub struct Run<C: Commitment = Keccak> {
 }
 
 impl<C: Commitment> Run<C> {
-    /// The run behind a trace that this conduct computed.
+    /// The run of a trace that this conduct computed.
     pub fn new(
         engine: Engine,
         model: Arc<Model<C>>,

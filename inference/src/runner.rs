@@ -142,13 +142,13 @@ impl<'a, C: Commitment> Runner<'a, C> {
         Ok(outputs)
     }
 
-    /// The state behind a layer, from the state before it.
+    /// The state after a layer, from the state before it.
     ///
     /// # Errors
     /// When an operator fails.
     pub fn next_state(&self, layer: u32, before: &State<C>) -> Result<State<C>, RunError> {
         let values = self.next_values(layer, before.values())?;
-        State::behind(before, self.conduct.commit(layer + 1, values))
+        State::after(before, self.conduct.commit(layer + 1, values))
             .ok_or_else(|| RunError::NotInModel { what: format!("state {}", layer + 1) })
     }
 
@@ -337,7 +337,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
         found.collect()
     }
 
-    /// The state after each run behind one element, by the law.
+    /// The state after each run of one element, by the law.
     ///
     /// # Errors
     /// When the operator does not fold or has no result.

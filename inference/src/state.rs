@@ -25,7 +25,7 @@ impl<C: Commitment> State<C> {
     }
 
     /// As [`State::new`]; what is the same memory as before is not hashed again.
-    pub(crate) fn behind(before: &Self, values: Vec<(u32, Tensor)>) -> Option<Self> {
+    pub(crate) fn after(before: &Self, values: Vec<(u32, Tensor)>) -> Option<Self> {
         let root = |(value, tensor): &(u32, Tensor)| {
             let known = before
                 .values

@@ -266,7 +266,7 @@ impl Tensor {
         }
     }
 
-    /// Bits of an element as the law sees them; `None` behind the end.
+    /// Bits of an element as the law sees them; `None` after the end.
     pub fn bits(&self, index: u64) -> Option<u64> {
         if index >= self.kind.shape.count() {
             return None;
@@ -384,7 +384,7 @@ fn hash_leaves<'a, C: Commitment>(
 }
 
 /// The level above `level`, whose nodes stand in groups of `group` with nothing but empty subtrees
-/// of `height` behind each.
+/// of `height` after each.
 fn hash_level<C: Commitment>(level: &[Digest], group: usize, height: u32) -> Vec<Digest> {
     let empty = empty_subtree::<C>(height);
     let pairs =

@@ -112,7 +112,7 @@ impl Network {
         self.kinds[value].shape.dimensions().to_vec()
     }
 
-    /// Adds something random behind a random float value.
+    /// Adds something random after a random float value.
     fn grow(&mut self, dice: &mut Dice) {
         let floats: Vec<usize> = (0..self.kinds.len())
             .filter(|at| self.kinds[*at].element == ElementType::F32)

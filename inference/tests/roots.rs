@@ -10,7 +10,7 @@ use inference::onnx::proto::{AttributeProto, ModelProto, TensorProto};
 /// The input of every case has as many elements, and is reshaped first.
 const ROWS: u64 = 48;
 
-/// What stands behind the input: float weights by shape, or integers.
+/// What follows the input: float weights by shape, or integers.
 enum Operand {
     Floats(&'static [i64]),
     Integers(&'static [i64]),
@@ -38,7 +38,7 @@ fn text(name: &str, value: &str) -> AttributeProto {
     AttributeProto { name: name.to_owned(), s, ..AttributeProto::default() }
 }
 
-/// One operator over the input in a shape, with operands behind it. A domain stands before a slash.
+/// One operator over the input in a shape, and operands that follow it. A domain stands before a slash.
 struct Case {
     operator: &'static str,
     shape: &'static [i64],

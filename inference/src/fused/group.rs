@@ -11,7 +11,7 @@ use super::program::{Function, Input, Instruction, Output, Place, Source, Stage}
 use super::window::is_served;
 use kernels::maps_rows;
 
-/// Rows under which a source is shared out by columns, so that nothing behind it may fold a row.
+/// Rows under which a source is shared out by columns, so that nothing after it may fold a row.
 const ROWS_MIN: usize = 16;
 /// Most registers of a stage: what a block of rows occupies must stay in the cache.
 const REGISTERS_MAX: usize = 24;
@@ -40,7 +40,7 @@ struct Grouping<'a> {
     live: usize,
     /// How each value of the layer is read, by id.
     layouts: HashMap<u32, Layout>,
-    /// Position of the last operator that reads a value; those behind it for results.
+    /// Position of the last operator that reads a value; those after it for results.
     last_use: HashMap<u32, usize>,
     steps: Vec<Step>,
 }
@@ -92,7 +92,7 @@ impl<'a> Grouping<'a> {
         self.header.output_of(self.layer.first_operator + position as u32)
     }
 
-    fn used_behind(&self, value: u32, position: usize) -> bool {
+    fn used_after(&self, value: u32, position: usize) -> bool {
         self.last_use.get(&value).is_some_and(|last| *last > position)
     }
 
@@ -100,9 +100,9 @@ impl<'a> Grouping<'a> {
         let mut position = 0;
         while let Some(node) = self.nodes.get(position) {
             let value = self.value_of(position);
-            if let Some((stage, behind)) = self.stage(position)? {
+            if let Some((stage, after)) = self.stage(position)? {
                 self.steps.push(Step::Rows(Box::new(stage)));
-                position = behind;
+                position = after;
                 continue;
             }
             if let Some(view) = self.view(node) {
@@ -121,7 +121,7 @@ impl<'a> Grouping<'a> {
             self.layer.live_out.iter().map(|value| self.kept(*value)).collect();
         let results = results?;
         let cells = self.live + self.nodes.len();
-        let dead = dead_behind(&self.steps, &results, cells);
+        let dead = dead_after(&self.steps, &results, cells);
         Some(LayerPlan { steps: self.steps, dead, results, cells })
     }
 
@@ -213,7 +213,7 @@ impl<'a> Grouping<'a> {
         Some(Some((source, dimensions)))
     }
 
-    /// The stage that begins at an operator, and the operator behind it.
+    /// The stage that begins at an operator, and the operator after it.
     fn stage(&mut self, position: usize) -> Option<Option<(Stage, usize)>> {
         let Some((source, dimensions)) = self.source(position)? else { return Some(None) };
         let mut draft = Draft::new(source, dimensions);
@@ -240,7 +240,7 @@ impl<'a> Grouping<'a> {
         for at in position..next {
             let value = self.value_of(at);
             let Some(inside) = draft.inside.get(&value) else { continue };
-            if self.used_behind(value, next - 1) {
+            if self.used_after(value, next - 1) {
                 let (register, narrow) = (inside.register, inside.narrow);
                 let cell = self.live + at;
                 draft.stage.outputs.push(Output { register, cell, narrow });
@@ -249,7 +249,7 @@ impl<'a> Grouping<'a> {
         // A truth that somebody outside wants is an operator of its own.
         let truth = |at: &usize| {
             self.nodes.get(*at).is_some_and(|node| node.output.element == ElementType::Bool)
-                && self.used_behind(self.value_of(*at), next - 1)
+                && self.used_after(self.value_of(*at), next - 1)
         };
         if (position..next).any(|at| truth(&at)) {
             return Some(None);
@@ -424,8 +424,8 @@ impl Draft {
     }
 }
 
-/// Cells that nobody reads behind each step.
-fn dead_behind(steps: &[Step], results: &[Kept], cells: usize) -> Vec<Vec<usize>> {
+/// Cells that nobody reads after each step.
+fn dead_after(steps: &[Step], results: &[Kept], cells: usize) -> Vec<Vec<usize>> {
     let mut last = vec![None; cells];
     let mut note = |layout: &Layout, at: usize| {
         if let Origin::Cell(cell) = layout.base

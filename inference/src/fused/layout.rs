@@ -51,7 +51,7 @@ impl Layout {
         self.offset == 0 && self.is_contiguous()
     }
 
-    /// Whether the elements lie one behind the other.
+    /// Whether the elements lie one after the other.
     pub(crate) fn is_contiguous(&self) -> bool {
         let expected = row_major(&self.dimensions);
         let mut axes = self.dimensions.iter().zip(self.strides.iter().zip(expected));
@@ -66,7 +66,7 @@ impl Layout {
             return Some(Self { base, offset, dimensions, strides });
         }
         // Groups of axes with the same count on both sides; inside a group the old axes must lie
-        // one behind the other.
+        // one after the other.
         let mut strides = vec![0; dimensions.len()];
         let old: Vec<(usize, usize)> = self
             .dimensions

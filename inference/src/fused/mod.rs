@@ -1,7 +1,7 @@
 //! A layer in few passes over memory.
 //!
 //! The plan of a layer groups operators that work row by row: a contraction or a convolution with
-//! everything behind it that reads only its row (bias, activation, residual, normalisation, softmax)
+//! everything after it that reads only its row (bias, activation, residual, normalisation, softmax)
 //! becomes one *stage*, whose intermediate values live in the cache and are never written. Movements
 //! become another way of reading the same memory. What is left runs operator by operator.
 //!

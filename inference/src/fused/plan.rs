@@ -24,7 +24,7 @@ pub(crate) enum Step {
     Rows(Box<Stage>),
 }
 
-/// A value that is live behind the layer.
+/// A value that is live after the layer.
 #[derive(Clone, Debug)]
 pub(crate) enum Kept {
     /// A live value of before.
@@ -37,9 +37,9 @@ pub(crate) enum Kept {
 #[derive(Clone, Debug)]
 pub(crate) struct LayerPlan {
     pub(crate) steps: Vec<Step>,
-    /// Cells that nobody reads any more behind each step.
+    /// Cells that nobody reads any more after each step.
     pub(crate) dead: Vec<Vec<usize>>,
-    /// Each value behind the layer.
+    /// Each value after the layer.
     pub(crate) results: Vec<Kept>,
     pub(crate) cells: usize,
 }

@@ -131,7 +131,7 @@ impl Stage {
             };
             let register = instruction.to;
             (place_of[register], instruction.to) = (slot, slot);
-            // Free behind this instruction: never a register that it reads and writes at once.
+            // Free after this instruction: never a register that it reads and writes at once.
             for (other, slot) in place_of.iter().enumerate().skip(sourced) {
                 let written = other <= register;
                 if written && last[other] == at && !free.contains(slot) {

@@ -30,7 +30,7 @@ pub(crate) fn is_served(node: &Node, window: &Window, groups: u32) -> bool {
     Convolution::new(node, window, groups).is_some()
 }
 
-/// The shapes behind a convolution `[N, H, W, C] × [O, KH, KW, C / groups] → [N, H', W', O]`.
+/// The shapes of a convolution `[N, H, W, C] × [O, KH, KW, C / groups] → [N, H', W', O]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Convolution {
     window: Window,

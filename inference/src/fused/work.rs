@@ -86,11 +86,11 @@ pub(crate) fn blocks(threads: usize, stage: &Stage, prepared: &Prepared<'_>) -> 
     }
     let mut blocks = Vec::new();
     for batch in 0..batches {
-        let behind = (batch + 1) * per_batch;
-        for first in (batch * per_batch..behind).step_by(height.max(1)) {
+        let end = (batch + 1) * per_batch;
+        for first in (batch * per_batch..end).step_by(height.max(1)) {
             for column in (0..columns).step_by(width.max(1)) {
                 blocks.push(Block {
-                    rows: first..(first + height).min(behind),
+                    rows: first..(first + height).min(end),
                     columns: column..(column + width).min(columns),
                     batch,
                 });
@@ -272,7 +272,7 @@ impl Work<'_> {
         }
     }
 
-    /// An operand for all rows of a part at once, where they lie one behind the other.
+    /// An operand for all rows of a part at once, where they lie one after the other.
     fn flat<'s>(
         &'s self,
         place: Place,

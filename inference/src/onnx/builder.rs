@@ -221,7 +221,7 @@ impl Builder {
         Some((permutation, draft.operands.first()?.clone()))
     }
 
-    /// Maps before a transpose instead of behind it, so that transposes meet and cancel: a network
+    /// Maps before a transpose instead of after it, so that transposes meet and cancel: a network
     /// in channels-first order then runs in channels-last order throughout.
     fn map_below_transpose(
         &mut self,
@@ -345,7 +345,7 @@ impl Builder {
         self.emit(operator, vec![value.clone()], value.element(), shape)
     }
 
-    /// Moves an axis behind the others; also gives the permutation that moves it back.
+    /// Moves an axis after the others; also gives the permutation that moves it back.
     ///
     /// # Errors
     /// When there is no such axis.

@@ -13,7 +13,7 @@ pub(super) enum Known {
     /// A tensor.
     Value(Value),
     /// A list without elements, which shape arithmetic makes and uses: the shape of a scalar, the
-    /// dimensions behind the last. No tensor has one, so it lives at import only.
+    /// dimensions after the last. No tensor has one, so it lives at import only.
     Empty,
 }
 

@@ -79,8 +79,8 @@ pub(super) fn gather(
     builder.emit(Operator::Gather { axis: axis as u32 }, operands, x.element(), shape)
 }
 
-/// Adds elements before and behind along each axis, or takes some away: as many as `before` says in
-/// front, and behind whatever the dimensions ask for. `fill` is what is added, as stored bits.
+/// Adds elements on both sides of each axis, or takes some away: as many as `before` says at the start,
+/// and at the end as many as the dimensions ask for. `fill` is what is added, as stored bits.
 pub(super) fn pad(
     builder: &mut Builder,
     value: &Value,

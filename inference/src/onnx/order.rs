@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use super::proto::{GraphProto, NodeProto};
 
 /// Puts the nodes of a graph in order, those that stand in order already as they are. Nodes of a cycle
-/// stay behind all others, where the importer names the first.
+/// stand after all others, where the importer names the first.
 pub(super) fn in_order(graph: &mut GraphProto) {
     let nodes = std::mem::take(&mut graph.node);
     let mut writer: HashMap<&str, usize> = HashMap::new();

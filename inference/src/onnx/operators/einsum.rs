@@ -115,7 +115,7 @@ pub(super) fn einsum(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Valu
     arranged(builder, &result, &output)
 }
 
-/// The letters of the output: those behind the arrow; without one the ellipsis, then letters that
+/// The letters of the output: those after the arrow; without one the ellipsis, then letters that
 /// stand once, in order.
 fn output_letters(left: &str, right: Option<&str>, parts: &[Labelled]) -> Lowered<Vec<char>> {
     let dots =

@@ -28,14 +28,14 @@ fn mask_bias(
             let mask = builder.cast(mask, ElementType::I64)?;
             let ends = part(builder, &mask, 0, 0, batch)?;
             let ends = builder.reshape(&ends, &[batch, 1, 1, 1])?;
-            let behind = builder.map(F::LessOrEqual, &[&ends, &key])?;
+            let after = builder.map(F::LessOrEqual, &[&ends, &key])?;
             if count == batch {
-                behind
+                after
             } else {
                 let starts = part(builder, &mask, 0, batch, batch)?;
                 let starts = builder.reshape(&starts, &[batch, 1, 1, 1])?;
                 let before = builder.map(F::Less, &[&key, &starts])?;
-                builder.map(F::Or, &[&behind, &before])?
+                builder.map(F::Or, &[&after, &before])?
             }
         }
         [rows, columns] if rows == batch && columns == keys => {

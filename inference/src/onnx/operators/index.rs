@@ -178,8 +178,8 @@ pub(super) fn gather_many(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered
     }
     let depth = *indices.dimensions().last().ok_or("indices have no axis")? as usize;
     let mut flat = tuple_places(builder, x.dimensions(), indices, batch)?;
-    let behind = batch + depth;
-    let named: u64 = x.dimensions()[batch..behind].iter().product();
+    let after = batch + depth;
+    let named: u64 = x.dimensions()[batch..after].iter().product();
     // Batches follow each other.
     for axis in 0..batch {
         let place = places(builder, flat.rank(), axis, x.dimensions()[axis])?;
@@ -187,8 +187,8 @@ pub(super) fn gather_many(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered
         let place = scaled(builder, &place, apart as i64)?;
         flat = builder.map(F::Add, &[&flat, &place])?;
     }
-    let mut blocks = vec![x.dimensions()[..behind].iter().product::<u64>()];
-    blocks.extend(&x.dimensions()[behind..]);
+    let mut blocks = vec![x.dimensions()[..after].iter().product::<u64>()];
+    blocks.extend(&x.dimensions()[after..]);
     let blocks = builder.reshape(x, &blocks)?;
     movement::gather(builder, &blocks, &flat, 0)
 }

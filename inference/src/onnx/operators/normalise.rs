@@ -94,7 +94,7 @@ fn scaled(
     with_bias(builder, value, bias)
 }
 
-/// A sum to normalise along its last axis, with the scale and shift behind.
+/// A sum to normalise along its last axis, then to scale and to shift.
 pub(super) struct NormalisedSum<'a> {
     pub(super) sum: &'a Value,
     pub(super) scale: &'a Value,

@@ -127,7 +127,7 @@ impl Layer {
         Ok((joined(builder, outputs, 0)?, state, cell))
     }
 
-    /// What a step shows: behind the end of its sequence a row keeps its state and shows nothing.
+    /// What a step shows: after the end of its sequence a row keeps its state and shows nothing.
     fn running(
         &self,
         builder: &mut Builder,

@@ -122,7 +122,7 @@ pub(super) fn log_sum(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Val
     })
 }
 
-/// ReduceLogSumExp, less the largest before and with it again behind.
+/// ReduceLogSumExp: the largest is taken off first and added again last.
 pub(super) fn log_sum_exponentials(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
     folded(builder, node, |builder, folded, x| {
         let Exponentials { largest, sum, .. } = Exponentials::new(builder, x, &folded.axes)?;

@@ -112,7 +112,7 @@ pub(super) fn tile(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value>
     Ok(value)
 }
 
-/// Whether channels stand before the places within a block, and not behind them.
+/// Whether channels stand before the places within a block, and not after them.
 fn has_channels_first(node: &OnnxNode<'_>) -> bool {
     node.attributes.text("mode", "DCR") != "DCR"
 }

@@ -58,8 +58,8 @@ fn right(
     let (none, minus) = (builder.integer(0)?, builder.integer(-1)?);
     let quotient = builder.map(F::Divide, &[kept, factor])?;
     let negative = builder.map(F::Less, &[kept, &none])?;
-    let behind = builder.map(F::Select, &[&negative, &minus, &none])?;
-    let moved = builder.map(F::Select, &[stays, &quotient, &behind])?;
+    let emptied = builder.map(F::Select, &[&negative, &minus, &none])?;
+    let moved = builder.map(F::Select, &[stays, &quotient, &emptied])?;
     builder.cast(&moved, element)
 }
 

@@ -95,7 +95,7 @@ fn table(
     turned(builder, &products, &[rows, columns], size, function)
 }
 
-/// The first `size` elements along an axis, zeros behind where there are fewer.
+/// The first `size` elements along an axis, followed by zeros where there are fewer.
 fn resized(builder: &mut Builder, x: &Value, axis: usize, size: u64) -> Lowered<Value> {
     let mut dimensions = x.dimensions().to_vec();
     if dimensions[axis] == size {
@@ -203,7 +203,7 @@ fn shared(builder: &mut Builder, value: &Value, size: u64) -> Lowered<Value> {
     builder.map(F::Divide, &[value, &size])
 }
 
-/// `[.., size]` with the axis back in its place and an axis for the parts of a number behind.
+/// `[.., size]` with the axis back in its place and an axis for the parts of a number last.
 fn complex_part(builder: &mut Builder, value: &Value, axis: usize) -> Lowered<Value> {
     let rank = value.rank();
     let mut order: Vec<usize> = (0..rank - 1).collect();

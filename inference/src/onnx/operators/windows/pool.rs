@@ -60,7 +60,7 @@ pub(in crate::onnx::operators) fn pool(
     channels_first(builder, &value, flat)
 }
 
-/// The axes behind batch and channels.
+/// The axes after batch and channels.
 fn spatial_axes(x: &Value) -> Vec<usize> {
     (2..x.rank()).collect()
 }

@@ -14,14 +14,14 @@ pub(super) struct Reach {
     pub(super) stride: u32,
     pub(super) dilation: u32,
     pub(super) before: u64,
-    pub(super) behind: u64,
+    pub(super) after: u64,
     pub(super) output: u64,
 }
 
 impl Reach {
     /// No window: as along the axis that a 1-d image lacks.
     pub(super) const NONE: Self =
-        Self { kernel: 1, stride: 1, dilation: 1, before: 0, behind: 0, output: 1 };
+        Self { kernel: 1, stride: 1, dilation: 1, before: 0, after: 0, output: 1 };
 
     /// Elements from the first tap to the last.
     pub(super) fn span(&self) -> u64 {
@@ -99,11 +99,11 @@ pub(super) fn reaches(node: &OnnxNode<'_>, kernel: &[u32], size: &[u64]) -> Lowe
         let (kernel, stride, dilation) = (kernel[axis], strides[axis], dilations[axis]);
         let mut reach = Reach { kernel, stride, dilation, ..Reach::NONE };
         let (stride, span) = (u64::from(stride), reach.span());
-        (reach.before, reach.behind) = padding.along(axis, size[axis], stride, span);
-        let padded = size[axis] + reach.before + reach.behind;
+        (reach.before, reach.after) = padding.along(axis, size[axis], stride, span);
+        let padded = size[axis] + reach.before + reach.after;
         let room = padded.checked_sub(span).ok_or("the window is larger than the padded input")?;
         reach.output = if ceiling { room.div_ceil(stride) } else { room / stride } + 1;
-        // A window that would start behind the input is dropped.
+        // A window that would start after the input is dropped.
         if ceiling && (reach.output - 1) * stride >= size[axis] + reach.before {
             reach.output -= 1;
         }
@@ -114,12 +114,12 @@ pub(super) fn reaches(node: &OnnxNode<'_>, kernel: &[u32], size: &[u64]) -> Lowe
 
 /// What is added around an input.
 enum Padding {
-    /// These numbers: all that stand before the axes, then all behind.
+    /// These numbers: those before each axis, then those after each.
     Given(Vec<i64>),
     /// Nothing.
     Valid,
-    /// As much as gives one output for each stride, the larger half in front or behind.
-    Same { large_behind: bool },
+    /// As much as gives one output for each stride, the larger half before or after.
+    Same { large_after: bool },
 }
 
 impl Padding {
@@ -133,22 +133,22 @@ impl Padding {
                 Ok(Self::Given(pads))
             }
             "VALID" => Ok(Self::Valid),
-            "SAME_UPPER" => Ok(Self::Same { large_behind: true }),
-            "SAME_LOWER" => Ok(Self::Same { large_behind: false }),
+            "SAME_UPPER" => Ok(Self::Same { large_after: true }),
+            "SAME_LOWER" => Ok(Self::Same { large_after: false }),
             other => Err(format!("auto_pad {other} is not known")),
         }
     }
 
-    /// What is added before and behind an axis.
+    /// What is added before and after an axis.
     fn along(&self, axis: usize, size: u64, stride: u64, span: u64) -> (u64, u64) {
         match self {
             Self::Given(pads) => (pads[axis] as u64, pads[axis + pads.len() / 2] as u64),
             Self::Valid => (0, 0),
-            Self::Same { large_behind } => {
+            Self::Same { large_after } => {
                 let outputs = size.div_ceil(stride);
                 let total = ((outputs - 1) * stride + span).saturating_sub(size);
                 let (small, large) = (total / 2, total - total / 2);
-                if *large_behind { (small, large) } else { (large, small) }
+                if *large_after { (small, large) } else { (large, small) }
             }
         }
     }
@@ -197,7 +197,7 @@ pub(super) fn channels_first(builder: &mut Builder, value: &Value, flat: bool) -
 fn taps(reach: &Reach, size: u64, padded: bool) -> Vec<u64> {
     let (stride, dilation) = (u64::from(reach.stride), u64::from(reach.dilation));
     let first = if padded { 0 } else { reach.before };
-    let end = reach.before + size + if padded { reach.behind } else { 0 };
+    let end = reach.before + size + if padded { reach.after } else { 0 };
     let along = |out: u64| {
         let start = out * stride;
         // Taps below a bound: those t with start + t · dilation < bound.

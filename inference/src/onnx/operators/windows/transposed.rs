@@ -19,12 +19,12 @@ struct Along {
     taps: u64,
     stride: u32,
     dilation: u32,
-    /// Outputs that are added behind.
+    /// Outputs that are added at the end.
     extra: u32,
-    /// Outputs that are cut away before; negative where some are added.
+    /// Outputs that are cut away at the start; negative where some are added.
     before: i64,
-    /// And behind.
-    behind: i64,
+    /// And at the end.
+    after: i64,
 }
 
 impl Along {
@@ -39,7 +39,7 @@ impl Along {
     }
 
     fn output(&self) -> Lowered<u64> {
-        let size = self.full() as i64 - self.before - self.behind;
+        let size = self.full() as i64 - self.before - self.after;
         let size = u64::try_from(size).ok().filter(|size| *size > 0);
         size.ok_or_else(|| "no output is left".to_owned())
     }
@@ -76,7 +76,7 @@ pub(in crate::onnx::operators) fn convolution(
         dilation: dilations[axis],
         extra: extra[axis],
         before: 0,
-        behind: 0,
+        after: 0,
     });
     let first = usize::from(flat);
     cut(node, &mut axes[first..])?;
@@ -114,10 +114,10 @@ fn cut(node: &OnnxNode<'_>, axes: &mut [Along]) -> Lowered<()> {
                     return Err(format!("size {size} is not a size"));
                 }
                 let total = along.full() as i64 - size;
-                // What is missing is added behind.
+                // What is missing is added at the end.
                 let small = total.max(0) / 2;
                 let front = if mode == "SAME_UPPER" { small } else { total.max(0) - small };
-                (along.before, along.behind) = (front, total - front);
+                (along.before, along.after) = (front, total - front);
             }
             None => {
                 let pads = node.attributes.ints("pads").unwrap_or(vec![0; 2 * spatial]);
@@ -125,7 +125,7 @@ fn cut(node: &OnnxNode<'_>, axes: &mut [Along]) -> Lowered<()> {
                 {
                     return Err("pads must be two small numbers for each spatial axis".to_owned());
                 }
-                (along.before, along.behind) = (pads[place], pads[place + spatial]);
+                (along.before, along.after) = (pads[place], pads[place + spatial]);
             }
         }
     }
@@ -174,7 +174,7 @@ fn along_three(node: &OnnxNode<'_>, input: &Value, kernel: &Value) -> Lowered<[A
         dilation: dilations[axis],
         extra: extra[axis],
         before: i64::from(pads[axis]),
-        behind: i64::from(pads[axis + 3]),
+        after: i64::from(pads[axis + 3]),
     }))
 }
 
@@ -192,7 +192,7 @@ fn padded(
 }
 
 /// `[N, spatial.., C]` with zeros between its elements, and as many around it as a window of stride 1
-/// needs: a new axis behind each spatial one is padded and merged.
+/// needs: a new axis after each spatial one is padded and merged.
 fn spread(builder: &mut Builder, input: &Value, axes: &[Along]) -> Lowered<Value> {
     let (Some(count), Some(channels)) = (input.dimensions().first(), input.dimensions().last())
     else {
@@ -207,7 +207,7 @@ fn spread(builder: &mut Builder, input: &Value, axes: &[Along]) -> Lowered<Value
     let raised = builder.reshape(input, &raised)?;
     let spread = padded(builder, raised, vec![0; apart.len()], &apart)?;
     let spread = builder.reshape(&spread, &merged)?;
-    // What a window reaches into in front, and the output's size behind.
+    // As much at the start as a window reaches into; the size follows from the output's.
     let mut fronts = vec![0i64; merged.len()];
     let mut to = Vec::new();
     for (front, along) in fronts.iter_mut().skip(1).zip(axes) {

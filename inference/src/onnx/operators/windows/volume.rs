@@ -11,7 +11,7 @@ use crate::onnx::movement::{concat, emit_slice, pad};
 use crate::onnx::shapes::{Lowered, make_shape};
 use crate::onnx::value::Value;
 
-/// Channels behind: `[N, C, D, H, W]` as `[N, D, H, W, C]`.
+/// Channels last: `[N, C, D, H, W]` as `[N, D, H, W, C]`.
 pub(super) const LAST: [usize; 5] = [0, 2, 3, 4, 1];
 /// And back.
 pub(super) const FIRST: [usize; 5] = [0, 4, 1, 2, 3];
