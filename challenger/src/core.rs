@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use ledger::View;
 use node::exposure::demands_reserve_wei;
 use node::{Core, Decision};
-use protocol::defects::{Defect, active};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::{Action, Address};
@@ -48,8 +47,6 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     is_funded: bool,
     /// Own challenges without a next move, as of the last look.
     stuck: BTreeMap<Digest, SolveError>,
-    /// Only ever counted under the deliberate defect that makes a core remember.
-    looks: usize,
 }
 
 impl<C: Commitment> ChallengerCore<C> {
@@ -57,7 +54,7 @@ impl<C: Commitment> ChallengerCore<C> {
     pub fn new(address: Address, policy: Policy) -> Self {
         let (order, cases, roots) = (Order::default(), BTreeMap::new(), BTreeMap::new());
         let stuck = BTreeMap::new();
-        Self { address, policy, order, cases, roots, is_funded: false, stuck, looks: 0 }
+        Self { address, policy, order, cases, roots, is_funded: false, stuck }
     }
 
     /// Works in another order.
@@ -281,11 +278,6 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
                 let stake_wei = std::cmp::Reverse(stake_wei(decision));
                 (stake_wei, decision.deadline_ms.unwrap_or(u64::MAX))
             }),
-        }
-        if active(Defect::ForgetfulCore) {
-            self.looks += 1;
-            let by = self.looks % decisions.len().max(1);
-            decisions.rotate_left(by);
         }
         decisions
     }

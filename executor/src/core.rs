@@ -6,7 +6,6 @@ use std::sync::Arc;
 use inference::{Run, Trace};
 use ledger::View;
 use node::{Core, Decision};
-use protocol::defects::{Defect, active};
 use protocol::facts::Request;
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::settlement::{ChallengeStatus, Claim, ClaimStatus, JobStatus, Turn};
@@ -142,19 +141,11 @@ impl<C: Commitment> ExecutorCore<C> {
                 continue;
             };
             match defender.answer(&request) {
-                Ok(mut reveal) => {
-                    if active(Defect::AnswersChange) && view.now_ms.is_multiple_of(8) {
-                        reveal = protocol::facts::Reveal::Accumulators { words: Vec::new() };
-                    }
-                    decisions.push(Decision {
-                        action: Action::Reveal { claim: claim_id, request, reveal },
-                        reason: format!(
-                            "a challenger demands {}",
-                            ledger::words::request(&request)
-                        ),
-                        deadline_ms: Some(deadline_ms),
-                    })
-                }
+                Ok(reveal) => decisions.push(Decision {
+                    action: Action::Reveal { claim: claim_id, request, reveal },
+                    reason: format!("a challenger demands {}", ledger::words::request(&request)),
+                    deadline_ms: Some(deadline_ms),
+                }),
                 Err(error) => unanswered.push((claim_id, Unanswered::Failed(error))),
             }
         }
@@ -199,7 +190,6 @@ impl<C: Commitment> ExecutorCore<C> {
             let first = settlement.job(&job).is_some_and(|job| {
                 job.status == JobStatus::Open && first_standing(view, job) == Some(id)
             });
-            let disputed = disputed && !active(Defect::FinalThoughDisputed);
             if first && !disputed && view.now_ms > claim.window_end_ms {
                 decisions.push(Decision {
                     action: Action::Finalise { job },
@@ -252,9 +242,6 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
         let mut decisions = self.replies(view);
         decisions.extend(self.claims(view));
         decisions.extend(self.housekeeping(view));
-        if active(Defect::EndlessWork) {
-            decisions = decisions.iter().cycle().take(1_000 * decisions.len()).cloned().collect();
-        }
         decisions
     }
 

@@ -128,7 +128,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod defects;
 pub mod encoding;
 pub mod facts;
 mod functions;

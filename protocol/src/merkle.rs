@@ -10,7 +10,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
-use crate::defects::{Defect, active};
 use crate::hash::{Commitment, Digest, Keccak, Tag};
 
 /// Deepest tree the protocol accepts.
@@ -80,7 +79,6 @@ impl TreeShape {
 
     /// The levels that one opening of a node at `depth` goes down, `arity_log2` at most.
     pub fn opening_levels(&self, depth: u32, arity_log2: u32) -> u32 {
-        let arity_log2 = if active(Defect::SmallOpenings) { 1 } else { arity_log2 };
         arity_log2.min(self.depth().saturating_sub(depth))
     }
 

@@ -1,6 +1,5 @@
 //! The executor's trees, as far as facts and the challenger's own trees tell.
 
-use protocol::defects::{Defect, active};
 use protocol::facts::{Facts, TreeId};
 use protocol::hash::{Commitment, Digest};
 use protocol::merkle::{Tree, empty_subtree};
@@ -53,13 +52,6 @@ impl<C: Commitment> Compared<'_, C> {
                 self.facts.node(self.id, reached, *child) != self.own.node(reached, *child)
             });
             match differs {
-                Some(child)
-                    if active(Defect::SolverGoesAstray)
-                        && self.id == TreeId::Trace {}
-                        && child % 16 > 1 =>
-                {
-                    (depth, index) = (reached, child - 1);
-                }
                 Some(child) => (depth, index) = (reached, child),
                 // The parent differs and no child does: only a broken ledger shows this.
                 None => return Descent::Equal,

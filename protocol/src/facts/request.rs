@@ -1,7 +1,6 @@
 //! What the executor can be asked, given what is known.
 
 use super::{FactError, Facts, Request, TreeId};
-use crate::defects::{Defect, active};
 use crate::hash::Commitment;
 use crate::law;
 use crate::tensor::leaf_element;
@@ -19,9 +18,7 @@ impl<C: Commitment> Facts<C> {
     /// Whether the answer to a request is known: it was given, or somebody showed it.
     fn is_known(&self, request: &Request) -> bool {
         match *request {
-            Request::Node { tree, depth, index } => {
-                self.opened.contains(&(tree, depth, index)) && !active(Defect::OpenedAgain)
-            }
+            Request::Node { tree, depth, index } => self.opened.contains(&(tree, depth, index)),
             Request::Subtrace { layer } => self.roots.contains_key(&TreeId::Subtrace { layer }),
             Request::Leaf { operator, leaf } => self.leaves.contains_key(&(operator, leaf)),
             Request::Accumulators { operator, element } => {

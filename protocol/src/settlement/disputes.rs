@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn};
 use super::rules::{Answer, ChallengeMove, ClaimMove, Party, challenge_rule};
 use super::{Parameters, Rejection, Settlement};
-use crate::defects::{Defect, active};
 use crate::facts::{Facts, Request, Reveal, Showing, Shown};
 use crate::hash::{Commitment, Digest};
 use crate::referee::{Finding, Refutation, judge};
@@ -186,15 +185,9 @@ impl<C: Commitment> Settlement<C> {
             if let ChallengeStatus::Open { since_ms, .. } = challenge.status {
                 let spent_ms = now_ms.saturating_sub(since_ms);
                 challenge.executor_clock_ms = challenge.executor_clock_ms.saturating_sub(spent_ms);
-                if active(Defect::ClockCredited) {
-                    challenge.executor_clock_ms += 2 * spent_ms;
-                }
             }
             challenge.replies = challenge.replies.saturating_add(1);
             challenge.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
-            if active(Defect::AnswersNotShared) {
-                break;
-            }
         }
         Ok(vec![Event::Revealed { claim: claim_id, request }])
     }
@@ -232,8 +225,7 @@ impl<C: Commitment> Settlement<C> {
     }
 
     pub(super) fn call_time(&mut self, now_ms: u64, sender: Address, id: Digest) -> Outcome {
-        let by_clock_ms = if active(Defect::ClocksNeverRunOut) { 0 } else { now_ms };
-        let challenge = self.admitted(by_clock_ms, sender, &id, ChallengeMove::CallTime)?;
+        let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::CallTime)?;
         Ok(match challenge.pending().copied() {
             Some(request) => self.fall(now_ms, challenge.claim, id, FallReason::Silence(request)),
             None => self.uphold(now_ms, id),
@@ -263,16 +255,6 @@ impl<C: Commitment> Settlement<C> {
         let mut burned_wei = stake_wei;
         let mut events = Vec::new();
         for (id, cost_wei) in open.iter().zip(costs_wei) {
-            if active(Defect::OnlyOneChallengeEnds) && *id != by {
-                continue;
-            }
-            let (mut cost_wei, mut share_wei) = (cost_wei, share_wei);
-            if active(Defect::OneWinner) && *id != by {
-                (cost_wei, share_wei) = (0, 0);
-            }
-            if active(Defect::StakeNotBurned) {
-                (cost_wei, share_wei) = (0, stake_wei / open.len() as u128);
-            }
             let Some(challenge) = self.challenges.get_mut(id) else {
                 continue;
             };
@@ -280,12 +262,7 @@ impl<C: Commitment> Settlement<C> {
             burned_wei -= reward_wei;
             challenge.status = ChallengeStatus::Won { reward_wei };
             let challenger = challenge.challenger;
-            let back_wei = if active(Defect::BondNotReturned) {
-                self.money.burn(challenge.bond_wei);
-                challenge.fees_wei
-            } else {
-                challenge.bond_wei + challenge.fees_wei
-            };
+            let back_wei = challenge.bond_wei + challenge.fees_wei;
             self.money.release(challenger, back_wei + reward_wei);
             events.push(Event::ChallengeWon { challenge: *id, challenger, reward_wei });
         }
@@ -304,18 +281,12 @@ impl<C: Commitment> Settlement<C> {
         };
         let replies = u128::from(challenge.replies);
         let cost_wei = self.genesis.parameters.reply_cost_wei.saturating_mul(replies);
-        let mut paid_wei = cost_wei.min(challenge.bond_wei);
-        if crate::defects::forgets() {
-            paid_wei = challenge.bond_wei;
-        }
+        let paid_wei = cost_wei.min(challenge.bond_wei);
         let burned_wei = challenge.bond_wei - paid_wei;
         challenge.status = ChallengeStatus::Lost;
         let (challenger, claim_id) = (challenge.challenger, challenge.claim);
         self.money.release(claim.executor, challenge.fees_wei + paid_wei);
         self.money.burn(burned_wei);
-        if active(Defect::MoneyAppears) {
-            self.money.appear(challenger);
-        }
         let mut events = vec![Event::ChallengeLost { challenge: id, challenger, burned_wei }];
         events.extend(self.release_if_idle(now_ms, claim_id));
         events

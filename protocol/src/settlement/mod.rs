@@ -25,7 +25,6 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
-use crate::defects::{Defect, active};
 use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::transaction::{Action, Address, Domain, SignedTransaction};
@@ -133,10 +132,7 @@ impl<C: Commitment> Settlement<C> {
         let events = self.execute(now_ms, sender, nonce, action)?;
         self.nonces.insert(sender, next);
         self.now_ms = now_ms;
-        assert!(
-            self.money.is_conserved() || active(Defect::MoneyAppears),
-            "money appeared or vanished"
-        );
+        assert!(self.money.is_conserved(), "money appeared or vanished");
         Ok(events)
     }
 

@@ -155,11 +155,6 @@ impl Money {
         self.burned_wei += amount_wei;
     }
 
-    /// The deliberate defect of that name.
-    pub(super) fn appear(&mut self, account: Address) {
-        self.credit(account, 1);
-    }
-
     fn debit(&mut self, account: &Address, amount_wei: u128) -> Result<(), MoneyError> {
         self.check(account, amount_wei)?;
         if let Some(free) = self.free.get_mut(account) {

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use super::objects::{Challenge, Claim, ClaimStatus, Event, Job, JobStatus};
 use super::rules::ClaimMove;
 use super::{Parameters, Rejection, Settlement};
-use crate::defects::{Defect, active};
 use crate::encoding::Canonical;
 use crate::facts::Facts;
 use crate::graph::ModelHeader;
@@ -218,11 +217,7 @@ impl<C: Commitment> Settlement<C> {
             terms.output_root,
         );
         let claim = id::<C>(Tag::Claim, executor, nonce, &terms.to_canonical());
-        let mut window_end_ms = now_ms.saturating_add(job.terms.window_ms);
-        if active(Defect::RivalsWaitInTurn) {
-            let rivals = job.claims.len().min(1) as u64;
-            window_end_ms = window_end_ms.saturating_add(rivals.saturating_mul(700_000));
-        }
+        let window_end_ms = now_ms.saturating_add(job.terms.window_ms);
         let last_finality_ms = window_end_ms.saturating_add(parameters.challenge_ms_max());
         let job_id = terms.job;
         job.claims.push(claim);
@@ -262,15 +257,8 @@ impl<C: Commitment> Settlement<C> {
             (claim.status == ClaimStatus::Standing).then_some((*id, claim))
         });
         let (id, claim) = first.ok_or(Rejection::Waiting { what: "a claim on the job" })?;
-        let mut window_end_ms = claim.window_end_ms;
-        if active(Defect::WindowCutShort) {
-            window_end_ms = claim.posted_ms;
-        }
-        claim.check_move_by_window(now_ms, sender, ClaimMove::Finalise, window_end_ms)?;
-        if active(Defect::NeverFinal) && !claim.challenges.is_empty() {
-            return Err(Rejection::Waiting { what: "nothing, ever" });
-        }
-        if self.is_disputed(claim) && !active(Defect::FinalThoughDisputed) {
+        claim.check_move_by_window(now_ms, sender, ClaimMove::Finalise, claim.window_end_ms)?;
+        if self.is_disputed(claim) {
             return Err(Rejection::Waiting { what: "a challenge of the claim" });
         }
         let (executor, stake_wei, fee_wei) = (claim.executor, claim.stake_wei, job.terms.fee_wei);

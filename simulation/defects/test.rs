@@ -1,0 +1,102 @@
+//! Each invariant can fail: a deliberate defect makes exactly it fire, a swarm finds it, and it shrinks to a few
+//! events. This file lies beside the defects' patches and is a test of the copy that has them
+//! (`simulation/defects/copy`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use inference::{Engine, Isa};
+use protocol::defects::{Defect, VARIABLE, active};
+use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::invariants::Invariant;
+use simulation::shrink::shrink;
+
+const EVENTS_MAX: usize = 20;
+
+const DEFECTS: [(Defect, Invariant); 22] = [
+    (Defect::FinalThoughDisputed, Invariant::NoFalseFinal),
+    (Defect::NeverFinal, Invariant::TrueFinal),
+    (Defect::BondNotReturned, Invariant::NoHonestLoss),
+    (Defect::MoneyAppears, Invariant::Conservation),
+    (Defect::ClocksNeverRunOut, Invariant::DisputesEnd),
+    (Defect::OpenedAgain, Invariant::OpeningsBounded),
+    (Defect::ClockCredited, Invariant::ClocksMonotone),
+    (Defect::AnswersChange, Invariant::NoEquivocation),
+    (Defect::ForgetfulCore, Invariant::SameViewSameActions),
+    (Defect::RivalsWaitInTurn, Invariant::DelayIndependent),
+    (Defect::OneWinner, Invariant::RewardCoversCost),
+    (Defect::StakeNotBurned, Invariant::HalfBurned),
+    (Defect::RefereeSaysFraud, Invariant::VerdictIsTruth),
+    (Defect::RefereeSaysSound, Invariant::HonestRefutationWins),
+    (Defect::OnlyOneChallengeEnds, Invariant::VerdictEndsAll),
+    (Defect::SolverGoesAstray, Invariant::DescentContainsDivergence),
+    (Defect::SmallOpenings, Invariant::DemandsBounded),
+    (Defect::AnswersNotShared, Invariant::AnswersShared),
+    (Defect::WindowCutShort, Invariant::WindowRespected),
+    (Defect::EndlessWork, Invariant::WorkBounded),
+    (Defect::OpeningsNotChecked, Invariant::FactsAreCommitted),
+    (Defect::LedgerForgets, Invariant::ReplayIsIdentical),
+];
+
+#[test]
+fn each_defect_breaks_its_invariant_and_no_other_and_shrinks_to_few_events() {
+    let named: BTreeSet<&str> = DEFECTS.iter().map(|(_, one)| one.name()).collect();
+    assert_eq!(named.len(), Invariant::ALL.len(), "an invariant has no defect");
+    let mut failures = Vec::new();
+    for (defect, _) in DEFECTS {
+        // A process has one defect from its start to its end.
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_defect_of_this_process_is_found", "--nocapture"])
+            .env(VARIABLE, (defect as u8).to_string())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        print!("{}", text.lines().filter(|line| line.contains(" plays, ")).collect::<String>());
+        println!();
+        if !output.status.success() {
+            failures.push(format!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn the_defect_of_this_process_is_found() {
+    // Without a defect there is nothing to find: the other test starts this one with each.
+    let Some((defect, expected)) = DEFECTS.into_iter().find(|(defect, _)| active(*defect)) else {
+        return;
+    };
+    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
+    let begun = Instant::now();
+    let plan = SwarmPlan { seed: 5, threads: 1, real_permille: 0, worlds: None };
+    let go_on = |known: &simulation::swarm::Totals| {
+        known.violations.is_empty() && begun.elapsed() < Duration::from_secs(60)
+    };
+    let totals = swarm(&arenas, &plan, &go_on).unwrap();
+    let found: BTreeSet<&str> =
+        totals.violations.iter().map(|(_, _, one)| one.invariant.name()).collect();
+    let took = begun.elapsed();
+    let first = totals.violations.iter().find(|(_, _, one)| one.invariant == expected);
+    let Some((seed, kind, _)) = first else {
+        panic!("{defect:?}: {} not found, but {found:?}", expected.name());
+    };
+    let scenario = arenas.made_up(*seed, *kind).unwrap();
+    let shrunk = shrink(&arenas, &scenario).unwrap();
+    let shrunk = shrunk.unwrap_or_else(|| panic!("{defect:?}: does not fail again"));
+    let events = shrunk.ended.log.len();
+    println!(
+        "{defect:?}: {found:?} after {:.2} s, {} disputes; {events} events after {} plays, {:.1} s",
+        took.as_secs_f64(),
+        totals.disputes,
+        shrunk.tries,
+        begun.elapsed().as_secs_f64()
+    );
+    for line in shrunk.ended.log.iter().rev().take(14).rev().filter(|_| events > EVENTS_MAX) {
+        let (party, action) = (&shrunk.scenario.party[line.group], line.action.name());
+        println!("    {:>8} {} {action} {:?}", line.at_ms, party.strategy, line.outcome);
+    }
+    assert_eq!(found.len(), 1, "{defect:?}: {found:?} instead of {} alone", expected.name());
+    assert!(events <= EVENTS_MAX, "{defect:?}: {events} events after shrinking");
+}
