@@ -75,25 +75,11 @@ impl Layer {
         Ok(Self { cell, x, steps, batch, directions, hidden, batch_first, lengths })
     }
 
-    /// A state before the first step: an input, or zeros.
-    fn initial(
-        &self,
-        builder: &mut Builder,
-        node: &OnnxNode<'_>,
-        index: usize,
-        direction: u64,
-    ) -> Lowered<Value> {
-        match node.optional(index) {
-            None => {
-                let nothing = builder.scalar(0.0)?;
-                expand_to(builder, &nothing, &[self.batch, self.hidden])
-            }
-            Some(given) => {
-                let given = in_steps(builder, given, self.batch_first)?;
-                let part = part(builder, &given, 0, direction, 1)?;
-                builder.reshape(&part, &[self.batch, self.hidden])
-            }
-        }
+    /// A state before the first step, as an input gives it.
+    fn initial(&self, builder: &mut Builder, given: &Value, direction: u64) -> Lowered<Value> {
+        let given = in_steps(builder, given, self.batch_first)?;
+        let part = part(builder, &given, 0, direction, 1)?;
+        builder.reshape(&part, &[self.batch, self.hidden])
     }
 
     /// All steps of one direction: outputs `[steps, 1, batch, hidden]`, the last state, the last cell.
@@ -104,9 +90,15 @@ impl Layer {
         direction: u64,
     ) -> Lowered<(Value, Value, Option<Value>)> {
         let one = Direction::of(builder, node, self, direction)?;
-        let mut state = self.initial(builder, node, 5, direction)?;
+        let nothing = builder.scalar(0.0)?;
+        let nothing = expand_to(builder, &nothing, &[self.batch, self.hidden])?;
+        let mut initial = |index: usize| match node.optional(index) {
+            Some(given) => self.initial(builder, given, direction),
+            None => Ok(nothing.clone()),
+        };
+        let mut state = initial(5)?;
         let mut cell = match self.cell {
-            Cell::Memory => Some(self.initial(builder, node, 6, direction)?),
+            Cell::Memory => Some(initial(6)?),
             Cell::Plain | Cell::Gated => None,
         };
         let kind = node.attributes.text("direction", "forward");
