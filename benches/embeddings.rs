@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use executor::embeddings::Encoder;
-use inference::{Engine, Runner, Shelf};
+use inference::{Engine, ModelStore, Runner};
 
 /// Texts of a request, and requests at a time.
 const TEXTS: usize = 64;
@@ -54,8 +54,8 @@ fn texts() -> Vec<String> {
         .collect()
 }
 
-fn bare(engine: &Engine, shelf: &Shelf, name: &str, encoder: &Encoder) -> f64 {
-    let model = shelf.named(name).unwrap();
+fn bare(engine: &Engine, model_store: &ModelStore, name: &str, encoder: &Encoder) -> f64 {
+    let model = model_store.named(name).unwrap();
     let runner = Runner::honest(engine, model);
     let (started, mut count) = (Instant::now(), 0);
     while started.elapsed() < TURN {
@@ -103,9 +103,9 @@ fn main() {
     let rounds: usize = arguments.next().map_or(5, |text| text.parse().unwrap());
     let models = std::fs::canonicalize(models).unwrap();
     let engine = Engine::detect().unwrap();
-    let shelf = Shelf::read(&models, &engine).unwrap();
+    let model_store = ModelStore::read(&models, &engine).unwrap();
     let tokenizer = models.join(format!("{name}.tokenizer.json"));
-    let encoder = Encoder::read(&tokenizer, shelf.named(&name).unwrap()).unwrap();
+    let encoder = Encoder::read(&tokenizer, model_store.named(&name).unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (_ledger, url) =
@@ -132,7 +132,7 @@ fn main() {
     );
     let (mut ours, mut peers) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        let peer = bare(&engine, &shelf, &name, &encoder);
+        let peer = bare(&engine, &model_store, &name, &encoder);
         let claimed = runtime.block_on(served(&at, &name, &token));
         println!(
             "round {round}: bare {peer:.1} texts/s, claimed {claimed:.1}, {:.3}",

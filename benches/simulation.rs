@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use inference::{Engine, ImportOptions, Isa, Tensor};
 use protocol::tensor::Shape;
-use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::environments::{Environments, SwarmPlan, swarm};
 use simulation::scenario::{CommitmentKind, PartySpec, Scenario};
 use simulation::swarm::play;
 
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shape = Shape::new(&[1, 1, 8, 8]).ok_or("shape")?;
     let tensor = Tensor::from_f32(&shape, pixels.collect()).ok_or("image")?;
     let inputs = vec![HashMap::from([("image".to_owned(), tensor)])];
-    let arenas = Arenas::new(&engine, vec![(Arc::new(cnn), inputs)])?;
+    let environments = Environments::new(&engine, vec![(Arc::new(cnn), inputs)])?;
     println!("{:<44} {:>12} {:>12} {:>16}", "worlds", "disputes", "seconds", "disputes/s");
     let mut rates = Vec::new();
     for (name, real_permille, worlds) in
@@ -34,9 +34,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     {
         let plan = SwarmPlan { seed: 1, threads: 1, real_permille, worlds: Some(worlds) };
         // The first round fills the library of runs.
-        swarm(&arenas, &plan, &|_| true)?;
+        swarm(&environments, &plan, &|_| true)?;
         let started = Instant::now();
-        let totals = swarm(&arenas, &plan, &|_| true)?;
+        let totals = swarm(&environments, &plan, &|_| true)?;
         rates.push(row(name, totals.disputes, started.elapsed().as_secs_f64()));
     }
     for (name, commitment) in [
@@ -54,8 +54,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             for seed in 0..worlds {
                 scenario.seed = seed;
                 let ended = match commitment {
-                    CommitmentKind::Toy => play(arenas.toy(), &scenario, false, false)?,
-                    CommitmentKind::Real => play(arenas.real()?, &scenario, false, false)?,
+                    CommitmentKind::Toy => play(environments.toy(), &scenario, false, false)?,
+                    CommitmentKind::Real => play(environments.real()?, &scenario, false, false)?,
                 };
                 disputes += ended.disputes;
             }

@@ -29,7 +29,7 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Verdict(#[from] dispute::verdict::VerdictError),
     #[error(transparent)]
-    Shelf(#[from] inference::ShelfError),
+    ModelStore(#[from] inference::ModelStoreError),
     #[error(transparent)]
     Scenario(#[from] simulation::scenario::ScenarioError),
     /// What could be told was told; a part is missing.
@@ -56,7 +56,7 @@ impl CommandError {
             Self::Offline(_) => "offline",
             Self::Ledger(_) => "ledger",
             Self::Verdict(_) => "verdict",
-            Self::Shelf(_) => "models",
+            Self::ModelStore(_) => "models",
             Self::Scenario(_) => "scenario",
             Self::Incomplete => "incomplete",
             Self::Argument { .. } => "argument",

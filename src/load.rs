@@ -8,7 +8,8 @@ use dispute::claim_file::{ClaimFile, ExecutorFile};
 use dispute::{Lie, Lying, parse_lie};
 use inference::files::read_tensors;
 use inference::{
-    Conduct, Engine, Honest, ImportError, ImportOptions, Model, ModelFile, Runner, Tensor, Trace,
+    ComputePolicy, Engine, Honest, ImportError, ImportOptions, Model, ModelFile, Runner, Tensor,
+    Trace,
 };
 use protocol::tensor::{Shape, TensorType};
 
@@ -264,11 +265,11 @@ pub(crate) fn named_lie(text: &str, model: &Model) -> Result<Lie, CommandError> 
 }
 
 /// How an executor with this lie computes.
-pub(crate) fn conduct(
+pub(crate) fn compute_policy(
     lie: Option<&str>,
     model: &Arc<Model>,
     honest: &Trace,
-) -> Result<Arc<dyn Conduct>, CommandError> {
+) -> Result<Arc<dyn ComputePolicy>, CommandError> {
     Ok(match lie {
         None => Arc::new(Honest),
         Some(text) => Arc::new(Lying::new(&named_lie(text, model)?, model, honest)?),
@@ -308,7 +309,7 @@ pub(crate) struct Folder {
     pub(crate) claim: ClaimFile,
     pub(crate) honest: Trace,
     /// How the executor computed; unknown to who has only what is public.
-    pub(crate) conduct: Option<Arc<dyn Conduct>>,
+    pub(crate) compute_policy: Option<Arc<dyn ComputePolicy>>,
 }
 
 /// What tells the shapes of a claim's inputs: the inputs, or the state before the first layer.
@@ -390,6 +391,6 @@ pub(crate) fn folder(
     let inputs = read_tensors(&path.join("inputs.npz"), &input_types(&model))?;
     let runner = Runner::honest(&engine, &model);
     let honest = runner.run(runner.input_state(&inputs)?)?;
-    let conduct = lie.map(|lie| conduct(lie, &model, &honest)).transpose()?;
-    Ok(Folder { engine, model, inputs, claim, honest, conduct })
+    let compute_policy = lie.map(|lie| compute_policy(lie, &model, &honest)).transpose()?;
+    Ok(Folder { engine, model, inputs, claim, honest, compute_policy })
 }

@@ -5,6 +5,7 @@
 mod print;
 
 mod amount;
+mod archive;
 mod arguments;
 mod commands;
 mod configuration;
@@ -14,7 +15,6 @@ mod folders;
 mod keystore;
 mod load;
 mod progress;
-mod published;
 mod shipped;
 mod summary;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use inference::{Engine, ImportOptions, Tensor};
 use protocol::tensor::TensorType;
-use simulation::arenas::Arenas;
+use simulation::environments::Environments;
 
 use crate::error::{CommandError, system};
 
@@ -32,7 +32,7 @@ pub(crate) fn image_bits(file: &[u8]) -> Vec<u64> {
 }
 
 /// The worlds of the simulation: toys, and the shipped models with their images.
-pub(crate) fn arenas() -> Result<Arenas, CommandError> {
+pub(crate) fn environments() -> Result<Environments, CommandError> {
     // One thread: worlds run side by side, each of their models is small.
     let engine = Engine::new(inference::Isa::detect(), 1)?;
     let mut models = Vec::new();
@@ -54,5 +54,5 @@ pub(crate) fn arenas() -> Result<Arenas, CommandError> {
         }
         models.push((Arc::new(model), inputs));
     }
-    Ok(Arenas::new(&engine, models).map_err(simulation::scenario::ScenarioError::from)?)
+    Ok(Environments::new(&engine, models).map_err(simulation::scenario::ScenarioError::from)?)
 }

@@ -8,33 +8,36 @@ use protocol::hash::Digest;
 
 /// The verdict on a claim of a play; `None` when the ledger has no such claim.
 pub(crate) fn verdict_of(
-    stage: &Devnet,
-    cast: &Participants,
+    devnet: &Devnet,
+    participants: &Participants,
     outcome: &Outcome,
     claim: &Digest,
 ) -> Option<Verdict> {
-    let mut verdict = derive(stage.ledger.genesis(), &stage.ledger.entries().ok()?, claim)?;
+    let mut verdict = derive(devnet.ledger.genesis(), &devnet.ledger.entries().ok()?, claim)?;
     if let Some(operator) = &mut verdict.operator {
-        operator.name = cast.model.operator_name(operator.index).to_owned();
+        operator.name = participants.model.operator_name(operator.index).to_owned();
     }
-    verdict.layer_referee_agrees = layer_referee_agrees(cast, outcome, claim, &verdict);
+    verdict.layer_referee_agrees = layer_referee_agrees(participants, outcome, claim, &verdict);
     Some(verdict)
 }
 
 /// Re-runs the disputed layer (all of them for an upheld claim) and compares the two referees.
 fn layer_referee_agrees(
-    cast: &Participants,
+    participants: &Participants,
     outcome: &Outcome,
     claim: &Digest,
     verdict: &Verdict,
 ) -> Option<bool> {
     let facts = &outcome.view.settlement.claim(claim)?.facts;
-    let honest = Runner::honest(&cast.engine, &cast.model).run(cast.input_state().ok()?).ok()?;
+    let honest = Runner::honest(&participants.engine, &participants.model)
+        .run(participants.input_state().ok()?)
+        .ok()?;
     if verdict.verdict == "upheld" {
         return Some(facts.root(protocol::facts::TreeId::Trace {}) == Some(honest.root()));
     }
     let layer = verdict.layer.as_ref()?.index;
-    let finding = judge_layer(&cast.engine, &cast.model, facts, layer, honest.state(layer)?);
+    let finding =
+        judge_layer(&participants.engine, &participants.model, facts, layer, honest.state(layer)?);
     match finding {
         Ok(finding) => Some(finding.is_fraud() == (verdict.verdict == "fraud")),
         // The state after the layer was never opened: only the step referee can say.

@@ -12,7 +12,7 @@ use common::{MODELS, fall_reason, honest_cast, lying_cast, model, model_cut, pla
 use dispute::verdict::derive;
 use dispute::{Devnet, Lie, Lying, Muted, Outcome, Participants, Role, Stubborn, actor_key};
 use executor::{claim_terms, preflight};
-use inference::{Conduct, Honest, Model, Tensor};
+use inference::{ComputePolicy, Honest, Model, Tensor};
 use ledger::{Ledger, LedgerError};
 use protocol::encoding::Canonical;
 use protocol::facts::{Children, FactError, Request, Reveal, TreeId};
@@ -22,17 +22,18 @@ use protocol::settlement::{FallReason, Parameters, Rejection};
 use protocol::transaction::Action;
 
 /// `verdict/reason` of a play.
-fn code(stage: &Devnet, outcome: &Outcome) -> String {
+fn code(devnet: &Devnet, outcome: &Outcome) -> String {
     let Some(claim) = outcome.claim else {
         return "refused".to_owned();
     };
-    let verdict = derive(stage.ledger.genesis(), &stage.ledger.entries().unwrap(), &claim).unwrap();
+    let verdict =
+        derive(devnet.ledger.genesis(), &devnet.ledger.entries().unwrap(), &claim).unwrap();
     format!("{}/{}", verdict.verdict, verdict.reason)
 }
 
-async fn code_of(cast: &Participants) -> String {
-    let (stage, _folder, outcome) = play(cast).await;
-    code(&stage, &outcome)
+async fn code_of(participants: &Participants) -> String {
+    let (devnet, _folder, outcome) = play(participants).await;
+    code(&devnet, &outcome)
 }
 
 #[tokio::test]
@@ -56,9 +57,9 @@ async fn part_a_wrong_computation_falls() {
     for name in MODELS {
         let model = model(name);
         for (attack, lie, expected) in &table {
-            let (cast, honest, false_run) = lying_cast(&model, lie);
+            let (participants, honest, false_run) = lying_cast(&model, lie);
             assert_ne!(honest.root(), false_run.root(), "{name}: attack {attack} lies");
-            assert_eq!(&code_of(&cast).await, expected, "{name}: attack {attack}, {lie}");
+            assert_eq!(&code_of(&participants).await, expected, "{name}: attack {attack}, {lie}");
         }
     }
 }
@@ -71,8 +72,8 @@ async fn attack_2_one_ulp_in_the_first_a_middle_and_the_last_layer_falls() {
         for layer in [0, layers / 2, layers - 1] {
             let operator = model.layer(layer).unwrap().operator_count - 1;
             let lie = Lie::Ulps { layer, operator, element: 0, ulps: 1 };
-            let (cast, ..) = lying_cast(&model, &lie);
-            assert_eq!(code_of(&cast).await, "fraud/step", "{name} {lie}");
+            let (participants, ..) = lying_cast(&model, &lie);
+            assert_eq!(code_of(&participants).await, "fraud/step", "{name} {lie}");
         }
     }
 }
@@ -80,9 +81,9 @@ async fn attack_2_one_ulp_in_the_first_a_middle_and_the_last_layer_falls() {
 #[tokio::test]
 async fn attack_3_a_washed_out_fault_falls_although_the_output_is_right() {
     let model = model("digits-transformer");
-    let (cast, honest, false_run) = lying_cast(&model, &Lie::WashedOut);
+    let (participants, honest, false_run) = lying_cast(&model, &Lie::WashedOut);
     assert_eq!(honest.state_roots().last(), false_run.state_roots().last(), "the output is right");
-    assert_eq!(code_of(&cast).await, "fraud/binding");
+    assert_eq!(code_of(&participants).await, "fraud/binding");
 }
 
 #[test]
@@ -91,8 +92,8 @@ fn attack_10_another_order_is_caught_before_the_first_stake() {
         let model = model(name);
         let engine = common::engine();
         preflight(&engine, &model, &Honest).unwrap();
-        let (cast, ..) = lying_cast(&model, &Lie::OtherOrder);
-        let error = preflight(&engine, &model, cast.executor.as_ref()).unwrap_err();
+        let (participants, ..) = lying_cast(&model, &Lie::OtherOrder);
+        let error = preflight(&engine, &model, participants.executor.as_ref()).unwrap_err();
         assert!(error.to_string().contains("do not claim"), "{error}");
     }
 }
@@ -102,7 +103,7 @@ async fn carry_a_value_that_passes_through_a_layer_and_changes_falls() {
     /// Changes the first value that the boundary shares with the one before.
     #[derive(Debug)]
     struct CarryLie(Arc<Model>, u32);
-    impl Conduct for CarryLie {
+    impl ComputePolicy for CarryLie {
         fn commit(&self, boundary: u32, mut values: Vec<(u32, Tensor)>) -> Vec<(u32, Tensor)> {
             let before = self.0.live_values(boundary - 1).unwrap();
             let carried = values.iter_mut().find(|(value, _)| before.contains(value));
@@ -120,21 +121,21 @@ async fn carry_a_value_that_passes_through_a_layer_and_changes_falls() {
         let (before, behind) = (model.live_values(boundary - 1), model.live_values(*boundary));
         before.unwrap().iter().any(|value| behind.unwrap().contains(value))
     });
-    let mut cast = honest_cast(&model);
-    cast.executor = Arc::new(CarryLie(Arc::clone(&model), carrying.unwrap()));
-    assert_eq!(code_of(&cast).await, "fraud/carry");
+    let mut participants = honest_cast(&model);
+    participants.executor = Arc::new(CarryLie(Arc::clone(&model), carrying.unwrap()));
+    assert_eq!(code_of(&participants).await, "fraud/carry");
 }
 
 #[tokio::test]
 async fn attacks_11_12_13_17_unbound_claims_are_refused_and_cost_no_dispute() {
     let model = model("digits-cnn");
-    let cast = honest_cast(&model);
-    let honest = cast.run(&Honest).unwrap();
+    let participants = honest_cast(&model);
+    let honest = participants.run(&Honest).unwrap();
     let other_input = Participants { input: common::digit(7), ..honest_cast(&model) };
     let other = other_input.run(&Honest).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
-    let job = stage.prepare(&cast).await.unwrap();
+    let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+    let job = devnet.prepare(&participants).await.unwrap();
     let good = claim_terms(job, &honest).unwrap();
     let mut false_output = good.clone();
     false_output.output_root = Digest([7; 32]);
@@ -153,30 +154,30 @@ async fn attacks_11_12_13_17_unbound_claims_are_refused_and_cost_no_dispute() {
         (17, long),
         (18, swapped),
     ] {
-        let refused = stage.act(Role::Executor, &Action::PostClaim { terms }).await.unwrap_err();
+        let refused = devnet.act(Role::Executor, &Action::PostClaim { terms }).await.unwrap_err();
         assert_eq!(refused, LedgerError::Rejected(Rejection::NotBound), "attack {attack}");
     }
     // Attack 13, the other way: the very transaction of an accepted claim is not accepted again.
-    let view = stage.ledger.view().await.unwrap();
+    let view = devnet.ledger.view().await.unwrap();
     let key = actor_key(Role::Executor);
     let nonce = view.settlement.nonce(&key.address());
     let signed = key.sign(&view.settlement.domain(), nonce, &Action::PostClaim { terms: good });
-    stage.ledger.submit(signed.clone()).await.unwrap();
-    let again = stage.ledger.submit(signed).await.unwrap_err();
+    devnet.ledger.submit(signed.clone()).await.unwrap();
+    let again = devnet.ledger.submit(signed).await.unwrap_err();
     assert!(matches!(again, LedgerError::Rejected(Rejection::Nonce { .. })), "{again}");
 }
 
 #[tokio::test]
 async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
     let model = model("digits-cnn");
-    let cast = honest_cast(&model);
+    let participants = honest_cast(&model);
     let folder = tempfile::tempdir().unwrap();
-    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
-    let job = stage.prepare(&cast).await.unwrap();
-    let terms = claim_terms(job, &cast.run(&Honest).unwrap()).unwrap();
+    let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+    let job = devnet.prepare(&participants).await.unwrap();
+    let terms = claim_terms(job, &participants.run(&Honest).unwrap()).unwrap();
     let action = Action::PostClaim { terms }.to_canonical();
     let key = actor_key(Role::Executor);
-    let view = stage.ledger.view().await.unwrap();
+    let view = devnet.ledger.view().await.unwrap();
     let mut bomb = vec![6];
     bomb.extend([0; 96]);
     bomb.extend(u32::MAX.to_be_bytes());
@@ -188,13 +189,13 @@ async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
         // The signature covers the bytes; the ledger refuses them before anything else.
         let mut signed = key.sign(&view.settlement.domain(), 0, &Action::CancelJob { job });
         signed.action = bytes;
-        let refused = stage.ledger.submit(signed).await.unwrap_err();
+        let refused = devnet.ledger.submit(signed).await.unwrap_err();
         assert!(matches!(refused, LedgerError::Rejected(Rejection::Malformed(_))), "{refused}");
     }
     let mut header = model.header().clone();
     header.layer_count = u32::MAX;
     let absurd = Action::RegisterModel { header };
-    let refused = stage.act(Role::Executor, &absurd).await.unwrap_err();
+    let refused = devnet.act(Role::Executor, &absurd).await.unwrap_err();
     assert_eq!(refused, LedgerError::Rejected(Rejection::ModelLimits));
 }
 
@@ -246,18 +247,18 @@ async fn attacks_20_and_22_an_honest_claim_defended_falsely_falls_by_silence() {
         |request| matches!(request, Request::Leaf { .. }),
     ];
     for from in table {
-        let mut cast = honest_cast(&model);
-        let honest = cast.run(&Honest).unwrap();
+        let mut participants = honest_cast(&model);
+        let honest = participants.run(&Honest).unwrap();
         let view = Lie::Ulps { layer: 1, operator: 20, element: 512, ulps: 1 };
-        cast.challenger = Arc::new(Lying::new(&view, &model, &honest).unwrap());
-        cast.policy = Policy::Everything;
+        participants.challenger = Arc::new(Lying::new(&view, &model, &honest).unwrap());
+        participants.policy = Policy::Everything;
         let folder = tempfile::tempdir().unwrap();
-        let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+        let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
         let wrap = |core| Box::new(FalseAnswers { inner: core, from }) as Box<dyn node::Core>;
-        let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
-        common::check_money(&stage, &outcome);
-        common::check_referees(&cast, &outcome);
-        assert_eq!(code(&stage, &outcome), "fraud/silence", "{}", story(&outcome));
+        let outcome = devnet.dispute_with(&participants, wrap, &mut |_| {}).await.unwrap();
+        common::check_money(&devnet, &outcome);
+        common::check_referees(&participants, &outcome);
+        assert_eq!(code(&devnet, &outcome), "fraud/silence", "{}", story(&outcome));
         let refused = outcome.played.iter().any(|played| {
             let mismatch = Rejection::Fact(FactError::Mismatch);
             played.outcome == Err(LedgerError::Rejected(mismatch))
@@ -269,20 +270,20 @@ async fn attacks_20_and_22_an_honest_claim_defended_falsely_falls_by_silence() {
 #[tokio::test]
 async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_upheld() {
     let model = model("digits-cnn");
-    let mut cast = honest_cast(&model);
-    cast.policy = Policy::Nothing;
+    let mut participants = honest_cast(&model);
+    participants.policy = Policy::Nothing;
     let folder = tempfile::tempdir().unwrap();
-    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
-    let job = stage.prepare(&cast).await.unwrap();
-    let trace = cast.run(&Honest).unwrap();
+    let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+    let job = devnet.prepare(&participants).await.unwrap();
+    let trace = participants.run(&Honest).unwrap();
     let terms = claim_terms(job, &trace).unwrap();
-    stage.act(Role::Executor, &Action::PostClaim { terms }).await.unwrap();
-    let view = stage.ledger.view().await.unwrap();
+    devnet.act(Role::Executor, &Action::PostClaim { terms }).await.unwrap();
+    let view = devnet.ledger.view().await.unwrap();
     let (claim, _) = view.settlement.claims().next().unwrap();
     let claim = *claim;
-    stage.act(Role::Challenger, &Action::Challenge { claim }).await.unwrap();
+    devnet.act(Role::Challenger, &Action::Challenge { claim }).await.unwrap();
     let arity = view.settlement.parameters().arity_log2;
-    let defender = executor::Defender::new(cast.run_of(Arc::new(Honest), trace), arity);
+    let defender = executor::Defender::new(participants.run_of(Arc::new(Honest), trace), arity);
     let layers = 0..model.header().layer_count;
     let mut showings: Vec<_> = layers
         .map(|layer| protocol::facts::Showing::Layer { proof: model.layer_proof(layer).unwrap() })
@@ -309,14 +310,14 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     }
     let (mut answered, mut refused) = (0, 0);
     for request in requests {
-        let view = stage.ledger.view().await.unwrap();
+        let view = devnet.ledger.view().await.unwrap();
         let (id, _) = view.settlement.challenges().next().unwrap();
         let demand = Action::Demand { challenge: *id, showings: showings.clone(), request };
-        match stage.act(Role::Challenger, &demand).await {
+        match devnet.act(Role::Challenger, &demand).await {
             Ok(_) => {
                 let reveal = defender.answer(&request).unwrap();
                 let answer = Action::Reveal { claim, request, reveal };
-                stage.act(Role::Executor, &answer).await.unwrap();
+                devnet.act(Role::Executor, &answer).await.unwrap();
                 answered += 1;
             }
             Err(LedgerError::Rejected(Rejection::Fact(_))) => refused += 1,
@@ -325,63 +326,63 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     }
     assert!(answered > 15 && refused > 15, "{answered} {refused}");
     // Nothing was refuted; the challenger's time runs out and its bond with it.
-    stage.clock.advance(10 * 60_000);
-    let view = stage.ledger.view().await.unwrap();
+    devnet.clock.advance(10 * 60_000);
+    let view = devnet.ledger.view().await.unwrap();
     let (id, _) = view.settlement.challenges().next().unwrap();
-    stage.act(Role::Watchtower, &Action::CallTime { challenge: *id }).await.unwrap();
+    devnet.act(Role::Watchtower, &Action::CallTime { challenge: *id }).await.unwrap();
     assert!(
-        stage.delta_wei(actor_key(Role::Executor).address()).await.unwrap() > -(10i128.pow(18))
+        devnet.delta_wei(actor_key(Role::Executor).address()).await.unwrap() > -(10i128.pow(18))
     );
-    stage.act(Role::Watchtower, &Action::Finalise { job }).await.unwrap();
-    assert!(stage.delta_wei(actor_key(Role::Executor).address()).await.unwrap() > 0);
-    assert!(stage.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() < 0);
+    devnet.act(Role::Watchtower, &Action::Finalise { job }).await.unwrap();
+    assert!(devnet.delta_wei(actor_key(Role::Executor).address()).await.unwrap() > 0);
+    assert!(devnet.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() < 0);
 }
 
 #[tokio::test]
 async fn attack_24_a_copied_refutation_pays_the_challenger_and_the_late_original_is_done() {
     let model = model("digits-cnn");
-    let (cast, ..) = lying_cast(&model, &Lie::WeightBit);
+    let (participants, ..) = lying_cast(&model, &Lie::WeightBit);
     // Play once to learn the moves, then again with the last one copied by a watchtower.
-    let (_stage, _folder, outcome) = play(&cast).await;
+    let (_stage, _folder, outcome) = play(&participants).await;
     let moves: Vec<_> = outcome.played.iter().filter(|played| played.outcome.is_ok()).collect();
     let folder = tempfile::tempdir().unwrap();
-    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
-    stage.prepare(&cast).await.unwrap();
+    let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+    devnet.prepare(&participants).await.unwrap();
     for played in &moves {
         if let Action::Refute { .. } = played.action {
-            stage.act(Role::Watchtower, &played.action).await.unwrap();
-            let late = stage.act(Role::Challenger, &played.action).await.unwrap_err();
+            devnet.act(Role::Watchtower, &played.action).await.unwrap();
+            let late = devnet.act(Role::Challenger, &played.action).await.unwrap_err();
             let over = Rejection::Over { kind: "challenge" };
             assert_eq!(late, LedgerError::Rejected(over), "already done is success");
             break;
         }
-        stage.act(played.role, &played.action).await.unwrap();
+        devnet.act(played.role, &played.action).await.unwrap();
     }
-    assert!(stage.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() > 0);
-    assert_eq!(stage.delta_wei(actor_key(Role::Watchtower).address()).await.unwrap(), 0);
+    assert!(devnet.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() > 0);
+    assert_eq!(devnet.delta_wei(actor_key(Role::Watchtower).address()).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn attack_25_duplicates_strangers_and_moves_after_the_end_change_nothing() {
     let model = model("digits-cnn");
-    let (cast, ..) = lying_cast(&model, &Lie::OutputOnly);
+    let (participants, ..) = lying_cast(&model, &Lie::OutputOnly);
     let folder = tempfile::tempdir().unwrap();
-    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+    let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     let wrap = |core| Box::new(Stubborn(core)) as Box<dyn node::Core>;
-    let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
-    assert_eq!(code(&stage, &outcome), "fraud/binding");
-    common::check_referees(&cast, &outcome);
-    let before = stage.ledger.view().await.unwrap().settlement;
+    let outcome = devnet.dispute_with(&participants, wrap, &mut |_| {}).await.unwrap();
+    assert_eq!(code(&devnet, &outcome), "fraud/binding");
+    common::check_referees(&participants, &outcome);
+    let before = devnet.ledger.view().await.unwrap().settlement;
     for played in outcome.played.iter().filter(|played| played.outcome.is_ok()) {
         for role in [played.role, Role::Watchtower] {
             match (&played.action, role) {
                 // A new claim on an open job and a new challenge are new things, not repetitions.
                 (Action::PostClaim { .. }, _) => continue,
-                (action, role) => assert!(stage.act(role, action).await.is_err(), "{action:?}"),
+                (action, role) => assert!(devnet.act(role, action).await.is_err(), "{action:?}"),
             }
         }
     }
-    assert_eq!(before, stage.ledger.view().await.unwrap().settlement);
+    assert_eq!(before, devnet.ledger.view().await.unwrap().settlement);
 }
 
 #[tokio::test]
@@ -393,9 +394,9 @@ async fn attack_26_disputes_at_the_first_and_the_last_operator_end_there() {
             let layer = model.layer_of(operator).unwrap();
             let position = model.layer(layer).unwrap().position(operator).unwrap();
             let lie = Lie::Ulps { layer, operator: position, element: 1, ulps: -1 };
-            let (cast, honest, false_run) = lying_cast(&model, &lie);
+            let (participants, honest, false_run) = lying_cast(&model, &lie);
             assert_ne!(honest.root(), false_run.root(), "{name} {lie}");
-            let (_stage, _folder, outcome) = play(&cast).await;
+            let (_stage, _folder, outcome) = play(&participants).await;
             match fall_reason(&outcome) {
                 Some(FallReason::Refuted(Evidence::Step { operator: at, .. })) => {
                     assert_eq!(at, operator, "{name}");
@@ -411,7 +412,7 @@ async fn attack_27_false_running_sums_of_a_true_result_fall_when_they_are_opened
     /// Everything true, the opened sums false.
     #[derive(Debug)]
     struct FalseSums;
-    impl Conduct for FalseSums {
+    impl ComputePolicy for FalseSums {
         fn accumulators(&self, _: &Model, _: u32, _: u64, mut words: Vec<u64>) -> Vec<u64> {
             words[0] ^= 1;
             words
@@ -423,36 +424,36 @@ async fn attack_27_false_running_sums_of_a_true_result_fall_when_they_are_opened
         .unwrap();
     let layer = model.layer_of(dense).unwrap();
     let operator = model.layer(layer).unwrap().position(dense).unwrap();
-    let mut cast = honest_cast(&model);
-    let honest = cast.run(&Honest).unwrap();
-    cast.executor = Arc::new(FalseSums);
+    let mut participants = honest_cast(&model);
+    let honest = participants.run(&Honest).unwrap();
+    participants.executor = Arc::new(FalseSums);
     // A corrupt view that reaches the trace: the next layer must not wash it out.
-    cast.challenger = (0..64)
+    participants.challenger = (0..64)
         .map(|element| {
             let view = Lie::Ulps { layer, operator, element, ulps: 1 };
             Arc::new(Lying::new(&view, &model, &honest).unwrap())
         })
-        .find(|view| cast.run(view.as_ref()).unwrap().root() != honest.root())
+        .find(|view| participants.run(view.as_ref()).unwrap().root() != honest.root())
         .unwrap();
-    cast.policy = Policy::Everything;
-    let (stage, _folder, outcome) = play(&cast).await;
-    assert_eq!(code(&stage, &outcome), "fraud/step");
+    participants.policy = Policy::Everything;
+    let (devnet, _folder, outcome) = play(&participants).await;
+    assert_eq!(code(&devnet, &outcome), "fraud/step");
 }
 
 #[tokio::test]
 async fn attack_28_silence_from_the_start_or_after_some_moves_loses() {
     let model = model("digits-cnn");
     for reveals in 0..4 {
-        let (cast, ..) = lying_cast(&model, &Lie::Selective);
+        let (participants, ..) = lying_cast(&model, &Lie::Selective);
         let folder = tempfile::tempdir().unwrap();
-        let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+        let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
         let wrap = |core| Box::new(Muted::new(core, reveals)) as Box<dyn node::Core>;
-        let outcome = stage.play_with(&cast, wrap, &mut |_| {}).await.unwrap();
-        common::check_money(&stage, &outcome);
-        common::check_referees(&cast, &outcome);
+        let outcome = devnet.dispute_with(&participants, wrap, &mut |_| {}).await.unwrap();
+        common::check_money(&devnet, &outcome);
+        common::check_referees(&participants, &outcome);
         let expected = if reveals < 3 { "fraud/silence" } else { "fraud/step" };
-        assert_eq!(code(&stage, &outcome), expected, "after {reveals} reveals");
-        assert!(stage.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() > 0);
+        assert_eq!(code(&devnet, &outcome), expected, "after {reveals} reveals");
+        assert!(devnet.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() > 0);
     }
 }
 
@@ -461,8 +462,8 @@ async fn both_referees_agree_on_every_lie() {
     for name in MODELS {
         let model = model(name);
         for lie in [Lie::WeightBit, Lie::SkipOperator, Lie::Precision, Lie::OutputOnly] {
-            let (cast, honest, _) = lying_cast(&model, &lie);
-            let (_stage, _folder, outcome) = play(&cast).await;
+            let (participants, honest, _) = lying_cast(&model, &lie);
+            let (_stage, _folder, outcome) = play(&participants).await;
             let claim = outcome.view.settlement.claim(&outcome.claim.unwrap()).unwrap();
             let layer = (0..model.header().layer_count)
                 .find(|layer| {
@@ -474,8 +475,13 @@ async fn both_referees_agree_on_every_lie() {
                 })
                 .unwrap();
             let before = honest.state(layer).unwrap();
-            let finding =
-                inference::referee::judge_layer(&cast.engine, &model, &claim.facts, layer, before);
+            let finding = inference::referee::judge_layer(
+                &participants.engine,
+                &model,
+                &claim.facts,
+                layer,
+                before,
+            );
             let fraud = inference::referee::LayerFinding::Fraud {
                 claimed: claim.facts.root(TreeId::State { boundary: layer + 1 }).unwrap(),
                 expected: honest.state(layer + 1).unwrap().root(),

@@ -22,7 +22,7 @@ async fn a_lie_of_one_ulp_anywhere_is_convicted_at_exactly_that_place() {
     let places =
         std::env::var("REBUT_PLACES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let mut seed = 11;
-    for common::Case { name, model, inputs } in common::cases() {
+    for common::HonestView { name, model, inputs } in common::cases() {
         let (mut played, mut reveals_max, mut tried) = (0, 0, 0);
         while played < places {
             tried += 1;
@@ -36,14 +36,14 @@ async fn a_lie_of_one_ulp_anywhere_is_convicted_at_exactly_that_place() {
             let ulps = if next(&mut seed).is_multiple_of(2) { 1 } else { -1 };
             let lie = Lie::Ulps { layer, operator: position, element, ulps };
             let Some(_) = simulation_place(&model, &lie) else { continue };
-            let (mut cast, honest, false_run) =
+            let (mut participants, honest, false_run) =
                 common::lying(common::cast_with(&model, &inputs), &lie);
             if honest.root() == false_run.root() {
                 continue;
             }
             played += 1;
-            cast.publish = played % 3 == 0;
-            let (_stage, _folder, outcome) = play(&cast).await;
+            participants.publish = played % 3 == 0;
+            let (_stage, _folder, outcome) = play(&participants).await;
             let Some(FallReason::Refuted(evidence)) = fall_reason(&outcome) else {
                 panic!("{name} {lie}: {}", common::story(&outcome));
             };
@@ -78,17 +78,17 @@ async fn an_honest_claim_challenged_by_a_corrupt_view_is_upheld_and_the_challeng
             let layer = model.layer_of(operator).unwrap();
             let position = model.layer(layer).unwrap().position(operator).unwrap();
             let lie = Lie::Ulps { layer, operator: position, element: 0, ulps: 1 };
-            let mut cast = honest_cast(&model);
-            let honest = cast.run(&inference::Honest).unwrap();
-            cast.challenger = Arc::new(Lying::new(&lie, &model, &honest).unwrap());
-            cast.policy = challenger::Policy::Everything;
-            let (stage, _folder, outcome) = play(&cast).await;
+            let mut participants = honest_cast(&model);
+            let honest = participants.run(&inference::Honest).unwrap();
+            participants.challenger = Arc::new(Lying::new(&lie, &model, &honest).unwrap());
+            participants.policy = challenger::Policy::Everything;
+            let (devnet, _folder, outcome) = play(&participants).await;
             assert_eq!(fall_reason(&outcome), None, "{name} {lie}");
             let key = dispute::actor_key(dispute::Role::Challenger);
-            let lost = stage.delta_wei(key.address()).await.unwrap();
+            let lost = devnet.delta_wei(key.address()).await.unwrap();
             assert!(lost < 0, "{name} {lie}: the challenger paid {lost}");
             let key = dispute::actor_key(dispute::Role::Executor);
-            let gained = stage.delta_wei(key.address()).await.unwrap();
+            let gained = devnet.delta_wei(key.address()).await.unwrap();
             assert!(gained > 0, "{name} {lie}: the executor got {gained}");
         }
     }

@@ -9,7 +9,7 @@ use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::{Action, Address};
 
-use crate::case::Case;
+use crate::honest_view::HonestView;
 use crate::solver::{Move, SolveError};
 
 /// Which claims a challenger challenges.
@@ -40,7 +40,7 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     address: Address,
     policy: Policy,
     order: Order,
-    cases: BTreeMap<Digest, Case<C>>,
+    honest_views: BTreeMap<Digest, HonestView<C>>,
     /// What this machine's runs commit to, by job: of those in memory, and of those let go.
     roots: BTreeMap<Digest, Digest>,
     /// Decides as if money were no question: for those who only want to know.
@@ -52,9 +52,9 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
 impl<C: Commitment> ChallengerCore<C> {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
-        let (order, cases, roots) = (Order::default(), BTreeMap::new(), BTreeMap::new());
+        let (order, honest_views, roots) = (Order::default(), BTreeMap::new(), BTreeMap::new());
         let stuck = BTreeMap::new();
-        Self { address, policy, order, cases, roots, is_funded: false, stuck }
+        Self { address, policy, order, honest_views, roots, is_funded: false, stuck }
     }
 
     /// Works in another order.
@@ -74,21 +74,21 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 
     /// Watches a job with the challenger's own run of it.
-    pub fn watch(&mut self, job: Digest, case: Case<C>) {
-        self.roots.insert(job, case.trace().root());
-        self.cases.insert(job, case);
+    pub fn watch(&mut self, job: Digest, honest_view: HonestView<C>) {
+        self.roots.insert(job, honest_view.trace().root());
+        self.honest_views.insert(job, honest_view);
     }
 
     /// Lets go of a job on which nothing can be disputed any more.
     pub fn forget(&mut self, job: &Digest) {
-        self.cases.remove(job);
+        self.honest_views.remove(job);
         self.roots.remove(job);
     }
 
     /// Lets go of a run that takes memory, and remembers what it commits to: claims on its job are still
     /// compared; to play, the run is watched again.
     pub fn let_go(&mut self, job: &Digest) {
-        self.cases.remove(job);
+        self.honest_views.remove(job);
     }
 
     /// Whether a run of a job is needed to play: a standing claim on it differs and can be challenged, or
@@ -119,12 +119,12 @@ impl<C: Commitment> ChallengerCore<C> {
 
     /// Runs in memory.
     pub fn at_hand(&self) -> usize {
-        self.cases.len()
+        self.honest_views.len()
     }
 
     /// The challenger's case for a job.
-    pub fn case(&self, job: &Digest) -> Option<&Case<C>> {
-        self.cases.get(job)
+    pub fn honest_view(&self, job: &Digest) -> Option<&HonestView<C>> {
+        self.honest_views.get(job)
     }
 
     /// Claims that would be challenged if there were money for bond and fees: deposit more.
@@ -241,8 +241,8 @@ impl<C: Commitment> ChallengerCore<C> {
         deadline_ms: u64,
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
-        let case = self.cases.get(&claim.terms.job)?;
-        let (action, reason) = match case.next_move(&claim.facts) {
+        let honest_view = self.honest_views.get(&claim.terms.job)?;
+        let (action, reason) = match honest_view.next_move(&claim.facts) {
             Ok(Move::Demand { showings, request, reason }) => {
                 (Action::Demand { challenge: id, showings, request }, reason)
             }

@@ -1,9 +1,9 @@
 //! Who checks: a pure solver that walks a dispute down to one step, and a core that plays it.
 
-mod case;
 mod core;
 pub mod coverage;
-pub mod forecast;
+mod honest_view;
+pub mod monitor;
 pub mod queue;
 pub mod sampling;
 pub mod service;
@@ -11,6 +11,6 @@ mod solver;
 #[cfg(test)]
 mod testing;
 
-pub use case::{Case, Published};
 pub use core::{ChallengerCore, Order, Policy};
+pub use honest_view::{Announcement, HonestView};
 pub use solver::{Divergence, Move, SolveError};

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use inference::Shelf;
+use inference::ModelStore;
 use inference::worker::{RunFailure, Worker};
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, LedgerError, View};
@@ -20,9 +20,9 @@ use protocol::settlement::ClaimStatus;
 use protocol::transaction::{Action, Key};
 use tokio::sync::Notify;
 
-use crate::case::{Case, Published};
 use crate::core::{ChallengerCore, Policy};
 use crate::coverage::{Gap, Unchecked};
+use crate::honest_view::{Announcement, HonestView};
 use crate::queue::{Contested, contested, standing};
 
 /// What a challenger does about what it finds.
@@ -129,9 +129,9 @@ pub type Observer = Box<dyn FnMut(&View, &Seen<'_>) + Send>;
 /// A challenger at a ledger.
 pub struct Service {
     ledger: Arc<HttpLedger>,
-    shelf: Shelf,
+    model_store: ModelStore,
     worker: Worker,
-    news: Arc<Notify>,
+    wake_ups: Arc<Notify>,
     agent: Agent<ChallengerCore>,
     account: Account,
     health: Arc<Health>,
@@ -166,13 +166,13 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
-    /// A daemon that has looked at nothing yet; `news` is told by the worker.
+    /// A daemon that has looked at nothing yet; `wake_ups` is told by the worker.
     pub fn new(
         ledger: Arc<HttpLedger>,
         key: Key,
-        shelf: Shelf,
+        model_store: ModelStore,
         worker: Worker,
-        news: Arc<Notify>,
+        wake_ups: Arc<Notify>,
         settings: Settings,
         seed: [u8; 32],
     ) -> Self {
@@ -189,9 +189,9 @@ impl Service {
         let (jobs, told, health) = (Jobs::default(), HashSet::new(), Arc::default());
         Self {
             ledger,
-            shelf,
+            model_store,
             worker,
-            news,
+            wake_ups,
             agent,
             account,
             health,
@@ -226,9 +226,9 @@ impl Service {
     /// # Errors
     /// When the ledger cannot be believed any more, or this machine failed.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
-        let (ledger, news) = (Arc::clone(&self.ledger), Arc::clone(&self.news));
+        let (ledger, wake_ups) = (Arc::clone(&self.ledger), Arc::clone(&self.wake_ups));
         let health = Arc::clone(&self.health);
-        take_turns(&ledger, &news, &health, stop, async || {
+        take_turns(&ledger, &wake_ups, &health, stop, async || {
             let view = self.turn().await?;
             Ok((view.height, self.agent.until_next(&view, self.settings.idle)))
         })
@@ -241,7 +241,7 @@ impl Service {
         self.collect(&view);
         // Moves first, and between transfers: a large or slow input must not eat a clock.
         let mut refused = self.act(&view).await?;
-        self.tell_what_is_too_late(&view);
+        self.report_late(&view);
         self.forget(&view);
         let waiting = self.wanted(&view);
         self.warn_if_saturated(&view, &waiting);
@@ -253,17 +253,17 @@ impl Service {
             let pressed = self.act_meanwhile(&contested.job, &mut refused).await?;
             if taken.is_none() || pressed {
                 // Something more urgent came up.
-                self.news.notify_one();
+                self.wake_ups.notify_one();
                 break;
             }
         }
         // Transfers take time.
         let view = self.ledger.view().await?;
-        self.tell(&view);
-        self.tell_of_money(&view);
+        self.report(&view);
+        self.report_money(&view);
         self.shrink(&view);
         let (exposure, _) = self.account.report(&self.ledger, &view).await;
-        self.tell_if_poor(&view, exposure.free_wei);
+        self.report_if_poor(&view, exposure.free_wei);
         metrics::gauge!("rebut_challenger_jobs_waiting").set(waiting.len() as f64);
         self.cover(&view, waiting.len());
         if self.settings.mode == Mode::Watch {
@@ -284,7 +284,7 @@ impl Service {
             return Ok(view);
         }
         refused.extend(self.act(&view).await?);
-        self.tell_stuck(refused);
+        self.report_stuck(refused);
         Ok(view)
     }
 
@@ -297,7 +297,7 @@ impl Service {
             // What is open is still played: to be silent loses as well.
             self.agent.core.set_policy(Policy::Nothing);
         }
-        self.agent.step_told(view, "challenger").await
+        self.agent.step_reported(view, "challenger").await
     }
 
     /// Lets go of jobs on which nothing can be disputed any more.
@@ -329,8 +329,8 @@ impl Service {
                     self.health.no_process(false);
                     metrics::counter!("rebut_challenger_runs_total").increment(1);
                     metrics::histogram!("rebut_challenger_run_seconds").record(finished.took);
-                    let case = Case::of_run(run, Arc::new(Published::default()));
-                    self.agent.core.watch(finished.job, case);
+                    let honest_view = HonestView::of_run(run, Arc::new(Announcement::default()));
+                    self.agent.core.watch(finished.job, honest_view);
                     self.order.push_back(finished.job);
                     self.jobs.end(finished.job, End::Ready);
                 }
@@ -393,7 +393,7 @@ impl Service {
             let is_due = self.jobs.is_due(&one.job, view.now_ms, |end| {
                 is_missing(end) && self.agent.core.is_in_play(view, &one.job)
             });
-            is_due && self.shelf.model(&one.model_root).is_some()
+            is_due && self.model_store.model(&one.model_root).is_some()
         });
         wanted.retain(|one| {
             // What this account disputes already is played, whatever this process would have drawn.

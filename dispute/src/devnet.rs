@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use challenger::{Case, ChallengerCore, Policy, Published};
+use challenger::{Announcement, ChallengerCore, HonestView, Policy};
 use executor::{ExecutorCore, claim_terms};
-use inference::{Conduct, Engine, Honest, Model, Run, RunError, Runner, State, Tensor, Trace};
+use inference::{
+    ComputePolicy, Engine, Honest, Model, Run, RunError, Runner, State, Tensor, Trace,
+};
 use ledger::{Clock, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View};
 use node::{Agent, Core};
 use protocol::graph::Profile;
@@ -45,7 +47,7 @@ pub enum Role {
     Bank,
     /// Posts the job.
     Client,
-    /// Claims; this one's conduct is given by the play.
+    /// Claims; this one's compute policy is given by the play.
     Executor,
     /// Claims, and is honest.
     Rival,
@@ -120,9 +122,9 @@ pub struct Participants {
     /// The job's input.
     pub input: HashMap<String, Tensor>,
     /// How the executor computes.
-    pub executor: Arc<dyn Conduct>,
+    pub executor: Arc<dyn ComputePolicy>,
     /// How the challenger computes.
-    pub challenger: Arc<dyn Conduct>,
+    pub challenger: Arc<dyn ComputePolicy>,
     /// What the challenger challenges.
     pub policy: Policy,
     /// Whether the executor's data are published.
@@ -134,12 +136,12 @@ pub struct Participants {
 }
 
 impl Participants {
-    /// An executor of some conduct against an honest challenger.
+    /// An executor of some compute policy against an honest challenger.
     pub fn new(
         engine: Engine,
         model: Arc<Model>,
         input: HashMap<String, Tensor>,
-        executor: Arc<dyn Conduct>,
+        executor: Arc<dyn ComputePolicy>,
     ) -> Self {
         let challenger = Arc::new(Honest);
         let (policy, publish, rival, terms) = (Policy::Differing, false, false, None);
@@ -155,16 +157,16 @@ impl Participants {
     }
 
     /// A run with what is needed to defend it.
-    pub fn run_of(&self, conduct: Arc<dyn Conduct>, trace: Trace) -> Arc<Run> {
-        Arc::new(Run::new(self.engine.clone(), Arc::clone(&self.model), conduct, trace))
+    pub fn run_of(&self, compute_policy: Arc<dyn ComputePolicy>, trace: Trace) -> Arc<Run> {
+        Arc::new(Run::new(self.engine.clone(), Arc::clone(&self.model), compute_policy, trace))
     }
 
-    /// A run by some conduct.
+    /// A run by some compute policy.
     ///
     /// # Errors
     /// When an operator fails.
-    pub fn run(&self, conduct: &dyn Conduct) -> Result<Trace, RunError> {
-        Runner { engine: &self.engine, model: &self.model, conduct }.run(self.input_state()?)
+    pub fn run(&self, compute_policy: &dyn ComputePolicy) -> Result<Trace, RunError> {
+        Runner { engine: &self.engine, model: &self.model, compute_policy }.run(self.input_state()?)
     }
 }
 
@@ -270,7 +272,7 @@ impl Devnet {
     ///
     /// # Errors
     /// When the ledger refuses or fails.
-    pub async fn prepare(&self, cast: &Participants) -> Result<Digest, DevnetError> {
+    pub async fn prepare(&self, participants: &Participants) -> Result<Digest, DevnetError> {
         let roles = [
             Role::Client,
             Role::Executor,
@@ -287,9 +289,9 @@ impl Devnet {
             }
         }
         let view = self.ledger.view().await?;
-        let model_root = cast.model.root();
+        let model_root = participants.model.root();
         if view.settlement.model(&model_root).is_none() {
-            let header = cast.model.header().clone();
+            let header = participants.model.header().clone();
             self.act(Role::Client, &Action::RegisterModel { header }).await?;
         }
         if let Some((job, _)) = view.settlement.jobs().next() {
@@ -298,7 +300,7 @@ impl Devnet {
         let parameters = view.settlement.parameters();
         let terms = JobTerms {
             model_root,
-            input_root: cast.input_state()?.root(),
+            input_root: participants.input_state()?.root(),
             profile: Profile::StrictF32,
             fee_wei: ETHER / 20,
             stake_wei: parameters.stake_wei_min,
@@ -318,31 +320,32 @@ impl Devnet {
     ///
     /// # Errors
     /// When the ledger fails, the model cannot be run, or the play does not end in time.
-    pub async fn play(
+    pub async fn dispute(
         &self,
-        cast: &Participants,
+        participants: &Participants,
         watch: &mut (dyn FnMut(&PlayedMove) + Send),
     ) -> Result<Outcome, DevnetError> {
-        self.play_with(cast, |executor| Box::new(executor), watch).await
+        self.dispute_with(participants, |executor| Box::new(executor), watch).await
     }
 
-    /// As [`Devnet::play`], with the executor's core wrapped.
+    /// As [`Devnet::dispute`], with the executor's core wrapped.
     ///
     /// # Errors
-    /// As [`Devnet::play`].
-    pub async fn play_with(
+    /// As [`Devnet::dispute`].
+    pub async fn dispute_with(
         &self,
-        cast: &Participants,
+        participants: &Participants,
         wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
         watch: &mut (dyn FnMut(&PlayedMove) + Send),
     ) -> Result<Outcome, DevnetError> {
-        let job = self.prepare(cast).await?;
-        let trace = cast.run(cast.executor.as_ref())?;
+        let job = self.prepare(participants).await?;
+        let trace = participants.run(participants.executor.as_ref())?;
         let mut played = Vec::new();
         let address = actor_key(Role::Executor).address();
         if claim_of(&self.ledger.view().await?, address).is_none() {
             let own = || claim_terms(job, &trace);
-            let terms = cast.terms.clone().map(|terms| ClaimTerms { job, ..terms }).or_else(own);
+            let terms =
+                participants.terms.clone().map(|terms| ClaimTerms { job, ..terms }).or_else(own);
             let terms = terms.ok_or(DevnetError::Missing { what: "state" })?;
             let claimed = self.claim_as(Role::Executor, terms, watch).await?;
             let refused = claimed.outcome.as_ref().err().map(ToString::to_string);
@@ -353,14 +356,14 @@ impl Devnet {
             }
         }
         let rival = actor_key(Role::Rival).address();
-        if cast.rival && claim_of(&self.ledger.view().await?, rival).is_none() {
-            let honest = cast.run(&Honest)?;
+        if participants.rival && claim_of(&self.ledger.view().await?, rival).is_none() {
+            let honest = participants.run(&Honest)?;
             let terms = claim_terms(job, &honest).ok_or(DevnetError::Missing { what: "state" })?;
             played.push(self.claim_as(Role::Rival, terms, watch).await?);
         }
         let view = self.ledger.view().await?;
         let claim = claim_of(&view, address).ok_or(DevnetError::Missing { what: "claim" })?;
-        let mut agents = self.agents(cast, job, trace, wrap)?;
+        let mut agents = self.agents(participants, job, trace, wrap)?;
         self.settle(claim, &mut agents, watch, &mut played).await?;
         let view = self.ledger.view().await?;
         Ok(Outcome { job, claim: Some(claim), refused: None, played, view })
@@ -386,22 +389,22 @@ impl Devnet {
     /// The parties, rebuilt from nothing but their own runs.
     fn agents(
         &self,
-        cast: &Participants,
+        participants: &Participants,
         job: Digest,
         trace: Trace,
         wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
     ) -> Result<Vec<Party>, DevnetError> {
         let arity_log2 = self.ledger.genesis().parameters.arity_log2;
         let key = actor_key(Role::Executor);
-        let mut published = Published::default();
-        if cast.publish {
+        let mut published = Announcement::default();
+        if participants.publish {
             published.state_roots = trace.state_roots().to_vec();
             let runner = Runner {
-                engine: &cast.engine,
-                model: &cast.model,
-                conduct: cast.executor.as_ref(),
+                engine: &participants.engine,
+                model: &participants.model,
+                compute_policy: participants.executor.as_ref(),
             };
-            for layer in 0..cast.model.header().layer_count {
+            for layer in 0..participants.model.header().layer_count {
                 let Some(before) = trace.state(layer) else {
                     continue;
                 };
@@ -412,27 +415,30 @@ impl Devnet {
             }
         }
         let mut core = ExecutorCore::new(key.address());
-        core.remember(cast.run_of(Arc::clone(&cast.executor), trace), arity_log2);
+        core.remember(participants.run_of(Arc::clone(&participants.executor), trace), arity_log2);
         let ledger: Arc<dyn Ledger> = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
         let executor = Agent::new(wrap(core), Arc::clone(&ledger), key);
         let key = actor_key(Role::Challenger);
-        let mut core = ChallengerCore::new(key.address(), cast.policy);
-        let own = cast.run(cast.challenger.as_ref())?;
-        let case = Case::new(
-            cast.engine.clone(),
-            Arc::clone(&cast.model),
-            Arc::clone(&cast.challenger),
+        let mut core = ChallengerCore::new(key.address(), participants.policy);
+        let own = participants.run(participants.challenger.as_ref())?;
+        let honest_view = HonestView::new(
+            participants.engine.clone(),
+            Arc::clone(&participants.model),
+            Arc::clone(&participants.challenger),
             own,
             published,
         );
-        core.watch(job, case);
+        core.watch(job, honest_view);
         let boxed: Box<dyn Core> = Box::new(core);
         let challenger = Agent::new(boxed, ledger, key);
         let mut agents = vec![(Role::Challenger, challenger), (Role::Executor, executor)];
-        if cast.rival {
+        if participants.rival {
             let key = actor_key(Role::Rival);
             let mut core = ExecutorCore::new(key.address());
-            core.remember(cast.run_of(Arc::new(Honest), cast.run(&Honest)?), arity_log2);
+            core.remember(
+                participants.run_of(Arc::new(Honest), participants.run(&Honest)?),
+                arity_log2,
+            );
             let boxed: Box<dyn Core> = Box::new(core);
             let ledger: Arc<dyn Ledger> = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
             agents.push((Role::Rival, Agent::new(boxed, ledger, key)));

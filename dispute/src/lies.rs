@@ -1,4 +1,4 @@
-//! Dishonest ways to compute, each a [`Conduct`] so that the lie spreads as a real fault would.
+//! Dishonest ways to compute, each a [`ComputePolicy`] so that the lie spreads as a real fault would.
 
 mod places;
 mod plan;
@@ -6,7 +6,7 @@ mod plan;
 use std::fmt;
 use std::sync::Arc;
 
-use inference::{Conduct, Engine, EngineError, Model, Tensor, Trace, compute_honestly};
+use inference::{ComputePolicy, Engine, EngineError, Model, Tensor, Trace, compute_honestly};
 use protocol::graph::{MapFunction, Operand, Operator, ValueSource};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::tensor::ElementType;
@@ -136,7 +136,7 @@ pub fn parse_lie(text: &str) -> Result<Lie, LieError> {
     })
 }
 
-/// An executor's conduct with a lie in it.
+/// An executor's compute policy with a lie in it.
 #[derive(Debug)]
 pub struct Lying<C: Commitment = Keccak> {
     plan: Plan<C>,
@@ -189,7 +189,7 @@ impl<C: Commitment> Lying<C> {
     }
 }
 
-impl<C: Commitment> Conduct<C> for Lying<C> {
+impl<C: Commitment> ComputePolicy<C> for Lying<C> {
     fn compute(
         &self,
         engine: &Engine,

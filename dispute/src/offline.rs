@@ -1,6 +1,6 @@
 //! A dispute without a ledger: the challenger asks, the executor's own code answers.
 
-use challenger::{Case, Divergence, Move, SolveError};
+use challenger::{Divergence, HonestView, Move, SolveError};
 use executor::Defender;
 use protocol::facts::{Facts, Request};
 use protocol::referee::{Finding, RefereeError, judge};
@@ -38,13 +38,13 @@ const DEMANDS_MAX: u32 = 64;
 /// # Errors
 /// When the challenger's own view does not fit the claim.
 pub fn decide(
-    case: &Case,
+    honest_view: &HonestView,
     facts: &mut Facts,
     defender: &Defender,
     found: &mut Divergence,
 ) -> Result<End, OfflineError> {
     for _ in 0..DEMANDS_MAX {
-        let next = match case.next_move_watched(facts, found) {
+        let next = match honest_view.next_move_watched(facts, found) {
             Ok(next) => next,
             Err(SolveError::NothingDiffers) => return Ok(End::Agrees),
             Err(error) => return Err(error.into()),

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use inference::files::parse_tensors;
-use inference::published::{state_length, state_part};
+use inference::state_transfer::{state_length, state_part};
 use inference::{Model, Tensor};
 use ledger::http::{Budget, Failure, OCTETS, PART_BYTES, Shares, Source, answer_in_parts, failure};
 use protocol::hash::{Digest, keccak, parse_digest};
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::desk::{Answer, AskError, Desk};
+use crate::api::{Answer, Api, AskError};
 use crate::embeddings::{Encoder, TEXTS_MAX};
 
 /// Version of all shapes.
@@ -33,8 +33,8 @@ const BATCHES_AT_ONCE: usize = 8;
 /// What the routes share.
 #[derive(Clone, Debug)]
 pub struct Office {
-    /// The desk.
-    pub desk: Arc<Desk>,
+    /// Where those who ask come in.
+    pub api: Arc<Api>,
     /// Text encoders by their models' names.
     pub encoders: Arc<HashMap<String, Encoder>>,
     /// Hash of the token that those who ask must hold.
@@ -91,8 +91,8 @@ fn authorised(office: &Office, headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 fn model<'a>(office: &'a Office, name: &str) -> Result<&'a Arc<Model>, Failure> {
-    office.desk.model(name).ok_or_else(|| {
-        let names: Vec<String> = office.desk.models().into_iter().map(|(name, _)| name).collect();
+    office.api.model(name).ok_or_else(|| {
+        let names: Vec<String> = office.api.models().into_iter().map(|(name, _)| name).collect();
         let message = format!("there is no model {name}; there are {}", names.join(", "));
         failure(StatusCode::NOT_FOUND, "not-found", message)
     })
@@ -142,7 +142,7 @@ async fn timed(
 ) -> Result<Answer, Failure> {
     let begun = Instant::now();
     metrics::counter!("rebut_executor_asked_total").increment(1);
-    let answer = office.desk.ask(model, inputs, office.patience).await.map_err(not_asked)?;
+    let answer = office.api.ask(model, inputs, office.patience).await.map_err(not_asked)?;
     metrics::histogram!("rebut_executor_asked_seconds").record(begun.elapsed());
     Ok(answer)
 }
@@ -331,7 +331,7 @@ fn base64(row: &[f32]) -> String {
 
 async fn models(State(office): State<Office>) -> Response {
     let data: Vec<Value> = office
-        .desk
+        .api
         .models()
         .into_iter()
         .map(|(name, root)| {
@@ -345,7 +345,7 @@ async fn models(State(office): State<Office>) -> Response {
 fn run(office: &Office, root: &str) -> Result<Arc<inference::Run>, Failure> {
     let root = parse_digest(root).ok_or_else(|| malformed("the trace root is 0x and 64 digits"))?;
     let message = "this run is not in memory; it is kept until its claim is final";
-    office.desk.run(&root).ok_or_else(|| failure(StatusCode::NOT_FOUND, "not-found", message))
+    office.api.run(&root).ok_or_else(|| failure(StatusCode::NOT_FOUND, "not-found", message))
 }
 
 async fn trace(State(office): State<Office>, Path(root): Path<String>) -> Reply {

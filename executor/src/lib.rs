@@ -5,8 +5,8 @@
 //! ([`ExecutorCore::remember`]).
 
 mod answer;
+pub mod api;
 mod core;
-pub mod desk;
 pub mod embeddings;
 pub mod http;
 mod inputs;

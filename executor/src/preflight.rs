@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use inference::engine::by_law;
-use inference::{Conduct, Engine, Model, RunError, Runner, Tensor};
+use inference::{ComputePolicy, Engine, Model, RunError, Runner, Tensor};
 use protocol::graph::{Node, Operand, Operator};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
@@ -65,10 +65,10 @@ const ELEMENTS_MAX: u64 = 64;
 pub fn preflight(
     engine: &Engine,
     model: &Model,
-    conduct: &dyn Conduct,
+    compute_policy: &dyn ComputePolicy,
 ) -> Result<Rehearsal, PreflightError> {
     float_unit()?;
-    let runner = Runner { engine, model, conduct };
+    let runner = Runner { engine, model, compute_policy };
     let inputs = model
         .graph()
         .inputs
@@ -109,8 +109,10 @@ fn compare(runner: &Runner<'_>, operator: u32, operands: &[&Tensor]) -> Result<(
     let Some(node) = runner.model.node(operator) else {
         return Ok(());
     };
-    let found =
-        runner.conduct.compute(runner.engine, runner.model, operator, operands).map_err(fail)?;
+    let found = runner
+        .compute_policy
+        .compute(runner.engine, runner.model, operator, operands)
+        .map_err(fail)?;
     let count = node.output.shape.count();
     let step = count.div_ceil(ELEMENTS_MAX).max(1);
     for element in (0..count).step_by(step as usize) {

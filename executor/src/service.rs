@@ -12,9 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inference::published::state_bytes;
+use inference::state_transfer::state_bytes;
 use inference::worker::{RunFailure, Worker};
-use inference::{Engine, Run, Shelf};
+use inference::{Engine, ModelStore, Run};
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, LedgerError, View};
 use node::jobs::{DOUBLINGS, Progress};
@@ -25,8 +25,8 @@ use protocol::settlement::{Challenge, Claim, ClaimStatus, Job, JobStatus};
 use protocol::transaction::{Address, Key};
 use tokio::sync::Notify;
 
+use crate::api::Api;
 use crate::core::{ExecutorCore, claim_terms};
-use crate::desk::Desk;
 use crate::inputs::Inputs;
 use crate::policy::Declined;
 use crate::progress::{End, Input, Jobs};
@@ -58,7 +58,7 @@ struct Unclaimed {
 /// An executor at a ledger.
 #[derive(Debug)]
 pub struct Service {
-    desk: Arc<Desk>,
+    api: Arc<Api>,
     worker: Worker,
     agent: Agent<ExecutorCore>,
     account: Account,
@@ -89,15 +89,15 @@ pub struct Service {
 }
 
 impl Service {
-    /// A daemon that has looked at nothing yet; `news` is told by the worker, inputs are kept in
+    /// A daemon that has looked at nothing yet; `wake_ups` is told by the worker, inputs are kept in
     /// `folder`.
     pub fn new(
         ledger: Arc<HttpLedger>,
         key: Key,
         engine: Engine,
-        shelf: Shelf,
+        model_store: ModelStore,
         worker: Worker,
-        news: Arc<Notify>,
+        wake_ups: Arc<Notify>,
         settings: Settings,
         folder: &Path,
     ) -> Self {
@@ -105,9 +105,10 @@ impl Service {
         let address = key.address();
         let signer = Arc::new(Signer::new(Arc::clone(&ledger) as Arc<_>, key));
         let agent = Agent::signing(ExecutorCore::new(address), Arc::clone(&signer));
-        let desk = Arc::new(Desk::new(ledger, signer, engine, shelf, inputs, news, &settings));
+        let api =
+            Arc::new(Api::new(ledger, signer, engine, model_store, inputs, wake_ups, &settings));
         Self {
-            desk,
+            api,
             worker,
             agent,
             account: Account::new(address),
@@ -130,8 +131,8 @@ impl Service {
     }
 
     /// Where those who ask over HTTP come in.
-    pub fn desk(&self) -> &Arc<Desk> {
-        &self.desk
+    pub fn api(&self) -> &Arc<Api> {
+        &self.api
     }
 
     /// Works until `stop` is over. A ledger that is not reached is waited for.
@@ -139,9 +140,9 @@ impl Service {
     /// # Errors
     /// When the ledger cannot be believed any more, or this machine failed.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), LedgerError> {
-        let (ledger, news) = (Arc::clone(&self.desk.ledger), Arc::clone(&self.desk.news));
-        let health = Arc::clone(&self.desk.health);
-        take_turns(&ledger, &news, &health, stop, async || {
+        let (ledger, wake_ups) = (Arc::clone(&self.api.ledger), Arc::clone(&self.api.wake_ups));
+        let health = Arc::clone(&self.api.health);
+        take_turns(&ledger, &wake_ups, &health, stop, async || {
             let view = self.turn().await?;
             Ok((view.height, self.agent.until_next(&view, self.settings.idle)))
         })
@@ -150,35 +151,35 @@ impl Service {
 
     /// Looks once, takes what is to be run, does what the core wants.
     async fn turn(&mut self) -> Result<View, LedgerError> {
-        let view = self.desk.ledger.view().await?;
-        self.desk.health.looked();
+        let view = self.api.ledger.view().await?;
+        self.api.health.looked();
         self.collect(&view);
         // Answers first: transfers of large states must not eat a clock.
         self.act(&view).await?;
         self.forget(&view);
         self.publish(&view).await?;
         // Transfers take time.
-        let view = self.desk.ledger.view().await?;
+        let view = self.api.ledger.view().await?;
         self.decline(&view);
         self.take_wanted(&view).await?;
-        let view = self.desk.ledger.view().await?;
+        let view = self.api.ledger.view().await?;
         self.act(&view).await?;
-        self.desk.health.hindered(&std::mem::take(&mut self.refused));
+        self.api.health.hindered(&std::mem::take(&mut self.refused));
         self.answer(&view);
         self.sweep(&view);
         self.shrink(&view);
-        self.tell(&view).await;
+        self.report(&view).await;
         Ok(view)
     }
 
     /// Does what the core wants; keeps what was refused for the end of the look.
     async fn act(&mut self, view: &View) -> Result<(), LedgerError> {
-        for line in self.agent.step_told(view, "executor").await? {
+        for line in self.agent.step_reported(view, "executor").await? {
             if !self.refused.contains(&line) {
                 self.refused.push(line);
             }
         }
-        self.tell_unanswered();
+        self.report_unanswered();
         Ok(())
     }
 
@@ -190,9 +191,9 @@ impl Service {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
                     tracing::error!(event = "executor.cannot_run", job = %finished.job, %failure);
                     let no_process = matches!(failure, RunFailure::NoProcess { .. });
-                    self.desk.health.no_process(no_process);
+                    self.api.health.no_process(no_process);
                     if matches!(failure, RunFailure::Wrong { .. }) {
-                        self.desk.health.tested(false);
+                        self.api.health.tested(false);
                     }
                     self.again(view, finished.job, &failure);
                 }
@@ -202,11 +203,11 @@ impl Service {
 
     /// A run is there.
     fn ran(&mut self, view: &View, job: Digest, run: Arc<Run>, took: Duration) {
-        self.desk.health.no_process(false);
+        self.api.health.no_process(false);
         let trace_root = run.trace().root();
-        let arity = self.desk.ledger.genesis().parameters.arity_log2;
+        let arity = self.api.ledger.genesis().parameters.arity_log2;
         self.agent.core.remember(Arc::clone(&run), arity);
-        self.desk.show(&run);
+        self.api.show(&run);
         self.runs.insert(job, Arc::clone(&run));
         self.order.push_back(job);
         let took_ms = u64::try_from(took.as_millis() + 1).unwrap_or(u64::MAX);
@@ -271,13 +272,13 @@ impl Service {
                 self.unclaimed.push_back(one);
                 continue;
             }
-            let may_stake = !self.settings.bail_out && self.desk.health.may_stake();
+            let may_stake = !self.settings.bail_out && self.api.health.may_stake();
             let terms = claim_terms(one.job, one.run.trace()).filter(|_| may_stake);
             let (Some(terms), Some(output)) = (terms, one.run.trace().states().last()) else {
                 continue;
             };
-            let (bytes, desk) = (state_bytes(output), Arc::clone(&self.desk));
-            let upload = desk.ledger.upload(desk.signer.key(), &terms.output_root, bytes);
+            let (bytes, api) = (state_bytes(output), Arc::clone(&self.api));
+            let upload = api.ledger.upload(api.signer.key(), &terms.output_root, bytes);
             match self.meanwhile(false, upload).await {
                 Ok(Some(Ok(()))) => self.agent.core.offer(terms),
                 // Of one that is not reached the next look says more; the others are not kept waiting.
@@ -293,12 +294,12 @@ impl Service {
                 // Something more urgent came up, or this ledger can be believed no more.
                 other => {
                     self.unclaimed.push_back(one);
-                    self.desk.news.notify_one();
+                    self.api.wake_ups.notify_one();
                     return other.map(drop);
                 }
             }
             // With what was published while others were on the way.
-            let view = self.desk.ledger.view().await?;
+            let view = self.api.ledger.view().await?;
             self.act(&view).await?;
         }
         Ok(())
@@ -322,12 +323,12 @@ impl Service {
             {
                 self.let_go(&id, &trace_root);
             }
-            self.desk.give_up(&id);
+            self.api.give_up(&id);
             self.order.retain(|one| *one != id);
             // What another job needs is kept for it, also one that this process has not looked at yet.
             let root = view.settlement.job(&id).map(|job| job.terms.input_root);
             if let Some(root) = root.filter(|root| !needed.contains(root)) {
-                self.desk.inputs.remove(&root);
+                self.api.inputs.remove(&root);
             }
         }
         self.unclaimed.retain(|one| self.jobs.get(&one.job).is_some());
@@ -339,15 +340,15 @@ impl Service {
         let shared = self.runs.values().any(|run| run.trace().root() == *trace_root);
         self.agent.core.forget(id, (!shared).then_some(trace_root));
         if !shared {
-            self.desk.hide(trace_root);
+            self.api.hide(trace_root);
         }
     }
 
     /// Lets go of the oldest runs over the limit that are neither disputed nor about to be claimed; their
     /// inputs stay.
     fn shrink(&mut self, view: &View) {
-        let asked = self.desk.waiting();
-        let may_stake = !self.settings.bail_out && self.desk.health.may_stake();
+        let asked = self.api.waiting();
+        let may_stake = !self.settings.bail_out && self.api.health.may_stake();
         for _ in 0..self.order.len() {
             if self.runs.len() <= self.settings.runs_max {
                 return;
@@ -383,7 +384,7 @@ impl Service {
         }
         self.swept = Instant::now();
         let needed = self.inputs_needed(view);
-        let swept = self.desk.inputs.sweep(&needed, SWEEP);
+        let swept = self.api.inputs.sweep(&needed, SWEEP);
         if swept > 0 {
             tracing::info!(event = "executor.inputs_swept", swept);
         }

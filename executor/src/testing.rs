@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use inference::compute_honestly;
-use inference::{Conduct, Engine, EngineError, Honest, Isa, Model, Run, Runner, Tensor};
+use inference::{ComputePolicy, Engine, EngineError, Honest, Isa, Model, Run, Runner, Tensor};
 use ledger::View;
 use protocol::graph::{Fold, Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
 use protocol::hash::{Digest, leaf};
@@ -74,15 +74,15 @@ fn engine() -> Engine {
 }
 
 /// The run of an input of the model. Each number is another input.
-fn run_of(input: u64, conduct: Arc<dyn Conduct>) -> Arc<Run> {
+fn run_of(input: u64, compute_policy: Arc<dyn ComputePolicy>) -> Arc<Run> {
     let (engine, model) = (engine(), model());
-    let runner = Runner { engine: &engine, model: &model, conduct: conduct.as_ref() };
+    let runner = Runner { engine: &engine, model: &model, compute_policy: compute_policy.as_ref() };
     let inputs = HashMap::from([
         ("x".to_owned(), floats(&f32s(&[2, 150]), input)),
         ("y".to_owned(), floats(&f32s(&[2]), input)),
     ]);
     let trace = runner.run(runner.input_state(&inputs).unwrap()).unwrap();
-    Arc::new(Run::new(engine, model, conduct, trace))
+    Arc::new(Run::new(engine, model, compute_policy, trace))
 }
 
 pub(crate) fn honest(input: u64) -> Arc<Run> {
@@ -93,7 +93,7 @@ pub(crate) fn honest(input: u64) -> Arc<Run> {
 #[derive(Debug)]
 struct Wrong;
 
-impl Conduct for Wrong {
+impl ComputePolicy for Wrong {
     fn compute(
         &self,
         engine: &Engine,
@@ -119,7 +119,7 @@ pub(crate) fn wrong(input: u64) -> Arc<Run> {
 #[derive(Debug)]
 struct Unable;
 
-impl Conduct for Unable {
+impl ComputePolicy for Unable {
     fn compute(&self, _: &Engine, _: &Model, _: u32, _: &[&Tensor]) -> Result<Tensor, EngineError> {
         Err(EngineError::Undefined { kind: "nothing" })
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::encoding::Canonical as _;
 use protocol::hash::parse_hex;
-use protocol::published::StateHead;
+use protocol::state_stream::StateHead;
 use protocol::tensor::{ElementType, Shape, TensorType};
 use serde_json::{Value, json};
 

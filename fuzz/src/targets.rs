@@ -9,9 +9,9 @@ use protocol::facts::{Facts, Request, Reveal, Showing};
 use protocol::graph::{Layer, ModelHeader, Node};
 use protocol::hash::{Digest, Keccak};
 use protocol::law::{self, Operands};
-use protocol::published::{StateHasher, StateLimits};
 use protocol::referee::{Refutation, judge};
 use protocol::settlement::{Genesis, Parameters, Settlement};
+use protocol::state_stream::{StateHasher, StateLimits};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{Action, Key, SignedTransaction};
 

@@ -11,7 +11,7 @@ use std::io::BufRead as _;
 use std::time::Instant;
 
 use inference::{
-    Conduct, Engine, Honest, ImportOptions, Isa, Model, Runner, Tensor, Trace, import_file,
+    ComputePolicy, Engine, Honest, ImportOptions, Isa, Model, Runner, Tensor, Trace, import_file,
 };
 
 #[global_allocator]
@@ -22,7 +22,7 @@ type Failure = Box<dyn std::error::Error>;
 /// Computes operator by operator.
 #[derive(Debug)]
 struct Apart;
-impl Conduct for Apart {}
+impl ComputePolicy for Apart {}
 
 fn random_inputs(model: &Model) -> Result<HashMap<String, Tensor>, Failure> {
     let mut state = 7u32;
@@ -57,8 +57,8 @@ fn main() -> Result<(), Failure> {
     let file = arguments.get(1).ok_or("MODEL.onnx THREADS")?;
     let model: Model = import_file(file.as_ref(), &engine, &ImportOptions::default())?;
     let inputs = random_inputs(&model)?;
-    let honest = Runner { engine: &engine, model: &model, conduct: &Honest };
-    let apart = Runner { engine: &engine, model: &model, conduct: &Apart };
+    let honest = Runner { engine: &engine, model: &model, compute_policy: &Honest };
+    let apart = Runner { engine: &engine, model: &model, compute_policy: &Apart };
     let mut trace: Option<Trace> = None;
     println!("ready");
     for line in std::io::stdin().lock().lines() {

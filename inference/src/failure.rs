@@ -1,6 +1,6 @@
 //! Why a run has no result.
 
-use crate::published::PublishedError;
+use crate::state_transfer::PublishedError;
 
 /// Why a run has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

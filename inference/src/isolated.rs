@@ -17,10 +17,10 @@ use protocol::hash::Digest;
 use crate::engine::Engine;
 use crate::failure::RunFailure;
 use crate::model::Model;
-use crate::published::{PublishedError, kind_of, published_input};
+use crate::model_store::ModelStore;
 use crate::runner::Runner;
-use crate::shelf::Shelf;
 use crate::state::State;
+use crate::state_transfer::{PublishedError, kind_of, published_input};
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
@@ -304,7 +304,7 @@ fn states_from(model: &Model, input: State, bytes: &[u8]) -> Option<Vec<State>> 
 /// # Errors
 /// When the pipes fail.
 pub fn serve(
-    models: &Shelf,
+    models: &ModelStore,
     engine: &Engine,
     mut from: impl Read,
     mut to: impl Write,
@@ -326,7 +326,7 @@ pub fn serve(
     Ok(())
 }
 
-fn run(models: &Shelf, engine: &Engine, body: &[u8]) -> Result<Trace, String> {
+fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Trace, String> {
     let broken = || "the frame is broken".to_owned();
     let (root, rest) = body.split_first_chunk::<32>().ok_or_else(broken)?;
     let (input_root, input) = rest.split_first_chunk::<32>().ok_or_else(broken)?;
@@ -342,7 +342,7 @@ fn run(models: &Shelf, engine: &Engine, body: &[u8]) -> Result<Trace, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::published::state_bytes;
+    use crate::state_transfer::state_bytes;
     use kernels::Isa;
     use std::path::Path as FilePath;
 
@@ -350,9 +350,9 @@ mod tests {
         Engine::new(Isa::detect(), 1).unwrap()
     }
 
-    fn shelf() -> Shelf {
+    fn model_store() -> ModelStore {
         let models = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../models");
-        Shelf::read(&models, &engine()).unwrap()
+        ModelStore::read(&models, &engine()).unwrap()
     }
 
     fn program(script: &str) -> Program {
@@ -375,14 +375,14 @@ mod tests {
 
     #[test]
     fn states_that_crossed_the_pipe_are_those_of_a_run_here() {
-        let (engine, shelf) = (engine(), shelf());
-        for (name, root) in shelf.names() {
-            let model = shelf.named(&name).unwrap();
+        let (engine, model_store) = (engine(), model_store());
+        for (name, root) in model_store.names() {
+            let model = model_store.named(&name).unwrap();
             let (input, input_root) = input(model);
             let mut asked = Vec::new();
             write_frame(&mut asked, RUN, &[&root.0, &input_root.0, &input]).unwrap();
             let mut answered = Vec::new();
-            serve(&shelf, &engine, asked.as_slice(), &mut answered).unwrap();
+            serve(&model_store, &engine, asked.as_slice(), &mut answered).unwrap();
             let mut answered = answered.as_slice();
             assert_eq!(read_frame(&mut answered).unwrap(), Some((READY, vec![])));
             let (kind, body) = read_frame(&mut answered).unwrap().unwrap();
@@ -405,8 +405,8 @@ mod tests {
     fn an_input_that_passes_the_first_layer_unchanged_crosses_the_pipe_as_well() {
         // The mask of every encoder does: it is used again in each layer.
         let engine = engine();
-        let shelf = shelf();
-        let model = shelf.named("digits-cnn").unwrap();
+        let model_store = model_store();
+        let model = model_store.named("digits-cnn").unwrap();
         let (input, input_root) = input(model);
         let input = published_input(model, &input, input_root).unwrap();
         let own = Runner::honest(&engine, model).run(input.clone()).unwrap();
@@ -432,8 +432,8 @@ mod tests {
 
     #[test]
     fn audit_a3_a_run_that_dies_or_never_ends_is_killed_and_the_next_one_has_a_new_process() {
-        let (engine, shelf) = (engine(), shelf());
-        let model = shelf.named("digits-cnn").unwrap();
+        let (engine, model_store) = (engine(), model_store());
+        let model = model_store.named("digits-cnn").unwrap();
         let (input, root) = input(model);
         let ready = r"printf '\001\000\000\000\000\000\000\000\000'";
         let refusal = r"printf '\004\000\000\000\000\000\000\000\002no'";

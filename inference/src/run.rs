@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use protocol::hash::{Commitment, Keccak};
 use protocol::merkle::Tree;
 
-use crate::conduct::Conduct;
+use crate::compute_policy::ComputePolicy;
 use crate::engine::Engine;
 use crate::model::Model;
 use crate::runner::Runner;
@@ -19,27 +19,27 @@ type Sums = HashMap<(u32, u64), Arc<[u64]>>;
 
 /// A committed run and what can be recomputed from it: shared by all who defend or check with it.
 ///
-/// Everything in it follows from model, conduct and input; what is filled in later is a cache.
+/// Everything in it follows from model, compute policy and input; what is filled in later is a cache.
 #[derive(Debug)]
 pub struct Run<C: Commitment = Keccak> {
     engine: Engine,
     model: Arc<Model<C>>,
-    conduct: Arc<dyn Conduct<C>>,
+    compute_policy: Arc<dyn ComputePolicy<C>>,
     trace: Trace<C>,
     insides: Vec<OnceLock<Subtrace<C>>>,
     sums: Mutex<Sums>,
 }
 
 impl<C: Commitment> Run<C> {
-    /// The run of a trace that this conduct computed.
+    /// The run of a trace that this compute policy computed.
     pub fn new(
         engine: Engine,
         model: Arc<Model<C>>,
-        conduct: Arc<dyn Conduct<C>>,
+        compute_policy: Arc<dyn ComputePolicy<C>>,
         trace: Trace<C>,
     ) -> Self {
         let insides = vec![OnceLock::new(); model.header().layer_count as usize];
-        Self { engine, model, conduct, trace, insides, sums: Mutex::default() }
+        Self { engine, model, compute_policy, trace, insides, sums: Mutex::default() }
     }
 
     /// The model.
@@ -54,7 +54,11 @@ impl<C: Commitment> Run<C> {
 
     /// How it was computed.
     pub fn runner(&self) -> Runner<'_, C> {
-        Runner { engine: &self.engine, model: &self.model, conduct: self.conduct.as_ref() }
+        Runner {
+            engine: &self.engine,
+            model: &self.model,
+            compute_policy: self.compute_policy.as_ref(),
+        }
     }
 
     /// The inside of a layer, recomputed at the first call.
@@ -115,7 +119,7 @@ impl<C: Commitment> Run<C> {
         self.runner().operands(operator, before, inside)
     }
 
-    /// The running sums of an element, as this conduct would reveal them.
+    /// The running sums of an element, as this compute policy would reveal them.
     ///
     /// # Errors
     /// When the operator does not fold or has no result.

@@ -8,7 +8,7 @@ use protocol::hash::{Commitment, Keccak};
 use protocol::law;
 
 use crate::boundaries::Boundaries;
-use crate::conduct::{Conduct, Honest};
+use crate::compute_policy::{ComputePolicy, Honest};
 use crate::engine::{Engine, WholeTensors};
 use crate::execute::run_layer;
 use crate::fused::LayerPlan;
@@ -34,13 +34,13 @@ pub struct Runner<'a, C: Commitment = Keccak> {
     /// The model.
     pub model: &'a Model<C>,
     /// How it is computed.
-    pub conduct: &'a dyn Conduct<C>,
+    pub compute_policy: &'a dyn ComputePolicy<C>,
 }
 
 impl<'a, C: Commitment> Runner<'a, C> {
     /// An honest runner.
     pub fn honest(engine: &'a Engine, model: &'a Model<C>) -> Self {
-        Self { engine, model, conduct: &Honest }
+        Self { engine, model, compute_policy: &Honest }
     }
 
     /// The input state made of named tensors.
@@ -130,7 +130,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
             let operands =
                 self.operands_of(operator, definition, |value| find(before, value), &outputs)?;
             let output = self
-                .conduct
+                .compute_policy
                 .compute(self.engine, self.model, operator, &operands)
                 .map_err(|error| RunError::Operator {
                     operator,
@@ -148,7 +148,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
     /// When an operator fails.
     pub fn next_state(&self, layer: u32, before: &State<C>) -> Result<State<C>, RunError> {
         let values = self.next_values(layer, before.values())?;
-        State::after(before, self.conduct.commit(layer + 1, values))
+        State::after(before, self.compute_policy.commit(layer + 1, values))
             .ok_or_else(|| RunError::NotInModel { what: format!("state {}", layer + 1) })
     }
 
@@ -159,7 +159,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
     ) -> Result<Vec<(u32, Tensor)>, RunError> {
         let missing = || RunError::NotInModel { what: format!("layer {layer}") };
         let definition = self.model.layer(layer).ok_or_else(missing)?;
-        if self.conduct.is_plain()
+        if self.compute_policy.is_plain()
             && let Some(plan) = self.model.plan(layer)
         {
             return self.run_plan(definition, plan, before);
@@ -243,7 +243,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
                 for layer in 0..self.model.header().layer_count {
                     let started = Instant::now();
                     let values = self.next_values(layer, boundaries.last())?;
-                    let values = self.conduct.commit(layer + 1, values);
+                    let values = self.compute_policy.commit(layer + 1, values);
                     inference += started.elapsed();
                     for value in boundaries.push(values) {
                         match hashing {
@@ -264,14 +264,14 @@ impl<'a, C: Commitment> Runner<'a, C> {
         self.trace_of(states, inference, hashed + started.elapsed())
     }
 
-    /// The trace of states that were computed by this conduct.
+    /// The trace of states that were computed by this compute policy.
     pub(crate) fn trace_of(
         &self,
         states: Vec<State<C>>,
         inference: Duration,
         commit: Duration,
     ) -> Result<Trace<C>, RunError> {
-        let state_roots = self.conduct.trace(states.iter().map(State::root).collect());
+        let state_roots = self.compute_policy.trace(states.iter().map(State::root).collect());
         Trace::new(states, state_roots, inference, commit)
             .ok_or_else(|| RunError::NotInModel { what: "state".to_owned() })
     }
@@ -355,6 +355,6 @@ impl<'a, C: Commitment> Runner<'a, C> {
             let state = law::run(node, element, number, before, &mut WholeTensors(operands));
             states.push(state.map_err(|_| lost())?);
         }
-        Ok(self.conduct.accumulators(self.model, operator, element, states.concat()))
+        Ok(self.compute_policy.accumulators(self.model, operator, element, states.concat()))
     }
 }

@@ -11,27 +11,28 @@ use std::time::{Duration, Instant};
 
 use protocol::hash::Digest;
 
-use crate::conduct::{Conduct, Honest};
+use crate::compute_policy::{ComputePolicy, Honest};
 use crate::engine::Engine;
 pub use crate::failure::RunFailure;
 use crate::isolated::{Isolated, Program};
 use crate::model::Model;
-use crate::published::published_input;
 use crate::run::Run;
 use crate::runner::Runner;
+use crate::state_transfer::published_input;
 use crate::trace::Trace;
 
 /// How to compute, given the honest trace: liars change what they first computed right.
-pub type Conducts = dyn Fn(&Arc<Model>, &Trace) -> Result<Arc<dyn Conduct>, String> + Send + Sync;
+pub type ComputePolicies =
+    dyn Fn(&Arc<Model>, &Trace) -> Result<Arc<dyn ComputePolicy>, String> + Send + Sync;
 
-/// Told of each job, once, whose run the conduct does not change.
+/// Told of each job, once, whose run the compute policy does not change.
 pub type WithoutEffect = dyn Fn(&Digest) + Send + Sync;
 
 /// Where models are run.
 pub enum Place {
-    /// In this process, by this conduct: for rehearsals, whose inputs are one's own. A run that it does
+    /// In this process, by this compute policy: for rehearsals, whose inputs are one's own. A run that it does
     /// not change is told, and honest.
-    Here(Box<Conducts>, Box<WithoutEffect>),
+    Here(Box<ComputePolicies>, Box<WithoutEffect>),
     /// In a process of its own, honestly.
     Apart(Program),
 }
@@ -95,7 +96,9 @@ impl Worker {
         let (done, finished) = channel();
         std::thread::Builder::new().name("runs".to_owned()).spawn(move || {
             let mut place = match place {
-                Place::Here(conducts, hidden) => Running::Here(conducts, hidden, HashSet::new()),
+                Place::Here(compute_policies, hidden) => {
+                    Running::Here(compute_policies, hidden, HashSet::new())
+                }
                 Place::Apart(program) => Running::Apart(Isolated::new(program), HashSet::new()),
             };
             while let Ok(task) = waiting.recv() {
@@ -129,7 +132,7 @@ const COMPARED_MAX: u64 = 20_000_000_000;
 
 enum Running {
     /// With the jobs whose runs were told to be honest ones.
-    Here(Box<Conducts>, Box<WithoutEffect>, HashSet<Digest>),
+    Here(Box<ComputePolicies>, Box<WithoutEffect>, HashSet<Digest>),
     /// With the models whose runs apart were compared with one here.
     Apart(Isolated, HashSet<Digest>),
 }
@@ -162,10 +165,10 @@ fn compared(
 
 impl Running {
     fn run(&mut self, engine: &Engine, task: Task) -> Result<Arc<Run>, RunFailure> {
-        let (conduct, trace): (Arc<dyn Conduct>, Trace) = match self {
-            Self::Here(conducts, hidden, told) => {
-                match run_here(engine, &task, conducts.as_ref())? {
-                    Rehearsed::False(conduct, trace) => (conduct, trace),
+        let (compute_policy, trace): (Arc<dyn ComputePolicy>, Trace) = match self {
+            Self::Here(compute_policies, hidden, told) => {
+                match run_here(engine, &task, compute_policies.as_ref())? {
+                    Rehearsed::False(compute_policy, trace) => (compute_policy, trace),
                     Rehearsed::Honest(trace) => {
                         if told.insert(task.job) {
                             hidden(&task.job);
@@ -185,46 +188,50 @@ impl Running {
                 (Arc::new(Honest), trace)
             }
         };
-        Ok(Arc::new(Run::new(engine.clone(), task.model, conduct, trace)))
+        Ok(Arc::new(Run::new(engine.clone(), task.model, compute_policy, trace)))
     }
 }
 
 /// What came of a rehearsed lie.
 enum Rehearsed {
-    False(Arc<dyn Conduct>, Trace),
+    False(Arc<dyn ComputePolicy>, Trace),
     /// It changed no state: the claim is true, and must be defended as one.
     Honest(Trace),
 }
 
-fn run_here(engine: &Engine, task: &Task, conducts: &Conducts) -> Result<Rehearsed, RunFailure> {
+fn run_here(
+    engine: &Engine,
+    task: &Task,
+    compute_policies: &ComputePolicies,
+) -> Result<Rehearsed, RunFailure> {
     let refused = |reason: String| RunFailure::Refused { reason };
     let model = &task.model;
     let input = published_input(model, &task.input, task.input_root)?;
     let honest = Runner::honest(engine, model).run(input.clone());
     let honest = honest.map_err(|error| refused(error.to_string()))?;
-    let conduct = conducts(model, &honest).map_err(refused)?;
-    let runner = Runner { engine, model, conduct: conduct.as_ref() };
+    let compute_policy = compute_policies(model, &honest).map_err(refused)?;
+    let runner = Runner { engine, model, compute_policy: compute_policy.as_ref() };
     let trace = runner.run(input).map_err(|error| refused(error.to_string()))?;
     match trace.root() == honest.root() {
         true => Ok(Rehearsed::Honest(honest)),
-        false => Ok(Rehearsed::False(conduct, trace)),
+        false => Ok(Rehearsed::False(compute_policy, trace)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Shelf;
-    use crate::published::state_bytes;
+    use crate::ModelStore;
     use crate::state::State;
+    use crate::state_transfer::state_bytes;
     use crate::tensor::Tensor;
 
     #[test]
     fn a_lie_that_changes_nothing_is_told_once_for_each_job_and_its_run_is_an_honest_one() {
         let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
         let engine = Engine::detect().unwrap();
-        let shelf = Shelf::read(&models, &engine).unwrap();
-        let model = Arc::clone(shelf.named("digits-cnn").unwrap());
+        let model_store = ModelStore::read(&models, &engine).unwrap();
+        let model = Arc::clone(model_store.named("digits-cnn").unwrap());
         let kind = &model.graph().inputs[0];
         let bits = vec![0x3F00_0000; kind.shape.count() as usize];
         let state: State = State::new(vec![(0, Tensor::from_bits(kind, &bits).unwrap())]).unwrap();
@@ -233,7 +240,7 @@ mod tests {
         let heard = Arc::clone(&told);
         let mut place = Running::Here(
             Box::new(|_: &Arc<Model>, _: &Trace| {
-                Ok::<_, String>(Arc::new(Honest) as Arc<dyn Conduct>)
+                Ok::<_, String>(Arc::new(Honest) as Arc<dyn ComputePolicy>)
             }),
             Box::new(move |job: &Digest| heard.lock().unwrap().push(*job)),
             HashSet::new(),
@@ -252,8 +259,8 @@ mod tests {
     {
         let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
         let engine = Engine::detect().unwrap();
-        let shelf = Shelf::read(&models, &engine).unwrap();
-        let model = Arc::clone(shelf.named("digits-cnn").unwrap());
+        let model_store = ModelStore::read(&models, &engine).unwrap();
+        let model = Arc::clone(model_store.named("digits-cnn").unwrap());
         let state = |bits: u64| -> State {
             let kind = &model.graph().inputs[0];
             let all = vec![bits; kind.shape.count() as usize];

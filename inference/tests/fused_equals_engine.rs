@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 
 use inference::layers::cut_layers;
-use inference::{Conduct, Engine, Isa, Model, Runner, Tensor};
+use inference::{ComputePolicy, Engine, Isa, Model, Runner, Tensor};
 use proptest::prelude::*;
 use protocol::graph::{Fold, Graph, MapFunction as F, Node, Operand, Operator, Profile, Window};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 #[derive(Debug)]
 struct OneByOne;
-impl Conduct for OneByOne {}
+impl ComputePolicy for OneByOne {}
 
 /// A small generator.
 struct Dice(u64);
@@ -325,8 +325,9 @@ fn compare(engines: &[Engine], network: Network, dice: &mut Dice) {
     let mut roots = Vec::new();
     for engine in engines {
         for plain in [true, false] {
-            let conduct: &dyn Conduct = if plain { &inference::Honest } else { &OneByOne };
-            let runner = Runner { engine, model: &model, conduct };
+            let compute_policy: &dyn ComputePolicy =
+                if plain { &inference::Honest } else { &OneByOne };
+            let runner = Runner { engine, model: &model, compute_policy };
             let trace = runner.run(runner.input_state(&inputs).unwrap()).unwrap();
             let turn = runner.run_in_turn(runner.input_state(&inputs).unwrap()).unwrap();
             assert_eq!(trace.root(), turn.root(), "hashed beside and between layers");

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use common::{import, input, model, node, weight};
 use inference::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use inference::{
-    Axis, Engine, ImportError, ImportOptions, Isa, Model, ModelFile, Shelf, import_bytes, infer,
+    Axis, Engine, ImportError, ImportOptions, Isa, Model, ModelFile, ModelStore, import_bytes,
+    infer,
 };
 use prost::Message as _;
 
@@ -188,14 +189,14 @@ fn shapes_that_do_not_fit_are_shown_with_what_was_bound() {
 fn a_folder_of_models_says_what_to_write_beside_a_model_and_takes_shapes_from_there() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("m.onnx"), open_model().encode_to_vec()).unwrap();
-    let error = Shelf::read(folder.path(), &engine()).unwrap_err().to_string();
+    let error = ModelStore::read(folder.path(), &engine()).unwrap_err().to_string();
     assert!(!error.contains("--shape"), "there is no such flag of a service: {error}");
     let content = error.split("for example ").nth(1).and_then(|rest| rest.split(" into ").next());
     let beside = folder.path().join("m.json");
     assert!(error.contains(&beside.display().to_string()), "{error}");
     std::fs::write(&beside, content.unwrap()).unwrap();
-    let shelf = Shelf::read(folder.path(), &engine()).unwrap();
-    let shape = &shelf.named("m").unwrap().graph().inputs[0].shape;
+    let model_store = ModelStore::read(folder.path(), &engine()).unwrap();
+    let shape = &model_store.named("m").unwrap().graph().inputs[0].shape;
     assert_eq!(shape.dimensions(), [1, 3, 224, 224]);
 }
 

@@ -191,7 +191,7 @@ impl<C: Core> Agent<C> {
     ///
     /// # Errors
     /// When the ledger itself failed.
-    pub async fn step_told(
+    pub async fn step_reported(
         &mut self,
         view: &View,
         who: &'static str,

@@ -137,11 +137,11 @@ pub mod law;
 pub mod merkle;
 pub mod numerics;
 pub mod openings;
-pub mod published;
 pub mod referee;
 pub mod roots;
 pub mod settlement;
 mod severity;
+pub mod state_stream;
 pub mod tensor;
 pub mod transaction;
 

@@ -3,9 +3,9 @@
 use crate::encoding::DecodeError;
 use crate::law::{LawError, NodeFault};
 use crate::openings::FactError;
-use crate::published::StateError;
 use crate::referee::RefereeError;
 use crate::settlement::{MoneyError, ParameterError, Rejection};
+use crate::state_stream::StateError;
 use crate::transaction::SignatureError;
 
 /// What a caller does about an error.

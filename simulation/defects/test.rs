@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use inference::{Engine, Isa};
 use protocol::defects::{Defect, VARIABLE, active};
-use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::environments::{Environments, SwarmPlan, swarm};
 use simulation::invariants::Invariant;
 use simulation::shrink::shrink;
 
@@ -68,13 +68,13 @@ fn the_defect_of_this_process_is_found() {
     let Some((defect, expected)) = DEFECTS.into_iter().find(|(defect, _)| active(*defect)) else {
         return;
     };
-    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
+    let environments = Environments::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
     let begun = Instant::now();
     let plan = SwarmPlan { seed: 5, threads: 1, real_permille: 0, worlds: None };
     let go_on = |known: &simulation::swarm::Totals| {
         known.violations.is_empty() && begun.elapsed() < Duration::from_secs(60)
     };
-    let totals = swarm(&arenas, &plan, &go_on).unwrap();
+    let totals = swarm(&environments, &plan, &go_on).unwrap();
     let found: BTreeSet<&str> =
         totals.violations.iter().map(|(_, _, one)| one.invariant.name()).collect();
     let took = begun.elapsed();
@@ -82,8 +82,8 @@ fn the_defect_of_this_process_is_found() {
     let Some((seed, kind, _)) = first else {
         panic!("{defect:?}: {} not found, but {found:?}", expected.name());
     };
-    let scenario = arenas.made_up(*seed, *kind).unwrap();
-    let shrunk = shrink(&arenas, &scenario).unwrap();
+    let scenario = environments.made_up(*seed, *kind).unwrap();
+    let shrunk = shrink(&environments, &scenario).unwrap();
     let shrunk = shrunk.unwrap_or_else(|| panic!("{defect:?}: does not fail again"));
     let events = shrunk.ended.log.len();
     println!(

@@ -1,7 +1,7 @@
 //! One lie against one challenger, many times: a target for a profiler.
 
 use inference::{Engine, Isa};
-use simulation::arenas::Arenas;
+use simulation::environments::Environments;
 use simulation::scenario::{PartySpec, Scenario};
 use simulation::swarm::play;
 
@@ -10,7 +10,7 @@ use simulation::swarm::play;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1)?, Vec::new())?;
+    let environments = Environments::new(&Engine::new(Isa::detect(), 1)?, Vec::new())?;
     let mut scenario = Scenario {
         model: 0,
         party: vec![PartySpec::new("guardian", "prompt"), PartySpec::new("liar", "selective")],
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let worlds = number(3).unwrap_or(60_000) / (scenario.party[0].count * scenario.party[1].count);
     for seed in 0..u64::from(worlds) {
         scenario.seed = seed;
-        disputes += play(arenas.toy(), &scenario, false, false)?.disputes;
+        disputes += play(environments.toy(), &scenario, false, false)?.disputes;
     }
     println!("{:.0} disputes/s", disputes as f64 / started.elapsed().as_secs_f64());
     Ok(())

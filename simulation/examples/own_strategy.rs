@@ -5,7 +5,7 @@ use dispute::lies::Lie;
 use inference::{Engine, Isa};
 use protocol::hash::Commitment;
 use protocol::transaction::Action;
-use simulation::arenas::Arenas;
+use simulation::environments::Environments;
 use simulation::scenario::{PartySpec, Scenario, Side};
 use simulation::strategy::{Entry, Intent, Plan, Sight, Strategy};
 
@@ -27,8 +27,8 @@ impl<C: Commitment> Strategy<C> for Bully {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arenas = Arenas::new(&Engine::new(Isa::detect(), 1)?, Vec::new())?;
-    arenas.add_toy_strategy(Entry {
+    let mut environments = Environments::new(&Engine::new(Isa::detect(), 1)?, Vec::new())?;
+    environments.add_toy_strategy(Entry {
         name: "bully",
         source: "example",
         expect: "fraud/step|fraud/silence",
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     for seed in 0..5 {
         scenario.seed = seed;
-        let ended = arenas.play(&scenario, false)?;
+        let ended = environments.play(&scenario, false)?;
         let bully = &ended.groups[2];
         let ether = bully.profit_wei as f64 / 1e18;
         println!("seed {seed}: {}, {ether:+} ether, {:?}", bully.outcome, ended.violations);

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use inference::Engine;
-use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::environments::{Environments, SwarmPlan, swarm};
 
 /// Worlds are many small short-lived objects: glibc's allocator was a quarter of their time.
 #[global_allocator]
@@ -12,12 +12,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // One thread: toys are too small to share out.
-    let arenas = Arenas::new(&Engine::new(inference::Isa::detect(), 1)?, Vec::new())?;
+    let environments = Environments::new(&Engine::new(inference::Isa::detect(), 1)?, Vec::new())?;
     let worlds: u64 = std::env::args().nth(1).map_or(Ok(2_000), |text| text.parse())?;
     let plan = SwarmPlan { seed: 7, threads: 1, real_permille: 0, worlds: Some(worlds) };
     for round in 0..3 {
         let started = Instant::now();
-        let totals = swarm(&arenas, &plan, &|_| true)?;
+        let totals = swarm(&environments, &plan, &|_| true)?;
         let seconds = started.elapsed().as_secs_f64();
         println!(
             "round {round}: {} worlds, {} disputes, {:.0} disputes/s, {:.0} transactions/s, \

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use crate::arenas::Arenas;
 use crate::check::tidy;
-use crate::dice::{Dice, Purpose, seed_of};
+use crate::environments::Environments;
+use crate::rng::{Purpose, WorldRng, seed_of};
 use crate::scenario::{MILLIETHER, PartySpec, Scenario, ScenarioError};
 use crate::statistics::Tally;
 use crate::swarm::dishonest;
@@ -109,21 +109,21 @@ fn profit_ether(hunt: &Hunt, ended: &Ended) -> f64 {
     wei as f64 / 1e18
 }
 
-fn draw(dice: &mut Dice, names: &[&'static str]) -> Vec<PartySpec> {
-    (0..dice.between(1, 2))
+fn draw(rng: &mut WorldRng, names: &[&'static str]) -> Vec<PartySpec> {
+    (0..rng.between(1, 2))
         .filter_map(|number| {
-            let mut spec = PartySpec::new(&format!("attacker-{number}"), dice.pick(names)?);
-            spec.count = dice.between(1, 3) as u32;
-            if dice.chance(300) {
+            let mut spec = PartySpec::new(&format!("attacker-{number}"), rng.pick(names)?);
+            spec.count = rng.between(1, 3) as u32;
+            if rng.chance(300) {
                 let lies = Lie::names();
-                spec.lie = dice.pick(&lies).map(|lie| (*lie).to_owned());
+                spec.lie = rng.pick(&lies).map(|lie| (*lie).to_owned());
             }
-            spec.inference_ms = Some(dice.between(1, 2_000));
+            spec.inference_ms = Some(rng.between(1, 2_000));
             for (name, most) in
                 [("margin_ms", 30_000), ("after", 6), ("later_ms", 9_000), ("until_ms", 60_000)]
             {
-                if dice.chance(400) {
-                    spec.with.insert(name.to_owned(), dice.below(most));
+                if rng.chance(400) {
+                    spec.with.insert(name.to_owned(), rng.below(most));
                 }
             }
             Some(spec)
@@ -140,7 +140,7 @@ fn with_attackers(hunt: &Hunt, attackers: &[PartySpec], seed: u64) -> Scenario {
 
 /// Plays a candidate on some seeds, the same for every candidate.
 fn sample(
-    arenas: &Arenas,
+    environments: &Environments,
     hunt: &Hunt,
     candidate: &mut Candidate,
     seeds: u64,
@@ -148,7 +148,7 @@ fn sample(
     let from = candidate.profit.count;
     for index in from..from + seeds {
         let scenario = with_attackers(hunt, &candidate.attackers, seed_of(hunt.seed, index));
-        let mut world = World::new(arenas.toy(), &scenario, scenario.seed)?;
+        let mut world = World::new(environments.toy(), &scenario, scenario.seed)?;
         world.without_audit();
         world.play();
         candidate.profit.add(profit_ether(hunt, &world.end()));
@@ -158,22 +158,22 @@ fn sample(
 
 /// Searches parameters by successive halving (Jamieson and Talwalkar, AISTATS 2016).
 fn search_parameters(
-    arenas: &Arenas,
+    environments: &Environments,
     hunt: &Hunt,
     plays_max: u64,
 ) -> Result<(Candidate, u64), ScenarioError> {
     const FIRST: u64 = 4;
-    let names = dishonest(arenas.toy());
-    let mut dice = Dice::new(hunt.seed, Purpose::Search);
+    let names = dishonest(environments.toy());
+    let mut rng = WorldRng::new(hunt.seed, Purpose::Search);
     // Half of the plays go to the first look at as many candidates as that allows.
     let count = (plays_max / 2 / FIRST).max(1);
     let mut plays = 0;
     let mut best: Vec<Candidate> = Vec::new();
     let keep = (count / 8).clamp(1, 4_096) as usize;
     for _ in 0..count {
-        let attackers = draw(&mut dice, &names);
+        let attackers = draw(&mut rng, &names);
         let mut candidate = Candidate { attackers, profit: Tally::default() };
-        plays += sample(arenas, hunt, &mut candidate, FIRST)?;
+        plays += sample(environments, hunt, &mut candidate, FIRST)?;
         best.push(candidate);
         if best.len() >= 4 * keep {
             order(&mut best);
@@ -185,7 +185,7 @@ fn search_parameters(
     while best.len() > 1 && plays < plays_max {
         let share = (plays_max - plays) / 2 / best.len() as u64;
         for candidate in &mut best {
-            plays += sample(arenas, hunt, candidate, share.clamp(1, 1_000))?;
+            plays += sample(environments, hunt, candidate, share.clamp(1, 1_000))?;
         }
         order(&mut best);
         best.truncate(best.len().div_ceil(4));
@@ -198,7 +198,7 @@ fn search_parameters(
     let fresh = Candidate { attackers: winner.attackers.clone(), profit: Tally::default() };
     let mut judged = fresh;
     let apart = Hunt { seed: seed_of(hunt.seed, u64::MAX), ..hunt.clone() };
-    plays += sample(arenas, &apart, &mut judged, 400)?;
+    plays += sample(environments, &apart, &mut judged, 400)?;
     winner.profit = judged.profit;
     Ok((winner, plays))
 }
@@ -245,17 +245,17 @@ fn next_choice(tree: &[Place], at: usize) -> usize {
 
 /// Searches the moves of one world: copies of it are played from each decision on.
 fn search_tree(
-    arenas: &Arenas,
+    environments: &Environments,
     hunt: &Hunt,
     attackers: &[PartySpec],
     plays_max: u64,
 ) -> Result<(f64, Vec<LogLine>), ScenarioError> {
     const DEPTH: usize = 12;
     let scenario = with_attackers(hunt, attackers, seed_of(hunt.seed, 0x7EEE));
-    let mut start = World::new(arenas.toy(), &scenario, scenario.seed)?;
+    let mut start = World::new(environments.toy(), &scenario, scenario.seed)?;
     start.without_audit();
     start.keep_log();
-    let mut dice = Dice::new(hunt.seed, Purpose::Search);
+    let mut rng = WorldRng::new(hunt.seed, Purpose::Search);
     let mut tree = vec![Place::new()];
     let mut best = (f64::MIN, Vec::new());
     for _ in 0..plays_max {
@@ -267,7 +267,7 @@ fn search_tree(
                 next_choice(&tree, at)
             } else {
                 // Beyond the tree, mostly as planned.
-                if dice.chance(800) { 0 } else { dice.below(Choice::ALL.len() as u64) as usize }
+                if rng.chance(800) { 0 } else { rng.below(Choice::ALL.len() as u64) as usize }
             };
             world.choose(Choice::ALL.get(choice).copied().unwrap_or(Choice::AsPlanned));
             if depth < DEPTH && at != usize::MAX {
@@ -313,11 +313,11 @@ fn search_tree(
 ///
 /// # Errors
 /// When a world cannot be set up.
-pub fn hunt(arenas: &Arenas, hunt: &Hunt) -> Result<Found, ScenarioError> {
+pub fn hunt(environments: &Environments, hunt: &Hunt) -> Result<Found, ScenarioError> {
     let outside = outside_bounds(&hunt.base);
     let tree_plays = hunt.plays / 5;
-    let (winner, plays) = search_parameters(arenas, hunt, hunt.plays - tree_plays)?;
-    let (tree_ether, log) = search_tree(arenas, hunt, &winner.attackers, tree_plays)?;
+    let (winner, plays) = search_parameters(environments, hunt, hunt.plays - tree_plays)?;
+    let (tree_ether, log) = search_tree(environments, hunt, &winner.attackers, tree_plays)?;
     let mut honest = Candidate {
         attackers: vec![PartySpec::new("attacker-0", "honest")],
         profit: Tally::default(),
@@ -326,7 +326,7 @@ pub fn hunt(arenas: &Arenas, hunt: &Hunt) -> Result<Found, ScenarioError> {
     let mut honest_ether = Tally::default();
     for index in 0..100 {
         let scenario = with_attackers(hunt, &honest.attackers, seed_of(hunt.seed, index));
-        let mut world = World::new(arenas.toy(), &scenario, scenario.seed)?;
+        let mut world = World::new(environments.toy(), &scenario, scenario.seed)?;
         world.play();
         let ended = world.end();
         let own = ended.groups.iter().find(|group| group.name == "attacker-0");
@@ -336,7 +336,7 @@ pub fn hunt(arenas: &Arenas, hunt: &Hunt) -> Result<Found, ScenarioError> {
     let fees_ether = (hunt.base.fee_milliether * u64::from(hunt.base.jobs)) as f64 / 1e3;
     let names: Vec<&str> = winner.attackers.iter().map(|spec| spec.strategy.as_str()).collect();
     let mut scenario = with_attackers(hunt, &winner.attackers, seed_of(hunt.seed, 0));
-    tidy(arenas.toy(), &mut scenario);
+    tidy(environments.toy(), &mut scenario);
     Ok(Found {
         outside,
         plays: (plays, tree_plays),
@@ -364,7 +364,11 @@ fn move_text(scenario: &Scenario, line: &LogLine) -> String {
 ///
 /// # Errors
 /// When a world cannot be set up.
-pub fn hunt_on(arenas: &Arenas, plan: &Hunt, threads: usize) -> Result<Found, ScenarioError> {
+pub fn hunt_on(
+    environments: &Environments,
+    plan: &Hunt,
+    threads: usize,
+) -> Result<Found, ScenarioError> {
     let threads = threads.max(1) as u64;
     let results: Vec<Result<Found, ScenarioError>> = std::thread::scope(|scope| {
         let started: Vec<_> = (0..threads)
@@ -374,7 +378,7 @@ pub fn hunt_on(arenas: &Arenas, plan: &Hunt, threads: usize) -> Result<Found, Sc
                     plays: plan.plays.div_ceil(threads),
                     ..plan.clone()
                 };
-                scope.spawn(move || hunt(arenas, &own))
+                scope.spawn(move || hunt(environments, &own))
             })
             .collect();
         started.into_iter().filter_map(|thread| thread.join().ok()).collect()

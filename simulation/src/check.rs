@@ -3,10 +3,10 @@
 
 use protocol::hash::Commitment;
 
-use crate::library::LibraryError;
+use crate::fixtures::FixtureError;
 use crate::scenario::{PartySpec, Scenario, ScenarioError, Side};
 use crate::strategy::{Numbers, Plan};
-use crate::world::Arena;
+use crate::world::Environment;
 use dispute::lies::{Lie, parse_lie};
 
 fn field(party: &PartySpec, field: &str, bounds: impl Into<String>) -> ScenarioError {
@@ -19,11 +19,11 @@ fn field(party: &PartySpec, field: &str, bounds: impl Into<String>) -> ScenarioE
 /// # Errors
 /// The first field that names what the arena does not have, with what may stand there.
 pub(crate) fn check<C: Commitment>(
-    arena: &Arena<C>,
+    environment: &Environment<C>,
     scenario: &Scenario,
 ) -> Result<(), ScenarioError> {
     for party in &scenario.party {
-        let entry = arena.catalogue.get(&party.strategy).ok_or_else(|| {
+        let entry = environment.catalogue.get(&party.strategy).ok_or_else(|| {
             let (party, name) = (party.name.clone(), party.strategy.clone());
             ScenarioError::UnknownStrategy { party, name }
         })?;
@@ -39,10 +39,10 @@ pub(crate) fn check<C: Commitment>(
         let plan = (entry.plan)(Numbers::of(&party.with));
         let placed = ["layer", "operator", "element"];
         match (&party.lie, &plan.lie) {
-            (Some(text), _) => lie(arena, scenario, party, &plan, text)?,
+            (Some(text), _) => lie(environment, scenario, party, &plan, text)?,
             // The strategy's own lie, put elsewhere by numbers.
             (None, Some(lie)) if placed.iter().any(|name| party.with.contains_key(*name)) => {
-                place(arena, scenario, party, "with", lie)?;
+                place(environment, scenario, party, "with", lie)?;
             }
             _ => {}
         }
@@ -64,7 +64,7 @@ fn unknown_number(party: &PartySpec, name: &str, taken: &[(&str, u64)]) -> Scena
 }
 
 fn lie<C: Commitment>(
-    arena: &Arena<C>,
+    environment: &Environment<C>,
     scenario: &Scenario,
     party: &PartySpec,
     plan: &Plan<C>,
@@ -79,27 +79,27 @@ fn lie<C: Commitment>(
         let strategy = &party.strategy;
         return Err(field(party, "lie", format!("left out: {strategy} never uses a false run")));
     }
-    place(arena, scenario, party, "lie", &lie)
+    place(environment, scenario, party, "lie", &lie)
 }
 
 /// Whether the model has the lie's place.
 fn place<C: Commitment>(
-    arena: &Arena<C>,
+    environment: &Environment<C>,
     scenario: &Scenario,
     party: &PartySpec,
     name: &str,
     lie: &Lie,
 ) -> Result<(), ScenarioError> {
     let number = scenario.model;
-    let model = arena.library.model(number as usize)?;
+    let model = environment.fixtures.model(number as usize)?;
     let Lie::Ulps { layer, operator, element, .. } = lie else {
-        return match arena.library.run(number as usize, 0, Some(lie))? {
+        return match environment.fixtures.run(number as usize, 0, Some(lie))? {
             Some(_) => Ok(()),
             None => Err(field(party, name, format!("a lie that model {number} has a place for"))),
         };
     };
     let layers = model.header().layer_count;
-    let missing = || LibraryError::Missing { what: format!("layer {layer}") };
+    let missing = || FixtureError::Missing { what: format!("layer {layer}") };
     if *layer >= layers {
         let last = layers.saturating_sub(1);
         let bounds = format!("inside model {number}: its layers are 0 to {last}, not {layer}");
@@ -128,10 +128,10 @@ fn place<C: Commitment>(
 
 /// Writes a made-up scenario as a file would have to: what the world does not take is left out, a lie without
 /// a place becomes the one that is told instead. It plays as before.
-pub(crate) fn tidy<C: Commitment>(arena: &Arena<C>, scenario: &mut Scenario) {
+pub(crate) fn tidy<C: Commitment>(environment: &Environment<C>, scenario: &mut Scenario) {
     let before = scenario.clone();
     for party in &mut scenario.party {
-        let Some(entry) = arena.catalogue.get(&party.strategy) else { continue };
+        let Some(entry) = environment.catalogue.get(&party.strategy) else { continue };
         let taken = entry.numbers();
         party.with.retain(|name, _| taken.iter().any(|(known, _)| known == name));
         let plan = (entry.plan)(Numbers::of(&party.with));
@@ -139,7 +139,7 @@ pub(crate) fn tidy<C: Commitment>(arena: &Arena<C>, scenario: &mut Scenario) {
         let parsed = party.lie.as_ref().and_then(|text| parse_lie(text).ok());
         match parsed {
             _ if !lies => party.lie = None,
-            Some(told) if place(arena, &before, party, "lie", &told).is_err() => {
+            Some(told) if place(environment, &before, party, "lie", &told).is_err() => {
                 party.lie = Some(Lie::Selective.to_string());
             }
             _ => {}
@@ -152,15 +152,16 @@ mod tests {
     use inference::{Engine, Isa};
 
     use super::*;
-    use crate::arenas::Arenas;
+    use crate::environments::Environments;
 
     fn refusal(party: &str) -> Option<String> {
-        let arenas = Arenas::new(&Engine::new(Isa::PORTABLE, 1).unwrap(), Vec::new()).unwrap();
+        let environments =
+            Environments::new(&Engine::new(Isa::PORTABLE, 1).unwrap(), Vec::new()).unwrap();
         let text = format!(
             "[[party]]\nname = \"executor\"\nstrategy = \"honest\"\n[[party]]\nname = \"other\"\n{party}"
         );
         let scenario = Scenario::parse(&text).unwrap();
-        arenas.check(&scenario).err().map(|error| error.to_string())
+        environments.check(&scenario).err().map(|error| error.to_string())
     }
 
     #[test]
@@ -211,8 +212,9 @@ mod tests {
 
     #[test]
     fn a_strategy_tells_which_numbers_it_takes() {
-        let arenas = Arenas::new(&Engine::new(Isa::PORTABLE, 1).unwrap(), Vec::new()).unwrap();
-        let numbers = |name: &str| arenas.toy().catalogue.get(name).unwrap().numbers();
+        let environments =
+            Environments::new(&Engine::new(Isa::PORTABLE, 1).unwrap(), Vec::new()).unwrap();
+        let numbers = |name: &str| environments.toy().catalogue.get(name).unwrap().numbers();
         assert_eq!(numbers("silent-after"), [("after", 2)]);
         assert_eq!(numbers("honest-slow"), [("inference_ms", 4_000), ("think_ms", 800)]);
         assert_eq!(numbers("one-ulp-middle"), [("layer", 1), ("operator", 1), ("element", 8)]);

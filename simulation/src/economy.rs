@@ -12,9 +12,9 @@ use protocol::settlement::{Event, Genesis, Parameters, Rejection, Settlement};
 use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
 use serde::Serialize;
 
-use crate::arenas::Arenas;
-use crate::dice::{Dice, Purpose};
-use crate::library::{Known, LibraryError};
+use crate::environments::Environments;
+use crate::fixtures::{FixtureError, Known};
+use crate::rng::{Purpose, WorldRng};
 use crate::scenario::MICROETHER;
 use crate::statistics::{Rate, rate};
 use crate::toy::Toy;
@@ -52,7 +52,7 @@ impl Default for Economy {
 
 /// What became of it, over the second half of the rounds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Habits {
+pub struct Behaviours {
     /// Attention money of each job, in millionths of an ether.
     pub attention_microether: u64,
     /// Jobs that at least one verifier ran.
@@ -78,9 +78,9 @@ const TREMBLE_PERMILLE: u32 = 30;
 const MEMORY: f64 = 0.05;
 
 impl Learner {
-    fn choose(&self, dice: &mut Dice) -> usize {
-        if dice.chance(TREMBLE_PERMILLE) {
-            return dice.below(2) as usize;
+    fn choose(&self, rng: &mut WorldRng) -> usize {
+        if rng.chance(TREMBLE_PERMILLE) {
+            return rng.below(2) as usize;
         }
         usize::from(self.earned[1] > self.earned[0])
     }
@@ -136,7 +136,7 @@ impl Town {
 pub enum EconomyError {
     /// The model or a run is missing.
     #[error(transparent)]
-    Library(#[from] LibraryError),
+    Fixtures(#[from] FixtureError),
     /// The ledger refused a move.
     #[error("the ledger refused {action}: {rejection}")]
     Refused {
@@ -275,8 +275,8 @@ impl Counts {
         }
     }
 
-    fn habits(self, economy: &Economy) -> Habits {
-        Habits {
+    fn behaviours(self, economy: &Economy) -> Behaviours {
+        Behaviours {
             attention_microether: economy.attention_microether,
             watched: rate(self.watched, self.counted),
             lied: rate(self.lied, self.counted),
@@ -301,9 +301,9 @@ impl Crowd {
     }
 
     /// Whether the executor lies in the next round, and which verifiers run the job.
-    fn choose(&self, dice: &mut Dice) -> (bool, Vec<bool>) {
-        let lies = self.executor.choose(dice) == 1;
-        (lies, self.watchers.iter().map(|watcher| watcher.choose(dice) == 1).collect())
+    fn choose(&self, rng: &mut WorldRng) -> (bool, Vec<bool>) {
+        let lies = self.executor.choose(rng) == 1;
+        (lies, self.watchers.iter().map(|watcher| watcher.choose(rng) == 1).collect())
     }
 
     /// Learns from what a round changed on the ledger, `earned` in ether by account.
@@ -329,19 +329,19 @@ impl Crowd {
 ///
 /// # Errors
 /// When the ledger refuses what it should take.
-pub fn play(arenas: &Arenas, economy: &Economy) -> Result<Habits, EconomyError> {
+pub fn play(environments: &Environments, economy: &Economy) -> Result<Behaviours, EconomyError> {
     let verifiers = u8::try_from(economy.verifiers).ok().filter(|count| *count <= 200);
     let verifiers = verifiers.ok_or(EconomyError::TooMany)?;
-    let library = &arenas.toy().library;
-    let truth = library.truth(0, 0)?;
-    let missing = || LibraryError::Missing { what: "a lie in the first model".to_owned() };
-    let lie = library.run(0, 0, Some(&Lie::Selective))?.ok_or_else(missing)?;
+    let fixtures = &environments.toy().fixtures;
+    let truth = fixtures.truth(0, 0)?;
+    let missing = || FixtureError::Missing { what: "a lie in the first model".to_owned() };
+    let lie = fixtures.run(0, 0, Some(&Lie::Selective))?.ok_or_else(missing)?;
     let zero = Digest::default();
     let terms =
         |known: &Known<Toy>| executor::claim_terms(zero, known.run.trace()).ok_or_else(missing);
     let (true_terms, false_terms) = (terms(&truth)?, terms(&lie)?);
     let mut town = Town { state: Settlement::without_bounds(genesis()), now_ms: 1 };
-    let mut dice = Dice::new(economy.seed, Purpose::Search);
+    let mut rng = WorldRng::new(economy.seed, Purpose::Search);
     let (mut crowd, mut counts) = (Crowd::new(verifiers), Counts::new());
     for round in 0..economy.rounds {
         if round % ROUNDS_OF_A_LEDGER == 0 {
@@ -350,7 +350,7 @@ pub fn play(arenas: &Arenas, economy: &Economy) -> Result<Habits, EconomyError> 
         let before: Vec<u128> =
             (0..FIRST_VERIFIER + verifiers).map(|who| town.free_wei(who)).collect();
         let job = post(&mut town, economy, truth.run.model().root(), &truth)?;
-        let (lies, checks) = crowd.choose(&mut dice);
+        let (lies, checks) = crowd.choose(&mut rng);
         let mut one = Round {
             town: &mut town,
             economy,
@@ -365,7 +365,7 @@ pub fn play(arenas: &Arenas, economy: &Economy) -> Result<Habits, EconomyError> 
         });
         counts.note(economy, round, lies, &checks, is_false);
     }
-    Ok(counts.habits(economy))
+    Ok(counts.behaviours(economy))
 }
 
 fn genesis() -> Genesis {

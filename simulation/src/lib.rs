@@ -3,15 +3,15 @@
 //! Dishonest ways to compute ([`Lie`]), dishonest ways to play ([`Muted`], [`Stubborn`]) around the
 //! real cores, and a [`Stage`] on which the real executor and challenger meet at a real ledger.
 
-pub mod arenas;
 pub mod best_response;
 pub mod bounds;
 mod check;
-pub mod dice;
 pub mod economy;
+pub mod environments;
+pub mod fixtures;
 pub mod invariants;
-pub mod library;
 pub mod report;
+pub mod rng;
 pub mod scenario;
 pub mod shrink;
 pub mod statistics;

@@ -32,7 +32,7 @@ pub enum ScenarioError {
     },
     /// What the world needs cannot be computed.
     #[error(transparent)]
-    Library(#[from] crate::library::LibraryError),
+    Fixtures(#[from] crate::fixtures::FixtureError),
 }
 
 /// Which commitment a world settles under.

@@ -1,6 +1,6 @@
 //! From a failing world to the smallest one that still fails, and to a test that shows it.
 
-use crate::arenas::Arenas;
+use crate::environments::Environments;
 use crate::invariants::Invariant;
 use crate::scenario::{LedgerSetting, NetworkSetting, Ordering, Scenario, ScenarioError};
 use crate::world::Ended;
@@ -20,7 +20,7 @@ pub struct Shrunk {
 const TRIES_MAX: u32 = 4_000;
 
 struct Shrinker<'a> {
-    arenas: &'a Arenas,
+    environments: &'a Environments,
     invariant: Invariant,
     best: Scenario,
     ended: Ended,
@@ -30,12 +30,12 @@ struct Shrinker<'a> {
 impl Shrinker<'_> {
     /// Takes a candidate if it still breaks the same invariant first.
     fn attempt(&mut self, candidate: Scenario) -> bool {
-        let playable = || candidate.check().is_ok() && self.arenas.check(&candidate).is_ok();
+        let playable = || candidate.check().is_ok() && self.environments.check(&candidate).is_ok();
         if candidate == self.best || self.tries >= TRIES_MAX || !playable() {
             return false;
         }
         self.tries += 1;
-        let Ok(ended) = self.arenas.play(&candidate, true) else {
+        let Ok(ended) = self.environments.play(&candidate, true) else {
             return false;
         };
         let fails = ended.violations.first().is_some_and(|one| one.invariant == self.invariant);
@@ -147,14 +147,17 @@ impl Shrinker<'_> {
 ///
 /// # Errors
 /// When the scenario cannot be played.
-pub fn shrink(arenas: &Arenas, scenario: &Scenario) -> Result<Option<Shrunk>, ScenarioError> {
-    let ended = arenas.play(scenario, true)?;
+pub fn shrink(
+    environments: &Environments,
+    scenario: &Scenario,
+) -> Result<Option<Shrunk>, ScenarioError> {
+    let ended = environments.play(scenario, true)?;
     let Some(violation) = ended.violations.first() else {
         return Ok(None);
     };
     let invariant = violation.invariant;
     let best = scenario.clone();
-    let mut shrinker = Shrinker { arenas, invariant, best, ended, tries: 0 };
+    let mut shrinker = Shrinker { environments, invariant, best, ended, tries: 0 };
     while shrinker.features() || shrinker.submissions() {
         if shrinker.tries >= TRIES_MAX {
             break;
@@ -170,7 +173,7 @@ pub fn as_test(scenario: &Scenario, invariant: Invariant) -> String {
     let text = scenario.to_toml();
     format!(
         "#[test]\nfn {name}() {{\n    let scenario = simulation::scenario::Scenario::parse(\n        \
-         r#\"\n{text}\"#,\n    )\n    .unwrap();\n    let ended = arenas().play(&scenario, \
+         r#\"\n{text}\"#,\n    )\n    .unwrap();\n    let ended = environments().play(&scenario, \
          false).unwrap();\n    assert_eq!(ended.violations, []);\n}}\n"
     )
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use protocol::hash::Commitment;
 
-use crate::dice::{Dice, Purpose, seed_of};
 use crate::invariants::{Invariant, Sometimes, Violation};
+use crate::rng::{Purpose, WorldRng, seed_of};
 use crate::scenario::{
     CommitmentKind, Ordering, Outage, OutageKind, PartySpec, Scenario, ScenarioError, Side,
 };
 use crate::statistics::Tally;
 use crate::strategy::{Entry, Numbers};
-use crate::world::{Arena, Ended, World};
+use crate::world::{Ended, Environment, World};
 
 /// Challengers that each alone keep false claims from becoming final.
 const GUARDIANS: [&str; 6] =
@@ -24,101 +24,101 @@ const COMPANIONS: [&str; 3] = ["sampling", "poor", "prompt"];
 /// Makes up a scenario whose every honest party stays inside what the clocks allow, so that each
 /// violation is a finding.
 pub fn make_up<C: Commitment>(
-    arena: &Arena<C>,
+    environment: &Environment<C>,
     dishonest: &[&'static str],
     seed: u64,
     commitment: CommitmentKind,
 ) -> Scenario {
-    let mut dice = Dice::new(seed, Purpose::Scenario);
+    let mut rng = WorldRng::new(seed, Purpose::Scenario);
     let mut scenario = Scenario {
         name: format!("swarm-{seed:016x}"),
         seed,
         commitment,
-        model: dice.below(arena.library.models() as u64) as u32,
-        jobs: dice.between(1, 3) as u32,
-        job_every_ms: dice.between(500, 30_000),
+        model: rng.below(environment.fixtures.models() as u64) as u32,
+        jobs: rng.between(1, 3) as u32,
+        job_every_ms: rng.between(500, 30_000),
         ..Scenario::default()
     };
-    let deserted = dice.chance(40);
+    let deserted = rng.chance(40);
     if !deserted {
-        let honest = dice.pick(&EXECUTORS).copied().unwrap_or("honest");
+        let honest = rng.pick(&EXECUTORS).copied().unwrap_or("honest");
         scenario.party.push(PartySpec::new("executor", honest));
     }
-    let guarded = !dice.chance(20);
+    let guarded = !rng.chance(20);
     if guarded {
-        let guardian = dice.pick(&GUARDIANS).copied().unwrap_or("prompt");
+        let guardian = rng.pick(&GUARDIANS).copied().unwrap_or("prompt");
         scenario.party.push(PartySpec::new("guardian", guardian));
     }
-    if dice.chance(300) {
-        let companion = dice.pick(&COMPANIONS).copied().unwrap_or("prompt");
+    if rng.chance(300) {
+        let companion = rng.pick(&COMPANIONS).copied().unwrap_or("prompt");
         scenario.party.push(PartySpec::new("companion", companion));
     }
-    if deserted || dice.chance(100) {
+    if deserted || rng.chance(100) {
         scenario.party.push(PartySpec::new("client", "client"));
     }
-    for number in 0..dice.between(1, 3) {
-        let Some(strategy) = dice.pick(dishonest).copied() else {
+    for number in 0..rng.between(1, 3) {
+        let Some(strategy) = rng.pick(dishonest).copied() else {
             continue;
         };
         let mut spec = PartySpec::new(&format!("attacker-{number}"), strategy);
-        let most = if dice.chance(100) { 6 } else { 2 };
-        spec.count = dice.between(1, most) as u32;
+        let most = if rng.chance(100) { 6 } else { 2 };
+        spec.count = rng.between(1, most) as u32;
         // Who has few slots can follow few disputes at once (`docs/simulation.md`, capacity):
         // an attacker's money bounds how many it can open.
-        spec.capital_milliether = Some(match dice.below(10) {
-            0 => dice.between(50, 3_000),
+        spec.capital_milliether = Some(match rng.below(10) {
+            0 => rng.between(50, 3_000),
             1 => 12_000,
             _ => 4_000,
         });
         scenario.party.push(spec);
     }
-    faults(&mut dice, &mut scenario, guarded);
+    faults(&mut rng, &mut scenario, guarded);
     scenario
 }
 
 /// Each fault is on or off for the whole world (swarm testing: Groce et al., ISSTA 2012).
-fn faults(dice: &mut Dice, scenario: &mut Scenario, guarded: bool) {
-    if dice.chance(300) {
-        scenario.network.loss_permille = dice.between(1, 40) as u32;
+fn faults(rng: &mut WorldRng, scenario: &mut Scenario, guarded: bool) {
+    if rng.chance(300) {
+        scenario.network.loss_permille = rng.between(1, 40) as u32;
     }
-    if dice.chance(300) {
-        scenario.network.duplicate_permille = dice.between(1, 200) as u32;
+    if rng.chance(300) {
+        scenario.network.duplicate_permille = rng.between(1, 200) as u32;
     }
-    if dice.chance(200) {
-        scenario.network.delay_ms_max = dice.between(300, 1_200);
+    if rng.chance(200) {
+        scenario.network.delay_ms_max = rng.between(300, 1_200);
     }
-    if dice.chance(80) {
-        scenario.ledger.reorganisation_permille = dice.between(5, 60) as u32;
-        scenario.ledger.reorganisation_blocks = dice.between(1, 3) as u32;
+    if rng.chance(80) {
+        scenario.ledger.reorganisation_permille = rng.between(5, 60) as u32;
+        scenario.ledger.reorganisation_blocks = rng.between(1, 3) as u32;
     }
-    scenario.ledger.ordering = match dice.below(6) {
+    scenario.ledger.ordering = match rng.below(6) {
         0 => Ordering::Fee,
         1 => Ordering::Builder,
         _ => Ordering::Fair,
     };
     // Where blocks are full, only who bids is served: full blocks without bids are censorship.
-    if scenario.ledger.ordering == Ordering::Fee && dice.chance(500) {
-        scenario.ledger.block_transactions = dice.between(6, 12) as u32;
+    if scenario.ledger.ordering == Ordering::Fee && rng.chance(500) {
+        scenario.ledger.block_transactions = rng.between(6, 12) as u32;
     }
-    if dice.chance(150) {
-        let most = if dice.chance(500) { 2_000 } else { 500 };
+    if rng.chance(150) {
+        let most = if rng.chance(500) { 2_000 } else { 500 };
         for spec in scenario.party.iter_mut().take(2) {
-            spec.clock_skew_ms = dice.between(0, 2 * most) as i64 - most as i64;
+            spec.clock_skew_ms = rng.between(0, 2 * most) as i64 - most as i64;
         }
     }
-    if dice.chance(150) {
+    if rng.chance(150) {
         let kinds = [OutageKind::Censored, OutageKind::Partitioned, OutageKind::Crashed];
-        let hit = if guarded && dice.chance(600) { "guardian" } else { "executor" };
+        let hit = if guarded && rng.chance(600) { "guardian" } else { "executor" };
         scenario.outage.push(Outage {
             party: hit.to_owned(),
-            kind: dice.pick(&kinds).copied().unwrap_or(OutageKind::Censored),
-            from_ms: dice.between(1_000, 60_000),
-            for_ms: dice.between(1_000, 12_000),
-            slices: dice.between(1, 4) as u32,
+            kind: rng.pick(&kinds).copied().unwrap_or(OutageKind::Censored),
+            from_ms: rng.between(1_000, 60_000),
+            for_ms: rng.between(1_000, 12_000),
+            slices: rng.between(1, 4) as u32,
         });
     }
-    if dice.chance(200) {
-        scenario.faults_until_ms = dice.between(10_000, 90_000);
+    if rng.chance(200) {
+        scenario.faults_until_ms = rng.between(10_000, 90_000);
     }
 }
 
@@ -275,17 +275,20 @@ impl Totals {
 }
 
 /// Names of the dishonest strategies.
-pub fn dishonest<C: Commitment>(arena: &Arena<C>) -> Vec<&'static str> {
-    names(arena, false).collect()
+pub fn dishonest<C: Commitment>(environment: &Environment<C>) -> Vec<&'static str> {
+    names(environment, false).collect()
 }
 
 /// Names of the honest strategies.
-pub fn honest<C: Commitment>(arena: &Arena<C>) -> BTreeSet<&'static str> {
-    names(arena, true).collect()
+pub fn honest<C: Commitment>(environment: &Environment<C>) -> BTreeSet<&'static str> {
+    names(environment, true).collect()
 }
 
-fn names<C: Commitment>(arena: &Arena<C>, honest: bool) -> impl Iterator<Item = &'static str> {
-    let entries = arena.catalogue.entries().iter();
+fn names<C: Commitment>(
+    environment: &Environment<C>,
+    honest: bool,
+) -> impl Iterator<Item = &'static str> {
+    let entries = environment.catalogue.entries().iter();
     let is_honest = |entry: &Entry<C>| (entry.plan)(Numbers::of(&BTreeMap::new())).honest;
     entries.filter(move |entry| is_honest(entry) == honest).map(|entry| entry.name)
 }
@@ -295,12 +298,12 @@ fn names<C: Commitment>(arena: &Arena<C>, honest: bool) -> impl Iterator<Item = 
 /// # Errors
 /// When the scenario names what does not exist.
 pub fn play<C: Commitment>(
-    arena: &Arc<Arena<C>>,
+    environment: &Arc<Environment<C>>,
     scenario: &Scenario,
     keep_log: bool,
     check_replay: bool,
 ) -> Result<Ended, ScenarioError> {
-    let mut world = World::new(arena, scenario, scenario.seed)?;
+    let mut world = World::new(environment, scenario, scenario.seed)?;
     if keep_log {
         world.keep_log();
     }

@@ -4,8 +4,8 @@ use protocol::encoding::Canonical as _;
 use protocol::hash::keccak;
 use serde::{Deserialize, Serialize};
 
-use crate::arenas::Arenas;
-use crate::dice::{Dice, Purpose, seed_of};
+use crate::environments::Environments;
+use crate::rng::{Purpose, WorldRng, seed_of};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::statistics::{Tally, rate};
 use crate::swarm::Totals;
@@ -163,7 +163,7 @@ impl Sweep {
     }
 
     fn hypercube(&self) -> Vec<Cell> {
-        let mut dice = Dice::new(self.seed, Purpose::Search);
+        let mut rng = WorldRng::new(self.seed, Purpose::Search);
         let samples = self.samples.max(1) as usize;
         let columns: Vec<Vec<toml::Value>> = self
             .axis
@@ -173,7 +173,7 @@ impl Sweep {
                 let mut column: Vec<_> =
                     axis.values.iter().cycle().take(samples).cloned().collect();
                 for at in (1..column.len()).rev() {
-                    column.swap(at, dice.below(at as u64 + 1) as usize);
+                    column.swap(at, rng.below(at as u64 + 1) as usize);
                 }
                 column
             })
@@ -206,7 +206,11 @@ impl Sweep {
     ///
     /// # Errors
     /// When its scenario cannot be played.
-    pub fn play(&self, arenas: &Arenas, cell: &Cell) -> Result<CellResult, ScenarioError> {
+    pub fn play(
+        &self,
+        environments: &Environments,
+        cell: &Cell,
+    ) -> Result<CellResult, ScenarioError> {
         let mut scenario = self.scenario_of(cell)?;
         let mut totals = Totals::default();
         let (mut attackers, mut challengers, mut finality) =
@@ -214,7 +218,7 @@ impl Sweep {
         let (mut broken, mut openings) = (0, 0);
         for world in 0..self.worlds {
             scenario.seed = seed_of(self.seed, u64::from(world));
-            let ended = arenas.play(&scenario, false)?;
+            let ended = environments.play(&scenario, false)?;
             broken += u64::from(!ended.violations.is_empty());
             openings = openings.max(ended.honest_openings_max);
             for group in &ended.groups {

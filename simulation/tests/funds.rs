@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use inference::{Engine, Isa};
-use simulation::arenas::Arenas;
+use simulation::environments::Environments;
 use simulation::invariants::{Invariant, Sometimes};
 use simulation::scenario::{Outage, OutageKind, PartySpec, Scenario};
 use simulation::world::Ended;
@@ -11,7 +11,8 @@ use simulation::world::Ended;
 const NEEDED: u64 = 116;
 
 fn world(capital_milliether: u64, liars: u32, away: bool) -> Ended {
-    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
+    let environments =
+        Environments::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
     let mut guardian = PartySpec::new("guardian", "prompt");
     guardian.capital_milliether = Some(capital_milliether);
     let mut liar = PartySpec::new("liar", "selective");
@@ -26,7 +27,7 @@ fn world(capital_milliether: u64, liars: u32, away: bool) -> Ended {
             slices: 1,
         });
     }
-    arenas.play(&scenario, false).unwrap()
+    environments.play(&scenario, false).unwrap()
 }
 
 fn broken(ended: &Ended) -> Vec<Invariant> {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use challenger::{Case, ChallengerCore, Policy};
+use challenger::{ChallengerCore, HonestView, Policy};
 use dispute::lies::Lie;
 use executor::{Defender, claim_terms};
 use inference::{Engine, Isa};
@@ -17,7 +17,7 @@ use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::settlement::{ChallengeStatus, ETHER, Event, Genesis, Parameters, Settlement};
 use protocol::transaction::{Action, Address, JobTerms};
-use simulation::library::Library;
+use simulation::fixtures::Fixtures;
 use simulation::toy::{Toy, ToySize};
 use stateright::{Checker, Model, Property};
 
@@ -55,7 +55,7 @@ struct Tick {
 impl Bounded {
     fn new(disputes: usize, size: ToySize, clock: u64, censorship: u32, capacity: usize) -> Self {
         let engine = Engine::new(Isa::detect(), 1).unwrap();
-        let library = Library::<Toy>::of_toys(engine, &[size]).unwrap();
+        let fixtures = Fixtures::<Toy>::of_toys(engine, &[size]).unwrap();
         let parameters = Parameters {
             executor_clock_ms: 1_000 * TICK_MS,
             challenger_clock_ms: clock * TICK_MS,
@@ -78,8 +78,8 @@ impl Bounded {
         for account in [LIAR, HONEST, BANK] {
             act(BANK, Action::Deposit { account, amount_wei: 100 * ETHER });
         }
-        let truth = library.truth(0, 0).unwrap();
-        let lie = library.run(0, 0, Some(&Lie::Selective)).unwrap().unwrap();
+        let truth = fixtures.truth(0, 0).unwrap();
+        let lie = fixtures.run(0, 0, Some(&Lie::Selective)).unwrap().unwrap();
         act(BANK, Action::RegisterModel { header: truth.run.model().header().clone() });
         let mut challenger = ChallengerCore::new(HONEST, Policy::Differing);
         let mut defenders = Vec::new();
@@ -100,7 +100,7 @@ impl Bounded {
             let events = act(LIAR, Action::PostClaim { terms });
             let Event::ClaimPosted { claim, .. } = events[0] else { panic!() };
             act(HONEST, Action::Challenge { claim });
-            challenger.watch(job, Case::of_run(Arc::clone(&truth.run), Arc::default()));
+            challenger.watch(job, HonestView::of_run(Arc::clone(&truth.run), Arc::default()));
             let defender = Defender::new(Arc::clone(&lie.run), parameters.arity_log2);
             defenders.push((claim, defender));
         }

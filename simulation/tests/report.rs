@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use inference::{Engine, Isa};
-use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::environments::{Environments, SwarmPlan, swarm};
 use simulation::report::{Report, crowd, render};
 use simulation::swarm::honest;
 
@@ -15,13 +15,14 @@ fn page() -> &'static str {
 }
 
 fn make() -> String {
-    let arenas = Arenas::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
+    let environments =
+        Environments::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
     let plan = SwarmPlan { seed: 7, threads: 2, real_permille: 0, worlds: Some(2_000) };
-    let totals = swarm(&arenas, &plan, &|_| true).unwrap();
-    let points = crowd(&arenas, 7, &[0, 8]).unwrap();
-    let slowest = totals.slowest.map(|(seed, kind, _)| arenas.made_up(seed, kind).unwrap());
+    let totals = swarm(&environments, &plan, &|_| true).unwrap();
+    let points = crowd(&environments, 7, &[0, 8]).unwrap();
+    let slowest = totals.slowest.map(|(seed, kind, _)| environments.made_up(seed, kind).unwrap());
     let worst = slowest.map(|scenario| {
-        let ended = arenas.play(&scenario, true).unwrap();
+        let ended = environments.play(&scenario, true).unwrap();
         (scenario, ended)
     });
     render(&Report {
@@ -29,7 +30,7 @@ fn make() -> String {
         commit: "abc<def",
         made_at: "2026-11-25 07:30:12 UTC",
         command: "rebut sim report --seed 7",
-        honest: &honest(arenas.toy()),
+        honest: &honest(environments.toy()),
         seed: 7,
         threads: 2,
         seconds: 1.0,

@@ -5,14 +5,14 @@
 use std::path::Path;
 
 use inference::{Engine, Isa as Instructions};
-use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::environments::{Environments, SwarmPlan, swarm};
 use simulation::report::crowd_scenario;
 use simulation::scenario::{CommitmentKind, Scenario};
 use simulation::shrink::shrink;
 use simulation::world::outcome_matches;
 
-fn arenas() -> Arenas {
-    Arenas::new(&Engine::new(Instructions::detect(), 1).unwrap(), Vec::new()).unwrap()
+fn environments() -> Environments {
+    Environments::new(&Engine::new(Instructions::detect(), 1).unwrap(), Vec::new()).unwrap()
 }
 
 fn folder() -> std::path::PathBuf {
@@ -26,8 +26,8 @@ fn scenario(name: &str) -> Scenario {
 
 #[test]
 fn every_strategy_has_a_scenario_and_every_scenario_ends_as_it_says() {
-    let arenas = arenas();
-    for entry in arenas.toy().catalogue.entries() {
+    let environments = environments();
+    for entry in environments.toy().catalogue.entries() {
         let scenario = scenario(entry.name);
         let sent = scenario.party.iter().any(|party| party.strategy == entry.name);
         assert!(sent, "{} does not play its strategy", entry.name);
@@ -39,7 +39,7 @@ fn every_strategy_has_a_scenario_and_every_scenario_ends_as_it_says() {
         if scenario.commitment == CommitmentKind::Real {
             continue;
         }
-        let ended = arenas.play(&scenario, false).unwrap();
+        let ended = environments.play(&scenario, false).unwrap();
         assert_eq!(ended.violations, [], "{}", scenario.name);
         assert!(!scenario.expect.is_empty(), "{} expects nothing", scenario.name);
         let dishonest = ended.groups.iter().find(|group| !group.honest);
@@ -57,11 +57,11 @@ fn every_strategy_has_a_scenario_and_every_scenario_ends_as_it_says() {
 
 #[test]
 fn the_same_seed_gives_the_same_event_log_twice_and_on_any_number_of_threads() {
-    let arenas = arenas();
+    let environments = environments();
     let plan = |threads| SwarmPlan { seed: 11, threads, real_permille: 0, worlds: Some(600) };
-    let first = swarm(&arenas, &plan(1), &|_| true).unwrap();
-    let again = swarm(&arenas, &plan(1), &|_| true).unwrap();
-    let threads = swarm(&arenas, &plan(2), &|_| true).unwrap();
+    let first = swarm(&environments, &plan(1), &|_| true).unwrap();
+    let again = swarm(&environments, &plan(1), &|_| true).unwrap();
+    let threads = swarm(&environments, &plan(2), &|_| true).unwrap();
     assert_eq!(first.log_hash, again.log_hash);
     assert_eq!(first.log_hash, threads.log_hash);
     assert_eq!(first.disputes, threads.disputes);
@@ -74,9 +74,9 @@ fn the_same_seed_gives_the_same_event_log_twice_and_on_any_number_of_threads() {
 
 #[test]
 fn a_thousand_parties_with_one_honest_side_end_with_the_truth() {
-    let arenas = arenas();
-    let alone = arenas.play(&crowd_scenario(2, 1), false).unwrap();
-    let ended = arenas.play(&crowd_scenario(998, 1), false).unwrap();
+    let environments = environments();
+    let alone = environments.play(&crowd_scenario(2, 1), false).unwrap();
+    let ended = environments.play(&crowd_scenario(998, 1), false).unwrap();
     assert_eq!(ended.violations, []);
     let executor = ended.groups.iter().find(|group| group.name == "executor").unwrap();
     assert_eq!(executor.outcome, "final");
@@ -88,25 +88,25 @@ fn a_thousand_parties_with_one_honest_side_end_with_the_truth() {
 
 #[test]
 fn what_is_printed_as_a_scenario_is_read_as_the_same() {
-    let arenas = arenas();
+    let environments = environments();
     for seed in 0..200 {
-        let made_up = arenas.made_up(seed, CommitmentKind::Toy).unwrap();
+        let made_up = environments.made_up(seed, CommitmentKind::Toy).unwrap();
         assert_eq!(Scenario::parse(&made_up.to_toml()).unwrap(), made_up);
     }
 }
 
 #[test]
 fn a_scenario_in_which_nothing_breaks_is_not_shrunk() {
-    assert!(shrink(&arenas(), &scenario("selective")).unwrap().is_none());
+    assert!(shrink(&environments(), &scenario("selective")).unwrap().is_none());
 }
 
 #[test]
 fn rational_verifiers_stop_looking_under_the_plain_rule_and_go_on_with_attention_rewards() {
     use simulation::economy::{Economy, play};
-    let arenas = arenas();
-    let plain = play(&arenas, &Economy::default()).unwrap();
+    let environments = environments();
+    let plain = play(&environments, &Economy::default()).unwrap();
     let attentive = Economy { attention_microether: 20_000, ..Economy::default() };
-    let attentive = play(&arenas, &attentive).unwrap();
+    let attentive = play(&environments, &attentive).unwrap();
     // Not one seed's luck: the intervals are far apart.
     assert!(plain.false_final.low > attentive.false_final.high, "{plain:?}\n{attentive:?}");
     assert!(attentive.watched.low > 0.95, "{attentive:?}");

@@ -112,8 +112,8 @@ fn default_lie(
             folds.then_some(Lie::Ulps { layer, operator: position, element, ulps: 1 })
         });
         let Some(lie) = found else { continue };
-        let conduct = Lying::new(&lie, model, honest)?;
-        let runner = Runner { engine, model, conduct: &conduct };
+        let compute_policy = Lying::new(&lie, model, honest)?;
+        let runner = Runner { engine, model, compute_policy: &compute_policy };
         if runner.run(runner.input_state(inputs)?)?.root() != honest.root() {
             return Ok(lie);
         }
@@ -129,32 +129,33 @@ fn stage_lie(
 ) -> Result<Verdict, CommandError> {
     let model = open_model(name, &arguments.import, engine)?;
     let inputs = input_for(&model)?;
-    let mut cast = Participants::new(engine.clone(), Arc::clone(&model), inputs, Arc::new(Honest));
-    let honest = cast.run(&Honest)?;
+    let mut participants =
+        Participants::new(engine.clone(), Arc::clone(&model), inputs, Arc::new(Honest));
+    let honest = participants.run(&Honest)?;
     let lie = match arguments.lie.as_deref() {
         Some("none") => None,
         Some(text) => Some(load::named_lie(text, &model)?),
-        None => Some(default_lie(engine, &model, &cast.input, &honest)?),
+        None => Some(default_lie(engine, &model, &participants.input, &honest)?),
     };
     match &lie {
         Some(lie) => {
-            cast.executor = Arc::new(Lying::new(lie, &model, &honest)?);
-            cast.rival = true;
+            participants.executor = Arc::new(Lying::new(lie, &model, &honest)?);
+            participants.rival = true;
         }
         None => {
             // A frivolous challenger: its own view is corrupt, and it challenges everything.
-            let corrupt = default_lie(engine, &model, &cast.input, &honest)?;
-            cast.challenger = Arc::new(Lying::new(&corrupt, &model, &honest)?);
-            cast.policy = Policy::Everything;
+            let corrupt = default_lie(engine, &model, &participants.input, &honest)?;
+            participants.challenger = Arc::new(Lying::new(&corrupt, &model, &honest)?);
+            participants.policy = Policy::Everything;
         }
     }
     let mut narrator = Narrator { model: Arc::clone(&model), quiet: as_json, refused: None };
     narrator.open(name, lie.as_ref(), &honest);
     let folder = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
-    let (stage, outcome) = runtime()?.block_on(async {
-        let stage = Devnet::open_live(folder.path(), Parameters::default()).await?;
-        let outcome = stage.play(&cast, &mut |played| narrator.tell(played)).await?;
-        Ok::<_, CommandError>((stage, outcome))
+    let (devnet, outcome) = runtime()?.block_on(async {
+        let devnet = Devnet::open_live(folder.path(), Parameters::default()).await?;
+        let outcome = devnet.dispute(&participants, &mut |played| narrator.tell(played)).await?;
+        Ok::<_, CommandError>((devnet, outcome))
     })?;
     let Some(claim) = outcome.claim else {
         return Err(CommandError::Argument {
@@ -162,13 +163,13 @@ fn stage_lie(
             reason: outcome.refused.unwrap_or_default(),
         });
     };
-    let verdict = summary::verdict_of(&stage, &cast, &outcome, &claim)
+    let verdict = summary::verdict_of(&devnet, &participants, &outcome, &claim)
         .ok_or_else(|| system("the verdict", "the log has no such claim"))?;
     if !as_json {
         println!();
         tell_parties(&verdict);
         tell(&verdict);
-        for line in element_lines(&cast, &verdict).into_iter().flatten() {
+        for line in element_lines(&participants, &verdict).into_iter().flatten() {
             println!("{}", print::wrapped(&line, 14));
         }
         println!("{}", print::wrapped(&moral(&outcome, &verdict), 0));
@@ -224,20 +225,20 @@ fn accounts(outcome: &Outcome) {
 
 /// What the refuted step says of the element: an executor that lies about an element bends a running sum so
 /// that they add up to it, and one unit of their sum may be several of a smaller running sum.
-fn element_lines(cast: &Participants, verdict: &Verdict) -> Option<[String; 2]> {
+fn element_lines(participants: &Participants, verdict: &Verdict) -> Option<[String; 2]> {
     let (run, runs) = (verdict.run?, verdict.runs?);
     if verdict.verdict != "fraud" || runs < 2 || run >= runs {
         return None;
     }
     let operator = verdict.operator.as_ref()?.index;
-    let node = cast.model.node(operator)?;
+    let node = participants.model.node(operator)?;
     let element = node.output.shape.ravel(verdict.element.as_ref()?);
     let claimed = verdict.element_bits.as_deref()?.strip_prefix("0x")?;
     let claimed = u64::from_str_radix(claimed, 16).ok()?;
-    let honest = cast.run_of(Arc::new(Honest), cast.run(&Honest).ok()?);
+    let honest = participants.run_of(Arc::new(Honest), participants.run(&Honest).ok()?);
     let layer = verdict.layer.as_ref()?.index;
     let correct = honest.inside(layer).ok()?;
-    let position = cast.model.layer(layer)?.position(operator)? as usize;
+    let position = participants.model.layer(layer)?.position(operator)? as usize;
     let correct =
         *correct.tensors().get(position)?.all_bits().get(usize::try_from(element).ok()?)?;
     let kind = node.output.element;

@@ -29,11 +29,11 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<Ending, CommandE
     let folder = load::folder(&arguments.folder, model, import, &arguments.engine)?;
     let temporary = tempfile::tempdir().map_err(|error| system("a temporary folder", error))?;
     let place = arguments.ledger.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let cast = Participants {
+    let participants = Participants {
         engine: folder.engine,
         model: Arc::clone(&folder.model),
         input: folder.inputs,
-        executor: folder.conduct.unwrap_or_else(|| Arc::new(Honest)),
+        executor: folder.compute_policy.unwrap_or_else(|| Arc::new(Honest)),
         challenger: Arc::new(Honest),
         policy: Policy::Everything,
         publish: arguments.public_data,
@@ -46,10 +46,10 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<Ending, CommandE
             eprintln!("move {} {}", played.role.name(), played.action.name());
         }
     };
-    let (stage, outcome) = runtime()?.block_on(async {
-        let stage = Devnet::open(&place, Parameters::default()).await?;
-        let outcome = stage.play(&cast, &mut watch).await?;
-        Ok::<_, CommandError>((stage, outcome))
+    let (devnet, outcome) = runtime()?.block_on(async {
+        let devnet = Devnet::open(&place, Parameters::default()).await?;
+        let outcome = devnet.dispute(&participants, &mut watch).await?;
+        Ok::<_, CommandError>((devnet, outcome))
     })?;
     let Some(claim) = outcome.claim else {
         let reason = outcome.refused.unwrap_or_default();
@@ -58,10 +58,10 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<Ending, CommandE
             reason: format!("no ledger accepts this claim, so there is no dispute: {reason}"),
         });
     };
-    let verdict = summary::verdict_of(&stage, &cast, &outcome, &claim)
+    let verdict = summary::verdict_of(&devnet, &participants, &outcome, &claim)
         .ok_or_else(|| system("the verdict", "the log has no such claim"))?;
-    let entries = stage.ledger.entries()?;
-    write_file(&arguments.verdict, stage.ledger.genesis(), &entries, &claim, &verdict)?;
+    let entries = devnet.ledger.entries()?;
+    write_file(&arguments.verdict, devnet.ledger.genesis(), &entries, &claim, &verdict)?;
     if as_json {
         print::json(&verdict)?;
     } else {

@@ -13,7 +13,7 @@ use crate::arguments::Run;
 use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::folders::foreign;
-use crate::{load, print, progress, published};
+use crate::{archive, load, print, progress};
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -70,8 +70,8 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<Ending, CommandError
     let bar = progress::bar(u64::from(model.header().layer_count), "layers", as_json);
     let honest = runner.run_watched(runner.input_state(&inputs)?, &mut |_| bar.inc(1))?;
     bar.finish_and_clear();
-    let conduct = load::conduct(arguments.lie.as_deref(), &model, &honest)?;
-    let runner = Runner { engine: &engine, model: &model, conduct: conduct.as_ref() };
+    let compute_policy = load::compute_policy(arguments.lie.as_deref(), &model, &honest)?;
+    let runner = Runner { engine: &engine, model: &model, compute_policy: compute_policy.as_ref() };
     let (trace, lie_effective) = match &arguments.lie {
         None => (honest, None),
         Some(_) => {
@@ -137,7 +137,7 @@ fn write(
     let fail = |error| system(unfinished.display().to_string(), error);
     std::fs::write(&unfinished, b"").map_err(fail)?;
     let replaced = replaced(folder, trace);
-    published::remove(folder)?;
+    archive::remove(folder)?;
     let outputs = folder.join("outputs.npz");
     write_npz(&outputs, &runner.outputs(trace))?;
     let inputs: BTreeMap<String, Tensor> = inputs.into_iter().collect();
@@ -145,7 +145,7 @@ fn write(
     let claim = ClaimFile::of_run(runner.model.root(), trace);
     claim.write(folder)?;
     if arguments.states {
-        published::write(folder, trace)?;
+        archive::write(folder, trace)?;
     }
     made.write(folder)?;
     std::fs::remove_file(&unfinished).map_err(fail)?;

@@ -48,7 +48,7 @@ pub fn digit(digit: u32) -> HashMap<String, Tensor> {
 }
 
 /// A model with inputs.
-pub struct Case {
+pub struct HonestView {
     pub name: String,
     pub model: Arc<Model>,
     pub inputs: HashMap<String, Tensor>,
@@ -56,10 +56,10 @@ pub struct Case {
 
 /// The shipped models; or those that REBUT_DISPUTE_MODELS names: files separated by colons, each with its
 /// inputs beside it (`x.onnx`, `x.npz`), which size what the file leaves open.
-pub fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<HonestView> {
     let Ok(files) = std::env::var("REBUT_DISPUTE_MODELS") else {
         let shipped =
-            |name: &str| Case { name: name.to_owned(), model: model(name), inputs: digit(3) };
+            |name: &str| HonestView { name: name.to_owned(), model: model(name), inputs: digit(3) };
         return MODELS.into_iter().map(shipped).collect();
     };
     let read = |file: &str| {
@@ -76,7 +76,7 @@ pub fn cases() -> Vec<Case> {
         let mut options = ImportOptions::default();
         infer(&declared, &given, &mut options).unwrap();
         let model = opened.import(&engine(), &options).unwrap();
-        Case { name: file.to_owned(), model: Arc::new(model), inputs }
+        HonestView { name: file.to_owned(), model: Arc::new(model), inputs }
     };
     files.split(':').map(read).collect()
 }
@@ -94,25 +94,26 @@ pub fn lying_cast(model: &Arc<Model>, lie: &Lie) -> (Participants, Trace, Trace)
 }
 
 /// The cast with an executor that lies.
-pub fn lying(mut cast: Participants, lie: &Lie) -> (Participants, Trace, Trace) {
-    let model = Arc::clone(&cast.model);
+pub fn lying(mut participants: Participants, lie: &Lie) -> (Participants, Trace, Trace) {
+    let model = Arc::clone(&participants.model);
     let model = &model;
-    let honest = cast.run(&Honest).unwrap();
+    let honest = participants.run(&Honest).unwrap();
     let lying = Arc::new(Lying::new(lie, model, &honest).unwrap());
-    cast.executor = lying;
-    let false_run = cast.run(cast.executor.as_ref()).unwrap();
-    (cast, honest, false_run)
+    participants.executor = lying;
+    let false_run = participants.run(participants.executor.as_ref()).unwrap();
+    (participants, honest, false_run)
 }
 
 /// Both referees find the same about every layer whose surrounding states are open.
-pub fn check_referees(cast: &Participants, outcome: &Outcome) {
+pub fn check_referees(participants: &Participants, outcome: &Outcome) {
     let Some(claim) = outcome.claim else { return };
     let claim = outcome.view.settlement.claim(&claim).unwrap();
-    let honest = cast.run(&Honest).unwrap();
+    let honest = participants.run(&Honest).unwrap();
     let mut frauds = 0;
-    for layer in 0..cast.model.header().layer_count {
+    for layer in 0..participants.model.header().layer_count {
         let before = honest.state(layer).unwrap();
-        let finding = judge_layer(&cast.engine, &cast.model, &claim.facts, layer, before);
+        let finding =
+            judge_layer(&participants.engine, &participants.model, &claim.facts, layer, before);
         frauds += u32::from(finding.is_ok_and(|finding| finding.is_fraud()));
     }
     match fall_reason(outcome) {
@@ -124,22 +125,22 @@ pub fn check_referees(cast: &Participants, outcome: &Outcome) {
 
 /// Plays a cast on a fresh stage and checks what must hold for every play: money, replay, and the
 /// agreement of the two referees.
-pub async fn play(cast: &Participants) -> (Devnet, tempfile::TempDir, Outcome) {
+pub async fn play(participants: &Participants) -> (Devnet, tempfile::TempDir, Outcome) {
     let folder = tempfile::tempdir().unwrap();
-    let stage = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
-    let outcome = stage.play(cast, &mut |_| {}).await.unwrap();
-    check_money(&stage, &outcome);
-    check_referees(cast, &outcome);
-    (stage, folder, outcome)
+    let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
+    let outcome = devnet.dispute(participants, &mut |_| {}).await.unwrap();
+    check_money(&devnet, &outcome);
+    check_referees(participants, &outcome);
+    (devnet, folder, outcome)
 }
 
-pub fn check_money(stage: &Devnet, outcome: &Outcome) {
+pub fn check_money(devnet: &Devnet, outcome: &Outcome) {
     let settlement = &outcome.view.settlement;
     assert!(settlement.money().is_conserved());
     assert_eq!(settlement.money().locked_wei(), settlement.locked_by_objects_wei());
     // Replaying the log gives the same state.
-    let entries = stage.ledger.entries().unwrap();
-    let replayed = ledger::replay(stage.ledger.genesis(), &entries).unwrap();
+    let entries = devnet.ledger.entries().unwrap();
+    let replayed = ledger::replay(devnet.ledger.genesis(), &entries).unwrap();
     assert_eq!(&replayed, settlement.as_ref());
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use protocol::settlement::{ClaimStatus, ETHER, FallReason, Parameters};
 
 use super::*;
-use crate::case::Published;
+use crate::honest_view::Announcement;
 use crate::testing::court::{Court, Play, WINDOW_MS, Who};
 use crate::testing::game::trace;
 use crate::testing::models::{Network, ladder};
@@ -29,8 +29,8 @@ fn false_claim(network: &Network) -> Statement {
     Statement::of(&network.run(Arc::new(Wrong(vec![(0, 0)]))))
 }
 
-fn case(network: &Network) -> Case {
-    Case::of_run(network.honest(), Arc::new(Published::default()))
+fn honest_view(network: &Network) -> HonestView {
+    HonestView::of_run(network.honest(), Arc::new(Announcement::default()))
 }
 
 fn core(policy: Policy) -> ChallengerCore {
@@ -44,7 +44,7 @@ fn one_claim(policy: Policy, statement: &Statement) -> (Play, Digest) {
     let job = court.job(&network, ETHER);
     let claim = court.claim("claim", Who::Executor, job, statement);
     let mut core = core(policy);
-    core.watch(job, case(&network));
+    core.watch(job, honest_view(&network));
     (court.played_by(core), claim)
 }
 
@@ -249,8 +249,8 @@ fn a_challenge_without_a_move_is_told_and_blocks_nothing() {
     court.claim("truth", Who::Executor, job, &true_claim(&network));
     court.claim("lie", Who::Executor, other_job, &false_claim(&other));
     let mut core = core(Policy::Everything);
-    core.watch(job, case(&network));
-    core.watch(other_job, case(&other));
+    core.watch(job, honest_view(&network));
+    core.watch(other_job, honest_view(&other));
     let mut play = court.played_by(core);
     assert_eq!(play.decisions().len(), 2);
     for decision in play.decisions() {
@@ -275,7 +275,7 @@ fn a_case_that_does_not_fit_the_claim_is_told() {
     let (mut play, _) = one_false_claim();
     let (job, _) = play.court.settlement.jobs().next().unwrap();
     let other = ladder(3).with_input(|element| element + 1.0);
-    play.core.watch(*job, case(&other));
+    play.core.watch(*job, honest_view(&other));
     let play = play.does(&["challenge claim"]).does(&[DEMAND_TRACE]).answered().wants(&[]);
     let stuck = SolveError::Stuck { what: "the input states differ" };
     assert_eq!(play.core.stuck().get(&play.challenge()), Some(&stuck));
@@ -290,8 +290,8 @@ fn two_claims() -> Play {
     court.now_ms += 1_000;
     court.claim("large", Who::Rival, large, &false_claim(&second));
     let mut core = core(Policy::Differing);
-    core.watch(small, case(&first));
-    core.watch(large, case(&second));
+    core.watch(small, honest_view(&first));
+    core.watch(large, honest_view(&second));
     court.played_by(core)
 }
 
@@ -326,7 +326,7 @@ fn of_one_stake_what_ends_first_comes_first() {
         let job = court.job(&network, ETHER);
         court.claim(name, Who::Executor, job, &false_claim(&network));
         court.now_ms += 10;
-        core.watch(job, case(&network));
+        core.watch(job, honest_view(&network));
     }
     court.played_by(core).wants(&[
         "challenge first",
@@ -345,14 +345,14 @@ fn what_can_wait_comes_last() {
         let job = court.job(&first, ETHER);
         court.claim("old", Who::Executor, job, &false_claim(&first));
         let mut core = core(Policy::Differing).in_order(order);
-        core.watch(job, case(&first));
+        core.watch(job, honest_view(&first));
         let play = court.played_by(core);
         let play = play.does(&["challenge old"]);
         let mut play = play.does(&["demand of old: states of the run, level 0"]);
         play.court.now_ms += CLOCK_MS + 1;
         let job = play.court.job(&second, ETHER);
         play.court.claim("new", Who::Rival, job, &false_claim(&second));
-        play.core.watch(job, case(&second));
+        play.core.watch(job, honest_view(&second));
         play.wants(&["challenge new", "call time on old"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inference::published::input_head;
+use inference::state_transfer::input_head;
 use inference::worker::Task;
 use ledger::http::DownloadError;
 use ledger::{Ledger as _, LedgerError, View};
@@ -28,7 +28,7 @@ impl Service {
         let pressed = |one: &Contested| {
             self.jobs.is_due(&one.job, view.now_ms, is_missing)
                 && in_play(&one.job)
-                && self.shelf.model(&one.model_root).is_some()
+                && self.model_store.model(&one.model_root).is_some()
         };
         Ok(self.jobs.has_room() && !in_play(job) && contested(&view).iter().any(pressed))
     }
@@ -41,7 +41,7 @@ impl Service {
         one: &Contested,
         refused: &mut Vec<String>,
     ) -> Result<Option<()>, LedgerError> {
-        let Some(model) = self.shelf.model(&one.model_root).cloned() else {
+        let Some(model) = self.model_store.model(&one.model_root).cloned() else {
             return Ok(Some(()));
         };
         let (id, input_root) = (one.job, one.input_root);

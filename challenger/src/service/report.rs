@@ -16,9 +16,9 @@ impl Service {
     /// Tells, counts and shows what is not checked.
     pub(super) fn cover(&mut self, view: &View, waiting: usize) {
         let contested = self.to_check(view);
-        let shelf = &self.shelf;
+        let model_store = &self.model_store;
         let mut left: BTreeMap<Digest, Unchecked> =
-            without_model(&contested, |root| shelf.model(root).is_some()).collect();
+            without_model(&contested, |root| model_store.model(root).is_some()).collect();
         for one in &contested {
             if let Some(why) = unchecked(&self.jobs, &one.job) {
                 left.insert(one.job, why.clone());
@@ -48,7 +48,7 @@ impl Service {
         self.health.say(serde_json::json!({
             "height": view.height, "mode": self.settings.mode.name(),
             "dry_run": self.settings.dry_run, "sample_permille": self.settings.sample_permille,
-            "models": self.shelf.names().iter().map(|(name, root)| {
+            "models": self.model_store.names().iter().map(|(name, root)| {
                 serde_json::json!({ "name": name, "root": root.to_string() })
             }).collect::<Vec<_>>(),
             "unchecked": found.iter().take(100).collect::<Vec<_>>(),
@@ -66,12 +66,12 @@ impl Service {
     }
 
     /// Tells of each job once whose claims can be challenged no more, and that this machine had not run.
-    pub(super) fn tell_what_is_too_late(&mut self, view: &View) {
+    pub(super) fn report_late(&mut self, view: &View) {
         let contested: HashSet<Digest> = contested(view).into_iter().map(|one| one.job).collect();
         for job in self.contested.difference(&contested) {
             let known = self.agent.core.root(job).is_some();
             let model = view.settlement.job(job).map(|job| job.terms.model_root);
-            let has_model = model.is_some_and(|root| self.shelf.model(&root).is_some());
+            let has_model = model.is_some_and(|root| self.model_store.model(&root).is_some());
             // What was left on purpose, or cannot be run, was told as such.
             let left = matches!(self.jobs.ended(job), Some(End::Left { .. }));
             // A claim that was rejected meanwhile does no harm.
@@ -115,7 +115,7 @@ impl Service {
     }
 
     /// Tells that the money does not reach for a single challenge, before one is wanted.
-    pub(super) fn tell_if_poor(&self, view: &View, free_wei: u128) {
+    pub(super) fn report_if_poor(&self, view: &View, free_wei: u128) {
         let parameters = view.settlement.parameters();
         let fees_wei = node::exposure::demands_reserve_wei(parameters);
         let least_wei = parameters.bond_wei_min.saturating_add(fees_wei);
@@ -132,7 +132,7 @@ impl Service {
 
     /// Tells what is tried again and again in vain: challenges without a next move, and moves that the
     /// ledger refused.
-    pub(super) fn tell_stuck(&mut self, mut refused: Vec<String>) {
+    pub(super) fn report_stuck(&mut self, mut refused: Vec<String>) {
         for (challenge, error) in self.agent.core.stuck() {
             refused
                 .push(format!("challenge {challenge} has no next move and will be lost: {error}"));
@@ -141,7 +141,7 @@ impl Service {
     }
 
     /// Tells of each claim once that it should be challenged and there is no money for it.
-    pub(super) fn tell_of_money(&mut self, view: &View) {
+    pub(super) fn report_money(&mut self, view: &View) {
         let found: HashSet<Digest> = self.agent.core.unaffordable(view).into_iter().collect();
         for claim in found.difference(&self.unaffordable) {
             metrics::counter!("rebut_challenger_out_of_money_total").increment(1);
@@ -153,7 +153,7 @@ impl Service {
     }
 
     /// Tells of each standing claim once whether it is that of this machine.
-    pub(super) fn tell(&mut self, view: &View) {
+    pub(super) fn report(&mut self, view: &View) {
         for (id, claim) in view.settlement.claims() {
             let Some(own) = self.agent.core.root(&claim.terms.job).copied() else {
                 continue;

@@ -9,9 +9,9 @@ use protocol::referee::Refutation;
 use super::argument::Argument;
 use super::descent::{Compared, Descent};
 use super::moves::{Next, Reasoned, SolveError, demand, refute, stuck};
-use crate::case::Case;
+use crate::honest_view::HonestView;
 
-impl<C: Commitment> Case<C> {
+impl<C: Commitment> HonestView<C> {
     /// The first operator of a layer whose output differs; `None` when all outputs agree.
     pub(super) fn first_operator(
         &self,

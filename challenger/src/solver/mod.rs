@@ -18,9 +18,9 @@ use protocol::hash::Commitment;
 use self::argument::Argument;
 pub use self::moves::{Divergence, Move, SolveError};
 use self::moves::{Next, Reasoned, stuck};
-use crate::case::Case;
+use crate::honest_view::HonestView;
 
-impl<C: Commitment> Case<C> {
+impl<C: Commitment> HonestView<C> {
     /// The next move against a claim with this trace root and these facts.
     ///
     /// # Errors
@@ -29,10 +29,10 @@ impl<C: Commitment> Case<C> {
         self.next_move_watched(facts, &mut Divergence::default())
     }
 
-    /// As [`Case::next_move`], also telling where the views part.
+    /// As [`HonestView::next_move`], also telling where the views part.
     ///
     /// # Errors
-    /// As [`Case::next_move`].
+    /// As [`HonestView::next_move`].
     pub fn next_move_watched(
         &self,
         facts: &Facts<C>,

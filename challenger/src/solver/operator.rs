@@ -12,7 +12,7 @@ use super::argument::Argument;
 use super::descent::{Compared, Descent};
 use super::moves::{Divergence, Next, Reasoned, SolveError, demand, refute, stuck};
 use super::proof::{leaves_of_step, prove_operands};
-use crate::case::Case;
+use crate::honest_view::HonestView;
 
 /// The step that is false.
 struct FalseStep {
@@ -21,7 +21,7 @@ struct FalseStep {
     before: Option<Vec<u64>>,
 }
 
-impl<C: Commitment> Case<C> {
+impl<C: Commitment> HonestView<C> {
     /// From a differing operator output to its leaf, element, run and step.
     pub(super) fn inside_operator(
         &self,
@@ -63,8 +63,8 @@ impl<C: Commitment> Case<C> {
         let (facts, id) = (argument.known(), TreeId::Tensor { operator });
         let claimed_root = facts.root(id).ok_or(stuck("the output's root is not open"))?;
         let own = self.run().output(operator)?;
-        let published = self.published.tensors.get(&claimed_root);
-        if let Some(theirs) = published.filter(|theirs| theirs.kind() == own.kind()) {
+        let announced = self.announced.tensors.get(&claimed_root);
+        if let Some(theirs) = announced.filter(|theirs| theirs.kind() == own.kind()) {
             let leaf = first_differing_leaf(own, theirs).ok_or(stuck("the outputs agree"))?;
             let (bytes, tree) = (theirs.leaf(leaf), theirs.tree::<C>());
             let path = tree.and_then(|tree| tree.path(leaf));

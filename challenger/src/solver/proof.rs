@@ -11,7 +11,7 @@ use protocol::law::{self, LawError, Operands};
 use protocol::referee::OperandProof;
 
 use super::descent::Compared;
-use crate::case::Case;
+use crate::honest_view::HonestView;
 
 /// Operands that remember which elements the law asked for.
 struct Recording<'a> {
@@ -61,17 +61,18 @@ pub(super) fn leaves_of_step(
 
 /// Proofs of all operands of a step.
 pub(super) fn prove_operands<C: Commitment>(
-    case: &Case<C>,
+    honest_view: &HonestView<C>,
     facts: &Facts<C>,
     layer: u32,
     operator: u32,
     leaves: &[BTreeSet<u64>],
 ) -> Option<Vec<OperandProof>> {
-    let model = case.model();
+    let model = honest_view.model();
     let definition = model.layer(layer)?;
     let node = model.node(operator)?;
-    let (before, subtrace) = (case.trace().state(layer)?, case.run().inside(layer).ok()?);
-    let tensors = case.run().operands(operator).ok()?;
+    let (before, subtrace) =
+        (honest_view.trace().state(layer)?, honest_view.run().inside(layer).ok()?);
+    let tensors = honest_view.run().operands(operator).ok()?;
     let mut proofs = Vec::new();
     for ((operand, tensor), positions) in node.operands.iter().zip(tensors).zip(leaves) {
         let (root, path, tree) = match model.header().source(operand.value)? {

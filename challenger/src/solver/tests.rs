@@ -1,11 +1,11 @@
 //! Disputes as games: what the executor claims, and move by move what the solver does about it.
 
+mod announced;
 mod any_claim;
 mod contradictions;
 mod known;
 mod misfits;
 mod operators;
-mod published;
 
 use protocol::facts::{Children, Reveal, Showing};
 use protocol::referee::{Evidence, Refutation};
@@ -178,7 +178,8 @@ fn the_state_before_a_layer_is_shown_by_the_shortest_path_to_what_is_open() {
     for (others, length) in [(&[][..], 3), (&[trace(1, 0)], 2), (&[trace(1, 0), trace(2, 1)], 1)] {
         let dispute = game(&ladder(15)).computes_wrongly(rung(7, 0), 0).with_levels(1).disputed();
         let dispute = dispute.knowing(&way).knowing(others);
-        let Ok(Move::Demand { showings, .. }) = dispute.case.next_move(&dispute.facts) else {
+        let Ok(Move::Demand { showings, .. }) = dispute.honest_view.next_move(&dispute.facts)
+        else {
             panic!("a demand was expected");
         };
         let [Showing::Layer { .. }, Showing::TraceLeaf { boundary: 7, root, path }] =
@@ -186,7 +187,7 @@ fn the_state_before_a_layer_is_shown_by_the_shortest_path_to_what_is_open() {
         else {
             panic!("{showings:?}");
         };
-        assert_eq!(*root, dispute.case.trace().state_roots()[7]);
+        assert_eq!(*root, dispute.honest_view.trace().state_roots()[7]);
         assert_eq!(path.len(), length);
         dispute.expect_demand(inside(7)).showing(&["layer 7", "state 7"]);
     }

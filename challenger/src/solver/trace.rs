@@ -7,12 +7,12 @@ use protocol::roots::trace_tree;
 use super::argument::Argument;
 use super::descent::{Compared, Descent};
 use super::moves::{Next, SolveError, demand, stuck};
-use crate::case::Case;
+use crate::honest_view::HonestView;
 
-impl<C: Commitment> Case<C> {
+impl<C: Commitment> HonestView<C> {
     /// State roots that the executor published and that its trace root confirms.
     pub(super) fn show_published_trace(&self, argument: &mut Argument<'_, C>) {
-        let roots = &self.published.state_roots;
+        let roots = &self.announced.state_roots;
         if roots.is_empty() {
             return;
         }

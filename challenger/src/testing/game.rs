@@ -16,7 +16,7 @@ use protocol::referee::{Evidence, Finding, RefereeError, Refutation, judge};
 
 use super::models::Network;
 use super::statement::{Statement, Wrong};
-use crate::case::{Case, Published};
+use crate::honest_view::{Announcement, HonestView};
 use crate::solver::{Divergence, Move, SolveError};
 
 /// Demands of a game that is played to its end.
@@ -76,7 +76,7 @@ pub(crate) struct Game {
     network: Network,
     own: Arc<Run>,
     statement: Statement,
-    published: Published,
+    published: Announcement,
     arity_log2: u32,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Game {
 pub(crate) fn game(network: &Network) -> Game {
     let own = network.honest();
     let statement = Statement::of(&own);
-    let published = Published::default();
+    let published = Announcement::default();
     Game { network: network.clone(), own, statement, published, arity_log2: 6 }
 }
 
@@ -109,7 +109,7 @@ impl Game {
     }
 
     /// The executor published these state roots and tensors.
-    pub(crate) fn publishes(mut self, published: impl FnOnce(&Statement) -> Published) -> Self {
+    pub(crate) fn publishes(mut self, published: impl FnOnce(&Statement) -> Announcement) -> Self {
         self.published = published(&self.statement);
         self
     }
@@ -143,7 +143,7 @@ impl Game {
             terms.output_root,
         );
         Dispute {
-            case: Case::of_run(self.own, Arc::new(self.published)),
+            honest_view: HonestView::of_run(self.own, Arc::new(self.published)),
             statement: self.statement,
             arity_log2: self.arity_log2,
             facts,
@@ -158,7 +158,7 @@ impl Game {
 /// A challenged claim, and what is known of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Dispute {
-    pub(crate) case: Case,
+    pub(crate) honest_view: HonestView,
     pub(crate) statement: Statement,
     pub(crate) facts: Facts,
     pub(crate) found: Divergence,
@@ -172,8 +172,8 @@ impl Dispute {
     /// Asks the solver. Asked twice it must say the same, and must leave the facts as they are.
     fn solve(&mut self) -> Result<Move, SolveError> {
         let (before, mut found) = (self.facts.clone(), Divergence::default());
-        let next = self.case.next_move_watched(&self.facts, &mut found);
-        assert_eq!(next, self.case.next_move(&self.facts), "the same facts, another move");
+        let next = self.honest_view.next_move_watched(&self.facts, &mut found);
+        assert_eq!(next, self.honest_view.next_move(&self.facts), "the same facts, another move");
         assert_eq!(before, self.facts);
         self.found = found;
         next

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use inference::{Conduct, Engine, Honest, Isa, Model, Run, Runner, Tensor};
+use inference::{ComputePolicy, Engine, Honest, Isa, Model, Run, Runner, Tensor};
 use protocol::graph::{Fold, Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
@@ -128,11 +128,12 @@ pub(crate) fn engine() -> Engine {
 
 impl Network {
     /// A run of the input, computed in some way.
-    pub(crate) fn run(&self, conduct: Arc<dyn Conduct>) -> Arc<Run> {
+    pub(crate) fn run(&self, compute_policy: Arc<dyn ComputePolicy>) -> Arc<Run> {
         let engine = engine();
-        let runner = Runner { engine: &engine, model: &self.model, conduct: conduct.as_ref() };
+        let runner =
+            Runner { engine: &engine, model: &self.model, compute_policy: compute_policy.as_ref() };
         let trace = runner.run(runner.input_state(&self.input).unwrap()).unwrap();
-        Arc::new(Run::new(engine, Arc::clone(&self.model), conduct, trace))
+        Arc::new(Run::new(engine, Arc::clone(&self.model), compute_policy, trace))
     }
 
     /// The run as the model says.

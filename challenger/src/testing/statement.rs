@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use inference::{Conduct, Engine, EngineError, Model, Run, Tensor, compute_honestly};
+use inference::{ComputePolicy, Engine, EngineError, Model, Run, Tensor, compute_honestly};
 use protocol::facts::{Children, Request, Reveal, TreeId};
 use protocol::graph::state_leaf;
 use protocol::hash::{Digest, Keccak, Tag, leaf};
@@ -12,7 +12,7 @@ use protocol::merkle::{ListTree, Tree};
 use protocol::tensor::{ElementType, LeafBytes};
 use protocol::transaction::ClaimTerms;
 
-use crate::case::Published;
+use crate::honest_view::Announcement;
 
 /// Computes as the model says, except for some elements: the error spreads from there.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,7 @@ pub(crate) fn with_other(tensor: &Tensor, element: u64) -> Tensor {
     Tensor::from_bits(tensor.kind(), &bits).unwrap()
 }
 
-impl Conduct for Wrong {
+impl ComputePolicy for Wrong {
     fn compute(
         &self,
         engine: &Engine,
@@ -192,9 +192,9 @@ impl Statement {
     }
 
     /// The state roots, and every output, published.
-    pub(crate) fn published(&self) -> Published {
+    pub(crate) fn announced(&self) -> Announcement {
         let mut published =
-            Published { state_roots: self.state_roots.clone(), ..Published::default() };
+            Announcement { state_roots: self.state_roots.clone(), ..Announcement::default() };
         let operators = 0..self.run.model().header().operator_count;
         operators.for_each(|operator| published.add(self.run.output(operator).unwrap().clone()));
         published

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use inference::published::input_head;
+use inference::state_transfer::input_head;
 use inference::worker::Task;
 use ledger::http::DownloadError;
 use ledger::{Ledger as _, LedgerError, View};
@@ -26,7 +26,7 @@ impl Service {
     /// no input takes neither.
     pub(super) async fn take_wanted(&mut self, view: &View) -> Result<(), LedgerError> {
         let (mut wanted, mut means) = self.wanted(view);
-        if !wanted.is_empty() && !self.desk.inputs.has_room() {
+        if !wanted.is_empty() && !self.api.inputs.has_room() {
             tracing::warn!(
                 event = "executor.disk_budget",
                 "no new job is taken: inputs are at their budget"
@@ -45,17 +45,17 @@ impl Service {
             }
             let Some(()) = self.take(view, one.job, &job).await? else {
                 // Something more urgent came up.
-                self.desk.news.notify_one();
+                self.api.wake_ups.notify_one();
                 return Ok(());
             };
             if self.jobs.is_running(&one.job) {
                 means = left;
             }
             // Answers between transfers; a dispute that came meanwhile goes first.
-            let view = self.desk.ledger.view().await?;
+            let view = self.api.ledger.view().await?;
             self.act(&view).await?;
             if one.urgency == Urgency::New && self.is_pressed(&view) {
-                self.desk.news.notify_one();
+                self.api.wake_ups.notify_one();
                 return Ok(());
             }
         }
@@ -84,7 +84,7 @@ impl Service {
 
     /// New jobs are taken while claims may be staked and the outputs of other runs are published.
     pub(super) fn takes_new(&self) -> bool {
-        !self.settings.bail_out && self.desk.health.may_stake() && self.unclaimed.len() < HANDED_MAX
+        !self.settings.bail_out && self.api.health.may_stake() && self.unclaimed.len() < HANDED_MAX
     }
 
     /// Time of a run of a model: the longest of the last ones.
@@ -133,7 +133,7 @@ impl Service {
                 && !self.quarantine.holds(id);
             let runs = is_due
                 && (stands || is_new)
-                && self.desk.shelf.model(&job.terms.model_root).is_some();
+                && self.api.model_store.model(&job.terms.model_root).is_some();
             let (urgency, stake_wei) = match (stands, disputed) {
                 (true, true) => (Urgency::Disputed, 0),
                 (true, false) => (Urgency::Own, 0),
@@ -211,13 +211,13 @@ impl Service {
         is_claimed: bool,
         transfer: impl Future<Output = T>,
     ) -> Result<Option<T>, LedgerError> {
-        let health = Arc::clone(&self.desk.health);
+        let health = Arc::clone(&self.api.health);
         let look = async || Ok(self.act_meanwhile().await? && !is_claimed);
         meanwhile(&health, transfer, look).await
     }
 
     async fn act_meanwhile(&mut self) -> Result<bool, LedgerError> {
-        let view = self.desk.ledger.view().await?;
+        let view = self.api.ledger.view().await?;
         self.collect(&view);
         self.act(&view).await?;
         Ok(self.is_pressed(&view))
@@ -229,7 +229,7 @@ impl Service {
         self.jobs.has_room()
             && jobs.any(|(id, job)| {
                 self.jobs.is_due(id, view.now_ms, |end| matches!(end, End::Kept { .. }))
-                    && self.desk.shelf.model(&job.terms.model_root).is_some()
+                    && self.api.model_store.model(&job.terms.model_root).is_some()
                     && self.stands(view, job)
                     && self.is_disputed(view, id)
             })
@@ -243,18 +243,18 @@ impl Service {
         id: Digest,
         job: &Job,
     ) -> Result<Option<()>, LedgerError> {
-        let Some(model) = self.desk.shelf.model(&job.terms.model_root).cloned() else {
+        let Some(model) = self.api.model_store.model(&job.terms.model_root).cloned() else {
             return Ok(Some(()));
         };
         let kept = self.jobs.why(&id).copied().unwrap_or(Input::Usable);
         let (input_root, is_claimed) = (job.terms.input_root, self.stands(view, job));
-        let inputs = self.desk.inputs.clone();
+        let inputs = self.api.inputs.clone();
         let input = match inputs.read(&input_root).filter(|_| kept == Input::Usable) {
             Some(kept) => Ok(kept),
             None => {
                 // Of the model's length and the job's root, or nothing.
-                let (head, desk) = (input_head(&model), Arc::clone(&self.desk));
-                let download = desk.ledger.download(&input_root, &job.poster, &head);
+                let (head, api) = (input_head(&model), Arc::clone(&self.api));
+                let download = api.ledger.download(&input_root, &job.poster, &head);
                 match self.meanwhile(is_claimed, download).await? {
                     Some(downloaded) => downloaded,
                     None => return Ok(None),
@@ -278,7 +278,7 @@ impl Service {
             Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
                 true => self.jobs.begin(id, view.now_ms),
                 false => {
-                    self.desk.health.worker_gone();
+                    self.api.health.worker_gone();
                     tracing::error!(event = "executor.worker_gone", "restart this process");
                     self.jobs.end(id, End::Refused);
                 }

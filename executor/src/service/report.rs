@@ -10,17 +10,17 @@ use protocol::hash::Digest;
 use protocol::settlement::JobStatus;
 
 use super::Service;
+use crate::api::Answer;
 use crate::core::Unanswered;
-use crate::desk::Answer;
 use crate::policy::Declined;
 use crate::progress::End;
 
 impl Service {
     /// Answers those who asked, once their claims stand.
     pub(super) fn answer(&self, view: &View) {
-        for id in self.desk.waiting() {
+        for id in self.api.waiting() {
             if self.jobs.ended(&id) == Some(&End::Refused) {
-                self.desk.give_up(&id);
+                self.api.give_up(&id);
             }
             let (Some(job), Some(run)) = (view.settlement.job(&id), self.runs.get(&id)) else {
                 continue;
@@ -29,13 +29,13 @@ impl Service {
                 job.claims.iter().filter_map(|id| Some((id, view.settlement.claim(id)?)));
             if let Some((claim, found)) = claims.find(|(_, claim)| claim.executor == self.address) {
                 let (claim, window_end_ms) = (*claim, found.window_end_ms);
-                self.desk.answer(Answer { job: id, claim, window_end_ms, run: Arc::clone(run) });
+                self.api.answer(Answer { job: id, claim, window_end_ms, run: Arc::clone(run) });
             }
         }
     }
 
     /// Tells what the core cannot answer: each is a clock that runs out.
-    pub(super) fn tell_unanswered(&self) {
+    pub(super) fn report_unanswered(&self) {
         for (claim, why) in self.agent.core.unanswered() {
             match why {
                 Unanswered::RunMissing => {
@@ -63,7 +63,7 @@ impl Service {
                 continue;
             }
             let is_own = job.poster == self.address;
-            let why = match self.desk.shelf.model(&job.terms.model_root) {
+            let why = match self.api.model_store.model(&job.terms.model_root) {
                 None => Some(Declined::Model),
                 Some(_) => self.settings.policy.declines(job, is_own, total_wei),
             };
@@ -89,8 +89,8 @@ impl Service {
         }
     }
 
-    pub(super) async fn tell(&mut self, view: &View) {
-        let (exposure, profit_wei) = self.account.report(&self.desk.ledger, view).await;
+    pub(super) async fn report(&mut self, view: &View) {
+        let (exposure, profit_wei) = self.account.report(&self.api.ledger, view).await;
         let unpublished = self.unclaimed.iter().filter(|one| one.is_refused).count();
         for (name, value) in [
             ("rebut_executor_jobs_waiting", self.jobs.waiting() as f64),
@@ -100,7 +100,7 @@ impl Service {
             ("rebut_executor_beyond_long", self.beyond_long as f64),
             ("rebut_executor_unpublished", unpublished as f64),
             ("rebut_executor_runs_kept", self.runs.len() as f64),
-            ("rebut_executor_disk_bytes", self.desk.inputs.used() as f64),
+            ("rebut_executor_disk_bytes", self.api.inputs.used() as f64),
             ("rebut_executor_disk_budget_bytes", self.settings.disk_budget_bytes as f64),
             ("rebut_executor_declined", self.declined.len() as f64),
             ("rebut_executor_quarantined", self.quarantine.count() as f64),
@@ -118,7 +118,7 @@ impl Service {
             .collect();
         let stake_wei_min = view.settlement.parameters().stake_wei_min;
         let is_poor = exposure.free_wei < stake_wei_min && exposure.claims == 0;
-        self.desk.health.money(is_poor.then(|| {
+        self.api.health.money(is_poor.then(|| {
             format!(
                 "account {} has {} free and a claim locks {} at least: no job is taken; \
                  rebut account deposit",
@@ -128,7 +128,7 @@ impl Service {
             )
         }));
         let policy = self.settings.policy;
-        self.desk.health.say(serde_json::json!({
+        self.api.health.say(serde_json::json!({
             "account": self.address.to_string(), "height": view.height,
             "accepts": {
                 "fee_wei_min": policy.fee_wei_min.to_string(),

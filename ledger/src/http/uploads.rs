@@ -1,6 +1,6 @@
 //! States that accounts publish: inputs of jobs and outputs of claims, found by root and account.
 //!
-//! A published state is raw (`protocol::published`), so that its root is computed while it streams in,
+//! A published state is raw (`protocol::state_stream`), so that its root is computed while it streams in,
 //! without the model: nothing is kept that has another root than it is published under. An account at its
 //! bound makes room by what nobody needs any more; the disk keeps a reserve for the ledger's log.
 
@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use axum::body::Bytes;
 use protocol::hash::{Digest, Keccak, parse_hex};
-use protocol::published::{StateError, StateHasher, StateLimits};
+use protocol::state_stream::{StateError, StateHasher, StateLimits};
 use protocol::transaction::Address;
 use tokio::sync::mpsc;
 

@@ -5,7 +5,7 @@ use protocol::graph::state_leaf;
 use protocol::hash::{Commitment, Digest, Tag};
 use protocol::merkle::{ListTree, Tree};
 
-use crate::library::Known;
+use crate::fixtures::Known;
 
 /// Whether two runs differ at what is asked for.
 pub(super) fn differs_at<C: Commitment>(

@@ -22,7 +22,7 @@ use protocol::settlement::{Event, Settlement};
 use protocol::transaction::{Action, Address};
 
 use crate::bounds::ShapeBounds;
-use crate::library::Known;
+use crate::fixtures::Known;
 
 pub use names::{Invariant, Sometimes};
 

@@ -10,7 +10,7 @@ use protocol::transaction::{Action, Address};
 
 use super::committed::{differs_at, is_committed};
 use super::{Audit, Invariant, Sometimes, Surroundings};
-use crate::library::Known;
+use crate::fixtures::Known;
 
 impl<C: Commitment> Audit<C> {
     /// Whether an honest challenger demands what it needs, and no more often than it must.

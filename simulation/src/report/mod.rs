@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::arenas::Arenas;
 use crate::best_response::Found;
-use crate::dice::seed_of;
+use crate::environments::Environments;
 use crate::invariants::{Invariant, Sometimes};
+use crate::rng::seed_of;
 use crate::scenario::{CommitmentKind, PartySpec, Scenario, ScenarioError};
 use crate::swarm::Totals;
 use crate::sweep::CellResult;
@@ -75,10 +75,14 @@ pub struct CrowdPoint {
 ///
 /// # Errors
 /// When a world cannot be set up.
-pub fn crowd(arenas: &Arenas, seed: u64, sizes: &[u32]) -> Result<Vec<CrowdPoint>, ScenarioError> {
+pub fn crowd(
+    environments: &Environments,
+    seed: u64,
+    sizes: &[u32],
+) -> Result<Vec<CrowdPoint>, ScenarioError> {
     let point = |attackers: u32| {
         let scenario = crowd_scenario(attackers, seed_of(seed, u64::from(attackers)));
-        let ended = arenas.play(&scenario, false)?;
+        let ended = environments.play(&scenario, false)?;
         let honest = ended.groups.iter().filter(|group| group.honest);
         let wei: i128 = honest.map(|group| group.profit_wei).sum();
         Ok(CrowdPoint {

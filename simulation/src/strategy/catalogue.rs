@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use challenger::{Order, Policy};
 use protocol::hash::Commitment;
 
-use super::habits::{
+use super::behaviours::{
     AbsurdDemands, AbsurdJobs, BadRefutation, ChallengeAllies, Copycat, DemandAnything, Forge,
     Forgery, FreeRide, Hold, Idle, LastSecond, Meddler, Mute, Overbid, Refuter, Replayer, Silent,
     TimeCaller, Twice, Withdrawer,

@@ -1,10 +1,10 @@
 //! Strategies: what a party does with what its honest core would do.
 //!
-//! A party's core decides as an honest one; its *habits* then drop, delay, forge, repeat or add
-//! moves. Habits are applied one after the other, so that they compose.
+//! A party's core decides as an honest one; its *behaviours* then drop, delay, forge, repeat or add
+//! moves. Behaviours are applied one after the other, so that they compose.
 
+pub mod behaviours;
 mod catalogue;
-pub mod habits;
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use node::Decision;
 use protocol::hash::Commitment;
 use protocol::transaction::{Action, Address};
 
-use crate::dice::Dice;
+use crate::rng::WorldRng;
 use crate::scenario::Side;
 use dispute::lies::Lie;
 
@@ -78,9 +78,9 @@ pub struct Sight<'a, C: Commitment> {
     /// Transactions waiting for a block.
     pub queue: &'a [Pending],
     /// Its challenger's core, for proofs about jobs it watches.
-    pub cases: Option<&'a challenger::ChallengerCore<C>>,
+    pub challenger: Option<&'a challenger::ChallengerCore<C>>,
     /// Its chance.
-    pub dice: &'a mut Dice,
+    pub rng: &'a mut WorldRng,
 }
 
 impl<C: Commitment> fmt::Debug for Sight<'_, C> {
@@ -89,7 +89,7 @@ impl<C: Commitment> fmt::Debug for Sight<'_, C> {
     }
 }
 
-/// A habit of a dishonest party. Your own needs these two methods; see
+/// A behaviour of a dishonest party. Your own needs these two methods; see
 /// `simulation/examples/own_strategy.rs`.
 pub trait Strategy<C: Commitment>: fmt::Debug + Send + Sync {
     /// What the party sends instead of what it means to send.
@@ -190,8 +190,8 @@ pub struct Plan<C: Commitment> {
     pub watches_queue: bool,
     /// Whether its runs as a challenger are false as well.
     pub corrupt_view: bool,
-    /// Its habits.
-    pub habits: Vec<Box<dyn Strategy<C>>>,
+    /// Its behaviours.
+    pub behaviours: Vec<Box<dyn Strategy<C>>>,
 }
 
 impl<C: Commitment> Plan<C> {
@@ -215,7 +215,7 @@ impl<C: Commitment> Plan<C> {
             crashes: None,
             watches_queue: false,
             corrupt_view: false,
-            habits: Vec::new(),
+            behaviours: Vec::new(),
         }
     }
 
@@ -224,10 +224,10 @@ impl<C: Commitment> Plan<C> {
         Self { honest: false, guardian: false, transactions_max: 100, ..Self::honest(side) }
     }
 
-    /// Adds a habit.
+    /// Adds a behaviour.
     #[must_use]
-    pub fn with(mut self, habit: impl Strategy<C> + 'static) -> Self {
-        self.habits.push(Box::new(habit));
+    pub fn with(mut self, behaviour: impl Strategy<C> + 'static) -> Self {
+        self.behaviours.push(Box::new(behaviour));
         self
     }
 

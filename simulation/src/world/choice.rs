@@ -3,7 +3,7 @@
 use protocol::transaction::Action;
 
 use crate::strategy::Intent;
-use crate::strategy::habits::{Forge, Forgery};
+use crate::strategy::behaviours::{Forge, Forgery};
 
 /// What a searched attacker does at one of its looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -289,14 +289,14 @@ impl<C: Commitment> World<C> {
                 concerned.extend((0..self.parties.len()).filter(|index| {
                     self.parties.get(*index).is_some_and(|one| {
                         matches!(one.core, super::PartyCore::Challenger(_))
-                            || !one.plan.habits.is_empty()
+                            || !one.plan.behaviours.is_empty()
                     })
                 }));
             }
             Event::Challenged { claim, .. } => {
                 concerned.extend(executor_of(self, claim));
                 concerned.extend((0..self.parties.len()).filter(|index| {
-                    self.parties.get(*index).is_some_and(|one| !one.plan.habits.is_empty())
+                    self.parties.get(*index).is_some_and(|one| !one.plan.behaviours.is_empty())
                 }));
             }
             Event::Demanded { challenge, .. } => {
@@ -397,7 +397,7 @@ impl<C: Commitment> World<C> {
             pending.fingerprint,
             u64::from(outcome.is_ok()),
         ] {
-            mixed = crate::dice::seed_of(mixed ^ word, word);
+            mixed = crate::rng::seed_of(mixed ^ word, word);
         }
         self.log_hash = mixed;
         if let Some(log) = &mut self.log {

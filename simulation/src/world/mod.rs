@@ -18,9 +18,9 @@ use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
 use crate::bounds::ShapeBounds;
-use crate::dice::Dice;
+use crate::fixtures::{Fixtures, Known};
 use crate::invariants::{Audit, Books, Surroundings, Violation};
-use crate::library::{Known, Library};
+use crate::rng::WorldRng;
 use crate::scenario::{OutageKind, Scenario, Side};
 use crate::strategy::{Catalogue, Pending};
 
@@ -30,9 +30,9 @@ pub(crate) use party::{Party, PartyCore};
 
 /// Everything that worlds share.
 #[derive(Debug)]
-pub struct Arena<C: Commitment> {
+pub struct Environment<C: Commitment> {
     /// Models and runs.
-    pub library: Library<C>,
+    pub fixtures: Fixtures<C>,
     /// Strategies.
     pub catalogue: Catalogue<C>,
 }
@@ -47,7 +47,7 @@ enum Happening {
     /// A party has run the model.
     Computed { party: usize, job: usize },
     /// A party's late publication is complete.
-    Published { party: usize, job: usize },
+    Announcement { party: usize, job: usize },
     /// A party looks at the ledger.
     Look(usize),
     /// The ledger makes a block.
@@ -92,7 +92,7 @@ struct Snapshot<C: Commitment> {
 /// A world.
 #[derive(Clone, Debug)]
 pub struct World<C: Commitment> {
-    arena: Arc<Arena<C>>,
+    environment: Arc<Environment<C>>,
     scenario: Arc<Scenario>,
     now_ms: u64,
     sequence: u64,
@@ -109,11 +109,11 @@ pub struct World<C: Commitment> {
     history: VecDeque<Snapshot<C>>,
     accepted: Vec<(u64, Address, u64, Arc<Action>)>,
     withdrawn: BTreeMap<Address, u128>,
-    network: Dice,
-    order: Dice,
-    attack: Dice,
-    sampling: Dice,
-    audit_dice: Dice,
+    network: WorldRng,
+    order: WorldRng,
+    attack: WorldRng,
+    sampling: WorldRng,
+    audit_dice: WorldRng,
     submissions: u64,
     events: u64,
     disputes: u64,
@@ -264,7 +264,7 @@ impl<C: Commitment> World<C> {
             Happening::Job(job) => self.post_job(job),
             Happening::Heard { party, job } => self.heard(party, job),
             Happening::Computed { party, job } => self.computed(party, job),
-            Happening::Published { party, job } => self.published(party, job),
+            Happening::Announcement { party, job } => self.published(party, job),
             Happening::Look(party) => self.look(party),
             Happening::Block => self.block(),
         }

@@ -1,4 +1,4 @@
-//! A party: its real core, its habits, and the shell around them: journal, slots, clock, crashes.
+//! A party: its real core, its behaviours, and the shell around them: journal, slots, clock, crashes.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use challenger::{Case, ChallengerCore, Published};
+use challenger::{Announcement, ChallengerCore, HonestView};
 use executor::{ExecutorCore, claim_terms};
 use protocol::graph::Profile;
 use protocol::hash::{Commitment, Digest};
 use protocol::settlement::{Genesis, Settlement};
 use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
 
-use super::{Arena, Happening, Party, PartyCore, World, WorldJob};
-use crate::dice::{Dice, Purpose};
+use super::{Environment, Happening, Party, PartyCore, World, WorldJob};
+use crate::fixtures::{FixtureError, Known};
 use crate::invariants::{Audit, AuditedClaim};
-use crate::library::{Known, LibraryError};
+use crate::rng::{Purpose, WorldRng};
 use crate::scenario::{MILLIETHER, Scenario, ScenarioError, Side};
 use crate::strategy::{Plan, Publishing, Unbound};
 use dispute::lies::{Lie, parse_lie};
@@ -33,7 +33,7 @@ impl<C: Commitment> World<C> {
     /// # Errors
     /// When the scenario names what does not exist.
     pub fn new(
-        arena: &Arc<Arena<C>>,
+        environment: &Arc<Environment<C>>,
         scenario: &Scenario,
         seed: u64,
     ) -> Result<Self, ScenarioError> {
@@ -44,15 +44,15 @@ impl<C: Commitment> World<C> {
             bank: address_of(BANK),
             parameters: scenario.parameters.apply(),
         };
-        let model = arena.library.model(scenario.model as usize)?;
-        for input in 0..arena.library.inputs(scenario.model as usize) {
-            arena.library.truth(scenario.model as usize, input)?;
+        let model = environment.fixtures.model(scenario.model as usize)?;
+        for input in 0..environment.fixtures.inputs(scenario.model as usize) {
+            environment.fixtures.truth(scenario.model as usize, input)?;
         }
         let bounds =
-            arena.library.bounds(scenario.model as usize, genesis.parameters.arity_log2)?;
-        let dice = |purpose| Dice::new(seed, purpose);
+            environment.fixtures.bounds(scenario.model as usize, genesis.parameters.arity_log2)?;
+        let rng = |purpose| WorldRng::new(seed, purpose);
         let mut world = Self {
-            arena: Arc::clone(arena),
+            environment: Arc::clone(environment),
             scenario: Arc::new(scenario.clone()),
             now_ms: 0,
             sequence: 0,
@@ -69,11 +69,11 @@ impl<C: Commitment> World<C> {
             history: VecDeque::new(),
             accepted: Vec::new(),
             withdrawn: BTreeMap::new(),
-            network: dice(Purpose::Network),
-            order: dice(Purpose::Ledger),
-            attack: dice(Purpose::Attack),
-            sampling: dice(Purpose::Sampling),
-            audit_dice: dice(Purpose::Audit),
+            network: rng(Purpose::Network),
+            order: rng(Purpose::Ledger),
+            attack: rng(Purpose::Attack),
+            sampling: rng(Purpose::Sampling),
+            audit_dice: rng(Purpose::Audit),
             submissions: 0,
             events: 0,
             disputes: 0,
@@ -92,7 +92,7 @@ impl<C: Commitment> World<C> {
     fn populate(&mut self) -> Result<(), ScenarioError> {
         let scenario = Arc::clone(&self.scenario);
         for (group, spec) in scenario.party.iter().enumerate() {
-            let entry = self.arena.catalogue.get(&spec.strategy).ok_or_else(|| {
+            let entry = self.environment.catalogue.get(&spec.strategy).ok_or_else(|| {
                 let (party, name) = (spec.name.clone(), spec.strategy.clone());
                 ScenarioError::UnknownStrategy { party, name }
             })?;
@@ -184,7 +184,7 @@ impl<C: Commitment> World<C> {
             }
             self.accepted.push((0, bank, nonce, Arc::new(action.clone())));
         }
-        let inputs = self.arena.library.inputs(self.scenario.model as usize).max(1);
+        let inputs = self.environment.fixtures.inputs(self.scenario.model as usize).max(1);
         for number in 0..self.scenario.jobs as usize {
             let posted_ms = 1_000 + self.scenario.job_every_ms * number as u64;
             let input = (number + self.scenario.seed as usize) % inputs;
@@ -203,10 +203,10 @@ impl<C: Commitment> World<C> {
         let Some(job) = self.jobs.get(number).cloned() else {
             return;
         };
-        let library = &self.arena.library;
+        let fixtures = &self.environment.fixtures;
         let model = self.scenario.model as usize;
         let (Ok(shared), Ok(input_root)) =
-            (library.model(model), library.input_root(model, job.input))
+            (fixtures.model(model), fixtures.input_root(model, job.input))
         else {
             return;
         };
@@ -246,7 +246,7 @@ impl<C: Commitment> World<C> {
         if let Some(job) = self.jobs.get_mut(number) {
             job.id = Some(id);
         }
-        if let Ok(truth) = self.arena.library.truth(model, job.input) {
+        if let Ok(truth) = self.environment.fixtures.truth(model, job.input) {
             self.audit.books.truths.insert(id, truth);
         }
         for party in 0..self.parties.len() {
@@ -283,15 +283,15 @@ impl<C: Commitment> World<C> {
         }
     }
 
-    fn known(&self, input: usize, lie: Option<&Lie>) -> Result<Arc<Known<C>>, LibraryError> {
-        let (library, model) = (&self.arena.library, self.scenario.model as usize);
-        if let Some(known) = library.run(model, input, lie)? {
+    fn known(&self, input: usize, lie: Option<&Lie>) -> Result<Arc<Known<C>>, FixtureError> {
+        let (fixtures, model) = (&self.environment.fixtures, self.scenario.model as usize);
+        if let Some(known) = fixtures.run(model, input, lie)? {
             return Ok(known);
         }
         // A lie without a place in this model: the last operator is off instead.
-        match library.run(model, input, Some(&Lie::Selective))? {
+        match fixtures.run(model, input, Some(&Lie::Selective))? {
             Some(known) => Ok(known),
-            None => library.truth(model, input),
+            None => fixtures.truth(model, input),
         }
     }
 
@@ -326,7 +326,7 @@ impl<C: Commitment> World<C> {
                     }
                 }
                 PartyCore::Challenger(core) => {
-                    core.watch(id, Case::of_run(Arc::clone(&known.run), published));
+                    core.watch(id, HonestView::of_run(Arc::clone(&known.run), published));
                 }
                 PartyCore::Client { .. } => {}
             }
@@ -339,7 +339,7 @@ impl<C: Commitment> World<C> {
                 Publishing::Everything | Publishing::Roots | Publishing::Wrong => Some(0),
             };
             if let Some(late_ms) = late_ms {
-                let happening = Happening::Published { party: index, job: number };
+                let happening = Happening::Announcement { party: index, job: number };
                 self.schedule(self.now_ms + late_ms, happening);
             }
         }
@@ -347,7 +347,7 @@ impl<C: Commitment> World<C> {
     }
 
     /// What executors have published about a job so far. Without any: nothing.
-    fn published_for(&self, number: usize) -> Arc<Published<C>> {
+    fn published_for(&self, number: usize) -> Arc<Announcement<C>> {
         let data = self.parties.iter().find_map(|party| {
             let shown = party.plan.side == Side::Executor
                 && party.plan.publishing != Publishing::Nothing
@@ -357,15 +357,15 @@ impl<C: Commitment> World<C> {
         data.unwrap_or_default()
     }
 
-    fn publication(&self, party: &Party<C>, number: usize) -> Option<Arc<Published<C>>> {
+    fn publication(&self, party: &Party<C>, number: usize) -> Option<Arc<Announcement<C>>> {
         let job = self.jobs.get(number)?;
         let known = self.known(job.input, party.plan.lie.as_ref()).ok()?;
         Some(match party.plan.publishing {
             Publishing::Nothing => return None,
             Publishing::Everything | Publishing::Late => Arc::clone(&known.published),
-            Publishing::Roots => Arc::new(Published {
+            Publishing::Roots => Arc::new(Announcement {
                 state_roots: known.published.state_roots.clone(),
-                ..Published::default()
+                ..Announcement::default()
             }),
             Publishing::Wrong => {
                 let other = self.known(job.input, Some(&Lie::WrongInput)).ok()?;
@@ -385,9 +385,9 @@ impl<C: Commitment> World<C> {
             let PartyCore::Challenger(core) = &mut party.core else {
                 continue;
             };
-            if let Some(case) = core.case(&id) {
-                let case = case.with_published(Arc::clone(&data));
-                core.watch(id, case);
+            if let Some(honest_view) = core.honest_view(&id) {
+                let honest_view = honest_view.with_announced(Arc::clone(&data));
+                core.watch(id, honest_view);
             }
         }
     }
@@ -401,7 +401,7 @@ impl<C: Commitment> World<C> {
         match how {
             Unbound::Output => terms.output_root.0[0] ^= 1,
             Unbound::Input | Unbound::Replayed => {
-                let inputs = self.arena.library.inputs(self.scenario.model as usize).max(1);
+                let inputs = self.environment.fixtures.inputs(self.scenario.model as usize).max(1);
                 let lie = (inputs == 1).then_some(Lie::WrongInput);
                 if let Ok(other) = self.known((input + 1) % inputs, lie.as_ref())
                     && let Some(others) = claim_terms(terms.job, other.run.trace())

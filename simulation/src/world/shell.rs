@@ -158,10 +158,10 @@ impl<C: Commitment> World<C> {
                 intent.bid = if urgent { URGENT_BID } else { HONEST_BID };
             }
         }
-        if one.plan.habits.is_empty() {
+        if one.plan.behaviours.is_empty() {
             return intents;
         }
-        let cases = match &one.core {
+        let challenger = match &one.core {
             PartyCore::Challenger(core) => Some(core),
             PartyCore::Executor(_) | PartyCore::Client { .. } => None,
         };
@@ -171,11 +171,11 @@ impl<C: Commitment> World<C> {
             allies: &self.allies,
             view,
             queue: if one.plan.watches_queue { &self.waiting } else { &[] },
-            cases,
-            dice: &mut self.attack,
+            challenger,
+            rng: &mut self.attack,
         };
-        for habit in &mut one.plan.habits {
-            intents = habit.play(&mut sight, intents);
+        for behaviour in &mut one.plan.behaviours {
+            intents = behaviour.play(&mut sight, intents);
         }
         intents
     }
@@ -316,7 +316,7 @@ impl<C: Commitment> World<C> {
     }
 }
 
-/// What honest parties offer for a place in a block; others offer 1 unless it is their habit.
+/// What honest parties offer for a place in a block; others offer 1 unless it is their behaviour.
 const HONEST_BID: u32 = 10;
 /// What they offer when the deadline is near.
 const URGENT_BID: u32 = 100_000;

@@ -54,7 +54,7 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<Ending, CommandErro
     warn_of_nothing(arguments.sample_permille);
     let lie = arguments.lie.as_deref();
     let prepared = daemon::prepare(options, lie, &[Of::Daemons, Of::Challenger])?;
-    let daemon::Prepared { engine, shelf, render } = prepared;
+    let daemon::Prepared { engine, model_store, render } = prepared;
     let mode = match arguments.mode {
         Mode::Watch => Behaviour::Watch,
         Mode::Defend => Behaviour::Defend,
@@ -77,11 +77,11 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<Ending, CommandErro
             _ => super::connection::key_at(&options.key, &ledger, None).await?,
         };
         let has_key = mode != Behaviour::Watch && (!dry_run || options.key.is_named());
-        let (worker, news) = daemon::worker(options, lie, &engine)?;
+        let (worker, wake_ups) = daemon::worker(options, lie, &engine)?;
         let address = key.address();
-        let models = shelf.names().len();
-        let model = daemon::smallest(&shelf);
-        let mut service = Service::new(ledger, key, shelf, worker, news, settings, seed);
+        let models = model_store.names().len();
+        let model = daemon::smallest(&model_store);
+        let mut service = Service::new(ledger, key, model_store, worker, wake_ups, settings, seed);
         let health = Arc::clone(service.health());
         daemon::self_tests(options, engine, model, Arc::clone(&health))?;
         let listening = match options.listen {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dispute::{Lying, parse_lie};
 use inference::isolated::{self, Program};
-use inference::worker::{Conducts, Place, Worker};
-use inference::{Conduct, Engine, Honest, Model, Shelf, Trace};
+use inference::worker::{ComputePolicies, Place, Worker};
+use inference::{ComputePolicy, Engine, Honest, Model, ModelStore, Trace};
 use ledger::http::{Limits, serve_routes};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use node::Health;
@@ -87,7 +87,7 @@ pub(crate) async fn listen(
 /// What a daemon computes with, and what tells its numbers.
 pub(crate) struct Prepared {
     pub(crate) engine: Engine,
-    pub(crate) shelf: Shelf,
+    pub(crate) model_store: ModelStore,
     pub(crate) render: Render,
 }
 
@@ -99,9 +99,9 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, CommandError> {
     super::process::raise_file_limit();
     let engine = load::engine(&options.engine)?;
-    let shelf = shelf(&options.models, &engine)?;
-    check_lie(lie, &engine, &shelf)?;
-    Ok(Prepared { engine, shelf, render: metrics(services)? })
+    let model_store = model_store(&options.models, &engine)?;
+    check_lie(lie, &engine, &model_store)?;
+    Ok(Prepared { engine, model_store, render: metrics(services)? })
 }
 
 /// The thread that runs models for a daemon, and what wakes the daemon when a run is done.
@@ -110,18 +110,18 @@ pub(crate) fn worker(
     lie: Option<&str>,
     engine: &Engine,
 ) -> Result<(Worker, Arc<Notify>), CommandError> {
-    let news = Arc::new(Notify::new());
-    let told = Arc::clone(&news);
+    let wake_ups = Arc::new(Notify::new());
+    let told = Arc::clone(&wake_ups);
     let place = place(options, lie)?;
     let worker = Worker::start(engine.clone(), place, move || told.notify_one())
         .map_err(|error| system("a thread for runs", error))?;
-    Ok((worker, news))
+    Ok((worker, wake_ups))
 }
 
 /// The model whose self-test costs least.
-pub(crate) fn smallest(shelf: &Shelf) -> Option<Arc<Model>> {
-    let names = shelf.names();
-    let models = names.iter().filter_map(|(name, _)| shelf.named(name));
+pub(crate) fn smallest(model_store: &ModelStore) -> Option<Arc<Model>> {
+    let names = model_store.names();
+    let models = names.iter().filter_map(|(name, _)| model_store.named(name));
     models.min_by_key(|model| model.multiply_adds()).cloned()
 }
 
@@ -163,8 +163,8 @@ pub(crate) fn self_tests(
 /// Where a daemon's models are run: in a process of its own with a limit on its memory, unless a lie is
 /// rehearsed.
 fn place(options: &DaemonOptions, lie: Option<&str>) -> Result<Place, CommandError> {
-    if let Some(conducts) = conducts(lie) {
-        return Ok(Place::Here(conducts, Box::new(without_effect)));
+    if let Some(compute_policies) = compute_policies(lie) {
+        return Ok(Place::Here(compute_policies, Box::new(without_effect)));
     }
     let path = std::env::current_exe().map_err(|error| system("this program's file", error))?;
     let mut arguments: Vec<OsString> = vec!["run-worker".into(), "--models".into()];
@@ -190,8 +190,8 @@ fn place(options: &DaemonOptions, lie: Option<&str>) -> Result<Place, CommandErr
 pub(crate) fn run_worker(arguments: &RunWorker) -> Result<Ending, CommandError> {
     limit_this_process(arguments.memory_bytes)?;
     let engine = load::engine(&arguments.engine)?;
-    let shelf = Shelf::read(&arguments.models, &engine)?;
-    isolated::serve(&shelf, &engine, std::io::stdin().lock(), std::io::stdout().lock())
+    let model_store = ModelStore::read(&arguments.models, &engine)?;
+    isolated::serve(&model_store, &engine, std::io::stdin().lock(), std::io::stdout().lock())
         .map_err(|error| system("the pipe to the daemon", error))?;
     Ok(Ending::Done)
 }
@@ -214,13 +214,17 @@ fn limit_this_process(memory_bytes: u64) -> Result<(), CommandError> {
 }
 
 /// Refuses a lie that no model has a place for: it would only fail at every job.
-fn check_lie(lie: Option<&str>, engine: &Engine, shelf: &Shelf) -> Result<(), CommandError> {
+fn check_lie(
+    lie: Option<&str>,
+    engine: &Engine,
+    model_store: &ModelStore,
+) -> Result<(), CommandError> {
     let Some(lie) = lie else {
         return Ok(());
     };
     let mut refusals = Vec::new();
-    for (name, _) in shelf.names() {
-        let Some(model) = shelf.named(&name) else {
+    for (name, _) in model_store.names() {
+        let Some(model) = model_store.named(&name) else {
             continue;
         };
         match load::try_lie(lie, engine, model) {
@@ -239,21 +243,21 @@ fn without_effect(job: &Digest) {
 }
 
 /// How a rehearsing liar computes; honest machines have none.
-fn conducts(lie: Option<&str>) -> Option<Box<Conducts>> {
+fn compute_policies(lie: Option<&str>) -> Option<Box<ComputePolicies>> {
     let lie = lie?.to_owned();
     tracing::warn!(event = "lies", %lie, "this machine will lose its stakes or bonds");
     Some(Box::new(move |model: &Arc<Model>, honest: &Trace| {
         let parsed = parse_lie(&load::placed(&lie, model)).map_err(|error| error.to_string())?;
         let lying = Lying::new(&parsed, model, honest).map_err(|error| error.to_string())?;
-        Ok(Arc::new(lying) as Arc<dyn Conduct>)
+        Ok(Arc::new(lying) as Arc<dyn ComputePolicy>)
     }))
 }
 
 /// The models of a folder, each told.
-pub(super) fn shelf(place: &Path, engine: &Engine) -> Result<Shelf, CommandError> {
-    let shelf = Shelf::read(place, engine)?;
-    for (name, root) in shelf.names() {
+pub(super) fn model_store(place: &Path, engine: &Engine) -> Result<ModelStore, CommandError> {
+    let model_store = ModelStore::read(place, engine)?;
+    for (name, root) in model_store.names() {
         tracing::info!(event = "model.ready", %name, %root);
     }
-    Ok(shelf)
+    Ok(model_store)
 }

@@ -9,7 +9,7 @@ use ::executor::embeddings::Encoder;
 use ::executor::http::{Office, routes};
 use ::executor::service::Service;
 use ::executor::{Policy, Rehearsal, Settings};
-use inference::{Engine, Honest, Shelf};
+use inference::{Engine, Honest, ModelStore};
 use ledger::http::{Budget, Shares};
 use node::metrics::Of;
 use protocol::hash::{Digest, keccak, to_hex};
@@ -34,7 +34,7 @@ pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<Ending, Co
     let rehearsals = if arguments.no_preflight {
         Vec::new()
     } else {
-        rehearse(&prepared.engine, &prepared.shelf)?
+        rehearse(&prepared.engine, &prepared.model_store)?
     };
     super::process::runtime()?.block_on(serve(arguments, prepared, rehearsals, as_json))?;
     Ok(Ending::Done)
@@ -64,34 +64,34 @@ async fn serve(
     as_json: bool,
 ) -> Result<(), CommandError> {
     let options = &arguments.daemon;
-    let Prepared { engine, shelf, render } = prepared;
+    let Prepared { engine, model_store, render } = prepared;
     let ledger =
         super::connection::patiently(None, async || super::connection::connect(&options.at).await)
             .await?;
     check_clocks(rehearsals, ledger.genesis().parameters.executor_clock_ms)?;
     let key = super::connection::key_at(&options.key, &ledger, None).await?;
-    let (worker, news) = daemon::worker(options, arguments.lie.as_deref(), &engine)?;
+    let (worker, wake_ups) = daemon::worker(options, arguments.lie.as_deref(), &engine)?;
     let address = key.address();
     // Each account keeps its own inputs: two executors may share a machine.
     let folder = arguments.folder.join(address.to_string());
     // Held until this process ends.
     let _lock = lock(&folder)?;
-    let encoders = Arc::new(encoders(&options.models, &shelf)?);
-    let model = daemon::smallest(&shelf);
+    let encoders = Arc::new(encoders(&options.models, &model_store)?);
+    let model = daemon::smallest(&model_store);
     let settings = settings(arguments);
     let mut service =
-        Service::new(ledger, key, engine.clone(), shelf, worker, news, settings, &folder);
-    let desk = Arc::clone(service.desk());
-    daemon::self_tests(options, engine, model, Arc::clone(&desk.health))?;
+        Service::new(ledger, key, engine.clone(), model_store, worker, wake_ups, settings, &folder);
+    let api = Arc::clone(service.api());
+    daemon::self_tests(options, engine, model, Arc::clone(&api.health))?;
     let listening = match options.listen {
         None => None,
         Some(listen) => {
             let token = token(&folder)?;
-            let health = Arc::clone(&desk.health);
+            let health = Arc::clone(&api.health);
             // Only who has the token gets so far.
             let budget = Budget::new(BODIES_BYTES).for_known();
             let (readers, patience) = (Shares::default(), PATIENCE);
-            let office = Office { desk, encoders, token, budget, readers, patience };
+            let office = Office { api, encoders, token, budget, readers, patience };
             Some(daemon::listen(listen, health, render, routes(office)).await?)
         }
     };
@@ -143,10 +143,13 @@ fn lock(folder: &Path) -> Result<std::fs::File, CommandError> {
 }
 
 /// Compares arithmetic with the law on every model, and takes the time of a dispute.
-fn rehearse(engine: &Engine, shelf: &Shelf) -> Result<Vec<(String, Rehearsal)>, CommandError> {
+fn rehearse(
+    engine: &Engine,
+    model_store: &ModelStore,
+) -> Result<Vec<(String, Rehearsal)>, CommandError> {
     let mut rehearsals = Vec::new();
-    for (name, _) in shelf.names() {
-        if let Some(model) = shelf.named(&name) {
+    for (name, _) in model_store.names() {
+        if let Some(model) = model_store.named(&name) {
             let rehearsal = ::executor::preflight(engine, model, &Honest)?;
             let (run_ms, answer_ms) = (rehearsal.run.as_millis(), rehearsal.answer.as_millis());
             tracing::info!(event = "executor.preflight_passed", %name, run_ms, answer_ms);
@@ -157,12 +160,15 @@ fn rehearse(engine: &Engine, shelf: &Shelf) -> Result<Vec<(String, Rehearsal)>, 
 }
 
 /// Text encoders: the models beside which a NAME.tokenizer.json stands.
-fn encoders(models: &Path, shelf: &Shelf) -> Result<HashMap<String, Encoder>, CommandError> {
+fn encoders(
+    models: &Path,
+    model_store: &ModelStore,
+) -> Result<HashMap<String, Encoder>, CommandError> {
     let folder = if models.is_dir() { models } else { models.parent().unwrap_or(Path::new(".")) };
     let mut encoders = HashMap::new();
-    for (name, _) in shelf.names() {
+    for (name, _) in model_store.names() {
         let file = folder.join(format!("{name}.tokenizer.json"));
-        if let (true, Some(model)) = (file.exists(), shelf.named(&name)) {
+        if let (true, Some(model)) = (file.exists(), model_store.named(&name)) {
             let encoder = Encoder::read(&file, model);
             let encoder = encoder.map_err(|error| system("a text encoder", error))?;
             tracing::info!(event = "executor.embeds", %name, batch = encoder.batch, sequence = encoder.sequence);

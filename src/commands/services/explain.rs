@@ -6,7 +6,7 @@ use ::dispute::verdict::derive;
 use ::ledger::Ledger as _;
 use ::ledger::http::HttpLedger;
 use ::ledger::words;
-use inference::published::{input_head, published_input, published_state, state_head};
+use inference::state_transfer::{input_head, published_input, published_state, state_head};
 use inference::{Model, Runner, Trace};
 use protocol::hash::{Digest, Keccak, parse_digest};
 use protocol::roots::trace_tree;
@@ -139,9 +139,9 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
     };
     // What cannot be found out beyond the ledger's own record is said, and does not lose the rest.
     let engine = load::engine(&arguments.engine)?;
-    let shelf = super::daemon::shelf(models, &engine)?;
+    let model_store = super::daemon::model_store(models, &engine)?;
     let root = job.terms.model_root;
-    let Some(model) = shelf.model(&root) else {
+    let Some(model) = model_store.model(&root) else {
         let missing = format!("own run: {} holds no model of the root {root}", models.display());
         explained.missing.push(missing);
         return Ok(explained);

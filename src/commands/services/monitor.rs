@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::challenger::forecast::{Alert, Forecast, Look, Watcher};
+use ::challenger::monitor::{Alert, Forecast, Monitor as Follower, Observation};
 use ::challenger::service::{Mode, Service, Settings};
 use ledger::words;
 use node::metrics::Of;
@@ -18,10 +18,10 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<Ending, CommandE
     let options = &arguments.daemon;
     super::process::raise_file_limit();
     let engine = load::engine(&options.engine)?;
-    let shelf = super::daemon::shelf(&options.models, &engine)?;
+    let model_store = super::daemon::model_store(&options.models, &engine)?;
     // It is a challenger that only watches, and has that one's metrics as well.
     let render = daemon::metrics(&[Of::Daemons, Of::Challenger, Of::Monitor])?;
-    let last = Arc::new(Mutex::new(Look::default()));
+    let last = Arc::new(Mutex::new(Observation::default()));
     super::process::runtime()?.block_on(async {
         let ledger = match arguments.once {
             true => super::connection::connect_soon(&options.at).await?,
@@ -32,12 +32,13 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<Ending, CommandE
                 .await?
             }
         };
-        let (worker, news) = daemon::worker(options, None, &engine)?;
+        let (worker, wake_ups) = daemon::worker(options, None, &engine)?;
         // Nothing is ever signed with it.
         let key = super::key::dev_key("watch");
         let settings = Settings { mode: Mode::Watch, ..Settings::default() };
-        let model = daemon::smallest(&shelf);
-        let mut service = Service::new(ledger, key, shelf, worker, news, settings, [0; 32]);
+        let model = daemon::smallest(&model_store);
+        let mut service =
+            Service::new(ledger, key, model_store, worker, wake_ups, settings, [0; 32]);
         let health = Arc::clone(service.health());
         daemon::self_tests(options, engine, model, Arc::clone(&health))?;
         if let Some(listen) = options.listen {
@@ -45,16 +46,17 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<Ending, CommandE
             eprintln!("metrics at http://{listen}/metrics");
         }
         let (done, ended) = (Arc::new(Notify::new()), Arc::clone(&last));
-        let (mut watcher, once, finished) = (Watcher::default(), arguments.once, Arc::clone(&done));
+        let (mut follower, once, finished) =
+            (Follower::default(), arguments.once, Arc::clone(&done));
         let mut before = None;
         service.observed(Box::new(move |view, seen| {
-            let look = watcher.look(view, seen.truth, seen.gaps);
-            measure(&look, &watcher);
+            let look = follower.look(view, seen.truth, seen.gaps);
+            measure(&look, &follower);
             // Clocks alone are no news.
-            let news = (look.height, look.alerts.clone(), look.unknown_claims);
-            if !once && before.as_ref() != Some(&news) {
+            let seen_now = (look.height, look.alerts.clone(), look.unknown_claims);
+            if !once && before.as_ref() != Some(&seen_now) {
                 tell(&look, as_json);
-                before = Some(news);
+                before = Some(seen_now);
             }
             if once && seen.waiting == 0 {
                 finished.notify_one();
@@ -76,7 +78,7 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<Ending, CommandE
     Ok(Ending::falls_if(!look.alerts.is_empty()))
 }
 
-fn measure(look: &Look, watcher: &Watcher) {
+fn measure(look: &Observation, follower: &Follower) {
     let unchallenged =
         look.alerts.iter().filter(|alert| matches!(alert, Alert::Unchallenged { .. })).count();
     let false_final =
@@ -91,7 +93,7 @@ fn measure(look: &Look, watcher: &Watcher) {
     ] {
         metrics::gauge!(name).set(value as f64);
     }
-    metrics::counter!("rebut_monitor_wrong_forecasts_total").absolute(watcher.wrong() as u64);
+    metrics::counter!("rebut_monitor_wrong_forecasts_total").absolute(follower.wrong() as u64);
 }
 
 fn short(id: &str) -> String {
@@ -102,7 +104,7 @@ fn ether(wei: &str) -> String {
     print::ether(wei.parse().unwrap_or(i128::MAX))
 }
 
-fn tell(look: &Look, as_json: bool) {
+fn tell(look: &Observation, as_json: bool) {
     match as_json {
         // One document a line, for those who read a stream.
         true => {
@@ -115,7 +117,7 @@ fn tell(look: &Look, as_json: bool) {
 }
 
 /// A look for people.
-fn text(look: &Look) -> String {
+fn text(look: &Observation) -> String {
     let left = |at_ms: u64| at_ms.saturating_sub(look.now_ms) / 1_000;
     let counted = |number: usize, one: &str, many: &str| words::count(number as u64, one, many);
     let mut lines = vec![format!(
@@ -187,7 +189,7 @@ fn text(look: &Look) -> String {
 mod tests {
     use super::*;
     use ::challenger::coverage::{Gap, Unchecked};
-    use ::challenger::forecast::{Dispute, Party};
+    use ::challenger::monitor::{Dispute, Party};
 
     #[test]
     fn a_look_with_disputes_parties_and_every_alert_reads_as_it_did() {
@@ -202,7 +204,7 @@ mod tests {
             deadline_ms,
             at_risk_wei: text_of("1100000000000000000"),
         };
-        let look = Look {
+        let look = Observation {
             height: 12,
             now_ms: 10_000,
             claims: 3,

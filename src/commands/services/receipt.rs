@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::arguments::{ReceiptAction, ReceiptCommand};
 use crate::ending::Ending;
 use crate::error::{CommandError, system};
-use crate::{print, published};
+use crate::{archive, print};
 
 /// Most bytes of a receipt.
 const RECEIPT_BYTES_MAX: u64 = 1 << 20;
@@ -162,7 +162,7 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, Com
     check("the output is the trace's last state", is_last);
     if let Some(file) = outputs {
         let named = receipt.outputs.iter().map(|(name, value)| (name.as_str(), *value));
-        let root = published::output_root(file, named)?;
+        let root = archive::output_root(file, named)?;
         check("the outputs are those of the claim", root == Some(terms.output_root));
     }
     if let Some(url) = ledger {

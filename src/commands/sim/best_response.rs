@@ -1,7 +1,7 @@
 //! `rebut sim best-response`: what the best attack wins.
 
-use simulation::arenas::Arenas;
 use simulation::best_response::{Found, Hunt, base, hunt_on};
+use simulation::environments::Environments;
 use simulation::scenario::{ParameterPatch, Scenario};
 
 use super::worlds::{scenario_at, seed_of};
@@ -11,13 +11,13 @@ use crate::error::CommandError;
 use crate::print;
 
 pub(super) fn run(
-    arenas: &Arenas,
+    environments: &Environments,
     arguments: &SimBestResponse,
     threads: usize,
     json: bool,
 ) -> Result<Ending, CommandError> {
     let base = match &arguments.scenario {
-        Some(path) => scenario_at(arenas, path)?,
+        Some(path) => scenario_at(environments, path)?,
         None => base(),
     };
     let plan = Hunt {
@@ -26,7 +26,7 @@ pub(super) fn run(
         gain_milliether: arguments.gain_milliether,
         base,
     };
-    let found = hunt_on(arenas, &plan, threads)?;
+    let found = hunt_on(environments, &plan, threads)?;
     if json {
         print::json(&found)?;
     } else {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ledger::words;
 use serde::Serialize;
-use simulation::arenas::Arenas;
+use simulation::environments::Environments;
 use simulation::scenario::Scenario;
 use simulation::shrink::{as_test, shrink as minimise};
 use simulation::world::{Ended, outcome_matches};
@@ -78,17 +78,17 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
 }
 
 pub(super) fn scenarios(
-    arenas: &Arenas,
+    environments: &Environments,
     arguments: &SimRun,
     json: bool,
 ) -> Result<Ending, CommandError> {
     let mut all = Vec::new();
     for path in files(&arguments.scenario)? {
-        let mut scenario = scenario_at(arenas, &path)?;
+        let mut scenario = scenario_at(environments, &path)?;
         let first = scenario.seed;
         for seed in 0..arguments.seeds.max(1) {
             scenario.seed = first.wrapping_add(seed);
-            let ended = arenas.play(&scenario, false)?;
+            let ended = environments.play(&scenario, false)?;
             all.push(played(&scenario, &ended));
         }
     }
@@ -176,12 +176,12 @@ fn tell(events: &[Event]) {
 }
 
 pub(super) fn replay(
-    arenas: &Arenas,
+    environments: &Environments,
     arguments: &SimReplay,
     json: bool,
 ) -> Result<Ending, CommandError> {
-    let scenario = scenario_or_seed(arenas, &arguments.what, arguments.real)?;
-    let ended = arenas.play(&scenario, true)?;
+    let scenario = scenario_or_seed(environments, &arguments.what, arguments.real)?;
+    let ended = environments.play(&scenario, true)?;
     let played = played(&scenario, &ended);
     let log = events(&scenario, &ended);
     let broken = !played.violations.is_empty();
@@ -234,12 +234,12 @@ struct ShrunkReport {
 }
 
 pub(super) fn shrink(
-    arenas: &Arenas,
+    environments: &Environments,
     arguments: &SimShrink,
     json: bool,
 ) -> Result<Ending, CommandError> {
-    let scenario = scenario_or_seed(arenas, &arguments.what, arguments.real)?;
-    let Some(shrunk) = minimise(arenas, &scenario)? else {
+    let scenario = scenario_or_seed(environments, &arguments.what, arguments.real)?;
+    let Some(shrunk) = minimise(environments, &scenario)? else {
         let (toml, test) = (String::new(), String::new());
         if json {
             print::json(&ShrunkReport { invariant: None, events: 0, tries: 1, toml, test })?;

@@ -3,8 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ledger::words;
-use simulation::arenas::{Arenas, SwarmPlan};
 use simulation::best_response::{Found, Hunt, hunt_on};
+use simulation::environments::{Environments, SwarmPlan};
 use simulation::report::{Report, crowd, render};
 use simulation::scenario::Scenario;
 use simulation::swarm::{Totals, honest};
@@ -55,7 +55,7 @@ fn command_line(arguments: &SimReport, threads: usize) -> String {
 
 /// The sweep that is asked for: its axes, and its cells played.
 fn swept(
-    arenas: &Arenas,
+    environments: &Environments,
     arguments: &SimReport,
     threads: usize,
     json: bool,
@@ -63,14 +63,14 @@ fn swept(
     let Some(path) = &arguments.sweep else {
         return Ok(Default::default());
     };
-    let sweep = sweep::read(arenas, path)?.0;
-    let cells = sweep::play(arenas, &sweep, &sweep.cells(), threads, json, |_| Ok(()))?;
+    let sweep = sweep::read(environments, path)?.0;
+    let cells = sweep::play(environments, &sweep, &sweep.cells(), threads, json, |_| Ok(()))?;
     Ok((sweep.axis.iter().map(|axis| axis.field.clone()).collect(), cells))
 }
 
 /// The best attack found against each set of parties, in so many plays each; none without plays.
 fn best(
-    arenas: &Arenas,
+    environments: &Environments,
     seed: u64,
     plays: u64,
     threads: usize,
@@ -80,37 +80,40 @@ fn best(
         for (name, base) in best_response::sets() {
             let plays = plays.max(1_000);
             let plan = Hunt { seed, plays, gain_milliether: 1_000, base };
-            best.push((name, hunt_on(arenas, &plan, threads)?));
+            best.push((name, hunt_on(environments, &plan, threads)?));
         }
     }
     Ok(best)
 }
 
 /// The slowest world, played again with its log.
-fn worst(arenas: &Arenas, totals: &Totals) -> Result<Option<(Scenario, Ended)>, CommandError> {
+fn worst(
+    environments: &Environments,
+    totals: &Totals,
+) -> Result<Option<(Scenario, Ended)>, CommandError> {
     let Some((seed, kind, _)) = totals.slowest else {
         return Ok(None);
     };
-    let scenario = arenas.made_up(seed, kind)?;
-    let ended = arenas.play(&scenario, true)?;
+    let scenario = environments.made_up(seed, kind)?;
+    let ended = environments.play(&scenario, true)?;
     Ok(Some((scenario, ended)))
 }
 
 pub(super) fn run(
-    arenas: &Arenas,
+    environments: &Environments,
     arguments: &SimReport,
     threads: usize,
     json: bool,
 ) -> Result<Ending, CommandError> {
     let seed = seed_of(&arguments.seed)?;
     let plan = SwarmPlan { seed, threads, real_permille: 10, worlds: None };
-    let (totals, seconds) = swarm::play(arenas, &plan, Some(arguments.seconds), json)?;
-    let points = crowd(arenas, seed, &CROWDS)?;
-    let (axes, cells) = swept(arenas, arguments, threads, json)?;
-    let best = best(arenas, seed, arguments.plays, threads)?;
-    let worst = worst(arenas, &totals)?;
+    let (totals, seconds) = swarm::play(environments, &plan, Some(arguments.seconds), json)?;
+    let points = crowd(environments, seed, &CROWDS)?;
+    let (axes, cells) = swept(environments, arguments, threads, json)?;
+    let best = best(environments, seed, arguments.plays, threads)?;
+    let worst = worst(environments, &totals)?;
     let failed = !totals.violations.is_empty() || points.iter().any(|point| point.violations > 0);
-    let honest = honest(arenas.toy());
+    let honest = honest(environments.toy());
     let (commit, command) = (commit(), command_line(arguments, threads));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let made_at = words::moment(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::words;
 use serde::Serialize;
-use simulation::arenas::Arenas;
+use simulation::environments::Environments;
 use simulation::scenario::Side;
 use simulation::strategy::Numbers;
 
@@ -33,9 +33,9 @@ fn side_name(side: Side) -> &'static str {
     }
 }
 
-pub(super) fn run(arenas: &Arenas, json: bool) -> Result<Ending, CommandError> {
+pub(super) fn run(environments: &Environments, json: bool) -> Result<Ending, CommandError> {
     let empty = BTreeMap::new();
-    let lines: Vec<Line> = arenas
+    let lines: Vec<Line> = environments
         .toy()
         .catalogue
         .entries()

@@ -5,7 +5,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use ledger::words;
 use serde::Serialize;
-use simulation::arenas::{Arenas, SwarmPlan, swarm};
+use simulation::environments::{Environments, SwarmPlan, swarm};
 use simulation::scenario::CommitmentKind;
 use simulation::statistics::rate;
 use simulation::swarm::Totals;
@@ -60,7 +60,7 @@ struct Report {
 
 /// Plays a swarm with a bar that shows disputes a second.
 pub(super) fn play(
-    arenas: &Arenas,
+    environments: &Environments,
     plan: &SwarmPlan,
     seconds: Option<u64>,
     json: bool,
@@ -74,7 +74,7 @@ pub(super) fn play(
         bar.set_position(if plan.worlds.is_some() { known.worlds } else { elapsed.as_secs() });
         plan.worlds.is_some() || seconds.is_none_or(|seconds| elapsed.as_secs() < seconds)
     };
-    let totals = swarm(arenas, plan, &go_on)?;
+    let totals = swarm(environments, plan, &go_on)?;
     bar.finish_and_clear();
     Ok((totals, started.elapsed().as_secs_f64()))
 }
@@ -109,7 +109,7 @@ pub(super) fn strategy_lines(totals: &Totals) -> Vec<StrategyLine> {
 }
 
 pub(super) fn run(
-    arenas: &Arenas,
+    environments: &Environments,
     arguments: &SimSwarm,
     threads: usize,
     json: bool,
@@ -129,7 +129,7 @@ pub(super) fn run(
         );
     }
     let seconds = arguments.worlds.is_none().then_some(arguments.seconds);
-    let (totals, seconds) = play(arenas, &plan, seconds, json)?;
+    let (totals, seconds) = play(environments, &plan, seconds, json)?;
     let report = report(&plan, &totals, seconds);
     let unexpected: u64 = report.strategies.iter().map(|line| line.unexpected).sum();
     let failed = report.violations > 0 || !report.sometimes_missed.is_empty() || unexpected > 0;

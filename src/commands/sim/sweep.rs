@@ -7,7 +7,7 @@ use std::path::Path;
 use ledger::words;
 use rayon::prelude::*;
 use serde::Serialize;
-use simulation::arenas::Arenas;
+use simulation::environments::Environments;
 use simulation::sweep::{Cell, CellResult, Sweep, csv_line};
 
 use super::worlds::text_of;
@@ -29,7 +29,7 @@ struct Report {
 
 /// Plays cells side by side, in the order of their numbers.
 pub(super) fn play(
-    arenas: &Arenas,
+    environments: &Environments,
     sweep: &Sweep,
     cells: &[Cell],
     threads: usize,
@@ -44,7 +44,7 @@ pub(super) fn play(
     let mut results = Vec::new();
     for chunk in cells.chunks(threads.max(1) * 4) {
         let played: Vec<_> =
-            pool.install(|| chunk.par_iter().map(|cell| sweep.play(arenas, cell)).collect());
+            pool.install(|| chunk.par_iter().map(|cell| sweep.play(environments, cell)).collect());
         for result in played {
             let result = result?;
             done(&result)?;
@@ -57,25 +57,28 @@ pub(super) fn play(
 }
 
 /// A sweep and its cells. Every field is tried before the first cell is played.
-pub(super) fn read(arenas: &Arenas, path: &Path) -> Result<(Sweep, Vec<Cell>), CommandError> {
+pub(super) fn read(
+    environments: &Environments,
+    path: &Path,
+) -> Result<(Sweep, Vec<Cell>), CommandError> {
     let name = path.display().to_string();
     let sweep = Sweep::parse(&text_of(path)?).map_err(|error| system(&name, error))?;
     let cells = sweep.cells();
     for cell in &cells {
         let scenario = sweep.scenario_of(cell).map_err(|error| system(&name, error))?;
-        arenas.check(&scenario).map_err(|error| system(&name, error))?;
+        environments.check(&scenario).map_err(|error| system(&name, error))?;
     }
     Ok((sweep, cells))
 }
 
 pub(super) fn run(
-    arenas: &Arenas,
+    environments: &Environments,
     arguments: &SimSweep,
     threads: usize,
     json: bool,
 ) -> Result<Ending, CommandError> {
     let name = arguments.sweep.display().to_string();
-    let (sweep, cells) = read(arenas, &arguments.sweep)?;
+    let (sweep, cells) = read(environments, &arguments.sweep)?;
     let identity = sweep.identity().map_err(|error| system(&name, error))?;
     let identity = format!("0x{identity:016x}");
     let bound = |mut row: Vec<String>, last: &str| {
@@ -96,7 +99,7 @@ pub(super) fn run(
     if known.is_empty() && file.metadata().map_err(failed)?.len() == 0 {
         writeln!(file, "{header}").map_err(failed)?;
     }
-    let results = play(arenas, &sweep, &rest, threads, json, |result| {
+    let results = play(environments, &sweep, &rest, threads, json, |result| {
         writeln!(file, "{}", bound(result.row(), &identity)).map_err(failed)?;
         file.flush().map_err(failed)
     })?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use simulation::arenas::Arenas;
+use simulation::environments::Environments;
 use simulation::scenario::{CommitmentKind, SCENARIO_BYTES_MAX, Scenario};
 
 use crate::error::{CommandError, system};
@@ -39,22 +39,25 @@ pub(super) fn text_of(path: &Path) -> Result<String, CommandError> {
 }
 
 /// A scenario file whose strategies, numbers and lies its world has.
-pub(super) fn scenario_at(arenas: &Arenas, path: &Path) -> Result<Scenario, CommandError> {
+pub(super) fn scenario_at(
+    environments: &Environments,
+    path: &Path,
+) -> Result<Scenario, CommandError> {
     let name = path.display().to_string();
     let scenario = Scenario::parse(&text_of(path)?).map_err(|error| system(&name, error))?;
-    arenas.check(&scenario).map_err(|error| system(&name, error))?;
+    environments.check(&scenario).map_err(|error| system(&name, error))?;
     Ok(scenario)
 }
 
 /// A scenario file, or the world of a swarm's seed.
 pub(super) fn scenario_or_seed(
-    arenas: &Arenas,
+    environments: &Environments,
     what: &str,
     real: bool,
 ) -> Result<Scenario, CommandError> {
     let path = Path::new(what);
     if path.exists() {
-        return scenario_at(arenas, path);
+        return scenario_at(environments, path);
     }
     let seed = number(what).ok_or_else(|| {
         let reason = "no such file, and no seed; give a scenario file (simulation/scenarios holds \
@@ -62,5 +65,5 @@ pub(super) fn scenario_or_seed(
         system(what, reason)
     })?;
     let kind = if real { CommitmentKind::Real } else { CommitmentKind::Toy };
-    Ok(arenas.made_up(seed, kind)?)
+    Ok(environments.made_up(seed, kind)?)
 }

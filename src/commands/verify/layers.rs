@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::arguments::Verify;
 use crate::ending::Ending;
 use crate::error::CommandError;
-use crate::{load, print, published};
+use crate::{archive, load, print};
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandEr
     };
     let runner = Runner::honest(&claim.engine, &claim.model);
     let check = |layer: &u32| -> Result<Option<FalseLayer>, CommandError> {
-        let before = published::read(&arguments.folder, &claim.model, *layer)?;
+        let before = archive::read(&arguments.folder, &claim.model, *layer)?;
         let root = |boundary: u32| {
             claim.claim.state_roots.get(boundary as usize).copied().unwrap_or_default()
         };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use challenger::{Case, Divergence, Published};
+use challenger::{Announcement, Divergence, HonestView};
 use dispute::claim_file::ClaimFile;
 use dispute::offline::{self, End};
 use dispute::verdict::{LayerPlace, OperatorPlace};
@@ -20,7 +20,7 @@ use super::dispute::{because, with_value};
 use crate::arguments::Verify;
 use crate::ending::Ending;
 use crate::error::CommandError;
-use crate::{load, print, published};
+use crate::{archive, load, print};
 
 mod bound;
 mod layers;
@@ -57,7 +57,13 @@ impl Report {
     }
 
     /// The operator and the element where the runs part, with both values of the element.
-    fn place(&mut self, model: &Model, case: &Case, facts: &Facts<Keccak>, found: &Divergence) {
+    fn place(
+        &mut self,
+        model: &Model,
+        honest_view: &HonestView,
+        facts: &Facts<Keccak>,
+        found: &Divergence,
+    ) {
         self.operator = found.operator.and_then(|index| {
             let kind = model.node(index)?.operator.kind().to_owned();
             let name = model.operator_name(index).to_owned();
@@ -70,7 +76,7 @@ impl Report {
             self.element_type = node.map(|node| node.output.element.name());
             let claimed = facts.claimed_element(operator, element).ok();
             self.claimed_bits = claimed.map(|bits| format!("0x{bits:08x}"));
-            let own = case.own_element(operator, element);
+            let own = honest_view.own_element(operator, element);
             self.true_bits = own.map(|bits| format!("0x{bits:08x}"));
         }
     }
@@ -106,7 +112,7 @@ fn outputs_fit(
         return Ok(None);
     }
     let named = model.outputs().iter().map(|(name, value)| (name.as_str(), *value));
-    let root = published::output_root(&file, named)?;
+    let root = archive::output_root(&file, named)?;
     Ok(Some(root == Some(claim.output_root)))
 }
 
@@ -135,7 +141,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         return Ok(Report::new("stands", "the trace is that of this machine's own run"));
     }
     let count = folder.model.header().layer_count;
-    let Some(conduct) = &folder.conduct else {
+    let Some(compute_policy) = &folder.compute_policy else {
         return Ok(from_states(claim, &folder.honest, count));
     };
     let arity_log2 = Parameters::default().arity_log2;
@@ -146,17 +152,26 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         claim.input_root,
         claim.output_root,
     );
-    let runner = Runner { engine: &folder.engine, model: &folder.model, conduct: conduct.as_ref() };
+    let runner = Runner {
+        engine: &folder.engine,
+        model: &folder.model,
+        compute_policy: compute_policy.as_ref(),
+    };
     let theirs = runner.run(runner.input_state(&folder.inputs)?)?;
-    let theirs =
-        Run::new(folder.engine.clone(), Arc::clone(&folder.model), Arc::clone(conduct), theirs);
+    let theirs = Run::new(
+        folder.engine.clone(),
+        Arc::clone(&folder.model),
+        Arc::clone(compute_policy),
+        theirs,
+    );
     let defender = Defender::new(Arc::new(theirs), arity_log2);
-    let published = Published { state_roots: claim.state_roots.clone(), ..Published::default() };
+    let published =
+        Announcement { state_roots: claim.state_roots.clone(), ..Announcement::default() };
     let honest = Arc::new(Honest);
     let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
-    let case = Case::new(engine, model, honest, folder.honest, published);
+    let honest_view = HonestView::new(engine, model, honest, folder.honest, published);
     let mut found = Divergence::default();
-    let end = offline::decide(&case, &mut facts, &defender, &mut found)?;
+    let end = offline::decide(&honest_view, &mut facts, &defender, &mut found)?;
     let mut report = match end {
         End::Agrees => return Ok(Report::new("stands", "nothing differs")),
         End::Silent(request) => Report::new("falls", silence(&request)),
@@ -171,7 +186,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         End::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
     };
     report.layer = found.layer.map(|index| LayerPlace { index, count });
-    report.place(&folder.model, &case, &facts, &found);
+    report.place(&folder.model, &honest_view, &facts, &found);
     Ok(report)
 }
 

@@ -49,7 +49,12 @@ fn fall_of(play: &Play, claim: Digest) -> Option<Fall> {
 }
 
 /// A challenger with the honest run against a claim on a network's input.
-fn against(network: &Network, own: Case, statement: &Statement, policy: Policy) -> (Play, Digest) {
+fn against(
+    network: &Network,
+    own: HonestView,
+    statement: &Statement,
+    policy: Policy,
+) -> (Play, Digest) {
     let mut court = Court::funded();
     let job = court.job(network, ETHER);
     let claim = court.claim("claim", Who::Executor, job, statement);
@@ -108,7 +113,7 @@ fn every_kind_of_false_claim_falls() {
             Fall::Silence,
         ),
     ] {
-        let (play, claim) = against(network, case(network), &statement, Policy::Differing);
+        let (play, claim) = against(network, honest_view(network), &statement, Policy::Differing);
         let before_wei = play.court.free_wei(Who::Challenger);
         let play = play_out(play);
         assert_eq!(fall_of(&play, claim), Some(fall));
@@ -122,7 +127,7 @@ fn a_true_claim_outlives_a_challenger_that_erred() {
     let network = carried();
     for operator in 0..4 {
         let own = network.run(Arc::new(Wrong(vec![(operator, 2)])));
-        let own = Case::of_run(own, Arc::new(Published::default()));
+        let own = HonestView::of_run(own, Arc::new(Announcement::default()));
         let statement = true_claim(&network);
         let (play, claim) = against(&network, own, &statement, Policy::Differing);
         let before_wei = play.court.free_wei(Who::Challenger);

@@ -16,7 +16,7 @@ fn with_money(amount_wei: u128) -> (Play, Digest) {
     let job = court.job(&network, ETHER);
     let claim = court.claim("claim", Who::Executor, job, &false_claim(&network));
     let mut core = core(Policy::Differing);
-    core.watch(job, case(&network));
+    core.watch(job, honest_view(&network));
     (court.played_by(core), claim)
 }
 
@@ -73,7 +73,7 @@ fn three_claims(amount_wei: u128) -> (Play, [Digest; 3]) {
         let job = court.job(network, (place as u128 + 1) * ETHER);
         claims[place] = court.claim(name, Who::Executor, job, &false_claim(network));
         court.now_ms += 10;
-        core.watch(job, case(network));
+        core.watch(job, honest_view(network));
     }
     (court.played_by(core), claims)
 }
@@ -111,8 +111,8 @@ fn one_after_another(amount_wei: u128) -> (Play, Digest, Network) {
     court.claim("first", Who::Executor, job, &false_claim(&first));
     let later = court.job(&second, ETHER);
     let mut core = core(Policy::Differing);
-    core.watch(job, case(&first));
-    core.watch(later, case(&second));
+    core.watch(job, honest_view(&first));
+    core.watch(later, honest_view(&second));
     (court.played_by(core), later, second)
 }
 
@@ -172,7 +172,7 @@ fn a_job_without_a_bond_that_could_be_paid_is_unaffordable_not_an_overflow() {
     let job = court.job(&network, stake_wei);
     let claim = court.claim("huge", Who::Executor, job, &false_claim(&network));
     let mut core = core(Policy::Differing);
-    core.watch(job, case(&network));
+    core.watch(job, honest_view(&network));
     let play = court.played_by(core).wants(&["challenge huge"]);
     let mut poor = play.clone();
     poor.court.perform(Who::Challenger, Action::Withdraw { amount_wei: 911 * ETHER });

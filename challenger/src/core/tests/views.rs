@@ -101,7 +101,7 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     assert_eq!(play.core.at_hand(), 1);
     play.core.let_go(&job);
     assert_eq!(play.core.at_hand(), 0);
-    assert!(play.core.case(&job).is_none());
+    assert!(play.core.honest_view(&job).is_none());
     assert_eq!(play.core.root(&job), Some(&root));
     assert_eq!(play.core.truth(), HashMap::from([(job, root)]));
     assert!(is_in_play(&play));
@@ -110,7 +110,7 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     assert!(play.core.stuck().is_empty());
     assert!(is_in_play(&play));
     // Watched again, it is played.
-    play.core.watch(job, case(&ladder(3)));
+    play.core.watch(job, honest_view(&ladder(3)));
     assert_eq!(play.core.at_hand(), 1);
     play.does(&[DEMAND_TRACE]);
 }
@@ -119,10 +119,10 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
 fn of_a_job_that_was_forgotten_nothing_stays() {
     let (mut play, _) = one_false_claim();
     let job = job_of(&play);
-    assert!(play.core.case(&job).is_some());
+    assert!(play.core.honest_view(&job).is_some());
     play.core.forget(&job);
     assert_eq!((play.core.at_hand(), play.core.root(&job)), (0, None));
-    assert!(play.core.case(&job).is_none());
+    assert!(play.core.honest_view(&job).is_none());
     assert!(play.core.truth().is_empty());
     assert!(!is_in_play(&play));
     play.wants(&[]);
@@ -136,7 +136,7 @@ fn another_job_of_the_same_input_is_watched_by_itself() {
     court.claim("one", Who::Executor, one, &false_claim(&network));
     court.claim("other", Who::Executor, other, &false_claim(&network));
     let mut core = core(Policy::Differing);
-    core.watch(one, case(&network));
+    core.watch(one, honest_view(&network));
     court.played_by(core).wants(&["challenge one"]);
 }
 
@@ -148,7 +148,7 @@ fn both_claims_on_a_job_are_compared_with_its_run() {
     court.claim("truth", Who::Executor, job, &true_claim(&network));
     court.claim("lie", Who::Rival, job, &false_claim(&network));
     let mut core = core(Policy::Differing);
-    core.watch(job, case(&network));
+    core.watch(job, honest_view(&network));
     let play = court.played_by(core);
     assert!(is_in_play(&play));
     play.does(&["challenge lie"]);

@@ -168,8 +168,8 @@ fn each_operand_is_proven_in_the_list_that_holds_it() {
     let network = mixed();
     let dispute = opened(game(&network).computes_wrongly(CONCAT, 0));
     let leaves = [BTreeSet::from([0, 1]), BTreeSet::from([1]), BTreeSet::new()];
-    let case = &dispute.case;
-    let proofs = prove_operands(case, &dispute.facts, LAYER, CONCAT, &leaves).unwrap();
+    let honest_view = &dispute.honest_view;
+    let proofs = prove_operands(honest_view, &dispute.facts, LAYER, CONCAT, &leaves).unwrap();
     let header = network.model.header();
     let held = |tag, root, count, index, leaf, path: &[protocol::hash::Digest]| {
         verify_list::<Keccak>(tag, &root, count, index, leaf, path)
@@ -203,25 +203,26 @@ fn an_operand_before_a_wrong_output_is_proven_under_the_executors_root() {
     // The inside differs from the challenger's own, so that its own path would not do.
     let dispute = opened(game(&mixed()).computes_wrongly(CONCAT, 0));
     let leaves = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
-    let proofs = prove_operands(&dispute.case, &dispute.facts, LAYER, CONCAT, &leaves).unwrap();
+    let proofs =
+        prove_operands(&dispute.honest_view, &dispute.facts, LAYER, CONCAT, &leaves).unwrap();
     let theirs = dispute.statement.output_root(CONCAT);
     assert_eq!(proofs[0].path, [protocol::hash::leaf(&theirs.0)]);
-    assert_ne!(dispute.case.run().inside(LAYER).unwrap().roots()[1], theirs);
+    assert_ne!(dispute.honest_view.run().inside(LAYER).unwrap().roots()[1], theirs);
 }
 
 #[test]
 fn what_cannot_be_proven_is_none() {
     let network = mixed();
     let dispute = opened(game(&network).computes_wrongly(CONCAT, 0));
-    let (case, facts) = (&dispute.case, &dispute.facts);
+    let (honest_view, facts) = (&dispute.honest_view, &dispute.facts);
     let none = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
     let far = [BTreeSet::from([2]), BTreeSet::new(), BTreeSet::new()];
-    assert!(prove_operands(case, facts, LAYER, CONCAT, &none).is_some());
+    assert!(prove_operands(honest_view, facts, LAYER, CONCAT, &none).is_some());
     // No such layer, no such operator, no such leaf, a state without the value.
-    assert!(prove_operands(case, facts, 2, CONCAT, &none).is_none());
-    assert!(prove_operands(case, facts, LAYER, 3, &none).is_none());
-    assert!(prove_operands(case, facts, LAYER, CONCAT, &far).is_none());
-    assert!(prove_operands(case, facts, 0, CONCAT, &none).is_none());
+    assert!(prove_operands(honest_view, facts, 2, CONCAT, &none).is_none());
+    assert!(prove_operands(honest_view, facts, LAYER, 3, &none).is_none());
+    assert!(prove_operands(honest_view, facts, LAYER, CONCAT, &far).is_none());
+    assert!(prove_operands(honest_view, facts, 0, CONCAT, &none).is_none());
 }
 
 #[test]
@@ -229,11 +230,11 @@ fn an_operand_beside_an_inside_that_is_not_open_is_none() {
     // Three operators: the path of the first leads past a node that nobody opened.
     let operator = 2;
     let dispute = game(&ladder(1)).computes_wrongly(1, 0).with_levels(1).disputed();
-    let case = Case::of_run(Arc::clone(dispute.statement.run()), Arc::default());
+    let honest_view = HonestView::of_run(Arc::clone(dispute.statement.run()), Arc::default());
     let leaves = [BTreeSet::new(), BTreeSet::new()];
-    let honest = &dispute.case;
+    let honest = &dispute.honest_view;
     assert!(prove_operands(honest, &dispute.facts, 0, operator, &leaves).is_none());
-    assert!(prove_operands(&case, &dispute.facts, 0, operator, &leaves).is_none());
+    assert!(prove_operands(&honest_view, &dispute.facts, 0, operator, &leaves).is_none());
 }
 
 #[test]
@@ -250,7 +251,7 @@ fn an_operand_of_an_inside_that_agrees_is_proven_by_the_challengers_own_path() {
         .expect_demand(inside(0))
         .answered();
     let leaves = [BTreeSet::new(), BTreeSet::new()];
-    let proofs = prove_operands(&dispute.case, &dispute.facts, 0, 2, &leaves).unwrap();
-    let own = dispute.case.run().inside(0).unwrap().tree().tree();
+    let proofs = prove_operands(&dispute.honest_view, &dispute.facts, 0, 2, &leaves).unwrap();
+    let own = dispute.honest_view.run().inside(0).unwrap().tree().tree();
     assert_eq!(Some(&proofs[0].path), own.path(1).as_ref());
 }

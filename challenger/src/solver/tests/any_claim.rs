@@ -4,7 +4,7 @@
 use protocol::hash::{Digest, leaf};
 
 use super::*;
-use crate::case::Published;
+use crate::honest_view::Announcement;
 use crate::testing::game::{Dispute, End};
 use crate::testing::models::summed;
 use crate::testing::statement::{Statement, with_other};
@@ -61,7 +61,7 @@ fn falsify(executor: &mut Statement, numbers: &mut Numbers) {
 
 /// Others show a part of the model, or demand something that may be there.
 fn meddle(dispute: Dispute, numbers: &mut Numbers) -> Dispute {
-    let model = std::sync::Arc::clone(dispute.case.model());
+    let model = std::sync::Arc::clone(dispute.honest_view.model());
     let header = model.header();
     let layer = numbers.below(u64::from(header.layer_count)) as u32;
     let operator = numbers.below(u64::from(header.operator_count)) as u32;
@@ -106,9 +106,9 @@ fn a_claim_that_is_not_the_true_one_loses_whatever_its_executor_says_and_others_
         }
         let truth = claim.own().trace().root();
         if numbers.below(3) == 0 {
-            claim = claim.publishes(|executor| Published {
+            claim = claim.publishes(|executor| Announcement {
                 state_roots: executor.state_roots().to_vec(),
-                ..Published::default()
+                ..Announcement::default()
             });
         }
         let mut dispute = claim.disputed();

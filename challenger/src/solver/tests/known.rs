@@ -79,7 +79,7 @@ fn the_first_of_the_shown_divergences_is_taken() {
 #[test]
 fn a_layer_and_an_operator_that_others_showed_are_not_shown_again() {
     let (operator, dispute) = dispute();
-    let model = std::sync::Arc::clone(dispute.case.model());
+    let model = std::sync::Arc::clone(dispute.honest_view.model());
     let layer = Showing::Layer { proof: model.layer_proof(4).unwrap() };
     let node = Showing::Operator { proof: model.node_proof(operator).unwrap() };
     dispute
@@ -95,7 +95,7 @@ fn a_layer_and_an_operator_that_others_showed_are_not_shown_again() {
 #[test]
 fn an_opened_inside_leads_to_the_operator_at_once() {
     let (operator, dispute) = dispute();
-    let layer = Showing::Layer { proof: dispute.case.model().layer_proof(4).unwrap() };
+    let layer = Showing::Layer { proof: dispute.honest_view.model().layer_proof(4).unwrap() };
     dispute
         .shown_by_others(&[layer])
         .knowing(&[trace(0, 0), trace(2, 1), inside(4)])

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use inference::{Conduct, Engine, EngineError, Model, Run, RunError, Tensor};
+use inference::{ComputePolicy, Engine, EngineError, Model, Run, RunError, Tensor};
 use protocol::graph::MapFunction;
 use protocol::referee::RefereeError;
 
@@ -109,7 +109,7 @@ fn a_true_sum_is_sound_to_the_referee() {
 #[derive(Debug)]
 struct Unable;
 
-impl Conduct for Unable {
+impl ComputePolicy for Unable {
     fn compute(&self, _: &Engine, _: &Model, _: u32, _: &[&Tensor]) -> Result<Tensor, EngineError> {
         Err(EngineError::Undefined { kind: "nothing" })
     }

@@ -312,8 +312,8 @@ fn a_false_running_sum_is_convicted_by_its_run() {
 #[test]
 fn all_kinds_of_operators_are_tried() {
     let mut kinds: BTreeSet<&str> = functions().into_iter().map(MapFunction::name).collect();
-    kinds.extend(movements().iter().map(|case| case.0.kind()));
-    kinds.extend(folds().iter().map(|case| case.0.kind()));
+    kinds.extend(movements().iter().map(|honest_view| honest_view.0.kind()));
+    kinds.extend(folds().iter().map(|honest_view| honest_view.0.kind()));
     // Seven movements, two products, and two operators with three folds each.
     assert_eq!(kinds.len(), functions().len() + 7 + 2 + 2 * 3, "{kinds:?}");
 }

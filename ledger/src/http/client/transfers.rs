@@ -1,7 +1,7 @@
 //! Published states on their way to a ledger's server and back.
 
 use protocol::hash::{Digest, Keccak, to_hex};
-use protocol::published::{StateHasher, StateHead, StateLimits};
+use protocol::state_stream::{StateHasher, StateHead, StateLimits};
 use protocol::transaction::{Address, Key};
 
 use super::refusal::said;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ::ledger::http::{DownloadError, HttpLedger, UploadError};
 use ::ledger::{Ledger as _, LedgerError};
 use inference::files::write_npz;
-use inference::published::{published_state, state_bytes, state_head};
+use inference::state_transfer::{published_state, state_bytes, state_head};
 use inference::{Model, Runner, State, Tensor};
 use protocol::graph::Profile;
 use protocol::hash::Digest;
@@ -157,10 +157,11 @@ async fn existing(
     let input = match input {
         Some(input) => Some(input.clone()),
         None => {
-            let head = inference::published::input_head(model);
+            let head = inference::state_transfer::input_head(model);
             match ledger.download(&input_root, &job.poster, &head).await {
                 Ok(bytes) => {
-                    let read = inference::published::published_input(model, &bytes, input_root);
+                    let read =
+                        inference::state_transfer::published_input(model, &bytes, input_root);
                     Some(read.map_err(|error| system("the published input", error))?)
                 }
                 Err(DownloadError::Ledger(error)) => return Err(error.into()),

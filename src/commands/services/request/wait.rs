@@ -125,7 +125,7 @@ pub(super) async fn wait(
         for receipt in receipts {
             told = receipt.height;
             for event in &receipt.events {
-                if let (Some(line), false) = (news(event, id, &view.settlement, own), as_json) {
+                if let (Some(line), false) = (wake_ups(event, id, &view.settlement, own), as_json) {
                     println!("{line}");
                 }
             }
@@ -151,9 +151,9 @@ pub(super) async fn wait(
         if let Some(reason) = patience.over(&view, job) {
             return Err(later(id, reason, job.claims.is_empty()));
         }
-        let news = ledger.wait_beyond(view.height);
+        let wake_ups = ledger.wait_beyond(view.height);
         // A ledger that went away is asked again above.
-        let _ = tokio::time::timeout(Duration::from_secs(1), news).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), wake_ups).await;
     }
 }
 
@@ -230,7 +230,7 @@ fn ended(view: &View, job: &Job, id: Digest) -> Result<Ended, CommandError> {
 }
 
 /// An event about the job, for people.
-fn news(event: &Event, job: &Digest, settlement: &Settlement, own: &OwnRun) -> Option<String> {
+fn wake_ups(event: &Event, job: &Digest, settlement: &Settlement, own: &OwnRun) -> Option<String> {
     let about = |claim: &Digest| settlement.claim(claim).filter(|claim| claim.terms.job == *job);
     match event {
         Event::ClaimPosted { claim, .. } => about(claim).map(|found| {

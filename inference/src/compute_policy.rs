@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 
 /// How an executor computes. The honest one does what the model says; dishonest ones, in the
 /// simulation, do something else *here*, so that a lie spreads as a real fault would.
-pub trait Conduct<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
+pub trait ComputePolicy<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
     /// Whether every operator is computed as the model says, so that whole layers may be run in
     /// few passes without asking for each.
     fn is_plain(&self) -> bool {
@@ -57,7 +57,7 @@ pub trait Conduct<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Honest;
 
-impl<C: Commitment> Conduct<C> for Honest {
+impl<C: Commitment> ComputePolicy<C> for Honest {
     fn is_plain(&self) -> bool {
         true
     }

@@ -3,19 +3,19 @@
 use protocol::hash::leaf;
 
 use super::*;
-use crate::case::Published;
+use crate::honest_view::Announcement;
 use crate::testing::models::{Sketch, Source, f32s, map};
 use crate::testing::statement::{Statement, with_other};
 use protocol::graph::{Fold, MapFunction};
 
 /// The state roots alone.
-fn roots_of(statement: &Statement) -> Published {
-    Published { state_roots: statement.state_roots().to_vec(), ..Published::default() }
+fn roots_of(statement: &Statement) -> Announcement {
+    Announcement { state_roots: statement.state_roots().to_vec(), ..Announcement::default() }
 }
 
 /// The outputs alone.
-fn outputs_of(statement: &Statement) -> Published {
-    Published { state_roots: Vec::new(), ..statement.published() }
+fn outputs_of(statement: &Statement) -> Announcement {
+    Announcement { state_roots: Vec::new(), ..statement.announced() }
 }
 
 #[test]
@@ -45,15 +45,15 @@ fn published_state_roots_that_the_claim_does_not_confirm_are_as_good_as_none() {
     let network = ladder(10);
     let claim = game(&network).computes_wrongly(rung(4, 0), 0);
     let wrong = |executor: &Statement| {
-        let mut published = roots_of(executor);
-        published.state_roots[7] = leaf(b"nothing");
-        published
+        let mut announced = roots_of(executor);
+        announced.state_roots[7] = leaf(b"nothing");
+        announced
     };
     claim.clone().publishes(wrong).disputed().expect_demand(trace(0, 0)).showing(&[]);
     let short = |executor: &Statement| {
-        let mut published = roots_of(executor);
-        published.state_roots.pop();
-        published
+        let mut announced = roots_of(executor);
+        announced.state_roots.pop();
+        announced
     };
     claim.publishes(short).disputed().expect_demand(trace(0, 0)).showing(&[]);
 }
@@ -70,7 +70,7 @@ fn a_published_output_stands_for_its_openings_and_its_leaf() {
     for (element, leaf) in [(0, 0), (63, 0), (64, 1), (100, 1), (149, 2)] {
         game(&ladder(10))
             .computes_wrongly(operator, element)
-            .publishes(Statement::published)
+            .publishes(Statement::announced)
             .disputed()
             .expect_demand(inside(4))
             .answered()
@@ -96,17 +96,17 @@ fn an_output_published_under_another_root_is_not_used() {
     let operator = rung(4, 1);
     let claim = game(&ladder(10)).computes_wrongly(operator, 100);
     let other_run = |executor: &Statement| {
-        let mut published = roots_of(executor);
-        published.add(with_other(executor.run().output(operator).unwrap(), 3));
-        published
+        let mut announced = roots_of(executor);
+        announced.add(with_other(executor.run().output(operator).unwrap(), 3));
+        announced
     };
     let other_shape = |executor: &Statement| {
-        let mut published = roots_of(executor);
-        published.tensors.insert(executor.output_root(operator), floats(&[10, 15], 1));
-        published
+        let mut announced = roots_of(executor);
+        announced.tensors.insert(executor.output_root(operator), floats(&[10, 15], 1));
+        announced
     };
-    for published in [claim.clone().publishes(other_run), claim.publishes(other_shape)] {
-        published
+    for announced in [claim.clone().publishes(other_run), claim.publishes(other_shape)] {
+        announced
             .disputed()
             .expect_demand(inside(4))
             .answered()
@@ -129,7 +129,7 @@ fn running_sums_are_demanded_though_the_output_is_published() {
         .build();
     game(&network)
         .computes_wrongly(1, 2)
-        .publishes(Statement::published)
+        .publishes(Statement::announced)
         .disputed()
         .expect_demand(inside(0))
         .answered()

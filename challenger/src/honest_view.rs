@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use inference::{Conduct, Engine, Model, Run, Runner, Tensor, Trace};
+use inference::{ComputePolicy, Engine, Model, Run, Runner, Tensor, Trace};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::Tree;
 
 /// Data that the executor published, by content. Wrong data is the same as no data: everything is
 /// checked against the claim's commitments before it is used.
 #[derive(Clone, Debug, Default)]
-pub struct Published<C: Commitment = Keccak> {
+pub struct Announcement<C: Commitment = Keccak> {
     /// State roots of the trace, in order.
     pub state_roots: Vec<Digest>,
     /// Tensors by their roots.
@@ -20,7 +20,7 @@ pub struct Published<C: Commitment = Keccak> {
     pub commitment: PhantomData<C>,
 }
 
-impl<C: Commitment> Published<C> {
+impl<C: Commitment> Announcement<C> {
     /// Adds a tensor under its root.
     pub fn add(&mut self, tensor: Tensor) {
         self.tensors.insert(tensor.root_under::<C>(), tensor);
@@ -29,33 +29,33 @@ impl<C: Commitment> Published<C> {
 
 /// The challenger's own view of a job, computed once for all claims on it. Clones share the run.
 #[derive(Clone, Debug)]
-pub struct Case<C: Commitment = Keccak> {
+pub struct HonestView<C: Commitment = Keccak> {
     run: Arc<Run<C>>,
-    pub(crate) published: Arc<Published<C>>,
+    pub(crate) announced: Arc<Announcement<C>>,
 }
 
-impl<C: Commitment> Case<C> {
-    /// A case from the challenger's own run. An honest challenger's conduct is
+impl<C: Commitment> HonestView<C> {
+    /// A view from the challenger's own run. An honest challenger's compute policy is
     /// [`inference::Honest`].
     pub fn new(
         engine: Engine,
         model: Arc<Model<C>>,
-        conduct: Arc<dyn Conduct<C>>,
+        compute_policy: Arc<dyn ComputePolicy<C>>,
         trace: Trace<C>,
-        published: Published<C>,
+        announced: Announcement<C>,
     ) -> Self {
-        Self::of_run(Arc::new(Run::new(engine, model, conduct, trace)), Arc::new(published))
+        Self::of_run(Arc::new(Run::new(engine, model, compute_policy, trace)), Arc::new(announced))
     }
 
-    /// A case from a run that others may share.
-    pub fn of_run(run: Arc<Run<C>>, published: Arc<Published<C>>) -> Self {
-        Self { run, published }
+    /// A view from a run that others may share.
+    pub fn of_run(run: Arc<Run<C>>, announced: Arc<Announcement<C>>) -> Self {
+        Self { run, announced }
     }
 
-    /// The same case with what was published meanwhile.
+    /// The same view with what was published meanwhile.
     #[must_use]
-    pub fn with_published(&self, published: Arc<Published<C>>) -> Self {
-        Self { run: Arc::clone(&self.run), published }
+    pub fn with_announced(&self, announced: Arc<Announcement<C>>) -> Self {
+        Self { run: Arc::clone(&self.run), announced }
     }
 
     /// The model.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use inference::files::{read_tensors, write_npz};
-use inference::published::{state_of, state_tensors, state_types};
+use inference::state_transfer::{state_of, state_tensors, state_types};
 use inference::{Model, State, Tensor, Trace};
 use protocol::hash::{Digest, Keccak};
 use protocol::tensor::TensorType;

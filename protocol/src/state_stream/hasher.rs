@@ -41,7 +41,7 @@ fn row_bytes(kind: &TensorType) -> u64 {
 ///
 /// ```
 /// use protocol::hash::Keccak;
-/// use protocol::published::{StateHasher, StateHead, StateLimits};
+/// use protocol::state_stream::{StateHasher, StateHead, StateLimits};
 /// use protocol::tensor::{ElementType, Shape, TensorType};
 ///
 /// let shape = Shape::new(&[3]).expect("within the limits");

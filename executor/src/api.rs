@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use inference::published::state_bytes;
-use inference::{Engine, Model, Run, RunError, Runner, Shelf, Tensor};
+use inference::state_transfer::state_bytes;
+use inference::{Engine, Model, ModelStore, Run, RunError, Runner, Tensor};
 use ledger::http::{HttpLedger, UploadError};
 use ledger::{Ledger as _, LedgerError};
 use node::Health;
@@ -75,13 +75,13 @@ const WAITING_MAX: usize = 256;
 
 /// What the HTTP side and the loop share.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Api {
     pub(crate) ledger: Arc<HttpLedger>,
     pub(crate) signer: Arc<Signer>,
     pub(crate) engine: Engine,
-    pub(crate) shelf: Shelf,
+    pub(crate) model_store: ModelStore,
     pub(crate) inputs: Inputs,
-    pub(crate) news: Arc<Notify>,
+    pub(crate) wake_ups: Arc<Notify>,
     /// Health of the daemon.
     pub health: Arc<Health>,
     bail_out: bool,
@@ -115,14 +115,14 @@ fn own_terms(
     }
 }
 
-impl Desk {
+impl Api {
     pub(crate) fn new(
         ledger: Arc<HttpLedger>,
         signer: Arc<Signer>,
         engine: Engine,
-        shelf: Shelf,
+        model_store: ModelStore,
         inputs: Inputs,
-        news: Arc<Notify>,
+        wake_ups: Arc<Notify>,
         settings: &Settings,
     ) -> Self {
         let (waiting, runs, health) = (Mutex::default(), Mutex::default(), Arc::default());
@@ -131,9 +131,9 @@ impl Desk {
             ledger,
             signer,
             engine,
-            shelf,
+            model_store,
             inputs,
-            news,
+            wake_ups,
             health,
             bail_out,
             stake_wei,
@@ -144,13 +144,14 @@ impl Desk {
 
     /// A model by name, or by root.
     pub fn model(&self, name: &str) -> Option<&Arc<Model>> {
-        let by_root = protocol::hash::parse_digest(name).and_then(|root| self.shelf.model(&root));
-        by_root.or_else(|| self.shelf.named(name))
+        let by_root =
+            protocol::hash::parse_digest(name).and_then(|root| self.model_store.model(&root));
+        by_root.or_else(|| self.model_store.named(name))
     }
 
     /// Names and roots of the models.
     pub fn models(&self) -> Vec<(String, Digest)> {
-        self.shelf.names()
+        self.model_store.names()
     }
 
     /// Runs a model and claims the result.
@@ -191,7 +192,7 @@ impl Desk {
         let job = self.post(model, input_root).await?;
         let (sender, receiver) = oneshot::channel();
         lock(&self.waiting).insert(job, sender);
-        self.news.notify_one();
+        self.wake_ups.notify_one();
         match tokio::time::timeout(patience, receiver).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) | Err(_) => {

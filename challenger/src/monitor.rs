@@ -114,7 +114,7 @@ pub enum Alert {
 
 /// A watcher's look.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Look {
+pub struct Observation {
     /// Height of the ledger.
     pub height: u64,
     /// Its clock.
@@ -138,7 +138,7 @@ pub struct Look {
 
 /// A watcher: what it forecast, to compare with what came.
 #[derive(Clone, Debug, Default)]
-pub struct Watcher {
+pub struct Monitor {
     forecasts: BTreeMap<Digest, Forecast>,
     wrong: BTreeSet<Alert>,
     /// Claims that were false while they stood.
@@ -150,7 +150,7 @@ pub struct Watcher {
 /// Time under which a side that is right is worried about.
 const LITTLE_MS: u64 = 60_000;
 
-impl Watcher {
+impl Monitor {
     /// Looks at a ledger with the trace roots of the watcher's own runs, by job.
     ///
     /// `gaps` are the standing claims that it does not check.
@@ -159,9 +159,10 @@ impl Watcher {
         view: &View<C>,
         truth: &HashMap<Digest, Digest>,
         gaps: &[Gap],
-    ) -> Look {
+    ) -> Observation {
         let settlement = &view.settlement;
-        let mut look = Look { height: view.height, now_ms: view.now_ms, ..Look::default() };
+        let mut look =
+            Observation { height: view.height, now_ms: view.now_ms, ..Observation::default() };
         let mut accounts: BTreeSet<Address> = BTreeSet::new();
         for (id, claim) in settlement.claims() {
             if claim.status != ClaimStatus::Standing {
@@ -224,7 +225,7 @@ impl Watcher {
         &mut self,
         view: &View<C>,
         truth: &HashMap<Digest, Digest>,
-        look: &mut Look,
+        look: &mut Observation,
         accounts: &mut BTreeSet<Address>,
     ) {
         let settlement = &view.settlement;
@@ -305,7 +306,7 @@ mod tests {
             (id(3), Forecast::Stands),
             (id(4), Forecast::Stands),
         ]);
-        let mut watcher = Watcher { forecasts, ..Watcher::default() };
+        let mut watcher = Monitor { forecasts, ..Monitor::default() };
         // The fifth was never forecast.
         for (byte, fell) in [(1, true), (2, false), (3, true), (4, false), (5, true), (2, false)] {
             watcher.compare(&id(byte), fell);

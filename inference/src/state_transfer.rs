@@ -1,9 +1,9 @@
-//! States as they travel (`protocol::published`: raw, by value and type), and the check against a root.
+//! States as they travel (`protocol::state_stream`: raw, by value and type), and the check against a root.
 
 use std::collections::{BTreeMap, HashMap};
 
 use protocol::hash::Digest;
-use protocol::published::StateHead;
+use protocol::state_stream::StateHead;
 use protocol::tensor::TensorType;
 
 use crate::model::Model;
@@ -72,7 +72,7 @@ pub fn state_length(state: &State) -> u64 {
 /// is sent without a copy of the whole.
 ///
 /// ```
-/// use inference::published::{state_bytes, state_part};
+/// use inference::state_transfer::{state_bytes, state_part};
 /// use inference::{State, Tensor};
 /// use protocol::tensor::Shape;
 ///
@@ -209,7 +209,7 @@ pub fn published_input(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::published::{StateHasher, StateLimits};
+    use protocol::state_stream::{StateHasher, StateLimits};
     use protocol::tensor::{ElementType, Shape};
 
     #[test]

@@ -1,4 +1,4 @@
-//! The habits that named strategies are made of.
+//! The behaviours that named strategies are made of.
 
 mod forge;
 
@@ -110,7 +110,7 @@ pub struct TimeCaller;
 impl<C: Commitment> Strategy<C> for TimeCaller {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
         for (id, challenge) in sight.view.settlement.challenges() {
-            if challenge.is_open() && sight.dice.chance(300) {
+            if challenge.is_open() && sight.rng.chance(300) {
                 intents.push(Intent::new(Action::CallTime { challenge: *id }));
             }
         }
@@ -159,10 +159,13 @@ fn legal_demand<C: Commitment>(
 ) -> Option<(Vec<Showing>, Request)> {
     let claim = sight.view.settlement.claim(claim)?;
     let header = claim.facts.header();
-    let layer = sight.dice.below(u64::from(header.layer_count)) as u32;
-    let operator = sight.dice.below(u64::from(header.operator_count)) as u32;
-    let boundary = sight.dice.below(u64::from(header.state_count())) as u32;
-    let model = sight.cases.and_then(|cases| cases.case(&claim.terms.job)).map(|case| case.model());
+    let layer = sight.rng.below(u64::from(header.layer_count)) as u32;
+    let operator = sight.rng.below(u64::from(header.operator_count)) as u32;
+    let boundary = sight.rng.below(u64::from(header.state_count())) as u32;
+    let model = sight
+        .challenger
+        .and_then(|challenger| challenger.honest_view(&claim.terms.job))
+        .map(|view| view.model());
     let shown = model.and_then(|model| {
         let layer = Showing::Layer { proof: model.layer_proof(layer)? };
         Some(vec![layer, Showing::Operator { proof: model.node_proof(operator)? }])
@@ -174,17 +177,17 @@ fn legal_demand<C: Commitment>(
         TreeId::Subtrace { layer },
         TreeId::Tensor { operator },
     ];
-    let tree = sight.dice.pick(&trees).copied()?;
-    let depth = sight.dice.below(4) as u32;
-    let index = sight.dice.below(1 << depth);
+    let tree = sight.rng.pick(&trees).copied()?;
+    let depth = sight.rng.below(4) as u32;
+    let index = sight.rng.below(1 << depth);
     let requests = [
         Request::Node { tree, depth, index },
         Request::Node { tree, depth: 0, index: 0 },
         Request::Subtrace { layer },
-        Request::Leaf { operator, leaf: sight.dice.below(4) },
-        Request::Accumulators { operator, element: sight.dice.below(200) },
+        Request::Leaf { operator, leaf: sight.rng.below(4) },
+        Request::Accumulators { operator, element: sight.rng.below(200) },
     ];
-    let request = sight.dice.pick(&requests).copied()?;
+    let request = sight.rng.pick(&requests).copied()?;
     let mut facts = claim.facts.clone();
     for showing in &showings {
         // What cannot be shown is refused by the ledger as well: part of the play.
@@ -317,7 +320,7 @@ impl<C: Commitment> Strategy<C> for Replayer {
                 self.seen.push(intent.action.clone());
             }
         }
-        if let Some(action) = sight.dice.pick(&self.seen) {
+        if let Some(action) = sight.rng.pick(&self.seen) {
             intents.push(Intent::new(action.clone()));
         }
         intents
@@ -443,7 +446,7 @@ impl<C: Commitment> Strategy<C> for Meddler {
                 Action::Reveal { claim, request, reveal },
                 Action::Refute { challenge: *id, showings, refutation },
             ];
-            intents.extend(sight.dice.pick(&moves).cloned().map(Intent::new));
+            intents.extend(sight.rng.pick(&moves).cloned().map(Intent::new));
         }
         for (id, _) in settlement.jobs().take(2) {
             intents.push(Intent::new(Action::Finalise { job: *id }));

@@ -26,9 +26,9 @@ pub enum Purpose {
 
 /// A stream of chance.
 #[derive(Clone, Debug)]
-pub struct Dice(ChaCha8Rng);
+pub struct WorldRng(ChaCha8Rng);
 
-impl Dice {
+impl WorldRng {
     /// The stream of a purpose under a seed.
     pub fn new(seed: u64, purpose: Purpose) -> Self {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn streams_of_one_seed_differ_and_repeat() {
-        let draw = |seed, purpose| Dice::new(seed, purpose).below(u64::MAX);
+        let draw = |seed, purpose| WorldRng::new(seed, purpose).below(u64::MAX);
         assert_eq!(draw(1, Purpose::Network), draw(1, Purpose::Network));
         assert_ne!(draw(1, Purpose::Network), draw(1, Purpose::Ledger));
         assert_ne!(draw(1, Purpose::Network), draw(2, Purpose::Network));
@@ -81,13 +81,13 @@ mod tests {
 
     #[test]
     fn bounds_are_kept() {
-        let mut dice = Dice::new(3, Purpose::Attack);
+        let mut rng = WorldRng::new(3, Purpose::Attack);
         for _ in 0..1000 {
-            assert!(dice.below(7) < 7);
-            assert!((3..=5).contains(&dice.between(3, 5)));
+            assert!(rng.below(7) < 7);
+            assert!((3..=5).contains(&rng.between(3, 5)));
         }
-        assert_eq!(dice.below(0), 0);
-        assert!(!dice.chance(0));
-        assert!(dice.chance(1000));
+        assert_eq!(rng.below(0), 0);
+        assert!(!rng.chance(0));
+        assert!(rng.chance(1000));
     }
 }

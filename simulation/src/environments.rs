@@ -8,41 +8,41 @@ use inference::Engine;
 use protocol::hash::Keccak;
 
 use crate::check::check;
-use crate::dice::seed_of;
-use crate::library::{Library, LibraryError, TOY_SIZES};
+use crate::fixtures::{FixtureError, Fixtures, TOY_SIZES};
+use crate::rng::seed_of;
 use crate::scenario::{CommitmentKind, Scenario, ScenarioError};
 use crate::strategy::Catalogue;
 use crate::swarm::{Totals, dishonest, make_up, play};
 use crate::toy::Toy;
-use crate::world::{Arena, Ended};
+use crate::world::{Ended, Environment};
 
 /// A real model with some inputs by name.
-pub type RealModel = crate::library::ModelWithInputs<Keccak>;
+pub type RealModel = crate::fixtures::ModelWithInputs<Keccak>;
 
 /// The worlds that scenarios can be played in. Clones share what they have computed.
 #[derive(Clone, Debug)]
-pub struct Arenas {
-    toy: Arc<Arena<Toy>>,
-    real: Option<Arc<Arena<Keccak>>>,
+pub struct Environments {
+    toy: Arc<Environment<Toy>>,
+    real: Option<Arc<Environment<Keccak>>>,
 }
 
-impl Arenas {
+impl Environments {
     /// Toy worlds, and worlds of these real models if there are any.
     ///
     /// # Errors
     /// When a toy model cannot be made.
-    pub fn new(engine: &Engine, models: Vec<RealModel>) -> Result<Self, LibraryError> {
-        let library = Library::of_toys(engine.clone(), &TOY_SIZES)?;
-        let toy = Arc::new(Arena { library, catalogue: Catalogue::default() });
+    pub fn new(engine: &Engine, models: Vec<RealModel>) -> Result<Self, FixtureError> {
+        let fixtures = Fixtures::of_toys(engine.clone(), &TOY_SIZES)?;
+        let toy = Arc::new(Environment { fixtures, catalogue: Catalogue::default() });
         let real = (!models.is_empty()).then(|| {
-            let library = Library::of_models(engine.clone(), models);
-            Arc::new(Arena { library, catalogue: Catalogue::default() })
+            let fixtures = Fixtures::of_models(engine.clone(), models);
+            Arc::new(Environment { fixtures, catalogue: Catalogue::default() })
         });
         Ok(Self { toy, real })
     }
 
     /// The toy worlds.
-    pub fn toy(&self) -> &Arc<Arena<Toy>> {
+    pub fn toy(&self) -> &Arc<Environment<Toy>> {
         &self.toy
     }
 
@@ -50,14 +50,14 @@ impl Arenas {
     ///
     /// # Errors
     /// When no real model was given.
-    pub fn real(&self) -> Result<&Arc<Arena<Keccak>>, LibraryError> {
-        self.real.as_ref().ok_or(LibraryError::Missing { what: "real models".to_owned() })
+    pub fn real(&self) -> Result<&Arc<Environment<Keccak>>, FixtureError> {
+        self.real.as_ref().ok_or(FixtureError::Missing { what: "real models".to_owned() })
     }
 
     /// Adds a strategy of your own to the toy worlds.
     pub fn add_toy_strategy(&mut self, entry: crate::strategy::Entry<Toy>) {
         match Arc::get_mut(&mut self.toy) {
-            Some(arena) => arena.catalogue.add(entry),
+            Some(environment) => environment.catalogue.add(entry),
             None => tracing::warn!("the arena is in use; add strategies before playing"),
         }
     }
@@ -73,7 +73,7 @@ impl Arenas {
         }
     }
 
-    /// Checks what a scenario file says of strategies and models; [`Arenas::play`] does not.
+    /// Checks what a scenario file says of strategies and models; [`Environments::play`] does not.
     ///
     /// # Errors
     /// When it names a strategy, a number or a lie's place that its world does not have.
@@ -126,7 +126,7 @@ struct Progress {
 /// # Errors
 /// When a world cannot be set up.
 pub fn swarm(
-    arenas: &Arenas,
+    environments: &Environments,
     plan: &SwarmPlan,
     go_on: &(dyn Fn(&Totals) -> bool + Sync),
 ) -> Result<Totals, ScenarioError> {
@@ -154,7 +154,7 @@ pub fn swarm(
                     if first >= last {
                         return;
                     }
-                    let played = play_batch(arenas, plan, first..last);
+                    let played = play_batch(environments, plan, first..last);
                     let mut known = lock();
                     match played {
                         Ok(totals) => drop(known.early.insert(batch, totals)),
@@ -183,11 +183,11 @@ pub fn swarm(
 }
 
 fn play_batch(
-    arenas: &Arenas,
+    environments: &Environments,
     plan: &SwarmPlan,
     worlds: std::ops::Range<u64>,
 ) -> Result<Totals, ScenarioError> {
-    let toy_names = dishonest(&arenas.toy);
+    let toy_names = dishonest(&environments.toy);
     let mut totals = Totals::default();
     for index in worlds {
         let seed = seed_of(plan.seed, index);
@@ -195,13 +195,14 @@ fn play_batch(
         // One world in 64 is replayed from its transactions.
         let check_replay = index % 64 == 0;
         let (scenario, ended) = if real {
-            let arena = arenas.real()?;
-            let scenario = make_up(arena, &dishonest(arena), seed, CommitmentKind::Real);
-            let ended = play(arena, &scenario, false, check_replay)?;
+            let environment = environments.real()?;
+            let scenario =
+                make_up(environment, &dishonest(environment), seed, CommitmentKind::Real);
+            let ended = play(environment, &scenario, false, check_replay)?;
             (scenario, ended)
         } else {
-            let scenario = make_up(&arenas.toy, &toy_names, seed, CommitmentKind::Toy);
-            let ended = play(&arenas.toy, &scenario, false, check_replay)?;
+            let scenario = make_up(&environments.toy, &toy_names, seed, CommitmentKind::Toy);
+            let ended = play(&environments.toy, &scenario, false, check_replay)?;
             (scenario, ended)
         };
         totals.add(&scenario, &ended);

@@ -19,9 +19,9 @@ use crate::onnx::{ImportError, ImportOptions, import_file};
 /// Most bytes of a model's options.
 const OPTIONS_BYTES_MAX: u64 = 1 << 20;
 
-/// Why a shelf cannot be filled.
+/// Why a folder of models cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ShelfError {
+pub enum ModelStoreError {
     /// The folder or a file of it cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
@@ -73,23 +73,23 @@ struct Options {
 
 /// Models by root.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf {
+pub struct ModelStore {
     models: HashMap<Digest, (String, Arc<Model>)>,
 }
 
-impl Shelf {
+impl ModelStore {
     /// Imports every model of a folder, or one file.
     ///
     /// # Errors
     /// When the folder cannot be read, a model cannot be imported, or there is none.
-    pub fn read(place: &Path, engine: &Engine) -> Result<Self, ShelfError> {
+    pub fn read(place: &Path, engine: &Engine) -> Result<Self, ModelStoreError> {
         let io = |path: &Path, error: std::io::Error| FileError::Io {
             path: path.display().to_string(),
             reason: error.to_string(),
         };
         let mut files = Vec::new();
         if !place.exists() {
-            return Err(ShelfError::Missing { path: place.display().to_string() });
+            return Err(ModelStoreError::Missing { path: place.display().to_string() });
         }
         if place.is_dir() {
             for entry in std::fs::read_dir(place).map_err(|error| io(place, error))? {
@@ -109,7 +109,7 @@ impl Shelf {
             models.insert(model.root(), (name, Arc::new(model)));
         }
         match models.is_empty() {
-            true => Err(ShelfError::Empty { path: place.display().to_string() }),
+            true => Err(ModelStoreError::Empty { path: place.display().to_string() }),
             false => Ok(Self { models }),
         }
     }
@@ -133,17 +133,17 @@ impl Shelf {
     }
 }
 
-fn refused(path: &Path, error: ImportError) -> ShelfError {
+fn refused(path: &Path, error: ImportError) -> ModelStoreError {
     let name = path.display().to_string();
     match &error {
-        ImportError::Unbound(unbound) => ShelfError::Unbound {
+        ImportError::Unbound(unbound) => ModelStoreError::Unbound {
             open: unbound.open_axes(),
             options: unbound.options_file(),
             beside: path.with_extension("json").display().to_string(),
             path: name,
         },
-        _ if error.names_file() => ShelfError::Model(error),
-        _ => ShelfError::Import { path: name, error },
+        _ if error.names_file() => ModelStoreError::Model(error),
+        _ => ModelStoreError::Import { path: name, error },
     }
 }
 
