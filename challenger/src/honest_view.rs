@@ -14,8 +14,8 @@ use protocol::merkle::Tree;
 pub struct Announcement<C: Commitment = Keccak> {
     /// State roots of the trace, in order.
     pub state_roots: Vec<Digest>,
-    /// Tensors by their roots.
-    pub tensors: HashMap<Digest, Tensor>,
+    /// Tensors by their roots, as [`Announcement::add`] found them.
+    pub(crate) tensors: HashMap<Digest, Tensor>,
     /// Under which commitment.
     pub commitment: PhantomData<C>,
 }

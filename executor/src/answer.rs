@@ -76,11 +76,16 @@ impl<C: Commitment> Defender<C> {
         index: u64,
     ) -> Result<Option<Children>, AnswerError> {
         let arity_log2 = self.arity_log2;
+        // A node outside the tree, or of padding alone, opens nothing.
+        let opened = |tree: &Tree<C>| {
+            let indices = tree.shape().opened_indices(depth, index, arity_log2);
+            Some(indices).filter(|indices| !indices.is_empty())
+        };
         let hashes = |tree: &Tree<C>| {
             tree.opening(depth, index, arity_log2).map(|hashes| Children::Hashes { hashes })
         };
         let roots = |tree: &Tree<C>, all: &[Digest]| {
-            let indices = tree.shape().opened_indices(depth, index, arity_log2);
+            let indices = opened(tree)?;
             let roots = indices.iter().map(|index| all.get(*index as usize).copied());
             Some(Children::Roots { roots: roots.collect::<Option<Vec<_>>>()? })
         };
@@ -104,7 +109,9 @@ impl<C: Commitment> Defender<C> {
                     return Ok(hashes(tree));
                 }
                 let entries = state.entries();
-                let indices = tree.shape().opened_indices(depth, index, arity_log2);
+                let Some(indices) = opened(tree) else {
+                    return Ok(None);
+                };
                 let values = indices.iter().map(|index| entries.get(*index as usize).copied());
                 values.collect::<Option<Vec<_>>>().map(|values| Children::Values { values })
             }

@@ -125,7 +125,18 @@ fn body<A: Arithmetic>(
         F::Ceiling => each::<A>(a, out, |x| A::from_bits(plain(x).ceil().to_bits())),
         F::Round => each::<A>(a, out, |x| A::from_bits(plain(x).round_ties_even().to_bits())),
         F::Select => select(a, b, c, out),
-        _ => unreachable!("asked for a function that is not mapped by rows"),
+        // `maps_rows` says which are.
+        F::Power
+        | F::And
+        | F::Or
+        | F::ExclusiveOr
+        | F::Not
+        | F::Sign
+        | F::IsNan
+        | F::Cast
+        | F::Sine
+        | F::Cosine
+        | F::Remainder => unreachable!("asked for a function that is not mapped by rows"),
     }
 }
 

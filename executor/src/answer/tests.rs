@@ -144,6 +144,11 @@ fn what_the_run_does_not_have_is_an_error_that_names_it() {
     // Beyond the states, and padding after a row of three leaves.
     for request in [
         Request::Node { tree: TreeId::State { boundary: 4 }, depth: 0, index: 0 },
+        // Nodes outside of trees that are there.
+        Request::Node { tree: TreeId::Trace {}, depth: 9, index: 0 },
+        Request::Node { tree: TreeId::Trace {}, depth: 0, index: 1 },
+        Request::Node { tree: TreeId::State { boundary: 1 }, depth: 0, index: 1 },
+        Request::Node { tree: TreeId::Subtrace { layer: 0 }, depth: u32::MAX, index: u64::MAX },
         Request::Leaf { operator: 0, leaf: 3 },
         Request::Leaf { operator: 0, leaf: 8 },
     ] {
