@@ -21,6 +21,11 @@ pub struct Announcement<C: Commitment = Keccak> {
 }
 
 impl<C: Commitment> Announcement<C> {
+    /// State roots of a trace, in order, and no tensor yet.
+    pub fn of_roots(state_roots: Vec<Digest>) -> Self {
+        Self { state_roots, tensors: HashMap::new(), commitment: PhantomData }
+    }
+
     /// Adds a tensor under its root.
     pub fn add(&mut self, tensor: Tensor) {
         self.tensors.insert(tensor.root_under::<C>(), tensor);

@@ -219,10 +219,7 @@ impl<C: Commitment> Fixtures<C> {
             Some(_) => self.truth(model, input)?.run.trace().root() == trace.root(),
         };
         let run = Arc::new(Run::new(self.engine.clone(), shared, compute_policy, trace));
-        let mut published = Announcement {
-            state_roots: run.trace().state_roots().to_vec(),
-            ..Announcement::default()
-        };
+        let mut published = Announcement::of_roots(run.trace().state_roots().to_vec());
         if !is_true {
             for layer in 0..run.model().header().layer_count {
                 for tensor in run.inside(layer)?.tensors() {

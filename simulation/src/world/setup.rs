@@ -363,10 +363,9 @@ impl<C: Commitment> World<C> {
         Some(match party.plan.publishing {
             Publishing::Nothing => return None,
             Publishing::Everything | Publishing::Late => Arc::clone(&known.published),
-            Publishing::Roots => Arc::new(Announcement {
-                state_roots: known.published.state_roots.clone(),
-                ..Announcement::default()
-            }),
+            Publishing::Roots => {
+                Arc::new(Announcement::of_roots(known.published.state_roots.clone()))
+            }
             Publishing::Wrong => {
                 let other = self.known(job.input, Some(&Lie::WrongInput)).ok()?;
                 Arc::clone(&other.published)

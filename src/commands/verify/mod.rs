@@ -165,8 +165,7 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
         theirs,
     );
     let defender = Defender::new(Arc::new(theirs), arity_log2);
-    let published =
-        Announcement { state_roots: claim.state_roots.clone(), ..Announcement::default() };
+    let published = Announcement::of_roots(claim.state_roots.clone());
     let honest = Arc::new(Honest);
     let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
     let honest_view = HonestView::new(engine, model, honest, folder.honest, published);
