@@ -241,7 +241,9 @@ impl<C: Commitment> ChallengerCore<C> {
         deadline_ms: u64,
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
-        let honest_view = self.honest_views.get(&claim.terms.job)?;
+        let Some(honest_view) = self.honest_views.get(&claim.terms.job) else {
+            return Some(Err(SolveError::RunMissing));
+        };
         let (action, reason) = match honest_view.next_move(&claim.facts) {
             Ok(Move::Demand { showings, request, reason }) => {
                 (Action::Demand { challenge: id, showings, request }, reason)

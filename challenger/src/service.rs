@@ -11,7 +11,7 @@ use inference::ModelStore;
 use inference::worker::{RunFailure, Worker};
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, LedgerError, View};
-use node::jobs::{DOUBLINGS, LOOKS_MAX};
+use node::jobs::{LOOKS_MAX, Pace};
 use node::{Account, Health, take_turns};
 use node::{Agent, Core as _};
 use protocol::encoding::Canonical as _;
@@ -308,7 +308,7 @@ impl Service {
                 claims.any(|claim| claim.status == ClaimStatus::Standing)
             })
         };
-        for (id, _) in self.jobs.take_over(|id| !is_contested(id)) {
+        for (id, _) in self.jobs.remove_finished(|id| !is_contested(id)) {
             self.order.retain(|one| *one != id);
             self.agent.core.forget(&id);
         }
@@ -347,14 +347,20 @@ impl Service {
         }
     }
 
+    /// How soon a job is tried again: at once where a clock runs.
+    fn pace(&self, view: &View, job: &Digest) -> Pace {
+        if self.agent.core.is_in_play(view, job) { Pace::Disputed } else { Pace::Usual }
+    }
+
     /// What was published may be corrected while the claim stands: never let go of it, unless it kills
-    /// whatever runs it.
+    /// whatever runs it and no bond of ours is lost with it.
     fn failed(&mut self, view: &View, job: Digest, failure: &RunFailure) {
         let reason = failure.to_string();
         let is_killed = matches!(failure, RunFailure::Killed { .. });
-        match is_killed && self.jobs.killed(&job) {
+        let pace = self.pace(view, &job);
+        match is_killed && self.jobs.killed(&job) && pace == Pace::Usual {
             true => self.jobs.end(job, End::Left { why: Unchecked::Quarantined { reason } }),
-            false => self.jobs.wait(job, view.now_ms, DOUBLINGS, Unchecked::NoResult { reason }),
+            false => self.jobs.wait(job, view.now_ms, pace, Unchecked::NoResult { reason }),
         }
     }
 

@@ -79,7 +79,7 @@ pub enum LieError {
 }
 
 impl Lie {
-    const NAMED: [(&'static str, Self); 13] = [
+    const NAMED: &'static [(&'static str, Self)] = &[
         ("weight-bit", Self::WeightBit),
         ("swap-layers", Self::SwapLayers),
         ("skip-operator", Self::SkipOperator),

@@ -82,6 +82,7 @@ impl<C: Commitment> Defender<C> {
             Some(indices).filter(|indices| !indices.is_empty())
         };
         let hashes = |tree: &Tree<C>| {
+            opened(tree)?;
             tree.opening(depth, index, arity_log2).map(|hashes| Children::Hashes { hashes })
         };
         let roots = |tree: &Tree<C>, all: &[Digest]| {

@@ -17,7 +17,7 @@ use inference::worker::{RunFailure, Worker};
 use inference::{Engine, ModelStore, Run};
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, LedgerError, View};
-use node::jobs::{DOUBLINGS, Progress};
+use node::jobs::{Pace, Progress};
 use node::{Account, LogLimit, take_turns};
 use node::{Agent, Signer};
 use protocol::hash::Digest;
@@ -257,7 +257,17 @@ impl Service {
             RunFailure::Refused { .. } => Input::Damaged,
             _ => Input::Usable,
         };
-        self.jobs.wait(id, view.now_ms, DOUBLINGS, input);
+        self.jobs.wait(id, view.now_ms, self.pace(view, &id), input);
+    }
+
+    /// How soon a job is tried again: at once where a clock runs, late where nobody is bound to run it.
+    fn pace(&self, view: &View, id: &Digest) -> Pace {
+        let stands = view.settlement.job(id).is_some_and(|job| self.stands(view, job));
+        match (self.is_disputed(view, id), stands) {
+            (true, _) => Pace::Disputed,
+            (false, true) => Pace::Usual,
+            (false, false) => Pace::Stranger,
+        }
     }
 
     /// Publishes outputs, and offers the claim once they are: nobody could read a claim's output
@@ -313,7 +323,7 @@ impl Service {
                 job.status != JobStatus::Open && standing_of(view, job, address).next().is_none()
             })
         };
-        let gone = self.jobs.take_over(over);
+        let gone = self.jobs.remove_finished(over);
         if gone.is_empty() {
             return;
         }

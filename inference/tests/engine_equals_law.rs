@@ -112,6 +112,38 @@ fn check(operator: Operator, operands: &[TensorType], output: TensorType, seed: 
 const F32: ElementType = ElementType::F32;
 
 #[test]
+fn every_function_of_the_table_equals_the_law_for_all_types_that_it_takes() {
+    let types = [&[F32, ElementType::Bool][..], &INTEGERS].concat();
+    for function in MapFunction::ALL.iter().copied() {
+        let operator = || Operator::Map { function };
+        let mut tried = 0;
+        for (first, last, output) in types.iter().flat_map(|first| {
+            let types = &types;
+            let pairs = types.iter().flat_map(move |last| types.iter().map(move |out| (last, out)));
+            pairs.map(move |(last, output)| (*first, *last, *output))
+        }) {
+            // Only the first of three may be of another type.
+            let mut operands = vec![kind(last, &[3, 7]); function.operands()];
+            operands[0] = kind(first, &[3, 7]);
+            let output = kind(output, &[3, 7]);
+            let operand = |kind: &TensorType| Operand { value: 0, kind: kind.clone() };
+            let node = Node {
+                operator: operator(),
+                operands: operands.iter().map(operand).collect(),
+                output: output.clone(),
+            };
+            if law::check(&node).is_ok() {
+                tried += 1;
+                for seed in 0..4 {
+                    check(operator(), &operands, output.clone(), seed, true);
+                }
+            }
+        }
+        assert!(tried > 0, "{} takes none of the types", function.name());
+    }
+}
+
+#[test]
 fn every_scalar_function_equals_the_law() {
     use MapFunction as F;
     let floats = [

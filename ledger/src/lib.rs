@@ -17,6 +17,7 @@ pub mod words;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use protocol::Severity;
 use protocol::hash::{Commitment, Keccak};
 use protocol::settlement::{Event, Rejection, Settlement};
 use protocol::transaction::SignedTransaction;
@@ -59,6 +60,26 @@ pub enum LedgerError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl LedgerError {
+    /// What a caller does about it. After [`Severity::Retry`] whether a transaction was accepted may be
+    /// unknown: read the ledger again, then decide.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::Rejected(rejection) => rejection.severity(),
+            Self::Unreachable { .. } | Self::Busy { .. } => Severity::Retry,
+            Self::Store(_) | Self::Stopped | Self::Unusable { .. } => Severity::Stop,
+        }
+    }
+
+    /// Whether the ledger itself could not be asked now: nothing is known, and it is asked again.
+    pub const fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Busy { .. } => true,
+            Self::Rejected(_) | Self::Store(_) | Self::Stopped | Self::Unusable { .. } => false,
+        }
+    }
 }
 
 /// An accepted transaction.

@@ -131,7 +131,7 @@ impl NonceRace {
 }
 
 /// Heavy work of a core, such as a layer computed again, keeps no other task of its thread waiting.
-fn apart<T>(work: impl FnOnce() -> T) -> T {
+fn run_blocking<T>(work: impl FnOnce() -> T) -> T {
     let flavour = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
     match flavour {
         Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
@@ -175,7 +175,7 @@ impl<C: Core> Agent<C> {
     /// When the ledger itself failed.
     pub async fn step(&mut self, view: &View) -> Result<Vec<Performed>, LedgerError> {
         let mut performed = Vec::new();
-        for decision in apart(|| self.core.decide(view)) {
+        for decision in run_blocking(|| self.core.decide(view)) {
             let outcome = self.signer.perform(view, &decision.action).await;
             match outcome {
                 Ok(_) | Err(LedgerError::Rejected(_)) => {

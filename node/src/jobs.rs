@@ -17,8 +17,27 @@ const KILLS_MAX: u32 = 2;
 /// Pause after the first try.
 const PAUSE_MS: u64 = 500;
 
-/// How often a pause is doubled where nothing else is said: up to a minute.
-pub const DOUBLINGS: u32 = 7;
+/// How long the pauses between tries of a job become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// A clock of ours runs: up to 8 seconds.
+    Disputed,
+    /// Money may be at stake: up to a minute.
+    Usual,
+    /// A stranger's job that nobody is bound to run: up to an hour.
+    Stranger,
+}
+
+impl Pace {
+    /// How often a pause is doubled, at most.
+    const fn doublings(self) -> u32 {
+        match self {
+            Self::Disputed => 4,
+            Self::Usual => 7,
+            Self::Stranger => 13,
+        }
+    }
+}
 
 /// Tries of a job so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,10 +159,10 @@ impl<W: Clone, E> Jobs<W, E> {
         self.jobs.insert(job, Progress::Running { since_ms: now_ms, attempts, why });
     }
 
-    /// A try failed: another one after a pause that doubles each time, `doublings_max` times at most.
-    pub fn wait(&mut self, job: Digest, now_ms: u64, doublings_max: u32, why: W) {
+    /// A try failed: another one after a pause that doubles each time, as far as the pace lets it.
+    pub fn wait(&mut self, job: Digest, now_ms: u64, pace: Pace, why: W) {
         let mut attempts = self.attempts(&job);
-        let doublings = attempts.tries.min(doublings_max).min(u64::BITS / 2);
+        let doublings = attempts.tries.min(pace.doublings());
         let until_ms = now_ms.saturating_add(PAUSE_MS << doublings);
         attempts.tries = attempts.tries.saturating_add(1);
         self.jobs.insert(job, Progress::Waiting { until_ms, attempts, why });
@@ -168,7 +187,10 @@ impl<W: Clone, E> Jobs<W, E> {
 
     /// Forgets all jobs that are `over` and that the worker does not have; gives them. What is being run
     /// comes back first: until then it has its place with the worker.
-    pub fn take_over(&mut self, over: impl Fn(&Digest) -> bool) -> Vec<(Digest, Progress<W, E>)> {
+    pub fn remove_finished(
+        &mut self,
+        over: impl Fn(&Digest) -> bool,
+    ) -> Vec<(Digest, Progress<W, E>)> {
         self.jobs
             .extract_if(|job, progress| !matches!(progress, Progress::Running { .. }) && over(job))
             .collect()
@@ -188,13 +210,13 @@ mod tests {
             [500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000].into_iter().enumerate()
         {
             assert_eq!(jobs.attempts(&JOB).tries as usize, tries);
-            jobs.wait(JOB, 100, 4, "no input");
+            jobs.wait(JOB, 100, Pace::Disputed, "no input");
             assert!(!jobs.is_due(&JOB, 99 + pause_ms, |()| true), "{tries}");
             assert!(jobs.is_due(&JOB, 100 + pause_ms, |()| false), "{tries}");
         }
         let mut jobs: Jobs<(), ()> = Jobs::default();
         for _ in 0..100 {
-            jobs.wait(JOB, u64::MAX, u32::MAX, ());
+            jobs.wait(JOB, u64::MAX, Pace::Stranger, ());
         }
         assert!(jobs.is_due(&JOB, u64::MAX, |()| false));
     }
@@ -203,16 +225,16 @@ mod tests {
     fn tries_and_their_cause_outlast_the_worker_and_an_end_forgets_them() {
         let mut jobs: Jobs<&str, &str> = Jobs::default();
         assert!(jobs.is_due(&JOB, 0, |_| false));
-        jobs.wait(JOB, 0, DOUBLINGS, "refused");
+        jobs.wait(JOB, 0, Pace::Usual, "refused");
         jobs.begin(JOB, 9);
         assert_eq!((jobs.attempts(&JOB).tries, jobs.why(&JOB)), (1, Some(&"refused")));
         assert!(jobs.is_running(&JOB) && !jobs.is_due(&JOB, u64::MAX, |_| true));
-        assert!(jobs.take_over(|_| true).is_empty());
+        assert!(jobs.remove_finished(|_| true).is_empty());
         jobs.end(JOB, "compared");
         assert_eq!((jobs.attempts(&JOB), jobs.why(&JOB)), (Attempts::default(), None));
         assert_eq!(jobs.ended(&JOB), Some(&"compared"));
         assert!(jobs.is_due(&JOB, 0, |end| *end == "compared") && !jobs.is_due(&JOB, 0, |_| false));
-        assert_eq!(jobs.take_over(|job| *job == JOB).len(), 1);
+        assert_eq!(jobs.remove_finished(|job| *job == JOB).len(), 1);
         assert_eq!(jobs.get(&JOB), None);
     }
 
@@ -221,9 +243,9 @@ mod tests {
         let mut jobs: Jobs<(), ()> = Jobs::default();
         jobs.begin(JOB, 0);
         assert!(!jobs.killed(&JOB));
-        jobs.wait(JOB, 0, DOUBLINGS, ());
+        jobs.wait(JOB, 0, Pace::Usual, ());
         jobs.begin(JOB, 9);
-        jobs.wait(JOB, 9, DOUBLINGS, ());
+        jobs.wait(JOB, 9, Pace::Usual, ());
         jobs.begin(JOB, 99);
         assert!(jobs.killed(&JOB));
     }

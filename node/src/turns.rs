@@ -61,12 +61,11 @@ pub async fn meanwhile<T>(
                     return Ok(None);
                 }
             }
-            Err(LedgerError::Unreachable { url, reason }) => {
+            Err(error) if error.is_away() => {
                 metrics::counter!("rebut_unreachable_total").increment(1);
                 health.reached(false);
                 if is_due(&mut told) {
-                    tracing::warn!(event = "ledger.unreachable", %url, %reason,
-                        "while a state is on the way");
+                    tracing::warn!(event = "ledger.unreachable", %error, "while a state is on the way");
                 }
             }
             Err(error) => return Err(error),
@@ -95,11 +94,11 @@ pub async fn take_turns(
     loop {
         let (height, wait) = match turn().await {
             Ok(looked) => looked,
-            Err(LedgerError::Unreachable { url, reason }) => {
+            Err(error) if error.is_away() => {
                 metrics::counter!("rebut_unreachable_total").increment(1);
                 health.reached(false);
                 if is_due(&mut told) {
-                    tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
+                    tracing::warn!(event = "ledger.unreachable", %error, "waiting for it");
                 }
                 tokio::select! {
                     () = &mut stop => return Ok(()),

@@ -15,7 +15,7 @@ use simulation::shrink::shrink;
 
 const EVENTS_MAX: usize = 20;
 
-const DEFECTS: [(Defect, Invariant); 22] = [
+const DEFECTS: &[(Defect, Invariant)] = &[
     (Defect::FinalThoughDisputed, Invariant::NoFalseFinal),
     (Defect::NeverFinal, Invariant::TrueFinal),
     (Defect::BondNotReturned, Invariant::NoHonestLoss),
@@ -45,7 +45,7 @@ fn each_defect_breaks_its_invariant_and_no_other_and_shrinks_to_few_events() {
     let named: BTreeSet<&str> = DEFECTS.iter().map(|(_, one)| one.name()).collect();
     assert_eq!(named.len(), Invariant::ALL.len(), "an invariant has no defect");
     let mut failures = Vec::new();
-    for (defect, _) in DEFECTS {
+    for &(defect, _) in DEFECTS {
         // A process has one defect from its start to its end.
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_defect_of_this_process_is_found", "--nocapture"])
@@ -65,7 +65,7 @@ fn each_defect_breaks_its_invariant_and_no_other_and_shrinks_to_few_events() {
 #[test]
 fn the_defect_of_this_process_is_found() {
     // Without a defect there is nothing to find: the other test starts this one with each.
-    let Some((defect, expected)) = DEFECTS.into_iter().find(|(defect, _)| active(*defect)) else {
+    let Some(&(defect, expected)) = DEFECTS.iter().find(|(defect, _)| active(*defect)) else {
         return;
     };
     let environments = Environments::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();

@@ -17,7 +17,7 @@ fn field(party: &PartySpec, field: &str, bounds: impl Into<String>) -> ScenarioE
 /// Checks what a scenario says of strategies and models.
 ///
 /// # Errors
-/// The first field that names what the arena does not have, with what may stand there.
+/// The first field that names what the environment does not have, with what may stand there.
 pub(crate) fn check<C: Commitment>(
     environment: &Environment<C>,
     scenario: &Scenario,

@@ -1,4 +1,4 @@
-//! Both arenas: toy worlds for volume, worlds of real models for a share of the seeds.
+//! Both environments: toy worlds for volume, worlds of real models for a share of the seeds.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
@@ -58,7 +58,7 @@ impl Environments {
     pub fn add_toy_strategy(&mut self, entry: crate::strategy::Entry<Toy>) {
         match Arc::get_mut(&mut self.toy) {
             Some(environment) => environment.catalogue.add(entry),
-            None => tracing::warn!("the arena is in use; add strategies before playing"),
+            None => tracing::warn!("the environment is in use; add strategies before playing"),
         }
     }
 

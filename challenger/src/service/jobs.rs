@@ -6,7 +6,6 @@ use inference::state_transfer::input_head;
 use inference::worker::Task;
 use ledger::http::DownloadError;
 use ledger::{Ledger as _, LedgerError, View};
-use node::jobs::DOUBLINGS;
 use node::meanwhile;
 use protocol::hash::Digest;
 
@@ -68,7 +67,7 @@ impl Service {
                     tracing::warn!(event = "challenger.no_input", job = %id, %error);
                 }
                 let why = Unchecked::InputMissing { reason: error.to_string() };
-                self.jobs.wait(id, view.now_ms, DOUBLINGS, why);
+                self.jobs.wait(id, view.now_ms, self.pace(view, &id), why);
             }
         }
         Ok(Some(()))

@@ -52,6 +52,11 @@ pub enum SolveError {
         /// What is missing.
         what: &'static str,
     },
+    /// The challenger's own run of the job is not in memory.
+    #[error(
+        "the run of its job is not made yet; see `unchecked` in the status for what it waits for"
+    )]
+    RunMissing,
     /// A layer could not be recomputed.
     #[error(transparent)]
     Run(#[from] RunError),

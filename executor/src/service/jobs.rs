@@ -16,10 +16,7 @@ use super::Service;
 use crate::inputs::KeepError;
 use crate::policy::is_long;
 use crate::progress::{End, Input, Means, Urgency, Wanted, choose, left_ms};
-use node::jobs::{DOUBLINGS, HANDED_MAX, Progress};
-
-/// How often the pause is doubled before a stranger's missing input is asked for again: up to an hour.
-const STRANGERS_DOUBLINGS: u32 = 13;
+use node::jobs::{HANDED_MAX, Progress};
 
 impl Service {
     /// Hands the most urgent of what is wanted to the worker, as far as there is room and money. What has
@@ -292,9 +289,7 @@ impl Service {
                         "this job is not run until its poster publishes its input"),
                     (false, _) => tracing::debug!(event = "executor.no_input", job = %id, %error),
                 }
-                // Up to a minute where a claim stands, up to an hour for a stranger's job.
-                let doublings = if is_claimed { DOUBLINGS } else { STRANGERS_DOUBLINGS };
-                self.jobs.wait(id, view.now_ms, doublings, kept);
+                self.jobs.wait(id, view.now_ms, self.pace(view, &id), kept);
             }
         }
         Ok(Some(()))

@@ -105,9 +105,10 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     assert_eq!(play.core.root(&job), Some(&root));
     assert_eq!(play.core.truth(), HashMap::from([(job, root)]));
     assert!(is_in_play(&play));
-    // Without the run no move can be made, and that is no trouble with the claim.
+    // Without the run no move can be made, and the core says so: a clock runs.
     let mut play = play.does(&["challenge claim"]).wants(&[]);
-    assert!(play.core.stuck().is_empty());
+    let why: Vec<&SolveError> = play.core.stuck().values().collect();
+    assert_eq!(why, [&SolveError::RunMissing]);
     assert!(is_in_play(&play));
     // Watched again, it is played.
     play.core.watch(job, honest_view(&ladder(3)));
