@@ -2,6 +2,7 @@
 
 use protocol::facts::{Children, Request, Reveal, TreeId};
 use protocol::hash::{Commitment, Digest};
+use protocol::referee::Refutation;
 use protocol::settlement::{Claim, ClaimStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
