@@ -1,7 +1,8 @@
 //! Who cheats, and what happens then.
 //!
-//! Dishonest ways to compute ([`Lie`]), dishonest ways to play ([`Muted`], [`Stubborn`]) around the
-//! real cores, and a [`Stage`] on which the real executor and challenger meet at a real ledger.
+//! Made-up worlds of honest and dishonest parties with the real cores at a ledger of the simulation's own, in
+//! virtual time ([`world`]); what must hold in each of them ([`invariants`]); and searches for a world in which it
+//! does not ([`swarm`], [`shrink`], [`best_response`]).
 
 pub mod best_response;
 pub mod bounds;

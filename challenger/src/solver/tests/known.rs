@@ -62,7 +62,7 @@ fn the_first_of_the_shown_divergences_is_taken() {
         })
         .disputed();
     let roots = dispute.statement.state_roots();
-    let tree = protocol::roots::trace_tree::<protocol::hash::Keccak>(&roots).unwrap();
+    let tree = protocol::roots::trace_tree::<protocol::hash::Keccak>(roots).unwrap();
     let showing = |boundary: u32| Showing::TraceLeaf {
         boundary,
         root: dispute.statement.state_roots()[boundary as usize],
