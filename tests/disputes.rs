@@ -22,7 +22,7 @@ async fn a_lie_of_one_ulp_anywhere_is_convicted_at_exactly_that_place() {
     let places =
         std::env::var("REBUT_PLACES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let mut seed = 11;
-    for common::HonestView { name, model, inputs } in common::cases() {
+    for common::Fixture { name, model, inputs } in common::cases() {
         let (mut played, mut reveals_max, mut tried) = (0, 0, 0);
         while played < places {
             tried += 1;

@@ -284,6 +284,13 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
         decisions
     }
 
+    fn troubles(&self) -> Vec<String> {
+        let line = |(challenge, error): (&Digest, &SolveError)| {
+            format!("challenge {challenge} has no next move and will be lost: {error}")
+        };
+        self.stuck.iter().map(line).collect()
+    }
+
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
         let floor_ms = view.settlement.parameters().move_floor_ms;
         view.settlement

@@ -487,6 +487,9 @@ impl Devnet {
                     watch(&one);
                     played.push(one);
                 }
+                for trouble in agent.core.troubles() {
+                    tracing::error!(event = "devnet.trouble", role = role.name(), "{trouble}");
+                }
             }
             if !changed {
                 self.clock.advance(1_000);

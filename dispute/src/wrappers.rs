@@ -31,6 +31,10 @@ impl<C: Core> Core for Muted<C> {
         });
         decisions
     }
+
+    fn troubles(&self) -> Vec<String> {
+        self.inner.troubles()
+    }
 }
 
 /// Sends every move twice, and moves of others once more (ATTACKS 24, 25).
@@ -41,5 +45,9 @@ impl<C: Core> Core for Stubborn<C> {
     fn decide(&mut self, view: &View) -> Vec<Decision> {
         let decisions = self.0.decide(view);
         decisions.into_iter().flat_map(|decision| [decision.clone(), decision]).collect()
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        self.0.troubles()
     }
 }

@@ -245,6 +245,16 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
         decisions
     }
 
+    fn troubles(&self) -> Vec<String> {
+        let line = |(claim, why): &(Digest, Unanswered)| match why {
+            Unanswered::RunMissing => {
+                format!("claim {claim} is challenged and its run is not made")
+            }
+            Unanswered::Failed(error) => format!("claim {claim} cannot be defended: {error}"),
+        };
+        self.unanswered.iter().map(line).collect()
+    }
+
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;

@@ -164,6 +164,8 @@ impl Service {
         self.take_wanted(&view).await?;
         let view = self.api.ledger.view().await?;
         self.act(&view).await?;
+        // With what was done just now.
+        let view = self.api.ledger.view().await?;
         self.api.health.hindered(&std::mem::take(&mut self.refused));
         self.answer(&view);
         self.sweep(&view);
@@ -174,12 +176,14 @@ impl Service {
 
     /// Does what the core wants; keeps what was refused for the end of the look.
     async fn act(&mut self, view: &View) -> Result<(), LedgerError> {
-        for line in self.agent.step_reported(view, "executor").await? {
+        let refused = self.agent.step_reported(view, "executor").await;
+        // Also when the ledger was lost in the middle of it.
+        self.report_unanswered();
+        for line in refused? {
             if !self.refused.contains(&line) {
                 self.refused.push(line);
             }
         }
-        self.report_unanswered();
         Ok(())
     }
 
@@ -246,7 +250,7 @@ impl Service {
                 "this job is not run again; if the machine was to blame, delete its line from the \
                  file `quarantine` in the executor's folder and restart");
             return self.jobs.end(id, End::Refused);
-        } else if self.jobs.attempts(&id).tries >= TRIES_MAX
+        } else if self.jobs.tries(&id) >= TRIES_MAX
             && !matches!(failure, RunFailure::NoProcess { .. })
         {
             // That no process can be started says nothing about the job.

@@ -13,7 +13,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Account of an account.
+    /// The account of this address.
     pub fn new(address: Address) -> Self {
         Self { address }
     }

@@ -28,6 +28,11 @@ pub trait Core<C: Commitment = Keccak>: fmt::Debug + Send {
     /// What to do now.
     fn decide(&mut self, view: &View<C>) -> Vec<Decision>;
 
+    /// What could not be done at the last decision, a line each: what is lost unless that changes.
+    fn troubles(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// When to ask again although nothing happens: the next time something runs out by itself.
     fn next_look_ms(&self, _view: &View<C>) -> Option<u64> {
         None
@@ -37,6 +42,10 @@ pub trait Core<C: Commitment = Keccak>: fmt::Debug + Send {
 impl<C: Commitment> Core<C> for Box<dyn Core<C>> {
     fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         self.as_mut().decide(view)
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        self.as_ref().troubles()
     }
 
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! Health of a daemon: for those who restart it, send it work, or watch it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,8 +27,8 @@ pub struct Health {
     unchecked: Mutex<Vec<String>>,
     /// What it cannot afford; nothing when it can.
     money: Mutex<Option<String>>,
-    /// What it tries and cannot do, with the looks in a row at which that was so.
-    hindered: Mutex<BTreeMap<String, u32>>,
+    /// What it tries and cannot do, by its words without their numbers.
+    hindered: Mutex<BTreeMap<String, Hindrance>>,
     /// What it last said of itself.
     status: Mutex<Value>,
     looked_ms: AtomicU64,
@@ -36,6 +36,20 @@ pub struct Health {
     worker_gone: AtomicBool,
     no_process: AtomicBool,
     unreached: AtomicBool,
+}
+
+/// Something that is tried in vain.
+#[derive(Debug, Default)]
+struct Hindrance {
+    /// Looks in a row at which that was so.
+    looks: u32,
+    /// As it was last said.
+    line: String,
+}
+
+/// What stays the same of a line while times and amounts in it change.
+fn without_digits(line: &str) -> String {
+    line.chars().filter(|one| !one.is_ascii_digit()).collect()
 }
 
 fn now_ms() -> u64 {
@@ -101,23 +115,25 @@ impl Health {
     /// cannot be made. What stays so is an alarm.
     pub fn hindered(&self, lines: &[String]) {
         let mut kept = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|line, _| lines.contains(line));
-        // The same line is one thing, however often it was tried at this look.
-        for line in lines.iter().collect::<BTreeSet<_>>() {
-            let looks = kept.entry(line.clone()).or_default();
-            *looks = looks.saturating_add(1);
-            if *looks == HINDERED_LOOKS {
+        // The same thing is one, however often it was tried at this look and whatever the numbers in it are.
+        let now: BTreeMap<String, &String> =
+            lines.iter().map(|line| (without_digits(line), line)).collect();
+        kept.retain(|key, _| now.contains_key(key));
+        for (key, line) in now {
+            let hindrance = kept.entry(key).or_default();
+            (hindrance.looks, hindrance.line) = (hindrance.looks.saturating_add(1), line.clone());
+            if hindrance.looks == HINDERED_LOOKS {
                 tracing::error!(event = "hindered", "tried again and again in vain: {line}");
             }
         }
-        let lasting = kept.values().filter(|looks| **looks >= HINDERED_LOOKS).count();
+        let lasting = kept.values().filter(|one| one.looks >= HINDERED_LOOKS).count();
         metrics::gauge!("rebut_hindered").set(lasting as f64);
     }
 
     fn lasting(&self) -> Vec<String> {
         let kept = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasting = kept.iter().filter(|(_, looks)| **looks >= HINDERED_LOOKS);
-        lasting.map(|(line, _)| line.clone()).collect()
+        let lasting = kept.values().filter(|one| one.looks >= HINDERED_LOOKS);
+        lasting.map(|one| one.line.clone()).collect()
     }
 
     /// What the daemon says of itself from now on, at `/v1/status`.
@@ -217,8 +233,12 @@ mod tests {
         let line = "post-claim (the job is open): not bound".to_owned();
         for look in 1..=HINDERED_LOOKS {
             assert!(health.lasting().is_empty(), "look {look}");
-            health.hindered(&[line.clone(), line.clone()]);
+            // A server that says another time each time does not make it another thing.
+            let other = format!("{line}: too late by {look} ms");
+            health.hindered(&[line.clone(), line.clone(), other]);
         }
+        assert_eq!(health.lasting().len(), 2);
+        health.hindered(&[line.clone()]);
         assert_eq!(health.lasting(), std::slice::from_ref(&line));
         assert!(health.readiness().contains("HINDERED: post-claim"));
         assert_eq!(health.said()["hindered"], json!([line]));

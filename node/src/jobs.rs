@@ -39,15 +39,6 @@ impl Pace {
     }
 }
 
-/// Tries of a job so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attempts {
-    /// Those that failed.
-    pub tries: u32,
-    /// Those of them whose process was killed.
-    pub kills: u32,
-}
-
 /// Progress of a daemon with a job. `W` says why it waits, `E` how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress<W, E> {
@@ -55,8 +46,8 @@ pub enum Progress<W, E> {
     Waiting {
         /// When, on the ledger's clock.
         until_ms: u64,
-        /// Tries so far.
-        attempts: Attempts,
+        /// Tries that failed so far.
+        tries: u32,
         /// Why.
         why: W,
     },
@@ -64,8 +55,8 @@ pub enum Progress<W, E> {
     Running {
         /// Since when, on the ledger's clock.
         since_ms: u64,
-        /// Tries so far.
-        attempts: Attempts,
+        /// Tries that failed so far.
+        tries: u32,
         /// Why it could not be run the last time.
         why: Option<W>,
     },
@@ -77,11 +68,13 @@ pub enum Progress<W, E> {
 #[derive(Clone, Debug)]
 pub struct Jobs<W, E> {
     jobs: HashMap<Digest, Progress<W, E>>,
+    /// Runs of a job that were killed, whatever became of the others.
+    kills: HashMap<Digest, u32>,
 }
 
 impl<W, E> Default for Jobs<W, E> {
     fn default() -> Self {
-        Self { jobs: HashMap::new() }
+        Self { jobs: HashMap::new(), kills: HashMap::new() }
     }
 }
 
@@ -134,13 +127,11 @@ impl<W: Clone, E> Jobs<W, E> {
         }
     }
 
-    /// Tries so far.
-    pub fn attempts(&self, job: &Digest) -> Attempts {
+    /// Tries that failed since it last ended.
+    pub fn tries(&self, job: &Digest) -> u32 {
         match self.jobs.get(job) {
-            Some(Progress::Waiting { attempts, .. } | Progress::Running { attempts, .. }) => {
-                *attempts
-            }
-            Some(Progress::Ended(_)) | None => Attempts::default(),
+            Some(Progress::Waiting { tries, .. } | Progress::Running { tries, .. }) => *tries,
+            Some(Progress::Ended(_)) | None => 0,
         }
     }
 
@@ -155,29 +146,24 @@ impl<W: Clone, E> Jobs<W, E> {
 
     /// The worker has it from now on.
     pub fn begin(&mut self, job: Digest, now_ms: u64) {
-        let (attempts, why) = (self.attempts(&job), self.why(&job).cloned());
-        self.jobs.insert(job, Progress::Running { since_ms: now_ms, attempts, why });
+        let (tries, why) = (self.tries(&job), self.why(&job).cloned());
+        self.jobs.insert(job, Progress::Running { since_ms: now_ms, tries, why });
     }
 
     /// A try failed: another one after a pause that doubles each time, as far as the pace lets it.
     pub fn wait(&mut self, job: Digest, now_ms: u64, pace: Pace, why: W) {
-        let mut attempts = self.attempts(&job);
-        let doublings = attempts.tries.min(pace.doublings());
+        let tries = self.tries(&job);
+        let doublings = tries.min(pace.doublings());
         let until_ms = now_ms.saturating_add(PAUSE_MS << doublings);
-        attempts.tries = attempts.tries.saturating_add(1);
-        self.jobs.insert(job, Progress::Waiting { until_ms, attempts, why });
+        let tries = tries.saturating_add(1);
+        self.jobs.insert(job, Progress::Waiting { until_ms, tries, why });
     }
 
     /// The process of a run was killed; whether that happened too often.
     pub fn killed(&mut self, job: &Digest) -> bool {
-        let attempts = match self.jobs.get_mut(job) {
-            Some(Progress::Waiting { attempts, .. } | Progress::Running { attempts, .. }) => {
-                attempts
-            }
-            Some(Progress::Ended(_)) | None => return false,
-        };
-        attempts.kills = attempts.kills.saturating_add(1);
-        attempts.kills >= KILLS_MAX
+        let kills = self.kills.entry(*job).or_default();
+        *kills = kills.saturating_add(1);
+        *kills >= KILLS_MAX
     }
 
     /// It ended.
@@ -191,9 +177,14 @@ impl<W: Clone, E> Jobs<W, E> {
         &mut self,
         over: impl Fn(&Digest) -> bool,
     ) -> Vec<(Digest, Progress<W, E>)> {
-        self.jobs
+        let gone: Vec<_> = self
+            .jobs
             .extract_if(|job, progress| !matches!(progress, Progress::Running { .. }) && over(job))
-            .collect()
+            .collect();
+        for (job, _) in &gone {
+            self.kills.remove(job);
+        }
+        gone
     }
 }
 
@@ -209,7 +200,7 @@ mod tests {
         for (tries, pause_ms) in
             [500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000].into_iter().enumerate()
         {
-            assert_eq!(jobs.attempts(&JOB).tries as usize, tries);
+            assert_eq!(jobs.tries(&JOB) as usize, tries);
             jobs.wait(JOB, 100, Pace::Disputed, "no input");
             assert!(!jobs.is_due(&JOB, 99 + pause_ms, |()| true), "{tries}");
             assert!(jobs.is_due(&JOB, 100 + pause_ms, |()| false), "{tries}");
@@ -227,11 +218,11 @@ mod tests {
         assert!(jobs.is_due(&JOB, 0, |_| false));
         jobs.wait(JOB, 0, Pace::Usual, "refused");
         jobs.begin(JOB, 9);
-        assert_eq!((jobs.attempts(&JOB).tries, jobs.why(&JOB)), (1, Some(&"refused")));
+        assert_eq!((jobs.tries(&JOB), jobs.why(&JOB)), (1, Some(&"refused")));
         assert!(jobs.is_running(&JOB) && !jobs.is_due(&JOB, u64::MAX, |_| true));
         assert!(jobs.remove_finished(|_| true).is_empty());
         jobs.end(JOB, "compared");
-        assert_eq!((jobs.attempts(&JOB), jobs.why(&JOB)), (Attempts::default(), None));
+        assert_eq!((jobs.tries(&JOB), jobs.why(&JOB)), (0, None));
         assert_eq!(jobs.ended(&JOB), Some(&"compared"));
         assert!(jobs.is_due(&JOB, 0, |end| *end == "compared") && !jobs.is_due(&JOB, 0, |_| false));
         assert_eq!(jobs.remove_finished(|job| *job == JOB).len(), 1);
@@ -247,7 +238,13 @@ mod tests {
         jobs.begin(JOB, 9);
         jobs.wait(JOB, 9, Pace::Usual, ());
         jobs.begin(JOB, 99);
+        // A run that succeeded in between does not make it harmless.
+        jobs.end(JOB, ());
+        jobs.begin(JOB, 999);
         assert!(jobs.killed(&JOB));
+        jobs.end(JOB, ());
+        assert_eq!(jobs.remove_finished(|_| true).len(), 1);
+        assert!(!jobs.killed(&JOB));
     }
 
     #[test]

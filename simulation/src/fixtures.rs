@@ -21,7 +21,7 @@ pub enum FixtureError {
     #[error(transparent)]
     Lie(#[from] LieError),
     /// There is no such model or input.
-    #[error("the library has no {what}")]
+    #[error("the fixtures have no {what}")]
     Missing {
         /// What.
         what: String,

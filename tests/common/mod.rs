@@ -48,7 +48,7 @@ pub fn digit(digit: u32) -> HashMap<String, Tensor> {
 }
 
 /// A model with inputs.
-pub struct HonestView {
+pub struct Fixture {
     pub name: String,
     pub model: Arc<Model>,
     pub inputs: HashMap<String, Tensor>,
@@ -56,10 +56,10 @@ pub struct HonestView {
 
 /// The shipped models; or those that REBUT_DISPUTE_MODELS names: files separated by colons, each with its
 /// inputs beside it (`x.onnx`, `x.npz`), which size what the file leaves open.
-pub fn cases() -> Vec<HonestView> {
+pub fn cases() -> Vec<Fixture> {
     let Ok(files) = std::env::var("REBUT_DISPUTE_MODELS") else {
         let shipped =
-            |name: &str| HonestView { name: name.to_owned(), model: model(name), inputs: digit(3) };
+            |name: &str| Fixture { name: name.to_owned(), model: model(name), inputs: digit(3) };
         return MODELS.into_iter().map(shipped).collect();
     };
     let read = |file: &str| {
@@ -76,7 +76,7 @@ pub fn cases() -> Vec<HonestView> {
         let mut options = ImportOptions::default();
         infer(&declared, &given, &mut options).unwrap();
         let model = opened.import(&engine(), &options).unwrap();
-        HonestView { name: file.to_owned(), model: Arc::new(model), inputs }
+        Fixture { name: file.to_owned(), model: Arc::new(model), inputs }
     };
     files.split(':').map(read).collect()
 }

@@ -38,7 +38,7 @@ pub struct MoneyReport {
     /// In accounts.
     #[serde(with = "decimal")]
     pub free_wei: u128,
-    /// After jobs, claims and challenges.
+    /// In fees of jobs, stakes of claims and bonds of challenges.
     #[serde(with = "decimal")]
     pub locked_wei: u128,
     /// Gone.

@@ -137,7 +137,7 @@ impl Service {
                 (false, _) => (Urgency::New, job.terms.stake_wei),
             };
             let tries = match urgency {
-                Urgency::New => self.jobs.attempts(id).tries,
+                Urgency::New => self.jobs.tries(id),
                 Urgency::Disputed | Urgency::Own => 0,
             };
             let (posted_ms, run_ms) = (job.posted_ms, self.run_ms(job));
@@ -281,7 +281,7 @@ impl Service {
                 }
             },
             Err(error) => {
-                let tries = self.jobs.attempts(&id).tries;
+                let tries = self.jobs.tries(&id);
                 match (is_claimed, tries) {
                     (true, _) => tracing::error!(event = "executor.no_input", job = %id, %error,
                         "a claim of ours stands on an input that is not to be had"),

@@ -26,6 +26,8 @@ pub use transfers::{DownloadError, UploadError};
 
 /// Time for one request beyond what a long poll waits.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A server's reason for a refusal is held against the rules this often.
+const CHECKED_EVERY: Duration = Duration::from_secs(1);
 /// What a long poll asks for.
 const POLL_MS: u64 = 15_000;
 /// Most bytes of an answer.
@@ -49,6 +51,8 @@ pub struct HttpLedger {
     copy: Mutex<Copy>,
     upload_bytes_max: OnceLock<u64>,
     uploads: Semaphore,
+    /// When a refusal was last asked of the rules.
+    checked: std::sync::Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for HttpLedger {
@@ -105,9 +109,20 @@ impl HttpLedger {
         let (copy, upload_bytes_max) = (Mutex::new(copy), OnceLock::new());
         // One fewer than a server takes of one account at a time: another process may have the same key.
         let uploads = Semaphore::new(AT_ONCE_MAX - 1);
-        let ledger = Self { url, client, genesis, copy, upload_bytes_max, uploads };
+        let checked = std::sync::Mutex::new(None);
+        let ledger = Self { url, client, genesis, copy, upload_bytes_max, uploads, checked };
         ledger.sync(0).await?;
         Ok(ledger)
+    }
+
+    /// Whether a refusal is asked of the rules now: the first, and one in each second of many.
+    fn must_check(&self) -> bool {
+        let mut checked = self.checked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_due = checked.is_none_or(|at| at.elapsed() >= CHECKED_EVERY);
+        if is_due {
+            *checked = Some(Instant::now());
+        }
+        is_due
     }
 
     /// The genesis.
@@ -283,7 +298,7 @@ impl Ledger for HttpLedger {
         Err(match said {
             Some(said) => {
                 let state = (copy.settlement.as_ref(), copy.now_ms());
-                why_refused(&self.url, state, &transaction, said)
+                why_refused(&self.url, state, &transaction, said, self.must_check())
             }
             None => LedgerError::Unusable {
                 reason: format!("{} acknowledged a transaction and does not show it", self.url),

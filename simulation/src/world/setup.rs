@@ -259,7 +259,7 @@ impl<C: Commitment> World<C> {
         }
     }
 
-    /// A party that runs models puts the job after what it already computes.
+    /// A party that runs models queues the job.
     pub(super) fn heard(&mut self, index: usize, job: usize) {
         if let Some(back_ms) = self.away_until_ms(index) {
             self.schedule(back_ms, Happening::Heard { party: index, job });

@@ -52,21 +52,24 @@ pub(super) async fn said(answer: reqwest::Response) -> String {
 
 /// Why a transaction was refused that the log, as `settlement` has it, does not show.
 ///
-/// What is wrong with its own bytes is found here. For the rest the server's typed word is taken as far as it
-/// is not plainly false: a server that refuses what it should take could as well withhold it. Without such a
-/// word, as from a server of another version, the rules are asked here, on a copy of the state at `now_ms`:
-/// were that an error instead, it would keep a daemon from all its other moves.
+/// What is wrong with its own bytes is found here. With `must_check` the rest is asked of the rules, on a copy of the
+/// state at `now_ms`: a server that refuses what they take is as good as one that is not reached, and nobody is to
+/// believe its reason. Without, its typed word is taken as far as it is not plainly false: a copy of a large state
+/// for each of many refusals is dear. Without such a word, as from a server of another version, the rules are asked.
 pub(super) fn why_refused(
     url: &str,
     (settlement, now_ms): (&Settlement, u64),
     transaction: &SignedTransaction,
     said: Said,
+    must_check: bool,
 ) -> LedgerError {
     if let Err(rejection) = own_fault(settlement, transaction) {
         return LedgerError::Rejected(rejection);
     }
     match said.told {
-        Some(Told::Rules(rejection)) if can_be(settlement, transaction, &rejection) => {
+        Some(Told::Rules(rejection))
+            if !must_check && can_be(settlement, transaction, &rejection) =>
+        {
             LedgerError::Rejected(rejection)
         }
         Some(Told::Rules(_) | Told::Bytes) | None => {
@@ -142,7 +145,7 @@ mod tests {
             let text =
                 format!("422 Unprocessable Entity: {}", LedgerError::Rejected(rejection.clone()));
             assert_eq!(said.text, text);
-            let error = why_refused(URL, (&state, 1), &signed(&state, nonce), said);
+            let error = why_refused(URL, (&state, 1), &signed(&state, nonce), said, false);
             assert_eq!(error, LedgerError::Rejected(rejection));
         }
     }
@@ -160,7 +163,7 @@ mod tests {
         ] {
             let expected = own_fault(&state, transaction).unwrap_err();
             assert!(matches!(expected, Rejection::Signature(_) | Rejection::Malformed(_)));
-            let error = why_refused(URL, (&state, 1), transaction, said);
+            let error = why_refused(URL, (&state, 1), transaction, said, false);
             assert_eq!(error, LedgerError::Rejected(expected));
         }
     }
@@ -186,7 +189,7 @@ mod tests {
         // What the rules refuse is refused, with their reason.
         let money = MoneyError::Insufficient { free_wei: 0, needed_wei: 1 };
         for said in refusals().await {
-            let error = why_refused(URL, (&state, 1), &signed(&state, 0), said);
+            let error = why_refused(URL, (&state, 1), &signed(&state, 0), said, false);
             assert_eq!(error, LedgerError::Rejected(money.into()));
         }
         // What they accept, the server withholds: whether it comes is not known.
@@ -194,12 +197,27 @@ mod tests {
         let right = key().sign(&state.domain(), 0, &action);
         for said in refusals().await {
             let reason = said.text.clone();
-            let error = why_refused(URL, (&state, 1), &right, said);
+            let error = why_refused(URL, (&state, 1), &right, said, false);
             assert_eq!(error, LedgerError::Unreachable { url: URL.to_owned(), reason });
         }
         // A nonce that is not reached can be refused for that alone.
         let said = through(LedgerError::Rejected(Rejection::NotBound)).await;
-        let error = why_refused(URL, (&state, 1), &signed(&state, 3), said);
+        let error = why_refused(URL, (&state, 1), &signed(&state, 3), said, false);
         assert_eq!(error, LedgerError::Rejected(Rejection::Nonce { expected: 0 }));
+    }
+
+    #[tokio::test]
+    async fn a_reason_that_the_rules_do_not_have_is_not_believed_when_it_is_checked() {
+        let state = settlement();
+        let action = Action::Deposit { account: key().address(), amount_wei: 1 };
+        let right = key().sign(&state.domain(), 0, &action);
+        let said = || through(LedgerError::Rejected(Rejection::TooLate { at_ms: 7 }));
+        // A server that withholds a move is one that does not serve: that is loud.
+        let error = why_refused(URL, (&state, 1), &right, said().await, true);
+        assert!(matches!(error, LedgerError::Unreachable { .. }), "{error}");
+        // And where the rules refuse as well, theirs is the reason.
+        let error = why_refused(URL, (&state, 1), &signed(&state, 0), said().await, true);
+        let money = MoneyError::Insufficient { free_wei: 0, needed_wei: 1 };
+        assert_eq!(error, LedgerError::Rejected(money.into()));
     }
 }
