@@ -97,7 +97,7 @@ fn step(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), ()> {
         // The law on any node that passes the check, at its first, last and a middle element.
         _ => {
             let node = Node::decode(reader).map_err(undecodable)?;
-            if law::check(&node).is_err() || law::run_count(&node) > 64 {
+            if law::check(&node).is_err() || law::segment_count(&node) > 64 {
                 return Err(());
             }
             let count = node.output.shape.count();

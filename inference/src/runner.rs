@@ -350,9 +350,9 @@ impl<'a, C: Commitment> Runner<'a, C> {
         let lost = || RunError::NotInModel { what: format!("accumulators of operator {operator}") };
         let node = self.model.node(operator).ok_or_else(lost)?;
         let mut states: Vec<Vec<u64>> = Vec::new();
-        for number in 0..law::run_count(node) {
+        for number in 0..law::segment_count(node) {
             let before = law::start(node, number, states.last().map(Vec::as_slice));
-            let state = law::run(node, element, number, before, &mut WholeTensors(operands));
+            let state = law::segment(node, element, number, before, &mut WholeTensors(operands));
             states.push(state.map_err(|_| lost())?);
         }
         Ok(self.compute_policy.accumulators(self.model, operator, element, states.concat()))

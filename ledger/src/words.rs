@@ -225,9 +225,9 @@ pub struct Verdict {
 /// What the referee found, in parts: the same as [`evidence`] says in one line.
 pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> Verdict {
     match evidence {
-        Evidence::Step { operator, element, run, claimed, expected, .. } => {
+        Evidence::Step { operator, element, segment, claimed, expected, .. } => {
             let kind = node.map(|node| node.output.element);
-            let at = run_within(node, *run);
+            let at = sum_within(node, *segment);
             let place = format!("{}, element {element}{at}", named(*operator, node));
             let (lane, claimed, correct) = claimed_and_correct(kind, claimed, expected.as_deref());
             Verdict { place: place + &lane, claimed, correct }
@@ -311,12 +311,12 @@ fn named(operator: u32, node: Option<&Node>) -> String {
 }
 
 /// Which running sum a step is about; nothing where the step gives the element itself.
-fn run_within(node: Option<&Node>, run: u64) -> String {
-    let runs = node.map(law::run_count);
-    match (runs, run) {
+fn sum_within(node: Option<&Node>, segment: u64) -> String {
+    let segments = node.map(law::segment_count);
+    match (segments, segment) {
         (None, 0) | (Some(0 | 1), _) => String::new(),
-        (Some(runs), run) if run >= runs => String::new(),
-        (_, run) => format!(", running sum {run}"),
+        (Some(segments), segment) if segment >= segments => String::new(),
+        (_, segment) => format!(", running sum {segment}"),
     }
 }
 
@@ -339,11 +339,11 @@ pub fn fallen(reason: &FallReason, facts: Option<&Facts>) -> String {
 /// What a challenger says is false.
 pub fn refutation(refutation: &Refutation) -> String {
     match refutation {
-        Refutation::Step { operator, element, run: 0, .. } => {
+        Refutation::Step { operator, element, segment: 0, .. } => {
             format!("operator {operator}, element {element}")
         }
-        Refutation::Step { operator, element, run, .. } => {
-            format!("operator {operator}, element {element}, running sum {run}")
+        Refutation::Step { operator, element, segment, .. } => {
+            format!("operator {operator}, element {element}, running sum {segment}")
         }
         Refutation::Binding { layer, operator } => format!(
             "output of operator {operator} differs between layer {layer} and the {}",

@@ -109,7 +109,7 @@
 //! assert_eq!(facts.claimed_element(0, 0), Ok(u64::from(1f32.to_bits())));
 //! let read = LeafProof { position: 0, bytes: bytes(1.0), path: Vec::new() };
 //! let operands = vec![OperandProof { root: root(1.0), path: Vec::new(), leaves: vec![read] }];
-//! let refutation = Refutation::Step { operator: 0, element: 0, run: 0, operands };
+//! let refutation = Refutation::Step { operator: 0, element: 0, segment: 0, operands };
 //! match judge(facts, &refutation)? {
 //!     Finding::Fraud(Evidence::Step { expected, .. }) => {
 //!         assert_eq!(expected, Some(vec![u64::from((-1f32).to_bits())]));

@@ -38,7 +38,7 @@ pub enum Refutation {
         element: u64,
         /// The segment of 64 products or elements, 0 for operators of one. With several, their number
         /// stands for the last step: the sum of the chunks (or the fold of the lanes) into the element.
-        run: u64,
+        segment: u64,
         /// One proof for each operand; none for the last step.
         operands: Vec<OperandProof>,
     },
@@ -72,7 +72,7 @@ pub enum Refutation {
     },
 }
 canonical_enum!(Refutation {
-    1 => Step { operator, element, run, operands }, 2 => Binding { layer, operator },
+    1 => Step { operator, element, segment, operands }, 2 => Binding { layer, operator },
     3 => Carry { layer, value }, 4 => StateValue { boundary, position },
     5 => Leaf { operator, leaf },
 });
@@ -96,7 +96,7 @@ pub enum Evidence {
         /// Flat index of the output element.
         element: u64,
         /// The segment; the number of segments for the last step.
-        run: u64,
+        segment: u64,
         /// Words claimed, an element's bits in each: the stored element, or the state after the segment.
         claimed: Vec<u64>,
         /// Words the law gives; `None` where it gives no result.
@@ -164,8 +164,8 @@ pub fn judge<C: Commitment>(
     refutation: &Refutation,
 ) -> Result<Finding, RefereeError> {
     match refutation {
-        Refutation::Step { operator, element, run, operands } => {
-            judge_step(facts, *operator, *element, *run, operands)
+        Refutation::Step { operator, element, segment, operands } => {
+            judge_step(facts, *operator, *element, *segment, operands)
         }
         Refutation::Binding { layer, operator } => {
             let definition = facts.layer(*layer).ok_or(RefereeError::NotOpen)?;
@@ -252,24 +252,24 @@ fn judge_step<C: Commitment>(
     facts: &Facts<C>,
     operator: u32,
     element: u64,
-    run: u64,
+    segment: u64,
     proofs: &[OperandProof],
 ) -> Result<Finding, RefereeError> {
     let node = facts.operator(operator).ok_or(RefereeError::NotOpen)?;
     law::check(node).map_err(|_| RefereeError::MalformedNode)?;
     let (layer_index, layer) = facts.layer_of(operator).ok_or(RefereeError::NotOpen)?;
-    let runs = law::run_count(node);
+    let segments = law::segment_count(node);
     if element >= node.output.shape.count() {
         return Err(RefereeError::OutOfRange);
     }
-    if runs > 1 && run == runs {
-        return judge_last_step(facts, node, operator, element, runs);
+    if segments > 1 && segment == segments {
+        return judge_last_step(facts, node, operator, element, segments);
     }
-    if run >= runs || proofs.len() != node.operands.len() {
+    if segment >= segments || proofs.len() != node.operands.len() {
         return Err(RefereeError::OutOfRange);
     }
     let mut proven = proven_leaves(facts, (layer_index, layer), node, proofs)?;
-    let (claimed, recomputed) = if runs == 1 {
+    let (claimed, recomputed) = if segments == 1 {
         let claimed =
             facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
         let recomputed = law::element(node, element, &mut proven).map(|bits| alloc::vec![bits]);
@@ -281,9 +281,9 @@ fn judge_step<C: Commitment>(
             let first = usize::try_from(number).ok()?.checked_mul(width)?;
             words.get(first..first.checked_add(width)?)
         };
-        let claimed = state(run).ok_or(RefereeError::OutOfRange)?.to_vec();
-        let before = law::start(node, run, run.checked_sub(1).and_then(state));
-        (claimed, law::run(node, element, run, before, &mut proven))
+        let claimed = state(segment).ok_or(RefereeError::OutOfRange)?.to_vec();
+        let before = law::start(node, segment, segment.checked_sub(1).and_then(state));
+        (claimed, law::segment(node, element, segment, before, &mut proven))
     };
     let expected = match recomputed {
         Ok(words) => Some(words),
@@ -293,8 +293,8 @@ fn judge_step<C: Commitment>(
     if expected.as_ref() == Some(&claimed) {
         return Ok(Finding::Sound);
     }
-    let multiply_adds = law::multiply_adds(node).min(law::RUN_ELEMENTS);
-    let evidence = Evidence::Step { operator, element, run, claimed, expected, multiply_adds };
+    let multiply_adds = law::multiply_adds(node).min(law::SEGMENT_ELEMENTS);
+    let evidence = Evidence::Step { operator, element, segment, claimed, expected, multiply_adds };
     Ok(Finding::Fraud(evidence))
 }
 
@@ -332,7 +332,7 @@ fn judge_last_step<C: Commitment>(
     node: &Node,
     operator: u32,
     element: u64,
-    runs: u64,
+    segments: u64,
 ) -> Result<Finding, RefereeError> {
     let words = facts.accumulators(operator, element).ok_or(RefereeError::NotOpen)?;
     let claimed = facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
@@ -344,7 +344,7 @@ fn judge_last_step<C: Commitment>(
     Ok(Finding::Fraud(Evidence::Step {
         operator,
         element,
-        run: runs,
+        segment: segments,
         claimed: alloc::vec![claimed],
         expected: expected.map(|bits| alloc::vec![bits]),
         multiply_adds: 0,

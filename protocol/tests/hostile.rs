@@ -142,7 +142,7 @@ proptest! {
         let [a, b, c, d] = numbers.map(|number| if number % 3 == 0 { number } else { number % 4 });
         let refutation = match kind {
             0 => Refutation::Step {
-                operator: a, element: u64::from(b), run: u64::from(c), operands: Vec::new(),
+                operator: a, element: u64::from(b), segment: u64::from(c), operands: Vec::new(),
             },
             1 => Refutation::Binding { layer: a, operator: b },
             2 => Refutation::Carry { layer: a, value: b },

@@ -66,7 +66,7 @@ proptest! {
                         Refutation::Binding { layer: choice % 3, operator },
                         Refutation::Carry { layer: choice % 3, value: choice % 6 },
                         Refutation::Leaf { operator, leaf: 0 },
-                        Refutation::Step { operator, element: 0, run: 2, operands: Vec::new() },
+                        Refutation::Step { operator, element: 0, segment: 2, operands: Vec::new() },
                     ];
                     let refutation = refutations[choice as usize % 4].clone();
                     Action::Refute { challenge, showings, refutation }

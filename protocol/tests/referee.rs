@@ -119,7 +119,7 @@ fn operand(value: f32, path: Vec<Digest>) -> OperandProof {
 }
 
 fn negation(operands: Vec<OperandProof>) -> Refutation {
-    Refutation::Step { operator: 0, element: 0, run: 0, operands }
+    Refutation::Step { operator: 0, element: 0, segment: 0, operands }
 }
 
 /// The second operator's step, with its operands from the middle state.
@@ -128,7 +128,7 @@ fn sum(claim: &Claim) -> Refutation {
     let operands = (0u64..)
         .zip(&claim.middle)
         .map(|(place, (_, value))| operand(*value, middle.path(place).unwrap()));
-    Refutation::Step { operator: 1, element: 0, run: 0, operands: operands.collect() }
+    Refutation::Step { operator: 1, element: 0, segment: 0, operands: operands.collect() }
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_wrong_result_is_convicted_by_its_step() {
     let evidence = Evidence::Step {
         operator: 0,
         element: 0,
-        run: 0,
+        segment: 0,
         claimed: words(1.0),
         expected: Some(words(-1.0)),
         multiply_adds: 1,
@@ -228,7 +228,7 @@ fn what_is_not_open_or_not_of_the_claim_decides_nothing() {
         (negation(vec![leafless]), RefereeError::MissingLeaf { operand: 0 }),
         (negation(Vec::new()), RefereeError::OutOfRange),
         (
-            Refutation::Step { operator: 0, element: 1, run: 0, operands: Vec::new() },
+            Refutation::Step { operator: 0, element: 1, segment: 0, operands: Vec::new() },
             RefereeError::OutOfRange,
         ),
         (Refutation::Binding { layer: 0, operator: 1 }, RefereeError::OutOfRange),

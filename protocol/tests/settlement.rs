@@ -75,7 +75,7 @@ fn a_flipped_bit_is_convicted_and_the_money_moves() {
     let weight_path = game.toy.committed.weights.path(0).unwrap();
     let operands =
         vec![proof(&honest.outputs[0], state_path), proof(&game.toy.weight, weight_path)];
-    let refutation = Refutation::Step { operator: 1, element: 70, run: 0, operands };
+    let refutation = Refutation::Step { operator: 1, element: 70, segment: 0, operands };
     let challenge = game.challenge(Who::Challenger);
     // A proof with a leaf left out decides nothing.
     let mut broken = refutation.clone();
@@ -131,7 +131,7 @@ fn a_sum_of_two_runs_is_refuted_by_its_running_sums() {
     let action = reveal(&game, sums, Reveal::Accumulators { words: vec![0; 64] });
     let game = game.accepts(Who::Executor, action);
     let challenge = game.challenge(Who::Challenger);
-    let refutation = Refutation::Step { operator: 2, element: 0, run: 2, operands: Vec::new() };
+    let refutation = Refutation::Step { operator: 2, element: 0, segment: 2, operands: Vec::new() };
     let game = game
         .accepts(Who::Challenger, Action::Refute { challenge, showings: Vec::new(), refutation });
     assert_eq!(game.delta(Who::Executor), -(ETHER as i128));

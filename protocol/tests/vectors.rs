@@ -133,9 +133,9 @@ fn folds_and_their_running_states() {
             let node = Node { operator, operands: vec![operand.clone(); operands], output };
             law::check(&node).unwrap();
             let mut states: Vec<Vec<u64>> = Vec::new();
-            for number in 0..law::run_count(&node) {
+            for number in 0..law::segment_count(&node) {
                 let before = law::start(&node, number, states.last().map(Vec::as_slice));
-                states.push(law::run(&node, 1, number, before, &mut Ramp).unwrap());
+                states.push(law::segment(&node, 1, number, before, &mut Ramp).unwrap());
             }
             let state_words: Vec<String> =
                 states.iter().flatten().map(|bits| word(*bits as u32)).collect();

@@ -107,7 +107,7 @@ fn default_lie(
     for operator in (operators / 2..operators).chain(0..operators) {
         let found = model.layer_of(operator).and_then(|layer| {
             let position = model.layer(layer)?.position(operator)?;
-            let folds = protocol::law::run_count(model.node(operator)?) > 1;
+            let folds = protocol::law::segment_count(model.node(operator)?) > 1;
             let element = model.node(operator)?.output.shape.count() / 2;
             folds.then_some(Lie::Ulps { layer, operator: position, element, ulps: 1 })
         });
@@ -226,8 +226,8 @@ fn accounts(outcome: &Outcome) {
 /// What the refuted step says of the element: an executor that lies about an element bends a running sum so
 /// that they add up to it, and one unit of their sum may be several of a smaller running sum.
 fn element_lines(participants: &Participants, verdict: &Verdict) -> Option<[String; 2]> {
-    let (run, runs) = (verdict.run?, verdict.runs?);
-    if verdict.verdict != "fraud" || runs < 2 || run >= runs {
+    let (segment, segments) = (verdict.segment?, verdict.segments?);
+    if verdict.verdict != "fraud" || segments < 2 || segment >= segments {
         return None;
     }
     let operator = verdict.operator.as_ref()?.index;
@@ -260,7 +260,8 @@ fn element_lines(participants: &Participants, verdict: &Verdict) -> Option<[Stri
         format!(" by {} {own}", words::count(units, "unit", "units"))
     });
     let (claimed, correct) = (text(claimed), text(correct));
-    let bent = format!("The executor bent running sum {run}{by} so that the sums add up to it.");
+    let bent =
+        format!("The executor bent running sum {segment}{by} so that the sums add up to it.");
     Some([
         format!("the element   claimed {claimed}, correct {correct}{apart}"),
         format!("{:14}{bent}", ""),

@@ -158,7 +158,7 @@ pub(crate) fn sentence(verdict: &str, reason: &str) -> String {
 
 /// Which running sum a verdict is about, where there are several.
 fn step(verdict: &Verdict) -> String {
-    match (verdict.run, verdict.runs) {
+    match (verdict.segment, verdict.segments) {
         (Some(run), Some(runs)) if runs > 1 && run < runs => {
             format!(", running sum {run} (of {runs}, counted from 0)")
         }

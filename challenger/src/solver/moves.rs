@@ -37,7 +37,7 @@ pub struct Divergence {
     /// Flat index of the element.
     pub element: Option<u64>,
     /// The segment: 64 products or elements of its sum.
-    pub run: Option<u64>,
+    pub segment: Option<u64>,
 }
 
 /// Why there is no next move.

@@ -16,7 +16,7 @@ use crate::honest_view::HonestView;
 
 /// The step that is false.
 struct FalseStep {
-    run: u64,
+    segment: u64,
     /// The claimed words before it; `None` at the first.
     before: Option<Vec<u64>>,
 }
@@ -50,7 +50,7 @@ impl<C: Commitment> HonestView<C> {
             Next::Known(step) => step,
             Next::Ask(end) => return Ok(end),
         };
-        found.run = Some(step.run);
+        found.segment = Some(step.segment);
         self.false_step(argument, layer, operator, node, element, &step)
     }
 
@@ -118,9 +118,9 @@ impl<C: Commitment> HonestView<C> {
         node: &Node,
         element: u64,
     ) -> Result<Next<FalseStep>, SolveError> {
-        let runs = law::run_count(node);
-        if runs <= 1 {
-            return Ok(Next::Known(FalseStep { run: 0, before: None }));
+        let segments = law::segment_count(node);
+        if segments <= 1 {
+            return Ok(Next::Known(FalseStep { segment: 0, before: None }));
         }
         let Some(theirs) = argument.known().accumulators(operator, element) else {
             let reason = format!("element {element} of operator {operator} differs");
@@ -131,9 +131,9 @@ impl<C: Commitment> HonestView<C> {
         let mut pairs = theirs.chunks(width).zip(ours.chunks(width));
         let differs = pairs.position(|(theirs, ours)| theirs != ours);
         // Where every sum agrees, the last step from the sums to the element is the false one.
-        let run = differs.map_or(runs, |at| at as u64);
-        let last = run.checked_sub(1).and_then(|at| theirs.chunks(width).nth(at as usize));
-        Ok(Next::Known(FalseStep { run, before: last.map(<[u64]>::to_vec) }))
+        let segment = differs.map_or(segments, |at| at as u64);
+        let last = segment.checked_sub(1).and_then(|at| theirs.chunks(width).nth(at as usize));
+        Ok(Next::Known(FalseStep { segment, before: last.map(<[u64]>::to_vec) }))
     }
 
     /// Refutes a step, with the operands that it reads.
@@ -146,13 +146,13 @@ impl<C: Commitment> HonestView<C> {
         element: u64,
         step: &FalseStep,
     ) -> Result<Reasoned, SolveError> {
-        let (run, runs) = (step.run, law::run_count(node));
-        if runs > 1 && run == runs {
-            let step = Refutation::Step { operator, element, run, operands: Vec::new() };
+        let (segment, segments) = (step.segment, law::segment_count(node));
+        if segments > 1 && segment == segments {
+            let step = Refutation::Step { operator, element, segment, operands: Vec::new() };
             return Ok(refute(step, format!("the sums of element {element} do not end in it")));
         }
         let operands = self.run().operands(operator)?;
-        let leaves = leaves_of_step(node, element, run, step.before.as_deref(), &operands)
+        let leaves = leaves_of_step(node, element, segment, step.before.as_deref(), &operands)
             .ok_or(stuck("the step reads outside its operands"))?;
         let operands = prove_operands(self, argument.known(), layer, operator, &leaves)
             .ok_or(stuck("an operand cannot be proven"))?;
@@ -160,8 +160,8 @@ impl<C: Commitment> HonestView<C> {
             Operator::Map { function } => function.name(),
             other => other.kind(),
         };
-        let reason = format!("{kind} gives another element {element} (segment {run})");
-        Ok(refute(Refutation::Step { operator, element, run, operands }, reason))
+        let reason = format!("{kind} gives another element {element} (segment {segment})");
+        Ok(refute(Refutation::Step { operator, element, segment, operands }, reason))
     }
 }
 

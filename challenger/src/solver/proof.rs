@@ -37,7 +37,7 @@ impl Operands for Recording<'_> {
 pub(super) fn leaves_of_step(
     node: &Node,
     element: u64,
-    run: u64,
+    segment: u64,
     before: Option<&[u64]>,
     operands: &[&Tensor],
 ) -> Option<Vec<BTreeSet<u64>>> {
@@ -46,11 +46,11 @@ pub(super) fn leaves_of_step(
         kinds: operands,
         leaves: vec![BTreeSet::new(); operands.len()],
     };
-    let outcome = match law::run_count(node) {
+    let outcome = match law::segment_count(node) {
         1 => law::element(node, element, &mut recording).map(|_| ()),
         _ => {
-            let state = law::start(node, run, before);
-            law::run(node, element, run, state, &mut recording).map(|_| ())
+            let state = law::start(node, segment, before);
+            law::segment(node, element, segment, state, &mut recording).map(|_| ())
         }
     };
     match outcome {

@@ -59,7 +59,7 @@ fn a_wrong_element_is_followed_from_the_trace_down_to_its_step() {
         Evidence::Step {
             operator,
             element: 100,
-            run: 0,
+            segment: 0,
             claimed: vec![other_bits(ElementType::F32, truth)],
             expected: Some(vec![truth]),
             multiply_adds: 1,

@@ -270,7 +270,7 @@ impl Dispute {
         element: Option<u64>,
         run: Option<u64>,
     ) -> Self {
-        assert_eq!(self.found, Divergence { layer, operator, element, run });
+        assert_eq!(self.found, Divergence { layer, operator, element, segment: run });
         self
     }
 
@@ -298,7 +298,7 @@ impl Dispute {
     pub(crate) fn expect_step(self, operator: u32, element: u64, run: u64) -> Refuted {
         let refuted = self.expect_refutation();
         match &refuted.refutation {
-            Refutation::Step { operator: o, element: e, run: r, .. } => {
+            Refutation::Step { operator: o, element: e, segment: r, .. } => {
                 assert_eq!((*o, *e, *r), (operator, element, run));
             }
             other => panic!("a step was expected: {other:?}"),

@@ -118,8 +118,8 @@ fn undecided(told: &Told, claim_id: &Digest, claim: &Claim, challenges: &[&Chall
         operator: None,
         element: None,
         element_type: None,
-        run: None,
-        runs: None,
+        segment: None,
+        segments: None,
         element_bits: None,
         claimed_bits: None,
         true_bits: None,
@@ -195,16 +195,16 @@ impl Places<'_> {
 
     /// A claim stands although this was said against it.
     fn nothing_refuted(&self, verdict: &mut Verdict, refutation: &Refutation, bytes: u64) {
-        let Refutation::Step { operator, element, run, .. } = refutation else {
+        let Refutation::Step { operator, element, segment, .. } = refutation else {
             return;
         };
         verdict.step_proof_bytes = bytes;
         verdict.layer = self.layer_of(*operator);
         verdict.operator = self.shown_operator(*operator);
-        verdict.run = Some(*run);
+        verdict.segment = Some(*segment);
         self.place_element(verdict, *operator, *element);
         if let Some(node) = self.facts.operator(*operator) {
-            verdict.step_multiply_adds = law::multiply_adds(node).min(law::RUN_ELEMENTS);
+            verdict.step_multiply_adds = law::multiply_adds(node).min(law::SEGMENT_ELEMENTS);
         }
         let claimed = self.facts.claimed_element(*operator, *element).ok();
         verdict.claimed_bits = claimed.map(|bits| bits_text(&[bits]));
@@ -216,7 +216,7 @@ impl Places<'_> {
         let Some(node) = self.facts.operator(operator) else { return };
         verdict.element = Some(node.output.shape.unravel(element));
         verdict.element_type = Some(node.output.element.name().to_owned());
-        verdict.runs = Some(law::run_count(node));
+        verdict.segments = Some(law::segment_count(node));
         let claimed = self.facts.claimed_element(operator, element).ok();
         verdict.element_bits = claimed.map(|bits| bits_text(&[bits]));
     }
@@ -229,12 +229,12 @@ impl Places<'_> {
         refutation: Option<&Refutation>,
     ) {
         match evidence {
-            Evidence::Step { operator, element, run, claimed, expected, multiply_adds } => {
+            Evidence::Step { operator, element, segment, claimed, expected, multiply_adds } => {
                 verdict.reason = "step".to_owned();
                 verdict.layer = self.layer_of(*operator);
                 verdict.operator = Some(self.operator(*operator));
                 self.place_element(verdict, *operator, *element);
-                verdict.run = Some(*run);
+                verdict.segment = Some(*segment);
                 verdict.step_multiply_adds = *multiply_adds;
                 let (claimed, expected) = match expected {
                     Some(expected) => {

@@ -106,9 +106,11 @@ pub struct Verdict {
     /// Its type, and that of its running sums.
     pub element_type: Option<String>,
     /// The segment within the element; the number of segments for the sum of all.
-    pub run: Option<u64>,
+    #[serde(rename = "run")]
+    pub segment: Option<u64>,
     /// Runs of the element; 1 where nothing is summed.
-    pub runs: Option<u64>,
+    #[serde(rename = "runs")]
+    pub segments: Option<u64>,
     /// The element as claimed: stored bits. What is refuted may be one of its running sums.
     pub element_bits: Option<String>,
     /// What was claimed: stored bits, a state word, or a root.

@@ -10,7 +10,7 @@ const ID: Digest = Digest([0x45; 32]);
 const OTHER: Digest = Digest([0xab; 32]);
 const ACCOUNT: Address = Address([0x7e; 20]);
 const STEP: Refutation =
-    Refutation::Step { operator: 49, element: 5, run: 0, operands: Vec::new() };
+    Refutation::Step { operator: 49, element: 5, segment: 0, operands: Vec::new() };
 
 fn kind(element: ElementType, dimensions: &[u64]) -> TensorType {
     TensorType { element, shape: Shape::new(dimensions).unwrap() }
@@ -30,7 +30,7 @@ fn sum() -> Node {
 }
 
 fn step(run: u64, claimed: Vec<u64>, expected: Option<Vec<u64>>) -> Evidence {
-    Evidence::Step { operator: 49, element: 0, run, claimed, expected, multiply_adds: 1 }
+    Evidence::Step { operator: 49, element: 0, segment: run, claimed, expected, multiply_adds: 1 }
 }
 
 fn bits(float: f32) -> u64 {
@@ -196,7 +196,7 @@ fn refutations_and_falls_say_what_is_false() {
     let table = [
         (STEP, "operator 49, element 5"),
         (
-            Refutation::Step { operator: 49, element: 5, run: 2, operands: Vec::new() },
+            Refutation::Step { operator: 49, element: 5, segment: 2, operands: Vec::new() },
             "operator 49, element 5, running sum 2",
         ),
         (

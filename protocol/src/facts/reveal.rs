@@ -128,7 +128,7 @@ impl<C: Commitment> Facts<C> {
     ) -> Result<(), FactError> {
         let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
         let width = law::state_words(node);
-        if words.len() as u64 != law::run_count(node).saturating_mul(width as u64) {
+        if words.len() as u64 != law::segment_count(node).saturating_mul(width as u64) {
             return Err(FactError::WrongLength);
         }
         // Whether they end in the claimed element is a step of its own, for the referee. The first

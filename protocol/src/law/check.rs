@@ -1,12 +1,12 @@
 //! Whether a node is well formed: after this, the law cannot index outside a tensor.
 
-use super::fold::RUN_ELEMENTS;
+use super::fold::SEGMENT_ELEMENTS;
 use crate::functions::Types;
 use crate::graph::{Fold, MapFunction, Node, OPERANDS_MAX, Operator, Window};
 use crate::tensor::{ElementType, Shape};
 
 /// Most segments of one element, so that the list of accumulators stays small.
-pub const RUNS_MAX: u64 = 4096;
+pub const SEGMENTS_MAX: u64 = 4096;
 /// Largest stride, dilation, pad or kernel side.
 const WINDOW_MAX: u32 = 1 << 16;
 
@@ -26,7 +26,7 @@ pub enum NodeFault {
     #[error("an attribute is outside its range")]
     Attributes,
     /// More products or elements go into one output element than the protocol accepts.
-    #[error("an element folds more than {} values", RUNS_MAX * RUN_ELEMENTS)]
+    #[error("an element folds more than {} values", SEGMENTS_MAX * SEGMENT_ELEMENTS)]
     TooLong,
 }
 
@@ -111,7 +111,7 @@ fn folds(_fold: Fold, kind: ElementType) -> bool {
 }
 
 fn long_enough(length: u64) -> Result<(), NodeFault> {
-    ensure(length <= RUNS_MAX * RUN_ELEMENTS, NodeFault::TooLong)
+    ensure(length <= SEGMENTS_MAX * SEGMENT_ELEMENTS, NodeFault::TooLong)
 }
 
 fn window_fits(window: &Window) -> Result<(), NodeFault> {

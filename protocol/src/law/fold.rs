@@ -1,6 +1,6 @@
 //! Operators that fold many products or elements into one: contraction, convolution, reduction,
 //! pooling. They are computed in *segments* of 64, and a segment is the largest step that a referee
-//! recomputes. (The items' names, and the `run` of a refutation, still say run for a segment.)
+//! recomputes.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::numerics::{soft, store};
 use crate::tensor::ElementType;
 
 /// Products or elements of one segment.
-pub const RUN_ELEMENTS: u64 = 64;
+pub const SEGMENT_ELEMENTS: u64 = 64;
 /// Segments of one chunk: a contraction's chain starts again from +0 after each 256 products.
 const CHUNK_SEGMENTS: u64 = 4;
 /// Lanes of a row reduction.
@@ -75,8 +75,8 @@ fn taps(window: &Window) -> u64 {
 }
 
 /// Number of segments of one output element; 1 for operators that do not fold.
-pub fn run_count(node: &Node) -> u64 {
-    length(node).div_ceil(RUN_ELEMENTS)
+pub fn segment_count(node: &Node) -> u64 {
+    length(node).div_ceil(SEGMENT_ELEMENTS)
 }
 
 /// Words of the state that a segment takes over and hands on: 1 for a chain of products, 32 for lanes.
@@ -140,7 +140,7 @@ pub fn start(node: &Node, number: u64, before: Option<&[u64]>) -> Vec<u64> {
 ///
 /// # Errors
 /// As [`super::element`].
-pub fn run<O: Operands>(
+pub fn segment<O: Operands>(
     node: &Node,
     index: u64,
     number: u64,
@@ -148,8 +148,8 @@ pub fn run<O: Operands>(
     operands: &mut O,
 ) -> Result<Vec<u64>, LawError<O::Error>> {
     let at = node.output.shape.unravel(index);
-    let first = number * RUN_ELEMENTS;
-    let end = (first + RUN_ELEMENTS).min(length(node));
+    let first = number * SEGMENT_ELEMENTS;
+    let end = (first + SEGMENT_ELEMENTS).min(length(node));
     match &node.operator {
         Operator::Contract {} => contract(node, &at, first..end, state, operands),
         Operator::Convolve { window, groups } => {

@@ -8,9 +8,9 @@ mod check;
 mod fold;
 
 pub use crate::functions::map_scalar;
-pub use check::{NodeFault, RUNS_MAX, check};
+pub use check::{NodeFault, SEGMENTS_MAX, check};
 pub use fold::{
-    RUN_ELEMENTS, finish, is_folded, multiply_adds, run, run_count, start, state_words,
+    SEGMENT_ELEMENTS, finish, is_folded, multiply_adds, segment, segment_count, start, state_words,
 };
 
 use alloc::vec::Vec;
@@ -53,9 +53,9 @@ pub fn element<O: Operands>(
 ) -> Result<u64, LawError<O::Error>> {
     if is_folded(&node.operator) {
         let mut states: Vec<Vec<u64>> = Vec::new();
-        for number in 0..run_count(node) {
+        for number in 0..segment_count(node) {
             let before = start(node, number, states.last().map(Vec::as_slice));
-            states.push(run(node, index, number, before, operands)?);
+            states.push(segment(node, index, number, before, operands)?);
         }
         return finish(node, &states).ok_or(LawError::Undefined);
     }

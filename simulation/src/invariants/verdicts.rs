@@ -23,7 +23,9 @@ impl<C: Commitment> Audit<C> {
             FallReason::Refuted(Evidence::Step { claimed, .. }) if claimed.len() > 1 => {
                 Sometimes::RefutedByRun
             }
-            FallReason::Refuted(Evidence::Step { run, .. }) if *run > 0 => Sometimes::RefutedByRun,
+            FallReason::Refuted(Evidence::Step { segment, .. }) if *segment > 0 => {
+                Sometimes::RefutedByRun
+            }
             FallReason::Refuted(Evidence::Step { .. } | Evidence::Leaf { .. }) => {
                 Sometimes::RefutedByStep
             }

@@ -264,7 +264,7 @@ fn an_error_in_any_fold_is_convicted_in_one_run_or_after_the_last() {
     for (operator, operands, weights, to, element, runs) in folds() {
         let name = operator.kind();
         let network = model_of(operator, operands, weights, to);
-        assert_eq!(law::run_count(network.model.node(TESTED).unwrap()), runs, "{name}");
+        assert_eq!(law::segment_count(network.model.node(TESTED).unwrap()), runs, "{name}");
         // Where all sums are true, the step after them is the false one.
         convicted(&network, element, if runs == 1 { 0 } else { runs }, name);
     }

@@ -217,7 +217,7 @@ pub struct Refuter {
 impl<C: Commitment> Strategy<C> for Refuter {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
         let turns: Vec<Digest> = own_turns(sight).map(|(id, _)| id).collect();
-        let bad = |operands| Refutation::Step { operator: 0, element: 0, run: 0, operands };
+        let bad = |operands| Refutation::Step { operator: 0, element: 0, segment: 0, operands };
         for intent in &mut intents {
             if let (BadRefutation::OtherPlace, Action::Refute { refutation, .. }) =
                 (self.kind, &mut intent.action)
@@ -232,7 +232,7 @@ impl<C: Commitment> Strategy<C> for Refuter {
                 BadRefutation::Absurd => Refutation::Step {
                     operator: u32::MAX,
                     element: u64::MAX,
-                    run: u64::MAX,
+                    segment: u64::MAX,
                     operands: Vec::new(),
                 },
                 BadRefutation::WrongProof => bad(vec![
