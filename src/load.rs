@@ -94,9 +94,10 @@ fn import_options(
             .find_map(|one| Path::new(one).canonicalize().ok())
     };
     let own = path.with_extension("json").canonicalize().ok();
-    let mut beside = match own.is_some() && inputs.iter().any(|text| file(text) == own) {
-        true => ImportOptions::default(),
-        false => inference::options_beside(path)?,
+    let mut beside = if own.is_some() && inputs.iter().any(|text| file(text) == own) {
+        ImportOptions::default()
+    } else {
+        inference::options_beside(path)?
     };
     for file in beside.fixed.values_mut() {
         *file = file.canonicalize().unwrap_or(std::mem::take(file));
@@ -118,9 +119,10 @@ pub(crate) fn model(
 /// A word as a shell takes it.
 pub(crate) fn shell_word(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "_-.:/=,+@%".contains(letter);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 
@@ -319,9 +321,10 @@ fn claimed_inputs(
 ) -> Result<HashMap<String, Tensor>, CommandError> {
     let (inputs, state) = (folder.join("inputs.npz"), folder.join("states").join("0.npz"));
     if inputs.exists() || !state.exists() {
-        return match inputs.exists() {
-            true => Ok(read_tensors(&inputs, wanted)?),
-            false => Ok(HashMap::new()),
+        return if inputs.exists() {
+            Ok(read_tensors(&inputs, wanted)?)
+        } else {
+            Ok(HashMap::new())
         };
     }
     // The values of a state are named by their numbers, inputs first.

@@ -47,9 +47,10 @@ fn arguments() -> Result<(Arguments, configuration::Configuration), ExitCode> {
         (Err(_), false) => return Err(misconfigured(&wrong)),
     };
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match wrong.is_empty() || matches!(arguments.command, Command::Config(_)) {
-        true => Ok((arguments, configuration)),
-        false => Err(misconfigured(&wrong)),
+    if wrong.is_empty() || matches!(arguments.command, Command::Config(_)) {
+        Ok((arguments, configuration))
+    } else {
+        Err(misconfigured(&wrong))
     }
 }
 

@@ -479,9 +479,10 @@ fn an_executor_answers_while_a_state_is_slow_to_come() {
     let is_slow = Arc::clone(&slow);
     // Longer than any clock.
     let way = services::way(&url, move |part| {
-        match part.starts_with(b"GET /v1/inputs/") && is_slow.load(SeqCst) {
-            true => Way::After(Duration::from_secs(60)),
-            false => Way::Through,
+        if part.starts_with(b"GET /v1/inputs/") && is_slow.load(SeqCst) {
+            Way::After(Duration::from_secs(60))
+        } else {
+            Way::Through
         }
     });
     let words = ["executor", "serve", "--no-preflight", "--long-percent-max", "100"];

@@ -384,9 +384,10 @@ fn timeless(text: &str) -> String {
             words.push(letter);
         }
         // Each ledger draws its genesis anew.
-        match words.starts_with("genesis ") {
-            true => lines.push("genesis              HASH".to_owned()),
-            false => lines.push(without_moments(words.trim_end())),
+        if words.starts_with("genesis ") {
+            lines.push("genesis              HASH".to_owned())
+        } else {
+            lines.push(without_moments(words.trim_end()))
         }
     }
     lines.join("\n")

@@ -162,10 +162,8 @@ impl<C: Commitment> ChallengerCore<C> {
         wanted.sort_by_key(|(stake_wei, id, ..)| (std::cmp::Reverse(*stake_wei), *id));
         let parameters = settlement.parameters();
         let fees_wei = demands_reserve_wei(parameters);
-        let mut free_wei = match self.is_funded {
-            true => u128::MAX,
-            false => settlement.money().free_wei(&self.address),
-        };
+        let mut free_wei =
+            if self.is_funded { u128::MAX } else { settlement.money().free_wei(&self.address) };
         // What open challenges may still need stays set aside.
         for (_, challenge) in settlement.challenges() {
             if mine(challenge) && challenge.is_open() {
@@ -182,9 +180,10 @@ impl<C: Commitment> ChallengerCore<C> {
             free_wei = left_wei;
             decisions.push(Decision {
                 action: Action::Challenge { claim: id },
-                reason: match differs {
-                    true => "the claim's trace root is not ours".to_owned(),
-                    false => "policy: challenge everything".to_owned(),
+                reason: if differs {
+                    "the claim's trace root is not ours".to_owned()
+                } else {
+                    "policy: challenge everything".to_owned()
                 },
                 deadline_ms: Some(claim.window_end_ms),
             });

@@ -358,9 +358,10 @@ impl Service {
         let reason = failure.to_string();
         let is_killed = matches!(failure, RunFailure::Killed { .. });
         let pace = self.pace(view, &job);
-        match is_killed && self.jobs.killed(&job) && pace == Pace::Usual {
-            true => self.jobs.end(job, End::Left { why: Unchecked::Quarantined { reason } }),
-            false => self.jobs.wait(job, view.now_ms, pace, Unchecked::NoResult { reason }),
+        if is_killed && self.jobs.killed(&job) && pace == Pace::Usual {
+            self.jobs.end(job, End::Left { why: Unchecked::Quarantined { reason } })
+        } else {
+            self.jobs.wait(job, view.now_ms, pace, Unchecked::NoResult { reason })
         }
     }
 

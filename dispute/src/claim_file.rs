@@ -191,9 +191,10 @@ impl ExecutorFile {
         let bytes = read_limited(&path, CLAIM_BYTES_MAX)?;
         let file: Self = serde_json::from_slice(&bytes)
             .map_err(|error| malformed(&name, "file", error.to_string()))?;
-        match file.version == VERSION {
-            true => Ok(file),
-            false => Err(malformed(&name, "version", format!("{} is not {VERSION}", file.version))),
+        if file.version == VERSION {
+            Ok(file)
+        } else {
+            Err(malformed(&name, "version", format!("{} is not {VERSION}", file.version)))
         }
     }
 

@@ -96,9 +96,10 @@ impl<C: Commitment> Defender<C> {
         Ok(match tree {
             TreeId::Trace {} => {
                 let trace = self.run.trace();
-                match at_leaves(trace.tree().tree()) {
-                    true => roots(trace.tree().tree(), trace.state_roots()),
-                    false => hashes(trace.tree().tree()),
+                if at_leaves(trace.tree().tree()) {
+                    roots(trace.tree().tree(), trace.state_roots())
+                } else {
+                    hashes(trace.tree().tree())
                 }
             }
             TreeId::State { boundary } => {
@@ -118,9 +119,10 @@ impl<C: Commitment> Defender<C> {
             }
             TreeId::Subtrace { layer } => {
                 let inside = self.run.inside(layer)?;
-                match at_leaves(inside.tree().tree()) {
-                    true => roots(inside.tree().tree(), inside.roots()),
-                    false => hashes(inside.tree().tree()),
+                if at_leaves(inside.tree().tree()) {
+                    roots(inside.tree().tree(), inside.roots())
+                } else {
+                    hashes(inside.tree().tree())
                 }
             }
             TreeId::Tensor { operator } => hashes(self.run.output_tree(operator)?),

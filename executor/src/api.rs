@@ -169,9 +169,10 @@ impl Api {
             return Err(AskError::Busy { reason });
         }
         if self.bail_out || !self.health.may_stake() {
-            let reason = match self.bail_out {
-                true => "it was started with --bail-out",
-                false => "its self-test failed",
+            let reason = if self.bail_out {
+                "it was started with --bail-out"
+            } else {
+                "its self-test failed"
             };
             return Err(AskError::Busy { reason: reason.to_owned() });
         }

@@ -80,13 +80,12 @@ fn authorised(office: &Office, headers: &HeaderMap) -> Result<(), Failure> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     // Hashes are compared: how long it takes says nothing about the token.
-    match keccak(given.trim().as_bytes()) == office.token {
-        true => Ok(()),
-        false => {
-            let message = "the header `authorization: Bearer TOKEN` is missing or wrong; the token \
+    if keccak(given.trim().as_bytes()) == office.token {
+        Ok(())
+    } else {
+        let message = "the header `authorization: Bearer TOKEN` is missing or wrong; the token \
                            is in the executor's folder, in the file ACCOUNT/api-token";
-            Err(failure(StatusCode::UNAUTHORIZED, "unauthorised", message))
-        }
+        Err(failure(StatusCode::UNAUTHORIZED, "unauthorised", message))
     }
 }
 
@@ -236,10 +235,7 @@ async fn embeddings(State(office): State<Office>, headers: HeaderMap, body: Body
     let mut data = Vec::with_capacity(texts.len());
     for (answer, count) in answers.iter().zip(&counts) {
         for row in rows(answer, *count)? {
-            let embedding = match as_base64 {
-                true => json!(base64(&row)),
-                false => json!(row),
-            };
+            let embedding = if as_base64 { json!(base64(&row)) } else { json!(row) };
             data.push(
                 json!({ "object": "embedding", "index": data.len(), "embedding": embedding }),
             );
@@ -320,10 +316,7 @@ fn base64(row: &[f32]) -> String {
             << (8 * (3 - part.len()));
         for place in 0..4 {
             let digit = (word >> (18 - 6 * place)) & 63;
-            text.push(match place <= part.len() {
-                true => char::from(DIGITS[digit as usize]),
-                false => '=',
-            });
+            text.push(if place <= part.len() { char::from(DIGITS[digit as usize]) } else { '=' });
         }
     }
     text

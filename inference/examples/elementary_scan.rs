@@ -37,11 +37,12 @@ fn main() {
             for first in (0x2B80_0000u32..0x7F80_0000).step_by(stride << 16) {
                 let end = (first as usize + (stride << 16)).min(0x7F80_0000) as u32;
                 let patterns = (first..end).step_by(stride);
-                let block: Vec<f32> = match negative {
-                    false => patterns.map(f32::from_bits).collect(),
-                    true => patterns
+                let block: Vec<f32> = if negative {
+                    patterns
                         .map(|bits| f32::from_bits((0x7F7F_FFFF - (bits - 0x2B80_0000)) | 1 << 31))
-                        .collect(),
+                        .collect()
+                } else {
+                    patterns.map(f32::from_bits).collect()
                 };
                 let mut found = vec![0.0; block.len()];
                 map_unary(Isa::detect(), unary, &block, &mut found);

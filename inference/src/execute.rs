@@ -227,9 +227,10 @@ fn run_stage<C: Commitment>(
 ) -> Option<Vec<(usize, Vec<f32>, usize)>> {
     let mut inputs: Vec<Cow<'_, [f32]>> = Vec::new();
     for input in &stage.inputs {
-        inputs.push(match input.truths {
-            false => Cow::Borrowed(cells.floats(input.layout.base)?),
-            true => Cow::Owned(cells.truths(input.layout.base)?),
+        inputs.push(if input.truths {
+            Cow::Owned(cells.truths(input.layout.base)?)
+        } else {
+            Cow::Borrowed(cells.floats(input.layout.base)?)
         });
     }
     let prepared = prepare(engine, model, stage, nodes, first_operator, cells)?;

@@ -50,9 +50,10 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     let read = file.take(limit + 1).read_to_end(&mut bytes);
     read.map_err(|error| fail(error.to_string()))?;
-    match bytes.len() as u64 > limit {
-        true => Err(fail(format!("larger than the limit of {limit} bytes"))),
-        false => Ok(bytes),
+    if bytes.len() as u64 > limit {
+        Err(fail(format!("larger than the limit of {limit} bytes")))
+    } else {
+        Ok(bytes)
     }
 }
 

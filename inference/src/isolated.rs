@@ -69,10 +69,7 @@ fn read_frame(from: &mut impl Read) -> std::io::Result<Option<Frame>> {
     // Memory is taken as bytes arrive.
     let mut body = Vec::new();
     let read = from.take(length).read_to_end(&mut body)?;
-    match read as u64 == length {
-        true => Ok(Some((kind, body))),
-        false => Ok(None),
-    }
+    if read as u64 == length { Ok(Some((kind, body))) } else { Ok(None) }
 }
 
 /// The process as the daemon sees it.

@@ -108,9 +108,10 @@ impl ModelStore {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             models.insert(model.root(), (name, Arc::new(model)));
         }
-        match models.is_empty() {
-            true => Err(ModelStoreError::Empty { path: place.display().to_string() }),
-            false => Ok(Self { models }),
+        if models.is_empty() {
+            Err(ModelStoreError::Empty { path: place.display().to_string() })
+        } else {
+            Ok(Self { models })
         }
     }
 

@@ -39,10 +39,7 @@ fn content(reason: impl Into<String>) -> PublishedError {
 
 fn checked(state: State, wanted: Digest) -> Result<State, PublishedError> {
     let found = state.root();
-    match found == wanted {
-        true => Ok(state),
-        false => Err(PublishedError::OtherRoot { found, wanted }),
-    }
+    if found == wanted { Ok(state) } else { Err(PublishedError::OtherRoot { found, wanted }) }
 }
 
 /// Tensors of a state, named by their values' numbers.

@@ -348,9 +348,10 @@ impl Tensor {
             }
             level.first().copied().unwrap_or_default()
         };
-        let mut level: Vec<Digest> = match block >= rows {
-            true => vec![root_of(self.bytes())],
-            false => self.bytes().par_chunks(block * columns * width).map(root_of).collect(),
+        let mut level: Vec<Digest> = if block >= rows {
+            vec![root_of(self.bytes())]
+        } else {
+            self.bytes().par_chunks(block * columns * width).map(root_of).collect()
         };
         for depth in block_height..height {
             let all = level.len();

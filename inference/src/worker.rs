@@ -212,9 +212,10 @@ fn run_here(
     let compute_policy = compute_policies(model, &honest).map_err(refused)?;
     let runner = Runner { engine, model, compute_policy: compute_policy.as_ref() };
     let trace = runner.run(input).map_err(|error| refused(error.to_string()))?;
-    match trace.root() == honest.root() {
-        true => Ok(Rehearsed::Honest(honest)),
-        false => Ok(Rehearsed::False(compute_policy, trace)),
+    if trace.root() == honest.root() {
+        Ok(Rehearsed::Honest(honest))
+    } else {
+        Ok(Rehearsed::False(compute_policy, trace))
     }
 }
 

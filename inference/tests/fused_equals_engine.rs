@@ -100,10 +100,7 @@ impl Network {
     }
 
     fn weight(&mut self, tensor: Tensor) -> Result<usize, usize> {
-        let tensor = match self.wild {
-            true => masked(&tensor, self.weights.len()),
-            false => tensor,
-        };
+        let tensor = if self.wild { masked(&tensor, self.weights.len()) } else { tensor };
         self.weights.push(tensor);
         Err(self.weights.len() - 1)
     }

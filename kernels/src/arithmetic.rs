@@ -57,10 +57,7 @@ macro_rules! float_unit {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn fused(a: f32, b: f32, c: f32) -> f32 {
-    match cfg!(unoptimised) {
-        true => through_binary64(a, b, c),
-        false => a.mul_add(b, c),
-    }
+    if cfg!(unoptimised) { through_binary64(a, b, c) } else { a.mul_add(b, c) }
 }
 
 /// Correctly rounded `a × b + c` through binary64 and rounding to odd.

@@ -212,9 +212,10 @@ mod tests {
             .into_iter()
             .chain([(255, 1), (256, 1), (256, 4), (256, 8)]);
         // A permutation is many steps where each is interpreted.
-        let (bodies, counts): (Vec<_>, &[usize]) = match cfg!(miri) {
-            true => (vec![(135, 1), (136, 4)], &[3]),
-            false => (all.collect(), &[1, 3, 4, 7, 8, 9, 17, 40]),
+        let (bodies, counts): (Vec<_>, &[usize]) = if cfg!(miri) {
+            (vec![(135, 1), (136, 4)], &[3])
+        } else {
+            (all.collect(), &[1, 3, 4, 7, 8, 9, 17, 40])
         };
         for isa in Isa::available() {
             for (body, element) in bodies.iter().copied() {

@@ -98,9 +98,10 @@ impl<T> Doors<T> {
         if queues.closed {
             return false;
         }
-        match urgent {
-            true => queues.urgent.push_back(item),
-            false => queues.ordinary.push_back(item),
+        if urgent {
+            queues.urgent.push_back(item)
+        } else {
+            queues.ordinary.push_back(item)
         }
         self.filled.notify_one();
         true

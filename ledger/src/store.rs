@@ -143,9 +143,12 @@ impl Store {
             // What is read again is old; the system's cache has it as well.
             .cache_capacity(CACHE_BYTES)
             .open()
-            .map_err(|error| match error.to_string().contains("could not acquire lock") {
-                true => StoreError::Locked { path: path.clone() },
-                false => fail(error),
+            .map_err(|error| {
+                if error.to_string().contains("could not acquire lock") {
+                    StoreError::Locked { path: path.clone() }
+                } else {
+                    fail(error)
+                }
             })?;
         let log = database.open_tree("log").map_err(fail)?;
         let file = Anchor::file(folder);
@@ -201,9 +204,10 @@ impl Store {
             return Err("a record before it is missing".to_owned());
         }
         let record: Record = wire::decode(value).map_err(|error| error.to_string())?;
-        match record.chain == link(&self.chain, &record.content) {
-            true => Ok((record.content, record.chain)),
-            false => Err("its hash does not continue the log".to_owned()),
+        if record.chain == link(&self.chain, &record.content) {
+            Ok((record.content, record.chain))
+        } else {
+            Err("its hash does not continue the log".to_owned())
         }
     }
 

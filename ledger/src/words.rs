@@ -205,9 +205,10 @@ pub fn number_beside(kind: Option<ElementType>, bits: u64, other: u64) -> String
         return hexadecimal(bits);
     };
     let text = number(kind, bits);
-    match bits != other && text == number(kind, other) {
-        true => format!("{text} ({})", hexadecimal(bits)),
-        false => text,
+    if bits != other && text == number(kind, other) {
+        format!("{text} ({})", hexadecimal(bits))
+    } else {
+        text
     }
 }
 

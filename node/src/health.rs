@@ -238,7 +238,7 @@ mod tests {
             health.hindered(&[line.clone(), line.clone(), other]);
         }
         assert_eq!(health.lasting().len(), 2);
-        health.hindered(&[line.clone()]);
+        health.hindered(std::slice::from_ref(&line));
         assert_eq!(health.lasting(), std::slice::from_ref(&line));
         assert!(health.readiness().contains("HINDERED: post-claim"));
         assert_eq!(health.said()["hindered"], json!([line]));

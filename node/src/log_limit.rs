@@ -22,9 +22,10 @@ impl LogLimit {
     /// Whether one more may be told; it is counted either way.
     pub fn has_room(&mut self) -> bool {
         let has_room = self.told < self.most;
-        match has_room {
-            true => self.told += 1,
-            false => self.left_out += 1,
+        if has_room {
+            self.told += 1
+        } else {
+            self.left_out += 1
         }
         has_room
     }

@@ -246,10 +246,7 @@ pub const METRICS: &[Metric] = &[
 
 /// What a distribution is measured in: its name says it, as Prometheus wants.
 fn unit(name: &str) -> metrics::Unit {
-    match name.ends_with("_seconds") {
-        true => metrics::Unit::Seconds,
-        false => metrics::Unit::Count,
-    }
+    if name.ends_with("_seconds") { metrics::Unit::Seconds } else { metrics::Unit::Count }
 }
 
 /// Describes a service's metrics to the installed recorder, and sets them to zero.

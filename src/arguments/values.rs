@@ -60,9 +60,10 @@ pub(super) fn ledger_url(text: &str) -> Result<String, String> {
             quoted(text)
         ));
     }
-    match text.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("{} is no address; write http://HOST:PORT", quoted(text))),
+    if text.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is no address; write http://HOST:PORT", quoted(text)))
     }
 }
 
@@ -79,22 +80,22 @@ pub(super) fn genesis_hash(text: &str) -> Result<String, String> {
 
 /// Address of an account.
 pub(super) fn account_address(text: &str) -> Result<String, String> {
-    match parse_hex(text).is_some_and(|bytes| bytes.len() == 20) {
-        true => Ok(text.to_owned()),
-        false => Err(format!(
+    if parse_hex(text).is_some_and(|bytes| bytes.len() == 20) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
             "{} is not 0x and 40 hexadecimal digits; `rebut key show` prints a key's address",
             quoted(text)
-        )),
+        ))
     }
 }
 
 /// Name of a key that everybody knows.
 pub(super) fn well_known_name(text: &str) -> Result<String, String> {
-    match text.trim().is_empty() {
-        true => {
-            Err("the name is empty (a variable that is not set?); write --dev client".to_owned())
-        }
-        false => Ok(text.to_owned()),
+    if text.trim().is_empty() {
+        Err("the name is empty (a variable that is not set?); write --dev client".to_owned())
+    } else {
+        Ok(text.to_owned())
     }
 }
 

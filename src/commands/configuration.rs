@@ -31,9 +31,10 @@ pub(crate) fn run(
 ) -> Result<Ending, CommandError> {
     match &command.action {
         ConfigAction::Show { origin, words } => {
-            let held = match words.is_empty() {
-                true => services(configuration),
-                false => of_words(configuration, words)?,
+            let held = if words.is_empty() {
+                services(configuration)
+            } else {
+                of_words(configuration, words)?
             };
             if as_json {
                 print::json(&serde_json::json!({ "settings": held }))?;
@@ -46,9 +47,10 @@ pub(crate) fn run(
                     section = &one.section;
                 }
                 let value = one.value.as_deref().unwrap_or("(not set)");
-                match origin {
-                    true => println!("{:<24} {:<40} {}", one.name, value, one.origin),
-                    false => println!("{:<24} {}", one.name, value),
+                if *origin {
+                    println!("{:<24} {:<40} {}", one.name, value, one.origin)
+                } else {
+                    println!("{:<24} {}", one.name, value)
                 }
             }
         }
@@ -80,9 +82,10 @@ pub(crate) fn run(
 
 /// A file of settings that lies here and that nobody named.
 fn unread() -> String {
-    match std::path::Path::new("rebut.toml").exists() {
-        true => "; rebut.toml in this folder was NOT read".to_owned(),
-        false => String::new(),
+    if std::path::Path::new("rebut.toml").exists() {
+        "; rebut.toml in this folder was NOT read".to_owned()
+    } else {
+        String::new()
     }
 }
 

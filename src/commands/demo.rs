@@ -80,14 +80,15 @@ fn input_for(model: &Model) -> Result<HashMap<String, Tensor>, CommandError> {
     for (name, kind) in load::input_types(model) {
         let count = kind.shape.count();
         let image = Shape::new(&[1, 1, 8, 8]).is_some_and(|shape| shape == kind.shape);
-        let bits: Vec<u64> = match image {
-            true => image_bits(IMAGES[0]),
-            false => (0..count)
+        let bits: Vec<u64> = if image {
+            image_bits(IMAGES[0])
+        } else {
+            (0..count)
                 .map(|index| match kind.element {
                     ElementType::F32 => u64::from((((index % 17) as f32 - 8.0) / 8.0).to_bits()),
                     _ => index % 2,
                 })
-                .collect(),
+                .collect()
         };
         let tensor = Tensor::from_bits(&kind, &bits)
             .ok_or_else(|| system(format!("input {name}"), "no example fits it"))?;

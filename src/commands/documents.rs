@@ -22,9 +22,10 @@ pub(crate) fn run(command: &DocumentsCommand, as_json: bool) -> Result<Ending, C
         DocumentsAction::Man { folder } => {
             let pages = man(folder)?;
             let name = folder.display().to_string();
-            match as_json {
-                true => print::json(&json!({ "pages": pages, "folder": name }))?,
-                false => println!("{} in {name}", words::count(pages, "page", "pages")),
+            if as_json {
+                print::json(&json!({ "pages": pages, "folder": name }))?
+            } else {
+                println!("{} in {name}", words::count(pages, "page", "pages"))
             }
         }
         DocumentsAction::Reference => print!("{}", reference()),

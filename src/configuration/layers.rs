@@ -32,11 +32,12 @@ pub(crate) fn leaves(command: &Command) -> Vec<(String, &Command)> {
     let shown = |sub: &&Command| sub.get_name() != "help" && !sub.is_hide_set();
     for sub in command.get_subcommands().filter(shown) {
         let inner = leaves(sub);
-        match inner.is_empty() {
-            true => found.push((sub.get_name().to_owned(), sub)),
-            false => found.extend(
+        if inner.is_empty() {
+            found.push((sub.get_name().to_owned(), sub))
+        } else {
+            found.extend(
                 inner.into_iter().map(|(name, leaf)| (format!("{}.{name}", sub.get_name()), leaf)),
-            ),
+            )
         }
     }
     found

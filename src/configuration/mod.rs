@@ -191,8 +191,5 @@ pub(crate) fn read(
     problems.extend(layers::problems(&command, &settings));
     problems.sort_by_key(|problem| problem.line);
     wrong.extend(problems.iter().map(place));
-    match wrong.is_empty() {
-        true => Ok(Configuration { file: Some(path), settings }),
-        false => Err(wrong),
-    }
+    if wrong.is_empty() { Ok(Configuration { file: Some(path), settings }) } else { Err(wrong) }
 }

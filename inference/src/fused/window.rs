@@ -109,9 +109,10 @@ impl Convolution {
     /// Elements of what [`Convolution::padded`] writes; none when it writes nothing.
     pub(crate) fn padded_length(&self) -> usize {
         let [images, height, width, channels] = self.input;
-        match self.extent() == (height, width) {
-            true => 0,
-            false => images * self.padded.0 * self.padded.1 * channels,
+        if self.extent() == (height, width) {
+            0
+        } else {
+            images * self.padded.0 * self.padded.1 * channels
         }
     }
 

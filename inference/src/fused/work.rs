@@ -337,16 +337,20 @@ impl Work<'_> {
                 let first = at + part.columns.start - part.origin.1;
                 RowOperand::Many(&part.source[first..][..width])
             }
-            Place::Register(register) => match self.stage.narrow[register] {
-                true => RowOperand::One(registers[register][row]),
-                false => RowOperand::Many(&registers[register][row * width..][..width]),
-            },
+            Place::Register(register) => {
+                if self.stage.narrow[register] {
+                    RowOperand::One(registers[register][row])
+                } else {
+                    RowOperand::Many(&registers[register][row * width..][..width])
+                }
+            }
             Place::Input(input) => {
                 let (shape, data) = (&self.stage.inputs[input], &self.inputs[input]);
                 let first = shape.layout.offset + shape.rows.at(part.rows.start + row);
-                match shape.narrow {
-                    true => RowOperand::One(data[first]),
-                    false => RowOperand::Many(&data[first + part.columns.start..][..width]),
+                if shape.narrow {
+                    RowOperand::One(data[first])
+                } else {
+                    RowOperand::Many(&data[first + part.columns.start..][..width])
                 }
             }
         }

@@ -27,10 +27,8 @@ pub(super) fn check_options(
 ) -> Result<(), ImportError> {
     let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
     let absent = |what: &'static str, name: &String, known: Vec<&str>, none: &str| {
-        let known = match known.is_empty() {
-            true => none.to_owned(),
-            false => format!("it has {}", known.join(", ")),
-        };
+        let known =
+            if known.is_empty() { none.to_owned() } else { format!("it has {}", known.join(", ")) };
         Err(ImportError::Option { what, name: name.clone(), known })
     };
     if let Some(name) = options.shapes.keys().find(|name| !names.contains(&name.as_str())) {
@@ -61,10 +59,7 @@ pub(super) fn shapes(
             Err(axes) => open.push(axes),
         }
     }
-    match open.is_empty() {
-        true => Ok(shapes),
-        false => Err(ImportError::Unbound(Unbound(open))),
-    }
+    if open.is_empty() { Ok(shapes) } else { Err(ImportError::Unbound(Unbound(open))) }
 }
 
 /// What an inference bound, for people: `batch=1`, `x=1,3,48,192`.

@@ -49,9 +49,10 @@ fn is_plain(letter: char) -> bool {
 
 /// A text as one word of a shell.
 fn word(text: &str) -> String {
-    match text.chars().all(|letter| is_plain(letter) || "=,".contains(letter)) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
+    if text.chars().all(|letter| is_plain(letter) || "=,".contains(letter)) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 
@@ -97,9 +98,10 @@ impl DeclaredInput {
                 Axis::Size(fixed) => fixed == size,
                 _ => true,
             });
-        match fits {
-            true => Ok(()),
-            false => Err(format!("the shape {sizes:?} is not one of {}", self.shape_text())),
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("the shape {sizes:?} is not one of {}", self.shape_text()))
         }
     }
 

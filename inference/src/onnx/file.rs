@@ -40,9 +40,8 @@ impl ModelFile {
         }
         // Weights are large: each form of them goes before the next but one comes.
         let proto = decode(&std::fs::read(path).map_err(fail)?, &name)?;
-        let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
-            true => PathBuf::from("."),
-            false => folder.to_owned(),
+        let folder = path.parent().map(|folder| {
+            if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() }
         });
         Ok(Self { proto, name, folder })
     }

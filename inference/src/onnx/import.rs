@@ -189,9 +189,10 @@ fn outputs(
         };
         outputs.push((info.name.clone(), value));
     }
-    match outputs.is_empty() {
-        true => Err(ImportError::Graph { reason: "it has no output".to_owned() }),
-        false => Ok(outputs),
+    if outputs.is_empty() {
+        Err(ImportError::Graph { reason: "it has no output".to_owned() })
+    } else {
+        Ok(outputs)
     }
 }
 

@@ -51,9 +51,12 @@ impl<'a> OnnxNode<'a> {
 
     /// An input that must be there.
     pub(super) fn input(&self, index: usize) -> Lowered<&'a Value> {
-        self.optional(index).ok_or_else(|| match self.is_empty(index) {
-            true => format!("input {index} has no elements"),
-            false => format!("input {index} is missing"),
+        self.optional(index).ok_or_else(|| {
+            if self.is_empty(index) {
+                format!("input {index} has no elements")
+            } else {
+                format!("input {index} is missing")
+            }
         })
     }
 

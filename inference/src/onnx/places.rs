@@ -27,11 +27,10 @@ pub(super) fn places(builder: &mut Builder, rank: usize, axis: usize, size: u64)
 
 /// Refuses to compare too many places with each other.
 pub(super) fn within(pairs: u64) -> Lowered<()> {
-    match pairs <= PAIRS_MAX {
-        true => Ok(()),
-        false => {
-            Err(format!("compares more than {PAIRS_MAX} pairs of places; use smaller tensors"))
-        }
+    if pairs <= PAIRS_MAX {
+        Ok(())
+    } else {
+        Err(format!("compares more than {PAIRS_MAX} pairs of places; use smaller tensors"))
     }
 }
 

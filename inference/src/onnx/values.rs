@@ -149,9 +149,10 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
             Tensor::from_integers(element, &shape, &integers)
         }
         ElementType::Bool => {
-            let truths = match has_raw {
-                true => raw_as!(u8).into_iter().map(|byte| byte != 0).collect(),
-                false => proto.int32_data.iter().map(|value| *value != 0).collect(),
+            let truths = if has_raw {
+                raw_as!(u8).into_iter().map(|byte| byte != 0).collect()
+            } else {
+                proto.int32_data.iter().map(|value| *value != 0).collect()
             };
             Tensor::from_bool(&shape, truths)
         }

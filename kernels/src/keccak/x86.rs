@@ -29,9 +29,12 @@ impl Lanes for Eight {
             }
         });
         // fours[h][p]: messages 4h to 4h + 3, words p and p + 4 (h picks the messages).
-        let shuffled = |a: __m512i, b: __m512i, high: bool| match high {
-            false => instructions!(_mm512_shuffle_i64x2::<0x88>(a, b)),
-            true => instructions!(_mm512_shuffle_i64x2::<0xDD>(a, b)),
+        let shuffled = |a: __m512i, b: __m512i, high: bool| {
+            if high {
+                instructions!(_mm512_shuffle_i64x2::<0xDD>(a, b))
+            } else {
+                instructions!(_mm512_shuffle_i64x2::<0x88>(a, b))
+            }
         };
         let four = |half: usize, parity: usize, high: bool| {
             shuffled(pairs[4 * half + parity], pairs[4 * half + 2 + parity], high)
@@ -91,9 +94,12 @@ impl Lanes for Four {
             // SAFETY: the token stands for the instructions, and the slice has 32 bytes.
             unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
         });
-        let pair = |a: __m256i, b: __m256i, high: bool| match high {
-            false => instructions!(_mm256_unpacklo_epi64(a, b)),
-            true => instructions!(_mm256_unpackhi_epi64(a, b)),
+        let pair = |a: __m256i, b: __m256i, high: bool| {
+            if high {
+                instructions!(_mm256_unpackhi_epi64(a, b))
+            } else {
+                instructions!(_mm256_unpacklo_epi64(a, b))
+            }
         };
         core::array::from_fn(|word| {
             let high = word % 2 == 1;

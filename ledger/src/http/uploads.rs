@@ -171,15 +171,16 @@ impl Uploads {
             Err(UploadRefusal::All { .. } | UploadRefusal::DiskReserve) => Whose::All,
             outcome => return outcome,
         };
-        let refusal = match self.tidy(whose, bytes, needs)? {
-            true => match self.try_reserve(account, bytes) {
+        let refusal = if self.tidy(whose, bytes, needs)? {
+            match self.try_reserve(account, bytes) {
                 Err(refusal) => refusal,
                 done => return done,
-            },
-            false => match first {
+            }
+        } else {
+            match first {
                 Err(refusal) => refusal,
                 done => return done,
-            },
+            }
         };
         tell_if_full(&account, bytes, &refusal);
         Err(refusal)

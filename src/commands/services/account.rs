@@ -55,15 +55,14 @@ async fn done(
     let ledger = super::connection::connect(at).await?;
     let receipt =
         super::connection::act(&ledger, key, action, Some(std::time::Instant::now())).await?;
-    match as_json {
-        true => print::json(&json!({
+    if as_json {
+        print::json(&json!({
             "did": words::action(action), "account": key.address().to_string(),
             "height": receipt.height, "at_ms": receipt.at_ms,
-        })),
-        false => {
-            println!("{}; accepted at height {}", words::action(action), receipt.height);
-            Ok(())
-        }
+        }))
+    } else {
+        println!("{}; accepted at height {}", words::action(action), receipt.height);
+        Ok(())
     }
 }
 

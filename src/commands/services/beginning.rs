@@ -131,16 +131,17 @@ impl Beginning {
 pub(super) fn refuse_lost_log(folder: &Path) -> Result<(), CommandError> {
     let (log, clock) = (folder.join("log"), folder.join("clock"));
     let is_lost = clock.exists() && foreign(&log, &[])?.is_none();
-    match is_lost {
-        false => Ok(()),
-        true => Err(system(
+    if is_lost {
+        Err(system(
             log.display().to_string(),
             format!(
                 "the log of a ledger that has run is not there: mount or bring it back; to give it up, \
                  begin a ledger in another folder (this one's clock stands in {})",
                 clock.display()
             ),
-        )),
+        ))
+    } else {
+        Ok(())
     }
 }
 

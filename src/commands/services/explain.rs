@@ -98,9 +98,10 @@ pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<Ending, CommandE
 
 /// A part that is missing is no answer; a false final claim is an alert.
 fn ended(missing: &[String], is_false_final: bool) -> Result<Ending, CommandError> {
-    match missing.is_empty() || is_false_final {
-        true => Ok(Ending::falls_if(is_false_final)),
-        false => Err(CommandError::Incomplete),
+    if missing.is_empty() || is_false_final {
+        Ok(Ending::falls_if(is_false_final))
+    } else {
+        Err(CommandError::Incomplete)
     }
 }
 

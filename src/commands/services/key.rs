@@ -128,21 +128,20 @@ fn write_new(file: &Path, plain: bool, passwords: Option<&Path>) -> Result<Key, 
             break key;
         }
     };
-    let text = match plain {
-        true => to_hex(&secret),
-        false => {
-            let password = password(passwords, "new password: ")?;
-            if password.is_empty() {
-                return Err(CommandError::Argument {
-                    argument: "--password-file",
-                    reason: "holds no password; --plain writes the key without one".to_owned(),
-                });
-            }
-            let mut salts = [0; 64];
-            random(&mut salts)?;
-            keystore::seal(&secret, &key, &password, &salts)
-                .map_err(|error| system("the keystore", error))?
+    let text = if plain {
+        to_hex(&secret)
+    } else {
+        let password = password(passwords, "new password: ")?;
+        if password.is_empty() {
+            return Err(CommandError::Argument {
+                argument: "--password-file",
+                reason: "holds no password; --plain writes the key without one".to_owned(),
+            });
         }
+        let mut salts = [0; 64];
+        random(&mut salts)?;
+        keystore::seal(&secret, &key, &password, &salts)
+            .map_err(|error| system("the keystore", error))?
     };
     write_secret(file, &text)?;
     Ok(key)
@@ -155,9 +154,10 @@ pub(crate) fn run(command: &KeyCommand, as_json: bool) -> Result<Ending, Command
         }
         KeyAction::Show { key } => read(key)?,
     };
-    match as_json {
-        true => print::json(&json!({ "address": key.address().to_string() }))?,
-        false => println!("{}", key.address()),
+    if as_json {
+        print::json(&json!({ "address": key.address().to_string() }))?
+    } else {
+        println!("{}", key.address())
     }
     Ok(Ending::Done)
 }

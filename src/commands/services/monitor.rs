@@ -23,14 +23,13 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<Ending, CommandE
     let render = daemon::metrics(&[Of::Daemons, Of::Challenger, Of::Monitor])?;
     let last = Arc::new(Mutex::new(Observation::default()));
     super::process::runtime()?.block_on(async {
-        let ledger = match arguments.once {
-            true => super::connection::connect_soon(&options.at).await?,
-            false => {
-                super::connection::patiently(None, async || {
-                    super::connection::connect(&options.at).await
-                })
-                .await?
-            }
+        let ledger = if arguments.once {
+            super::connection::connect_soon(&options.at).await?
+        } else {
+            super::connection::patiently(None, async || {
+                super::connection::connect(&options.at).await
+            })
+            .await?
         };
         let (worker, wake_ups) = daemon::worker(options, None, &engine)?;
         // Nothing is ever signed with it.

@@ -41,9 +41,10 @@ pub(super) fn started(
     text: &str,
     document: &serde_json::Value,
 ) -> Result<(), CommandError> {
-    match as_json {
-        true => println!("{}", crate::print::line(document)?),
-        false => println!("{text}"),
+    if as_json {
+        println!("{}", crate::print::line(document)?)
+    } else {
+        println!("{text}")
     }
     Ok(())
 }

@@ -12,8 +12,9 @@ pub(super) fn bound(claim: &ClaimFile, model: &Model) -> Result<(), &'static str
         && claim.state_roots.first() == Some(&claim.input_root)
         && claim.state_roots.last() == Some(&claim.output_root)
         && claim.state_roots.len() == model.header().state_count() as usize;
-    match bound {
-        true => Ok(()),
-        false => Err("not-bound: the trace is not bound to input and output; no ledger accepts it"),
+    if bound {
+        Ok(())
+    } else {
+        Err("not-bound: the trace is not bound to input and output; no ledger accepts it")
     }
 }

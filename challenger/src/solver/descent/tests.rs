@@ -59,15 +59,12 @@ impl Pair {
         let (tree, arity_log2) = (self.theirs.tree(), self.facts.arity_log2());
         let reached = depth + tree.shape().opening_levels(depth, arity_log2);
         let indices = tree.shape().opened_indices(depth, index, arity_log2);
-        let children = match reached == tree.shape().depth() {
-            true => {
-                let roots = indices.iter().map(|index| self.roots[*index as usize]).collect();
-                Children::Roots { roots }
-            }
-            false => {
-                let hashes = tree.opening(depth, index, arity_log2).unwrap();
-                Children::Hashes { hashes }
-            }
+        let children = if reached == tree.shape().depth() {
+            let roots = indices.iter().map(|index| self.roots[*index as usize]).collect();
+            Children::Roots { roots }
+        } else {
+            let hashes = tree.opening(depth, index, arity_log2).unwrap();
+            Children::Hashes { hashes }
         };
         let request = Request::Node { tree: ID, depth, index };
         self.facts.reveal(&request, &Reveal::Node { children }).unwrap();

@@ -28,9 +28,10 @@ fn letters_of(text: &str, rank: usize) -> Lowered<Vec<char>> {
     let hidden = hidden.ok_or("a term has more letters than its operand has axes")?;
     let dots: String = ELLIPSIS[ELLIPSIS.len() - hidden..].iter().collect();
     let letters: Vec<char> = plain.replace("...", &dots).chars().collect();
-    match letters.len() == rank && letters.iter().all(|one| one.is_ascii_alphanumeric()) {
-        true => Ok(letters),
-        false => Err(format!("the term {text:?} does not fit an operand of rank {rank}")),
+    if letters.len() == rank && letters.iter().all(|one| one.is_ascii_alphanumeric()) {
+        Ok(letters)
+    } else {
+        Err(format!("the term {text:?} does not fit an operand of rank {rank}"))
     }
 }
 
@@ -44,10 +45,11 @@ fn arranged(builder: &mut Builder, one: &Labelled, wanted: &[char]) -> Lowered<V
     let mut rest = moved.dimensions().iter();
     let dimensions: Vec<u64> = wanted
         .iter()
-        .map(|letter| match one.letters.contains(letter) {
-            true => rest.next().copied().unwrap_or(1),
-            false => 1,
-        })
+        .map(
+            |letter| {
+                if one.letters.contains(letter) { rest.next().copied().unwrap_or(1) } else { 1 }
+            },
+        )
         .collect();
     builder.reshape(&moved, &dimensions)
 }

@@ -51,10 +51,7 @@ pub(super) fn shape(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Optio
 
 /// Size: that of an empty list is 0.
 pub(super) fn size(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Option<Known>> {
-    match node.is_empty(0) {
-        true => builder.integer(0).map(Known::Value).map(Some),
-        false => Ok(None),
-    }
+    if node.is_empty(0) { builder.integer(0).map(Known::Value).map(Some) } else { Ok(None) }
 }
 
 /// ReduceProd: the product of no factors is 1.
@@ -78,8 +75,9 @@ pub(super) fn constant(_: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Option<K
 
 /// ConstantOfShape: of a shape with a size of 0.
 pub(super) fn constant_of_shape(_: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Option<Known>> {
-    match node.is_empty(0) {
-        true => Ok(None),
-        false => empty_if(node.integers(0)?.is_some_and(|sizes| sizes.contains(&0))),
+    if node.is_empty(0) {
+        Ok(None)
+    } else {
+        empty_if(node.integers(0)?.is_some_and(|sizes| sizes.contains(&0)))
     }
 }

@@ -118,11 +118,12 @@ fn attend(
 
 fn refuse_caches(node: &OnnxNode<'_>, at: &[usize]) -> Lowered<()> {
     let rotary = node.flag("do_rotary", false);
-    match at.iter().any(|index| node.optional(*index).is_some()) || node.outputs > 1 || rotary {
-        true => Err("past keys and values, presents and rotary positions are not supported here; \
+    if at.iter().any(|index| node.optional(*index).is_some()) || node.outputs > 1 || rotary {
+        Err("past keys and values, presents and rotary positions are not supported here; \
                      optimise the model less"
-            .to_owned()),
-        false => Ok(()),
+            .to_owned())
+    } else {
+        Ok(())
     }
 }
 

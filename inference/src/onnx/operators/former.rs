@@ -13,27 +13,22 @@ fn refuse(what: &str) -> Lowered<()> {
 /// One operand may be spread over an axis that the node names. Without the axis it is the last ones,
 /// as later; without spreading, shapes are equal, as they may be later.
 pub(super) fn named_axis(node: &OnnxNode<'_>) -> Lowered<()> {
-    match node.attributes.get("axis").is_some() && node.flag("broadcast", false) {
-        true => refuse("broadcasting along a named axis"),
-        false => Ok(()),
+    if node.attributes.get("axis").is_some() && node.flag("broadcast", false) {
+        refuse("broadcasting along a named axis")
+    } else {
+        Ok(())
     }
 }
 
 /// Dropout trained unless it was told that it is tested.
 pub(super) fn training(node: &OnnxNode<'_>) -> Lowered<()> {
-    match node.flag("is_test", false) {
-        true => Ok(()),
-        false => refuse("training mode"),
-    }
+    if node.flag("is_test", false) { Ok(()) } else { refuse("training mode") }
 }
 
 /// So did BatchNormalization, whose statistics could be those of each place.
 pub(super) fn batch_statistics(node: &OnnxNode<'_>) -> Lowered<()> {
     training(node)?;
-    match node.flag("spatial", true) {
-        true => Ok(()),
-        false => refuse("spatial 0"),
-    }
+    if node.flag("spatial", true) { Ok(()) } else { refuse("spatial 0") }
 }
 
 /// RNN, GRU, LSTM, Upsample and Tile were other operators.
@@ -44,9 +39,10 @@ pub(super) fn other_operator(_: &OnnxNode<'_>) -> Lowered<()> {
 /// The mean over windows counted padding in some engines and not in others.
 pub(super) fn padded_mean(node: &OnnxNode<'_>) -> Lowered<()> {
     let pads = node.attributes.ints("pads");
-    match pads.is_some_and(|pads| pads.iter().any(|pad| *pad != 0)) || node.is_empty(0) {
-        true => refuse("an average over padding"),
-        false => Ok(()),
+    if pads.is_some_and(|pads| pads.iter().any(|pad| *pad != 0)) || node.is_empty(0) {
+        refuse("an average over padding")
+    } else {
+        Ok(())
     }
 }
 

@@ -17,10 +17,7 @@ pub(super) fn place_of(builder: &mut Builder, node: &OnnxNode<'_>, fold: Fold) -
     let axis = node.axis(0, x.rank())?;
     let last = node.flag("select_last_index", false);
     let place = extreme(builder, x, axis, fold, last)?;
-    match node.flag("keepdims", true) {
-        true => Ok(place),
-        false => drop_axes(builder, &place, &[axis]),
-    }
+    if node.flag("keepdims", true) { Ok(place) } else { drop_axes(builder, &place, &[axis]) }
 }
 
 /// First (or last) place of the largest (or smallest) element along an axis, kept with size 1.
@@ -47,10 +44,7 @@ pub(super) fn hardmax(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Val
     let x = node.input(0)?;
     let default = if node.opset < 13 { 1 } else { -1 };
     let axis = node.axis(default, x.rank())?;
-    let flat = match node.opset < 13 {
-        true => matrix_from(builder, x, axis)?,
-        false => x.clone(),
-    };
+    let flat = if node.opset < 13 { matrix_from(builder, x, axis)? } else { x.clone() };
     let axis = if node.opset < 13 { 1 } else { axis };
     let best = extreme(builder, &flat, axis, Fold::Maximum, false)?;
     let place = places(builder, flat.rank(), axis, flat.dimensions()[axis])?;
@@ -108,9 +102,10 @@ pub(super) fn top(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Vec<Val
     down.push(1);
     let others = builder.reshape(&rows, &across)?;
     let own = builder.reshape(&rows, &down)?;
-    let better = match largest {
-        true => builder.map(F::Less, &[&own, &others])?,
-        false => builder.map(F::Less, &[&others, &own])?,
+    let better = if largest {
+        builder.map(F::Less, &[&own, &others])?
+    } else {
+        builder.map(F::Less, &[&others, &own])?
     };
     let equal = builder.map(F::Equal, &[&own, &others])?;
     let (mine, theirs) =

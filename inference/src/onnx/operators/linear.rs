@@ -10,9 +10,10 @@ use crate::onnx::shapes::Lowered;
 use crate::onnx::value::Value;
 
 fn floats_only(values: &[&Value]) -> Lowered<()> {
-    match values.iter().all(|value| value.element() == ElementType::F32) {
-        true => Ok(()),
-        false => Err("integer products are not supported; cast to f32".to_owned()),
+    if values.iter().all(|value| value.element() == ElementType::F32) {
+        Ok(())
+    } else {
+        Err("integer products are not supported; cast to f32".to_owned())
     }
 }
 
@@ -25,13 +26,12 @@ pub(super) fn matmul(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Valu
 pub(super) fn product(builder: &mut Builder, left: &Value, right: &Value) -> Lowered<Value> {
     floats_only(&[left, right])?;
     let (vector_left, vector_right) = (left.rank() == 1, right.rank() == 1);
-    let left = match vector_left {
-        true => builder.reshape(left, &[1, left.dimensions()[0]])?,
-        false => left.clone(),
-    };
-    let right = match vector_right {
-        true => builder.reshape(right, &[1, right.dimensions()[0]])?,
-        false => builder.swap_last(right)?,
+    let left =
+        if vector_left { builder.reshape(left, &[1, left.dimensions()[0]])? } else { left.clone() };
+    let right = if vector_right {
+        builder.reshape(right, &[1, right.dimensions()[0]])?
+    } else {
+        builder.swap_last(right)?
     };
     let product = builder.contract(&left, &right)?;
     let mut dimensions = product.dimensions().to_vec();
@@ -59,14 +59,9 @@ fn times(builder: &mut Builder, value: Value, node: &OnnxNode<'_>, name: &str) -
 pub(super) fn gemm(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
     let (left, right) = (node.input(0)?, node.input(1)?);
     floats_only(&[left, right])?;
-    let left = match node.flag("transA", false) {
-        false => left.clone(),
-        true => builder.swap_last(left)?,
-    };
-    let right = match node.flag("transB", false) {
-        false => builder.swap_last(right)?,
-        true => right.clone(),
-    };
+    let left = if node.flag("transA", false) { builder.swap_last(left)? } else { left.clone() };
+    let right =
+        if node.flag("transB", false) { right.clone() } else { builder.swap_last(right)? };
     let value = builder.contract(&left, &right)?;
     let value = times(builder, value, node, "alpha")?;
     match node.optional(2) {
@@ -93,9 +88,10 @@ pub(super) fn fused_matmul(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowere
     }
     let turned = |builder: &mut Builder, index: usize, name: &str| -> Lowered<Value> {
         let value = node.input(index)?;
-        match node.flag(name, false) && value.rank() > 1 {
-            true => builder.swap_last(value),
-            false => Ok(value.clone()),
+        if node.flag(name, false) && value.rank() > 1 {
+            builder.swap_last(value)
+        } else {
+            Ok(value.clone())
         }
     };
     let left = turned(builder, 0, "transA")?;

@@ -50,13 +50,12 @@ impl Spread {
         epsilon: f32,
         centred: bool,
     ) -> Lowered<Self> {
-        let (mean, difference) = match centred {
-            true => {
-                let mean = builder.mean_keep(x, axes)?;
-                let difference = builder.map(F::Subtract, &[x, &mean])?;
-                (mean, difference)
-            }
-            false => (builder.scalar(0.0)?, x.clone()),
+        let (mean, difference) = if centred {
+            let mean = builder.mean_keep(x, axes)?;
+            let difference = builder.map(F::Subtract, &[x, &mean])?;
+            (mean, difference)
+        } else {
+            (builder.scalar(0.0)?, x.clone())
         };
         let squares = builder.map(F::Multiply, &[&difference, &difference])?;
         let variance = builder.mean_keep(&squares, axes)?;

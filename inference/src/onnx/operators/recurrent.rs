@@ -145,10 +145,7 @@ impl Layer {
 
 /// `[batch, steps, ..]` as `[steps, batch, ..]` where the batch is first.
 fn in_steps(builder: &mut Builder, value: &Value, batch_first: bool) -> Lowered<Value> {
-    match batch_first {
-        true => builder.transpose(value, &[1, 0, 2]),
-        false => Ok(value.clone()),
-    }
+    if batch_first { builder.transpose(value, &[1, 0, 2]) } else { Ok(value.clone()) }
 }
 
 /// RNN, GRU and LSTM.
@@ -325,19 +322,16 @@ impl Direction {
         let [update, reset] = gates.as_slice() else {
             return Err("two gates".to_owned());
         };
-        let fresh = match self.linear_before_reset {
-            true => {
-                let own = self.gate(builder, &recurrent, 2)?;
-                builder.map(F::Multiply, &[reset, &own])?
-            }
-            false => {
-                let kept = builder.map(F::Multiply, &[reset, state])?;
-                let weights = part(builder, &self.state, 0, 2 * self.hidden, self.hidden)?;
-                let product = builder.contract(&kept, &weights)?;
-                let bias = self.state_bias.as_ref();
-                let bias = bias.map(|bias| part(builder, bias, 0, 2 * self.hidden, self.hidden));
-                with_bias(builder, product, bias.transpose()?.as_ref())?
-            }
+        let fresh = if self.linear_before_reset {
+            let own = self.gate(builder, &recurrent, 2)?;
+            builder.map(F::Multiply, &[reset, &own])?
+        } else {
+            let kept = builder.map(F::Multiply, &[reset, state])?;
+            let weights = part(builder, &self.state, 0, 2 * self.hidden, self.hidden)?;
+            let product = builder.contract(&kept, &weights)?;
+            let bias = self.state_bias.as_ref();
+            let bias = bias.map(|bias| part(builder, bias, 0, 2 * self.hidden, self.hidden));
+            with_bias(builder, product, bias.transpose()?.as_ref())?
         };
         let input = self.gate(builder, input, 2)?;
         let sum = builder.map(F::Add, &[&input, &fresh])?;
@@ -376,16 +370,13 @@ impl Direction {
         let gate = self.gate(builder, &gates, 0)?;
         let gate = peep(builder, gate, 0, cell)?;
         let enter = self.activate(builder, 0, &gate)?;
-        let forget = match self.input_forget {
-            true => {
-                let one = builder.scalar(1.0)?;
-                builder.map(F::Subtract, &[&one, &enter])?
-            }
-            false => {
-                let gate = self.gate(builder, &gates, 2)?;
-                let gate = peep(builder, gate, 2, cell)?;
-                self.activate(builder, 0, &gate)?
-            }
+        let forget = if self.input_forget {
+            let one = builder.scalar(1.0)?;
+            builder.map(F::Subtract, &[&one, &enter])?
+        } else {
+            let gate = self.gate(builder, &gates, 2)?;
+            let gate = peep(builder, gate, 2, cell)?;
+            self.activate(builder, 0, &gate)?
         };
         let gate = self.gate(builder, &gates, 3)?;
         let gate = self.clipped(builder, gate)?;

@@ -42,10 +42,7 @@ impl Folded {
 
     /// A folded value, its axes of size 1 as the node wants them.
     fn shown(&self, builder: &mut Builder, kept: Value) -> Lowered<Value> {
-        match self.keep {
-            true => Ok(kept),
-            false => drop_axes(builder, &kept, &self.axes),
-        }
+        if self.keep { Ok(kept) } else { drop_axes(builder, &kept, &self.axes) }
     }
 }
 

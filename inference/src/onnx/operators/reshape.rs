@@ -136,10 +136,7 @@ fn block_of(node: &OnnxNode<'_>) -> Lowered<(u64, [u64; 4])> {
 pub(super) fn space_to_depth(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
     let (block, [n, c, h, w]) = block_of(node)?;
     let split = builder.reshape(node.input(0)?, &[n, c, h / block, block, w / block, block])?;
-    let order = match has_channels_first(node) {
-        true => [0, 1, 3, 5, 2, 4],
-        false => [0, 3, 5, 1, 2, 4],
-    };
+    let order = if has_channels_first(node) { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
     let moved = builder.transpose(&split, &order)?;
     builder.reshape(&moved, &[n, c * block * block, h / block, w / block])
 }
@@ -148,9 +145,10 @@ pub(super) fn space_to_depth(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowe
 pub(super) fn depth_to_space(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Value> {
     let (block, [n, c, h, w]) = block_of(node)?;
     let depth = c / (block * block);
-    let (split, order) = match has_channels_first(node) {
-        true => ([n, depth, block, block, h, w], [0, 1, 4, 2, 5, 3]),
-        false => ([n, block, block, depth, h, w], [0, 3, 4, 1, 5, 2]),
+    let (split, order) = if has_channels_first(node) {
+        ([n, depth, block, block, h, w], [0, 1, 4, 2, 5, 3])
+    } else {
+        ([n, block, block, depth, h, w], [0, 3, 4, 1, 5, 2])
     };
     let split = builder.reshape(node.input(0)?, &split)?;
     let moved = builder.transpose(&split, &order)?;

@@ -32,12 +32,11 @@ pub(super) fn rotary(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Valu
     let (first, second) = pairs.split(builder)?;
     let (real, imaginary) = turned(builder, [&cosine, &sine], [&first, &second])?;
     let turned = pairs.join(builder, real, imaginary)?;
-    let all = match size == depth {
-        true => turned,
-        false => {
-            let rest = part(builder, &split, 3, size, depth - size)?;
-            joined(builder, vec![turned, rest], 3)?
-        }
+    let all = if size == depth {
+        turned
+    } else {
+        let rest = part(builder, &split, 3, size, depth - size)?;
+        joined(builder, vec![turned, rest], 3)?
     };
     match x.rank() {
         3 => builder.reshape(&all, x.dimensions()),

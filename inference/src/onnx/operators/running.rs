@@ -57,9 +57,10 @@ pub(super) fn product(builder: &mut Builder, node: &OnnxNode<'_>) -> Lowered<Val
     for place in 0..size {
         let place = if reverse { size - 1 - place } else { place };
         let factor = part(builder, x, axis, place, 1)?;
-        let next = match products.is_empty() && !exclusive {
-            true => factor,
-            false => builder.map(F::Multiply, &[&product, &factor])?,
+        let next = if products.is_empty() && !exclusive {
+            factor
+        } else {
+            builder.map(F::Multiply, &[&product, &factor])?
         };
         products.push(if exclusive { product.clone() } else { next.clone() });
         product = next;

@@ -40,16 +40,17 @@ fn writable(file: &Path) -> Result<(), CommandError> {
 
 /// That a file for outputs is called what it is: others read it by its ending.
 fn npz(file: &Path) -> Result<(), CommandError> {
-    match file.extension().is_some_and(|ending| ending == "npz") {
-        true => Ok(()),
-        false => Err(CommandError::Argument {
+    if file.extension().is_some_and(|ending| ending == "npz") {
+        Ok(())
+    } else {
+        Err(CommandError::Argument {
             argument: "--out",
             reason: format!(
                 "{} does not end in .npz, and .npz is what is written; name a file such as \
                  answer.npz. Nothing was posted or paid",
                 file.display()
             ),
-        }),
+        })
     }
 }
 

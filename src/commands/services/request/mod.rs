@@ -62,10 +62,8 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
     if !inferred.is_empty() && !as_json {
         println!("bound         {} (from the inputs' shapes)", inferred.join(", "));
     }
-    let input = match arguments.input.is_empty() {
-        true => None,
-        false => Some(Runner::honest(&engine, &model).input_state(&inputs)?),
-    };
+    let given = || Runner::honest(&engine, &model).input_state(&inputs);
+    let input = (!arguments.input.is_empty()).then(given).transpose()?;
     let report = super::process::runtime()?.block_on(async {
         let started = Instant::now();
         let ledger = super::connection::connect_soon(&arguments.at).await?;
@@ -117,9 +115,10 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
         })
     })?;
     let is_false = report.matches_own_run == Some(false);
-    match as_json {
-        true => print::json(&report)?,
-        false => tell(&report, arguments, !inferred.is_empty()),
+    if as_json {
+        print::json(&report)?
+    } else {
+        tell(&report, arguments, !inferred.is_empty())
     }
     Ok(Ending::falls_if(is_false))
 }

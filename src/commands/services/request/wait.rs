@@ -195,12 +195,13 @@ fn help(id: &Digest, is_unclaimed: bool) -> String {
         "the job stays open and its fee locked; fetch its answer later with `rebut request MODEL \
          --job {id} --out FILE`"
     );
-    match is_unclaimed {
-        true => format!(
+    if is_unclaimed {
+        format!(
             "{fetch}, or take it back, while nobody has claimed it, with `rebut account cancel-job \
              {id}` (an executor may want a higher --fee)"
-        ),
-        false => fetch,
+        )
+    } else {
+        fetch
     }
 }
 

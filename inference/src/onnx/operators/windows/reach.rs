@@ -161,9 +161,10 @@ pub(super) fn planar_window(
     size: [u64; 2],
     flat: bool,
 ) -> Lowered<Plane> {
-    let reaches = match flat {
-        true => reaches(node, &kernel[1..], &size[1..])?,
-        false => reaches(node, &kernel, &size)?,
+    let reaches = if flat {
+        reaches(node, &kernel[1..], &size[1..])?
+    } else {
+        reaches(node, &kernel, &size)?
     };
     match reaches[..] {
         [right] => Ok(Plane { down: Reach::NONE, right }),

@@ -185,9 +185,10 @@ fn padded(
     before: Vec<i64>,
     dimensions: &[u64],
 ) -> Lowered<Value> {
-    match value.dimensions() == dimensions && before.iter().all(|pad| *pad == 0) {
-        true => Ok(value),
-        false => pad(builder, &value, before, dimensions, 0),
+    if value.dimensions() == dimensions && before.iter().all(|pad| *pad == 0) {
+        Ok(value)
+    } else {
+        pad(builder, &value, before, dimensions, 0)
     }
 }
 
