@@ -16,7 +16,7 @@ mod keystore;
 mod load;
 mod progress;
 mod shipped;
-mod summary;
+mod verdict_report;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

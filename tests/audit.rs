@@ -117,8 +117,11 @@ fn a_claim_on_an_input_that_nobody_published_is_told_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (_ledger, url) = ledger(place);
-    let (_executor, _) = daemon(place, &url, &["executor", "serve", "--no-preflight"], "honest");
-    let job = job(place, &url, &[]);
+    let words = ["executor", "serve", "--no-preflight", "--long-percent-max", "100"];
+    let (_executor, office) = daemon(place, &url, &words, "honest");
+    let job = job(place, &url, &["--window-ms", "60000"]);
+    // An executor that does not get the input claims nothing.
+    until("the claim", || (status(&office)["claims_standing"] == 1).then_some(()));
     // What was published is gone before the challenger looks.
     std::fs::remove_dir_all(place.join("l/inputs")).unwrap();
     std::fs::create_dir(place.join("l/inputs")).unwrap();

@@ -120,7 +120,7 @@ impl Town {
 
     /// A fresh ledger, on which everybody has deposited and the model is registered.
     fn begin_anew(&mut self, verifiers: u8, truth: &Known<Toy>) {
-        self.state = Settlement::without_bounds(genesis());
+        self.state = Settlement::new_unchecked(genesis());
         for who in CLIENT..FIRST_VERIFIER + verifiers {
             let account = address(who);
             let deposit = Action::Deposit { account, amount_wei: DEPOSIT_WEI };
@@ -340,7 +340,7 @@ pub fn play(environments: &Environments, economy: &Economy) -> Result<Behaviours
     let terms =
         |known: &Known<Toy>| executor::claim_terms(zero, known.run.trace()).ok_or_else(missing);
     let (true_terms, false_terms) = (terms(&truth)?, terms(&lie)?);
-    let mut town = Town { state: Settlement::without_bounds(genesis()), now_ms: 1 };
+    let mut town = Town { state: Settlement::new_unchecked(genesis()), now_ms: 1 };
     let mut rng = WorldRng::new(economy.seed, Purpose::Search);
     let (mut crowd, mut counts) = (Crowd::new(verifiers), Counts::new());
     for round in 0..economy.rounds {

@@ -70,7 +70,7 @@ impl Bounded {
             bank: BANK,
             parameters: parameters.clone(),
         };
-        let mut ledger = Settlement::<Toy>::without_bounds(genesis);
+        let mut ledger = Settlement::<Toy>::new_unchecked(genesis);
         let mut act = |who: Address, action: Action| {
             let nonce = ledger.nonce(&who);
             ledger.perform(0, who, nonce, &action).unwrap()

@@ -20,11 +20,11 @@ use crate::arguments::{Demo, ImportChoices};
 use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::shipped::{IMAGES, SHIPPED, image_bits};
-use crate::{load, print, summary};
+use crate::{load, print, verdict_report};
 
 /// The first model's verdict, and all of them by name.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct DemoReport<'a> {
     #[serde(flatten)]
     verdict: Verdict,
     models: &'a [Named],
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Demo, as_json: bool) -> Result<Ending, CommandErro
             .map(|(name, verdict)| Named { model: (*name).to_owned(), verdict: verdict.clone() })
             .collect();
         if let Some(first) = models.first() {
-            print::json(&Report { verdict: first.verdict.clone(), models: &models })?;
+            print::json(&DemoReport { verdict: first.verdict.clone(), models: &models })?;
         }
     }
     Ok(Ending::Done)
@@ -164,7 +164,7 @@ fn stage_lie(
             reason: outcome.refused.unwrap_or_default(),
         });
     };
-    let verdict = summary::verdict_of(&devnet, &participants, &outcome, &claim)
+    let verdict = verdict_report::verdict_of(&devnet, &participants, &outcome, &claim)
         .ok_or_else(|| system("the verdict", "the log has no such claim"))?;
     if !as_json {
         println!();

@@ -13,7 +13,7 @@ use protocol::tensor::ElementType;
 use crate::arguments::Dispute;
 use crate::ending::Ending;
 use crate::error::{CommandError, system};
-use crate::{load, print, summary};
+use crate::{load, print, verdict_report};
 
 /// A runtime for the shells; the work itself is not asynchronous.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<Ending, CommandE
             reason: format!("no ledger accepts this claim, so there is no dispute: {reason}"),
         });
     };
-    let verdict = summary::verdict_of(&devnet, &participants, &outcome, &claim)
+    let verdict = verdict_report::verdict_of(&devnet, &participants, &outcome, &claim)
         .ok_or_else(|| system("the verdict", "the log has no such claim"))?;
     let entries = devnet.ledger.entries()?;
     write_file(&arguments.verdict, devnet.ledger.genesis(), &entries, &claim, &verdict)?;

@@ -16,7 +16,7 @@ use crate::folders::foreign;
 use crate::{archive, load, print, progress};
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct RunReport {
     model_root: String,
     input_root: String,
     output_root: String,
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Run, as_json: bool) -> Result<Ending, CommandError
     let made = made_by(arguments, options)?;
     let written = write(arguments, &runner, &trace, inputs, &made)?;
     let claim = written.claim;
-    let report = Report {
+    let report = RunReport {
         model_root: claim.model_root.to_string(),
         input_root: claim.input_root.to_string(),
         output_root: claim.output_root.to_string(),
@@ -152,7 +152,7 @@ fn write(
     Ok(Written { claim, outputs, replaced })
 }
 
-fn tell(report: &Report) {
+fn tell(report: &RunReport) {
     if !report.inferred.is_empty() {
         println!("bound         {} (from the inputs' shapes)", report.inferred.join(", "));
     }

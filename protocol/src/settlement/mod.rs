@@ -70,14 +70,14 @@ impl Settlement {
     /// When a parameter is outside its bounds.
     pub fn new(genesis: Genesis) -> Result<Self, ParameterError> {
         genesis.parameters.check()?;
-        Ok(Self::without_bounds(genesis))
+        Ok(Self::new_unchecked(genesis))
     }
 }
 
 impl<C: Commitment> Settlement<C> {
     /// An empty ledger under any commitment and any parameters, also such as no ledger should have.
     /// For the simulation, which looks for what breaks outside the bounds.
-    pub fn without_bounds(genesis: Genesis) -> Self {
+    pub fn new_unchecked(genesis: Genesis) -> Self {
         Self {
             genesis,
             now_ms: 0,

@@ -50,7 +50,7 @@ impl<C: Commitment> World<C> {
 
     fn replay(&mut self) {
         let genesis = self.settlement.genesis().clone();
-        let mut again = Settlement::<C>::without_bounds(genesis);
+        let mut again = Settlement::<C>::new_unchecked(genesis);
         for (at_ms, sender, nonce, action) in &self.accepted {
             let taken = again.perform(*at_ms, *sender, *nonce, action);
             if taken.is_err() {

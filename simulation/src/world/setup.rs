@@ -57,7 +57,7 @@ impl<C: Commitment> World<C> {
             now_ms: 0,
             sequence: 0,
             queue: BinaryHeap::new(),
-            settlement: Arc::new(Settlement::without_bounds(genesis)),
+            settlement: Arc::new(Settlement::new_unchecked(genesis)),
             height: 0,
             parties: Vec::new(),
             by_address: BTreeMap::new(),

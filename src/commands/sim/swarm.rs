@@ -37,7 +37,7 @@ struct ViolationLine {
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct SwarmReport {
     seed: u64,
     version: &'static str,
     worlds: u64,
@@ -141,7 +141,7 @@ pub(super) fn run(
     Ok(Ending::falls_if(failed))
 }
 
-fn report(plan: &SwarmPlan, totals: &Totals, seconds: f64) -> Report {
+fn report(plan: &SwarmPlan, totals: &Totals, seconds: f64) -> SwarmReport {
     let per_second = totals.disputes as f64 / seconds.max(1e-9);
     let violated = totals.violations.iter().take(20).map(|(seed, kind, violation)| ViolationLine {
         invariant: violation.invariant.name(),
@@ -152,7 +152,7 @@ fn report(plan: &SwarmPlan, totals: &Totals, seconds: f64) -> Report {
         at_ms: violation.at_ms,
         detail: violation.detail.clone(),
     });
-    Report {
+    SwarmReport {
         seed: plan.seed,
         version: env!("CARGO_PKG_VERSION"),
         worlds: totals.worlds,
@@ -174,7 +174,7 @@ fn report(plan: &SwarmPlan, totals: &Totals, seconds: f64) -> Report {
     }
 }
 
-fn tell(report: &Report) {
+fn tell(report: &SwarmReport) {
     let ether = |wei: f64| format!("{:+.4}", wei / 1e18);
     let rows = report.strategies.iter().map(|line| {
         let [low, high] = line.attacker_profit_ci95;

@@ -17,7 +17,7 @@ use crate::error::{CommandError, system};
 use crate::{print, progress};
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct SweepReport {
     name: String,
     sweep: String,
     cells: usize,
@@ -110,7 +110,15 @@ pub(super) fn run(
     let (count, played_now) = (cells.len(), results.len());
     if json {
         let (name, sweep, csv) = (sweep.name, identity, csv_name);
-        print::json(&Report { name, sweep, cells: count, played_now, broken_cells, csv, results })?;
+        print::json(&SweepReport {
+            name,
+            sweep,
+            cells: count,
+            played_now,
+            broken_cells,
+            csv,
+            results,
+        })?;
     } else {
         let cells = words::count(count as u64, "cell", "cells");
         let broken = match broken_cells {

@@ -12,7 +12,7 @@ use crate::error::CommandError;
 use crate::{archive, load, print};
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct LayersReport {
     verdict: &'static str,
     layers: u32,
     checked: Vec<u32>,
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandEr
         claim.engine.install(|| checked.par_iter().map(check).collect::<Result<_, _>>())?;
     let false_layers: Vec<FalseLayer> = found.into_iter().flatten().collect();
     let falls = !false_layers.is_empty();
-    let report = Report {
+    let report = LayersReport {
         verdict: if falls { "falls" } else { "nothing-found" },
         layers: count,
         detection_probability: seed
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandEr
     Ok(Ending::falls_if(falls))
 }
 
-fn tell(report: &Report, machines: u32) {
+fn tell(report: &LayersReport, machines: u32) {
     let checked: Vec<String> = report.checked.iter().map(ToString::to_string).collect();
     println!(
         "checked   {} of {} layers: {}",

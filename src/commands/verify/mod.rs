@@ -26,7 +26,7 @@ mod bound;
 mod layers;
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct VerifyReport {
     verdict: &'static str,
     reason: String,
     layer: Option<LayerPlace>,
@@ -40,7 +40,7 @@ struct Report {
     outputs_fit: Option<bool>,
 }
 
-impl Report {
+impl VerifyReport {
     fn new(verdict: &'static str, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self {
@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandEr
     let (model, import) = (arguments.model.as_deref(), &arguments.import);
     let folder = load::folder(&arguments.folder, model, import, &arguments.engine)?;
     let outputs_fit = outputs_fit(&arguments.folder, &folder.claim, &folder.model)?;
-    let mut report = judge(folder)?;
+    let mut report = check_claim(folder)?;
     report.outputs_fit = outputs_fit;
     // A right claim beside other outputs: who reads the file reads something else.
     let falls = report.verdict == "falls" || outputs_fit == Some(false);
@@ -129,16 +129,16 @@ fn other_input(claim: &ClaimFile, own: &Trace) -> CommandError {
     }
 }
 
-fn judge(folder: load::Folder) -> Result<Report, CommandError> {
+fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
     let claim = &folder.claim;
     if let Err(reason) = bound(claim, &folder.model) {
-        return Ok(Report::new("falls", reason));
+        return Ok(VerifyReport::new("falls", reason));
     }
     if folder.honest.state_roots().first() != Some(&claim.input_root) {
         return Err(other_input(claim, &folder.honest));
     }
     if folder.honest.root() == claim.trace_root {
-        return Ok(Report::new("stands", "the trace is that of this machine's own run"));
+        return Ok(VerifyReport::new("stands", "the trace is that of this machine's own run"));
     }
     let count = folder.model.header().layer_count;
     let Some(compute_policy) = &folder.compute_policy else {
@@ -172,8 +172,8 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
     let mut found = Divergence::default();
     let end = offline::decide(&honest_view, &mut facts, &defender, &mut found)?;
     let mut report = match end {
-        End::Agrees => return Ok(Report::new("stands", "nothing differs")),
-        End::Silent(request) => Report::new("falls", silence(&request)),
+        End::Agrees => return Ok(VerifyReport::new("stands", "nothing differs")),
+        End::Silent(request) => VerifyReport::new("falls", silence(&request)),
         End::Judged(Finding::Sound) => {
             return Err(CommandError::Argument {
                 argument: "FOLDER",
@@ -190,10 +190,10 @@ fn judge(folder: load::Folder) -> Result<Report, CommandError> {
 }
 
 /// What the states of a claim say where only they are available: where, not what inside the layer.
-fn from_states(claim: &ClaimFile, own: &Trace, count: u32) -> Report {
+fn from_states(claim: &ClaimFile, own: &Trace, count: u32) -> VerifyReport {
     let pairs = claim.state_roots.iter().zip(own.state_roots());
     let boundary = pairs.clone().position(|(claimed, own)| claimed != own);
-    let mut report = Report::new(
+    let mut report = VerifyReport::new(
         "falls",
         "a state differs; the operator is not known without the executor's data",
     );
@@ -209,25 +209,26 @@ fn silence(request: &Request) -> String {
     format!("silence: the executor's data do not hold the {}", ledger::words::request(request))
 }
 
-fn from_evidence(evidence: &Evidence) -> Report {
+fn from_evidence(evidence: &Evidence) -> VerifyReport {
     match evidence {
-        Evidence::Step { .. } => Report::new("falls", "step"),
+        Evidence::Step { .. } => VerifyReport::new("falls", "step"),
         Evidence::Contradiction { claimed, expected, .. } => {
-            let mut report = Report::new("falls", "contradiction");
+            let mut report = VerifyReport::new("falls", "contradiction");
             report.claimed_bits = Some(claimed.to_string());
             report.true_bits = Some(expected.to_string());
             report
         }
-        Evidence::StateValue { claimed, expected } => {
-            Report::new("falls", format!("malformed: value {claimed} stands where {expected} must"))
-        }
+        Evidence::StateValue { claimed, expected } => VerifyReport::new(
+            "falls",
+            format!("malformed: value {claimed} stands where {expected} must"),
+        ),
         Evidence::Leaf { operator, leaf } => {
-            Report::new("falls", format!("malformed: leaf {leaf} of operator {operator}"))
+            VerifyReport::new("falls", format!("malformed: leaf {leaf} of operator {operator}"))
         }
     }
 }
 
-fn tell(report: &Report) {
+fn tell(report: &VerifyReport) {
     match report.outputs_fit {
         Some(true) => {}
         Some(false) => println!("outputs.npz is NOT what the claim commits to: do not use it"),

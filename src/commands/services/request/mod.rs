@@ -33,7 +33,7 @@ use wait::{Ended, Other, Patience, stopped, wait};
 const DELIVERY: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct RequestReport {
     job: String,
     claim: String,
     /// `final`: nothing else is reported.
@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
         let delivery = async || deliver(arguments, &ledger, &model, &ended, asked.input_root).await;
         let outputs = super::connection::patiently(Some(until), delivery).await?;
         let Ended { id, claim, others } = ended;
-        Ok::<_, CommandError>(Report {
+        Ok::<_, CommandError>(RequestReport {
             job: job.to_string(),
             claim: id.to_string(),
             status: "final",
@@ -173,7 +173,7 @@ async fn existing(
 }
 
 /// The command that fetches a job's outputs; with the inputs where their shapes bound the model's.
-fn fetching(report: &Report, arguments: &Request, is_bound: bool) -> String {
+fn fetching(report: &RequestReport, arguments: &Request, is_bound: bool) -> String {
     let mut words = vec!["rebut".to_owned(), "request".to_owned()];
     words.push(arguments.model.display().to_string());
     let mut add = |flag: &str, value: &str| words.extend([flag.to_owned(), value.to_owned()]);
@@ -197,7 +197,7 @@ fn fetching(report: &Report, arguments: &Request, is_bound: bool) -> String {
     words.iter().map(|word| load::shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
-fn tell(report: &Report, arguments: &Request, is_bound: bool) {
+fn tell(report: &RequestReport, arguments: &Request, is_bound: bool) {
     for other in &report.others {
         println!("other claim   {other}");
     }
