@@ -284,7 +284,7 @@ impl Service {
             return Ok(view);
         }
         refused.extend(self.act(&view).await?);
-        self.report_stuck(refused);
+        self.report_stuck(&view, refused);
         Ok(view)
     }
 

@@ -11,6 +11,7 @@ use protocol::settlement::ClaimStatus;
 use super::{End, Mode, Seen, Service, unchecked};
 use crate::coverage::{Unchecked, gaps, without_model};
 use crate::queue::{Contested, contested, is_saturated};
+use crate::solver::SolveError;
 
 impl Service {
     /// Tells, counts and shows what is not checked.
@@ -132,8 +133,17 @@ impl Service {
 
     /// Tells what is tried again and again in vain: challenges without a next move, and moves that the
     /// ledger refused.
-    pub(super) fn report_stuck(&mut self, mut refused: Vec<String>) {
+    pub(super) fn report_stuck(&mut self, view: &View, mut refused: Vec<String>) {
+        let job_of = |challenge: &Digest| {
+            let claim = view.settlement.challenge(challenge).map(|challenge| challenge.claim);
+            claim.and_then(|id| view.settlement.claim(&id)).map(|claim| claim.terms.job)
+        };
         for (challenge, error) in self.agent.core.stuck() {
+            // A run that is being made is no trouble yet.
+            let is_running = job_of(challenge).is_some_and(|job| self.jobs.is_running(&job));
+            if *error == SolveError::RunMissing && is_running {
+                continue;
+            }
             refused
                 .push(format!("challenge {challenge} has no next move and will be lost: {error}"));
         }
