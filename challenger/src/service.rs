@@ -347,9 +347,9 @@ impl Service {
         }
     }
 
-    /// How soon a job is tried again: at once where a clock runs.
+    /// How soon a job is tried again: sooner where a clock of ours runs.
     fn pace(&self, view: &View, job: &Digest) -> Pace {
-        if self.agent.core.is_in_play(view, job) { Pace::Disputed } else { Pace::Usual }
+        if self.agent.core.is_challenging(view, job) { Pace::Disputed } else { Pace::Usual }
     }
 
     /// What was published may be corrected while the claim stands: never let go of it, unless it kills

@@ -1,6 +1,6 @@
 //! A stage: one ledger, one job, the parties, played to the end in virtual time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -457,6 +457,8 @@ impl Devnet {
         watch: &mut (dyn FnMut(&PlayedMove) + Send),
         played: &mut Vec<PlayedMove>,
     ) -> Result<(), DevnetError> {
+        // Each told once, however long it lasts.
+        let mut troubles = BTreeSet::new();
         loop {
             let view = self.ledger.view().await?;
             let missing = DevnetError::Missing { what: "claim" };
@@ -488,7 +490,9 @@ impl Devnet {
                     played.push(one);
                 }
                 for trouble in agent.core.troubles() {
-                    tracing::error!(event = "devnet.trouble", role = role.name(), "{trouble}");
+                    if troubles.insert((*role, trouble.clone())) {
+                        tracing::error!(event = "devnet.trouble", role = role.name(), "{trouble}");
+                    }
                 }
             }
             if !changed {

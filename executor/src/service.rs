@@ -164,13 +164,14 @@ impl Service {
         self.take_wanted(&view).await?;
         let view = self.api.ledger.view().await?;
         self.act(&view).await?;
-        // With what was done just now.
-        let view = self.api.ledger.view().await?;
+        // With what was done just now; what came since is decided on at the next look, which the view that was
+        // decided on brings at once.
+        let after = self.api.ledger.view().await?;
         self.api.health.hindered(&std::mem::take(&mut self.refused));
-        self.answer(&view);
-        self.sweep(&view);
-        self.shrink(&view);
-        self.report(&view).await;
+        self.answer(&after);
+        self.sweep(&after);
+        self.shrink(&after);
+        self.report(&after).await;
         Ok(view)
     }
 
@@ -179,7 +180,7 @@ impl Service {
         let refused = self.agent.step_reported(view, "executor").await;
         // Also when the ledger was lost in the middle of it.
         self.report_unanswered();
-        for line in refused? {
+        for line in refused?.into_iter().chain(self.undefended()) {
             if !self.refused.contains(&line) {
                 self.refused.push(line);
             }
@@ -261,10 +262,15 @@ impl Service {
             RunFailure::Refused { .. } => Input::Damaged,
             _ => Input::Usable,
         };
-        self.jobs.wait(id, view.now_ms, self.pace(view, &id), input);
+        // Only what is not there may take an hour.
+        let pace = match self.pace(view, &id) {
+            Pace::Stranger | Pace::Usual => Pace::Usual,
+            Pace::Disputed => Pace::Disputed,
+        };
+        self.jobs.wait(id, view.now_ms, pace, input);
     }
 
-    /// How soon a job is tried again: at once where a clock runs, late where nobody is bound to run it.
+    /// How soon a job is tried again: sooner where a clock runs, later where nobody is bound to run it.
     fn pace(&self, view: &View, id: &Digest) -> Pace {
         let stands = view.settlement.job(id).is_some_and(|job| self.stands(view, job));
         match (self.is_disputed(view, id), stands) {

@@ -75,10 +75,7 @@ impl LedgerError {
 
     /// Whether the ledger itself could not be asked now: nothing is known, and it is asked again.
     pub const fn is_away(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::Busy { .. } => true,
-            Self::Rejected(_) | Self::Store(_) | Self::Stopped | Self::Unusable { .. } => false,
-        }
+        !matches!(self, Self::Rejected(_)) && matches!(self.severity(), Severity::Retry)
     }
 }
 

@@ -159,10 +159,10 @@ pub(crate) fn sentence(verdict: &str, reason: &str) -> String {
 /// Which running sum a verdict is about, where there are several.
 fn step(verdict: &Verdict) -> String {
     match (verdict.segment, verdict.segments) {
-        (Some(run), Some(runs)) if runs > 1 && run < runs => {
-            format!(", running sum {run} (of {runs}, counted from 0)")
+        (Some(segment), Some(segments)) if segments > 1 && segment < segments => {
+            format!(", running sum {segment} (of {segments}, counted from 0)")
         }
-        (Some(_), Some(runs)) if runs > 1 => format!(", the sum of its {runs} running sums"),
+        (Some(_), Some(sums)) if sums > 1 => format!(", the sum of its {sums} running sums"),
         _ => String::new(),
     }
 }

@@ -259,6 +259,11 @@ fn a_challenge_without_a_move_is_told_and_blocks_nothing() {
     let play = play.wants(&["demand of lie: states of the run, level 0"]);
     let errors: Vec<_> = play.core.stuck().values().cloned().collect();
     assert_eq!(errors, [SolveError::NothingDiffers]);
+    // Who challenges everything meant it; for anybody else it is a bond that will be lost.
+    let mut other = play.core.clone();
+    assert!(node::Core::troubles(&other).is_empty());
+    other.set_policy(Policy::Differing);
+    assert_eq!(node::Core::troubles(&other).len(), 1);
     let (id, _) = play.core.stuck().first_key_value().unwrap();
     let claim = play.court.settlement.challenge(id).unwrap().claim;
     assert_eq!(play.court.settlement.claim(&claim).unwrap().terms.job, job);

@@ -108,7 +108,7 @@ pub struct Verdict {
     /// The segment within the element; the number of segments for the sum of all.
     #[serde(rename = "run")]
     pub segment: Option<u64>,
-    /// Runs of the element; 1 where nothing is summed.
+    /// Segments of the element; 1 where nothing is summed.
     #[serde(rename = "runs")]
     pub segments: Option<u64>,
     /// The element as claimed: stored bits. What is refuted may be one of its running sums.

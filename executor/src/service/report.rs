@@ -34,6 +34,15 @@ impl Service {
         }
     }
 
+    /// Claims that are challenged and whose runs do not answer, a line each. A run that is being made is none.
+    pub(super) fn undefended(&self) -> Vec<String> {
+        let line = |(claim, why): &(Digest, Unanswered)| match why {
+            Unanswered::Failed(error) => Some(format!("claim {claim} cannot be defended: {error}")),
+            Unanswered::RunMissing => None,
+        };
+        self.agent.core.unanswered().iter().filter_map(line).collect()
+    }
+
     /// Tells what the core cannot answer: each is a clock that runs out.
     pub(super) fn report_unanswered(&self) {
         for (claim, why) in self.agent.core.unanswered() {

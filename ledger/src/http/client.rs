@@ -28,6 +28,8 @@ pub use transfers::{DownloadError, UploadError};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A server's reason for a refusal is held against the rules this often.
 const CHECKED_EVERY: Duration = Duration::from_secs(1);
+/// After a false reason every one is held against the rules for so long.
+const DISTRUSTED_FOR: Duration = Duration::from_secs(60);
 /// What a long poll asks for.
 const POLL_MS: u64 = 15_000;
 /// Most bytes of an answer.
@@ -43,6 +45,28 @@ struct Copy {
     clock: (u64, Instant),
 }
 
+/// When a server's refusals were held against the rules.
+#[derive(Debug, Default)]
+struct Checks {
+    /// The last time.
+    last: Option<Instant>,
+    /// The last time that the rules took what it refused.
+    false_one: Option<Instant>,
+}
+
+impl Checks {
+    fn is_due(&mut self, now: Instant) -> bool {
+        let within = |at: Option<Instant>, time| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < time)
+        };
+        let is_due = !within(self.last, CHECKED_EVERY) || within(self.false_one, DISTRUSTED_FOR);
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
+    }
+}
+
 /// A ledger at a URL.
 pub struct HttpLedger {
     url: String,
@@ -51,8 +75,7 @@ pub struct HttpLedger {
     copy: Mutex<Copy>,
     upload_bytes_max: OnceLock<u64>,
     uploads: Semaphore,
-    /// When a refusal was last asked of the rules.
-    checked: std::sync::Mutex<Option<Instant>>,
+    checks: std::sync::Mutex<Checks>,
 }
 
 impl fmt::Debug for HttpLedger {
@@ -109,20 +132,22 @@ impl HttpLedger {
         let (copy, upload_bytes_max) = (Mutex::new(copy), OnceLock::new());
         // One fewer than a server takes of one account at a time: another process may have the same key.
         let uploads = Semaphore::new(AT_ONCE_MAX - 1);
-        let checked = std::sync::Mutex::new(None);
-        let ledger = Self { url, client, genesis, copy, upload_bytes_max, uploads, checked };
+        let checks = std::sync::Mutex::default();
+        let ledger = Self { url, client, genesis, copy, upload_bytes_max, uploads, checks };
         ledger.sync(0).await?;
         Ok(ledger)
     }
 
-    /// Whether a refusal is asked of the rules now: the first, and one in each second of many.
+    /// Whether a refusal is asked of the rules now: the first, one in each second of many, and for a while each
+    /// after one that the rules do not have.
     fn must_check(&self) -> bool {
-        let mut checked = self.checked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_due = checked.is_none_or(|at| at.elapsed() >= CHECKED_EVERY);
-        if is_due {
-            *checked = Some(Instant::now());
-        }
-        is_due
+        let mut checks = self.checks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        checks.is_due(Instant::now())
+    }
+
+    fn note_false_refusal(&self) {
+        let mut checks = self.checks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        checks.false_one = Some(Instant::now());
     }
 
     /// The genesis.
@@ -298,7 +323,11 @@ impl Ledger for HttpLedger {
         Err(match said {
             Some(said) => {
                 let state = (copy.settlement.as_ref(), copy.now_ms());
-                why_refused(&self.url, state, &transaction, said, self.must_check())
+                let error = why_refused(&self.url, state, &transaction, said, self.must_check());
+                if error.is_away() {
+                    self.note_false_refusal();
+                }
+                error
             }
             None => LedgerError::Unusable {
                 reason: format!("{} acknowledged a transaction and does not show it", self.url),
@@ -346,5 +375,22 @@ impl Ledger for HttpLedger {
             self.sync(POLL_MS).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reason_in_a_second_is_checked_and_each_for_a_minute_after_a_false_one() {
+        let (mut checks, start) = (Checks::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        let due: Vec<bool> = [0, 10, 999, 1_000, 1_500].map(|ms| checks.is_due(at(ms))).into();
+        assert_eq!(due, [true, false, false, true, false]);
+        checks.false_one = Some(at(2_000));
+        let due: Vec<bool> =
+            [2_001, 2_002, 61_999, 62_100, 62_200].map(|ms| checks.is_due(at(ms))).into();
+        assert_eq!(due, [true, true, true, false, false]);
     }
 }

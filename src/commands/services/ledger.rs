@@ -93,15 +93,12 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<Ending, Comman
         serve(ledger, &arguments.folder, listener, limits, metrics_route(render), stop)
             .await
             .map_err(|error| system("the ledger's server", error))?;
-        if ended.load(Ordering::Relaxed) {
-Err(system(
-                arguments.folder.display().to_string(),
-                "the ledger stopped after an error, told above; what was acknowledged is on disk and its \
-                 clock stands: mend the cause and start it again",
-            ))
-} else {
-Ok(())
-}
+        if !ended.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let reason = "the ledger stopped after an error, told above; what was acknowledged is on disk \
+                      and its clock stands: mend the cause and start it again";
+        Err(system(arguments.folder.display().to_string(), reason))
     })?;
     Ok(Ending::Done)
 }

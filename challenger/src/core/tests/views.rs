@@ -105,8 +105,12 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     assert_eq!(play.core.root(&job), Some(&root));
     assert_eq!(play.core.truth(), HashMap::from([(job, root)]));
     assert!(is_in_play(&play));
+    // What could be challenged has no clock yet.
+    assert!(!play.core.is_challenging(&play.court.view(), &job));
     // Without the run no move can be made, and the core says so: a clock runs.
     let mut play = play.does(&["challenge claim"]).wants(&[]);
+    assert!(play.core.is_challenging(&play.court.view(), &job));
+    assert!(!play.core.is_challenging(&play.court.view(), &Digest::default()));
     let why: Vec<&SolveError> = play.core.stuck().values().collect();
     assert_eq!(why, [&SolveError::RunMissing]);
     assert!(is_in_play(&play));
