@@ -1,4 +1,4 @@
-//! A stage: one ledger, one job, the parties, played to the end in virtual time.
+//! A devnet: one ledger, one job, the parties, played to the end in virtual time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -13,11 +13,13 @@ use inference::{
 use ledger::{Clock, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, View};
 use node::{Agent, Core};
 use protocol::graph::Profile;
-use protocol::hash::{Digest, keccak};
+use protocol::hash::Digest;
 use protocol::settlement::{ClaimStatus, ETHER, Event, Genesis, Parameters};
-use protocol::transaction::{Action, Address, ClaimTerms, JobTerms, Key};
+use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
 
-/// Why a stage cannot go on.
+use crate::roles::{Role, actor_key};
+
+/// Why a devnet cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum DevnetError {
     /// The ledger failed or refused a setup transaction.
@@ -38,52 +40,6 @@ pub enum DevnetError {
         /// What.
         what: &'static str,
     },
-}
-
-/// Who acts on a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// Credits deposits.
-    Bank,
-    /// Posts the job.
-    Client,
-    /// Claims; this one's compute policy is given by the play.
-    Executor,
-    /// Claims, and is honest.
-    Rival,
-    /// Checks.
-    Challenger,
-    /// Checks as well.
-    SecondChallenger,
-    /// Anybody else.
-    Watchtower,
-}
-
-impl Role {
-    /// Name for people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bank => "bank",
-            Self::Client => "client",
-            Self::Executor => "executor",
-            Self::Rival => "rival",
-            Self::Challenger => "challenger",
-            Self::SecondChallenger => "second-challenger",
-            Self::Watchtower => "watchtower",
-        }
-    }
-}
-
-/// The key of a role. Public knowledge: for stages only, never for money.
-pub fn actor_key(role: Role) -> Key {
-    let mut seed = keccak(format!("rebut stage {}", role.name()).as_bytes());
-    loop {
-        // All but a few in 2^128 hashes are keys.
-        if let Some(key) = Key::from_secret(&seed.0) {
-            return key;
-        }
-        seed = keccak(&seed.0);
-    }
 }
 
 /// A role with its agent.
@@ -112,7 +68,7 @@ impl Clock for LiveClock {
     }
 }
 
-/// Who plays what on a stage.
+/// Who plays what on a devnet.
 #[derive(Debug)]
 pub struct Participants {
     /// The engine of all parties.
@@ -204,7 +160,7 @@ fn claim_of(view: &View, executor: Address) -> Option<Digest> {
 }
 
 impl Devnet {
-    /// Opens or continues a stage in a folder.
+    /// Opens or continues a devnet in a folder.
     ///
     /// # Errors
     /// When the ledger cannot be opened.

@@ -9,9 +9,11 @@ pub mod claim_file;
 pub mod devnet;
 pub mod lies;
 pub mod offline;
+mod roles;
 pub mod verdict;
 pub mod wrappers;
 
-pub use devnet::{Devnet, DevnetError, Outcome, Participants, PlayedMove, Role, actor_key};
+pub use devnet::{Devnet, DevnetError, Outcome, Participants, PlayedMove};
 pub use lies::{Lie, LieError, Lying, parse_lie};
+pub use roles::{Role, actor_key};
 pub use wrappers::{Muted, Stubborn};
