@@ -265,6 +265,11 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 }
 
+/// That a challenge has no next move, and why.
+pub(crate) fn stuck_line((challenge, error): (&Digest, &SolveError)) -> String {
+    format!("challenge {challenge} has no next move and will be lost: {error}")
+}
+
 impl<C: Commitment> Core<C> for ChallengerCore<C> {
     fn decide(&mut self, view: &View<C>) -> Vec<Decision> {
         let mut decisions = self.moves(view);
@@ -293,14 +298,11 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
     }
 
     fn troubles(&self) -> Vec<String> {
-        let line = |(challenge, error): (&Digest, &SolveError)| {
-            format!("challenge {challenge} has no next move and will be lost: {error}")
-        };
         // Who challenges everything knows that some of it is right.
         let is_meant = |error: &SolveError| {
             self.policy == Policy::Everything && *error == SolveError::NothingDiffers
         };
-        self.stuck.iter().filter(|(_, error)| !is_meant(error)).map(line).collect()
+        self.stuck.iter().filter(|(_, error)| !is_meant(error)).map(stuck_line).collect()
     }
 
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {

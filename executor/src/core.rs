@@ -47,6 +47,16 @@ pub enum Unanswered {
     Failed(AnswerError),
 }
 
+impl Unanswered {
+    /// That a claim cannot be defended now, and why.
+    pub fn line(&self, claim: &Digest) -> String {
+        match self {
+            Self::RunMissing => format!("claim {claim} is challenged and its run is not made yet"),
+            Self::Failed(error) => format!("claim {claim} cannot be defended: {error}"),
+        }
+    }
+}
+
 impl<C: Commitment> ExecutorCore<C> {
     /// An executor that has run nothing yet.
     pub fn new(address: Address) -> Self {
@@ -246,13 +256,7 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
     }
 
     fn troubles(&self) -> Vec<String> {
-        let line = |(claim, why): &(Digest, Unanswered)| match why {
-            Unanswered::RunMissing => {
-                format!("claim {claim} is challenged and its run is not made")
-            }
-            Unanswered::Failed(error) => format!("claim {claim} cannot be defended: {error}"),
-        };
-        self.unanswered.iter().map(line).collect()
+        self.unanswered.iter().map(|(claim, why)| why.line(claim)).collect()
     }
 
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {

@@ -230,22 +230,6 @@ impl<C: Core> Agent<C> {
         let wait = next.map(|at| Duration::from_millis(at.saturating_sub(view.now_ms) + 1));
         wait.map_or(idle, |wait| wait.min(idle))
     }
-
-    /// Runs until the ledger fails: at every change, and at least once every `idle` period.
-    ///
-    /// # Errors
-    /// When the ledger failed.
-    pub async fn run(&mut self, idle: Duration) -> Result<(), LedgerError> {
-        loop {
-            let view = self.signer.ledger.view().await?;
-            self.step(&view).await?;
-            let changed = self.signer.ledger.wait_beyond(view.height);
-            match tokio::time::timeout(idle, changed).await {
-                Ok(outcome) => outcome?,
-                Err(_) => tracing::trace!(event = "agent.idle"),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

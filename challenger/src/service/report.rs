@@ -9,6 +9,7 @@ use protocol::hash::Digest;
 use protocol::settlement::ClaimStatus;
 
 use super::{End, Mode, Seen, Service, unchecked};
+use crate::core::stuck_line;
 use crate::coverage::{Unchecked, gaps, without_model};
 use crate::queue::{Contested, contested, is_saturated};
 use crate::solver::SolveError;
@@ -144,8 +145,7 @@ impl Service {
             if *error == SolveError::RunMissing && is_running {
                 continue;
             }
-            refused
-                .push(format!("challenge {challenge} has no next move and will be lost: {error}"));
+            refused.push(stuck_line((challenge, error)));
         }
         self.health.hindered(&refused);
     }

@@ -36,11 +36,9 @@ impl Service {
 
     /// Claims that are challenged and whose runs do not answer, a line each. A run that is being made is none.
     pub(super) fn undefended(&self) -> Vec<String> {
-        let line = |(claim, why): &(Digest, Unanswered)| match why {
-            Unanswered::Failed(error) => Some(format!("claim {claim} cannot be defended: {error}")),
-            Unanswered::RunMissing => None,
-        };
-        self.agent.core.unanswered().iter().filter_map(line).collect()
+        let failed = self.agent.core.unanswered().iter();
+        let failed = failed.filter(|(_, why)| !matches!(why, Unanswered::RunMissing));
+        failed.map(|(claim, why)| why.line(claim)).collect()
     }
 
     /// Tells what the core cannot answer: each is a clock that runs out.
