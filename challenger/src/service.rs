@@ -395,6 +395,12 @@ impl Service {
 
     /// Jobs that are to be run and can be, the most urgent first.
     fn wanted(&mut self, view: &View) -> Vec<Contested> {
+        let known = self.jobs.iter().map(|(id, _)| *id);
+        let core = &self.agent.core;
+        let challenged: Vec<Digest> = known.filter(|id| core.is_challenging(view, id)).collect();
+        for id in challenged {
+            self.jobs.hurry(&id, view.now_ms);
+        }
         let mut wanted = self.to_check(view);
         wanted.retain(|one| {
             let is_due = self.jobs.is_due(&one.job, view.now_ms, |end| {

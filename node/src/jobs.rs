@@ -159,6 +159,14 @@ impl<W: Clone, E> Jobs<W, E> {
         self.jobs.insert(job, Progress::Waiting { until_ms, tries, why });
     }
 
+    /// A clock of ours runs on a job now: what is left of a longer pause is cut to the longest of such a job.
+    pub fn hurry(&mut self, job: &Digest, now_ms: u64) {
+        let latest_ms = now_ms.saturating_add(PAUSE_MS << Pace::Disputed.doublings());
+        if let Some(Progress::Waiting { until_ms, .. }) = self.jobs.get_mut(job) {
+            *until_ms = (*until_ms).min(latest_ms);
+        }
+    }
+
     /// The process of a run was killed; whether that happened too often.
     pub fn killed(&mut self, job: &Digest) -> bool {
         let kills = self.kills.entry(*job).or_default();
@@ -210,6 +218,20 @@ mod tests {
             jobs.wait(JOB, u64::MAX, Pace::Stranger, ());
         }
         assert!(jobs.is_due(&JOB, u64::MAX, |()| false));
+    }
+
+    #[test]
+    fn a_pause_that_began_before_a_challenge_is_cut_when_one_comes() {
+        let mut jobs: Jobs<(), ()> = Jobs::default();
+        for _ in 0..10 {
+            jobs.wait(JOB, 0, Pace::Stranger, ());
+        }
+        assert!(!jobs.is_due(&JOB, 100_000, |()| false));
+        jobs.hurry(&JOB, 1_000);
+        assert!(!jobs.is_due(&JOB, 8_999, |()| false) && jobs.is_due(&JOB, 9_000, |()| false));
+        // It never makes a pause longer.
+        jobs.hurry(&JOB, 5_000);
+        assert!(jobs.is_due(&JOB, 9_000, |()| false));
     }
 
     #[test]

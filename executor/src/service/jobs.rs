@@ -114,6 +114,11 @@ impl Service {
     /// Jobs to look at now: disputed claims of ours first, then our other claims, then new ones; and the
     /// means for new ones.
     fn wanted(&mut self, view: &View) -> (Vec<Wanted>, Means) {
+        let known = self.jobs.iter().map(|(id, _)| *id);
+        let disputed: Vec<Digest> = known.filter(|id| self.is_disputed(view, id)).collect();
+        for id in disputed {
+            self.jobs.hurry(&id, view.now_ms);
+        }
         let takes_new = self.takes_new();
         let wanted = view.settlement.jobs().filter_map(|(id, job)| {
             let stands = self.stands(view, job);
