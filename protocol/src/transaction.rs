@@ -14,6 +14,7 @@ use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum, canonical_
 use crate::facts::{Request, Reveal, Showing};
 use crate::graph::{ModelHeader, Profile};
 use crate::hash::{Commitment, Digest, keccak, to_hex};
+use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use crate::referee::Refutation;
 use crate::roots::trace_tree;
 
@@ -81,7 +82,7 @@ canonical_struct!(JobTerms {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimTerms {
     /// Id of the job.
-    pub job: Digest,
+    pub job: JobId,
     /// Root of the state made of the output.
     pub output_root: Digest,
     /// Root of the trace.
@@ -97,7 +98,7 @@ impl ClaimTerms {
     /// The claim on a run with these state roots: the input's first, then the one after each layer.
     ///
     /// Returns `None` without states and for more than a trace can hold.
-    pub fn of_run<C: Commitment>(job: Digest, state_roots: &[Digest]) -> Option<Self> {
+    pub fn of_run<C: Commitment>(job: JobId, state_roots: &[Digest]) -> Option<Self> {
         let trace = trace_tree::<C>(state_roots)?;
         let last = u64::try_from(state_roots.len()).ok()?.checked_sub(1)?;
         Some(Self {
@@ -138,7 +139,7 @@ pub enum Action {
     /// Takes back a job on which no claim stands.
     CancelJob {
         /// Id of the job.
-        job: Digest,
+        job: JobId,
     },
     /// Claims a run, with a stake.
     PostClaim {
@@ -148,12 +149,12 @@ pub enum Action {
     /// Challenges a claim, with a bond.
     Challenge {
         /// Id of the claim.
-        claim: Digest,
+        claim: ClaimId,
     },
     /// Demands an opening of the executor.
     Demand {
         /// Id of the challenge.
-        challenge: Digest,
+        challenge: ChallengeId,
         /// What the challenger proves first.
         showings: Vec<Showing>,
         /// What the executor must open.
@@ -162,7 +163,7 @@ pub enum Action {
     /// Answers a demand.
     Reveal {
         /// Id of the claim.
-        claim: Digest,
+        claim: ClaimId,
         /// What was demanded.
         request: Request,
         /// The answer.
@@ -171,7 +172,7 @@ pub enum Action {
     /// Ends a dispute. Anyone may send it; the reward is the challengers'.
     Refute {
         /// Id of the challenge.
-        challenge: Digest,
+        challenge: ChallengeId,
         /// What is proven first.
         showings: Vec<Showing>,
         /// The refutation.
@@ -180,31 +181,31 @@ pub enum Action {
     /// Ends a challenge whose clock ran out. Anyone may send it.
     CallTime {
         /// Id of the challenge.
-        challenge: Digest,
+        challenge: ChallengeId,
     },
     /// Settles a job whose earliest standing claim outlived its window. Anyone may send it.
     Finalise {
         /// Id of the job.
-        job: Digest,
+        job: JobId,
     },
     /// Stakes on a trace root without showing it.
     SealClaim {
         /// Id of the job.
-        job: Digest,
+        job: JobId,
         /// Commitment to executor, trace root and salt.
         seal: Digest,
     },
     /// Gives one's word on the trace root of a sealed claim.
     Attest {
         /// Id of the sealed claim.
-        sealed: Digest,
+        sealed: SealedId,
         /// Commitment to attester, trace root and salt.
         word: Digest,
     },
     /// Opens a sealed claim.
     OpenClaim {
         /// Id of the sealed claim.
-        sealed: Digest,
+        sealed: SealedId,
         /// The claim.
         terms: ClaimTerms,
         /// The seal's salt.
@@ -213,14 +214,14 @@ pub enum Action {
     /// Proves that one's word was on the claim's trace root.
     ProveAttention {
         /// Id of the claim.
-        claim: Digest,
+        claim: ClaimId,
         /// The word's salt.
         salt: Digest,
     },
     /// Burns the stake of a seal that was not opened in time. Anyone may send it.
     ExpireSeal {
         /// Id of the sealed claim.
-        sealed: Digest,
+        sealed: SealedId,
     },
 }
 canonical_enum!(Action {

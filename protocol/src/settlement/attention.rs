@@ -15,6 +15,7 @@ use super::rules::ClaimMove;
 use super::transitions::id;
 use super::{Rejection, Settlement};
 use crate::hash::{Commitment, Digest, Tag};
+use crate::ids::{ClaimId, JobId, SealedId};
 use crate::transaction::{Address, ClaimTerms};
 
 type Outcome = Result<Vec<Event>, Rejection>;
@@ -35,7 +36,7 @@ impl<C: Commitment> Settlement<C> {
         now_ms: u64,
         executor: Address,
         nonce: u64,
-        job_id: Digest,
+        job_id: JobId,
         seal: Digest,
     ) -> Outcome {
         let job = self.jobs.get(&job_id).ok_or(Rejection::Unknown { kind: "job" })?;
@@ -47,7 +48,7 @@ impl<C: Commitment> Settlement<C> {
         }
         let stake_wei = job.terms.stake_wei;
         self.money.lock(&executor, stake_wei)?;
-        let sealed = id::<C>(Tag::Seal, executor, nonce, &seal.0);
+        let sealed = SealedId(id::<C>(Tag::Seal, executor, nonce, &seal.0));
         let (words, status) = (Vec::new(), SealedStatus::Waiting);
         self.sealed.insert(
             sealed,
@@ -60,7 +61,7 @@ impl<C: Commitment> Settlement<C> {
         &mut self,
         now_ms: u64,
         attester: Address,
-        id: Digest,
+        id: SealedId,
         word: Digest,
     ) -> Outcome {
         let (seal_ms, most) =
@@ -89,7 +90,7 @@ impl<C: Commitment> Settlement<C> {
         now_ms: u64,
         executor: Address,
         nonce: u64,
-        id: Digest,
+        id: SealedId,
         terms: &ClaimTerms,
         salt: &Digest,
     ) -> Outcome {
@@ -139,7 +140,7 @@ impl<C: Commitment> Settlement<C> {
         &mut self,
         now_ms: u64,
         attester: Address,
-        id: Digest,
+        id: ClaimId,
         salt: &Digest,
     ) -> Outcome {
         let claim = self.claims.get_mut(&id).ok_or(Rejection::Unknown { kind: "claim" })?;
@@ -160,7 +161,7 @@ impl<C: Commitment> Settlement<C> {
     }
 
     /// A seal that nobody opened in time burns its stake: attesting to nothing must cost.
-    pub(super) fn expire_seal(&mut self, now_ms: u64, id: Digest) -> Outcome {
+    pub(super) fn expire_seal(&mut self, now_ms: u64, id: SealedId) -> Outcome {
         let seal_ms = self.genesis.parameters.seal_ms;
         let sealed = self.sealed.get_mut(&id).ok_or(Rejection::Unknown { kind: "sealed claim" })?;
         if sealed.status != SealedStatus::Waiting {
@@ -182,7 +183,7 @@ impl<C: Commitment> Settlement<C> {
         &mut self,
         poster: Address,
         attention_wei: u128,
-        claim: Digest,
+        claim: ClaimId,
     ) -> Vec<Event> {
         let attentive =
             self.claims.get(&claim).map(|claim| claim.attentive.clone()).unwrap_or_default();
@@ -199,7 +200,7 @@ impl<C: Commitment> Settlement<C> {
     }
 
     /// Whether a sealed claim on the job still waits to be opened.
-    pub(super) fn awaits_opening(&self, job: &Digest) -> bool {
+    pub(super) fn awaits_opening(&self, job: &JobId) -> bool {
         self.sealed
             .values()
             .any(|sealed| sealed.job == *job && sealed.status == SealedStatus::Waiting)

@@ -7,7 +7,8 @@ use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason,
 use super::rules::{Answer, ChallengeMove, ClaimMove, Party, challenge_rule};
 use super::{Parameters, Rejection, Settlement};
 use crate::facts::{Facts, Request, Reveal, Showing, Shown};
-use crate::hash::{Commitment, Digest};
+use crate::hash::Commitment;
+use crate::ids::{ChallengeId, ClaimId};
 use crate::referee::{Finding, Refutation, judge};
 use crate::transaction::Address;
 
@@ -61,8 +62,8 @@ impl<C: Commitment> Settlement<C> {
         &mut self,
         now_ms: u64,
         challenger: Address,
-        claim_id: Digest,
-        id: Digest,
+        claim_id: ClaimId,
+        id: ChallengeId,
     ) -> Outcome {
         let claim = self.claims.get(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         claim.check_move(now_ms, challenger, ClaimMove::Challenge)?;
@@ -94,7 +95,7 @@ impl<C: Commitment> Settlement<C> {
         &self,
         now_ms: u64,
         sender: Address,
-        id: &Digest,
+        id: &ChallengeId,
         step: ChallengeMove,
     ) -> Result<&Challenge, Rejection> {
         let challenge = self.challenges.get(id).ok_or(Rejection::Unknown { kind: "challenge" })?;
@@ -117,7 +118,7 @@ impl<C: Commitment> Settlement<C> {
         &mut self,
         now_ms: u64,
         sender: Address,
-        id: Digest,
+        id: ChallengeId,
         showings: &[Showing],
         request: Request,
     ) -> Outcome {
@@ -153,7 +154,7 @@ impl<C: Commitment> Settlement<C> {
         &mut self,
         now_ms: u64,
         sender: Address,
-        claim_id: Digest,
+        claim_id: ClaimId,
         request: Request,
         reveal: &Reveal,
     ) -> Outcome {
@@ -161,7 +162,7 @@ impl<C: Commitment> Settlement<C> {
         claim.check_move(now_ms, sender, ClaimMove::Reveal)?;
         let floor_ms = self.genesis.parameters.move_floor_ms;
         // One answer serves every challenge that waits for it and is still in time.
-        let waiting: Vec<Digest> = claim
+        let waiting: Vec<ChallengeId> = claim
             .challenges
             .iter()
             .filter(|id| {
@@ -196,7 +197,7 @@ impl<C: Commitment> Settlement<C> {
         &mut self,
         now_ms: u64,
         sender: Address,
-        id: Digest,
+        id: ChallengeId,
         showings: &[Showing],
         refutation: &Refutation,
     ) -> Outcome {
@@ -224,7 +225,7 @@ impl<C: Commitment> Settlement<C> {
         }
     }
 
-    pub(super) fn call_time(&mut self, now_ms: u64, sender: Address, id: Digest) -> Outcome {
+    pub(super) fn call_time(&mut self, now_ms: u64, sender: Address, id: ChallengeId) -> Outcome {
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::CallTime)?;
         Ok(match challenge.pending().copied() {
             Some(request) => self.fall(now_ms, challenge.claim, id, FallReason::Silence(request)),
@@ -236,8 +237,8 @@ impl<C: Commitment> Settlement<C> {
     fn fall(
         &mut self,
         now_ms: u64,
-        claim_id: Digest,
-        by: Digest,
+        claim_id: ClaimId,
+        by: ChallengeId,
         reason: FallReason,
     ) -> Vec<Event> {
         let Some(claim) = self.claims.get_mut(&claim_id) else {
@@ -245,7 +246,7 @@ impl<C: Commitment> Settlement<C> {
         };
         let stake_wei = claim.stake_wei;
         claim.status = ClaimStatus::Fallen { reason: reason.clone(), challenge: by, at_ms: now_ms };
-        let open: Vec<Digest> = claim
+        let open: Vec<ChallengeId> = claim
             .challenges
             .iter()
             .filter(|id| self.challenges.get(*id).is_some_and(Challenge::is_open))
@@ -272,7 +273,7 @@ impl<C: Commitment> Settlement<C> {
     }
 
     /// The challenge failed: its fees and the cost of the replies go to the executor.
-    fn uphold(&mut self, now_ms: u64, id: Digest) -> Vec<Event> {
+    fn uphold(&mut self, now_ms: u64, id: ChallengeId) -> Vec<Event> {
         let Some(challenge) = self.challenges.get_mut(&id) else {
             return Vec::new();
         };

@@ -27,6 +27,7 @@ use core::marker::PhantomData;
 
 use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak};
+use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use crate::transaction::{Action, Address, Domain, SignedTransaction};
 
 /// The whole state of a ledger.
@@ -56,10 +57,10 @@ pub struct Settlement<C: Commitment = Keccak> {
     money: Money,
     nonces: BTreeMap<Address, u64>,
     models: BTreeMap<Digest, ModelHeader>,
-    jobs: BTreeMap<Digest, Job>,
-    claims: BTreeMap<Digest, Claim<C>>,
-    challenges: BTreeMap<Digest, Challenge>,
-    sealed: BTreeMap<Digest, Sealed>,
+    jobs: BTreeMap<JobId, Job>,
+    claims: BTreeMap<ClaimId, Claim<C>>,
+    challenges: BTreeMap<ChallengeId, Challenge>,
+    sealed: BTreeMap<SealedId, Sealed>,
     commitment: PhantomData<C>,
 }
 
@@ -172,37 +173,37 @@ impl<C: Commitment> Settlement<C> {
     }
 
     /// A job.
-    pub fn job(&self, id: &Digest) -> Option<&Job> {
+    pub fn job(&self, id: &JobId) -> Option<&Job> {
         self.jobs.get(id)
     }
 
     /// A claim.
-    pub fn claim(&self, id: &Digest) -> Option<&Claim<C>> {
+    pub fn claim(&self, id: &ClaimId) -> Option<&Claim<C>> {
         self.claims.get(id)
     }
 
     /// A challenge.
-    pub fn challenge(&self, id: &Digest) -> Option<&Challenge> {
+    pub fn challenge(&self, id: &ChallengeId) -> Option<&Challenge> {
         self.challenges.get(id)
     }
 
     /// A sealed claim.
-    pub fn sealed(&self, id: &Digest) -> Option<&Sealed> {
+    pub fn sealed(&self, id: &SealedId) -> Option<&Sealed> {
         self.sealed.get(id)
     }
 
     /// All jobs.
-    pub fn jobs(&self) -> impl Iterator<Item = (&Digest, &Job)> {
+    pub fn jobs(&self) -> impl Iterator<Item = (&JobId, &Job)> {
         self.jobs.iter()
     }
 
     /// All claims.
-    pub fn claims(&self) -> impl Iterator<Item = (&Digest, &Claim<C>)> {
+    pub fn claims(&self) -> impl Iterator<Item = (&ClaimId, &Claim<C>)> {
         self.claims.iter()
     }
 
     /// All challenges.
-    pub fn challenges(&self) -> impl Iterator<Item = (&Digest, &Challenge)> {
+    pub fn challenges(&self) -> impl Iterator<Item = (&ChallengeId, &Challenge)> {
         self.challenges.iter()
     }
 

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::facts::{Facts, Request};
 use crate::hash::{Commitment, Digest, Keccak};
+use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use crate::referee::Evidence;
 use crate::transaction::{Address, ClaimTerms, JobTerms};
 
@@ -17,7 +18,7 @@ pub struct Job {
     /// Time of the transaction that posted it, by the ledger's clock.
     pub posted_ms: u64,
     /// Claims in the order of their posting.
-    pub claims: Vec<Digest>,
+    pub claims: Vec<ClaimId>,
     /// Its status.
     pub status: JobStatus,
 }
@@ -30,7 +31,7 @@ pub enum JobStatus {
     /// Has its answer.
     Done {
         /// Id of the final claim.
-        claim: Digest,
+        claim: ClaimId,
     },
     /// Was taken back.
     Cancelled,
@@ -54,11 +55,11 @@ pub struct Claim<C: Commitment = Keccak> {
     /// What is publicly known of its run.
     pub facts: Facts<C>,
     /// The seal that it was opened from.
-    pub sealed: Option<Digest>,
+    pub sealed: Option<SealedId>,
     /// Those who proved that they ran the model before the claim was opened.
     pub attentive: Vec<Address>,
     /// Challenges in the order of their bonds.
-    pub challenges: Vec<Digest>,
+    pub challenges: Vec<ChallengeId>,
     /// Answers the executor gave.
     pub reveals: u32,
     /// Its status.
@@ -69,7 +70,7 @@ pub struct Claim<C: Commitment = Keccak> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sealed {
     /// Id of the job.
-    pub job: Digest,
+    pub job: JobId,
     /// Who sealed.
     pub executor: Address,
     /// The commitment to executor, trace root and salt.
@@ -92,7 +93,7 @@ pub enum SealedStatus {
     /// Became a claim.
     Opened {
         /// Id of the claim.
-        claim: Digest,
+        claim: ClaimId,
     },
     /// Was not opened in time, and its stake burned; or was opened when the job was over already, and its
     /// stake went back.
@@ -109,7 +110,7 @@ pub enum ClaimStatus {
         /// How.
         reason: FallReason,
         /// Id of the challenge that did it.
-        challenge: Digest,
+        challenge: ChallengeId,
         /// Time of the transaction that did it, by the ledger's clock.
         at_ms: u64,
     },
@@ -138,7 +139,7 @@ pub enum FallReason {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Challenge {
     /// Id of the claim.
-    pub claim: Digest,
+    pub claim: ClaimId,
     /// Who challenges.
     pub challenger: Address,
     /// Time of the transaction that opened it, by the ledger's clock.
@@ -228,35 +229,35 @@ pub enum Event {
     /// A model is known.
     ModelRegistered { model_root: Digest },
     /// A job waits for claims.
-    JobPosted { job: Digest },
+    JobPosted { job: JobId },
     /// A job was taken back.
-    JobCancelled { job: Digest },
+    JobCancelled { job: JobId },
     /// A claim stands and can be challenged.
-    ClaimPosted { claim: Digest, job: Digest, last_finality_ms: u64 },
+    ClaimPosted { claim: ClaimId, job: JobId, last_finality_ms: u64 },
     /// A challenge is open.
-    Challenged { challenge: Digest, claim: Digest },
+    Challenged { challenge: ChallengeId, claim: ClaimId },
     /// The executor must answer.
-    Demanded { challenge: Digest, request: Request },
+    Demanded { challenge: ChallengeId, request: Request },
     /// Something is now known to all.
-    Revealed { claim: Digest, request: Request },
+    Revealed { claim: ClaimId, request: Request },
     /// A claim fell.
-    ClaimFallen { claim: Digest, reason: FallReason, burned_wei: u128 },
+    ClaimFallen { claim: ClaimId, reason: FallReason, burned_wei: u128 },
     /// A challenge ended with the claim's fall.
-    ChallengeWon { challenge: Digest, challenger: Address, reward_wei: u128 },
+    ChallengeWon { challenge: ChallengeId, challenger: Address, reward_wei: u128 },
     /// A challenge ended with the claim upheld.
-    ChallengeLost { challenge: Digest, challenger: Address, burned_wei: u128 },
+    ChallengeLost { challenge: ChallengeId, challenger: Address, burned_wei: u128 },
     /// A claim is the job's answer.
-    ClaimFinal { claim: Digest, job: Digest },
+    ClaimFinal { claim: ClaimId, job: JobId },
     /// A standing claim's stake went back.
-    StakeReleased { claim: Digest },
+    StakeReleased { claim: ClaimId },
     /// A claim was sealed.
-    ClaimSealed { sealed: Digest, job: Digest },
+    ClaimSealed { sealed: SealedId, job: JobId },
     /// Somebody gave its word about a sealed claim.
-    Attested { sealed: Digest, attester: Address },
+    Attested { sealed: SealedId, attester: Address },
     /// A seal was not opened in time; or it was opened when the job was over already, and nothing burned.
-    SealExpired { sealed: Digest, burned_wei: u128 },
+    SealExpired { sealed: SealedId, burned_wei: u128 },
     /// An attester proved that it had known the trace root.
-    AttentionProven { claim: Digest, attester: Address },
+    AttentionProven { claim: ClaimId, attester: Address },
     /// An attester was paid.
-    AttentionPaid { claim: Digest, attester: Address, amount_wei: u128 },
+    AttentionPaid { claim: ClaimId, attester: Address, amount_wei: u128 },
 }

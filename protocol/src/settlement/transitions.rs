@@ -10,6 +10,7 @@ use crate::encoding::Canonical;
 use crate::facts::Facts;
 use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak, Tag};
+use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use crate::roots::is_state_of_trace;
 use crate::transaction::{Action, Address, ClaimTerms, JobTerms};
 
@@ -21,8 +22,8 @@ pub(super) fn id<C: Commitment>(tag: Tag, maker: Address, nonce: u64, body: &[u8
 }
 
 /// Id of the claim that an executor makes with these terms by the transaction of this nonce.
-pub fn claim_id(executor: Address, nonce: u64, terms: &ClaimTerms) -> Digest {
-    id::<Keccak>(Tag::Claim, executor, nonce, &terms.to_canonical())
+pub fn claim_id(executor: Address, nonce: u64, terms: &ClaimTerms) -> ClaimId {
+    ClaimId(id::<Keccak>(Tag::Claim, executor, nonce, &terms.to_canonical()))
 }
 
 /// Moving nothing is refused: it would be kept for ever, and cost nothing.
@@ -56,7 +57,7 @@ impl<C: Commitment> Settlement<C> {
                 now_ms,
                 sender,
                 *claim,
-                id::<C>(Tag::Challenge, sender, nonce, &claim.0),
+                ChallengeId(id::<C>(Tag::Challenge, sender, nonce, &claim.0.0)),
             ),
             Action::Demand { challenge, showings, request } => {
                 self.demand(now_ms, sender, *challenge, showings, *request)
@@ -133,14 +134,14 @@ impl<C: Commitment> Settlement<C> {
             return bad("fee_wei", "more than zero, unless there is attention_wei");
         }
         self.money.lock(&poster, locked_wei)?;
-        let job = id::<C>(Tag::Job, poster, nonce, &terms.to_canonical());
+        let job = JobId(id::<C>(Tag::Job, poster, nonce, &terms.to_canonical()));
         let status = JobStatus::Open;
         let (terms, claims) = (terms.clone(), Vec::new());
         self.jobs.insert(job, Job { poster, terms, posted_ms: now_ms, claims, status });
         Ok(vec![Event::JobPosted { job }])
     }
 
-    fn cancel_job(&mut self, sender: Address, id: Digest) -> Outcome {
+    fn cancel_job(&mut self, sender: Address, id: JobId) -> Outcome {
         let job = self.jobs.get(&id).ok_or(Rejection::Unknown { kind: "job" })?;
         if job.poster != sender {
             return Err(Rejection::NotAllowed { who: "the job's poster" });
@@ -148,7 +149,7 @@ impl<C: Commitment> Settlement<C> {
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
         }
-        let standing = |claim: &Digest| {
+        let standing = |claim: &ClaimId| {
             self.claims.get(claim).is_some_and(|claim| claim.status == ClaimStatus::Standing)
         };
         if job.claims.iter().any(standing) {
@@ -187,7 +188,7 @@ impl<C: Commitment> Settlement<C> {
         executor: Address,
         nonce: u64,
         terms: &ClaimTerms,
-        sealed: Option<(Digest, u128)>,
+        sealed: Option<(SealedId, u128)>,
     ) -> Outcome {
         let parameters = &self.genesis.parameters;
         let job = self.jobs.get_mut(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
@@ -216,7 +217,7 @@ impl<C: Commitment> Settlement<C> {
             job.terms.input_root,
             terms.output_root,
         );
-        let claim = id::<C>(Tag::Claim, executor, nonce, &terms.to_canonical());
+        let claim = ClaimId(id::<C>(Tag::Claim, executor, nonce, &terms.to_canonical()));
         let window_end_ms = now_ms.saturating_add(job.terms.window_ms);
         let last_finality_ms = window_end_ms.saturating_add(parameters.challenge_ms_max());
         let job_id = terms.job;
@@ -246,7 +247,7 @@ impl<C: Commitment> Settlement<C> {
         claim.challenges.iter().any(|id| self.challenges.get(id).is_some_and(Challenge::is_open))
     }
 
-    fn finalise(&mut self, now_ms: u64, sender: Address, job_id: Digest) -> Outcome {
+    fn finalise(&mut self, now_ms: u64, sender: Address, job_id: JobId) -> Outcome {
         let job = self.jobs.get(&job_id).ok_or(Rejection::Unknown { kind: "job" })?;
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
@@ -281,7 +282,7 @@ impl<C: Commitment> Settlement<C> {
     }
 
     /// Gives back the stake of a standing claim whose job is done and that nobody disputes.
-    pub(super) fn release_if_idle(&mut self, now_ms: u64, id: Digest) -> Option<Event> {
+    pub(super) fn release_if_idle(&mut self, now_ms: u64, id: ClaimId) -> Option<Event> {
         let claim = self.claims.get(&id)?;
         let job = self.jobs.get(&claim.terms.job)?;
         let idle = claim.status == ClaimStatus::Standing
