@@ -75,6 +75,10 @@ pub enum Tag {
     Seal = 0x10,
     /// A verifier's word that it ran the model too.
     Attestation = 0x11,
+    /// The list of the traces of a run's iterations.
+    Sequence = 0x12,
+    /// Id of a sealed claim.
+    Sealed = 0x13,
 }
 
 /// Keccak-256 of `bytes`, without any tag. For signatures, which have their own separation.

@@ -44,6 +44,26 @@ pub fn is_state_of_trace<C: Commitment>(
     verify_list::<C>(Tag::Trace, trace_root, state_count, boundary, leaf, path)
 }
 
+/// The sequence of a run: the list of its iterations' trace roots. A model without links has one.
+///
+/// Returns `None` without iterations and for more than a tree can hold.
+pub fn sequence_tree<C: Commitment>(trace_roots: &[Digest]) -> Option<ListTree<C>> {
+    roots_list(Tag::Sequence, trace_roots)
+}
+
+/// Whether a sequence of `iterations` has this trace root at this iteration. `path` is the siblings,
+/// lowest first.
+pub fn is_trace_of_sequence<C: Commitment>(
+    sequence_root: &Digest,
+    iterations: u32,
+    iteration: u32,
+    trace_root: &Digest,
+    path: &[Digest],
+) -> bool {
+    let leaf = root_leaf::<C>(trace_root);
+    verify_list::<C>(Tag::Sequence, sequence_root, iterations, iteration, leaf, path)
+}
+
 /// The state at one boundary: the list of its values, ids ascending, with their tensor roots.
 ///
 /// Returns `None` without values and for more than a tree can hold.

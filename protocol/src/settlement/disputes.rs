@@ -3,19 +3,29 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn};
-use super::rules::{Answer, ChallengeMove, ClaimMove, Party, challenge_rule};
-use super::{Parameters, Rejection, Settlement};
+use super::objects::{Challenge, ChallengeStatus, Event, FallReason, Turn};
+use super::rules::{Answer, ChallengeMove, ChallengePhase, ClaimMove, Party, challenge_rule};
+use super::{Outcome, Rejection, Settlement};
 use crate::facts::{Facts, Request, Reveal, Showing, Shown};
-use crate::hash::Commitment;
+use crate::hash::{Commitment, Keccak, Tag};
 use crate::ids::{ChallengeId, ClaimId};
 use crate::referee::{Finding, Refutation, judge};
 use crate::transaction::Address;
 
-type Outcome = Result<Vec<Event>, Rejection>;
-
 /// Showings that one transaction may carry.
-pub(super) const SHOWINGS_MAX: usize = 16;
+const SHOWINGS_MAX: usize = 16;
+/// Challengers that one answer may name.
+pub const CHALLENGERS_MAX: usize = 16;
+
+/// Id of an account's challenge of a claim: it has one at most.
+pub fn challenge_id(claim: ClaimId, challenger: Address) -> ChallengeId {
+    challenge_id_under::<Keccak>(claim, challenger)
+}
+
+/// As [`challenge_id`], under any commitment.
+pub fn challenge_id_under<C: Commitment>(claim: ClaimId, challenger: Address) -> ChallengeId {
+    ChallengeId(C::tagged(Tag::Challenge, &[&claim.0.0, &challenger.0]))
+}
 
 /// Adds a challenger's showings to a claim's facts: all of them, or none.
 fn show_all<C: Commitment>(
@@ -38,42 +48,29 @@ fn show_all<C: Commitment>(
     Ok(added)
 }
 
-/// What the challengers of a claim that falls are paid out of its stake, half of it at most: each one's
-/// cost, in the order of the bonds, and then one equal share of the reward for each. In wei.
-fn rewards_wei(parameters: &Parameters, stake_wei: u128, challengers: usize) -> (Vec<u128>, u128) {
-    let half_wei = stake_wei / 2;
-    let mut spent_wei = 0;
-    let costs_wei = (0..challengers)
-        .map(|_| {
-            let cost_wei = parameters.challenge_cost_wei.min(half_wei - spent_wei);
-            spent_wei += cost_wei;
-            cost_wei
-        })
-        .collect();
-    // Thousandths of the stake without overflow: a stake may be near the counter's end.
-    let permille = u128::from(parameters.reward_permille);
-    let pool_wei = stake_wei / 1000 * permille + stake_wei % 1000 * permille / 1000;
-    let share_wei = pool_wei.min(half_wei - spent_wei) / (challengers as u128).max(1);
-    (costs_wei, share_wei)
-}
-
 impl<C: Commitment> Settlement<C> {
     pub(super) fn open_challenge(
         &mut self,
         now_ms: u64,
         challenger: Address,
         claim_id: ClaimId,
-        id: ChallengeId,
     ) -> Outcome {
         let claim = self.claims.get(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         claim.check_move(now_ms, challenger, ClaimMove::Challenge)?;
-        let job = self.jobs.get(&claim.terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
-        let bond_wei = job.terms.bond_wei;
-        self.money.lock(&challenger, bond_wei)?;
+        let id = challenge_id_under::<C>(claim_id, challenger);
+        if self.challenges.contains_key(&id) {
+            return Err(Rejection::Exists { kind: "challenge" });
+        }
         let parameters = &self.genesis.parameters;
+        let (bond_wei, record_fee_wei) =
+            (parameters.bond_wei(claim.stake_wei), parameters.record_fee_wei);
+        self.money.check(&challenger, bond_wei.saturating_add(record_fee_wei))?;
+        self.money.burn_free(&challenger, record_fee_wei)?;
+        self.money.lock(&challenger, bond_wei)?;
         let challenge = Challenge {
             claim: claim_id,
             challenger,
+            number: claim.challenges,
             opened_ms: now_ms,
             bond_wei,
             fees_wei: 0,
@@ -81,17 +78,33 @@ impl<C: Commitment> Settlement<C> {
             replies: 0,
             executor_clock_ms: parameters.executor_clock_ms,
             challenger_clock_ms: parameters.challenger_clock_ms,
+            delay_ms: parameters.delay_ms_max,
+            extension_ms: 0,
             status: ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms },
         };
-        self.challenges.insert(id, challenge);
+        self.challenges_by_number.insert((claim_id, challenge.number), id);
         if let Some(claim) = self.claims.get_mut(&claim_id) {
-            claim.challenges.push(id);
+            claim.challenges = claim.challenges.saturating_add(1);
+            claim.open = claim.open.saturating_add(1);
+            claim.work = claim.work.saturating_add(challenge.work());
         }
+        self.challenges.insert(id, challenge);
         Ok(vec![Event::Challenged { challenge: id, claim: claim_id }])
     }
 
+    /// Phase of a challenge at `now_ms`.
+    pub fn phase_of(&self, challenge: &Challenge, now_ms: u64) -> ChallengePhase {
+        let stands = self.claims.get(&challenge.claim).is_some_and(|claim| claim.stands());
+        challenge.phase(stands, now_ms, self.genesis.parameters.move_floor_ms)
+    }
+
+    /// Ids of a claim's challenges, in the order of their numbers.
+    pub fn challenges_of(&self, claim: &ClaimId) -> impl DoubleEndedIterator<Item = &ChallengeId> {
+        self.challenges_by_number.range((*claim, 0)..=(*claim, u32::MAX)).map(|(_, id)| id)
+    }
+
     /// The challenge, if the rules let the sender make this move in it.
-    fn admitted(
+    pub(super) fn admitted(
         &self,
         now_ms: u64,
         sender: Address,
@@ -99,7 +112,6 @@ impl<C: Commitment> Settlement<C> {
         step: ChallengeMove,
     ) -> Result<&Challenge, Rejection> {
         let challenge = self.challenges.get(id).ok_or(Rejection::Unknown { kind: "challenge" })?;
-        let floor_ms = self.genesis.parameters.move_floor_ms;
         let is_party = |party| match party {
             Party::Anyone => true,
             Party::Challenger => challenge.challenger == sender,
@@ -108,8 +120,9 @@ impl<C: Commitment> Settlement<C> {
             }
         };
         // Of a challenge that has ended no rule asks for the deadline.
-        let end_ms = challenge.deadline_ms(floor_ms).unwrap_or_default();
-        let rule = challenge_rule(step, challenge.phase(now_ms, floor_ms));
+        let end_ms =
+            challenge.deadline_ms(self.genesis.parameters.move_floor_ms).unwrap_or_default();
+        let rule = challenge_rule(step, self.phase_of(challenge, now_ms));
         rule.check(is_party, "challenge", end_ms)?;
         Ok(challenge)
     }
@@ -118,19 +131,20 @@ impl<C: Commitment> Settlement<C> {
         &mut self,
         now_ms: u64,
         sender: Address,
-        id: ChallengeId,
+        claim_id: ClaimId,
         showings: &[Showing],
         request: Request,
     ) -> Outcome {
+        let id = challenge_id_under::<C>(claim_id, sender);
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::Demand)?;
         let ChallengeStatus::Open { since_ms, .. } = challenge.status else {
             return Err(Rejection::NotYourMove);
         };
-        if challenge.demands >= self.genesis.parameters.demands_max {
+        let parameters = &self.genesis.parameters;
+        if challenge.demands >= parameters.demands_max {
             return Err(Rejection::DemandsUsed);
         }
-        let claim_id = challenge.claim;
-        let fee_wei = self.genesis.parameters.demand_fee_wei;
+        let (fee_wei, reply_ms) = (parameters.demand_fee_wei, parameters.reply_ms);
         self.money.check(&sender, fee_wei)?;
         let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         let shown = show_all(&mut claim.facts, showings)?;
@@ -138,12 +152,18 @@ impl<C: Commitment> Settlement<C> {
             claim.facts.take_back(&shown);
             return Err(error.into());
         }
+        let queue_ms = reply_ms.saturating_mul(u64::from(claim.waiting));
+        claim.waiting = claim.waiting.saturating_add(1);
+        claim.work = claim.work.saturating_add(1);
         self.money.lock(&sender, fee_wei)?;
         if let Some(challenge) = self.challenges.get_mut(&id) {
-            challenge.fees_wei += fee_wei;
-            challenge.demands += 1;
+            challenge.fees_wei = challenge.fees_wei.saturating_add(fee_wei);
+            challenge.demands = challenge.demands.saturating_add(1);
             let spent_ms = now_ms.saturating_sub(since_ms);
             challenge.challenger_clock_ms = challenge.challenger_clock_ms.saturating_sub(spent_ms);
+            // Fixed here: what others do later moves no deadline.
+            challenge.extension_ms = queue_ms.min(challenge.delay_ms);
+            challenge.delay_ms -= challenge.extension_ms;
             challenge.status =
                 ChallengeStatus::Open { turn: Turn::Executor(request), since_ms: now_ms };
         }
@@ -155,40 +175,38 @@ impl<C: Commitment> Settlement<C> {
         now_ms: u64,
         sender: Address,
         claim_id: ClaimId,
-        request: Request,
-        reveal: &Reveal,
+        challengers: &[Address],
+        (request, reveal): (Request, &Reveal),
     ) -> Outcome {
-        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
+        let claim = self.claims.get(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         claim.check_move(now_ms, sender, ClaimMove::Reveal)?;
-        let floor_ms = self.genesis.parameters.move_floor_ms;
-        // One answer serves every challenge that waits for it and is still in time.
-        let waiting: Vec<ChallengeId> = claim
-            .challenges
-            .iter()
-            .filter(|id| {
-                self.challenges.get(*id).is_some_and(|challenge| {
-                    let rule =
-                        challenge_rule(ChallengeMove::Reveal, challenge.phase(now_ms, floor_ms));
-                    challenge.pending() == Some(&request) && rule.answer == Answer::Allowed
-                })
-            })
-            .copied()
-            .collect();
-        if waiting.is_empty() {
+        if !(1..=CHALLENGERS_MAX).contains(&challengers.len()) {
+            return Err(Rejection::Terms { name: "challengers", bounds: "1 to 16" });
+        }
+        // One answer serves every named challenge that waits for it and is still in time. The others are
+        // skipped: or somebody could end its own challenge in front of a shared answer, and make it fail.
+        let mut served: Vec<ChallengeId> = Vec::new();
+        for challenger in challengers {
+            let id = challenge_id_under::<C>(claim_id, *challenger);
+            let waits = self.challenges.get(&id).is_some_and(|challenge| {
+                let rule = challenge_rule(ChallengeMove::Reveal, self.phase_of(challenge, now_ms));
+                challenge.pending() == Some(&request) && rule.answer == Answer::Allowed
+            });
+            if waits && !served.contains(&id) {
+                served.push(id);
+            }
+        }
+        if served.is_empty() {
             return Err(Rejection::NotYourMove);
         }
+        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         claim.facts.reveal(&request, reveal)?;
         claim.reveals = claim.reveals.saturating_add(1);
-        for id in waiting {
-            let Some(challenge) = self.challenges.get_mut(&id) else {
-                continue;
-            };
-            if let ChallengeStatus::Open { since_ms, .. } = challenge.status {
-                let spent_ms = now_ms.saturating_sub(since_ms);
-                challenge.executor_clock_ms = challenge.executor_clock_ms.saturating_sub(spent_ms);
+        for id in served {
+            claim.waiting = claim.waiting.saturating_sub(1);
+            if let Some(challenge) = self.challenges.get_mut(&id) {
+                challenge.answered(now_ms);
             }
-            challenge.replies = challenge.replies.saturating_add(1);
-            challenge.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
         }
         Ok(vec![Event::Revealed { claim: claim_id, request }])
     }
@@ -212,7 +230,7 @@ impl<C: Commitment> Settlement<C> {
             // Only the challenger can lose its own case; a stranger's bad proof changes nothing.
             Ok(Finding::Sound) if sender == challenger => {
                 claim.facts.take_back(&shown);
-                Ok(self.uphold(now_ms, id))
+                Ok(self.uphold(id))
             }
             Ok(Finding::Sound) => {
                 claim.facts.take_back(&shown);
@@ -229,67 +247,20 @@ impl<C: Commitment> Settlement<C> {
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::CallTime)?;
         Ok(match challenge.pending().copied() {
             Some(request) => self.fall(now_ms, challenge.claim, id, FallReason::Silence(request)),
-            None => self.uphold(now_ms, id),
+            None => self.uphold(id),
         })
     }
+}
 
-    /// The claim is false: bonds and fees go back, the challengers share, at least half burns.
-    fn fall(
-        &mut self,
-        now_ms: u64,
-        claim_id: ClaimId,
-        by: ChallengeId,
-        reason: FallReason,
-    ) -> Vec<Event> {
-        let Some(claim) = self.claims.get_mut(&claim_id) else {
-            return Vec::new();
-        };
-        let stake_wei = claim.stake_wei;
-        claim.status = ClaimStatus::Fallen { reason: reason.clone(), challenge: by, at_ms: now_ms };
-        let open: Vec<ChallengeId> = claim
-            .challenges
-            .iter()
-            .filter(|id| self.challenges.get(*id).is_some_and(Challenge::is_open))
-            .copied()
-            .collect();
-        let (costs_wei, share_wei) = rewards_wei(&self.genesis.parameters, stake_wei, open.len());
-        let mut burned_wei = stake_wei;
-        let mut events = Vec::new();
-        for (id, cost_wei) in open.iter().zip(costs_wei) {
-            let Some(challenge) = self.challenges.get_mut(id) else {
-                continue;
-            };
-            let reward_wei = cost_wei + share_wei;
-            burned_wei -= reward_wei;
-            challenge.status = ChallengeStatus::Won { reward_wei };
-            let challenger = challenge.challenger;
-            let back_wei = challenge.bond_wei + challenge.fees_wei;
-            self.money.release(challenger, back_wei + reward_wei);
-            events.push(Event::ChallengeWon { challenge: *id, challenger, reward_wei });
+impl Challenge {
+    /// The executor answered at `now_ms`: its budget pays what it took beyond the time for waiting.
+    fn answered(&mut self, now_ms: u64) {
+        if let ChallengeStatus::Open { since_ms, .. } = self.status {
+            let spent_ms = now_ms.saturating_sub(since_ms).saturating_sub(self.extension_ms);
+            self.executor_clock_ms = self.executor_clock_ms.saturating_sub(spent_ms);
         }
-        self.money.burn(burned_wei);
-        events.insert(0, Event::ClaimFallen { claim: claim_id, reason, burned_wei });
-        events
-    }
-
-    /// The challenge failed: its fees and the cost of the replies go to the executor.
-    fn uphold(&mut self, now_ms: u64, id: ChallengeId) -> Vec<Event> {
-        let Some(challenge) = self.challenges.get_mut(&id) else {
-            return Vec::new();
-        };
-        let Some(claim) = self.claims.get(&challenge.claim) else {
-            return Vec::new();
-        };
-        let replies = u128::from(challenge.replies);
-        let cost_wei = self.genesis.parameters.reply_cost_wei.saturating_mul(replies);
-        let paid_wei = cost_wei.min(challenge.bond_wei);
-        let burned_wei = challenge.bond_wei - paid_wei;
-        challenge.status = ChallengeStatus::Lost;
-        let (challenger, claim_id) = (challenge.challenger, challenge.claim);
-        self.money.release(claim.executor, challenge.fees_wei + paid_wei);
-        self.money.burn(burned_wei);
-        let mut events = vec![Event::ChallengeLost { challenge: id, challenger, burned_wei }];
-        events.extend(self.release_if_idle(now_ms, claim_id));
-        events
+        self.extension_ms = 0;
+        self.replies = self.replies.saturating_add(1);
+        self.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
     }
 }

@@ -4,22 +4,27 @@
 //! and stores what was accepted. Replaying the accepted transactions gives the same state again.
 
 pub mod attention;
+mod bounds;
+mod claims;
 mod disputes;
+mod falls;
+mod jobs;
 mod money;
 mod objects;
 mod parameters;
 mod rejection;
 pub mod rules;
-mod transitions;
 
+pub use claims::{claim_id, claim_id_under};
+pub use disputes::{CHALLENGERS_MAX, challenge_id, challenge_id_under};
+pub use jobs::{PASSED_MAX, job_id};
 pub use money::{Ether, Money, MoneyError};
 pub use objects::{
-    Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Sealed,
-    SealedStatus, Turn,
+    Attestation, AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event,
+    FallReason, Job, JobStatus, Sealed, SealedStatus, Turn,
 };
 pub use parameters::{ETHER, Genesis, ParameterError, Parameters};
 pub use rejection::Rejection;
-pub use transitions::claim_id;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -29,6 +34,8 @@ use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use crate::transaction::{Action, Address, Domain, SignedTransaction};
+
+type Outcome = Result<Vec<Event>, Rejection>;
 
 /// The whole state of a ledger.
 ///
@@ -61,6 +68,10 @@ pub struct Settlement<C: Commitment = Keccak> {
     claims: BTreeMap<ClaimId, Claim<C>>,
     challenges: BTreeMap<ChallengeId, Challenge>,
     sealed: BTreeMap<SealedId, Sealed>,
+    attestations: BTreeMap<(SealedId, Address), Attestation>,
+    /// For those who read: no transition looks at the claims of a job or the challenges of a claim.
+    claims_by_number: BTreeMap<(JobId, u32), ClaimId>,
+    challenges_by_number: BTreeMap<(ClaimId, u32), ChallengeId>,
     commitment: PhantomData<C>,
 }
 
@@ -89,6 +100,9 @@ impl<C: Commitment> Settlement<C> {
             claims: BTreeMap::new(),
             challenges: BTreeMap::new(),
             sealed: BTreeMap::new(),
+            attestations: BTreeMap::new(),
+            claims_by_number: BTreeMap::new(),
+            challenges_by_number: BTreeMap::new(),
             commitment: PhantomData,
         }
     }
@@ -107,7 +121,7 @@ impl<C: Commitment> Settlement<C> {
         }
         let action = transaction.decode_action()?;
         self.domain().verify(transaction)?;
-        self.perform(now_ms, transaction.sender, transaction.nonce, &action)
+        self.perform_numbered(now_ms, transaction.sender, transaction.nonce, &action)
     }
 
     /// Applies an action whose sender is known to be who it says: what [`Settlement::apply`] does once the
@@ -115,7 +129,7 @@ impl<C: Commitment> Settlement<C> {
     ///
     /// # Errors
     /// [`Rejection`] says what the sender must do; nothing changes then.
-    pub fn perform(
+    pub fn perform_numbered(
         &mut self,
         now_ms: u64,
         sender: Address,
@@ -130,11 +144,87 @@ impl<C: Commitment> Settlement<C> {
             return Err(Rejection::Nonce { expected });
         }
         let next = expected.checked_add(1).ok_or(Rejection::Nonce { expected })?;
-        let events = self.execute(now_ms, sender, nonce, action)?;
+        let events = self.perform(now_ms, sender, 0, action)?;
         self.nonces.insert(sender, next);
+        Ok(events)
+    }
+
+    /// The transition itself, where the order of a sender's actions is somebody else's business, as on a
+    /// chain. `value_wei` comes with the action and is credited to the sender first.
+    ///
+    /// # Errors
+    /// [`Rejection`] says what the sender must do; nothing changes then, and the value is the sender's
+    /// outside the ledger.
+    pub fn perform(
+        &mut self,
+        now_ms: u64,
+        sender: Address,
+        value_wei: u128,
+        action: &Action,
+    ) -> Result<Vec<Event>, Rejection> {
+        if now_ms < self.now_ms {
+            return Err(Rejection::TimeWentBack { ledger_ms: self.now_ms });
+        }
+        let was_known = self.money.knows(&sender);
+        if value_wei > 0 {
+            self.check_transfer(value_wei)?;
+            self.money.deposit(sender, value_wei)?;
+        }
+        let events = match self.execute(now_ms, sender, action) {
+            Ok(events) => events,
+            Err(rejection) => {
+                if value_wei > 0 {
+                    self.money.take_back(&sender, value_wei, was_known);
+                }
+                return Err(rejection);
+            }
+        };
         self.now_ms = now_ms;
         assert!(self.money.is_conserved(), "money appeared or vanished");
         Ok(events)
+    }
+
+    fn execute(&mut self, now_ms: u64, sender: Address, action: &Action) -> Outcome {
+        match action {
+            Action::Deposit { account, amount_wei } => self.deposit(sender, *account, *amount_wei),
+            Action::Withdraw { amount_wei } => self.withdraw(sender, *amount_wei),
+            Action::RegisterModel { header } => self.register_model(sender, header),
+            Action::PostJob { terms } => self.post_job(now_ms, sender, terms),
+            Action::ExpireJob { job } => self.expire_job(now_ms, *job),
+            Action::PostClaim { statement } => self.post_claim(now_ms, sender, statement),
+            Action::Challenge { claim } => self.open_challenge(now_ms, sender, *claim),
+            Action::Demand { claim, showings, request } => {
+                self.demand(now_ms, sender, *claim, showings, *request)
+            }
+            Action::Reveal { claim, challengers, request, reveal } => {
+                self.reveal(now_ms, sender, *claim, challengers, (*request, reveal))
+            }
+            Action::Refute { claim, challenger, showings, refutation } => {
+                let id = challenge_id_under::<C>(*claim, *challenger);
+                self.refute(now_ms, sender, id, showings, refutation)
+            }
+            Action::CallTime { claim, challenger } => {
+                self.call_time(now_ms, sender, challenge_id_under::<C>(*claim, *challenger))
+            }
+            Action::Finalise { claim } => self.finalise(now_ms, sender, *claim),
+            Action::SealClaim { job, seal } => self.seal_claim(now_ms, sender, *job, *seal),
+            Action::Attest { sealed, word } => self.attest(now_ms, sender, *sealed, *word),
+            Action::OpenClaim { sealed, statement, salt } => {
+                self.open_claim(now_ms, sender, *sealed, statement, salt)
+            }
+            Action::ProveAttention { claim, salt } => {
+                self.prove_attention(now_ms, sender, *claim, salt)
+            }
+            Action::ExpireSeal { sealed } => self.expire_seal(now_ms, *sealed),
+            Action::Collect { claim, challenger } => {
+                self.collect(now_ms, sender, challenge_id_under::<C>(*claim, *challenger))
+            }
+            Action::Release { claim } => self.release(now_ms, sender, *claim),
+            Action::Pass { job, claims } => self.pass(*job, claims),
+            Action::CollectAttention { sealed, attester } => {
+                self.collect_attention(*sealed, *attester)
+            }
+        }
     }
 
     /// The ledger's beginning.
@@ -207,18 +297,37 @@ impl<C: Commitment> Settlement<C> {
         self.challenges.iter()
     }
 
-    /// Sum of what jobs, claims, sealed claims and challenges say they hold, in wei; equals the money's
-    /// locked sum.
+    /// Somebody's word about a sealed claim.
+    pub fn attestation(&self, sealed: &SealedId, attester: &Address) -> Option<&Attestation> {
+        self.attestations.get(&(*sealed, *attester))
+    }
+
+    /// All sealed claims.
+    pub fn all_sealed(&self) -> impl Iterator<Item = (&SealedId, &Sealed)> {
+        self.sealed.iter()
+    }
+
+    /// Words about a sealed claim, by attester.
+    pub fn attestations_of(
+        &self,
+        sealed: &SealedId,
+    ) -> impl Iterator<Item = (&Address, &Attestation)> {
+        let range = (*sealed, Address([0; 20]))..=(*sealed, Address([0xff; 20]));
+        self.attestations.range(range).map(|((_, attester), attestation)| (attester, attestation))
+    }
+
+    /// Sum of what jobs, claims, sealed claims, attestations and challenges say they hold, in wei; equals the
+    /// money's locked sum.
     pub fn locked_by_objects_wei(&self) -> u128 {
         let jobs = self.jobs.values().map(|job| match job.status {
-            JobStatus::Open => job.terms.fee_wei + job.terms.attention_wei,
-            JobStatus::Done { .. } | JobStatus::Cancelled => 0,
+            JobStatus::Open => job.terms.locked_wei().unwrap_or_default(),
+            JobStatus::Done { .. } | JobStatus::Expired => 0,
         });
         let claims = self.claims.values().map(|claim| match claim.status {
             ClaimStatus::Standing => claim.stake_wei,
             ClaimStatus::Fallen { .. }
             | ClaimStatus::Final { .. }
-            | ClaimStatus::Released { .. } => 0,
+            | ClaimStatus::Released { .. } => claim.owed_wei,
         });
         let challenges = self.challenges.values().map(|challenge| match challenge.status {
             ChallengeStatus::Open { .. } => challenge.bond_wei + challenge.fees_wei,
@@ -228,6 +337,7 @@ impl<C: Commitment> Settlement<C> {
             SealedStatus::Waiting => sealed.stake_wei,
             SealedStatus::Opened { .. } | SealedStatus::Expired => 0,
         });
-        jobs.chain(claims).chain(challenges).chain(sealed).sum()
+        let attestations = self.attestations.values().map(|attestation| attestation.bond_wei);
+        jobs.chain(claims).chain(challenges).chain(sealed).chain(attestations).sum()
     }
 }

@@ -123,6 +123,18 @@ impl Money {
         Ok(())
     }
 
+    /// Undoes a deposit of which nothing was used; an account that it made known is so no more.
+    pub(super) fn take_back(&mut self, account: &Address, amount_wei: u128, was_known: bool) {
+        if let Some(free) = self.free.get_mut(account) {
+            *free -= amount_wei;
+            self.free_wei -= amount_wei;
+            self.deposited_wei -= amount_wei;
+        }
+        if !was_known {
+            self.free.remove(account);
+        }
+    }
+
     pub(super) fn withdraw(
         &mut self,
         account: &Address,
@@ -137,6 +149,17 @@ impl Money {
     pub(super) fn lock(&mut self, account: &Address, amount_wei: u128) -> Result<(), MoneyError> {
         self.debit(account, amount_wei)?;
         self.locked_wei += amount_wei;
+        Ok(())
+    }
+
+    /// Free money is gone.
+    pub(super) fn burn_free(
+        &mut self,
+        account: &Address,
+        amount_wei: u128,
+    ) -> Result<(), MoneyError> {
+        self.debit(account, amount_wei)?;
+        self.burned_wei += amount_wei;
         Ok(())
     }
 

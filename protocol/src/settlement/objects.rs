@@ -1,8 +1,6 @@
 //! Jobs, claims, challenges and what happens to them.
 
-use alloc::vec::Vec;
-
-use crate::facts::{Facts, Request};
+use crate::facts::{Facts, Request, TreeId};
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use crate::referee::Evidence;
@@ -17,10 +15,23 @@ pub struct Job {
     pub terms: JobTerms,
     /// Time of the transaction that posted it, by the ledger's clock.
     pub posted_ms: u64,
-    /// Claims in the order of their posting.
-    pub claims: Vec<ClaimId>,
+    /// Number of claims so far; each has the number that it found here.
+    pub claims: u32,
+    /// Claims before this number fell. The claim of this number may stand.
+    pub first_standing: u32,
+    /// Claims that stand.
+    pub standing: u32,
+    /// Sealed claims that wait to be opened.
+    pub seals_waiting: u32,
     /// Its status.
     pub status: JobStatus,
+}
+
+impl Job {
+    /// Last millisecond, by the ledger's clock, at which claims and seals are taken.
+    pub fn open_until_ms(&self) -> u64 {
+        self.posted_ms.saturating_add(self.terms.open_ms)
+    }
 }
 
 /// Status of a job.
@@ -33,8 +44,8 @@ pub enum JobStatus {
         /// Id of the final claim.
         claim: ClaimId,
     },
-    /// Was taken back.
-    Cancelled,
+    /// Ended without an answer.
+    Expired,
 }
 
 /// A posted claim.
@@ -44,6 +55,8 @@ pub struct Claim<C: Commitment = Keccak> {
     pub executor: Address,
     /// What is claimed.
     pub terms: ClaimTerms,
+    /// Its place among the job's claims, from 0.
+    pub number: u32,
     /// Time of the transaction that posted it, by the ledger's clock.
     pub posted_ms: u64,
     /// Last millisecond of the time for challenges.
@@ -57,30 +70,39 @@ pub struct Claim<C: Commitment = Keccak> {
     /// The seal that it was opened from.
     pub sealed: Option<SealedId>,
     /// Those who proved that they ran the model before the claim was opened.
-    pub attentive: Vec<Address>,
-    /// Challenges in the order of their bonds.
-    pub challenges: Vec<ChallengeId>,
+    pub proofs: u32,
+    /// Challenges so far; each has the number that it found here.
+    pub challenges: u32,
+    /// Challenges that are under way; once the claim fell, as many as there were then.
+    pub open: u32,
+    /// Pieces of work of the challenges under way; once the claim fell, as many as there were then.
+    pub work: u64,
+    /// Challenges under way that wait for the executor.
+    pub waiting: u32,
     /// Answers the executor gave.
     pub reveals: u32,
+    /// Money of the claim that others can still collect, in wei: shares of challengers of a claim that
+    /// fell, or of attesters of a final one.
+    pub owed_wei: u128,
     /// Its status.
     pub status: ClaimStatus,
 }
 
-/// A claim whose trace root is not known yet.
+/// A claim whose sequence root is not known yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sealed {
     /// Id of the job.
     pub job: JobId,
     /// Who sealed.
     pub executor: Address,
-    /// The commitment to executor, trace root and salt.
+    /// The commitment to executor, sequence root and salt.
     pub seal: Digest,
     /// Time of the transaction that sealed it, by the ledger's clock.
     pub sealed_ms: u64,
     /// The stake, in wei; the claim's once it is opened.
     pub stake_wei: u128,
-    /// Attesters with their words, in order.
-    pub words: Vec<(Address, Digest)>,
+    /// Number of attesters.
+    pub attesters: u32,
     /// Its status.
     pub status: SealedStatus,
 }
@@ -95,9 +117,31 @@ pub enum SealedStatus {
         /// Id of the claim.
         claim: ClaimId,
     },
-    /// Was not opened in time, and its stake burned; or was opened when the job was over already, and its
-    /// stake went back.
+    /// Was not opened in time, and a bond burned; or was opened when the job was over already, and its
+    /// whole stake went back.
     Expired,
+}
+
+/// Somebody's word about a sealed claim.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attestation {
+    /// Commitment to attester, sequence root and salt.
+    pub word: Digest,
+    /// The bond, in wei; 0 once it was collected or burned.
+    pub bond_wei: u128,
+    /// Its status.
+    pub status: AttestationStatus,
+}
+
+/// Status of an attestation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AttestationStatus {
+    /// Nothing was proven yet.
+    Given,
+    /// The word was on the claim's sequence root.
+    Proven,
+    /// Paid out, or burned.
+    Collected,
 }
 
 /// Status of a claim.
@@ -113,17 +157,45 @@ pub enum ClaimStatus {
         challenge: ChallengeId,
         /// Time of the transaction that did it, by the ledger's clock.
         at_ms: u64,
+        /// Paid to each other challenge for each piece of its work, in wei.
+        unit_wei: u128,
+        /// Paid to each challenge beside that, in wei.
+        share_wei: u128,
     },
     /// The job's answer.
     Final {
         /// Time of the transaction that did it, by the ledger's clock.
         at_ms: u64,
+        /// Paid to each attester that proved its word, in wei.
+        attention_share_wei: u128,
     },
     /// Not refuted, but an earlier claim became the answer.
     Released {
         /// Time of the transaction that did it, by the ledger's clock.
         at_ms: u64,
     },
+}
+
+impl<C: Commitment> Claim<C> {
+    /// Whether it was not refuted and its job has no answer by it yet.
+    pub fn stands(&self) -> bool {
+        match self.status {
+            ClaimStatus::Standing => true,
+            ClaimStatus::Fallen { .. }
+            | ClaimStatus::Final { .. }
+            | ClaimStatus::Released { .. } => false,
+        }
+    }
+
+    /// Whether a challenge of it is under way.
+    pub fn is_disputed(&self) -> bool {
+        self.stands() && self.open > 0
+    }
+
+    /// The trace root of a claim of one iteration, which its posting proved.
+    pub fn trace_root(&self) -> Digest {
+        self.facts.root(TreeId::Trace {}).unwrap_or_default()
+    }
 }
 
 /// How a claim fell.
@@ -142,6 +214,8 @@ pub struct Challenge {
     pub claim: ClaimId,
     /// Who challenges.
     pub challenger: Address,
+    /// Its place among the claim's challenges, from 0.
+    pub number: u32,
     /// Time of the transaction that opened it, by the ledger's clock.
     pub opened_ms: u64,
     /// The bond, in wei.
@@ -156,6 +230,10 @@ pub struct Challenge {
     pub executor_clock_ms: u64,
     /// What is left of the challenger's budget, in milliseconds.
     pub challenger_clock_ms: u64,
+    /// What is left of the budget for waiting, in milliseconds.
+    pub delay_ms: u64,
+    /// Time that the demand which waits has beside, because others waited before it.
+    pub extension_ms: u64,
     /// Its status.
     pub status: ChallengeStatus,
 }
@@ -170,7 +248,7 @@ pub enum ChallengeStatus {
         /// Since when, by the ledger's clock.
         since_ms: u64,
     },
-    /// The claim fell.
+    /// The claim fell, and the challenge was paid out.
     Won {
         /// Paid out beyond bond and fees, in wei.
         reward_wei: u128,
@@ -195,11 +273,17 @@ impl Challenge {
         let ChallengeStatus::Open { turn, since_ms } = &self.status else {
             return None;
         };
-        let budget_ms = match turn {
-            Turn::Challenger => self.challenger_clock_ms,
-            Turn::Executor(_) => self.executor_clock_ms,
+        let (budget_ms, extension_ms) = match turn {
+            Turn::Challenger => (self.challenger_clock_ms, 0),
+            Turn::Executor(_) => (self.executor_clock_ms, self.extension_ms),
         };
-        Some(since_ms.saturating_add(budget_ms.max(floor_ms)))
+        let least_ms = since_ms.saturating_add(budget_ms.max(floor_ms));
+        Some(least_ms.saturating_add(extension_ms))
+    }
+
+    /// Pieces of work that it is: two, and one for each demand.
+    pub fn work(&self) -> u64 {
+        u64::from(self.demands).saturating_add(2)
     }
 
     /// What the executor was asked and has not answered.
@@ -230,8 +314,10 @@ pub enum Event {
     ModelRegistered { model_root: Digest },
     /// A job waits for claims.
     JobPosted { job: JobId },
-    /// A job was taken back.
-    JobCancelled { job: JobId },
+    /// A job ended without an answer.
+    JobExpired { job: JobId },
+    /// The number of a job's first standing claim moved on.
+    JobPassed { job: JobId, first_standing: u32 },
     /// A claim stands and can be challenged.
     ClaimPosted { claim: ClaimId, job: JobId, last_finality_ms: u64 },
     /// A challenge is open.
@@ -242,7 +328,7 @@ pub enum Event {
     Revealed { claim: ClaimId, request: Request },
     /// A claim fell.
     ClaimFallen { claim: ClaimId, reason: FallReason, burned_wei: u128 },
-    /// A challenge ended with the claim's fall.
+    /// A challenge of a claim that fell was paid out.
     ChallengeWon { challenge: ChallengeId, challenger: Address, reward_wei: u128 },
     /// A challenge ended with the claim upheld.
     ChallengeLost { challenge: ChallengeId, challenger: Address, burned_wei: u128 },
@@ -254,10 +340,11 @@ pub enum Event {
     ClaimSealed { sealed: SealedId, job: JobId },
     /// Somebody gave its word about a sealed claim.
     Attested { sealed: SealedId, attester: Address },
-    /// A seal was not opened in time; or it was opened when the job was over already, and nothing burned.
+    /// A seal was not opened in time, and a bond burned; or it was opened when the job was over already, and
+    /// nothing burned.
     SealExpired { sealed: SealedId, burned_wei: u128 },
-    /// An attester proved that it had known the trace root.
+    /// An attester proved that it had known the sequence root.
     AttentionProven { claim: ClaimId, attester: Address },
-    /// An attester was paid.
-    AttentionPaid { claim: ClaimId, attester: Address, amount_wei: u128 },
+    /// An attester was paid its share, and has its bond back or lost it.
+    AttentionCollected { sealed: SealedId, attester: Address, share_wei: u128, burned_wei: u128 },
 }

@@ -1,5 +1,6 @@
 //! What a ledger fixes for good at its start.
 
+use super::bounds::{BOUNDS, Bound};
 use crate::encoding::canonical_struct;
 use crate::hash::{self, Digest, Tag};
 use crate::transaction::{Address, Domain};
@@ -7,54 +8,96 @@ use crate::transaction::{Address, Domain};
 /// Clocks, money and limits of a ledger. Fixed at genesis, so that no live dispute can change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Parameters {
-    /// Least time for challenges after a claim.
+    /// Least time for challenges after a claim of one iteration.
     pub window_ms_min: u64,
     /// Most time for challenges that a job may name.
     pub window_ms_max: u64,
+    /// Added to the least window for each iteration that a job allows.
+    pub window_iteration_ms: u64,
     /// Budget of the executor in each challenge. Safe from `demands_max` times the time of one
     /// reply, plus the longest time for which an honest executor may be cut off, censored or down:
     /// after that only `move_floor_ms` is left for each reply (`docs/simulation.md`, clocks).
     pub executor_clock_ms: u64,
     /// Budget of the challenger in each challenge.
     pub challenger_clock_ms: u64,
+    /// Budget in each challenge for waiting: time that an executor gets for a reply because other
+    /// challenges of the same claim wait for theirs.
+    pub delay_ms_max: u64,
+    /// Added to a reply's time for each other challenge of the claim that waits for a reply, out of
+    /// `delay_ms_max`.
+    pub reply_ms: u64,
     /// Time that each move has at least, budget or not, so that inclusion delay cannot eat it.
     pub move_floor_ms: u64,
+    /// Time for attesting to a sealed claim, and then again for opening it.
+    pub seal_ms: u64,
     /// Least stake of a claim.
     pub stake_wei_min: u128,
+    /// Largest stake of a claim.
+    pub stake_wei_max: u128,
+    /// Thousandths of the stake that a challenge's bond is, between its least and its most.
+    pub bond_permille: u32,
     /// Least bond of a challenge.
     pub bond_wei_min: u128,
+    /// Largest bond of a challenge: whatever is at stake, a challenge can be afforded.
+    pub bond_wei_max: u128,
     /// Paid by the challenger for each demand; covers the reply.
     pub demand_fee_wei: u128,
     /// Paid to the executor out of the bond for each reply, when the claim is upheld.
     pub reply_cost_wei: u128,
-    /// Paid out of the stake to each challenger of a claim that falls, before any reward.
-    pub challenge_cost_wei: u128,
+    /// Paid out of the stake of a claim that falls for each piece of work of a challenge: two for the
+    /// challenge, one for each demand.
+    pub work_cost_wei: u128,
     /// Thousandths of the stake that the challengers share; 500 at most.
     pub reward_permille: u32,
+    /// Thousandths of the bond that burn when a challenge is withdrawn.
+    pub withdraw_permille: u32,
+    /// Burned for each model, job, seal, claim and challenge, so that keeping them is not free.
+    pub record_fee_wei: u128,
+    /// Locked by an attester; burned when the claim becomes final and nothing was proven.
+    pub attest_bond_wei: u128,
+    /// Least amount that can be put in or taken out.
+    pub transfer_wei_min: u128,
     /// Levels of one opening: 6 show 64 children.
     pub arity_log2: u32,
     /// Demands of one challenge.
     pub demands_max: u32,
-    /// Time for attesting to a sealed claim, and then again for opening it.
-    pub seal_ms: u64,
+    /// Demands for a run's inputs and outputs of one challenge, beside the others.
+    pub end_asks_max: u32,
+    /// Levels of leaves that one demand for an input or output may show.
+    pub end_log2: u32,
+    /// Deepest tree of an input or output that can be demanded.
+    pub end_depth_max: u32,
     /// Attesters of one sealed claim.
     pub attestations_max: u32,
 }
 canonical_struct!(Parameters {
     window_ms_min,
     window_ms_max,
+    window_iteration_ms,
     executor_clock_ms,
     challenger_clock_ms,
+    delay_ms_max,
+    reply_ms,
     move_floor_ms,
+    seal_ms,
     stake_wei_min,
+    stake_wei_max,
+    bond_permille,
     bond_wei_min,
+    bond_wei_max,
     demand_fee_wei,
     reply_cost_wei,
-    challenge_cost_wei,
+    work_cost_wei,
     reward_permille,
+    withdraw_permille,
+    record_fee_wei,
+    attest_bond_wei,
+    transfer_wei_min,
     arity_log2,
     demands_max,
-    seal_ms,
+    end_asks_max,
+    end_log2,
+    end_depth_max,
     attestations_max,
 });
 
@@ -65,19 +108,32 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             window_ms_min: 60_000,
-            window_ms_max: 30 * 24 * 3_600_000,
+            window_ms_max: 30 * 24 * HOUR_MS,
+            window_iteration_ms: 0,
             executor_clock_ms: 120_000,
             challenger_clock_ms: 120_000,
+            delay_ms_max: 60_000,
+            reply_ms: 1_000,
             move_floor_ms: 5_000,
+            seal_ms: 30_000,
             stake_wei_min: ETHER,
+            stake_wei_max: 1_000 * ETHER,
+            bond_permille: 20,
             bond_wei_min: ETHER / 10,
+            bond_wei_max: 10 * ETHER,
             demand_fee_wei: ETHER / 1_000,
             reply_cost_wei: ETHER / 1_000,
-            challenge_cost_wei: ETHER / 100,
+            work_cost_wei: ETHER / 100,
             reward_permille: 400,
+            withdraw_permille: 100,
+            record_fee_wei: ETHER / 10_000,
+            attest_bond_wei: ETHER / 100,
+            transfer_wei_min: ETHER / 1_000,
             arity_log2: 6,
             demands_max: 24,
-            seal_ms: 30_000,
+            end_asks_max: 20,
+            end_log2: 8,
+            end_depth_max: 12,
             attestations_max: 64,
         }
     }
@@ -95,130 +151,6 @@ pub struct ParameterError {
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// Longest time that a parameter may name: ten years, in milliseconds.
-const DURATION_MS_MAX: u64 = 10 * 365 * 24 * HOUR_MS;
-/// Largest sum that a parameter may name, in wei.
-const MONEY_WEI_MAX: u128 = 1 << 100;
-
-/// What a parameter must satisfy.
-struct Bound {
-    /// The parameter that is named when it does not hold.
-    name: &'static str,
-    /// The bound in words.
-    bounds: &'static str,
-    /// Whether a ledger's parameters satisfy it.
-    holds: fn(&Parameters) -> bool,
-}
-
-/// Every bound, in the order in which they are checked.
-const BOUNDS: [Bound; 21] = [
-    Bound {
-        name: "window_ms_min",
-        bounds: "1 ≤ window_ms_min ≤ window_ms_max",
-        holds: |all| (1..=all.window_ms_max).contains(&all.window_ms_min),
-    },
-    Bound {
-        name: "window_ms_max",
-        bounds: "at most ten years",
-        holds: |all| all.window_ms_max <= DURATION_MS_MAX,
-    },
-    Bound {
-        name: "executor_clock_ms",
-        bounds: "at most ten years",
-        holds: |all| all.executor_clock_ms <= DURATION_MS_MAX,
-    },
-    Bound {
-        name: "challenger_clock_ms",
-        bounds: "at most ten years",
-        holds: |all| all.challenger_clock_ms <= DURATION_MS_MAX,
-    },
-    Bound {
-        name: "move_floor_ms",
-        bounds: "1 ≤ move_floor_ms ≤ ten years",
-        holds: |all| (1..=DURATION_MS_MAX).contains(&all.move_floor_ms),
-    },
-    Bound {
-        name: "executor_clock_ms",
-        bounds: "at least move_floor_ms × demands_max, so that a dispute fits",
-        holds: |all| all.moves_ms() <= all.executor_clock_ms,
-    },
-    Bound {
-        name: "challenger_clock_ms",
-        bounds: "at least move_floor_ms × demands_max, so that a dispute fits",
-        holds: |all| all.moves_ms() <= all.challenger_clock_ms,
-    },
-    Bound {
-        name: "window_ms_min",
-        bounds: "at least move_floor_ms, so that a challenge can be sent in time",
-        holds: |all| all.move_floor_ms <= all.window_ms_min,
-    },
-    Bound {
-        name: "seal_ms",
-        bounds: "at least move_floor_ms, so that a seal can be opened in time",
-        holds: |all| all.move_floor_ms <= all.seal_ms,
-    },
-    Bound {
-        name: "stake_wei_min",
-        bounds: "1 ≤ stake_wei_min ≤ 2^100",
-        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.stake_wei_min),
-    },
-    Bound {
-        name: "bond_wei_min",
-        bounds: "1 ≤ bond_wei_min ≤ 2^100",
-        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.bond_wei_min),
-    },
-    Bound {
-        name: "demand_fee_wei",
-        bounds: "at least reply_cost_wei, so that answering never costs",
-        holds: |all| all.demand_fee_wei >= all.reply_cost_wei,
-    },
-    Bound {
-        name: "bond_wei_min",
-        bounds: "at least reply_cost_wei × demands_max",
-        holds: |all| all.replies_wei() <= all.bond_wei_min,
-    },
-    Bound {
-        name: "bond_wei_min",
-        bounds: "at most a quarter of stake_wei_min, so that a challenge can be afforded",
-        holds: |all| all.bond_wei_min <= Parameters::bond_wei_max(all.stake_wei_min),
-    },
-    Bound {
-        name: "demand_fee_wei",
-        bounds: "at most 2^100",
-        holds: |all| all.demand_fee_wei <= MONEY_WEI_MAX,
-    },
-    Bound {
-        name: "challenge_cost_wei",
-        bounds: "at most half of stake_wei_min, so that the challenger's cost can be paid",
-        holds: |all| all.challenge_cost_wei <= all.stake_wei_min / 2,
-    },
-    Bound {
-        name: "reward_permille",
-        bounds: "at most 500: half of a stake burns, or challenging oneself would be free",
-        holds: |all| all.reward_permille <= 500,
-    },
-    Bound {
-        name: "arity_log2",
-        bounds: "1 ≤ arity_log2 ≤ 8",
-        holds: |all| (1..=8).contains(&all.arity_log2),
-    },
-    Bound {
-        name: "demands_max",
-        bounds: "enough for the deepest dispute (16 at arity_log2 6, 22 at 4), and at most 4096",
-        holds: |all| (all.demands_of_deepest_dispute()..=4096).contains(&all.demands_max),
-    },
-    Bound {
-        name: "seal_ms",
-        bounds: "1 ≤ seal_ms ≤ ten years",
-        holds: |all| (1..=DURATION_MS_MAX).contains(&all.seal_ms),
-    },
-    Bound {
-        name: "attestations_max",
-        bounds: "1 ≤ attestations_max ≤ 4096",
-        holds: |all| (1..=4096).contains(&all.attestations_max),
-    },
-];
-
 impl Parameters {
     /// Windows of five seconds, clocks of 24: for tests and the quick start. A challenger that is away
     /// for five seconds misses a lie.
@@ -227,6 +159,8 @@ impl Parameters {
             window_ms_min: 5_000,
             executor_clock_ms: 24_000,
             challenger_clock_ms: 24_000,
+            delay_ms_max: 10_000,
+            reply_ms: 500,
             move_floor_ms: 1_000,
             seal_ms: 2_000,
             ..Self::default()
@@ -239,24 +173,45 @@ impl Parameters {
             window_ms_min: 24 * HOUR_MS,
             executor_clock_ms: 6 * HOUR_MS,
             challenger_clock_ms: 6 * HOUR_MS,
+            delay_ms_max: HOUR_MS,
+            reply_ms: 10_000,
             move_floor_ms: HOUR_MS / 4,
             seal_ms: 6 * HOUR_MS,
             ..Self::default()
         }
     }
 
-    /// Largest bond that a job with this stake may ask for: a quarter of it, so that who can answer for a
-    /// claim's truth can afford to dispute it.
-    pub const fn bond_wei_max(stake_wei: u128) -> u128 {
-        stake_wei / 4
+    /// Bond of each challenge of a claim with this stake: a share of it, between the ledger's least and
+    /// most. The poster has no say in it, so that nobody can be priced out of challenging.
+    pub fn bond_wei(&self, stake_wei: u128) -> u128 {
+        let share_wei = permille_of(stake_wei, self.bond_permille);
+        share_wei.max(self.bond_wei_min).min(self.bond_wei_max)
     }
 
-    /// Demands that the deepest dispute over the largest model takes: a trace of 2^16 layers, a layer of
-    /// 2^16 operators, an output whose tree is 31 levels deep, a state of 2^12 values, one leaf and one
-    /// list of running sums.
+    /// Least window of a job that allows this many iterations.
+    pub fn window_ms_of(&self, iterations_max: u32) -> u64 {
+        let added_ms = self.window_iteration_ms.saturating_mul(u64::from(iterations_max));
+        self.window_ms_min.saturating_add(added_ms)
+    }
+
+    /// Demands that the deepest dispute over the largest model takes: a sequence of 2^20 iterations, a
+    /// trace of 2^17 states, a layer of 2^16 operators, an output whose tree is 31 levels deep, a state of
+    /// 2^12 values, and one more each for a subtrace, its leaves, accumulators and theirs.
     pub fn demands_of_deepest_dispute(&self) -> u32 {
         let arity_log2 = self.arity_log2.max(1);
-        [17u32, 16, 31, 12].map(|depth| depth.div_ceil(arity_log2)).iter().sum::<u32>() + 2
+        [20u32, 17, 16, 31, 12].map(|depth| depth.div_ceil(arity_log2)).iter().sum::<u32>() + 4
+    }
+
+    /// Levels of leaves of an operator's output that one demand shows.
+    pub fn leaf_log2(&self) -> u32 {
+        self.arity_log2.saturating_sub(3)
+    }
+
+    /// Demands that showing the whole of the largest input takes.
+    pub fn end_asks_of_largest(&self) -> u32 {
+        let arity_log2 = self.arity_log2.clamp(1, 8);
+        let pieces = 1u32 << self.end_depth_max.saturating_sub(self.end_log2).min(20);
+        pieces + pieces.div_ceil((1 << arity_log2) - 1) + 1 + 12u32.div_ceil(arity_log2)
     }
 
     /// Checks every bound from which honesty pays and every dispute can be finished.
@@ -270,23 +225,36 @@ impl Parameters {
         }
     }
 
+    /// Most pieces of work that one challenge can be: two, and one for each demand.
+    pub(super) fn work_max(&self) -> u128 {
+        2 + u128::from(self.demands_max) + u128::from(self.end_asks_max)
+    }
+
     /// Time that the least moves of one side take, when it makes all it may.
-    fn moves_ms(&self) -> u64 {
+    pub(super) fn moves_ms(&self) -> u64 {
         self.move_floor_ms.saturating_mul(u64::from(self.demands_max))
     }
 
     /// What the replies to all demands of one challenge cost.
-    fn replies_wei(&self) -> u128 {
+    pub(super) fn replies_wei(&self) -> u128 {
         self.reply_cost_wei.saturating_mul(u128::from(self.demands_max))
     }
 
     /// Longest time from the start of a challenge to its end, whatever anybody does.
     pub fn challenge_ms_max(&self) -> u64 {
-        let moves = u64::from(self.demands_max).saturating_mul(2).saturating_add(2);
+        let demands = u64::from(self.demands_max).saturating_add(u64::from(self.end_asks_max));
+        let moves = demands.saturating_mul(2).saturating_add(2);
         self.executor_clock_ms
             .saturating_add(self.challenger_clock_ms)
+            .saturating_add(self.delay_ms_max)
             .saturating_add(self.move_floor_ms.saturating_mul(moves))
     }
+}
+
+/// Thousandths of an amount, rounded down, without overflow for any amount.
+pub(super) fn permille_of(amount_wei: u128, permille: u32) -> u128 {
+    let permille = u128::from(permille);
+    (amount_wei / 1000).saturating_mul(permille) + (amount_wei % 1000) * permille / 1000
 }
 
 /// A ledger's beginning. Salt and time make each one's signing domain its own, though all else be equal:

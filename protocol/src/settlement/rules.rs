@@ -3,12 +3,13 @@
 //! Moves in a challenge, by its phase; "the challenger" is told that it is the other side's move,
 //! everybody else that only the challenger may do this:
 //!
-//! | move | challenger to move | executor to move | either late | ended |
-//! | --- | --- | --- | --- | --- |
-//! | demand | the challenger | the challenger: not its move | too late | over |
-//! | reveal | the executor: not its move | the executor | the executor: not its move | as before |
-//! | refute | anyone | anyone | too late | over |
-//! | call time | too early | too early | anyone | over |
+//! | move | challenger to move | executor to move | either late | claim fell | ended |
+//! | --- | --- | --- | --- | --- | --- |
+//! | demand | the challenger | the challenger: not its move | the challenger: too late | over | over |
+//! | reveal | not its move | the executor | not its move | over | not its move |
+//! | refute | anyone | not its move | too late | over | over |
+//! | call time | too early | too early | anyone | over | over |
+//! | collect | waiting | waiting | waiting | anyone | over |
 //!
 //! Moves on a claim:
 //!
@@ -17,6 +18,7 @@
 //! | challenge, prove attention | anyone | too late | over |
 //! | reveal | the executor | the executor | the executor: over |
 //! | finalise | too early | anyone | over |
+//! | release | anyone | anyone | over |
 //!
 //! What else a move needs (money, demands that are left, a proof that holds) its handler checks after.
 
@@ -36,6 +38,8 @@ pub enum ChallengeMove {
     Refute,
     /// Somebody calls the end of a clock.
     CallTime,
+    /// Somebody collects what the claim's fall left for the challenge.
+    Collect,
 }
 
 /// State of a challenge at a moment, as far as moves depend on it.
@@ -49,6 +53,8 @@ pub enum ChallengePhase {
     ChallengerLate,
     /// The executor had to answer, and its clock ran out.
     ExecutorLate,
+    /// The claim fell by another challenge, and this one was not paid out yet.
+    Collectable,
     /// Won or lost.
     Ended,
 }
@@ -64,6 +70,8 @@ pub enum ClaimMove {
     Reveal,
     /// Somebody makes it the job's answer.
     Finalise,
+    /// Somebody gives its stake back because the job is over.
+    Release,
 }
 
 /// State of a claim at a moment, as far as moves depend on it.
@@ -99,6 +107,8 @@ pub enum Answer {
     TooEarly,
     /// The time for it has passed.
     TooLate,
+    /// The claim must fall first.
+    Waiting,
     /// Nothing is left to do.
     Over,
 }
@@ -127,32 +137,39 @@ const fn rule(party: Party, answer: Answer) -> Rule {
 /// assert_eq!(challenge_rule(ChallengeMove::Refute, late).answer, Answer::TooLate);
 /// ```
 pub const fn challenge_rule(step: ChallengeMove, phase: ChallengePhase) -> Rule {
-    use Answer::{Allowed, NotYourMove, Over, TooEarly, TooLate};
-    use ChallengeMove::{CallTime, Demand, Refute, Reveal};
-    use ChallengePhase::{ChallengerLate, ChallengerToMove, Ended, ExecutorLate, ExecutorToMove};
+    use Answer::{Allowed, NotYourMove, Over, TooEarly, TooLate, Waiting};
+    use ChallengeMove::{CallTime, Collect, Demand, Refute, Reveal};
+    use ChallengePhase::{
+        ChallengerLate, ChallengerToMove, Collectable, Ended, ExecutorLate, ExecutorToMove,
+    };
     use Party::{Anyone, Challenger, Executor};
     match (step, phase) {
         (Demand, ChallengerToMove) => rule(Challenger, Allowed),
         (Demand, ExecutorToMove) => rule(Challenger, NotYourMove),
-        (Demand, ChallengerLate | ExecutorLate) => rule(Anyone, TooLate),
-        (Demand, Ended) => rule(Anyone, Over),
+        (Demand, ChallengerLate | ExecutorLate) => rule(Challenger, TooLate),
         (Reveal, ExecutorToMove) => rule(Executor, Allowed),
         (Reveal, ChallengerToMove | ChallengerLate | ExecutorLate | Ended) => {
             rule(Executor, NotYourMove)
         }
-        (Refute, ChallengerToMove | ExecutorToMove) => rule(Anyone, Allowed),
+        (Reveal, Collectable) => rule(Executor, Over),
+        (Refute, ChallengerToMove) => rule(Anyone, Allowed),
+        (Refute, ExecutorToMove) => rule(Anyone, NotYourMove),
         (Refute, ChallengerLate | ExecutorLate) => rule(Anyone, TooLate),
-        (Refute, Ended) => rule(Anyone, Over),
         (CallTime, ChallengerToMove | ExecutorToMove) => rule(Anyone, TooEarly),
         (CallTime, ChallengerLate | ExecutorLate) => rule(Anyone, Allowed),
-        (CallTime, Ended) => rule(Anyone, Over),
+        (Demand | Refute | CallTime, Collectable | Ended) => rule(Anyone, Over),
+        (Collect, ChallengerToMove | ExecutorToMove | ChallengerLate | ExecutorLate) => {
+            rule(Anyone, Waiting)
+        }
+        (Collect, Collectable) => rule(Anyone, Allowed),
+        (Collect, Ended) => rule(Anyone, Over),
     }
 }
 
 /// The table of moves on a claim.
 pub const fn claim_rule(step: ClaimMove, phase: ClaimPhase) -> Rule {
     use Answer::{Allowed, Over, TooEarly, TooLate};
-    use ClaimMove::{Challenge, Finalise, ProveAttention, Reveal};
+    use ClaimMove::{Challenge, Finalise, ProveAttention, Release, Reveal};
     use ClaimPhase::{Ended, InWindow, WindowOver};
     use Party::{Anyone, Executor};
     match (step, phase) {
@@ -163,7 +180,8 @@ pub const fn claim_rule(step: ClaimMove, phase: ClaimPhase) -> Rule {
         (Reveal, Ended) => rule(Executor, Over),
         (Finalise, InWindow) => rule(Anyone, TooEarly),
         (Finalise, WindowOver) => rule(Anyone, Allowed),
-        (Finalise, Ended) => rule(Anyone, Over),
+        (Release, InWindow | WindowOver) => rule(Anyone, Allowed),
+        (Finalise | Release, Ended) => rule(Anyone, Over),
     }
 }
 
@@ -193,14 +211,23 @@ impl Rule {
             Answer::NotYourMove => Err(Rejection::NotYourMove),
             Answer::TooEarly => Err(Rejection::TooEarly { at_ms: end_ms.saturating_add(1) }),
             Answer::TooLate => Err(Rejection::TooLate { at_ms: end_ms }),
+            Answer::Waiting => Err(Rejection::Waiting { what: "the claim" }),
             Answer::Over => Err(Rejection::Over { kind }),
         }
     }
 }
 
 impl Challenge {
-    /// Its phase at `now_ms`, on a ledger where each move has at least `floor_ms`.
-    pub fn phase(&self, now_ms: u64, floor_ms: u64) -> ChallengePhase {
+    /// Its phase at `now_ms`, on a ledger where each move has at least `floor_ms`; whether its claim stands
+    /// comes first.
+    pub fn phase(&self, claim_stands: bool, now_ms: u64, floor_ms: u64) -> ChallengePhase {
+        if !claim_stands {
+            return if self.is_open() {
+                ChallengePhase::Collectable
+            } else {
+                ChallengePhase::Ended
+            };
+        }
         let late = self.deadline_ms(floor_ms).is_some_and(|end_ms| now_ms > end_ms);
         match (&self.status, late) {
             (ChallengeStatus::Open { turn: Turn::Challenger, .. }, false) => {
@@ -272,39 +299,46 @@ impl<C: Commitment> Claim<C> {
 mod tests {
     use super::*;
 
-    const MOVES: [ChallengeMove; 4] = [
+    const MOVES: [ChallengeMove; 5] = [
         ChallengeMove::Demand,
         ChallengeMove::Reveal,
         ChallengeMove::Refute,
         ChallengeMove::CallTime,
+        ChallengeMove::Collect,
     ];
-    const CLAIM_MOVES: [ClaimMove; 4] =
-        [ClaimMove::Challenge, ClaimMove::ProveAttention, ClaimMove::Reveal, ClaimMove::Finalise];
+    const CLAIM_MOVES: [ClaimMove; 5] = [
+        ClaimMove::Challenge,
+        ClaimMove::ProveAttention,
+        ClaimMove::Reveal,
+        ClaimMove::Finalise,
+        ClaimMove::Release,
+    ];
 
-    fn allowed(phase: ChallengePhase) -> [bool; 4] {
+    fn allowed(phase: ChallengePhase) -> [bool; 5] {
         MOVES.map(|step| challenge_rule(step, phase).answer == Answer::Allowed)
     }
 
     #[test]
     fn one_side_moves_at_a_time_and_a_clock_that_ran_out_can_only_be_called() {
         use ChallengePhase as P;
-        for (phase, demand, reveal, refute, call) in [
-            (P::ChallengerToMove, true, false, true, false),
-            (P::ExecutorToMove, false, true, true, false),
-            (P::ChallengerLate, false, false, false, true),
-            (P::ExecutorLate, false, false, false, true),
-            (P::Ended, false, false, false, false),
+        for (phase, demand, reveal, refute, call, collect) in [
+            (P::ChallengerToMove, true, false, true, false, false),
+            (P::ExecutorToMove, false, true, false, false, false),
+            (P::ChallengerLate, false, false, false, true, false),
+            (P::ExecutorLate, false, false, false, true, false),
+            (P::Collectable, false, false, false, false, true),
+            (P::Ended, false, false, false, false, false),
         ] {
-            assert_eq!(allowed(phase), [demand, reveal, refute, call], "{phase:?}");
+            assert_eq!(allowed(phase), [demand, reveal, refute, call, collect], "{phase:?}");
         }
     }
 
     #[test]
     fn a_claim_can_be_challenged_until_the_millisecond_before_it_can_be_final() {
         for (phase, wanted) in [
-            (ClaimPhase::InWindow, [true, true, true, false]),
-            (ClaimPhase::WindowOver, [false, false, true, true]),
-            (ClaimPhase::Ended, [false; 4]),
+            (ClaimPhase::InWindow, [true, true, true, false, true]),
+            (ClaimPhase::WindowOver, [false, false, true, true, true]),
+            (ClaimPhase::Ended, [false; 5]),
         ] {
             let found = CLAIM_MOVES.map(|step| claim_rule(step, phase).answer == Answer::Allowed);
             assert_eq!(found, wanted, "{phase:?}");

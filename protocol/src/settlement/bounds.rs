@@ -1,0 +1,193 @@
+//! What a ledger's parameters must satisfy: a table, in the order in which it is checked.
+
+use super::Parameters;
+
+/// Longest time that a parameter or a term may name: ten years, in milliseconds.
+pub(super) const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
+/// Largest sum that a parameter or a term may name, in wei.
+pub(super) const MONEY_WEI_MAX: u128 = 1 << 100;
+
+/// What a parameter must satisfy.
+pub(super) struct Bound {
+    /// The parameter that is named when it does not hold.
+    pub(super) name: &'static str,
+    /// The bound in words.
+    pub(super) bounds: &'static str,
+    /// Whether a ledger's parameters satisfy it.
+    pub(super) holds: fn(&Parameters) -> bool,
+}
+
+/// Every bound, in the order in which they are checked.
+pub(super) const BOUNDS: [Bound; 35] = [
+    Bound {
+        name: "window_ms_min",
+        bounds: "1 ≤ window_ms_min ≤ window_ms_max",
+        holds: |all| (1..=all.window_ms_max).contains(&all.window_ms_min),
+    },
+    Bound {
+        name: "window_ms_max",
+        bounds: "at most ten years",
+        holds: |all| all.window_ms_max <= DURATION_MS_MAX,
+    },
+    Bound {
+        name: "window_iteration_ms",
+        bounds: "at most ten years",
+        holds: |all| all.window_iteration_ms <= DURATION_MS_MAX,
+    },
+    Bound {
+        name: "executor_clock_ms",
+        bounds: "at most ten years",
+        holds: |all| all.executor_clock_ms <= DURATION_MS_MAX,
+    },
+    Bound {
+        name: "challenger_clock_ms",
+        bounds: "at most ten years",
+        holds: |all| all.challenger_clock_ms <= DURATION_MS_MAX,
+    },
+    Bound {
+        name: "move_floor_ms",
+        bounds: "1 ≤ move_floor_ms ≤ ten years",
+        holds: |all| (1..=DURATION_MS_MAX).contains(&all.move_floor_ms),
+    },
+    Bound {
+        name: "seal_ms",
+        bounds: "at most ten years",
+        holds: |all| all.seal_ms <= DURATION_MS_MAX,
+    },
+    Bound {
+        name: "arity_log2",
+        bounds: "1 ≤ arity_log2 ≤ 8",
+        holds: |all| (1..=8).contains(&all.arity_log2),
+    },
+    Bound {
+        name: "demands_max",
+        bounds: "enough for the deepest dispute (22 at arity_log2 6, 26 at 5, 29 at 4)",
+        holds: |all| all.demands_of_deepest_dispute() <= all.demands_max,
+    },
+    Bound {
+        name: "end_log2",
+        bounds: "at least arity_log2 − 3 and at most 12",
+        holds: |all| (all.leaf_log2()..=12).contains(&all.end_log2),
+    },
+    Bound {
+        name: "end_depth_max",
+        bounds: "at most 12 more than end_log2",
+        holds: |all| all.end_depth_max <= all.end_log2 + 12,
+    },
+    Bound {
+        name: "end_asks_max",
+        bounds: "enough for all of the largest input that can be demanded",
+        holds: |all| all.end_asks_of_largest() <= all.end_asks_max,
+    },
+    Bound {
+        name: "end_asks_max",
+        bounds: "with demands_max at most 4095",
+        holds: |all| all.demands_max.saturating_add(all.end_asks_max) <= 4095,
+    },
+    Bound {
+        name: "executor_clock_ms",
+        bounds: "at least move_floor_ms × demands_max, so that a dispute fits",
+        holds: |all| all.moves_ms() <= all.executor_clock_ms,
+    },
+    Bound {
+        name: "challenger_clock_ms",
+        bounds: "at least move_floor_ms × demands_max, so that a dispute fits",
+        holds: |all| all.moves_ms() <= all.challenger_clock_ms,
+    },
+    Bound {
+        name: "window_ms_min",
+        bounds: "at least move_floor_ms, so that a challenge can be sent in time",
+        holds: |all| all.move_floor_ms <= all.window_ms_min,
+    },
+    Bound {
+        name: "seal_ms",
+        bounds: "at least move_floor_ms, so that a seal can be opened in time",
+        holds: |all| all.move_floor_ms <= all.seal_ms,
+    },
+    Bound {
+        name: "reply_ms",
+        bounds: "at most move_floor_ms",
+        holds: |all| all.reply_ms <= all.move_floor_ms,
+    },
+    Bound {
+        name: "delay_ms_max",
+        bounds: "at most executor_clock_ms, and less than 2^32",
+        holds: |all| all.delay_ms_max <= all.executor_clock_ms.min((1 << 32) - 1),
+    },
+    Bound {
+        name: "stake_wei_min",
+        bounds: "1 ≤ stake_wei_min ≤ stake_wei_max",
+        holds: |all| (1..=all.stake_wei_max).contains(&all.stake_wei_min),
+    },
+    Bound {
+        name: "stake_wei_max",
+        bounds: "at most 2^100",
+        holds: |all| all.stake_wei_max <= MONEY_WEI_MAX,
+    },
+    Bound { name: "bond_permille", bounds: "at most 250", holds: |all| all.bond_permille <= 250 },
+    Bound {
+        name: "bond_wei_min",
+        bounds: "1 ≤ bond_wei_min ≤ bond_wei_max",
+        holds: |all| (1..=all.bond_wei_max).contains(&all.bond_wei_min),
+    },
+    Bound {
+        name: "bond_wei_max",
+        bounds: "at most a quarter of stake_wei_max",
+        holds: |all| all.bond_wei_max <= all.stake_wei_max / 4,
+    },
+    Bound {
+        name: "bond_wei_min",
+        bounds: "at least reply_cost_wei × demands_max",
+        holds: |all| all.replies_wei() <= all.bond_wei_min,
+    },
+    Bound {
+        name: "bond_wei_min",
+        bounds: "at most a quarter of stake_wei_min, so that a challenge can be afforded",
+        holds: |all| all.bond_wei_min <= all.stake_wei_min / 4,
+    },
+    Bound {
+        name: "demand_fee_wei",
+        bounds: "at least reply_cost_wei, so that answering never costs",
+        holds: |all| all.demand_fee_wei >= all.reply_cost_wei,
+    },
+    Bound {
+        name: "demand_fee_wei",
+        bounds: "at most 2^100",
+        holds: |all| all.demand_fee_wei <= MONEY_WEI_MAX,
+    },
+    Bound {
+        name: "record_fee_wei",
+        bounds: "at most 2^100",
+        holds: |all| all.record_fee_wei <= MONEY_WEI_MAX,
+    },
+    Bound {
+        name: "attest_bond_wei",
+        bounds: "at most 2^100",
+        holds: |all| all.attest_bond_wei <= MONEY_WEI_MAX,
+    },
+    Bound {
+        name: "transfer_wei_min",
+        bounds: "1 ≤ transfer_wei_min ≤ 2^100",
+        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.transfer_wei_min),
+    },
+    Bound {
+        name: "work_cost_wei",
+        bounds: "with the work of a whole challenge at most half of stake_wei_min, so that who convicts has its cost back",
+        holds: |all| all.work_cost_wei.saturating_mul(all.work_max()) <= all.stake_wei_min / 2,
+    },
+    Bound {
+        name: "reward_permille",
+        bounds: "at most 500: half of a stake burns, or challenging oneself would be free",
+        holds: |all| all.reward_permille <= 500,
+    },
+    Bound {
+        name: "withdraw_permille",
+        bounds: "at most 1000",
+        holds: |all| all.withdraw_permille <= 1000,
+    },
+    Bound {
+        name: "attestations_max",
+        bounds: "1 ≤ attestations_max ≤ 4096",
+        holds: |all| (1..=4096).contains(&all.attestations_max),
+    },
+];
