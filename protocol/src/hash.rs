@@ -59,7 +59,7 @@ pub enum Tag {
     Job = 0x08,
     /// A claim.
     Claim = 0x09,
-    /// Reserved: accumulators are opened as a flat list, so nothing is hashed under it.
+    /// The states after each segment of one element.
     Accumulators = 0x0a,
     /// The layer table of a model.
     Layers = 0x0b,
@@ -79,6 +79,8 @@ pub enum Tag {
     Sequence = 0x12,
     /// Id of a sealed claim.
     Sealed = 0x13,
+    /// An ask, as a challenge keeps it.
+    Ask = 0x14,
 }
 
 /// Keccak-256 of `bytes`, without any tag. For signatures, which have their own separation.

@@ -128,12 +128,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod asks;
 pub mod encoding;
 pub mod facts;
 mod functions;
 pub mod graph;
 pub mod hash;
 pub mod ids;
+pub mod knowledge;
 pub mod law;
 pub mod merkle;
 pub mod numerics;
