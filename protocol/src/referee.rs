@@ -10,7 +10,7 @@ use crate::encoding::{canonical_enum, canonical_struct};
 use crate::facts::{Facts, LeafProof, TreeId};
 use crate::graph::{Layer, Node, ValueSource};
 use crate::hash::{Commitment, Digest, Tag};
-use crate::law::{self, LawError, Operands};
+use crate::law::{self, CheckedNode, LawError, Operands};
 use crate::merkle::{root_of_path, verify_list};
 use crate::roots::{root_leaf, state_leaf};
 use crate::tensor::{TensorType, leaf_element, leaf_is_canonical};
@@ -37,7 +37,7 @@ pub enum Refutation {
         /// Flat index of the output element.
         element: u64,
         /// The segment of 64 products or elements, 0 for operators of one. With several, their number
-        /// stands for the last step: the sum of the chunks (or the fold of the lanes) into the element.
+        /// stands for the last step: the last chunk joins the sum (or the lanes are folded) into the element.
         segment: u64,
         /// One proof for each operand; none for the last step.
         operands: Vec<OperandProof>,
@@ -256,7 +256,7 @@ fn judge_step<C: Commitment>(
     proofs: &[OperandProof],
 ) -> Result<Finding, RefereeError> {
     let node = facts.operator(operator).ok_or(RefereeError::NotOpen)?;
-    law::check(node).map_err(|_| RefereeError::MalformedNode)?;
+    let node = law::check(node).map_err(|_| RefereeError::MalformedNode)?;
     let (layer_index, layer) = facts.layer_of(operator).ok_or(RefereeError::NotOpen)?;
     let segments = law::segment_count(node);
     if element >= node.output.shape.count() {
@@ -268,7 +268,7 @@ fn judge_step<C: Commitment>(
     if segment >= segments || proofs.len() != node.operands.len() {
         return Err(RefereeError::OutOfRange);
     }
-    let mut proven = proven_leaves(facts, (layer_index, layer), node, proofs)?;
+    let mut proven = proven_leaves(facts, (layer_index, layer), node.node(), proofs)?;
     let (claimed, recomputed) = if segments == 1 {
         let claimed =
             facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
@@ -326,18 +326,18 @@ fn proven_leaves<'a, C: Commitment>(
     Ok(proven)
 }
 
-/// The step after the segments: from their ends to the element.
+/// The step after the segments: from the last state to the element.
 fn judge_last_step<C: Commitment>(
     facts: &Facts<C>,
-    node: &Node,
+    node: CheckedNode<'_>,
     operator: u32,
     element: u64,
     segments: u64,
 ) -> Result<Finding, RefereeError> {
     let words = facts.accumulators(operator, element).ok_or(RefereeError::NotOpen)?;
     let claimed = facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
-    let states: Vec<Vec<u64>> = words.chunks(law::state_words(node)).map(<[u64]>::to_vec).collect();
-    let expected = law::finish(node, &states);
+    let last = words.rchunks(law::state_words(node)).next().ok_or(RefereeError::NotOpen)?;
+    let expected = law::finish(node, last);
     if expected == Some(claimed) {
         return Ok(Finding::Sound);
     }

@@ -2,9 +2,9 @@
 
 use inference::Tensor;
 use protocol::facts::{Request, Showing, TreeId};
-use protocol::graph::{Node, Operator};
+use protocol::graph::Operator;
 use protocol::hash::Commitment;
-use protocol::law;
+use protocol::law::{self, CheckedNode};
 use protocol::referee::Refutation;
 use protocol::tensor::{leaf_element, leaf_is_canonical};
 
@@ -36,7 +36,7 @@ impl<C: Commitment> HonestView<C> {
                 return Err(stuck("the claim is about another model"));
             }
         }
-        let node = self.model().node(operator).ok_or(stuck("no such operator"))?;
+        let node = self.model().checked(operator).ok_or(stuck("no such operator"))?;
         let leaf = match self.first_leaf(argument, operator)? {
             Next::Known(leaf) => leaf,
             Next::Ask(end) => return Ok(end),
@@ -91,7 +91,7 @@ impl<C: Commitment> HonestView<C> {
         &self,
         argument: &Argument<'_, C>,
         operator: u32,
-        node: &Node,
+        node: CheckedNode<'_>,
         leaf: u64,
     ) -> Result<Next<u64>, SolveError> {
         let Some(bytes) = argument.known().leaf(operator, leaf) else {
@@ -105,7 +105,8 @@ impl<C: Commitment> HonestView<C> {
         }
         let own = self.run().output(operator)?;
         let differs = (0..count).find(|place| {
-            leaf_element(node.output.element, bytes, *place) != own.bits(first + *place as u64)
+            let own = own.given_bits(first + *place as u64);
+            leaf_element(node.output.element, bytes, *place) != own
         });
         Ok(Next::Known(first + differs.ok_or(stuck("the leaves agree"))? as u64))
     }
@@ -115,7 +116,7 @@ impl<C: Commitment> HonestView<C> {
         &self,
         argument: &Argument<'_, C>,
         operator: u32,
-        node: &Node,
+        node: CheckedNode<'_>,
         element: u64,
     ) -> Result<Next<FalseStep>, SolveError> {
         let segments = law::segment_count(node);
@@ -142,7 +143,7 @@ impl<C: Commitment> HonestView<C> {
         argument: &Argument<'_, C>,
         layer: u32,
         operator: u32,
-        node: &Node,
+        node: CheckedNode<'_>,
         element: u64,
         step: &FalseStep,
     ) -> Result<Reasoned, SolveError> {
@@ -166,6 +167,7 @@ impl<C: Commitment> HonestView<C> {
 }
 
 fn first_differing_leaf(own: &Tensor, theirs: &Tensor) -> Option<u64> {
-    let element = (0..own.shape().count()).find(|index| own.bits(*index) != theirs.bits(*index))?;
+    let differs = |index: &u64| own.given_bits(*index) != theirs.given_bits(*index);
+    let element = (0..own.shape().count()).find(differs)?;
     own.kind().locate(element).map(|(leaf, _)| leaf)
 }

@@ -1,7 +1,6 @@
 //! The scalar law over whole tensors: the definition of every operator.
 
-use protocol::graph::Node;
-use protocol::law::{self, LawError, Operands};
+use protocol::law::{self, CheckedNode, LawError, Operands};
 
 use super::error::EngineError;
 use crate::tensor::Tensor;
@@ -14,7 +13,7 @@ impl Operands for WholeTensors<'_> {
     type Error = ();
 
     fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
-        self.0.get(operand).and_then(|tensor| tensor.bits(index)).ok_or(())
+        self.0.get(operand).and_then(|tensor| tensor.given_bits(index)).ok_or(())
     }
 }
 
@@ -22,7 +21,7 @@ impl Operands for WholeTensors<'_> {
 ///
 /// # Errors
 /// When the operator has no result for these operands.
-pub fn by_law(node: &Node, operands: &[&Tensor]) -> Result<Tensor, EngineError> {
+pub fn by_law(node: CheckedNode<'_>, operands: &[&Tensor]) -> Result<Tensor, EngineError> {
     let kind = node.operator.kind();
     let bits = (0..node.output.shape.count())
         .map(|index| {

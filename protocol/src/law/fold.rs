@@ -5,8 +5,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{LawError, Operands};
-use crate::graph::{Fold, Node, Operator, Window};
+use super::{CheckedNode, LawError, Operands, read};
+use crate::graph::{Fold, Operator, Window};
 use crate::numerics::{soft, store};
 use crate::tensor::ElementType;
 
@@ -21,7 +21,7 @@ const LANES: usize = 32;
 enum Folding {
     /// Not at all.
     Nothing,
-    /// Chains of products, one word of state.
+    /// Chains of products: the state is the accumulator and the sum of the chunks before.
     Products,
     /// Lanes of elements, a word of state for each.
     Lanes(Fold),
@@ -51,7 +51,7 @@ pub fn is_folded(operator: &Operator) -> bool {
 }
 
 /// Products or elements that go into one output element.
-fn length(node: &Node) -> u64 {
+fn length(node: CheckedNode<'_>) -> u64 {
     let columns = |operand: usize| {
         node.operands.get(operand).map_or(1, |operand| operand.kind.shape.columns())
     };
@@ -75,20 +75,22 @@ fn taps(window: &Window) -> u64 {
 }
 
 /// Number of segments of one output element; 1 for operators that do not fold.
-pub fn segment_count(node: &Node) -> u64 {
+pub fn segment_count(node: CheckedNode<'_>) -> u64 {
     length(node).div_ceil(SEGMENT_ELEMENTS)
 }
 
-/// Words of the state that a segment takes over and hands on: 1 for a chain of products, 32 for lanes.
-pub fn state_words(node: &Node) -> usize {
+/// Words of the state that a segment takes over and hands on: 2 for a chain of products (the accumulator,
+/// and the sum of the chunks before), 32 for lanes.
+pub fn state_words(node: CheckedNode<'_>) -> usize {
     match folding(&node.operator) {
         Folding::Lanes(_) => LANES,
-        Folding::Products | Folding::Nothing => 1,
+        Folding::Products => 2,
+        Folding::Nothing => 1,
     }
 }
 
 /// Multiply-adds (or folded elements) of one output element.
-pub fn multiply_adds(node: &Node) -> u64 {
+pub fn multiply_adds(node: CheckedNode<'_>) -> u64 {
     length(node)
 }
 
@@ -122,17 +124,31 @@ fn combine(fold: Fold, kind: ElementType, a: u64, b: u64) -> Option<u64> {
 }
 
 /// The state that segment `number` starts from, given the state that the segment before it ended with.
-pub fn start(node: &Node, number: u64, before: Option<&[u64]>) -> Vec<u64> {
+pub fn start(node: CheckedNode<'_>, number: u64, before: Option<&[u64]>) -> Vec<u64> {
     match (folding(&node.operator), before) {
         (Folding::Lanes(_), Some(state)) => state.to_vec(),
         (Folding::Lanes(fold), None) => vec![neutral(fold, node.output.element); LANES],
-        (Folding::Products | Folding::Nothing, Some(state))
-            if !number.is_multiple_of(CHUNK_SEGMENTS) =>
-        {
-            state.to_vec()
+        (Folding::Products, Some(state)) => {
+            let (accumulator, sum) = chain(state);
+            if number.is_multiple_of(CHUNK_SEGMENTS) {
+                of_chain(0, soft::add(sum, accumulator))
+            } else {
+                of_chain(accumulator, sum)
+            }
         }
-        (Folding::Products | Folding::Nothing, _) => vec![0],
+        (Folding::Products, None) => of_chain(0, 0),
+        (Folding::Nothing, _) => vec![0],
     }
+}
+
+/// Accumulator and sum of a state of products.
+fn chain(state: &[u64]) -> (u32, u32) {
+    let word = |place: usize| state.get(place).copied().unwrap_or(0) as u32;
+    (word(0), word(1))
+}
+
+fn of_chain(accumulator: u32, sum: u32) -> Vec<u64> {
+    vec![u64::from(accumulator), u64::from(sum)]
 }
 
 /// Computes segment `number` of output element `index`: state in, state out, each of [`state_words`]
@@ -141,7 +157,7 @@ pub fn start(node: &Node, number: u64, before: Option<&[u64]>) -> Vec<u64> {
 /// # Errors
 /// As [`super::element`].
 pub fn segment<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     index: u64,
     number: u64,
     state: Vec<u64>,
@@ -178,7 +194,7 @@ pub fn segment<O: Operands>(
 }
 
 fn contract<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     at: &[u64],
     range: core::ops::Range<u64>,
     state: Vec<u64>,
@@ -199,13 +215,13 @@ fn contract<O: Operands>(
         (block * inner[0] + row) * depth
     };
     let (left, right) = (row_start(0, cell[0]), row_start(1, cell[1]));
-    let mut accumulator = state.first().copied().unwrap_or(0) as u32;
+    let (mut accumulator, sum) = chain(&state);
     for k in range {
-        let a = operands.element(0, left + k).map_err(LawError::Operand)? as u32;
-        let b = operands.element(1, right + k).map_err(LawError::Operand)? as u32;
+        let a = read(node, operands, 0, left + k)? as u32;
+        let b = read(node, operands, 1, right + k)? as u32;
         accumulator = soft::fma(a, b, accumulator);
     }
-    Ok(vec![u64::from(accumulator)])
+    Ok(of_chain(accumulator, sum))
 }
 
 /// Row and column of the operand under a tap; `None` outside it.
@@ -223,7 +239,7 @@ fn tap(window: &Window, at: &[u64], place: u64, dimensions: &[u64]) -> Option<(u
 }
 
 fn convolve<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     window: &Window,
     groups: u32,
     at: &[u64],
@@ -236,23 +252,23 @@ fn convolve<O: Operands>(
     let outputs_per_group = node.output.shape.columns() / u64::from(groups);
     let first_channel = at[3] / outputs_per_group * channels;
     let kernel_start = at[3] * length(node);
-    let mut accumulator = state.first().copied().unwrap_or(0) as u32;
+    let (mut accumulator, sum) = chain(&state);
     for k in range {
-        let weight = operands.element(1, kernel_start + k).map_err(LawError::Operand)? as u32;
+        let weight = read(node, operands, 1, kernel_start + k)? as u32;
         let value = match tap(window, at, k / channels, input.dimensions()) {
             Some((row, column)) => {
                 let from = input.ravel(&[at[0], row, column, first_channel + k % channels]);
-                operands.element(0, from).map_err(LawError::Operand)? as u32
+                read(node, operands, 0, from)? as u32
             }
             None => 0,
         };
         accumulator = soft::fma(value, weight, accumulator);
     }
-    Ok(vec![u64::from(accumulator)])
+    Ok(of_chain(accumulator, sum))
 }
 
 fn lanes<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     fold: Fold,
     range: core::ops::Range<u64>,
     mut state: Vec<u64>,
@@ -264,29 +280,25 @@ fn lanes<O: Operands>(
         let Some(index) = position(place) else {
             continue;
         };
-        let value = operands.element(0, index).map_err(LawError::Operand)?;
+        let value = read(node, operands, 0, index)?;
         let lane = &mut state[(place % LANES as u64) as usize];
         *lane = combine(fold, node.output.element, *lane, value).ok_or(LawError::Undefined)?;
     }
     Ok(state)
 }
 
-/// The output element, from the states after each segment. `None` without states or without a result.
-pub fn finish(node: &Node, states: &[Vec<u64>]) -> Option<u64> {
+/// The output element, from the state after the last segment. `None` without a result.
+pub fn finish(node: CheckedNode<'_>, last: &[u64]) -> Option<u64> {
     let kind = node.output.element;
-    let Folding::Lanes(fold) = folding(&node.operator) else {
-        // The sum of the chunks' chains, in ascending order.
-        let mut ends = states
-            .iter()
-            .enumerate()
-            .filter(|(number, _)| {
-                (*number as u64 + 1).is_multiple_of(CHUNK_SEGMENTS) || number + 1 == states.len()
-            })
-            .map(|(_, state)| state.first().copied().unwrap_or(0) as u32);
-        let first = ends.next()?;
-        return Some(u64::from(store(ends.fold(first, soft::add))));
+    let fold = match folding(&node.operator) {
+        Folding::Lanes(fold) => fold,
+        Folding::Products => {
+            let (accumulator, sum) = chain(last);
+            return Some(u64::from(store(soft::add(sum, accumulator))));
+        }
+        Folding::Nothing => return None,
     };
-    let mut lanes = states.last()?.clone();
+    let mut lanes = last.to_vec();
     lanes.resize(LANES, 0);
     let mut half = LANES / 2;
     while half > 0 {

@@ -2,20 +2,20 @@
 //!
 //! One function reads operands through [`Operands`], so the same law serves whoever holds whole
 //! tensors, whoever records which leaves a proof must carry, and the referee, who holds only the
-//! leaves that were proven. Call [`check`] first: on a checked node no index can leave its tensor.
+//! leaves that were proven. It computes by a [`CheckedNode`] only, whose indices cannot leave a tensor.
 
 mod check;
 mod fold;
 
 pub use crate::functions::map_scalar;
-pub use check::{NodeFault, SEGMENTS_MAX, check};
+pub use check::{CheckedNode, NodeFault, SEGMENTS_MAX, check};
 pub use fold::{
     SEGMENT_ELEMENTS, finish, is_folded, multiply_adds, segment, segment_count, start, state_words,
 };
 
 use alloc::vec::Vec;
 
-use crate::graph::{Node, Operator};
+use crate::graph::Operator;
 use crate::tensor::Shape;
 
 /// Gives the law the elements it asks for.
@@ -23,7 +23,10 @@ pub trait Operands {
     /// Why an element cannot be given.
     type Error;
 
-    /// Bits of one element of an operand, by flat index.
+    /// Bits of one element of an operand, by flat index, as they are committed to; the law reads them as the
+    /// stored value that they mean ([`ElementType::stored`]).
+    ///
+    /// [`ElementType::stored`]: crate::tensor::ElementType::stored
     ///
     /// # Errors
     /// When the element is not available; the law stops and passes the error on.
@@ -41,39 +44,48 @@ pub enum LawError<E> {
     Undefined,
 }
 
-/// One element of a checked node's output, as stored bits.
+/// An operand's element as the stored value that its bits mean. Every element that the law uses is read here.
+fn read<O: Operands>(
+    node: CheckedNode<'_>,
+    operands: &mut O,
+    operand: usize,
+    index: u64,
+) -> Result<u64, LawError<O::Error>> {
+    let bits = operands.element(operand, index).map_err(LawError::Operand)?;
+    Ok(node.operands[operand].kind.element.stored(bits))
+}
+
+/// One element of a node's output, as stored bits.
 ///
 /// # Errors
 /// [`LawError::Operand`] passes on what the operands said; [`LawError::Undefined`] where the
 /// operator has no result, so that nobody can claim one.
 pub fn element<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     index: u64,
     operands: &mut O,
 ) -> Result<u64, LawError<O::Error>> {
     if is_folded(&node.operator) {
-        let mut states: Vec<Vec<u64>> = Vec::new();
+        let mut state: Option<Vec<u64>> = None;
         for number in 0..segment_count(node) {
-            let before = start(node, number, states.last().map(Vec::as_slice));
-            states.push(segment(node, index, number, before, operands)?);
+            let before = start(node, number, state.as_deref());
+            state = Some(segment(node, index, number, before, operands)?);
         }
-        return finish(node, &states).ok_or(LawError::Undefined);
+        return state.and_then(|last| finish(node, &last)).ok_or(LawError::Undefined);
     }
     if let Operator::Map { function } = &node.operator {
         let coordinates = node.output.shape.unravel(index);
         let mut arguments = [0; 3];
         for (place, operand) in node.operands.iter().enumerate().take(3) {
             let at = broadcast_index(&operand.kind.shape, &coordinates);
-            arguments[place] = operands.element(place, at).map_err(LawError::Operand)?;
+            arguments[place] = read(node, operands, place, at)?;
         }
         let from = node.operands.last().map_or(node.output.element, |last| last.kind.element);
         return map_scalar(*function, from, node.output.element, arguments)
             .ok_or(LawError::Undefined);
     }
     match movement_source(node, index, operands)? {
-        Source::Element { operand, index } => {
-            operands.element(operand, index).map_err(LawError::Operand)
-        }
+        Source::Element { operand, index } => read(node, operands, operand, index),
         Source::Constant(bits) => Ok(bits),
     }
 }
@@ -116,7 +128,7 @@ pub fn broadcast_index(shape: &Shape, coordinates: &[u64]) -> u64 {
 /// # Errors
 /// As [`element`].
 pub fn movement_source<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     index: u64,
     operands: &mut O,
 ) -> Result<Source, LawError<O::Error>> {
@@ -178,15 +190,14 @@ pub fn movement_source<O: Operands>(
 /// Where a lookup reads its first operand: the output's place, with the number found in the second operand in
 /// the place of the axes that index it. A negative number counts from the end.
 fn looked_up<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     axis: usize,
     at: &[u64],
     operands: &mut O,
 ) -> Result<Vec<u64>, LawError<O::Error>> {
     let (shape, indices) = (&node.operands[0].kind.shape, &node.operands[1].kind);
     let end = axis + indices.shape.rank();
-    let bits =
-        operands.element(1, indices.shape.ravel(&at[axis..end])).map_err(LawError::Operand)?;
+    let bits = read(node, operands, 1, indices.shape.ravel(&at[axis..end]))?;
     let size = shape.dimensions()[axis] as i64;
     let found = indices.element.to_integer(bits);
     let found = if found < 0 { found.saturating_add(size) } else { found };
