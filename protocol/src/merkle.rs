@@ -187,6 +187,52 @@ pub fn root_of_path<C: Commitment>(
     Some(digest)
 }
 
+/// Root of the tree in which these leaves stand, given the siblings that cannot be computed from them: level
+/// by level from below, indices ascending, padding left out.
+///
+/// Returns `None` unless the positions ascend, are of the tree, not padding, and exactly the siblings that are
+/// needed are given.
+pub fn root_of_leaves<C: Commitment>(
+    shape: &TreeShape,
+    leaves: &[(u64, Digest)],
+    siblings: &[Digest],
+) -> Option<Digest> {
+    let ascends = leaves.windows(2).all(|pair| match pair {
+        [(first, _), (second, _)] => first < second,
+        _ => true,
+    });
+    let inside = |(position, _): &(u64, Digest)| !shape.is_padding(shape.depth(), *position);
+    if leaves.is_empty() || !ascends || !leaves.iter().all(inside) {
+        return None;
+    }
+    let mut given = siblings.iter();
+    let mut level: Vec<(u64, Digest)> = leaves.to_vec();
+    for depth in (1..=shape.depth()).rev() {
+        let mut above = Vec::with_capacity(level.len());
+        let mut nodes = level.iter().peekable();
+        while let Some((index, hash)) = nodes.next() {
+            let beside = index ^ 1;
+            let sibling = match nodes.next_if(|(next, _)| *next == beside) {
+                Some((_, known)) => *known,
+                None if shape.is_padding(depth, beside) => {
+                    empty_subtree::<C>(shape.depth() - depth)
+                }
+                None => *given.next()?,
+            };
+            let parent = match index & 1 {
+                0 => C::node(hash, &sibling),
+                _ => C::node(&sibling, hash),
+            };
+            above.push((index >> 1, parent));
+        }
+        level = above;
+    }
+    match (level.first(), given.next()) {
+        (Some((_, root)), None) => Some(*root),
+        _ => None,
+    }
+}
+
 /// A tree held in memory, for those who prove. Clones share the nodes.
 ///
 /// ```
@@ -264,6 +310,26 @@ impl<C: Commitment> Tree<C> {
             .into_iter()
             .map(|child| self.node(reached, child))
             .collect()
+    }
+
+    /// The siblings with which [`root_of_leaves`] computes the root from these leaves; the positions ascend.
+    pub fn siblings_of(&self, positions: &[u64]) -> Option<Vec<Digest>> {
+        let mut siblings = Vec::new();
+        let mut level: Vec<u64> = positions.to_vec();
+        for depth in (1..=self.shape.depth()).rev() {
+            for index in &level {
+                let beside = index ^ 1;
+                let known = level.binary_search(&beside).is_ok();
+                if !known && !self.shape.is_padding(depth, beside) {
+                    siblings.push(self.node(depth, beside)?);
+                }
+            }
+            for index in &mut level {
+                *index >>= 1;
+            }
+            level.dedup();
+        }
+        Some(siblings)
     }
 
     /// Siblings from leaf `index` up to the root, lowest first.

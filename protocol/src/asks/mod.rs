@@ -8,13 +8,17 @@
 
 mod answer;
 mod check;
+mod judge;
 mod place;
 mod proven;
+mod refutation;
 
 pub use answer::{Answer, fits, shown_places};
 pub use check::{Asking, Cost};
+pub use judge::judge;
 pub use place::{Ask, Place, Tree, TreeKind};
 pub use proven::{Context, Proven, Showing};
+pub use refutation::{Evidence, Finding, LeafProof, OperandProof, RefereeError, Refutation};
 
 /// Why an ask, an answer or a showing is not accepted. Nothing changes; send another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

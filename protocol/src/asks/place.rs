@@ -163,8 +163,9 @@ impl TreeKind {
     ///
     /// Returns `None` for an operator of less than two segments, which has none.
     pub fn of_accumulators(node: &Node) -> Option<Self> {
+        let node = law::check(node).ok()?;
         let segments = law::segment_count(node);
-        if segments < 2 || !law::is_folded(&node.operator) {
+        if segments < 2 {
             return None;
         }
         let words = segments.checked_mul(law::state_words(node) as u64)?;

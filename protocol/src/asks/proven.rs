@@ -340,7 +340,7 @@ impl<'a> Proven<'a> {
     }
 
     /// Checks the path of a tree's leaf.
-    fn check_leaf<C: Commitment>(
+    pub(super) fn check_leaf<C: Commitment>(
         &self,
         tree: &Tree,
         index: u64,
