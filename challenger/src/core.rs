@@ -6,6 +6,7 @@ use ledger::View;
 use node::exposure::demands_reserve_wei;
 use node::{Core, Decision};
 use protocol::hash::{Commitment, Digest, Keccak};
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::{Action, Address};
 
@@ -40,13 +41,13 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     address: Address,
     policy: Policy,
     order: Order,
-    honest_views: BTreeMap<Digest, HonestView<C>>,
+    honest_views: BTreeMap<JobId, HonestView<C>>,
     /// What this machine's runs commit to, by job: of those in memory, and of those let go.
-    roots: BTreeMap<Digest, Digest>,
+    roots: BTreeMap<JobId, Digest>,
     /// Decides as if money were no question: for those who only want to know.
     is_funded: bool,
     /// Own challenges without a next move, as of the last look.
-    stuck: BTreeMap<Digest, SolveError>,
+    stuck: BTreeMap<ChallengeId, SolveError>,
 }
 
 impl<C: Commitment> ChallengerCore<C> {
@@ -74,26 +75,26 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 
     /// Watches a job with the challenger's own run of it.
-    pub fn watch(&mut self, job: Digest, honest_view: HonestView<C>) {
+    pub fn watch(&mut self, job: JobId, honest_view: HonestView<C>) {
         self.roots.insert(job, honest_view.trace().root());
         self.honest_views.insert(job, honest_view);
     }
 
     /// Lets go of a job on which nothing can be disputed any more.
-    pub fn forget(&mut self, job: &Digest) {
+    pub fn forget(&mut self, job: &JobId) {
         self.honest_views.remove(job);
         self.roots.remove(job);
     }
 
     /// Lets go of a run that takes memory, and remembers what it commits to: claims on its job are still
     /// compared; to play, the run is watched again.
-    pub fn let_go(&mut self, job: &Digest) {
+    pub fn let_go(&mut self, job: &JobId) {
         self.honest_views.remove(job);
     }
 
     /// Whether a run of a job is needed to play: a standing claim on it differs and can be challenged, or
     /// a challenge of this account is open.
-    pub fn is_in_play(&self, view: &View<C>, job: &Digest) -> bool {
+    pub fn is_in_play(&self, view: &View<C>, job: &JobId) -> bool {
         let (settlement, own) = (&view.settlement, self.roots.get(job));
         let claims = settlement.job(job).into_iter().flat_map(|job| &job.claims);
         let mut standing = claims
@@ -108,7 +109,7 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 
     /// Whether a challenge of this account is open on a claim of a job.
-    pub fn is_challenging(&self, view: &View<C>, job: &Digest) -> bool {
+    pub fn is_challenging(&self, view: &View<C>, job: &JobId) -> bool {
         let claims = view.settlement.job(job).into_iter().flat_map(|job| &job.claims);
         let claims = claims.filter_map(|id| view.settlement.claim(id));
         let mut challenges =
@@ -117,12 +118,12 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 
     /// What this machine's runs commit to, by job.
-    pub fn truth(&self) -> HashMap<Digest, Digest> {
+    pub fn truth(&self) -> HashMap<JobId, Digest> {
         self.roots.iter().map(|(job, root)| (*job, *root)).collect()
     }
 
     /// What this machine's run of a job commits to.
-    pub fn root(&self, job: &Digest) -> Option<&Digest> {
+    pub fn root(&self, job: &JobId) -> Option<&Digest> {
         self.roots.get(job)
     }
 
@@ -132,18 +133,18 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 
     /// The challenger's case for a job.
-    pub fn honest_view(&self, job: &Digest) -> Option<&HonestView<C>> {
+    pub fn honest_view(&self, job: &JobId) -> Option<&HonestView<C>> {
         self.honest_views.get(job)
     }
 
     /// Claims that would be challenged if there were money for bond and fees: deposit more.
-    pub fn unaffordable(&self, view: &View<C>) -> Vec<Digest> {
+    pub fn unaffordable(&self, view: &View<C>) -> Vec<ClaimId> {
         self.new_challenges(view).1
     }
 
     /// New challenges, as far as the money reaches, and the claims for which it does not: the largest
     /// stake first, because there the most is at risk.
-    fn new_challenges(&self, view: &View<C>) -> (Vec<Decision>, Vec<Digest>) {
+    fn new_challenges(&self, view: &View<C>) -> (Vec<Decision>, Vec<ClaimId>) {
         let settlement = &view.settlement;
         let mine = |challenge: &Challenge| challenge.challenger == self.address;
         let mut wanted = Vec::new();
@@ -202,7 +203,7 @@ impl<C: Commitment> ChallengerCore<C> {
 
     /// Own challenges whose next move could not be made at the last look, and why: each is lost unless
     /// that changes.
-    pub fn stuck(&self) -> &BTreeMap<Digest, SolveError> {
+    pub fn stuck(&self) -> &BTreeMap<ChallengeId, SolveError> {
         &self.stuck
     }
 
@@ -244,7 +245,7 @@ impl<C: Commitment> ChallengerCore<C> {
     fn own_turn(
         &self,
         view: &View<C>,
-        id: Digest,
+        id: ChallengeId,
         challenge: &Challenge,
         deadline_ms: u64,
     ) -> Option<Result<Decision, SolveError>> {
@@ -266,7 +267,7 @@ impl<C: Commitment> ChallengerCore<C> {
 }
 
 /// That a challenge has no next move, and why.
-pub(crate) fn stuck_line((challenge, error): (&Digest, &SolveError)) -> String {
+pub(crate) fn stuck_line((challenge, error): (&ChallengeId, &SolveError)) -> String {
     format!("challenge {challenge} has no next move and will be lost: {error}")
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
+use protocol::ids::JobId;
 use protocol::settlement::ClaimStatus;
 use serde::Serialize;
 
@@ -79,7 +80,7 @@ pub struct Gap {
 }
 
 /// Standing claims that are not checked, from the jobs that are not: the first window to end first.
-pub fn gaps<C: Commitment>(view: &View<C>, unchecked: &BTreeMap<Digest, Unchecked>) -> Vec<Gap> {
+pub fn gaps<C: Commitment>(view: &View<C>, unchecked: &BTreeMap<JobId, Unchecked>) -> Vec<Gap> {
     let settlement = &view.settlement;
     let mut gaps = Vec::new();
     for (job_id, why) in unchecked {
@@ -110,7 +111,7 @@ pub fn gaps<C: Commitment>(view: &View<C>, unchecked: &BTreeMap<Digest, Unchecke
 pub fn without_model<'a>(
     contested: &'a [Contested],
     has_model: impl Fn(&Digest) -> bool + 'a,
-) -> impl Iterator<Item = (Digest, Unchecked)> + 'a {
+) -> impl Iterator<Item = (JobId, Unchecked)> + 'a {
     contested
         .iter()
         .filter(move |one| !has_model(&one.model_root))
@@ -126,7 +127,7 @@ mod tests {
     fn a_job_whose_model_is_missing_is_a_gap_that_says_what_to_do() {
         let (known, foreign) = (Digest([1; 32]), Digest([2; 32]));
         let of = |number: u8, model_root| Contested {
-            job: Digest([number; 32]),
+            job: JobId(Digest([number; 32])),
             poster: Address([0; 20]),
             model_root,
             input_root: known,
@@ -136,7 +137,7 @@ mod tests {
         let contested = [of(7, known), of(8, foreign)];
         let found: Vec<_> = without_model(&contested, |root| *root == known).collect();
         let (job, why) = &found[0];
-        assert_eq!((found.len(), *job), (1, Digest([8; 32])));
+        assert_eq!((found.len(), *job), (1, JobId(Digest([8; 32]))));
         assert!(why.is_alarming() && !Unchecked::NotDrawn.is_alarming());
         assert!(why.to_string().contains(&foreign.to_string()));
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ledger::View;
 use node::Exposure;
 use protocol::hash::{Commitment, Digest};
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, Turn};
 use protocol::transaction::Address;
 use serde::Serialize;
@@ -139,10 +140,10 @@ pub struct Observation {
 /// A watcher: what it forecast, to compare with what came.
 #[derive(Clone, Debug, Default)]
 pub struct Monitor {
-    forecasts: BTreeMap<Digest, Forecast>,
+    forecasts: BTreeMap<ChallengeId, Forecast>,
     wrong: BTreeSet<Alert>,
     /// Claims that were false while they stood.
-    false_claims: BTreeSet<Digest>,
+    false_claims: BTreeSet<ClaimId>,
     /// Those of them that became final: told for ever.
     false_final: BTreeSet<Alert>,
 }
@@ -157,7 +158,7 @@ impl Monitor {
     pub fn look<C: Commitment>(
         &mut self,
         view: &View<C>,
-        truth: &HashMap<Digest, Digest>,
+        truth: &HashMap<JobId, Digest>,
         gaps: &[Gap],
     ) -> Observation {
         let settlement = &view.settlement;
@@ -224,7 +225,7 @@ impl Monitor {
     fn disputes<C: Commitment>(
         &mut self,
         view: &View<C>,
-        truth: &HashMap<Digest, Digest>,
+        truth: &HashMap<JobId, Digest>,
         look: &mut Observation,
         accounts: &mut BTreeSet<Address>,
     ) {
@@ -277,7 +278,7 @@ impl Monitor {
         look.disputes.sort_by_key(|dispute| dispute.deadline_ms);
     }
 
-    fn compare(&mut self, id: &Digest, fell: bool) {
+    fn compare(&mut self, id: &ChallengeId, fell: bool) {
         let came = if fell { Forecast::Falls } else { Forecast::Stands };
         if let Some(forecast) = self.forecasts.remove(id)
             && forecast != came
@@ -299,7 +300,7 @@ mod tests {
 
     #[test]
     fn only_a_dispute_that_ends_otherwise_than_forecast_is_told_and_once() {
-        let id = |byte| Digest([byte; 32]);
+        let id = |byte| ChallengeId(Digest([byte; 32]));
         let forecasts = BTreeMap::from([
             (id(1), Forecast::Falls),
             (id(2), Forecast::Falls),

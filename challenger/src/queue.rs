@@ -2,6 +2,7 @@
 
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
+use protocol::ids::JobId;
 use protocol::settlement::ClaimStatus;
 use protocol::transaction::Address;
 
@@ -9,7 +10,7 @@ use protocol::transaction::Address;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contested {
     /// The job.
-    pub job: Digest,
+    pub job: JobId,
     /// Who posted it, and published its input.
     pub poster: Address,
     /// Its model.
@@ -86,7 +87,8 @@ mod tests {
     fn until(urgent_ms: u64) -> Contested {
         let root = Digest([0; 32]);
         let poster = Address([0; 20]);
-        Contested { job: root, poster, model_root: root, input_root: root, urgent_ms, stake_wei: 1 }
+        let job = JobId::default();
+        Contested { job, poster, model_root: root, input_root: root, urgent_ms, stake_wei: 1 }
     }
 
     #[test]

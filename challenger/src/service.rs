@@ -16,6 +16,7 @@ use node::{Account, Health, take_turns};
 use node::{Agent, Core as _};
 use protocol::encoding::Canonical as _;
 use protocol::hash::{Digest, keccak};
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::ClaimStatus;
 use protocol::transaction::{Action, Key};
 use tokio::sync::Notify;
@@ -86,7 +87,7 @@ enum End {
 type Jobs = node::jobs::Jobs<Unchecked, End>;
 
 /// Why a job is not checked; `None` when it is.
-fn unchecked<'a>(jobs: &'a Jobs, job: &Digest) -> Option<&'a Unchecked> {
+fn unchecked<'a>(jobs: &'a Jobs, job: &JobId) -> Option<&'a Unchecked> {
     match jobs.ended(job) {
         Some(End::Left { why }) => Some(why),
         Some(End::Ready | End::Compared) => None,
@@ -100,7 +101,7 @@ fn is_missing(end: &End) -> bool {
 }
 
 /// The claim that an action is about.
-fn subject(view: &View, action: &Action) -> Option<Digest> {
+fn subject(view: &View, action: &Action) -> Option<ClaimId> {
     match action {
         Action::Challenge { claim } | Action::Reveal { claim, .. } => Some(*claim),
         Action::Demand { challenge, .. }
@@ -116,7 +117,7 @@ fn subject(view: &View, action: &Action) -> Option<Digest> {
 #[derive(Debug)]
 pub struct Seen<'a> {
     /// What this machine's runs commit to, by job.
-    pub truth: &'a HashMap<Digest, Digest>,
+    pub truth: &'a HashMap<JobId, Digest>,
     /// Standing claims that are not checked.
     pub gaps: &'a [Gap],
     /// Contested jobs that may still be run.
@@ -139,18 +140,18 @@ pub struct Service {
     /// By what jobs are drawn; no executor may know it.
     seed: [u8; 32],
     jobs: Jobs,
-    told: HashSet<Digest>,
+    told: HashSet<ClaimId>,
     /// Jobs whose runs are in memory, the oldest first.
-    order: VecDeque<Digest>,
+    order: VecDeque<JobId>,
     /// Claims for which there is no money, each told once.
-    unaffordable: HashSet<Digest>,
+    unaffordable: HashSet<ClaimId>,
     /// Actions that a dry run has told of.
     supposed: HashSet<Digest>,
     /// Contested jobs that are not checked, each told once.
-    unchecked: BTreeMap<Digest, Unchecked>,
+    unchecked: BTreeMap<JobId, Unchecked>,
     saturated: bool,
     /// Jobs that were contested at the last look.
-    contested: HashSet<Digest>,
+    contested: HashSet<JobId>,
     /// Jobs whose claims could be challenged no more before this machine had run them.
     too_late: u64,
     /// Time of a run, a moving mean.
@@ -302,7 +303,7 @@ impl Service {
 
     /// Lets go of jobs on which nothing can be disputed any more.
     fn forget(&mut self, view: &View) {
-        let is_contested = |id: &Digest| {
+        let is_contested = |id: &JobId| {
             view.settlement.job(id).is_some_and(|job| {
                 let mut claims = job.claims.iter().filter_map(|id| view.settlement.claim(id));
                 claims.any(|claim| claim.status == ClaimStatus::Standing)
@@ -348,13 +349,13 @@ impl Service {
     }
 
     /// How soon a job is tried again: sooner where a clock of ours runs.
-    fn pace(&self, view: &View, job: &Digest) -> Pace {
+    fn pace(&self, view: &View, job: &JobId) -> Pace {
         if self.agent.core.is_challenging(view, job) { Pace::Disputed } else { Pace::Usual }
     }
 
     /// What was published may be corrected while the claim stands: never let go of it, unless it kills
     /// whatever runs it and no bond of ours is lost with it.
-    fn failed(&mut self, view: &View, job: Digest, failure: &RunFailure) {
+    fn failed(&mut self, view: &View, job: JobId, failure: &RunFailure) {
         let reason = failure.to_string();
         let is_killed = matches!(failure, RunFailure::Killed { .. });
         let pace = self.pace(view, &job);
@@ -397,7 +398,7 @@ impl Service {
     fn wanted(&mut self, view: &View) -> Vec<Contested> {
         let known = self.jobs.iter().map(|(id, _)| *id);
         let core = &self.agent.core;
-        let challenged: Vec<Digest> = known.filter(|id| core.is_challenging(view, id)).collect();
+        let challenged: Vec<JobId> = known.filter(|id| core.is_challenging(view, id)).collect();
         for id in challenged {
             self.jobs.hurry(&id, view.now_ms);
         }
@@ -424,8 +425,8 @@ impl Service {
         wanted
     }
 
-    fn is_drawn(&self, job: &Digest) -> bool {
-        let draw = keccak(&[&self.seed[..], &job.0].concat());
+    fn is_drawn(&self, job: &JobId) -> bool {
+        let draw = keccak(&[&self.seed[..], &job.0.0].concat());
         let [a, b, c, d, ..] = draw.0;
         u32::from_be_bytes([a, b, c, d]) % 1_000 < self.settings.sample_permille
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use inference::Trace;
 use inference::files::{FileError, read_limited};
 use protocol::hash::{Digest, Keccak, parse_digest};
+use protocol::ids::JobId;
 use protocol::roots::trace_tree;
 use protocol::transaction::ClaimTerms;
 use serde::{Deserialize, Serialize};
@@ -98,7 +99,7 @@ impl ClaimFile {
 
     /// Terms of the claim on a job. Paths that the published states do not give are left empty, so
     /// that the ledger refuses the claim as not bound.
-    pub fn terms(&self, job: Digest) -> ClaimTerms {
+    pub fn terms(&self, job: JobId) -> ClaimTerms {
         let tree = trace_tree::<Keccak>(&self.state_roots);
         let path =
             |index: u64| tree.as_ref().and_then(|tree| tree.tree().path(index)).unwrap_or_default();

@@ -14,6 +14,7 @@ use ledger::{Clock, EmbeddedLedger, Ledger, LedgerError, ManualClock, Receipt, V
 use node::{Agent, Core};
 use protocol::graph::Profile;
 use protocol::hash::Digest;
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ClaimStatus, ETHER, Event, Genesis, Parameters};
 use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
 
@@ -143,9 +144,9 @@ pub struct PlayedMove {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The job.
-    pub job: Digest,
+    pub job: JobId,
     /// The executor's claim; `None` when the ledger refused it.
-    pub claim: Option<Digest>,
+    pub claim: Option<ClaimId>,
     /// Why the ledger refused the claim.
     pub refused: Option<String>,
     /// Every move after the setup.
@@ -154,7 +155,7 @@ pub struct Outcome {
     pub view: View,
 }
 
-fn claim_of(view: &View, executor: Address) -> Option<Digest> {
+fn claim_of(view: &View, executor: Address) -> Option<ClaimId> {
     let mut claims = view.settlement.claims();
     claims.find(|(_, claim)| claim.executor == executor).map(|(id, _)| *id)
 }
@@ -228,7 +229,7 @@ impl Devnet {
     ///
     /// # Errors
     /// When the ledger refuses or fails.
-    pub async fn prepare(&self, participants: &Participants) -> Result<Digest, DevnetError> {
+    pub async fn prepare(&self, participants: &Participants) -> Result<JobId, DevnetError> {
         let roles = [
             Role::Client,
             Role::Executor,
@@ -346,7 +347,7 @@ impl Devnet {
     fn agents(
         &self,
         participants: &Participants,
-        job: Digest,
+        job: JobId,
         trace: Trace,
         wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
     ) -> Result<Vec<Party>, DevnetError> {
@@ -408,7 +409,7 @@ impl Devnet {
     /// When the ledger fails or the claim outlives its printed bound.
     pub async fn settle(
         &self,
-        claim: Digest,
+        claim: ClaimId,
         agents: &mut [Party],
         watch: &mut (dyn FnMut(&PlayedMove) + Send),
         played: &mut Vec<PlayedMove>,

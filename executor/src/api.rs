@@ -14,6 +14,7 @@ use node::Health;
 use node::Signer;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{Ether, Event, Parameters};
 use protocol::transaction::{Action, JobTerms};
 use tokio::sync::{Notify, oneshot};
@@ -25,9 +26,9 @@ use crate::settings::Settings;
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The job.
-    pub job: Digest,
+    pub job: JobId,
     /// The claim.
-    pub claim: Digest,
+    pub claim: ClaimId,
     /// End of the time for challenges, on the ledger's clock.
     pub window_end_ms: u64,
     /// The run.
@@ -66,7 +67,7 @@ pub enum AskError {
     #[error("job {job} is posted and not answered yet; look for its claims on the ledger")]
     Late {
         /// The job.
-        job: Digest,
+        job: JobId,
     },
 }
 
@@ -86,7 +87,7 @@ pub struct Api {
     pub health: Arc<Health>,
     bail_out: bool,
     stake_wei: Option<u128>,
-    waiting: Mutex<HashMap<Digest, oneshot::Sender<Answer>>>,
+    waiting: Mutex<HashMap<JobId, oneshot::Sender<Answer>>>,
     /// Runs in memory, by trace root, for those who look into a claim.
     runs: Mutex<HashMap<Digest, Arc<Run>>>,
 }
@@ -203,7 +204,7 @@ impl Api {
         }
     }
 
-    async fn post(&self, model: &Model, input_root: Digest) -> Result<Digest, AskError> {
+    async fn post(&self, model: &Model, input_root: Digest) -> Result<JobId, AskError> {
         let view = self.ledger.view().await?;
         if view.settlement.model(&model.root()).is_none() {
             let header = model.header().clone();
@@ -235,7 +236,7 @@ impl Api {
     }
 
     /// Jobs whose askers wait.
-    pub(crate) fn waiting(&self) -> Vec<Digest> {
+    pub(crate) fn waiting(&self) -> Vec<JobId> {
         lock(&self.waiting).keys().copied().collect()
     }
 
@@ -247,7 +248,7 @@ impl Api {
     }
 
     /// Nobody will answer: who asked is told at once instead of later.
-    pub(crate) fn give_up(&self, job: &Digest) {
+    pub(crate) fn give_up(&self, job: &JobId) {
         lock(&self.waiting).remove(job);
     }
 

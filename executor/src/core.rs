@@ -8,6 +8,7 @@ use ledger::View;
 use node::{Core, Decision};
 use protocol::facts::Request;
 use protocol::hash::{Commitment, Digest, Keccak};
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ChallengeStatus, Claim, ClaimStatus, JobStatus, Turn};
 use protocol::transaction::{Action, Address, ClaimTerms};
 
@@ -16,7 +17,7 @@ use crate::answer::{AnswerError, Defender};
 /// The terms of a claim on a job, from a run.
 ///
 /// `None` when the trace has no states, which no model gives.
-pub fn claim_terms<C: Commitment>(job: Digest, trace: &Trace<C>) -> Option<ClaimTerms> {
+pub fn claim_terms<C: Commitment>(job: JobId, trace: &Trace<C>) -> Option<ClaimTerms> {
     let last = trace.state_roots().len().checked_sub(1)?;
     let tree = trace.tree().tree();
     Some(ClaimTerms {
@@ -33,9 +34,9 @@ pub fn claim_terms<C: Commitment>(job: Digest, trace: &Trace<C>) -> Option<Claim
 pub struct ExecutorCore<C: Commitment = Keccak> {
     address: Address,
     runs: BTreeMap<Digest, Defender<C>>,
-    offers: BTreeMap<Digest, ClaimTerms>,
+    offers: BTreeMap<JobId, ClaimTerms>,
     /// Demands without an answer, as of the last look.
-    unanswered: Vec<(Digest, Unanswered)>,
+    unanswered: Vec<(ClaimId, Unanswered)>,
 }
 
 /// Why a demand is not answered now.
@@ -49,7 +50,7 @@ pub enum Unanswered {
 
 impl Unanswered {
     /// That a claim cannot be defended now, and why.
-    pub fn line(&self, claim: &Digest) -> String {
+    pub fn line(&self, claim: &ClaimId) -> String {
         match self {
             Self::RunMissing => format!("claim {claim} is challenged and its run is not made yet"),
             Self::Failed(error) => format!("claim {claim} cannot be defended: {error}"),
@@ -75,7 +76,7 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 
     /// Lets go of a job that is over, and of its run unless another job needs it.
-    pub fn forget(&mut self, job: &Digest, trace_root: Option<&Digest>) {
+    pub fn forget(&mut self, job: &JobId, trace_root: Option<&Digest>) {
         self.offers.remove(job);
         if let Some(trace_root) = trace_root {
             self.runs.remove(trace_root);
@@ -84,7 +85,7 @@ impl<C: Commitment> ExecutorCore<C> {
 
     /// Whether a claim with this trace root would be made on a job: it is open, this account has not
     /// claimed it, and nobody's standing claim says the same.
-    pub fn would_claim(&self, view: &View<C>, job: &Digest, trace_root: &Digest) -> bool {
+    pub fn would_claim(&self, view: &View<C>, job: &JobId, trace_root: &Digest) -> bool {
         let settlement = &view.settlement;
         settlement.job(job).is_some_and(|job| {
             let mut claims = job.claims.iter().filter_map(|id| settlement.claim(id));
@@ -119,14 +120,14 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 
     /// Demands without an answer at the last look, by claim, and why: each claim is lost unless that changes.
-    pub fn unanswered(&self) -> &[(Digest, Unanswered)] {
+    pub fn unanswered(&self) -> &[(ClaimId, Unanswered)] {
         &self.unanswered
     }
 
     fn replies(&mut self, view: &View<C>) -> Vec<Decision> {
         let floor_ms = view.settlement.parameters().move_floor_ms;
         // One answer serves all challenges that wait for it; its deadline is the earliest.
-        let mut wanted: BTreeMap<(Digest, Request), u64> = BTreeMap::new();
+        let mut wanted: BTreeMap<(ClaimId, Request), u64> = BTreeMap::new();
         for (_, challenge) in view.settlement.challenges() {
             let (Some(request), Some(deadline)) =
                 (challenge.pending(), challenge.deadline_ms(floor_ms))
@@ -212,7 +213,7 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 
     /// This executor's standing claims, and the claims that stand before them on their jobs.
-    fn awaited<'a>(&self, view: &'a View<C>) -> BTreeMap<Digest, &'a Claim<C>> {
+    fn awaited<'a>(&self, view: &'a View<C>) -> BTreeMap<ClaimId, &'a Claim<C>> {
         let settlement = &view.settlement;
         let mut awaited = BTreeMap::new();
         for (id, claim) in settlement.claims() {
@@ -241,7 +242,7 @@ impl<C: Commitment> ExecutorCore<C> {
 fn first_standing<C: Commitment>(
     view: &View<C>,
     job: &protocol::settlement::Job,
-) -> Option<Digest> {
+) -> Option<ClaimId> {
     job.claims.iter().copied().find(|id| {
         view.settlement.claim(id).is_some_and(|claim| claim.status == ClaimStatus::Standing)
     })

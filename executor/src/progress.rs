@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use node::jobs::{self, LOOKS_MAX};
 use protocol::hash::Digest;
+use protocol::ids::JobId;
 use protocol::transaction::Address;
 
 /// What a run is wanted for.
@@ -23,7 +24,7 @@ pub(crate) struct Wanted {
     pub(crate) urgency: Urgency,
     /// Times that its input was not to be had: what was never tried goes first.
     pub(crate) tries: u32,
-    pub(crate) job: Digest,
+    pub(crate) job: JobId,
     pub(crate) poster: Address,
     pub(crate) posted_ms: u64,
     /// What a claim on it would lock; nothing when one stands already.
@@ -90,7 +91,7 @@ pub(crate) fn choose(mut wanted: Vec<Wanted>, means: Means) -> Choice {
             *count
         }
     };
-    let turns: HashMap<Digest, u32> = wanted.iter().map(|one| (one.job, turn(one))).collect();
+    let turns: HashMap<JobId, u32> = wanted.iter().map(|one| (one.job, turn(one))).collect();
     // Stable: within a turn the order from above holds.
     wanted.sort_by_key(|one| (one.urgency, turns.get(&one.job).copied().unwrap_or(0), one.tries));
     let mut without = |fits: &dyn Fn(&Wanted) -> bool| {
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     fn wanted(urgency: Urgency, number: u8, stake_wei: u128) -> Wanted {
-        let (job, posted_ms) = (Digest([number; 32]), u64::from(number));
+        let (job, posted_ms) = (JobId(Digest([number; 32])), u64::from(number));
         let poster = Address([1; 20]);
         let is_long = false;
         Wanted { urgency, tries: 0, job, poster, posted_ms, stake_wei, is_long, run_ms: 10 }
@@ -144,7 +145,7 @@ mod tests {
     }
 
     fn order(choice: &Choice) -> Vec<u8> {
-        choice.jobs.iter().map(|one| one.job.0[0]).collect()
+        choice.jobs.iter().map(|one| one.job.0.0[0]).collect()
     }
 
     #[test]

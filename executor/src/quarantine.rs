@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use protocol::hash::{Digest, parse_digest};
+use protocol::hash::parse_digest;
+use protocol::ids::JobId;
 
 /// Jobs that are not run again.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     file: PathBuf,
-    jobs: HashSet<Digest>,
+    jobs: HashSet<JobId>,
 }
 
 impl Quarantine {
@@ -17,11 +18,11 @@ impl Quarantine {
     pub(crate) fn read(folder: &Path) -> Self {
         let file = folder.join("quarantine");
         let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let jobs = text.lines().filter_map(|line| parse_digest(line.trim())).collect();
+        let jobs = text.lines().filter_map(|line| parse_digest(line.trim()).map(JobId)).collect();
         Self { file, jobs }
     }
 
-    pub(crate) fn holds(&self, job: &Digest) -> bool {
+    pub(crate) fn holds(&self, job: &JobId) -> bool {
         self.jobs.contains(job)
     }
 
@@ -30,13 +31,13 @@ impl Quarantine {
     }
 
     /// A job that is not run again.
-    pub(crate) fn add(&mut self, job: Digest) {
+    pub(crate) fn add(&mut self, job: JobId) {
         self.jobs.insert(job);
         self.keep();
     }
 
     /// Lets go of jobs that are over.
-    pub(crate) fn retain(&mut self, wanted: impl Fn(&Digest) -> bool) {
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&JobId) -> bool) {
         let before = self.jobs.len();
         self.jobs.retain(&wanted);
         if self.jobs.len() < before {
@@ -57,12 +58,14 @@ impl Quarantine {
 
 #[cfg(test)]
 mod tests {
+    use protocol::hash::Digest;
+
     use super::*;
 
     #[test]
     fn audit_a3_a_job_in_quarantine_is_not_run_again_after_a_restart_either() {
         let folder = tempfile::tempdir().unwrap();
-        let (bad, unlucky) = (Digest([1; 32]), Digest([2; 32]));
+        let (bad, unlucky) = (JobId(Digest([1; 32])), JobId(Digest([2; 32])));
         let mut quarantine = Quarantine::read(folder.path());
         assert!(!quarantine.holds(&bad));
         quarantine.add(bad);

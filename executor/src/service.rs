@@ -21,6 +21,7 @@ use node::jobs::{Pace, Progress};
 use node::{Account, LogLimit, take_turns};
 use node::{Agent, Signer};
 use protocol::hash::Digest;
+use protocol::ids::JobId;
 use protocol::settlement::{Challenge, Claim, ClaimStatus, Job, JobStatus};
 use protocol::transaction::{Address, Key};
 use tokio::sync::Notify;
@@ -48,7 +49,7 @@ const RUNS_SEEN: usize = 8;
 /// A run whose output is not published yet.
 #[derive(Debug)]
 struct Unclaimed {
-    job: Digest,
+    job: JobId,
     run: Arc<Run>,
     until_ms: u64,
     /// The ledger did not take it, and that was told.
@@ -66,9 +67,9 @@ pub struct Service {
     settings: Settings,
     jobs: Jobs,
     /// Runs in memory, by job.
-    runs: HashMap<Digest, Arc<Run>>,
+    runs: HashMap<JobId, Arc<Run>>,
     /// Jobs whose runs are in memory, the oldest first.
-    order: VecDeque<Digest>,
+    order: VecDeque<JobId>,
     /// Runs whose outputs are not published yet.
     unclaimed: VecDeque<Unclaimed>,
     /// New jobs for whose stakes there is no money.
@@ -82,7 +83,7 @@ pub struct Service {
     /// What the ledger refused at this look.
     refused: Vec<String>,
     /// Open jobs that are not taken, each told once.
-    declined: HashMap<Digest, Declined>,
+    declined: HashMap<JobId, Declined>,
     lines: LogLimit,
     quarantine: Quarantine,
     swept: Instant,
@@ -207,7 +208,7 @@ impl Service {
     }
 
     /// A run is there.
-    fn ran(&mut self, view: &View, job: Digest, run: Arc<Run>, took: Duration) {
+    fn ran(&mut self, view: &View, job: JobId, run: Arc<Run>, took: Duration) {
         self.api.health.no_process(false);
         let trace_root = run.trace().root();
         let arity = self.api.ledger.genesis().parameters.arity_log2;
@@ -235,7 +236,7 @@ impl Service {
     /// A run that failed. What is kept on disk may be damaged, what was published may be corrected: tried
     /// again, a few times for a new job, for ever while a claim of ours stands on it. What killed its run
     /// twice is not tried again unless a claim stands.
-    fn again(&mut self, view: &View, id: Digest, failure: &RunFailure) {
+    fn again(&mut self, view: &View, id: JobId, failure: &RunFailure) {
         const TRIES_MAX: u32 = 5;
         let job = view.settlement.job(&id);
         let at_risk_wei: u128 =
@@ -271,7 +272,7 @@ impl Service {
     }
 
     /// How soon a job is tried again: sooner where a clock runs, later where nobody is bound to run it.
-    fn pace(&self, view: &View, id: &Digest) -> Pace {
+    fn pace(&self, view: &View, id: &JobId) -> Pace {
         let stands = view.settlement.job(id).is_some_and(|job| self.stands(view, job));
         match (self.is_disputed(view, id), stands) {
             (true, _) => Pace::Disputed,
@@ -328,7 +329,7 @@ impl Service {
     /// Lets go of jobs that are over and whose claim nobody can dispute any more.
     fn forget(&mut self, view: &View) {
         let (settlement, address) = (&view.settlement, self.address);
-        let over = |id: &Digest| {
+        let over = |id: &JobId| {
             settlement.job(id).is_none_or(|job| {
                 job.status != JobStatus::Open && standing_of(view, job, address).next().is_none()
             })
@@ -355,7 +356,7 @@ impl Service {
     }
 
     /// Lets go of a run in memory, unless another job needs the same.
-    fn let_go(&mut self, id: &Digest, trace_root: &Digest) {
+    fn let_go(&mut self, id: &JobId, trace_root: &Digest) {
         self.runs.remove(id);
         let shared = self.runs.values().any(|run| run.trace().root() == *trace_root);
         self.agent.core.forget(id, (!shared).then_some(trace_root));
@@ -419,7 +420,7 @@ impl Service {
         standing_of(view, job, self.address)
     }
 
-    fn is_disputed(&self, view: &View, id: &Digest) -> bool {
+    fn is_disputed(&self, view: &View, id: &JobId) -> bool {
         let settlement = &view.settlement;
         settlement.job(id).is_some_and(|job| {
             let mut challenges = self.own_claims(view, job).flat_map(|claim| &claim.challenges);

@@ -7,7 +7,8 @@ use inference::compute_honestly;
 use inference::{ComputePolicy, Engine, EngineError, Honest, Isa, Model, Run, Runner, Tensor};
 use ledger::View;
 use protocol::graph::{Fold, Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
-use protocol::hash::{Digest, leaf};
+use protocol::hash::leaf;
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{ETHER, Event, Genesis, Parameters, Rejection, Settlement};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{Action, Address, JobTerms, Key};
@@ -206,7 +207,7 @@ impl Court {
     }
 
     /// A job on an input of the model.
-    pub(crate) fn job(&mut self, input: u64, stake_wei: u128) -> Digest {
+    pub(crate) fn job(&mut self, input: u64, stake_wei: u128) -> JobId {
         let terms = JobTerms {
             model_root: model().root(),
             input_root: honest(input).trace().state_roots()[0],
@@ -223,7 +224,7 @@ impl Court {
         }
     }
 
-    pub(crate) fn claim(&mut self, who: Who, job: Digest, run: &Run) -> Digest {
+    pub(crate) fn claim(&mut self, who: Who, job: JobId, run: &Run) -> ClaimId {
         let terms = claim_terms(job, run.trace()).unwrap();
         match self.does(who, &Action::PostClaim { terms }).as_slice() {
             [Event::ClaimPosted { claim, .. }] => *claim,
@@ -231,7 +232,7 @@ impl Court {
         }
     }
 
-    pub(crate) fn challenge(&mut self, who: Who, claim: Digest) -> Digest {
+    pub(crate) fn challenge(&mut self, who: Who, claim: ClaimId) -> ChallengeId {
         match self.does(who, &Action::Challenge { claim }).as_slice() {
             [Event::Challenged { challenge, .. }] => *challenge,
             other => panic!("{other:?}"),

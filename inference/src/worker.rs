@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use protocol::hash::Digest;
+use protocol::ids::JobId;
 
 use crate::compute_policy::{ComputePolicy, Honest};
 use crate::engine::Engine;
@@ -26,7 +27,7 @@ pub type ComputePolicies =
     dyn Fn(&Arc<Model>, &Trace) -> Result<Arc<dyn ComputePolicy>, String> + Send + Sync;
 
 /// Told of each job, once, whose run the compute policy does not change.
-pub type WithoutEffect = dyn Fn(&Digest) + Send + Sync;
+pub type WithoutEffect = dyn Fn(&JobId) + Send + Sync;
 
 /// Where models are run.
 pub enum Place {
@@ -50,7 +51,7 @@ impl fmt::Debug for Place {
 #[derive(Debug)]
 pub struct Task {
     /// The job.
-    pub job: Digest,
+    pub job: JobId,
     /// Its model.
     pub model: Arc<Model>,
     /// What its poster published.
@@ -63,7 +64,7 @@ pub struct Task {
 #[derive(Debug)]
 pub struct Finished {
     /// The job.
-    pub job: Digest,
+    pub job: JobId,
     /// How long it took.
     pub took: Duration,
     /// The run.
@@ -132,7 +133,7 @@ const COMPARED_MAX: u64 = 20_000_000_000;
 
 enum Running {
     /// With the jobs whose runs were told to be honest ones.
-    Here(Box<ComputePolicies>, Box<WithoutEffect>, HashSet<Digest>),
+    Here(Box<ComputePolicies>, Box<WithoutEffect>, HashSet<JobId>),
     /// With the models whose runs apart were compared with one here.
     Apart(Isolated, HashSet<Digest>),
 }
@@ -243,10 +244,10 @@ mod tests {
             Box::new(|_: &Arc<Model>, _: &Trace| {
                 Ok::<_, String>(Arc::new(Honest) as Arc<dyn ComputePolicy>)
             }),
-            Box::new(move |job: &Digest| heard.lock().unwrap().push(*job)),
+            Box::new(move |job: &JobId| heard.lock().unwrap().push(*job)),
             HashSet::new(),
         );
-        let (one, other) = (Digest::default(), state.root());
+        let (one, other) = (JobId::default(), JobId(state.root()));
         for job in [one, one, other, one] {
             let input = state_bytes(&state);
             let task = Task { job, model: Arc::clone(&model), input, input_root: state.root() };
@@ -269,7 +270,7 @@ mod tests {
         };
         let (asked, other) = (state(0x3F00_0000), state(0x3F80_0000));
         let task = |state: &State| Task {
-            job: Digest::default(),
+            job: JobId::default(),
             model: Arc::clone(&model),
             input: state_bytes(state),
             input_root: state.root(),

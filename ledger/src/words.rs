@@ -1,9 +1,10 @@
 //! What people read of the protocol's objects: one place for the words, used by the ledger's pages and by
 //! the command. Programs read ids and enums elsewhere; nothing here is parsed again.
 
+use std::fmt;
+
 use protocol::facts::{Facts, Request, Reveal, TreeId};
 use protocol::graph::Node;
-use protocol::hash::Digest;
 use protocol::law;
 use protocol::openings::Children;
 use protocol::referee::{Evidence, Refutation, operator_of};
@@ -11,25 +12,16 @@ use protocol::settlement::{
     ChallengeStatus, ClaimStatus, Event, FallReason, JobStatus, SealedStatus, Settlement, Turn,
 };
 use protocol::tensor::ElementType;
-use protocol::transaction::{Action, Address};
+use protocol::transaction::Action;
 
 /// A number with its noun: `1 proof`, `2 proofs`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// The beginning of a hash, where the whole one stands elsewhere.
-pub fn short(digest: &Digest) -> String {
-    cut(&digest.to_string())
-}
-
-/// The beginning of an account's address, where the whole one stands elsewhere.
-pub fn short_account(account: &Address) -> String {
-    cut(&account.to_string())
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(10).collect::<String>() + "…"
+/// The beginning of an id, a hash or an account's address, where the whole one stands elsewhere.
+pub fn short(id: impl fmt::Display) -> String {
+    id.to_string().chars().take(10).collect::<String>() + "…"
 }
 
 /// Wei as ether, exact.
@@ -366,14 +358,14 @@ pub fn refutation(refutation: &Refutation) -> String {
 pub fn action(action: &Action) -> String {
     match action {
         Action::Deposit { account, amount_wei } => {
-            format!("{} deposited to {}", ether(*amount_wei), short_account(account))
+            format!("{} deposited to {}", ether(*amount_wei), short(account))
         }
         Action::Withdraw { amount_wei } => format!("{} withdrawn", ether(*amount_wei)),
-        Action::RegisterModel { header } => format!("model {} registered", short(&header.root())),
-        Action::PostJob { terms } => format!("job posted for model {}", short(&terms.model_root)),
+        Action::RegisterModel { header } => format!("model {} registered", short(header.root())),
+        Action::PostJob { terms } => format!("job posted for model {}", short(terms.model_root)),
         Action::CancelJob { job } => format!("job {} cancelled", short(job)),
         Action::PostClaim { terms } | Action::OpenClaim { terms, .. } => {
-            format!("claim of the run {} posted", short(&terms.trace_root))
+            format!("claim of the run {} posted", short(terms.trace_root))
         }
         Action::Challenge { claim } => format!("claim {} challenged", short(claim)),
         Action::Demand { request: asked, .. } => format!("demanded: {}", request(asked)),
@@ -398,10 +390,10 @@ pub fn action(action: &Action) -> String {
 pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
     match event {
         Event::Deposited { account, amount_wei } => {
-            format!("{} deposited to {}", ether(*amount_wei), short_account(account))
+            format!("{} deposited to {}", ether(*amount_wei), short(account))
         }
         Event::Withdrawn { account, amount_wei } => {
-            format!("{} withdrawn by {}", ether(*amount_wei), short_account(account))
+            format!("{} withdrawn by {}", ether(*amount_wei), short(account))
         }
         Event::ModelRegistered { model_root } => format!("model {} registered", short(model_root)),
         Event::JobPosted { job } => format!("job {} posted", short(job)),
@@ -427,7 +419,7 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
             "challenge {} won: {} to {}",
             short(challenge),
             ether(*reward_wei),
-            short_account(challenger)
+            short(challenger)
         ),
         Event::ChallengeLost { challenge, burned_wei, .. } => {
             format!("challenge {} lost; {} burned", short(challenge), ether(*burned_wei))
@@ -440,18 +432,18 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
             format!("claim {} on job {} sealed", short(sealed), short(job))
         }
         Event::Attested { sealed, attester } => {
-            format!("sealed claim {} attested by {}", short(sealed), short_account(attester))
+            format!("sealed claim {} attested by {}", short(sealed), short(attester))
         }
         Event::SealExpired { sealed, burned_wei } => {
             format!("sealed claim {} expired; {} burned", short(sealed), ether(*burned_wei))
         }
         Event::AttentionProven { claim, attester } => {
-            format!("attention for claim {} proven by {}", short(claim), short_account(attester))
+            format!("attention for claim {} proven by {}", short(claim), short(attester))
         }
         Event::AttentionPaid { claim, attester, amount_wei } => format!(
             "{} paid to {} for its attention to claim {}",
             ether(*amount_wei),
-            short_account(attester),
+            short(attester),
             short(claim)
         ),
     }

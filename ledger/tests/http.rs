@@ -11,6 +11,7 @@ use common::{Server, deposit, genesis, key, published, put_head};
 use ledger::http::{DownloadError, HttpLedger, Limits};
 use ledger::{Ledger as _, LedgerError};
 use protocol::hash::{Digest, keccak};
+use protocol::ids::{ChallengeId, JobId};
 use protocol::settlement::{MoneyError, Rejection};
 use protocol::transaction::{Action, Key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -45,8 +46,13 @@ async fn what_the_rules_refuse_comes_as_the_ledger_s_own_rejection() {
     client.submit(deposit(2, 0)).await.unwrap();
     let other = Digest([7; 32]);
     for (who, nonce, action, expected) in [
-        (2, 0, Action::Finalise { job: other }, Rejection::Unknown { kind: "job" }),
-        (2, 0, Action::CallTime { challenge: other }, Rejection::Unknown { kind: "challenge" }),
+        (2, 0, Action::Finalise { job: JobId(other) }, Rejection::Unknown { kind: "job" }),
+        (
+            2,
+            0,
+            Action::CallTime { challenge: ChallengeId(other) },
+            Rejection::Unknown { kind: "challenge" },
+        ),
         (
             2,
             0,

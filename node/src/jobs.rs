@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use protocol::hash::Digest;
+use protocol::ids::JobId;
 
 /// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where an
 /// urgent one can still go before them.
@@ -67,9 +67,9 @@ pub enum Progress<W, E> {
 /// The jobs of a daemon.
 #[derive(Clone, Debug)]
 pub struct Jobs<W, E> {
-    jobs: HashMap<Digest, Progress<W, E>>,
+    jobs: HashMap<JobId, Progress<W, E>>,
     /// Runs of a job that were killed, whatever became of the others.
-    kills: HashMap<Digest, u32>,
+    kills: HashMap<JobId, u32>,
 }
 
 impl<W, E> Default for Jobs<W, E> {
@@ -80,17 +80,17 @@ impl<W, E> Default for Jobs<W, E> {
 
 impl<W: Clone, E> Jobs<W, E> {
     /// Progress with a job; `None` when it was never tried.
-    pub fn get(&self, job: &Digest) -> Option<&Progress<W, E>> {
+    pub fn get(&self, job: &JobId) -> Option<&Progress<W, E>> {
         self.jobs.get(job)
     }
 
     /// All that were tried.
-    pub fn iter(&self) -> impl Iterator<Item = (&Digest, &Progress<W, E>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&JobId, &Progress<W, E>)> {
         self.jobs.iter()
     }
 
     /// How a job ended; `None` while it has not.
-    pub fn ended(&self, job: &Digest) -> Option<&E> {
+    pub fn ended(&self, job: &JobId) -> Option<&E> {
         match self.jobs.get(job) {
             Some(Progress::Ended(end)) => Some(end),
             Some(Progress::Waiting { .. } | Progress::Running { .. }) | None => None,
@@ -108,7 +108,7 @@ impl<W: Clone, E> Jobs<W, E> {
     }
 
     /// Whether the worker has it.
-    pub fn is_running(&self, job: &Digest) -> bool {
+    pub fn is_running(&self, job: &JobId) -> bool {
         matches!(self.jobs.get(job), Some(Progress::Running { .. }))
     }
 
@@ -118,7 +118,7 @@ impl<W: Clone, E> Jobs<W, E> {
     }
 
     /// Whether a job can be begun now: it was never tried, its pause is over, or its end says so.
-    pub fn is_due(&self, job: &Digest, now_ms: u64, is_wanted: impl FnOnce(&E) -> bool) -> bool {
+    pub fn is_due(&self, job: &JobId, now_ms: u64, is_wanted: impl FnOnce(&E) -> bool) -> bool {
         match self.jobs.get(job) {
             None => true,
             Some(Progress::Waiting { until_ms, .. }) => now_ms >= *until_ms,
@@ -128,7 +128,7 @@ impl<W: Clone, E> Jobs<W, E> {
     }
 
     /// Tries that failed since it last ended.
-    pub fn tries(&self, job: &Digest) -> u32 {
+    pub fn tries(&self, job: &JobId) -> u32 {
         match self.jobs.get(job) {
             Some(Progress::Waiting { tries, .. } | Progress::Running { tries, .. }) => *tries,
             Some(Progress::Ended(_)) | None => 0,
@@ -136,7 +136,7 @@ impl<W: Clone, E> Jobs<W, E> {
     }
 
     /// Why a job waits, or waited before the worker had it.
-    pub fn why(&self, job: &Digest) -> Option<&W> {
+    pub fn why(&self, job: &JobId) -> Option<&W> {
         match self.jobs.get(job) {
             Some(Progress::Waiting { why, .. }) => Some(why),
             Some(Progress::Running { why, .. }) => why.as_ref(),
@@ -145,13 +145,13 @@ impl<W: Clone, E> Jobs<W, E> {
     }
 
     /// The worker has it from now on.
-    pub fn begin(&mut self, job: Digest, now_ms: u64) {
+    pub fn begin(&mut self, job: JobId, now_ms: u64) {
         let (tries, why) = (self.tries(&job), self.why(&job).cloned());
         self.jobs.insert(job, Progress::Running { since_ms: now_ms, tries, why });
     }
 
     /// A try failed: another one after a pause that doubles each time, as far as the pace lets it.
-    pub fn wait(&mut self, job: Digest, now_ms: u64, pace: Pace, why: W) {
+    pub fn wait(&mut self, job: JobId, now_ms: u64, pace: Pace, why: W) {
         let tries = self.tries(&job);
         let doublings = tries.min(pace.doublings());
         let until_ms = now_ms.saturating_add(PAUSE_MS << doublings);
@@ -160,7 +160,7 @@ impl<W: Clone, E> Jobs<W, E> {
     }
 
     /// A clock of ours runs on a job now: what is left of a longer pause is cut to the longest of such a job.
-    pub fn hurry(&mut self, job: &Digest, now_ms: u64) {
+    pub fn hurry(&mut self, job: &JobId, now_ms: u64) {
         let latest_ms = now_ms.saturating_add(PAUSE_MS << Pace::Disputed.doublings());
         if let Some(Progress::Waiting { until_ms, .. }) = self.jobs.get_mut(job) {
             *until_ms = (*until_ms).min(latest_ms);
@@ -168,14 +168,14 @@ impl<W: Clone, E> Jobs<W, E> {
     }
 
     /// The process of a run was killed; whether that happened too often.
-    pub fn killed(&mut self, job: &Digest) -> bool {
+    pub fn killed(&mut self, job: &JobId) -> bool {
         let kills = self.kills.entry(*job).or_default();
         *kills = kills.saturating_add(1);
         *kills >= KILLS_MAX
     }
 
     /// It ended.
-    pub fn end(&mut self, job: Digest, end: E) {
+    pub fn end(&mut self, job: JobId, end: E) {
         self.jobs.insert(job, Progress::Ended(end));
     }
 
@@ -183,8 +183,8 @@ impl<W: Clone, E> Jobs<W, E> {
     /// comes back first: until then it has its place with the worker.
     pub fn remove_finished(
         &mut self,
-        over: impl Fn(&Digest) -> bool,
-    ) -> Vec<(Digest, Progress<W, E>)> {
+        over: impl Fn(&JobId) -> bool,
+    ) -> Vec<(JobId, Progress<W, E>)> {
         let gone: Vec<_> = self
             .jobs
             .extract_if(|job, progress| !matches!(progress, Progress::Running { .. }) && over(job))
@@ -198,9 +198,11 @@ impl<W: Clone, E> Jobs<W, E> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::hash::Digest;
+
     use super::*;
 
-    const JOB: Digest = Digest([7; 32]);
+    const JOB: JobId = JobId(Digest([7; 32]));
 
     #[test]
     fn a_pause_doubles_with_every_try_up_to_its_bound() {
@@ -274,7 +276,7 @@ mod tests {
         let mut jobs: Jobs<(), ()> = Jobs::default();
         for number in 0..HANDED_MAX {
             assert!(jobs.has_room());
-            jobs.begin(Digest([number as u8; 32]), 0);
+            jobs.begin(JobId(Digest([number as u8; 32])), 0);
         }
         assert!(!jobs.has_room());
         assert_eq!((jobs.running(), jobs.waiting()), (HANDED_MAX, 0));

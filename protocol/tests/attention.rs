@@ -5,6 +5,7 @@ mod common;
 
 use common::{Game, Who, address};
 use protocol::hash::{Digest, Keccak};
+use protocol::ids::{JobId, SealedId};
 use protocol::settlement::attention::{seal, word};
 use protocol::settlement::{ETHER, Event, Parameters, Rejection};
 use protocol::transaction::Action;
@@ -25,7 +26,7 @@ fn attentive_game() -> Game {
     game
 }
 
-fn posted(game: &Game) -> Digest {
+fn posted(game: &Game) -> JobId {
     let job = game.last.iter().find_map(|event| match event {
         Event::JobPosted { job } => Some(*job),
         _ => None,
@@ -33,7 +34,7 @@ fn posted(game: &Game) -> Digest {
     job.unwrap()
 }
 
-fn sealed(game: &Game) -> Digest {
+fn sealed(game: &Game) -> SealedId {
     let sealed = game.last.iter().find_map(|event| match event {
         Event::ClaimSealed { sealed, .. } => Some(*sealed),
         _ => None,
@@ -46,18 +47,18 @@ fn seal_of(game: &Game, who: Who) -> Action {
     Action::SealClaim { job: game.job, seal: seal::<Keccak>(&address(who), &root, &salt(1)) }
 }
 
-fn attest(game: &Game, who: Who, sealed: Digest) -> Action {
+fn attest(game: &Game, who: Who, sealed: SealedId) -> Action {
     let root = game.toy.run(None).trace.root();
     Action::Attest { sealed, word: word::<Keccak>(&address(who), &root, &salt(who as u8)) }
 }
 
-fn opening(game: &Game, sealed: Digest) -> Action {
+fn opening(game: &Game, sealed: SealedId) -> Action {
     let terms = game.toy.run(None).terms(game.job);
     Action::OpenClaim { sealed, terms, salt: salt(1) }
 }
 
 /// Sealed by the executor, attested by both challengers, opened.
-fn opened() -> (Game, Digest) {
+fn opened() -> (Game, SealedId) {
     let game = attentive_game();
     let action = seal_of(&game, Who::Executor);
     let game = game.accepts(Who::Executor, action);

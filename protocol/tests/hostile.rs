@@ -9,6 +9,7 @@ use protocol::encoding::{Canonical, DecodeError};
 use protocol::facts::{FactError, Facts, Request, Reveal, Showing, TreeId};
 use protocol::graph::{Layer, ModelHeader, Node};
 use protocol::hash::{self, Digest};
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::merkle::{Tree, TreeShape, climb, fold_opening, root_of_path};
 use protocol::referee::{Refutation, judge};
 use protocol::settlement::{Genesis, Settlement};
@@ -40,14 +41,14 @@ fn seeds() -> Vec<Vec<u8>> {
     let run = toy.run(None);
     let actions = [
         Action::RegisterModel { header: toy.committed.header.clone() },
-        Action::PostClaim { terms: run.terms(Digest::default()) },
+        Action::PostClaim { terms: run.terms(JobId::default()) },
         Action::Demand {
-            challenge: Digest::default(),
+            challenge: ChallengeId::default(),
             showings: vec![toy.layer(0), toy.operator(1)],
             request: Request::Leaf { operator: 1, leaf: 1 },
         },
         Action::Reveal {
-            claim: Digest::default(),
+            claim: ClaimId::default(),
             request: Request::Subtrace { layer: 1 },
             reveal: run.open_subtrace(1),
         },

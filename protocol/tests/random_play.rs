@@ -6,11 +6,16 @@ mod common;
 use common::{Game, Toy, Who, address};
 use proptest::prelude::*;
 use protocol::facts::{Request, Reveal, TreeId};
-use protocol::hash::Digest;
+use protocol::ids::{ChallengeId, ClaimId};
 use protocol::referee::Refutation;
 use protocol::transaction::Action;
 
 const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
+
+/// One of these ids; that of nothing when there is none.
+fn pick<Id: Copy + Default>(ids: &[Id], choice: u32) -> Id {
+    ids.get(choice as usize % ids.len().max(1)).copied().unwrap_or_default()
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -31,12 +36,10 @@ proptest! {
         ];
         for (who, what, wait, choice) in moves {
             let who = parties[who];
-            let claims: Vec<Digest> = game.state.claims().map(|(id, _)| *id).collect();
-            let challenges: Vec<Digest> = game.state.challenges().map(|(id, _)| *id).collect();
-            let pick = |ids: &[Digest]| {
-                ids.get(choice as usize % ids.len().max(1)).copied().unwrap_or_default()
-            };
-            let (claim, challenge, job) = (pick(&claims), pick(&challenges), game.job);
+            let claims: Vec<ClaimId> = game.state.claims().map(|(id, _)| *id).collect();
+            let challenges: Vec<ChallengeId> = game.state.challenges().map(|(id, _)| *id).collect();
+            let (claim, challenge) = (pick(&claims, choice), pick(&challenges, choice));
+            let job = game.job;
             let requests = [
                 TRACE,
                 Request::Subtrace { layer: choice % 3 },

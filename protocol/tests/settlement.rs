@@ -6,6 +6,7 @@ mod common;
 use common::{FUNDS_WEI, Game, Toy, Who, address, genesis, key};
 use protocol::facts::{FactError, Request, Reveal, TreeId};
 use protocol::hash::{self, Digest};
+use protocol::ids::JobId;
 use protocol::referee::{Evidence, OperandProof, Refutation};
 use protocol::settlement::{
     ClaimStatus, ETHER, FallReason, JobStatus, MoneyError, Parameters, Rejection, Settlement,
@@ -383,7 +384,7 @@ fn equal_terms_make_different_jobs_and_absurd_nonces_are_refused() {
     let game = Game::new();
     let (first, terms) = (game.job, game.job_terms());
     let game = game.accepts(Who::Client, Action::PostJob { terms: terms.clone() });
-    let jobs: Vec<Digest> = game.state.jobs().map(|(id, _)| *id).collect();
+    let jobs: Vec<JobId> = game.state.jobs().map(|(id, _)| *id).collect();
     assert_eq!(jobs.len(), 2);
     assert!(jobs.contains(&first) && jobs[0] != jobs[1]);
     let mut state = game.state.clone();

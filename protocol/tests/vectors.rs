@@ -11,6 +11,7 @@ use std::path::Path;
 use common::{Toy, Who, genesis, key};
 use protocol::encoding::Canonical;
 use protocol::hash::{self, Keccak, Tag, to_hex};
+use protocol::ids::JobId;
 use protocol::law::{self, Operands};
 use protocol::merkle::{Tree, TreeShape, empty_subtree};
 use protocol::numerics::soft::{self, SoftFloat};
@@ -236,7 +237,7 @@ fn signatures() {
     let actions = [
         Action::Withdraw { amount_wei: 1_000_000_000_000_000_000 },
         Action::RegisterModel { header: toy.committed.header.clone() },
-        Action::PostClaim { terms: toy.run(None).terms(hash::leaf(b"job")) },
+        Action::PostClaim { terms: toy.run(None).terms(JobId(hash::leaf(b"job"))) },
     ];
     let cases: Vec<Value> = actions
         .iter()

@@ -354,7 +354,7 @@ impl Narrator {
         let because = Some(played.reason.clone());
         match &played.action {
             Action::PostClaim { terms } => {
-                let root = words::short(&terms.trace_root);
+                let root = words::short(terms.trace_root);
                 (format!("claims the run {root} with its stake"), None)
             }
             Action::Challenge { .. } => ("challenges with a bond".to_owned(), because),

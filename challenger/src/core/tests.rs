@@ -38,7 +38,7 @@ fn core(policy: Policy) -> ChallengerCore {
 }
 
 /// One job with one claim, by the name of "claim", and a challenger that watches the job.
-fn one_claim(policy: Policy, statement: &Statement) -> (Play, Digest) {
+fn one_claim(policy: Policy, statement: &Statement) -> (Play, ClaimId) {
     let network = ladder(3);
     let mut court = Court::funded();
     let job = court.job(&network, ETHER);
@@ -48,11 +48,11 @@ fn one_claim(policy: Policy, statement: &Statement) -> (Play, Digest) {
     (court.played_by(core), claim)
 }
 
-fn one_false_claim() -> (Play, Digest) {
+fn one_false_claim() -> (Play, ClaimId) {
     one_claim(Policy::Differing, &false_claim(&ladder(3)))
 }
 
-fn one_true_claim(policy: Policy) -> (Play, Digest) {
+fn one_true_claim(policy: Policy) -> (Play, ClaimId) {
     one_claim(policy, &true_claim(&ladder(3)))
 }
 

@@ -7,7 +7,7 @@ use inference::worker::Task;
 use ledger::http::DownloadError;
 use ledger::{Ledger as _, LedgerError, View};
 use node::meanwhile;
-use protocol::hash::Digest;
+use protocol::ids::JobId;
 
 use super::{End, Service, is_missing};
 use crate::coverage::Unchecked;
@@ -17,13 +17,13 @@ impl Service {
     /// Moves; and whether another job than the one whose input comes is in play, and its run could be begun.
     pub(super) async fn act_meanwhile(
         &mut self,
-        job: &Digest,
+        job: &JobId,
         refused: &mut Vec<String>,
     ) -> Result<bool, LedgerError> {
         let view = self.ledger.view().await?;
         self.collect(&view);
         refused.extend(self.act(&view).await?);
-        let in_play = |job: &Digest| self.agent.core.is_in_play(&view, job);
+        let in_play = |job: &JobId| self.agent.core.is_in_play(&view, job);
         let pressed = |one: &Contested| {
             self.jobs.is_due(&one.job, view.now_ms, is_missing)
                 && in_play(&one.job)

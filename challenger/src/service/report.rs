@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use ledger::View;
 use node::jobs::Progress;
-use protocol::hash::Digest;
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::ClaimStatus;
 
 use super::{End, Mode, Seen, Service, unchecked};
@@ -19,7 +19,7 @@ impl Service {
     pub(super) fn cover(&mut self, view: &View, waiting: usize) {
         let contested = self.to_check(view);
         let model_store = &self.model_store;
-        let mut left: BTreeMap<Digest, Unchecked> =
+        let mut left: BTreeMap<JobId, Unchecked> =
             without_model(&contested, |root| model_store.model(root).is_some()).collect();
         for one in &contested {
             if let Some(why) = unchecked(&self.jobs, &one.job) {
@@ -69,7 +69,7 @@ impl Service {
 
     /// Tells of each job once whose claims can be challenged no more, and that this machine had not run.
     pub(super) fn report_late(&mut self, view: &View) {
-        let contested: HashSet<Digest> = contested(view).into_iter().map(|one| one.job).collect();
+        let contested: HashSet<JobId> = contested(view).into_iter().map(|one| one.job).collect();
         for job in self.contested.difference(&contested) {
             let known = self.agent.core.root(job).is_some();
             let model = view.settlement.job(job).map(|job| job.terms.model_root);
@@ -135,7 +135,7 @@ impl Service {
     /// Tells what is tried again and again in vain: challenges without a next move, and moves that the
     /// ledger refused.
     pub(super) fn report_stuck(&mut self, view: &View, mut refused: Vec<String>) {
-        let job_of = |challenge: &Digest| {
+        let job_of = |challenge: &ChallengeId| {
             let claim = view.settlement.challenge(challenge).map(|challenge| challenge.claim);
             claim.and_then(|id| view.settlement.claim(&id)).map(|claim| claim.terms.job)
         };
@@ -152,7 +152,7 @@ impl Service {
 
     /// Tells of each claim once that it should be challenged and there is no money for it.
     pub(super) fn report_money(&mut self, view: &View) {
-        let found: HashSet<Digest> = self.agent.core.unaffordable(view).into_iter().collect();
+        let found: HashSet<ClaimId> = self.agent.core.unaffordable(view).into_iter().collect();
         for claim in found.difference(&self.unaffordable) {
             metrics::counter!("rebut_challenger_out_of_money_total").increment(1);
             tracing::error!(event = "challenger.out_of_money", %claim,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use ledger::View;
 use node::{Core, Decision};
 use protocol::graph::Profile;
-use protocol::hash::{Digest, leaf};
+use protocol::hash::leaf;
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{
     ChallengeStatus, ClaimStatus, ETHER, Event, Genesis, Parameters, Rejection, Settlement,
 };
@@ -43,8 +44,8 @@ impl Who {
 pub(crate) struct Court {
     pub(crate) settlement: Settlement,
     pub(crate) now_ms: u64,
-    statements: BTreeMap<Digest, Statement>,
-    names: BTreeMap<Digest, &'static str>,
+    statements: BTreeMap<ClaimId, Statement>,
+    names: BTreeMap<ClaimId, &'static str>,
 }
 
 /// Time for challenges of every job: longer than the clocks, so that a dispute can end within it.
@@ -93,7 +94,7 @@ impl Court {
     }
 
     /// A job on a network's input, with this stake for each claim and a tenth of it as a bond.
-    pub(crate) fn job(&mut self, network: &Network, stake_wei: u128) -> Digest {
+    pub(crate) fn job(&mut self, network: &Network, stake_wei: u128) -> JobId {
         let header = network.model.header().clone();
         let model_root = header.root();
         if self.settlement.model(&model_root).is_none() {
@@ -120,9 +121,9 @@ impl Court {
         &mut self,
         name: &'static str,
         who: Who,
-        job: Digest,
+        job: JobId,
         statement: &Statement,
-    ) -> Digest {
+    ) -> ClaimId {
         let terms = statement.terms(job);
         match self.accepted(who, &Action::PostClaim { terms }).as_slice() {
             [Event::ClaimPosted { claim, .. }] => {
@@ -134,7 +135,7 @@ impl Court {
         }
     }
 
-    pub(crate) fn challenge(&mut self, who: Who, claim: Digest) -> Digest {
+    pub(crate) fn challenge(&mut self, who: Who, claim: ClaimId) -> ChallengeId {
         match self.accepted(who, &Action::Challenge { claim }).as_slice() {
             [Event::Challenged { challenge, .. }] => *challenge,
             other => panic!("{other:?}"),
@@ -149,7 +150,7 @@ impl Court {
         View { height: 0, now_ms: self.now_ms, settlement: Arc::new(self.settlement.clone()) }
     }
 
-    pub(crate) fn status(&self, claim: Digest) -> &ClaimStatus {
+    pub(crate) fn status(&self, claim: ClaimId) -> &ClaimStatus {
         &self.settlement.claim(&claim).unwrap().status
     }
 
@@ -184,8 +185,9 @@ impl Court {
 
     /// A decision in words: what is done about which claim.
     fn words(&self, decision: &Decision) -> String {
-        let of =
-            |challenge: &Digest| self.names[&self.settlement.challenge(challenge).unwrap().claim];
+        let of = |challenge: &ChallengeId| {
+            self.names[&self.settlement.challenge(challenge).unwrap().claim]
+        };
         match &decision.action {
             Action::Challenge { claim } => format!("challenge {}", self.names[claim]),
             Action::Demand { challenge, request, .. } => {
@@ -249,7 +251,7 @@ impl Play {
     }
 
     /// The only challenge of the challenger.
-    pub(crate) fn challenge(&self) -> Digest {
+    pub(crate) fn challenge(&self) -> ChallengeId {
         let mine = Who::Challenger.address();
         let settlement = &self.court.settlement;
         let mut challenges = settlement.challenges().filter(|(_, one)| one.challenger == mine);

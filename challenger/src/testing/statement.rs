@@ -8,6 +8,7 @@ use inference::{ComputePolicy, Engine, EngineError, Model, Run, Tensor, compute_
 use protocol::facts::{Children, Request, Reveal, TreeId};
 use protocol::graph::state_leaf;
 use protocol::hash::{Digest, Keccak, Tag, leaf};
+use protocol::ids::JobId;
 use protocol::merkle::{ListTree, Tree};
 use protocol::tensor::{ElementType, LeafBytes};
 use protocol::transaction::ClaimTerms;
@@ -180,7 +181,7 @@ impl Statement {
     }
 
     /// The terms of the claim.
-    pub(crate) fn terms(&self, job: Digest) -> ClaimTerms {
+    pub(crate) fn terms(&self, job: JobId) -> ClaimTerms {
         let (trace, last) = (self.trace_tree(), self.state_roots.len() - 1);
         ClaimTerms {
             job,

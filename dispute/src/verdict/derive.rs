@@ -1,7 +1,7 @@
 //! The verdict as it follows from a log alone.
 
 use protocol::facts::{Facts, Request, TreeId};
-use protocol::hash::Digest;
+use protocol::ids::ClaimId;
 use protocol::law;
 use protocol::referee::{Evidence, Refutation};
 use protocol::settlement::{
@@ -38,7 +38,7 @@ struct Told {
 
 impl Told {
     /// Applies a log; `None` when the protocol does not accept it.
-    fn of(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Option<Self> {
+    fn of(genesis: &Genesis, entries: &[LogEntry], claim_id: &ClaimId) -> Option<Self> {
         let mut settlement = Settlement::new(genesis.clone()).ok()?;
         let (mut moved, mut refutation) = (Moved::default(), None);
         for entry in entries {
@@ -64,7 +64,7 @@ impl Told {
 }
 
 /// Derives the verdict on a claim from a log. `None` when the log has no such claim.
-pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Option<Verdict> {
+pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &ClaimId) -> Option<Verdict> {
     let told = Told::of(genesis, entries, claim_id)?;
     let claim = told.settlement.claim(claim_id)?;
     let challenges: Vec<&Challenge> =
@@ -102,7 +102,7 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &Digest) -> Opt
 }
 
 /// What is known of a claim whatever became of it; its verdict is open.
-fn undecided(told: &Told, claim_id: &Digest, claim: &Claim, challenges: &[&Challenge]) -> Verdict {
+fn undecided(told: &Told, claim_id: &ClaimId, claim: &Claim, challenges: &[&Challenge]) -> Verdict {
     let Told { settlement, moved, .. } = told;
     let challenger = challenges.first().map(|challenge| challenge.challenger);
     let job = settlement.job(&claim.terms.job);

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use protocol::encoding::Canonical as _;
-use protocol::hash::{Digest, parse_hex, to_hex};
+use protocol::hash::{parse_hex, to_hex};
+use protocol::ids::ClaimId;
 use protocol::settlement::Genesis;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,7 @@ pub fn write_file(
     path: &Path,
     genesis: &Genesis,
     entries: &[LogEntry],
-    claim: &Digest,
+    claim: &ClaimId,
     verdict: &Verdict,
 ) -> Result<(), VerdictError> {
     let fail = |reason: String| VerdictError::Io { path: path.display().to_string(), reason };
@@ -143,6 +144,7 @@ pub fn replay_bytes(path: &str, bytes: &[u8]) -> Result<Verdict, VerdictError> {
     let genesis = Genesis::from_canonical(&hex("genesis", &content.genesis)?)
         .map_err(|error| malformed("genesis", error.to_string()))?;
     let claim = protocol::hash::parse_digest(&content.claim)
+        .map(ClaimId)
         .ok_or_else(|| malformed("claim", "not a hash".to_owned()))?;
     let mut entries = Vec::new();
     for (index, entry) in content.transactions.iter().enumerate() {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use protocol::hash::Digest;
+use protocol::ids::ClaimId;
 use protocol::settlement::{Challenge, ClaimStatus, Settlement};
 use protocol::transaction::Address;
 
 /// What a claim and its challenges are; a transaction that changes it is one about the claim.
-fn record(settlement: &Settlement, id: &Digest) -> Option<(ClaimStatus, u32, Vec<Challenge>)> {
+fn record(settlement: &Settlement, id: &ClaimId) -> Option<(ClaimStatus, u32, Vec<Challenge>)> {
     let claim = settlement.claim(id)?;
     let challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id)).cloned();
     Some((claim.status.clone(), claim.reveals, challenges.collect()))
@@ -30,7 +30,7 @@ pub(super) struct Before {
 }
 
 impl Before {
-    pub(super) fn of(settlement: &Settlement, id: &Digest, sender: Address) -> Self {
+    pub(super) fn of(settlement: &Settlement, id: &ClaimId, sender: Address) -> Self {
         let record = record(settlement, id);
         let challengers = record.iter().flat_map(|(_, _, all)| all).map(|one| one.challenger);
         let executor = settlement.claim(id).map(|claim| claim.executor);
@@ -43,7 +43,7 @@ impl Before {
 
 impl Moved {
     /// Counts a transaction if it was about the claim.
-    pub(super) fn see(&mut self, before: Before, settlement: &Settlement, id: &Digest) {
+    pub(super) fn see(&mut self, before: Before, settlement: &Settlement, id: &ClaimId) {
         if record(settlement, id) == before.record {
             return;
         }

@@ -2,6 +2,7 @@
 
 use protocol::facts::{FactError, Facts, Showing};
 use protocol::hash::leaf;
+use protocol::ids::JobId;
 use protocol::law;
 
 use super::*;
@@ -10,7 +11,7 @@ use crate::testing::{FOLD, FOLDED, honest, lost, model};
 
 /// What is known of a claim on a run when it is posted, with all of the model shown.
 fn facts(run: &Run, arity_log2: u32) -> Facts {
-    let terms = claim_terms(Digest::default(), run.trace()).unwrap();
+    let terms = claim_terms(JobId::default(), run.trace()).unwrap();
     let input_root = run.trace().state_roots()[0];
     let (header, trace_root) = (run.model().header().clone(), terms.trace_root);
     let mut facts = Facts::new(header, arity_log2, trace_root, input_root, terms.output_root);

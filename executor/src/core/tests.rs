@@ -4,6 +4,8 @@ mod housekeeping;
 mod replies;
 
 use protocol::facts::TreeId;
+use protocol::hash::leaf;
+use protocol::ids::ChallengeId;
 use protocol::settlement::{ETHER, JobStatus};
 
 use super::*;
@@ -40,21 +42,21 @@ fn perform(core: &mut ExecutorCore, court: &mut Court) {
 }
 
 /// An executor that ran an input for a job and offers to claim it.
-fn offering(court: &mut Court, input: u64, stake_wei: u128) -> (ExecutorCore, Digest) {
+fn offering(court: &mut Court, input: u64, stake_wei: u128) -> (ExecutorCore, JobId) {
     let mut core = ExecutorCore::new(Who::Executor.address());
     let job = court.job(input, stake_wei);
     offer(&mut core, job, input);
     (core, job)
 }
 
-fn offer(core: &mut ExecutorCore, job: Digest, input: u64) {
+fn offer(core: &mut ExecutorCore, job: JobId, input: u64) {
     let run = honest(input);
     core.offer(claim_terms(job, run.trace()).unwrap());
     core.remember(run, arity_log2());
 }
 
 /// An executor with a claim on a job.
-fn claiming() -> (Court, ExecutorCore, Digest) {
+fn claiming() -> (Court, ExecutorCore, ClaimId) {
     let mut court = Court::funded();
     let (mut core, _) = offering(&mut court, 1, ETHER);
     perform(&mut core, &mut court);
@@ -62,14 +64,14 @@ fn claiming() -> (Court, ExecutorCore, Digest) {
     (court, core, claim)
 }
 
-fn post(job: Digest, input: u64) -> Action {
+fn post(job: JobId, input: u64) -> Action {
     Action::PostClaim { terms: claim_terms(job, honest(input).trace()).unwrap() }
 }
 
 #[test]
 fn the_terms_of_a_claim_are_those_of_the_run() {
     let run = honest(1);
-    let (job, trace) = (protocol::hash::leaf(b"job"), run.trace());
+    let (job, trace) = (JobId(leaf(b"job")), run.trace());
     let terms = claim_terms(job, trace).unwrap();
     assert_eq!((terms.job, terms.trace_root), (job, trace.root()));
     assert_eq!(terms.output_root, *trace.state_roots().last().unwrap());
@@ -100,7 +102,7 @@ fn nothing_is_claimed_without_an_offer_or_on_a_job_that_the_ledger_does_not_know
     let mut core = ExecutorCore::new(Who::Executor.address());
     core.remember(honest(1), arity_log2());
     assert_eq!(actions(&mut core, &court), []);
-    offer(&mut core, protocol::hash::leaf(b"no job"), 1);
+    offer(&mut core, JobId(leaf(b"no job")), 1);
     assert_eq!(actions(&mut core, &court), []);
 }
 
@@ -162,7 +164,7 @@ fn would_claim_is_no_question_of_money_or_of_an_offer() {
     let core = ExecutorCore::new(Who::Executor.address());
     let root = honest(1).trace().root();
     assert!(core.would_claim(&court.view(), &job, &root));
-    assert!(!core.would_claim(&court.view(), &Digest::default(), &root));
+    assert!(!core.would_claim(&court.view(), &JobId::default(), &root));
 }
 
 #[test]
@@ -240,7 +242,7 @@ fn a_forgotten_job_is_not_offered_and_its_run_goes_unless_another_needs_it() {
 }
 
 /// A demand of the trace's or a layer's opening, with the layer shown.
-fn demand(court: &mut Court, who: Who, challenge: Digest, request: Request) {
+fn demand(court: &mut Court, who: Who, challenge: ChallengeId, request: Request) {
     let showings = match request {
         Request::Subtrace { layer } => {
             let proof = model().layer_proof(layer).unwrap();

@@ -9,7 +9,7 @@ use ledger::http::DownloadError;
 use ledger::{Ledger as _, LedgerError, View};
 use node::Exposure;
 use node::meanwhile;
-use protocol::hash::Digest;
+use protocol::ids::JobId;
 use protocol::settlement::{Job, JobStatus};
 
 use super::Service;
@@ -115,7 +115,7 @@ impl Service {
     /// means for new ones.
     fn wanted(&mut self, view: &View) -> (Vec<Wanted>, Means) {
         let known = self.jobs.iter().map(|(id, _)| *id);
-        let disputed: Vec<Digest> = known.filter(|id| self.is_disputed(view, id)).collect();
+        let disputed: Vec<JobId> = known.filter(|id| self.is_disputed(view, id)).collect();
         for id in disputed {
             self.jobs.hurry(&id, view.now_ms);
         }
@@ -239,12 +239,7 @@ impl Service {
 
     /// Hands a job to the worker, or says when it is tried again. `None` when something more urgent came up
     /// while its input was on the way.
-    async fn take(
-        &mut self,
-        view: &View,
-        id: Digest,
-        job: &Job,
-    ) -> Result<Option<()>, LedgerError> {
+    async fn take(&mut self, view: &View, id: JobId, job: &Job) -> Result<Option<()>, LedgerError> {
         let Some(model) = self.api.model_store.model(&job.terms.model_root).cloned() else {
             return Ok(Some(()));
         };

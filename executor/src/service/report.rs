@@ -6,7 +6,7 @@ use std::time::Instant;
 use ledger::View;
 use node::Exposure;
 use node::jobs::Progress;
-use protocol::hash::Digest;
+use protocol::ids::JobId;
 use protocol::settlement::JobStatus;
 
 use super::Service;
@@ -117,7 +117,7 @@ impl Service {
         let is_refused = |one: &Progress<_, End>| matches!(one, Progress::Ended(End::Refused));
         let refused = self.jobs.iter().filter(|(_, one)| is_refused(one)).count();
         metrics::gauge!("rebut_executor_refused").set(refused as f64);
-        let missing: Vec<&Digest> = self
+        let missing: Vec<&JobId> = self
             .jobs
             .iter()
             .filter(|(_, one)| matches!(one, Progress::Waiting { .. }))

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use protocol::hash::{Digest, parse_digest, parse_hex};
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{Challenge, Job, Settlement};
 use protocol::transaction::Address;
 use serde_json::{Value, json};
@@ -189,7 +190,7 @@ pub(super) async fn jobs(
                 ("model", Field::Id(Some(job.terms.model_root))),
                 ("account", Field::Account(job.poster)),
             ];
-            Row { id: *id, at_ms: job.posted_ms, fields, object: job }
+            Row { id: id.0, at_ms: job.posted_ms, fields, object: job }
         });
         part.of(rows, |id, job: &Job| views::job(&id.to_string(), job))
     })
@@ -207,11 +208,11 @@ pub(super) async fn claims(
             let model = settlement.job(&job).map(|job| job.terms.model_root);
             let fields = vec![
                 ("status", Field::Word(words::claim_status(&claim.status))),
-                ("job", Field::Id(Some(job))),
+                ("job", Field::Id(Some(job.0))),
                 ("account", Field::Account(claim.executor)),
                 ("model", Field::Id(model)),
             ];
-            Row { id: *id, at_ms: claim.posted_ms, fields, object: claim }
+            Row { id: id.0, at_ms: claim.posted_ms, fields, object: claim }
         });
         part.of(rows, |id, claim| views::claim(&id.to_string(), claim, settlement))
     })
@@ -227,10 +228,10 @@ pub(super) async fn challenges(
         let rows = settlement.challenges().map(|(id, one)| {
             let fields = vec![
                 ("status", Field::Word(words::challenge_status(&one.status))),
-                ("claim", Field::Id(Some(one.claim))),
+                ("claim", Field::Id(Some(one.claim.0))),
                 ("account", Field::Account(one.challenger)),
             ];
-            Row { id: *id, at_ms: one.opened_ms, fields, object: one }
+            Row { id: id.0, at_ms: one.opened_ms, fields, object: one }
         });
         part.of(rows, |id, one: &Challenge| views::challenge(&id.to_string(), one, settlement))
     })
@@ -256,12 +257,12 @@ async fn single(
     query: &HashMap<String, String>,
     what: &'static str,
     id: &str,
-    document: impl FnOnce(&Settlement, &Digest) -> Option<Value>,
+    document: impl FnOnce(&Settlement, Digest) -> Option<Value>,
 ) -> Answer {
     let (view, id) = (view_of(shared, query).await?, digest(id)?);
     let missing =
         || failure(StatusCode::NOT_FOUND, "not-found", format!("the ledger has no such {what}"));
-    let document = document(&view.settlement, &id).ok_or_else(missing)?;
+    let document = document(&view.settlement, id).ok_or_else(missing)?;
     Ok(axum::Json(document).into_response())
 }
 
@@ -270,8 +271,8 @@ pub(super) async fn job(
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Answer {
-    let document = |settlement: &Settlement, root: &Digest| {
-        settlement.job(root).map(|job| views::job(&root.to_string(), job))
+    let document = |settlement: &Settlement, id: Digest| {
+        settlement.job(&JobId(id)).map(|job| views::job(&id.to_string(), job))
     };
     single(&shared, &query, "job", &id, document).await
 }
@@ -281,8 +282,9 @@ pub(super) async fn claim(
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Answer {
-    let document = |settlement: &Settlement, root: &Digest| {
-        settlement.claim(root).map(|claim| views::whole_claim(&root.to_string(), claim, settlement))
+    let document = |settlement: &Settlement, id: Digest| {
+        let claim = settlement.claim(&ClaimId(id))?;
+        Some(views::whole_claim(&id.to_string(), claim, settlement))
     };
     single(&shared, &query, "claim", &id, document).await
 }
@@ -292,8 +294,9 @@ pub(super) async fn challenge(
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Answer {
-    let document = |settlement: &Settlement, root: &Digest| {
-        settlement.challenge(root).map(|one| views::challenge(&root.to_string(), one, settlement))
+    let document = |settlement: &Settlement, id: Digest| {
+        let challenge = settlement.challenge(&ChallengeId(id))?;
+        Some(views::challenge(&id.to_string(), challenge, settlement))
     };
     single(&shared, &query, "challenge", &id, document).await
 }
@@ -303,8 +306,8 @@ pub(super) async fn model(
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Answer {
-    let document = |settlement: &Settlement, root: &Digest| {
-        settlement.model(root).map(|header| views::model(&root.to_string(), header))
+    let document = |settlement: &Settlement, root: Digest| {
+        settlement.model(&root).map(|header| views::model(&root.to_string(), header))
     };
     single(&shared, &query, "model", &id, document).await
 }

@@ -1,6 +1,8 @@
 //! What people and scripts read: JSON shapes of the ledger's objects. Amounts are decimal texts, for
 //! JSON's numbers do not hold them.
 
+use std::fmt;
+
 use protocol::graph::ModelHeader;
 use protocol::referee::operator_of;
 use protocol::settlement::{
@@ -156,7 +158,7 @@ pub(super) fn receipt(receipt: &Receipt) -> Value {
 
 /// An event by its name and the ids in it.
 fn event(event: &Event) -> Value {
-    let id = |key: &str, name: &str, digest: &protocol::hash::Digest| json!({ "event": name, key: digest.to_string() });
+    let id = |key: &str, name: &str, id: &dyn fmt::Display| json!({ "event": name, key: id.to_string() });
     match event {
         Event::Deposited { account, amount_wei } => {
             json!({ "event": "deposited", "account": account.to_string(), "amount_wei": amount_wei.to_string() })

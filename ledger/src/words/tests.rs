@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use protocol::graph::{Fold, MapFunction, Operand, Operator};
+use protocol::hash::Digest;
+use protocol::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use protocol::tensor::{LEAF_BYTES, Shape, TensorType};
-use protocol::transaction::{ClaimTerms, JobTerms};
+use protocol::transaction::{Address, ClaimTerms, JobTerms};
 
 use super::*;
 
@@ -86,7 +88,7 @@ fn answers_are_counted_in_singular_and_plural() {
 fn statuses_are_plain_words() {
     let fallen = ClaimStatus::Fallen {
         reason: FallReason::Silence(Request::Subtrace { layer: 1 }),
-        challenge: ID,
+        challenge: ChallengeId(ID),
         at_ms: 5,
     };
     assert_eq!(claim_status(&ClaimStatus::Standing), "standing");
@@ -94,10 +96,10 @@ fn statuses_are_plain_words() {
     assert_eq!(claim_status(&ClaimStatus::Final { at_ms: 5 }), "final");
     assert_eq!(claim_status(&ClaimStatus::Released { at_ms: 5 }), "released");
     assert_eq!(job_status(&JobStatus::Open), "open");
-    assert_eq!(job_status(&JobStatus::Done { claim: ID }), "done");
+    assert_eq!(job_status(&JobStatus::Done { claim: ClaimId(ID) }), "done");
     assert_eq!(job_status(&JobStatus::Cancelled), "cancelled");
     assert_eq!(sealed_status(&SealedStatus::Waiting), "sealed");
-    assert_eq!(sealed_status(&SealedStatus::Opened { claim: ID }), "opened");
+    assert_eq!(sealed_status(&SealedStatus::Opened { claim: ClaimId(ID) }), "opened");
     assert_eq!(sealed_status(&SealedStatus::Expired), "expired");
     let open = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: 0 };
     assert_eq!(challenge_status(&open), "open");
@@ -224,7 +226,8 @@ fn refutations_and_falls_say_what_is_false() {
 
 #[test]
 fn every_event_is_a_sentence_without_debug_text() {
-    let (claim, job, sealed, challenge) = (ID, OTHER, ID, ID);
+    let (claim, job) = (ClaimId(ID), JobId(OTHER));
+    let (sealed, challenge) = (SealedId(ID), ChallengeId(ID));
     let request = Request::Subtrace { layer: 1 };
     let reason = FallReason::Silence(request);
     let (account, challenger, attester) = (ACCOUNT, ACCOUNT, ACCOUNT);
@@ -243,7 +246,7 @@ fn every_event_is_a_sentence_without_debug_text() {
             "claim 0x45454545… on job 0xabababab… posted",
         ),
         (
-            Event::Challenged { challenge: OTHER, claim },
+            Event::Challenged { challenge: ChallengeId(OTHER), claim },
             "claim 0x45454545… challenged (0xabababab…)",
         ),
         (
@@ -287,7 +290,8 @@ fn every_event_is_a_sentence_without_debug_text() {
 
 #[test]
 fn every_action_is_a_line_of_a_history() {
-    let (job, claim, challenge, sealed, salt) = (ID, ID, ID, ID, ID);
+    let (job, claim, challenge) = (JobId(ID), ClaimId(ID), ChallengeId(ID));
+    let (sealed, salt) = (SealedId(ID), ID);
     let asked = Request::Leaf { operator: 49, leaf: 0 };
     let terms = ClaimTerms {
         job,
@@ -348,7 +352,7 @@ fn every_action_is_a_line_of_a_history() {
         layer_count: 1,
         profile: protocol::graph::Profile::StrictF32,
     };
-    let model = short(&header.root());
+    let model = short(header.root());
     assert_eq!(action(&Action::RegisterModel { header }), format!("model {model} registered"));
 }
 

@@ -8,6 +8,7 @@ use protocol::graph::{
     Operator, Profile,
 };
 use protocol::hash::{self, Digest, Keccak};
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::law::{self, Operands};
 use protocol::merkle::{ListTree, Tree};
 use protocol::roots::{state_tree, subtrace_tree, trace_tree};
@@ -160,7 +161,7 @@ impl Toy {
 }
 
 impl Run {
-    pub fn terms(&self, job: Digest) -> ClaimTerms {
+    pub fn terms(&self, job: JobId) -> ClaimTerms {
         let state_roots: Vec<Digest> = self.states.iter().map(ListTree::root).collect();
         ClaimTerms::of_run::<Keccak>(job, &state_roots).unwrap()
     }
@@ -203,7 +204,7 @@ pub struct Game {
     pub toy: Toy,
     pub state: Settlement,
     pub now_ms: u64,
-    pub job: Digest,
+    pub job: JobId,
     pub last: Vec<Event>,
 }
 
@@ -224,7 +225,7 @@ impl Game {
     pub fn new() -> Self {
         let toy = Toy::new();
         let state = Settlement::new(genesis()).unwrap();
-        let mut game = Self { toy, state, now_ms: 1_000, job: Digest::default(), last: Vec::new() };
+        let mut game = Self { toy, state, now_ms: 1_000, job: JobId::default(), last: Vec::new() };
         for who in [Who::Client, Who::Executor, Who::Rival, Who::Challenger, Who::Second] {
             let deposit = Action::Deposit { account: address(who), amount_wei: FUNDS_WEI };
             game = game.accepts(Who::Bank, deposit);
@@ -301,12 +302,12 @@ impl Game {
         self.accepts(who, Action::Challenge { claim })
     }
 
-    pub fn claim(&self, executor: Who) -> Digest {
+    pub fn claim(&self, executor: Who) -> ClaimId {
         let mine = address(executor);
         self.state.claims().find(|(_, claim)| claim.executor == mine).map(|(id, _)| *id).unwrap()
     }
 
-    pub fn challenge(&self, who: Who) -> Digest {
+    pub fn challenge(&self, who: Who) -> ChallengeId {
         let mine = address(who);
         let mut challenges = self.state.challenges();
         challenges.find(|(_, one)| one.challenger == mine).map(|(id, _)| *id).unwrap()

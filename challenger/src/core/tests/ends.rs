@@ -35,7 +35,7 @@ fn play_out(mut play: Play) -> Play {
     panic!("the dispute does not end");
 }
 
-fn fall_of(play: &Play, claim: Digest) -> Option<Fall> {
+fn fall_of(play: &Play, claim: ClaimId) -> Option<Fall> {
     match play.court.status(claim) {
         ClaimStatus::Fallen { reason: FallReason::Silence(_), .. } => Some(Fall::Silence),
         ClaimStatus::Fallen { reason: FallReason::Refuted(evidence), .. } => Some(match evidence {
@@ -54,7 +54,7 @@ fn against(
     own: HonestView,
     statement: &Statement,
     policy: Policy,
-) -> (Play, Digest) {
+) -> (Play, ClaimId) {
     let mut court = Court::funded();
     let job = court.job(network, ETHER);
     let claim = court.claim("claim", Who::Executor, job, statement);

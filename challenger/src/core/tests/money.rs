@@ -7,7 +7,7 @@ use crate::testing::court::BOND_WEI;
 const FEES_WEI: u128 = 16 * ETHER / 1_000;
 
 /// As [`one_false_claim`], with this much money.
-fn with_money(amount_wei: u128) -> (Play, Digest) {
+fn with_money(amount_wei: u128) -> (Play, ClaimId) {
     let network = ladder(3);
     let mut court = Court::new();
     if amount_wei > 0 {
@@ -20,7 +20,7 @@ fn with_money(amount_wei: u128) -> (Play, Digest) {
     (court.played_by(core), claim)
 }
 
-fn unaffordable(play: &Play) -> Vec<Digest> {
+fn unaffordable(play: &Play) -> Vec<ClaimId> {
     play.core.unaffordable(&play.court.view())
 }
 
@@ -62,12 +62,12 @@ fn what_is_not_wanted_is_not_unaffordable() {
 }
 
 /// Claims by the names of "small", "middle" and "large", with one, two and three ether at stake.
-fn three_claims(amount_wei: u128) -> (Play, [Digest; 3]) {
+fn three_claims(amount_wei: u128) -> (Play, [ClaimId; 3]) {
     let networks = [ladder(1), ladder(2), ladder(3)];
     let mut court = Court::new();
     court.deposit(Who::Challenger, amount_wei);
     let mut core = core(Policy::Differing);
-    let mut claims = [Digest::default(); 3];
+    let mut claims = [ClaimId::default(); 3];
     for (place, name) in ["small", "middle", "large"].into_iter().enumerate() {
         let network = &networks[place];
         let job = court.job(network, (place as u128 + 1) * ETHER);
@@ -103,7 +103,7 @@ fn a_claim_that_is_too_dear_does_not_stand_before_one_that_is_not() {
 }
 
 /// Two claims of the same stake; the second comes later.
-fn one_after_another(amount_wei: u128) -> (Play, Digest, Network) {
+fn one_after_another(amount_wei: u128) -> (Play, JobId, Network) {
     let (first, second) = (ladder(2), ladder(3));
     let mut court = Court::new();
     court.deposit(Who::Challenger, amount_wei);

@@ -6,7 +6,7 @@ fn next_look_ms(play: &Play) -> Option<u64> {
     play.core.next_look_ms(&play.court.view())
 }
 
-fn job_of(play: &Play) -> Digest {
+fn job_of(play: &Play) -> JobId {
     *play.court.settlement.jobs().next().unwrap().0
 }
 
@@ -91,7 +91,7 @@ fn a_run_is_not_needed_for_a_claim_that_fell_nor_for_a_job_that_is_not_watched()
     let (mut play, _) = one_false_claim();
     play.core = core(Policy::Everything);
     assert!(!is_in_play(&play));
-    assert!(!play.core.is_in_play(&play.court.view(), &Digest::default()));
+    assert!(!play.core.is_in_play(&play.court.view(), &JobId::default()));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     // Without the run no move can be made, and the core says so: a clock runs.
     let mut play = play.does(&["challenge claim"]).wants(&[]);
     assert!(play.core.is_challenging(&play.court.view(), &job));
-    assert!(!play.core.is_challenging(&play.court.view(), &Digest::default()));
+    assert!(!play.core.is_challenging(&play.court.view(), &JobId::default()));
     let why: Vec<&SolveError> = play.core.stuck().values().collect();
     assert_eq!(why, [&SolveError::RunMissing]);
     assert!(is_in_play(&play));

@@ -1,7 +1,8 @@
 //! Claims with any number of false commitments, made up at random: whatever an executor says,
 //! and whatever others have opened, a claim whose trace is not the true one loses.
 
-use protocol::hash::{Digest, leaf};
+use protocol::hash::leaf;
+use protocol::ids::JobId;
 
 use super::*;
 use crate::honest_view::Announcement;
@@ -115,7 +116,7 @@ fn a_claim_that_is_not_the_true_one_loses_whatever_its_executor_says_and_others_
         for _ in 0..numbers.below(40) {
             dispute = meddle(dispute, &mut numbers);
         }
-        if dispute.statement.terms(Digest::default()).trace_root == truth {
+        if dispute.statement.terms(JobId::default()).trace_root == truth {
             dispute.expect_error(&SolveError::NothingDiffers);
             continue;
         }

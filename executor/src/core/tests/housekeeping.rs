@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn call_time(challenge: Digest) -> Action {
+fn call_time(challenge: ChallengeId) -> Action {
     Action::CallTime { challenge }
 }
 
-fn job_of(court: &Court, claim: Digest) -> Digest {
+fn job_of(court: &Court, claim: ClaimId) -> JobId {
     court.settlement.claim(&claim).unwrap().terms.job
 }
 
@@ -81,7 +81,7 @@ fn nobody_calls_time_on_himself() {
 }
 
 /// A rival's claim with an error, and after it the executor's.
-fn after_a_rival() -> (Court, ExecutorCore, Digest, Digest) {
+fn after_a_rival() -> (Court, ExecutorCore, ClaimId, ClaimId) {
     let mut court = Court::funded();
     let (mut core, job) = offering(&mut court, 1, ETHER);
     let before = court.claim(Who::Rival, job, &wrong(1));
@@ -159,10 +159,10 @@ fn when_the_job_is_done_the_disputes_of_others_are_not_ours() {
         perform(&mut core, &mut court);
         (court, core, first)
     };
-    let others: Vec<Digest> =
+    let others: Vec<ClaimId> =
         court.settlement.claims().map(|(id, _)| *id).filter(|id| *id != first).collect();
     let challenges = others.iter().map(|claim| court.challenge(Who::Challenger, *claim));
-    let challenges: Vec<Digest> = challenges.collect();
+    let challenges: Vec<ChallengeId> = challenges.collect();
     court.now_ms += WINDOW_MS + 1;
     let job = job_of(&court, first);
     assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);

@@ -6,7 +6,7 @@ use super::*;
 use crate::testing::lost;
 
 /// A claim with two open challenges.
-fn challenged_twice() -> (Court, ExecutorCore, Digest, [Digest; 2]) {
+fn challenged_twice() -> (Court, ExecutorCore, ClaimId, [ChallengeId; 2]) {
     let (mut court, core, claim) = claiming();
     let first = court.challenge(Who::Challenger, claim);
     let second = court.challenge(Who::Second, claim);
@@ -72,7 +72,7 @@ fn demands_of_two_claims_are_answered_from_their_own_runs() {
     let other = court.job(2, ETHER);
     offer(&mut core, other, 2);
     perform(&mut core, &mut court);
-    let claims: Vec<Digest> = court.settlement.claims().map(|(id, _)| *id).collect();
+    let claims: Vec<ClaimId> = court.settlement.claims().map(|(id, _)| *id).collect();
     for claim in claims {
         let challenge = court.challenge(Who::Challenger, claim);
         demand(&mut court, Who::Challenger, challenge, TRACE);
@@ -91,7 +91,7 @@ fn a_claim_without_its_run_keeps_no_other_from_being_answered() {
     let other = court.job(2, ETHER);
     offer(&mut core, other, 2);
     perform(&mut core, &mut court);
-    let claims: Vec<Digest> = court.settlement.claims().map(|(id, _)| *id).collect();
+    let claims: Vec<ClaimId> = court.settlement.claims().map(|(id, _)| *id).collect();
     for claim in claims {
         let challenge = court.challenge(Who::Challenger, claim);
         demand(&mut court, Who::Challenger, challenge, TRACE);
