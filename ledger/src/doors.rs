@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use protocol::hash::Commitment;
-use protocol::settlement::{ClaimStatus, Settlement};
+use protocol::settlement::Settlement;
 use protocol::transaction::{Action, Address};
 use tokio::sync::Semaphore;
 
@@ -17,26 +17,27 @@ pub(crate) fn is_urgent<C: Commitment>(
     sender: &Address,
     action: &Action,
 ) -> bool {
-    let own_claim = |id| {
-        settlement
-            .claim(id)
-            .is_some_and(|claim| claim.executor == *sender && claim.status == ClaimStatus::Standing)
+    let own_claim =
+        |id| settlement.claim(id).is_some_and(|claim| claim.executor == *sender && claim.stands());
+    let under_way = |claim, challenger| {
+        let challenge = settlement.challenge_by(claim, challenger);
+        challenge.is_some_and(|challenge| settlement.is_under_way(challenge))
     };
-    let open = |id| settlement.challenge(id).filter(|challenge| challenge.is_open());
     match action {
         Action::Reveal { claim, .. } => own_claim(claim),
-        Action::Demand { challenge, .. } | Action::Refute { challenge, .. } => {
-            open(challenge).is_some_and(|challenge| challenge.challenger == *sender)
+        Action::Demand { claim, .. } => under_way(claim, sender),
+        Action::Refute { claim, challenger, .. } => {
+            challenger == sender && under_way(claim, challenger)
         }
-        Action::CallTime { challenge } => open(challenge).is_some_and(|challenge| {
-            challenge.challenger == *sender || own_claim(&challenge.claim)
-        }),
+        Action::CallTime { claim, challenger } => {
+            (challenger == sender || own_claim(claim)) && under_way(claim, challenger)
+        }
         // A window ends; who has the bond may still keep a lie from becoming final.
         Action::Challenge { claim } => settlement.claim(claim).is_some_and(|found| {
-            let bond_wei = settlement.job(&found.terms.job).map(|job| job.terms.bond_wei);
-            let free_wei = settlement.money().free_wei(sender);
-            found.status == ClaimStatus::Standing
-                && bond_wei.is_some_and(|bond_wei| free_wei >= bond_wei)
+            let parameters = settlement.parameters();
+            let locked_wei =
+                parameters.bond_wei(found.stake_wei).saturating_add(parameters.record_fee_wei);
+            found.stands() && settlement.money().free_wei(sender) >= locked_wei
         }),
         Action::OpenClaim { sealed, .. } => {
             settlement.sealed(sealed).is_some_and(|sealed| sealed.executor == *sender)
@@ -45,13 +46,17 @@ pub(crate) fn is_urgent<C: Commitment>(
         | Action::Withdraw { .. }
         | Action::RegisterModel { .. }
         | Action::PostJob { .. }
-        | Action::CancelJob { .. }
+        | Action::ExpireJob { .. }
         | Action::PostClaim { .. }
         | Action::Finalise { .. }
         | Action::SealClaim { .. }
         | Action::Attest { .. }
         | Action::ProveAttention { .. }
-        | Action::ExpireSeal { .. } => false,
+        | Action::ExpireSeal { .. }
+        | Action::Collect { .. }
+        | Action::Release { .. }
+        | Action::Pass { .. }
+        | Action::CollectAttention { .. } => false,
     }
 }
 

@@ -279,7 +279,7 @@ impl Inner {
         // Readers hold older states by reference; this clones only when one of them is alive.
         // The signature was verified at the door.
         let settlement = Arc::make_mut(&mut self.settlement);
-        let events = match settlement.perform(at_ms, sender, nonce, action) {
+        let events = match settlement.perform_numbered(at_ms, sender, nonce, action) {
             Ok(events) => events,
             Err(rejection) => {
                 self.stopped = false;

@@ -55,7 +55,12 @@ impl LogEntry {
     ) -> Result<Vec<Event>, EntryError> {
         let transaction = self.decode()?;
         let action = transaction.decode_action()?;
-        Ok(settlement.perform(self.at_ms, transaction.sender, transaction.nonce, &action)?)
+        Ok(settlement.perform_numbered(
+            self.at_ms,
+            transaction.sender,
+            transaction.nonce,
+            &action,
+        )?)
     }
 }
 

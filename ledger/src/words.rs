@@ -116,18 +116,18 @@ pub fn reveal(reveal: &Reveal) -> String {
 }
 
 /// Statuses of jobs, as [`job_status`] gives them.
-pub const JOB_STATUSES: [&str; 3] = ["open", "done", "cancelled"];
+pub const JOB_STATUSES: [&str; 3] = ["open", "done", "expired"];
 /// Statuses of claims, as [`claim_status`] gives them.
 pub const CLAIM_STATUSES: [&str; 4] = ["standing", "rejected", "final", "released"];
 /// Statuses of challenges, as [`challenge_status`] gives them.
-pub const CHALLENGE_STATUSES: [&str; 3] = ["open", "won", "lost"];
+pub const CHALLENGE_STATUSES: [&str; 4] = ["open", "to-collect", "won", "lost"];
 
 /// Progress of a job.
 pub fn job_status(status: &JobStatus) -> &'static str {
     match status {
         JobStatus::Open => "open",
         JobStatus::Done { .. } => "done",
-        JobStatus::Cancelled => "cancelled",
+        JobStatus::Expired => "expired",
     }
 }
 
@@ -150,9 +150,11 @@ pub fn sealed_status(status: &SealedStatus) -> &'static str {
     }
 }
 
-/// Progress of a challenge.
-pub fn challenge_status(status: &ChallengeStatus) -> &'static str {
+/// Progress of a challenge; `under_way` says whether its claim still stands
+/// ([`Settlement::is_under_way`]).
+pub fn challenge_status(status: &ChallengeStatus, under_way: bool) -> &'static str {
     match status {
+        ChallengeStatus::Open { .. } if !under_way => "to-collect",
         ChallengeStatus::Open { .. } => "open",
         ChallengeStatus::Won { .. } => "won",
         ChallengeStatus::Lost => "lost",
@@ -363,9 +365,9 @@ pub fn action(action: &Action) -> String {
         Action::Withdraw { amount_wei } => format!("{} withdrawn", ether(*amount_wei)),
         Action::RegisterModel { header } => format!("model {} registered", short(header.root())),
         Action::PostJob { terms } => format!("job posted for model {}", short(terms.model_root)),
-        Action::CancelJob { job } => format!("job {} cancelled", short(job)),
-        Action::PostClaim { terms } | Action::OpenClaim { terms, .. } => {
-            format!("claim of the run {} posted", short(terms.trace_root))
+        Action::ExpireJob { job } => format!("job {} expired", short(job)),
+        Action::PostClaim { statement } | Action::OpenClaim { statement, .. } => {
+            format!("claim of the run {} posted", short(statement.terms.sequence_root))
         }
         Action::Challenge { claim } => format!("claim {} challenged", short(claim)),
         Action::Demand { request: asked, .. } => format!("demanded: {}", request(asked)),
@@ -373,16 +375,38 @@ pub fn action(action: &Action) -> String {
             format!("opened: {} ({})", request(asked), reveal(answer))
         }
         Action::Refute { refutation: said, .. } => format!("refuted: {}", refutation(said)),
-        Action::CallTime { challenge } => {
-            format!("time called on challenge {}", short(challenge))
+        Action::CallTime { claim, challenger } => {
+            format!(
+                "time called on the challenge of claim {} by {}",
+                short(claim),
+                short(challenger)
+            )
         }
-        Action::Finalise { job } => format!("job {} settled", short(job)),
+        Action::Finalise { claim } => format!("claim {} made the answer of its job", short(claim)),
         Action::SealClaim { job, .. } => format!("claim on job {} sealed", short(job)),
         Action::Attest { sealed, .. } => format!("sealed claim {} attested", short(sealed)),
         Action::ProveAttention { claim, .. } => {
             format!("attention proven for claim {}", short(claim))
         }
         Action::ExpireSeal { sealed } => format!("sealed claim {} expired", short(sealed)),
+        Action::Collect { claim, challenger } => {
+            format!(
+                "what {} won by the fall of claim {} collected",
+                short(challenger),
+                short(claim)
+            )
+        }
+        Action::Release { claim } => format!("stake of claim {} released", short(claim)),
+        Action::Pass { job, claims } => format!(
+            "{} of job {} passed",
+            count(claims.len() as u64, "rejected claim", "rejected claims"),
+            short(job)
+        ),
+        Action::CollectAttention { sealed, attester } => format!(
+            "what {} is due for its attention to sealed claim {} collected",
+            short(attester),
+            short(sealed)
+        ),
     }
 }
 
@@ -397,7 +421,10 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
         }
         Event::ModelRegistered { model_root } => format!("model {} registered", short(model_root)),
         Event::JobPosted { job } => format!("job {} posted", short(job)),
-        Event::JobCancelled { job } => format!("job {} cancelled", short(job)),
+        Event::JobExpired { job } => format!("job {} expired", short(job)),
+        Event::JobPassed { job, first_standing } => {
+            format!("job {}: its claim number {first_standing} is next", short(job))
+        }
         Event::ClaimPosted { claim, job, .. } => {
             format!("claim {} on job {} posted", short(claim), short(job))
         }
@@ -440,11 +467,19 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
         Event::AttentionProven { claim, attester } => {
             format!("attention for claim {} proven by {}", short(claim), short(attester))
         }
-        Event::AttentionPaid { claim, attester, amount_wei } => format!(
-            "{} paid to {} for its attention to claim {}",
-            ether(*amount_wei),
+        Event::AttentionCollected { sealed, attester, burned_wei, .. } if *burned_wei > 0 => {
+            format!(
+                "{} of {} burned: it proved nothing about sealed claim {}",
+                ether(*burned_wei),
+                short(attester),
+                short(sealed)
+            )
+        }
+        Event::AttentionCollected { sealed, attester, share_wei, .. } => format!(
+            "{} paid to {} for its attention to sealed claim {}",
+            ether(*share_wei),
             short(attester),
-            short(claim)
+            short(sealed)
         ),
     }
 }

@@ -192,7 +192,7 @@ pub(super) async fn jobs(
             ];
             Row { id: id.0, at_ms: job.posted_ms, fields, object: job }
         });
-        part.of(rows, |id, job: &Job| views::job(&id.to_string(), job))
+        part.of(rows, |id, job: &Job| views::job(&JobId(*id), job, settlement))
     })
     .await
 }
@@ -214,7 +214,7 @@ pub(super) async fn claims(
             ];
             Row { id: id.0, at_ms: claim.posted_ms, fields, object: claim }
         });
-        part.of(rows, |id, claim| views::claim(&id.to_string(), claim, settlement))
+        part.of(rows, |id, claim| views::claim(&ClaimId(*id), claim, settlement))
     })
     .await
 }
@@ -226,8 +226,9 @@ pub(super) async fn challenges(
 ) -> Answer {
     listed(&shared, source, &query, &CHALLENGES, |settlement, part| {
         let rows = settlement.challenges().map(|(id, one)| {
+            let under_way = settlement.is_under_way(one);
             let fields = vec![
-                ("status", Field::Word(words::challenge_status(&one.status))),
+                ("status", Field::Word(words::challenge_status(&one.status, under_way))),
                 ("claim", Field::Id(Some(one.claim.0))),
                 ("account", Field::Account(one.challenger)),
             ];
@@ -272,7 +273,7 @@ pub(super) async fn job(
     Query(query): Parameters,
 ) -> Answer {
     let document = |settlement: &Settlement, id: Digest| {
-        settlement.job(&JobId(id)).map(|job| views::job(&id.to_string(), job))
+        settlement.job(&JobId(id)).map(|job| views::job(&JobId(id), job, settlement))
     };
     single(&shared, &query, "job", &id, document).await
 }
@@ -284,7 +285,7 @@ pub(super) async fn claim(
 ) -> Answer {
     let document = |settlement: &Settlement, id: Digest| {
         let claim = settlement.claim(&ClaimId(id))?;
-        Some(views::whole_claim(&id.to_string(), claim, settlement))
+        Some(views::whole_claim(&ClaimId(id), claim, settlement))
     };
     single(&shared, &query, "claim", &id, document).await
 }

@@ -4,18 +4,20 @@
 use std::fmt;
 
 use protocol::graph::ModelHeader;
+use protocol::ids::{ClaimId, JobId};
 use protocol::referee::operator_of;
 use protocol::settlement::{
     Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Settlement,
     Turn,
 };
+use protocol::transaction::Address;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{Receipt, View, words};
 
 /// Version of all shapes.
-pub(super) const SCHEMA: u32 = 2;
+pub(super) const SCHEMA: u32 = 3;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
@@ -50,19 +52,22 @@ pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
     })
 }
 
-pub(super) fn job(id: &str, job: &Job) -> Value {
-    let terms = &job.terms;
+pub(super) fn job(id: &JobId, job: &Job, settlement: &Settlement) -> Value {
+    let (terms, parameters) = (&job.terms, settlement.parameters());
+    let executor = (terms.executor != Address::default()).then(|| terms.executor.to_string());
     let claim = match job.status {
         JobStatus::Done { claim } => Some(claim.to_string()),
-        JobStatus::Open | JobStatus::Cancelled => None,
+        JobStatus::Open | JobStatus::Expired => None,
     };
     json!({
-        "job": id, "poster": job.poster.to_string(), "posted_ms": job.posted_ms,
+        "job": id.to_string(), "poster": job.poster.to_string(), "posted_ms": job.posted_ms,
         "model_root": terms.model_root.to_string(), "input_root": terms.input_root.to_string(),
         "fee_wei": terms.fee_wei.to_string(), "stake_wei": terms.stake_wei.to_string(),
-        "bond_wei": terms.bond_wei.to_string(), "window_ms": terms.window_ms,
+        "bond_wei": parameters.bond_wei(terms.stake_wei).to_string(), "window_ms": terms.window_ms,
+        "open_until_ms": job.open_until_ms(), "executor": executor, "salt": terms.salt.to_string(),
         "status": words::job_status(&job.status), "final_claim": claim,
-        "claims": job.claims.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "first_standing": job.first_standing, "seals_waiting": job.seals_waiting,
+        "claims": settlement.claims_of(id).map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
@@ -76,29 +81,30 @@ pub(super) fn model(id: &str, header: &ModelHeader) -> Value {
     })
 }
 
-pub(super) fn claim(id: &str, claim: &Claim, settlement: &Settlement) -> Value {
+pub(super) fn claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Value {
     let (reason, at_ms) = match &claim.status {
         ClaimStatus::Standing => (None, None),
         ClaimStatus::Fallen { reason, at_ms, .. } => {
             (Some(words::fall(reason, Some(&claim.facts))), Some(*at_ms))
         }
-        ClaimStatus::Final { at_ms } | ClaimStatus::Released { at_ms } => (None, Some(*at_ms)),
+        ClaimStatus::Final { at_ms, .. } | ClaimStatus::Released { at_ms } => (None, Some(*at_ms)),
     };
-    let model_root = settlement.job(&claim.terms.job).map(|job| job.terms.model_root.to_string());
     json!({
-        "claim": id, "job": claim.terms.job.to_string(), "model_root": model_root,
+        "claim": id.to_string(), "job": claim.terms.job.to_string(), "number": claim.number,
+        "model_root": claim.terms.model_root.to_string(),
         "executor": claim.executor.to_string(),
         "output_root": claim.terms.output_root.to_string(),
-        "trace_root": claim.terms.trace_root.to_string(), "posted_ms": claim.posted_ms,
+        "sequence_root": claim.terms.sequence_root.to_string(),
+        "trace_root": claim.trace_root().to_string(), "posted_ms": claim.posted_ms,
         "window_end_ms": claim.window_end_ms, "last_finality_ms": claim.last_finality_ms,
         "stake_wei": claim.stake_wei.to_string(), "status": words::claim_status(&claim.status), "reason": reason,
         "at_ms": at_ms, "reveals": claim.reveals,
-        "challenges": claim.challenges.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "challenges": settlement.challenges_of(id).map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
 /// A claim with what its disputes opened, and what convicted it.
-pub(super) fn whole_claim(id: &str, claim: &Claim, settlement: &Settlement) -> Value {
+pub(super) fn whole_claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Value {
     let mut document = self::claim(id, claim, settlement);
     let mut descent: Vec<String> =
         claim.facts.opened_trees().map(|tree| words::tree(&tree)).collect();
@@ -125,7 +131,12 @@ pub(super) fn whole_claim(id: &str, claim: &Claim, settlement: &Settlement) -> V
 }
 
 pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement) -> Value {
+    // Of a claim that fell it is nobody's turn, and no clock runs.
+    let under_way = settlement.is_under_way(challenge);
+    let deadline_ms =
+        challenge.deadline_ms(settlement.parameters().move_floor_ms).filter(|_| under_way);
     let (turn, request) = match &challenge.status {
+        ChallengeStatus::Open { .. } if !under_way => (None, None),
         ChallengeStatus::Open { turn: Turn::Challenger, .. } => (Some("challenger"), None),
         ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
             (Some("executor"), Some(words::request(request)))
@@ -143,9 +154,9 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         "demands": challenge.demands, "replies": challenge.replies,
         "executor_clock_ms": challenge.executor_clock_ms,
         "challenger_clock_ms": challenge.challenger_clock_ms,
-        "status": words::challenge_status(&challenge.status), "turn": turn, "request": request,
-        "reward_wei": reward_wei,
-        "deadline_ms": challenge.deadline_ms(settlement.parameters().move_floor_ms),
+        "delay_ms": challenge.delay_ms, "extension_ms": challenge.extension_ms,
+        "status": words::challenge_status(&challenge.status, under_way), "turn": turn, "request": request,
+        "reward_wei": reward_wei, "deadline_ms": deadline_ms,
     })
 }
 
@@ -168,7 +179,10 @@ fn event(event: &Event) -> Value {
         }
         Event::ModelRegistered { model_root } => id("model_root", "model-registered", model_root),
         Event::JobPosted { job } => id("job", "job-posted", job),
-        Event::JobCancelled { job } => id("job", "job-cancelled", job),
+        Event::JobExpired { job } => id("job", "job-expired", job),
+        Event::JobPassed { job, first_standing } => {
+            json!({ "event": "job-passed", "job": job.to_string(), "first_standing": first_standing })
+        }
         Event::ClaimPosted { claim, job, .. } => {
             json!({ "event": "claim-posted", "claim": claim.to_string(), "job": job.to_string() })
         }
@@ -196,6 +210,8 @@ fn event(event: &Event) -> Value {
         Event::Attested { sealed, .. } => id("sealed", "attested", sealed),
         Event::SealExpired { sealed, .. } => id("sealed", "seal-expired", sealed),
         Event::AttentionProven { claim, .. } => id("claim", "attention-proven", claim),
-        Event::AttentionPaid { claim, .. } => id("claim", "attention-paid", claim),
+        Event::AttentionCollected { sealed, attester, share_wei, burned_wei } => {
+            json!({ "event": "attention-collected", "sealed": sealed.to_string(), "attester": attester.to_string(), "share_wei": share_wei.to_string(), "burned_wei": burned_wei.to_string() })
+        }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::objects::{Challenge, ChallengeStatus, Event, FallReason, Turn};
+use super::objects::{Challenge, ChallengeStatus, Claim, Event, FallReason, Turn};
 use super::rules::{Answer, ChallengeMove, ChallengePhase, ClaimMove, Party, challenge_rule};
 use super::{Outcome, Rejection, Settlement};
 use crate::facts::{Facts, Request, Reveal, Showing, Shown};
@@ -96,6 +96,17 @@ impl<C: Commitment> Settlement<C> {
     pub fn phase_of(&self, challenge: &Challenge, now_ms: u64) -> ChallengePhase {
         let stands = self.claims.get(&challenge.claim).is_some_and(|claim| claim.stands());
         challenge.phase(stands, now_ms, self.genesis.parameters.move_floor_ms)
+    }
+
+    /// An account's challenge of a claim, if it has one.
+    pub fn challenge_by(&self, claim: &ClaimId, challenger: &Address) -> Option<&Challenge> {
+        self.challenges.get(&challenge_id_under::<C>(*claim, *challenger))
+    }
+
+    /// Whether a challenge is under way: not ended, and its claim stands. Of a claim that fell it can only be
+    /// collected.
+    pub fn is_under_way(&self, challenge: &Challenge) -> bool {
+        challenge.is_open() && self.claims.get(&challenge.claim).is_some_and(Claim::stands)
     }
 
     /// Ids of a claim's challenges, in the order of their numbers.

@@ -168,8 +168,7 @@ impl<C: Commitment> Settlement<C> {
         for id_of_claim in claims {
             let claim = self.claims.get(id_of_claim).ok_or(Rejection::Unknown { kind: "claim" })?;
             if claim.terms.job != id || claim.number != first_standing {
-                let bounds = "the job's claims in the order of their numbers, from the first that is \
-                              not passed";
+                let bounds = "the job's claims in the order of their numbers, from the first that is not passed";
                 return Err(Rejection::Terms { name: "claims", bounds });
             }
             if claim.stands() {

@@ -33,9 +33,9 @@ pub(in crate::http) struct Needs {
 /// What of the published states is needed, and what is wanted.
 pub(in crate::http) fn needed(settlement: &Settlement) -> Needs {
     let mut needs = Needs::default();
-    for (_, job) in settlement.jobs() {
+    for (id, job) in settlement.jobs() {
         let (mut stands, mut is_final) = (job.status == JobStatus::Open, false);
-        for claim in job.claims.iter().filter_map(|id| settlement.claim(id)) {
+        for claim in settlement.claims_of(id).filter_map(|id| settlement.claim(id)) {
             match claim.status {
                 ClaimStatus::Standing => {
                     stands = true;
