@@ -7,6 +7,7 @@ use executor::claim_terms;
 use inference::files::read_tensors;
 use inference::{Engine, ImportOptions, Isa, Runner, import_file};
 use protocol::hash::Digest;
+use protocol::ids::JobId;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -23,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("model root  {}", model.root());
     println!("trace root  {}", trace.root());
     // What is claimed, on a job of this id.
-    let terms = claim_terms(Digest([7; 32]), &trace).ok_or("a model without states")?;
+    let terms = claim_terms(JobId(Digest([7; 32])), &trace).ok_or("a model without states")?;
     println!("output root {}", terms.output_root);
     Ok(())
 }

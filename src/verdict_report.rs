@@ -4,14 +4,14 @@ use dispute::verdict::{Verdict, derive};
 use dispute::{Devnet, Outcome, Participants};
 use inference::Runner;
 use inference::referee::judge_layer;
-use protocol::hash::Digest;
+use protocol::ids::ClaimId;
 
 /// The verdict on a claim of a play; `None` when the ledger has no such claim.
 pub(crate) fn verdict_of(
     devnet: &Devnet,
     participants: &Participants,
     outcome: &Outcome,
-    claim: &Digest,
+    claim: &ClaimId,
 ) -> Option<Verdict> {
     let mut verdict = derive(devnet.ledger.genesis(), &devnet.ledger.entries().ok()?, claim)?;
     if let Some(operator) = &mut verdict.operator {
@@ -25,7 +25,7 @@ pub(crate) fn verdict_of(
 fn layer_referee_agrees(
     participants: &Participants,
     outcome: &Outcome,
-    claim: &Digest,
+    claim: &ClaimId,
     verdict: &Verdict,
 ) -> Option<bool> {
     let facts = &outcome.view.settlement.claim(claim)?.facts;

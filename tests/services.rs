@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use protocol::hash::Digest;
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ClaimStatus, FallReason, JobStatus};
 use protocol::transaction::Action;
 use serde_json::Value;
@@ -76,8 +76,9 @@ fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_outpu
         );
     }
     // The dispute's path, from the log alone.
-    let is_refuted = |claim: &&(Digest, ClaimStatus)| matches!(claim.1, ClaimStatus::Fallen { .. });
-    let all: Vec<(Digest, ClaimStatus)> =
+    let is_refuted =
+        |claim: &&(ClaimId, ClaimStatus)| matches!(claim.1, ClaimStatus::Fallen { .. });
+    let all: Vec<(ClaimId, ClaimStatus)> =
         view.settlement.claims().map(|(id, claim)| (*id, claim.status.clone())).collect();
     let fallen = all.iter().find(is_refuted).unwrap().0.to_string();
     let (text, code) =
@@ -103,8 +104,8 @@ fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_outpu
 
 /// Every answer to the same demand is the same, whatever died between two tries.
 fn no_move_was_made_twice_with_another_content(actions: &[Action]) {
-    let mut said: HashMap<(Digest, String), String> = HashMap::new();
-    let mut claimed: HashMap<Digest, Vec<String>> = HashMap::new();
+    let mut said: HashMap<(ClaimId, String), String> = HashMap::new();
+    let mut claimed: HashMap<JobId, Vec<String>> = HashMap::new();
     for action in actions {
         match action {
             Action::Reveal { claim, request, reveal } => {

@@ -8,6 +8,7 @@ use protocol::encoding::{Canonical, Reader};
 use protocol::facts::{Facts, Request, Reveal, Showing};
 use protocol::graph::{Layer, ModelHeader, Node};
 use protocol::hash::{Digest, Keccak};
+use protocol::ids::JobId;
 use protocol::law::{self, Operands};
 use protocol::referee::{Refutation, judge};
 use protocol::settlement::{Genesis, Parameters, Settlement};
@@ -136,7 +137,7 @@ pub(crate) fn verdict_file(bytes: &[u8]) {
 /// Claim files.
 pub(crate) fn claim_file(bytes: &[u8]) {
     if let Ok(claim) = dispute::claim_file::ClaimFile::parse("fuzz", bytes) {
-        let _ = claim.terms(Digest::default());
+        let _ = claim.terms(JobId::default());
     }
 }
 

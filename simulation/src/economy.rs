@@ -7,6 +7,7 @@
 
 use protocol::graph::Profile;
 use protocol::hash::{Commitment as _, Digest, Tag};
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::attention::{seal, word};
 use protocol::settlement::{Event, Genesis, Parameters, Rejection, Settlement};
 use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
@@ -155,7 +156,7 @@ struct Round<'a> {
     economy: &'a Economy,
     truth: ClaimTerms,
     lie: ClaimTerms,
-    job: Digest,
+    job: JobId,
 }
 
 impl Round<'_> {
@@ -201,7 +202,7 @@ impl Round<'_> {
     }
 
     /// Seals, attests, opens, proves.
-    fn sealed(&mut self, terms: ClaimTerms, checks: &[bool]) -> Result<Digest, EconomyError> {
+    fn sealed(&mut self, terms: ClaimTerms, checks: &[bool]) -> Result<ClaimId, EconomyError> {
         let salt = |who: u8| Digest([who; 32]);
         let own = seal::<Toy>(&address(EXECUTOR), &terms.trace_root, &salt(EXECUTOR));
         let events = self.must(EXECUTOR, &Action::SealClaim { job: self.job, seal: own })?;
@@ -226,7 +227,7 @@ impl Round<'_> {
     }
 }
 
-fn posted(events: &[Event]) -> Digest {
+fn posted(events: &[Event]) -> ClaimId {
     let claim = events.iter().find_map(|event| match event {
         Event::ClaimPosted { claim, .. } => Some(*claim),
         _ => None,
@@ -336,7 +337,7 @@ pub fn play(environments: &Environments, economy: &Economy) -> Result<Behaviours
     let truth = fixtures.truth(0, 0)?;
     let missing = || FixtureError::Missing { what: "a lie in the first model".to_owned() };
     let lie = fixtures.run(0, 0, Some(&Lie::Selective))?.ok_or_else(missing)?;
-    let zero = Digest::default();
+    let zero = JobId::default();
     let terms =
         |known: &Known<Toy>| executor::claim_terms(zero, known.run.trace()).ok_or_else(missing);
     let (true_terms, false_terms) = (terms(&truth)?, terms(&lie)?);
@@ -383,7 +384,7 @@ fn post(
     economy: &Economy,
     model_root: Digest,
     truth: &Known<Toy>,
-) -> Result<Digest, EconomyError> {
+) -> Result<JobId, EconomyError> {
     let parameters = town.state.parameters().clone();
     let input_root = truth.run.trace().state_roots().first().copied().unwrap_or_default();
     let terms = JobTerms {
@@ -404,5 +405,5 @@ fn post(
         _ => None,
     });
     // Every accepted post tells its job; the tag only keeps this total.
-    Ok(job.unwrap_or_else(|| Toy::tagged(Tag::Empty, &[])))
+    Ok(job.unwrap_or_else(|| JobId(Toy::tagged(Tag::Empty, &[]))))
 }

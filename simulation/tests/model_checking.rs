@@ -15,6 +15,7 @@ use node::Core;
 use protocol::facts::Request;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
+use protocol::ids::{ChallengeId, ClaimId};
 use protocol::settlement::{ChallengeStatus, ETHER, Event, Genesis, Parameters, Settlement};
 use protocol::transaction::{Action, Address, JobTerms};
 use simulation::fixtures::Fixtures;
@@ -31,7 +32,7 @@ const HONEST: Address = Address([2; 20]);
 struct Bounded {
     start: State,
     challenger: ChallengerCore<Toy>,
-    defenders: Vec<(Digest, Defender<Toy>)>,
+    defenders: Vec<(ClaimId, Defender<Toy>)>,
     /// Moves that the honest challenger lands in one tick.
     capacity: usize,
 }
@@ -109,7 +110,7 @@ impl Bounded {
     }
 
     /// Demands that wait for the liar.
-    fn waiting(state: &State) -> Vec<(Digest, Request)> {
+    fn waiting(state: &State) -> Vec<(ClaimId, Request)> {
         let challenges = state.ledger.challenges();
         challenges.filter_map(|(_, one)| Some((one.claim, *one.pending()?))).collect()
     }
@@ -174,7 +175,7 @@ impl Model for Bounded {
             }
         }
         // The adversary calls time as soon as it can.
-        let late: Vec<Digest> = next
+        let late: Vec<ChallengeId> = next
             .ledger
             .challenges()
             .filter(|(_, one)| one.deadline_ms(1).is_some_and(|at| now_ms > at))

@@ -1,7 +1,8 @@
 //! What becomes final: nothing false that somebody guards, everything true that is honest.
 
 use ledger::words;
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ClaimStatus, Settlement};
 
 use super::{Audit, Invariant, Sometimes, Surroundings};
@@ -12,8 +13,8 @@ impl<C: Commitment> Audit<C> {
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
-        id: &Digest,
-        job: &Digest,
+        id: &ClaimId,
+        job: &JobId,
     ) {
         let Some(claim) = state.claim(id) else { return };
         let entry = self.books.claims.get(id);

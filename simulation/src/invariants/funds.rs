@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use node::exposure::DEMANDS_RESERVED;
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
+use protocol::ids::ClaimId;
 use protocol::settlement::{Claim, ClaimStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
@@ -42,7 +43,7 @@ impl<C: Commitment> Audit<C> {
         let parameters = state.parameters();
         let demands = u128::from(parameters.demands_max.min(DEMANDS_RESERVED));
         let fees_wei = parameters.demand_fee_wei.saturating_mul(demands);
-        let mut challenged: BTreeSet<Digest> = BTreeSet::new();
+        let mut challenged: BTreeSet<ClaimId> = BTreeSet::new();
         let mut needed_wei = 0u128;
         for (_, challenge) in state.challenges().filter(|(_, one)| one.challenger == *guardian) {
             challenged.insert(challenge.claim);
@@ -50,7 +51,7 @@ impl<C: Commitment> Audit<C> {
                 needed_wei += fees_wei.saturating_sub(challenge.fees_wei);
             }
         }
-        let waits = |id: &Digest, claim: &Claim<C>| {
+        let waits = |id: &ClaimId, claim: &Claim<C>| {
             claim.status == ClaimStatus::Standing
                 && now_ms <= claim.window_end_ms
                 && !challenged.contains(id)

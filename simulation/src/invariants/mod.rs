@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::facts::Request;
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
+use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{Event, Settlement};
 use protocol::transaction::{Action, Address};
 
@@ -59,10 +60,10 @@ impl<C: Commitment> Clone for AuditedClaim<C> {
 pub(crate) struct Books<C: Commitment> {
     pub(crate) deposited_wei: u128,
     pub(crate) withdrawn_wei: u128,
-    pub(crate) claims: BTreeMap<Digest, AuditedClaim<C>>,
+    pub(crate) claims: BTreeMap<ClaimId, AuditedClaim<C>>,
     /// The honest run of each job.
-    pub(crate) truths: BTreeMap<Digest, Arc<Known<C>>>,
-    pub(crate) clocks: BTreeMap<Digest, (u64, u64)>,
+    pub(crate) truths: BTreeMap<JobId, Arc<Known<C>>>,
+    pub(crate) clocks: BTreeMap<ChallengeId, (u64, u64)>,
 }
 
 impl<C: Commitment> Clone for Books<C> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use ledger::words;
 use protocol::facts::Request;
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
+use protocol::ids::ClaimId;
 use protocol::settlement::{ChallengeStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
@@ -55,7 +56,7 @@ impl<C: Commitment> Audit<C> {
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
-        id: &Digest,
+        id: &ClaimId,
         request: &Request,
     ) {
         let Some(claim) = state.claim(id) else { return };
@@ -101,7 +102,7 @@ impl<C: Commitment> Audit<C> {
         }
     }
 
-    fn truth_of(&self, state: &Settlement<C>, claim: &Digest) -> Option<Arc<Known<C>>> {
+    fn truth_of(&self, state: &Settlement<C>, claim: &ClaimId) -> Option<Arc<Known<C>>> {
         self.books.truths.get(&state.claim(claim)?.terms.job).cloned()
     }
 }

@@ -1,13 +1,14 @@
 //! Times: clocks run down only, and disputes end by the bound printed with their claim.
 
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
+use protocol::ids::{ChallengeId, ClaimId};
 use protocol::settlement::{Challenge, ClaimStatus, Settlement};
 
 use super::{Audit, Invariant, Surroundings};
 
 impl<C: Commitment> Audit<C> {
     /// Whether no clock of a challenge gained time.
-    pub(super) fn clocks(&mut self, now_ms: u64, state: &Settlement<C>, id: &Digest) {
+    pub(super) fn clocks(&mut self, now_ms: u64, state: &Settlement<C>, id: &ChallengeId) {
         let Some(challenge) = state.challenge(id) else {
             return;
         };
@@ -26,7 +27,7 @@ impl<C: Commitment> Audit<C> {
     }
 
     /// Whether a claim ended by its printed bound.
-    pub(super) fn in_time(&mut self, around: &Surroundings<'_>, last_ms: u64, id: &Digest) {
+    pub(super) fn in_time(&mut self, around: &Surroundings<'_>, last_ms: u64, id: &ClaimId) {
         let bound_ms = last_ms.saturating_add(around.slack_ms);
         self.hold(Invariant::DisputesEnd, around.now_ms, around.now_ms <= bound_ms, || {
             format!("{id} ended after its printed bound {last_ms} ms and {} ms", around.slack_ms)

@@ -1,7 +1,8 @@
 //! Verdicts: a claim falls for the truth alone, all its challenges end with it, and who was right is paid.
 
 use ledger::words;
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
+use protocol::ids::{ChallengeId, ClaimId};
 use protocol::referee::Evidence;
 use protocol::settlement::{ChallengeStatus, FallReason, Settlement};
 use protocol::transaction::Address;
@@ -14,7 +15,7 @@ impl<C: Commitment> Audit<C> {
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
-        id: &Digest,
+        id: &ClaimId,
         reason: &FallReason,
         burned_wei: u128,
     ) {
@@ -78,7 +79,7 @@ impl<C: Commitment> Audit<C> {
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
-        id: &Digest,
+        id: &ChallengeId,
         challenger: &Address,
         reward_wei: u128,
     ) {
@@ -113,7 +114,7 @@ impl<C: Commitment> Audit<C> {
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
-        id: &Digest,
+        id: &ChallengeId,
         challenger: &Address,
         by_time: bool,
     ) {

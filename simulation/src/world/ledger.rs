@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::hash::Commitment;
+use protocol::ids::ChallengeId;
 use protocol::settlement::{ChallengeStatus, Event, Rejection, Settlement, Turn};
 use protocol::transaction::{Action, Address};
 
@@ -267,7 +268,7 @@ impl<C: Commitment> World<C> {
         }
     }
 
-    fn wake_at_deadline(&mut self, index: usize, challenge: &protocol::hash::Digest) {
+    fn wake_at_deadline(&mut self, index: usize, challenge: &ChallengeId) {
         let floor_ms = self.settlement.parameters().move_floor_ms;
         let challenge = self.settlement.challenge(challenge);
         if let Some(at_ms) = challenge.and_then(|challenge| challenge.deadline_ms(floor_ms)) {

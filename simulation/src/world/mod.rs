@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use ::ledger::View;
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
+use protocol::ids::JobId;
 use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
@@ -58,7 +59,7 @@ enum Happening {
 #[derive(Clone, Debug)]
 struct WorldJob {
     input: usize,
-    id: Option<Digest>,
+    id: Option<JobId>,
 }
 
 /// One line of a world's log.
@@ -103,7 +104,7 @@ pub struct World<C: Commitment> {
     by_address: BTreeMap<Address, usize>,
     allies: Vec<Address>,
     jobs: Vec<WorldJob>,
-    runs: BTreeMap<(Digest, Address), Arc<Known<C>>>,
+    runs: BTreeMap<(JobId, Address), Arc<Known<C>>>,
     waiting: Vec<Pending>,
     block_at_ms: Option<u64>,
     history: VecDeque<Snapshot<C>>,

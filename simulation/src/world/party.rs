@@ -7,7 +7,8 @@ use challenger::ChallengerCore;
 use executor::ExecutorCore;
 use ledger::View;
 use node::{Core, Decision};
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
+use protocol::ids::JobId;
 use protocol::transaction::{Action, Address};
 
 use crate::strategy::Plan;
@@ -19,7 +20,7 @@ pub(crate) enum PartyCore<C: Commitment> {
     Challenger(ChallengerCore<C>),
     /// Posts jobs and takes them back when nobody claims.
     Client {
-        jobs: Vec<Digest>,
+        jobs: Vec<JobId>,
         patience_ms: u64,
     },
 }
@@ -47,11 +48,7 @@ impl<C: Commitment> PartyCore<C> {
 }
 
 /// Jobs that nobody's standing claim answers after the client's patience.
-fn cancellations<C: Commitment>(
-    jobs: &[Digest],
-    patience_ms: u64,
-    view: &View<C>,
-) -> Vec<Decision> {
+fn cancellations<C: Commitment>(jobs: &[JobId], patience_ms: u64, view: &View<C>) -> Vec<Decision> {
     use protocol::settlement::{ClaimStatus, JobStatus};
     let settlement = &view.settlement;
     let ripe = jobs.iter().filter(|id| {

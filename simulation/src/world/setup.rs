@@ -7,6 +7,7 @@ use challenger::{Announcement, ChallengerCore, HonestView};
 use executor::{ExecutorCore, claim_terms};
 use protocol::graph::Profile;
 use protocol::hash::{Commitment, Digest};
+use protocol::ids::ClaimId;
 use protocol::settlement::{Genesis, Settlement};
 use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
 
@@ -425,7 +426,7 @@ impl<C: Commitment> World<C> {
     }
 
     /// The audit learns which run a claim was made from.
-    pub(super) fn audit_claim(&mut self, id: Digest) {
+    pub(super) fn audit_claim(&mut self, id: ClaimId) {
         let Some(claim) = self.settlement.claim(&id) else {
             return;
         };

@@ -3,7 +3,7 @@
 use ::ledger::Ledger as _;
 use ::ledger::words;
 use node::exposure::Exposure;
-use protocol::hash::Digest;
+use protocol::ids::JobId;
 use protocol::transaction::{Action, Address, Key};
 use serde_json::json;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<Ending, Com
     Ok(Ending::Done)
 }
 
-async fn named(job: &str, at: &LedgerAt) -> Result<Digest, CommandError> {
+async fn named(job: &str, at: &LedgerAt) -> Result<JobId, CommandError> {
     let view = super::connection::connect(at).await?.view().await?;
     super::ids::named("JOB", job, "job", view.settlement.jobs().map(|(id, _)| id))
 }

@@ -15,7 +15,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use node::Health;
 use node::health::{Render, health_routes};
 use node::metrics::{Of, describe};
-use protocol::hash::Digest;
+use protocol::ids::JobId;
 use tokio::sync::Notify;
 
 use crate::arguments::{DaemonOptions, RunWorker};
@@ -236,7 +236,7 @@ fn check_lie(
 }
 
 /// A lie that a run hides is told: the rehearsal would look like a protocol that finds nothing.
-fn without_effect(job: &Digest) {
+fn without_effect(job: &JobId) {
     tracing::warn!(event = "lie.without_effect", %job,
         "the lie changes nothing in this run (a zero or a maximum may hide it), so the run is an honest \
          one; choose another place or a larger change");

@@ -9,6 +9,7 @@ use ::ledger::words;
 use inference::state_transfer::{input_head, published_input, published_state, state_head};
 use inference::{Model, Runner, Tensor, Trace};
 use protocol::hash::{Digest, Keccak, parse_digest};
+use protocol::ids::ClaimId;
 use protocol::roots::trace_tree;
 use protocol::settlement::{Claim, ClaimStatus, Job};
 use protocol::transaction::Action;
@@ -186,7 +187,7 @@ fn status(claim: &Claim) -> String {
     }
 }
 
-fn step(action: &Action, id: &Digest, claim: &Claim) -> Option<String> {
+fn step(action: &Action, id: &ClaimId, claim: &Claim) -> Option<String> {
     match action {
         Action::Challenge { claim } if claim == id => Some("challenged".to_owned()),
         Action::Demand { challenge, request, .. } if claim.challenges.contains(challenge) => {

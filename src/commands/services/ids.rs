@@ -1,6 +1,8 @@
 //! Ids and addresses, as people write them.
 
-use protocol::hash::{Digest, parse_hex};
+use std::fmt::Display;
+
+use protocol::hash::parse_hex;
 use protocol::transaction::Address;
 
 use crate::error::CommandError;
@@ -14,12 +16,12 @@ pub(super) fn address(argument: &'static str, text: &str) -> Result<Address, Com
 }
 
 /// The id that a text names among those known: whole, or a beginning that only one of them has.
-pub(super) fn named<'a>(
+pub(super) fn named<'a, Id: Copy + Display + 'a>(
     argument: &'static str,
     text: &str,
     kind: &str,
-    known: impl Iterator<Item = &'a Digest>,
-) -> Result<Digest, CommandError> {
+    known: impl Iterator<Item = &'a Id>,
+) -> Result<Id, CommandError> {
     let wrong = |reason: String| Err(CommandError::Argument { argument, reason });
     let text = text.trim_end_matches('…').to_ascii_lowercase();
     let digits = text.strip_prefix("0x").unwrap_or_default();

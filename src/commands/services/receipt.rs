@@ -7,6 +7,7 @@ use std::path::Path;
 use ::ledger::Ledger as _;
 use inference::files::read_limited;
 use protocol::hash::{Digest, Keccak, Tag, leaf};
+use protocol::ids::{ClaimId, JobId};
 use protocol::merkle::verify_list;
 use protocol::settlement::{Claim, ClaimStatus, claim_id};
 use protocol::transaction::{Address, ClaimTerms};
@@ -60,7 +61,7 @@ impl Receipt {
     /// The receipt of a claim that `model` made.
     pub(crate) fn new(
         genesis: Digest,
-        (id, claim, nonce): (&Digest, &Claim, u64),
+        (id, claim, nonce): (&ClaimId, &Claim, u64),
         model: &inference::Model,
         input_root: &Digest,
     ) -> Self {
@@ -96,7 +97,7 @@ struct About {
 
 struct Parsed {
     genesis: Digest,
-    claim: Digest,
+    claim: ClaimId,
     executor: Address,
     input_root: Digest,
     terms: ClaimTerms,
@@ -129,7 +130,7 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     };
     let path = |texts: &[String]| texts.iter().map(|text| digest(text)).collect::<Result<_, _>>();
     let terms = ClaimTerms {
-        job: digest(&receipt.job)?,
+        job: JobId(digest(&receipt.job)?),
         output_root: digest(&receipt.output_root)?,
         trace_root: digest(&receipt.trace_root)?,
         input_path: path(&receipt.input_path)?,
@@ -137,7 +138,7 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     };
     let parsed = Parsed {
         genesis: digest(&receipt.genesis)?,
-        claim: digest(&receipt.claim)?,
+        claim: ClaimId(digest(&receipt.claim)?),
         executor: super::ids::address("RECEIPT", &receipt.executor)?,
         input_root: digest(&receipt.input_root)?,
         terms,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError, View, words};
-use protocol::hash::Digest;
+use protocol::ids::ClaimId;
 use protocol::referee::operator_of;
 use protocol::settlement::{
     ChallengeStatus, Claim, ClaimStatus, Event, FallReason, JobStatus, Settlement, Turn,
@@ -40,10 +40,10 @@ struct Screen {
     money: String,
     counts: String,
     disputes: Vec<[String; 6]>,
-    claims: Vec<(Digest, [String; 6])>,
+    claims: Vec<(ClaimId, [String; 6])>,
     standing: usize,
     /// The claim that is marked.
-    selected: Option<Digest>,
+    selected: Option<ClaimId>,
     /// The marked claim is shown whole.
     is_open: bool,
     detail: Vec<String>,
@@ -124,7 +124,7 @@ impl Screen {
             }
         });
         claims.truncate(CLAIMS_MAX);
-        let row = |(id, claim): (&Digest, &Claim)| {
+        let row = |(id, claim): (&ClaimId, &Claim)| {
             let left =
                 if standing(claim) { seconds(claim.window_end_ms, now_ms) } else { String::new() };
             let (challenges, stake) = (claim.challenges.len().to_string(), ether(claim.stake_wei));
@@ -177,7 +177,7 @@ impl Screen {
 }
 
 /// All that the ledger holds of a claim, line by line.
-fn detail(id: &Digest, claim: &Claim, settlement: &Settlement, now_ms: u64) -> Vec<String> {
+fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> Vec<String> {
     let pair = |name: &str, value: String| format!("{name:<14}{value}");
     let mut lines = vec![
         pair("claim", id.to_string()),

@@ -10,6 +10,7 @@ mod forge;
 use protocol::facts::{Request, Showing, TreeId};
 use protocol::graph::{Node, NodeProof, Operand, Operator};
 use protocol::hash::{Commitment, Digest};
+use protocol::ids::{ChallengeId, ClaimId};
 use protocol::referee::{OperandProof, Refutation};
 use protocol::settlement::{Challenge, ChallengeStatus, Turn};
 use protocol::tensor::{ElementType, Shape, TensorType};
@@ -119,7 +120,7 @@ impl<C: Commitment> Strategy<C> for TimeCaller {
 
 fn own_turns<'a, C: Commitment>(
     sight: &'a Sight<'_, C>,
-) -> impl Iterator<Item = (Digest, &'a Challenge)> {
+) -> impl Iterator<Item = (ChallengeId, &'a Challenge)> {
     let mine = sight.view.settlement.challenges().filter(|(_, challenge)| {
         let turn = matches!(challenge.status, ChallengeStatus::Open { turn: Turn::Challenger, .. });
         challenge.challenger == sight.me && turn
@@ -136,7 +137,7 @@ impl<C: Commitment> Strategy<C> for DemandAnything {
         intents.retain(|intent| {
             !matches!(intent.action, Action::Demand { .. } | Action::Refute { .. })
         });
-        let turns: Vec<(Digest, Digest)> =
+        let turns: Vec<(ChallengeId, ClaimId)> =
             own_turns(sight).map(|(id, challenge)| (id, challenge.claim)).collect();
         for (challenge, claim) in turns {
             const TRIES: usize = 12;
@@ -153,7 +154,7 @@ impl<C: Commitment> Strategy<C> for DemandAnything {
 /// Something at random that can be demanded of a claim, if the dice hit one.
 fn legal_demand<C: Commitment>(
     sight: &mut Sight<'_, C>,
-    claim: &Digest,
+    claim: &ClaimId,
 ) -> Option<(Vec<Showing>, Request)> {
     let claim = sight.view.settlement.claim(claim)?;
     let header = claim.facts.header();
@@ -216,7 +217,7 @@ pub struct Refuter {
 
 impl<C: Commitment> Strategy<C> for Refuter {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        let turns: Vec<Digest> = own_turns(sight).map(|(id, _)| id).collect();
+        let turns: Vec<ChallengeId> = own_turns(sight).map(|(id, _)| id).collect();
         let bad = |operands| Refutation::Step { operator: 0, element: 0, segment: 0, operands };
         for intent in &mut intents {
             if let (BadRefutation::OtherPlace, Action::Refute { refutation, .. }) =
@@ -259,7 +260,7 @@ pub struct AbsurdDemands;
 
 impl<C: Commitment> Strategy<C> for AbsurdDemands {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        let turns: Vec<Digest> = own_turns(sight).map(|(id, _)| id).collect();
+        let turns: Vec<ChallengeId> = own_turns(sight).map(|(id, _)| id).collect();
         let Some(shape) = Shape::new(&[1 << 31]) else {
             return intents;
         };

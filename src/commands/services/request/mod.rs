@@ -17,6 +17,7 @@ use inference::state_transfer::{published_state, state_bytes, state_head};
 use inference::{Model, Runner, State, Tensor};
 use protocol::graph::Profile;
 use protocol::hash::Digest;
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{Claim, Event, Parameters, claim_id};
 use protocol::transaction::{Action, JobTerms, Key};
 use serde::Serialize;
@@ -125,7 +126,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
 
 /// The job that is waited for, and its input as far as it is known here.
 struct Asked {
-    job: Option<Digest>,
+    job: Option<JobId>,
     input_root: Digest,
     input: Option<State>,
 }
@@ -254,7 +255,7 @@ async fn deliver(
 }
 
 /// Nonce of the transaction that made a claim.
-async fn claimed_by(ledger: &HttpLedger, id: &Digest, claim: &Claim) -> Result<u64, CommandError> {
+async fn claimed_by(ledger: &HttpLedger, id: &ClaimId, claim: &Claim) -> Result<u64, CommandError> {
     let entries = ledger.entries().await?;
     let transactions = entries.iter().rev().filter_map(|entry| entry.decode().ok());
     let mut own = transactions.filter(|one| one.sender == claim.executor);
@@ -316,7 +317,7 @@ async fn post(
     ledger: &HttpLedger,
     model: &Model,
     input: &State,
-) -> Result<(Digest, Key), CommandError> {
+) -> Result<(JobId, Key), CommandError> {
     let until = Some(Instant::now() + Duration::from_secs(60));
     let key: Key = super::connection::key_at(&arguments.key, ledger, until).await?;
     let view = super::connection::patiently(until, async || Ok(ledger.view().await?)).await?;

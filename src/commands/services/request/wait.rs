@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError, View, words};
-use protocol::hash::Digest;
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{Claim, ClaimStatus, Event, Job, JobStatus, Settlement};
 use protocol::transaction::{Action, Key};
 use serde::Serialize;
@@ -60,7 +60,7 @@ impl Patience {
 
 /// A job that has its answer.
 pub(super) struct Ended {
-    pub(super) id: Digest,
+    pub(super) id: ClaimId,
     pub(super) claim: Claim,
     pub(super) others: Vec<Other>,
 }
@@ -89,7 +89,7 @@ impl std::fmt::Display for Other {
 /// Waits for the final claim; tells what happens meanwhile.
 pub(super) async fn wait(
     ledger: &HttpLedger,
-    id: &Digest,
+    id: &JobId,
     own: &OwnRun,
     patience: &Patience,
     key: Option<&Key>,
@@ -168,7 +168,7 @@ fn unsettled<'a>(view: &'a View, job: &Job) -> Option<&'a Claim> {
     (is_over && !is_disputed).then_some(first)
 }
 
-async fn settle(ledger: &HttpLedger, key: &Key, job: Digest) -> Result<(), CommandError> {
+async fn settle(ledger: &HttpLedger, key: &Key, job: JobId) -> Result<(), CommandError> {
     let until = Some(Instant::now() + Duration::from_secs(10));
     match super::super::connection::act(ledger, key, &Action::Finalise { job }, until).await {
         // Somebody else was faster, or a challenge came: the next look says.
@@ -177,7 +177,7 @@ async fn settle(ledger: &HttpLedger, key: &Key, job: Digest) -> Result<(), Comma
     }
 }
 
-fn how_to_settle(job: &Digest) -> String {
+fn how_to_settle(job: &JobId) -> String {
     format!(
         "its claim can be disputed no more, and nobody settles the job; anybody may: `rebut account \
          settle-job {job}`"
@@ -185,12 +185,12 @@ fn how_to_settle(job: &Digest) -> String {
 }
 
 /// Giving up loses nothing: the job stays, and its answer can be fetched.
-fn later(id: &Digest, reason: String, is_unclaimed: bool) -> CommandError {
+fn later(id: &JobId, reason: String, is_unclaimed: bool) -> CommandError {
     system(format!("job {id}"), format!("{reason}; {}", help(id, is_unclaimed)))
 }
 
 /// How to go on with a job that is not waited for any longer.
-fn help(id: &Digest, is_unclaimed: bool) -> String {
+fn help(id: &JobId, is_unclaimed: bool) -> String {
     let fetch = format!(
         "the job stays open and its fee locked; fetch its answer later with `rebut request MODEL \
          --job {id} --out FILE`"
@@ -206,12 +206,12 @@ fn help(id: &Digest, is_unclaimed: bool) -> String {
 }
 
 /// Waits until the user stops the command, and says how to go on with the job.
-pub(super) async fn stopped(id: &Digest) -> CommandError {
+pub(super) async fn stopped(id: &JobId) -> CommandError {
     super::super::process::told_to_stop().await;
     system(format!("job {id}"), format!("stopped by a signal; {}", help(id, true)))
 }
 
-fn ended(view: &View, job: &Job, id: Digest) -> Result<Ended, CommandError> {
+fn ended(view: &View, job: &Job, id: ClaimId) -> Result<Ended, CommandError> {
     let settlement = &view.settlement;
     let claim = settlement.claim(&id).ok_or_else(|| system("the claim", "is lost"))?.clone();
     let others = job.claims.iter().filter(|other| **other != id).filter_map(|other| {
@@ -231,8 +231,8 @@ fn ended(view: &View, job: &Job, id: Digest) -> Result<Ended, CommandError> {
 }
 
 /// An event about the job, for people.
-fn wake_ups(event: &Event, job: &Digest, settlement: &Settlement, own: &OwnRun) -> Option<String> {
-    let about = |claim: &Digest| settlement.claim(claim).filter(|claim| claim.terms.job == *job);
+fn wake_ups(event: &Event, job: &JobId, settlement: &Settlement, own: &OwnRun) -> Option<String> {
+    let about = |claim: &ClaimId| settlement.claim(claim).filter(|claim| claim.terms.job == *job);
     match event {
         Event::ClaimPosted { claim, .. } => about(claim).map(|found| {
             let differs = match own.agrees(found) {

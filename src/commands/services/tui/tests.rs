@@ -1,3 +1,5 @@
+use protocol::hash::Digest;
+
 use super::*;
 
 #[test]
@@ -12,8 +14,11 @@ fn a_screen_reads_as_it_did_wide_and_narrow() {
                 .map(text),
         ],
         claims: vec![
-            (Digest([1; 32]), ["0xbb", "standing", "0xcc", "1 ETH", "1", "over"].map(text)),
-            (Digest([2; 32]), ["0xdd", "rejected", "0xee", "1 ETH", "1", ""].map(text)),
+            (
+                ClaimId(Digest([1; 32])),
+                ["0xbb", "standing", "0xcc", "1 ETH", "1", "over"].map(text),
+            ),
+            (ClaimId(Digest([2; 32])), ["0xdd", "rejected", "0xee", "1 ETH", "1", ""].map(text)),
         ],
         standing: 1,
         ..Screen::default()
@@ -23,7 +28,7 @@ fn a_screen_reads_as_it_did_wide_and_narrow() {
     }
     insta::assert_snapshot!("tui_wide", once("90x24", &screen).unwrap());
     // The first, the next, no further than the last, and back.
-    let marked = |screen: &Screen| screen.selected.map(|id| id.0[0]);
+    let marked = |screen: &Screen| screen.selected.map(|id| id.0.0[0]);
     for (by, expected) in [(1, 1), (1, 2), (1, 2), (-1, 1), (-1, 1)] {
         screen.select(by);
         assert_eq!(marked(&screen), Some(expected));
@@ -50,7 +55,7 @@ fn keys_open_and_close_a_claim_scroll_the_log_and_end() {
     let mut screen = Screen::default();
     // Nothing is marked: there is nothing to open.
     assert!(!screen.press(KeyCode::Enter) && !screen.is_open);
-    screen.selected = Some(Digest([1; 32]));
+    screen.selected = Some(ClaimId(Digest([1; 32])));
     assert!(!screen.press(KeyCode::Enter) && screen.is_open);
     assert!(!screen.press(KeyCode::Esc) && !screen.is_open);
     screen.log = vec![String::new(); 15];
