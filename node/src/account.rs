@@ -34,6 +34,7 @@ impl Account {
             ("rebut_claims_standing", exposure.claims as f64),
             ("rebut_disputes_open", exposure.disputes as f64),
             ("rebut_challenges_open", exposure.challenges as f64),
+            ("rebut_challenges_to_collect", exposure.to_collect as f64),
             ("rebut_moves_due", exposure.to_move as f64),
             ("rebut_deadline_seconds", seconds),
         ] {

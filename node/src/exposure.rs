@@ -3,7 +3,7 @@
 use ledger::View;
 use ledger::payments::Paid;
 use protocol::hash::Commitment;
-use protocol::settlement::{ChallengeStatus, ClaimStatus, JobStatus, Parameters, Turn};
+use protocol::settlement::{Challenge, ChallengeStatus, JobStatus, Parameters, Turn};
 use protocol::transaction::Address;
 
 /// Demands that a challenger sets money aside for before it opens a challenge: more than any dispute
@@ -23,7 +23,7 @@ pub struct Exposure {
     pub free_wei: u128,
     /// Stakes in its standing claims.
     pub stakes_wei: u128,
-    /// Bonds and paid fees in its open challenges.
+    /// Bonds and paid fees in its open challenges, and in those that are to be collected.
     pub bonds_wei: u128,
     /// Fees of its open jobs.
     pub fees_wei: u128,
@@ -35,6 +35,8 @@ pub struct Exposure {
     pub disputes: u64,
     /// Its open challenges.
     pub challenges: u64,
+    /// Its challenges of claims that fell, which were not paid out yet.
+    pub to_collect: u64,
     /// Moves that others wait for, from it.
     pub to_move: u64,
     /// When the first of these is too late.
@@ -50,41 +52,50 @@ impl Exposure {
         let mut found = Self { free_wei: settlement.money().free_wei(account), ..Self::default() };
         for (_, job) in settlement.jobs() {
             if job.poster == *account && job.status == JobStatus::Open {
-                found.fees_wei += job.terms.fee_wei.saturating_add(job.terms.attention_wei);
+                found.fees_wei += job.terms.locked_wei().unwrap_or_default();
             }
         }
         for (_, claim) in settlement.claims() {
-            if claim.executor == *account && claim.status == ClaimStatus::Standing {
+            if claim.executor == *account && claim.stands() {
                 found.stakes_wei += claim.stake_wei;
                 found.claims += 1;
             }
         }
         for (_, challenge) in settlement.challenges().filter(|(_, one)| one.is_open()) {
             let ours = challenge.challenger == *account;
-            let against = settlement.claim(&challenge.claim).is_some_and(|claim| {
-                claim.executor == *account && claim.status == ClaimStatus::Standing
-            });
+            if ours {
+                found.bonds_wei += challenge.bond_wei.saturating_add(challenge.fees_wei);
+            }
+            if !settlement.is_under_way(challenge) {
+                found.to_collect += u64::from(ours);
+                continue;
+            }
+            let against =
+                settlement.claim(&challenge.claim).is_some_and(|claim| claim.executor == *account);
             if ours {
                 found.challenges += 1;
-                found.bonds_wei += challenge.bond_wei.saturating_add(challenge.fees_wei);
                 found.needed_wei += reserve_wei.saturating_sub(challenge.fees_wei);
             }
             found.disputes += u64::from(against);
-            let to_move = match &challenge.status {
-                ChallengeStatus::Open { turn: Turn::Challenger, .. } => ours,
-                ChallengeStatus::Open { turn: Turn::Executor(_), .. } => against,
-                ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
-            };
-            if to_move {
-                found.to_move += 1;
-                let deadline = challenge.deadline_ms(parameters.move_floor_ms);
-                found.deadline_ms = match (found.deadline_ms, deadline) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                };
-            }
+            found.count_move(challenge, ours, against, parameters.move_floor_ms);
         }
         found
+    }
+
+    /// Counts a challenge under way in which this account must move.
+    fn count_move(&mut self, challenge: &Challenge, ours: bool, against: bool, floor_ms: u64) {
+        let to_move = match &challenge.status {
+            ChallengeStatus::Open { turn: Turn::Challenger, .. } => ours,
+            ChallengeStatus::Open { turn: Turn::Executor(_), .. } => against,
+            ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
+        };
+        if to_move {
+            self.to_move += 1;
+            self.deadline_ms = match (self.deadline_ms, challenge.deadline_ms(floor_ms)) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
     }
 
     /// Free and locked money.
