@@ -16,7 +16,7 @@ use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{Ether, Event, Parameters};
-use protocol::transaction::{Action, JobTerms};
+use protocol::transaction::{Action, Address, JobTerms};
 use tokio::sync::{Notify, oneshot};
 
 use crate::inputs::{Inputs, KeepError};
@@ -97,22 +97,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Terms of a job in the executor's own name: it pays itself one wei.
+/// Time in which an executor claims a job in its own name.
+const OWN_JOB_OPEN_MS: u64 = 3_600_000;
+
+/// Terms of a job in the executor's own name: it pays itself one wei, and nobody else may claim. The salt
+/// tells jobs of the same input apart.
 fn own_terms(
     parameters: &Parameters,
     stake_wei: Option<u128>,
-    model_root: Digest,
-    input_root: Digest,
+    (model_root, input_root): (Digest, Digest),
+    executor: Address,
+    salt: u64,
 ) -> JobTerms {
     JobTerms {
         model_root,
         input_root,
         profile: Profile::StrictF32,
+        executor,
         fee_wei: 1,
-        stake_wei: stake_wei.unwrap_or(0).max(parameters.stake_wei_min),
-        bond_wei: parameters.bond_wei_min,
-        window_ms: parameters.window_ms_min,
+        fee_iteration_wei: 0,
+        iterations_max: 1,
+        may_cut: false,
+        stake_wei: stake_wei.unwrap_or(0).clamp(parameters.stake_wei_min, parameters.stake_wei_max),
+        window_ms: parameters.window_ms_of(1),
+        open_ms: OWN_JOB_OPEN_MS,
         attention_wei: 0,
+        salt,
     }
 }
 
@@ -214,15 +224,19 @@ impl Api {
                 Err(error) => return Err(error.into()),
             }
         }
-        let terms =
-            own_terms(view.settlement.parameters(), self.stake_wei, model.root(), input_root);
-        let free_wei = view.settlement.money().free_wei(&self.signer.key().address());
-        if free_wei < terms.stake_wei {
+        let (address, parameters) = (self.signer.key().address(), view.settlement.parameters());
+        let salt = view.settlement.nonce(&address);
+        let roots = (model.root(), input_root);
+        let terms = own_terms(parameters, self.stake_wei, roots, address, salt);
+        let free_wei = view.settlement.money().free_wei(&address);
+        let fees_wei = parameters.record_fee_wei.saturating_mul(2).saturating_add(1);
+        let needed_wei = terms.stake_wei.saturating_add(fees_wei);
+        if free_wei < needed_wei {
             let reason = format!(
                 "its account has {} free and a claim takes {}; deposit more, or wait for \
                  claims to become final",
                 Ether(free_wei),
-                Ether(terms.stake_wei)
+                Ether(needed_wei)
             );
             return Err(AskError::Busy { reason });
         }

@@ -9,24 +9,20 @@ use node::{Core, Decision};
 use protocol::facts::Request;
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{ChallengeStatus, Claim, ClaimStatus, JobStatus, Turn};
-use protocol::transaction::{Action, Address, ClaimTerms};
+use protocol::settlement::{CHALLENGERS_MAX, ChallengeStatus, Claim, JobStatus, PASSED_MAX, Turn};
+use protocol::transaction::{Action, Address, Statement};
 
 use crate::answer::{AnswerError, Defender};
 
-/// The terms of a claim on a job, from a run.
+/// The claim on a job, from a run.
 ///
 /// `None` when the trace has no states, which no model gives.
-pub fn claim_terms<C: Commitment>(job: JobId, trace: &Trace<C>) -> Option<ClaimTerms> {
-    let last = trace.state_roots().len().checked_sub(1)?;
-    let tree = trace.tree().tree();
-    Some(ClaimTerms {
-        job,
-        output_root: *trace.state_roots().get(last)?,
-        trace_root: trace.root(),
-        input_path: tree.path(0)?,
-        output_path: tree.path(last as u64)?,
-    })
+pub fn statement_of<C: Commitment>(
+    job: JobId,
+    model_root: Digest,
+    trace: &Trace<C>,
+) -> Option<Statement> {
+    Statement::of_run::<C>(job, model_root, trace.state_roots())
 }
 
 /// An executor: what it ran, and which jobs it wants to claim. Clones share the runs.
@@ -34,7 +30,7 @@ pub fn claim_terms<C: Commitment>(job: JobId, trace: &Trace<C>) -> Option<ClaimT
 pub struct ExecutorCore<C: Commitment = Keccak> {
     address: Address,
     runs: BTreeMap<Digest, Defender<C>>,
-    offers: BTreeMap<JobId, ClaimTerms>,
+    offers: BTreeMap<JobId, Statement>,
     /// Demands without an answer, as of the last look.
     unanswered: Vec<(ClaimId, Unanswered)>,
 }
@@ -71,8 +67,8 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 
     /// Claims a job, once, as long as it is open and nobody's standing claim says the same.
-    pub fn offer(&mut self, terms: ClaimTerms) {
-        self.offers.insert(terms.job, terms);
+    pub fn offer(&mut self, statement: Statement) {
+        self.offers.insert(statement.terms.job, statement);
     }
 
     /// Lets go of a job that is over, and of its run unless another job needs it.
@@ -83,35 +79,40 @@ impl<C: Commitment> ExecutorCore<C> {
         }
     }
 
-    /// Whether a claim with this trace root would be made on a job: it is open, this account has not
-    /// claimed it, and nobody's standing claim says the same.
+    /// Whether a claim with this trace root would be made on a job: it is open, takes claims of this account
+    /// still, this account has not claimed it, and nobody's standing claim says the same.
     pub fn would_claim(&self, view: &View<C>, job: &JobId, trace_root: &Digest) -> bool {
         let settlement = &view.settlement;
-        settlement.job(job).is_some_and(|job| {
-            let mut claims = job.claims.iter().filter_map(|id| settlement.claim(id));
+        let is_open = settlement.job(job).is_some_and(|job| {
             job.status == JobStatus::Open
-                && !claims.any(|claim| {
-                    let same = claim.terms.trace_root == *trace_root;
-                    claim.executor == self.address
-                        || (same && claim.status == ClaimStatus::Standing)
-                })
-        })
+                && view.now_ms <= job.open_until_ms()
+                && job.terms.admits(&self.address)
+        });
+        let mut claims = settlement.claims_of(job).filter_map(|id| settlement.claim(id));
+        is_open
+            && !claims.any(|claim| {
+                let same = claim.trace_root() == *trace_root;
+                claim.executor == self.address || (same && claim.stands())
+            })
     }
 
     /// Claims on offers, as far as the money reaches.
     fn claims(&self, view: &View<C>) -> Vec<Decision> {
+        let record_fee_wei = view.settlement.parameters().record_fee_wei;
         let mut free_wei = view.settlement.money().free_wei(&self.address);
         let mut decisions = Vec::new();
-        for terms in self.offers.values() {
-            let stake_wei = view.settlement.job(&terms.job).map(|job| job.terms.stake_wei);
-            let left_wei = stake_wei.and_then(|stake_wei| free_wei.checked_sub(stake_wei));
-            let wanted = self.would_claim(view, &terms.job, &terms.trace_root);
+        for statement in self.offers.values() {
+            let job = statement.terms.job;
+            let stake_wei = view.settlement.job(&job).map(|job| job.terms.stake_wei);
+            let needed_wei = stake_wei.map(|stake_wei| stake_wei.saturating_add(record_fee_wei));
+            let left_wei = needed_wei.and_then(|needed_wei| free_wei.checked_sub(needed_wei));
+            let wanted = self.would_claim(view, &job, &statement.trace_root());
             let (true, Some(left_wei)) = (wanted, left_wei) else {
                 continue;
             };
             free_wei = left_wei;
             decisions.push(Decision {
-                action: Action::PostClaim { terms: terms.clone() },
+                action: Action::PostClaim { statement: statement.clone() },
                 reason: "the job is open and the run is done".to_owned(),
                 deadline_ms: None,
             });
@@ -125,39 +126,35 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 
     fn replies(&mut self, view: &View<C>) -> Vec<Decision> {
-        let floor_ms = view.settlement.parameters().move_floor_ms;
-        // One answer serves all challenges that wait for it; its deadline is the earliest.
-        let mut wanted: BTreeMap<(ClaimId, Request), u64> = BTreeMap::new();
-        for (_, challenge) in view.settlement.challenges() {
-            let (Some(request), Some(deadline)) =
-                (challenge.pending(), challenge.deadline_ms(floor_ms))
-            else {
-                continue;
-            };
-            let mine = view.settlement.claim(&challenge.claim).is_some_and(|claim| {
-                claim.executor == self.address && claim.status == ClaimStatus::Standing
-            });
-            if mine && view.now_ms <= deadline {
-                let entry = wanted.entry((challenge.claim, *request)).or_insert(deadline);
-                *entry = (*entry).min(deadline);
-            }
-        }
         let (mut decisions, mut unanswered) = (Vec::new(), Vec::new());
-        for ((claim_id, request), deadline_ms) in wanted {
+        for ((claim_id, request), mut waiting) in self.demands(view) {
             let Some(claim) = view.settlement.claim(&claim_id) else {
                 continue;
             };
-            let Some(defender) = self.runs.get(&claim.terms.trace_root) else {
+            let Some(defender) = self.runs.get(&claim.trace_root()) else {
                 unanswered.push((claim_id, Unanswered::RunMissing));
                 continue;
             };
-            match defender.answer(&request) {
-                Ok(reveal) => decisions.push(Decision {
-                    action: Action::Reveal { claim: claim_id, request, reveal },
+            let reveal = match defender.answer(&request) {
+                Ok(reveal) => reveal,
+                Err(error) => {
+                    unanswered.push((claim_id, Unanswered::Failed(error)));
+                    continue;
+                }
+            };
+            // One answer serves those that it names; whoever must be served first is named first.
+            waiting.sort_unstable();
+            for named in waiting.chunks(CHALLENGERS_MAX) {
+                decisions.push(Decision {
+                    action: Action::Reveal {
+                        claim: claim_id,
+                        challengers: named.iter().map(|(_, challenger)| *challenger).collect(),
+                        request,
+                        reveal: reveal.clone(),
+                    },
                     reason: format!("a challenger demands {}", ledger::words::request(&request)),
-                    deadline_ms: Some(deadline_ms),
-                }),
-                Err(error) => unanswered.push((claim_id, Unanswered::Failed(error))),
+                    deadline_ms: named.first().map(|(deadline_ms, _)| *deadline_ms),
+                });
             }
         }
         decisions.sort_by_key(|decision| decision.deadline_ms);
@@ -165,51 +162,78 @@ impl<C: Commitment> ExecutorCore<C> {
         decisions
     }
 
-    /// Ends challenges whose challengers are silent, and settles jobs that are ripe.
+    /// What this executor's standing claims are asked and can still answer: by claim and request, who waits
+    /// for it, and until when.
+    fn demands(&self, view: &View<C>) -> BTreeMap<(ClaimId, Request), Vec<(u64, Address)>> {
+        let settlement = &view.settlement;
+        let floor_ms = settlement.parameters().move_floor_ms;
+        let mut demands: BTreeMap<(ClaimId, Request), Vec<(u64, Address)>> = BTreeMap::new();
+        for (_, challenge) in settlement.challenges() {
+            let (Some(request), Some(deadline_ms)) =
+                (challenge.pending(), challenge.deadline_ms(floor_ms))
+            else {
+                continue;
+            };
+            let mine = settlement
+                .claim(&challenge.claim)
+                .is_some_and(|claim| claim.executor == self.address && claim.stands());
+            if mine && view.now_ms <= deadline_ms {
+                let waiting = demands.entry((challenge.claim, *request)).or_default();
+                waiting.push((deadline_ms, challenge.challenger));
+            }
+        }
+        demands
+    }
+
+    /// Ends challenges whose challengers are silent, settles jobs that are ripe, and takes stakes back.
     ///
     /// Also of claims by others that stand before ours: nobody else may care to, and ours waits
     /// for them (`simulation/scenarios/copycat-claim.toml`).
     fn housekeeping(&self, view: &View<C>) -> Vec<Decision> {
-        let settlement = &view.settlement;
-        let floor_ms = settlement.parameters().move_floor_ms;
         let mut decisions = Vec::new();
         for (id, claim) in self.awaited(view) {
-            let mut disputed = false;
-            for challenge_id in &claim.challenges {
-                let Some(challenge) = settlement.challenge(challenge_id) else {
-                    continue;
-                };
+            decisions.extend(self.overdue(view, &id, claim));
+            let is_over = view
+                .settlement
+                .job(&claim.terms.job)
+                .is_some_and(|job| job.status != JobStatus::Open);
+            if is_over && !claim.is_disputed() {
+                decisions.push(Decision {
+                    action: Action::Release { claim: id },
+                    reason: "the job is over and nobody disputes the claim".to_owned(),
+                    deadline_ms: None,
+                });
+            }
+            if !is_over && !claim.is_disputed() && view.now_ms > claim.window_end_ms {
+                decisions.extend(finality(view, id, claim));
+            }
+        }
+        decisions
+    }
+
+    /// Ends the challenges of a claim in which somebody else is late.
+    fn overdue(&self, view: &View<C>, id: &ClaimId, claim: &Claim<C>) -> Vec<Decision> {
+        let settlement = &view.settlement;
+        let floor_ms = settlement.parameters().move_floor_ms;
+        let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
+        challenges
+            .filter_map(|challenge| {
                 let ChallengeStatus::Open { turn, .. } = &challenge.status else {
-                    continue;
+                    return None;
                 };
-                disputed = true;
                 let late = challenge.deadline_ms(floor_ms).is_some_and(|at| view.now_ms > at);
                 let silent = match turn {
                     Turn::Challenger => Some("challenger"),
                     Turn::Executor(_) if claim.executor != self.address => Some("executor"),
                     Turn::Executor(_) => None,
-                };
-                if let (true, Some(silent)) = (late, silent) {
-                    decisions.push(Decision {
-                        action: Action::CallTime { challenge: *challenge_id },
-                        reason: format!("the {silent}'s time is over"),
-                        deadline_ms: None,
-                    });
-                }
-            }
-            let job = claim.terms.job;
-            let first = settlement.job(&job).is_some_and(|job| {
-                job.status == JobStatus::Open && first_standing(view, job) == Some(id)
-            });
-            if first && !disputed && view.now_ms > claim.window_end_ms {
-                decisions.push(Decision {
-                    action: Action::Finalise { job },
-                    reason: "the window is over and nobody disputes the claim".to_owned(),
+                }?;
+                late.then(|| Decision {
+                    action: Action::CallTime { claim: *id, challenger: challenge.challenger },
+                    reason: format!("the {silent}'s time is over"),
                     deadline_ms: None,
-                });
-            }
-        }
-        decisions
+                })
+            })
+            .collect()
     }
 
     /// This executor's standing claims, and the claims that stand before them on their jobs.
@@ -217,20 +241,18 @@ impl<C: Commitment> ExecutorCore<C> {
         let settlement = &view.settlement;
         let mut awaited = BTreeMap::new();
         for (id, claim) in settlement.claims() {
-            if claim.executor != self.address || claim.status != ClaimStatus::Standing {
+            if claim.executor != self.address || !claim.stands() {
                 continue;
             }
             awaited.insert(*id, claim);
-            let Some(job) = settlement.job(&claim.terms.job) else {
-                continue;
-            };
-            if job.status != JobStatus::Open {
+            let is_open =
+                settlement.job(&claim.terms.job).is_some_and(|job| job.status == JobStatus::Open);
+            if !is_open {
                 continue;
             }
-            for before in job.claims.iter().take_while(|before| *before != id) {
-                if let Some(claim) = settlement.claim(before)
-                    && claim.status == ClaimStatus::Standing
-                {
+            let others = settlement.claims_of(&claim.terms.job);
+            for before in others.take_while(|before| *before != id) {
+                if let Some(claim) = settlement.claim(before).filter(|claim| claim.stands()) {
                     awaited.insert(*before, claim);
                 }
             }
@@ -239,13 +261,19 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 }
 
-fn first_standing<C: Commitment>(
-    view: &View<C>,
-    job: &protocol::settlement::Job,
-) -> Option<ClaimId> {
-    job.claims.iter().copied().find(|id| {
-        view.settlement.claim(id).is_some_and(|claim| claim.status == ClaimStatus::Standing)
-    })
+/// Makes an undisputed claim whose window is over the answer of its job, once no other stands before it; what
+/// fell before it is passed first.
+fn finality<C: Commitment>(view: &View<C>, id: ClaimId, claim: &Claim<C>) -> Option<Decision> {
+    let job = claim.terms.job;
+    let mut fallen = view.settlement.to_pass(&job, claim.number)?;
+    let (action, reason) = if fallen.is_empty() {
+        let reason = "the window is over and nobody disputes the claim";
+        (Action::Finalise { claim: id }, reason)
+    } else {
+        fallen.truncate(PASSED_MAX);
+        (Action::Pass { job, claims: fallen }, "claims before this one were rejected")
+    };
+    Some(Decision { action, reason: reason.to_owned(), deadline_ms: None })
 }
 
 impl<C: Commitment> Core<C> for ExecutorCore<C> {
@@ -264,11 +292,11 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
         let mine = self.awaited(view).into_iter();
-        let times = mine.flat_map(|(_, claim)| {
-            let clocks = claim.challenges.iter().filter_map(move |id| {
-                settlement.challenge(id).and_then(|challenge| challenge.deadline_ms(floor_ms))
-            });
-            clocks.chain([claim.window_end_ms])
+        let times = mine.flat_map(|(id, claim)| {
+            let challenges =
+                settlement.challenges_of(&id).filter_map(|id| settlement.challenge(id));
+            let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
+            clocks.chain([claim.window_end_ms]).collect::<Vec<u64>>()
         });
         times.filter(|at_ms| *at_ms >= view.now_ms).min().map(|at_ms| at_ms.saturating_add(1))
     }

@@ -20,7 +20,7 @@ mod settings;
 mod testing;
 
 pub use answer::{AnswerError, Defender};
-pub use core::{ExecutorCore, Unanswered, claim_terms};
+pub use core::{ExecutorCore, Unanswered, statement_of};
 pub use policy::Policy;
 pub use preflight::{PreflightError, Rehearsal, preflight};
 pub use settings::Settings;

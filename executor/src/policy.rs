@@ -4,6 +4,7 @@ use std::fmt;
 
 use ledger::words::ether;
 use protocol::settlement::{ETHER, Job};
+use protocol::transaction::Address;
 
 /// Bounds of the terms that an executor accepts.
 ///
@@ -49,6 +50,10 @@ pub enum Declined {
     Model,
     /// Its claims are sealed first, which this executor does not do.
     Attention,
+    /// It names another executor, and nobody else may claim.
+    Named,
+    /// It takes no claims any more.
+    Closed,
     /// Its fee is too small.
     Fee {
         /// What it pays.
@@ -84,6 +89,8 @@ impl fmt::Display for Declined {
         match self {
             Self::Model => write!(formatter, "its model is not in the folder of models"),
             Self::Attention => write!(formatter, "claims on it are sealed, which is not supported"),
+            Self::Named => write!(formatter, "it names another executor"),
+            Self::Closed => write!(formatter, "its time for claims is over"),
             Self::Fee { fee_wei, least_wei } => {
                 let (fee, least) = (ether(*fee_wei), ether(*least_wei));
                 write!(formatter, "it pays {fee}, below --fee-min of {least}")
@@ -138,10 +145,23 @@ impl Policy {
         percent(total_wei, self.long_percent_max).saturating_sub(long_wei)
     }
 
-    /// Why a job's terms are not accepted by an account with so much money; `None` when they are. Jobs in
-    /// the executor's own name pay it nothing and are taken for who asked over HTTP.
-    pub fn declines(&self, job: &Job, is_own: bool, total_wei: u128) -> Option<Declined> {
-        let terms = &job.terms;
+    /// Why a job's terms are not accepted by an account with so much money at this time of the ledger;
+    /// `None` when they are. Jobs in the executor's own name pay it nothing and are taken for who asked over
+    /// HTTP.
+    pub fn declines(
+        &self,
+        job: &Job,
+        executor: &Address,
+        total_wei: u128,
+        now_ms: u64,
+    ) -> Option<Declined> {
+        let (terms, is_own) = (&job.terms, job.poster == *executor);
+        if !terms.admits(executor) {
+            return Some(Declined::Named);
+        }
+        if now_ms > job.open_until_ms() {
+            return Some(Declined::Closed);
+        }
         if terms.attention_wei > 0 {
             return Some(Declined::Attention);
         }

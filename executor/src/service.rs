@@ -21,13 +21,13 @@ use node::jobs::{Pace, Progress};
 use node::{Account, LogLimit, take_turns};
 use node::{Agent, Signer};
 use protocol::hash::Digest;
-use protocol::ids::JobId;
-use protocol::settlement::{Challenge, Claim, ClaimStatus, Job, JobStatus};
+use protocol::ids::{ClaimId, JobId};
+use protocol::settlement::{Claim, Job, JobStatus};
 use protocol::transaction::{Address, Key};
 use tokio::sync::Notify;
 
 use crate::api::Api;
-use crate::core::{ExecutorCore, claim_terms};
+use crate::core::{ExecutorCore, statement_of};
 use crate::inputs::Inputs;
 use crate::policy::Declined;
 use crate::progress::{End, Input, Jobs};
@@ -223,8 +223,7 @@ impl Service {
             seen.pop_front();
         }
         // What is claimed is published: such a run is made again to defend it.
-        let found = view.settlement.job(&job);
-        if !found.is_some_and(|found| self.stands(view, found)) {
+        if !self.stands(view, &job) {
             self.unclaimed.push_back(Unclaimed { job, run, until_ms: 0, is_refused: false });
         }
         metrics::counter!("rebut_executor_runs_total").increment(1);
@@ -238,9 +237,7 @@ impl Service {
     /// twice is not tried again unless a claim stands.
     fn again(&mut self, view: &View, id: JobId, failure: &RunFailure) {
         const TRIES_MAX: u32 = 5;
-        let job = view.settlement.job(&id);
-        let at_risk_wei: u128 =
-            job.map_or(0, |job| self.own_claims(view, job).map(|claim| claim.stake_wei).sum());
+        let at_risk_wei: u128 = self.own_claims(view, &id).map(|(_, claim)| claim.stake_wei).sum();
         if at_risk_wei > 0 {
             tracing::error!(event = "executor.cannot_defend", job = %id, at_risk_wei, %failure,
                 "a claim of ours stands on a run that cannot be made again: a challenge would win");
@@ -273,7 +270,7 @@ impl Service {
 
     /// How soon a job is tried again: sooner where a clock runs, later where nobody is bound to run it.
     fn pace(&self, view: &View, id: &JobId) -> Pace {
-        let stands = view.settlement.job(id).is_some_and(|job| self.stands(view, job));
+        let stands = self.stands(view, id);
         match (self.is_disputed(view, id), stands) {
             (true, _) => Pace::Disputed,
             (false, true) => Pace::Usual,
@@ -294,14 +291,18 @@ impl Service {
                 continue;
             }
             let may_stake = !self.settings.bail_out && self.api.health.may_stake();
-            let terms = claim_terms(one.job, one.run.trace()).filter(|_| may_stake);
-            let (Some(terms), Some(output)) = (terms, one.run.trace().states().last()) else {
+            let model_root = one.run.model().root();
+            let statement =
+                statement_of(one.job, model_root, one.run.trace()).filter(|_| may_stake);
+            let (Some(statement), Some(output)) = (statement, one.run.trace().states().last())
+            else {
                 continue;
             };
             let (bytes, api) = (state_bytes(output), Arc::clone(&self.api));
-            let upload = api.ledger.upload(api.signer.key(), &terms.output_root, bytes);
+            let output_root = statement.terms.output_root;
+            let upload = api.ledger.upload(api.signer.key(), &output_root, bytes);
             match self.meanwhile(false, upload).await {
-                Ok(Some(Ok(()))) => self.agent.core.offer(terms),
+                Ok(Some(Ok(()))) => self.agent.core.offer(statement),
                 // Of one that is not reached the next look says more; the others are not kept waiting.
                 Ok(Some(Err(error))) => {
                     if !one.is_refused {
@@ -331,7 +332,7 @@ impl Service {
         let (settlement, address) = (&view.settlement, self.address);
         let over = |id: &JobId| {
             settlement.job(id).is_none_or(|job| {
-                job.status != JobStatus::Open && standing_of(view, job, address).next().is_none()
+                job.status != JobStatus::Open && standing_of(view, id, address).next().is_none()
             })
         };
         let gone = self.jobs.remove_finished(over);
@@ -392,9 +393,9 @@ impl Service {
 
     /// Inputs of jobs that are open or on which a claim of ours stands.
     fn inputs_needed(&self, view: &View) -> HashSet<Digest> {
-        let open = |job: &&Job| job.status == JobStatus::Open || self.stands(view, job);
-        let jobs = view.settlement.jobs().map(|(_, job)| job).filter(open);
-        jobs.map(|job| job.terms.input_root).collect()
+        let needed =
+            |(id, job): &(&JobId, &Job)| job.status == JobStatus::Open || self.stands(view, id);
+        view.settlement.jobs().filter(needed).map(|(_, job)| job.terms.input_root).collect()
     }
 
     /// Removes inputs that no job needs any more, such as those of a process that was killed before it
@@ -412,31 +413,32 @@ impl Service {
     }
 
     /// Whether a claim of ours stands on a job.
-    fn stands(&self, view: &View, job: &Job) -> bool {
+    fn stands(&self, view: &View, job: &JobId) -> bool {
         self.own_claims(view, job).next().is_some()
     }
 
-    fn own_claims<'a>(&self, view: &'a View, job: &'a Job) -> impl Iterator<Item = &'a Claim> {
+    fn own_claims<'a>(
+        &self,
+        view: &'a View,
+        job: &JobId,
+    ) -> impl Iterator<Item = (&'a ClaimId, &'a Claim)> {
         standing_of(view, job, self.address)
     }
 
     fn is_disputed(&self, view: &View, id: &JobId) -> bool {
-        let settlement = &view.settlement;
-        settlement.job(id).is_some_and(|job| {
-            let mut challenges = self.own_claims(view, job).flat_map(|claim| &claim.challenges);
-            challenges.any(|id| settlement.challenge(id).is_some_and(Challenge::is_open))
-        })
+        self.own_claims(view, id).any(|(_, claim)| claim.is_disputed())
     }
 }
 
 /// Standing claims of an account on a job.
 fn standing_of<'a>(
     view: &'a View,
-    job: &'a Job,
+    job: &JobId,
     address: Address,
-) -> impl Iterator<Item = &'a Claim> {
-    job.claims
-        .iter()
-        .filter_map(|id| view.settlement.claim(id))
-        .filter(move |claim| claim.executor == address && claim.status == ClaimStatus::Standing)
+) -> impl Iterator<Item = (&'a ClaimId, &'a Claim)> {
+    let settlement = &view.settlement;
+    settlement
+        .claims_of(job)
+        .filter_map(|id| Some((id, settlement.claim(id)?)))
+        .filter(move |(_, claim)| claim.executor == address && claim.stands())
 }

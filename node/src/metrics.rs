@@ -104,6 +104,12 @@ pub const METRICS: &[Metric] = &[
     (Of::Daemons, "rebut_claims_standing", Gauge, "Standing claims of the account"),
     (Of::Daemons, "rebut_disputes_open", Gauge, "Open challenges of the account's claims"),
     (Of::Daemons, "rebut_challenges_open", Gauge, "Open challenges by the account"),
+    (
+        Of::Daemons,
+        "rebut_challenges_to_collect",
+        Gauge,
+        "Challenges by the account of claims that were rejected, not paid out yet",
+    ),
     (Of::Daemons, "rebut_moves_due", Gauge, "Moves that others wait for"),
     (
         Of::Daemons,

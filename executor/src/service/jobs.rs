@@ -64,9 +64,7 @@ impl Service {
         let promised = self.jobs.iter().filter_map(|(id, progress)| {
             let job = view.settlement.job(id)?;
             let will_claim = match progress {
-                Progress::Running { .. } => {
-                    job.status == JobStatus::Open && !self.stands(view, job)
-                }
+                Progress::Running { .. } => job.status == JobStatus::Open && !self.stands(view, id),
                 Progress::Ended(End::Ready { trace_root }) => {
                     self.agent.core.would_claim(view, id, trace_root)
                 }
@@ -96,7 +94,7 @@ impl Service {
     fn left_ms(&self, view: &View) -> u64 {
         let clock_ms = view.settlement.parameters().executor_clock_ms;
         let stands =
-            view.settlement.jobs().map(|(_, job)| job).filter(|job| self.stands(view, job));
+            view.settlement.jobs().filter(|(id, _)| self.stands(view, id)).map(|(_, job)| job);
         let mut in_play = stands.chain(self.promised(view)).map(|job| self.run_ms(job)).peekable();
         match in_play.peek() {
             // One is taken though a run took long for once: what it takes now is seen then.
@@ -121,7 +119,7 @@ impl Service {
         }
         let takes_new = self.takes_new();
         let wanted = view.settlement.jobs().filter_map(|(id, job)| {
-            let stands = self.stands(view, job);
+            let stands = self.stands(view, id);
             let disputed = stands && self.is_disputed(view, id);
             let is_due = self.jobs.is_due(id, view.now_ms, |end| match end {
                 End::Kept { trace_root } => {
@@ -195,7 +193,7 @@ impl Service {
         let promised_wei =
             promised.iter().fold(0, |sum: u128, job| sum.saturating_add(job.terms.stake_wei));
         let stands =
-            view.settlement.jobs().map(|(_, job)| job).filter(|job| self.stands(view, job));
+            view.settlement.jobs().filter(|(id, _)| self.stands(view, id)).map(|(_, job)| job);
         let long = stands.chain(promised).filter(|job| self.is_long(view, job));
         let long_wei = long.fold(0, |sum: u128, job| sum.saturating_add(job.terms.stake_wei));
         let total_wei = Exposure::of(view, &self.address).total_wei();
@@ -232,7 +230,7 @@ impl Service {
             && jobs.any(|(id, job)| {
                 self.jobs.is_due(id, view.now_ms, |end| matches!(end, End::Kept { .. }))
                     && self.api.model_store.model(&job.terms.model_root).is_some()
-                    && self.stands(view, job)
+                    && self.stands(view, id)
                     && self.is_disputed(view, id)
             })
     }
@@ -244,7 +242,7 @@ impl Service {
             return Ok(Some(()));
         };
         let kept = self.jobs.why(&id).copied().unwrap_or(Input::Usable);
-        let (input_root, is_claimed) = (job.terms.input_root, self.stands(view, job));
+        let (input_root, is_claimed) = (job.terms.input_root, self.stands(view, &id));
         let inputs = self.api.inputs.clone();
         let input = match inputs.read(&input_root).filter(|_| kept == Input::Usable) {
             Some(kept) => Ok(kept),

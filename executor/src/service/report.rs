@@ -18,15 +18,16 @@ use crate::progress::End;
 impl Service {
     /// Answers those who asked, once their claims stand.
     pub(super) fn answer(&self, view: &View) {
+        let settlement = &view.settlement;
         for id in self.api.waiting() {
             if self.jobs.ended(&id) == Some(&End::Refused) {
                 self.api.give_up(&id);
             }
-            let (Some(job), Some(run)) = (view.settlement.job(&id), self.runs.get(&id)) else {
+            let Some(run) = self.runs.get(&id) else {
                 continue;
             };
             let mut claims =
-                job.claims.iter().filter_map(|id| Some((id, view.settlement.claim(id)?)));
+                settlement.claims_of(&id).filter_map(|id| Some((id, settlement.claim(id)?)));
             if let Some((claim, found)) = claims.find(|(_, claim)| claim.executor == self.address) {
                 let (claim, window_end_ms) = (*claim, found.window_end_ms);
                 self.api.answer(Answer { job: id, claim, window_end_ms, run: Arc::clone(run) });
@@ -65,14 +66,15 @@ impl Service {
         self.quarantine
             .retain(|id| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
         for (id, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
-            if self.jobs.get(id).is_some() || self.stands(view, job) {
+            if self.jobs.get(id).is_some() || self.stands(view, id) {
                 self.declined.remove(id);
                 continue;
             }
-            let is_own = job.poster == self.address;
             let why = match self.api.model_store.model(&job.terms.model_root) {
                 None => Some(Declined::Model),
-                Some(_) => self.settings.policy.declines(job, is_own, total_wei),
+                Some(_) => {
+                    self.settings.policy.declines(job, &self.address, total_wei, view.now_ms)
+                }
             };
             match why {
                 None => drop(self.declined.remove(id)),
