@@ -7,7 +7,7 @@ use node::exposure::demands_reserve_wei;
 use node::{Core, Decision};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::ids::{ChallengeId, ClaimId, JobId};
-use protocol::settlement::{Challenge, ChallengeStatus, ClaimStatus, Turn};
+use protocol::settlement::{Challenge, ChallengeStatus, Claim, Turn};
 use protocol::transaction::{Action, Address};
 
 use crate::honest_view::HonestView;
@@ -93,28 +93,25 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 
     /// Whether a run of a job is needed to play: a standing claim on it differs and can be challenged, or
-    /// a challenge of this account is open.
+    /// a challenge of this account is under way.
     pub fn is_in_play(&self, view: &View<C>, job: &JobId) -> bool {
-        let (settlement, own) = (&view.settlement, self.roots.get(job));
-        let claims = settlement.job(job).into_iter().flat_map(|job| &job.claims);
-        let mut standing = claims
-            .filter_map(|id| settlement.claim(id))
-            .filter(|claim| claim.status == ClaimStatus::Standing);
-        standing.any(|claim| {
-            let differs = own.is_some_and(|own| *own != claim.terms.trace_root);
-            let mut challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id));
-            differs && view.now_ms <= claim.window_end_ms
-                || challenges.any(|one| one.challenger == self.address && one.is_open())
+        let own = self.roots.get(job);
+        let mut standing = standing_on(view, job);
+        standing.any(|(id, claim)| {
+            let differs = own.is_some_and(|own| *own != claim.trace_root());
+            differs && view.now_ms <= claim.window_end_ms || self.is_open(view, id)
         })
     }
 
-    /// Whether a challenge of this account is open on a claim of a job.
+    /// Whether a challenge of this account is under way on a claim of a job.
     pub fn is_challenging(&self, view: &View<C>, job: &JobId) -> bool {
-        let claims = view.settlement.job(job).into_iter().flat_map(|job| &job.claims);
-        let claims = claims.filter_map(|id| view.settlement.claim(id));
-        let mut challenges =
-            claims.flat_map(|one| &one.challenges).filter_map(|id| view.settlement.challenge(id));
-        challenges.any(|one| one.challenger == self.address && one.is_open())
+        standing_on(view, job).any(|(id, _)| self.is_open(view, id))
+    }
+
+    /// Whether this account's challenge of a standing claim is open.
+    fn is_open(&self, view: &View<C>, claim: &ClaimId) -> bool {
+        let own = view.settlement.challenge_by(claim, &self.address);
+        own.is_some_and(Challenge::is_open)
     }
 
     /// What this machine's runs commit to, by job.
@@ -145,51 +142,21 @@ impl<C: Commitment> ChallengerCore<C> {
     /// New challenges, as far as the money reaches, and the claims for which it does not: the largest
     /// stake first, because there the most is at risk.
     fn new_challenges(&self, view: &View<C>) -> (Vec<Decision>, Vec<ClaimId>) {
-        let settlement = &view.settlement;
-        let mine = |challenge: &Challenge| challenge.challenger == self.address;
-        let mut wanted = Vec::new();
-        for (id, claim) in settlement.claims() {
-            if claim.status != ClaimStatus::Standing || view.now_ms > claim.window_end_ms {
-                continue;
-            }
-            let Some(own) = self.roots.get(&claim.terms.job) else {
-                continue;
-            };
-            let differs = claim.terms.trace_root != *own;
-            let policy = match self.policy {
-                Policy::Differing => differs,
-                Policy::Everything => true,
-                Policy::Nothing => false,
-            };
-            let already = || {
-                let mut challenges = claim.challenges.iter();
-                challenges.any(|challenge| settlement.challenge(challenge).is_some_and(mine))
-            };
-            if policy && !already() {
-                wanted.push((claim.stake_wei, *id, claim, differs));
-            }
-        }
-        wanted.sort_by_key(|(stake_wei, id, ..)| (std::cmp::Reverse(*stake_wei), *id));
-        let parameters = settlement.parameters();
-        let fees_wei = demands_reserve_wei(parameters);
-        let mut free_wei =
-            if self.is_funded { u128::MAX } else { settlement.money().free_wei(&self.address) };
-        // What open challenges may still need stays set aside.
-        for (_, challenge) in settlement.challenges() {
-            if mine(challenge) && challenge.is_open() {
-                free_wei = free_wei.saturating_sub(fees_wei.saturating_sub(challenge.fees_wei));
-            }
-        }
+        let mut wanted = self.wanted(view);
+        wanted.sort_by_key(|(claim, id, _)| (std::cmp::Reverse(claim.stake_wei), **id));
+        let parameters = view.settlement.parameters();
+        let fees_wei = demands_reserve_wei(parameters).saturating_add(parameters.record_fee_wei);
+        let mut free_wei = self.spendable_wei(view);
         let (mut decisions, mut unaffordable) = (Vec::new(), Vec::new());
-        for (_, id, claim, differs) in wanted {
-            let bond_wei = settlement.job(&claim.terms.job).map_or(0, |job| job.terms.bond_wei);
+        for (claim, id, differs) in wanted {
+            let bond_wei = parameters.bond_wei(claim.stake_wei);
             let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
-                unaffordable.push(id);
+                unaffordable.push(*id);
                 continue;
             };
             free_wei = left_wei;
             decisions.push(Decision {
-                action: Action::Challenge { claim: id },
+                action: Action::Challenge { claim: *id },
                 reason: if differs {
                     "the claim's trace root is not ours".to_owned()
                 } else {
@@ -199,6 +166,41 @@ impl<C: Commitment> ChallengerCore<C> {
             });
         }
         (decisions, unaffordable)
+    }
+
+    /// Claims that the policy challenges and this account has not, and whether each differs from its run.
+    fn wanted<'a>(&self, view: &'a View<C>) -> Vec<(&'a Claim<C>, &'a ClaimId, bool)> {
+        let settlement = &view.settlement;
+        let open = settlement
+            .claims()
+            .filter(|(_, claim)| claim.stands() && view.now_ms <= claim.window_end_ms);
+        open.filter_map(|(id, claim)| {
+            let own = self.roots.get(&claim.terms.job)?;
+            let differs = claim.trace_root() != *own;
+            let policy = match self.policy {
+                Policy::Differing => differs,
+                Policy::Everything => true,
+                Policy::Nothing => false,
+            };
+            let already = settlement.challenge_by(id, &self.address).is_some();
+            (policy && !already).then_some((claim, id, differs))
+        })
+        .collect()
+    }
+
+    /// Free money, less what challenges under way may still need.
+    fn spendable_wei(&self, view: &View<C>) -> u128 {
+        if self.is_funded {
+            return u128::MAX;
+        }
+        let settlement = &view.settlement;
+        let reserve_wei = demands_reserve_wei(settlement.parameters());
+        let own = settlement.challenges().map(|(_, challenge)| challenge).filter(|challenge| {
+            challenge.challenger == self.address && settlement.is_under_way(challenge)
+        });
+        own.fold(settlement.money().free_wei(&self.address), |free_wei, challenge| {
+            free_wei.saturating_sub(reserve_wei.saturating_sub(challenge.fees_wei))
+        })
     }
 
     /// Own challenges whose next move could not be made at the last look, and why: each is lost unless
@@ -218,23 +220,30 @@ impl<C: Commitment> ChallengerCore<C> {
             if challenge.challenger != self.address {
                 continue;
             }
+            let (claim, challenger) = (challenge.claim, self.address);
+            if !settlement.is_under_way(challenge) {
+                decisions.push(Decision {
+                    action: Action::Collect { claim, challenger },
+                    reason: "the claim was rejected by another challenge".to_owned(),
+                    deadline_ms: None,
+                });
+                continue;
+            }
             let Some(deadline_ms) = challenge.deadline_ms(floor_ms) else {
                 continue;
             };
             let late = view.now_ms > deadline_ms;
             match turn {
                 Turn::Executor(_) if late => decisions.push(Decision {
-                    action: Action::CallTime { challenge: *id },
+                    action: Action::CallTime { claim, challenger },
                     reason: "the executor's time is over".to_owned(),
                     deadline_ms: None,
                 }),
-                Turn::Challenger if !late => {
-                    match self.own_turn(view, *id, challenge, deadline_ms) {
-                        Some(Ok(decision)) => decisions.push(decision),
-                        Some(Err(error)) => drop(stuck.insert(*id, error)),
-                        None => {}
-                    }
-                }
+                Turn::Challenger if !late => match self.own_turn(view, challenge, deadline_ms) {
+                    Some(Ok(decision)) => decisions.push(decision),
+                    Some(Err(error)) => drop(stuck.insert(*id, error)),
+                    None => {}
+                },
                 Turn::Executor(_) | Turn::Challenger => {}
             }
         }
@@ -245,7 +254,6 @@ impl<C: Commitment> ChallengerCore<C> {
     fn own_turn(
         &self,
         view: &View<C>,
-        id: ChallengeId,
         challenge: &Challenge,
         deadline_ms: u64,
     ) -> Option<Result<Decision, SolveError>> {
@@ -255,15 +263,26 @@ impl<C: Commitment> ChallengerCore<C> {
         };
         let (action, reason) = match honest_view.next_move(&claim.facts) {
             Ok(Move::Demand { showings, request, reason }) => {
-                (Action::Demand { challenge: id, showings, request }, reason)
+                (Action::Demand { claim: challenge.claim, showings, request }, reason)
             }
             Ok(Move::Refute { showings, refutation, reason }) => {
-                (Action::Refute { challenge: id, showings, refutation }, reason)
+                let (claim, challenger) = (challenge.claim, self.address);
+                (Action::Refute { claim, challenger, showings, refutation }, reason)
             }
             Err(error) => return Some(Err(error)),
         };
         Some(Ok(Decision { action, reason, deadline_ms: Some(deadline_ms) }))
     }
+}
+
+/// Standing claims on a job.
+fn standing_on<'a, C: Commitment>(
+    view: &'a View<C>,
+    job: &JobId,
+) -> impl Iterator<Item = (&'a ClaimId, &'a Claim<C>)> {
+    let settlement = &view.settlement;
+    let claims = settlement.claims_of(job).filter_map(|id| Some((id, settlement.claim(id)?)));
+    claims.filter(|(_, claim)| claim.stands())
 }
 
 /// That a challenge has no next move, and why.
@@ -277,13 +296,12 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
         decisions.extend(self.new_challenges(view).0);
         let stake_wei = |decision: &Decision| {
             let claim = match &decision.action {
-                Action::Challenge { claim } => Some(*claim),
-                Action::Demand { challenge, .. } | Action::Refute { challenge, .. } => {
-                    view.settlement.challenge(challenge).map(|challenge| challenge.claim)
-                }
+                Action::Challenge { claim }
+                | Action::Demand { claim, .. }
+                | Action::Refute { claim, .. } => view.settlement.claim(claim),
                 _ => None,
             };
-            claim.and_then(|id| view.settlement.claim(&id)).map_or(0, |claim| claim.stake_wei)
+            claim.map_or(0, |claim| claim.stake_wei)
         };
         // What can wait comes last, in either order.
         match self.order {
@@ -310,7 +328,9 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
         let floor_ms = view.settlement.parameters().move_floor_ms;
         view.settlement
             .challenges()
-            .filter(|(_, challenge)| challenge.challenger == self.address)
+            .filter(|(_, challenge)| {
+                challenge.challenger == self.address && view.settlement.is_under_way(challenge)
+            })
             .filter_map(|(_, challenge)| challenge.deadline_ms(floor_ms))
             .filter(|at_ms| *at_ms >= view.now_ms)
             .min()

@@ -7,7 +7,6 @@ use std::fmt;
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::JobId;
-use protocol::settlement::ClaimStatus;
 use serde::Serialize;
 
 use crate::queue::Contested;
@@ -84,12 +83,11 @@ pub fn gaps<C: Commitment>(view: &View<C>, unchecked: &BTreeMap<JobId, Unchecked
     let settlement = &view.settlement;
     let mut gaps = Vec::new();
     for (job_id, why) in unchecked {
-        let claims = settlement.job(job_id).map_or(&[][..], |job| &job.claims);
-        for id in claims {
+        for id in settlement.claims_of(job_id) {
             let Some(claim) = settlement.claim(id) else {
                 continue;
             };
-            if claim.status == ClaimStatus::Standing {
+            if claim.stands() {
                 gaps.push(Gap {
                     claim: id.to_string(),
                     job: job_id.to_string(),

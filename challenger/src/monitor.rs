@@ -166,20 +166,19 @@ impl Monitor {
             Observation { height: view.height, now_ms: view.now_ms, ..Observation::default() };
         let mut accounts: BTreeSet<Address> = BTreeSet::new();
         for (id, claim) in settlement.claims() {
-            if claim.status != ClaimStatus::Standing {
+            if !claim.stands() {
                 continue;
             }
             accounts.insert(claim.executor);
             look.claims += 1;
             let known = truth.get(&claim.terms.job);
             look.unknown_claims += usize::from(known.is_none());
-            if known.is_none_or(|own| *own == claim.terms.trace_root) {
+            if known.is_none_or(|own| *own == claim.trace_root()) {
                 continue;
             }
             look.false_claims.push(id.to_string());
             self.false_claims.insert(*id);
-            let mut challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id));
-            if !challenges.any(|challenge| challenge.is_open()) {
+            if !claim.is_disputed() {
                 let window_end_ms = claim.window_end_ms;
                 look.alerts.push(Alert::Unchallenged { claim: id.to_string(), window_end_ms });
             }
@@ -236,6 +235,11 @@ impl Monitor {
                 continue;
             };
             let turn = match &challenge.status {
+                // The claim fell by another challenge.
+                ChallengeStatus::Open { .. } if !settlement.is_under_way(challenge) => {
+                    self.compare(id, true);
+                    continue;
+                }
                 ChallengeStatus::Open { turn: Turn::Challenger, .. } => "challenger",
                 ChallengeStatus::Open { turn: Turn::Executor(_), .. } => "executor",
                 ended @ (ChallengeStatus::Won { .. } | ChallengeStatus::Lost) => {
@@ -247,7 +251,7 @@ impl Monitor {
             accounts.extend([claim.executor, challenge.challenger]);
             let forecast = match truth.get(&claim.terms.job) {
                 None => Forecast::Unknown,
-                Some(own) if *own == claim.terms.trace_root => Forecast::Stands,
+                Some(own) if *own == claim.trace_root() => Forecast::Stands,
                 Some(_) => Forecast::Falls,
             };
             if forecast != Forecast::Unknown {

@@ -3,7 +3,6 @@
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::JobId;
-use protocol::settlement::ClaimStatus;
 use protocol::transaction::Address;
 
 /// A job with standing claims that can still be challenged.
@@ -44,10 +43,10 @@ fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Conteste
     let floor_ms = settlement.parameters().move_floor_ms;
     let mut found = Vec::new();
     for (id, job) in settlement.jobs() {
-        let claims = job.claims.iter().filter_map(|id| settlement.claim(id));
+        let claims = settlement.claims_of(id).filter_map(|id| Some((id, settlement.claim(id)?)));
         let (mut urgent_ms, mut stake_wei) = (u64::MAX, 0u128);
-        for claim in claims.filter(|claim| claim.status == ClaimStatus::Standing) {
-            let challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id));
+        for (id, claim) in claims.filter(|(_, claim)| claim.stands()) {
+            let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
             let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
             let window = Some(claim.window_end_ms).filter(|end_ms| view.now_ms <= *end_ms);
             let whenever = also_over.then_some(WHENEVER_MS);

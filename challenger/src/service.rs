@@ -101,14 +101,14 @@ fn is_missing(end: &End) -> bool {
 }
 
 /// The claim that an action is about.
-fn subject(view: &View, action: &Action) -> Option<ClaimId> {
+fn subject(action: &Action) -> Option<ClaimId> {
     match action {
-        Action::Challenge { claim } | Action::Reveal { claim, .. } => Some(*claim),
-        Action::Demand { challenge, .. }
-        | Action::Refute { challenge, .. }
-        | Action::CallTime { challenge } => {
-            view.settlement.challenge(challenge).map(|challenge| challenge.claim)
-        }
+        Action::Challenge { claim }
+        | Action::Reveal { claim, .. }
+        | Action::Demand { claim, .. }
+        | Action::Refute { claim, .. }
+        | Action::CallTime { claim, .. }
+        | Action::Collect { claim, .. } => Some(*claim),
         _ => None,
     }
 }
@@ -278,7 +278,7 @@ impl Service {
                     continue;
                 }
                 let action = decision.action.name();
-                let claim = subject(&view, &decision.action).unwrap_or_default();
+                let claim = subject(&decision.action).unwrap_or_default();
                 tracing::info!(event = "challenger.would_act", action, %claim,
                     reason = %decision.reason, deadline_ms = decision.deadline_ms);
             }
@@ -304,10 +304,9 @@ impl Service {
     /// Lets go of jobs on which nothing can be disputed any more.
     fn forget(&mut self, view: &View) {
         let is_contested = |id: &JobId| {
-            view.settlement.job(id).is_some_and(|job| {
-                let mut claims = job.claims.iter().filter_map(|id| view.settlement.claim(id));
-                claims.any(|claim| claim.status == ClaimStatus::Standing)
-            })
+            let mut claims =
+                view.settlement.claims_of(id).filter_map(|id| view.settlement.claim(id));
+            claims.any(|claim| claim.stands())
         };
         for (id, _) in self.jobs.remove_finished(|id| !is_contested(id)) {
             self.order.retain(|one| *one != id);

@@ -77,7 +77,7 @@ impl Service {
             // What was left on purpose, or cannot be run, was told as such.
             let left = matches!(self.jobs.ended(job), Some(End::Left { .. }));
             // A claim that was rejected meanwhile does no harm.
-            let claims = view.settlement.job(job).into_iter().flat_map(|job| &job.claims);
+            let claims = view.settlement.claims_of(job);
             let stands = claims.filter_map(|id| view.settlement.claim(id)).any(|claim| {
                 matches!(claim.status, ClaimStatus::Standing | ClaimStatus::Final { .. })
             });
@@ -168,16 +168,16 @@ impl Service {
             let Some(own) = self.agent.core.root(&claim.terms.job).copied() else {
                 continue;
             };
-            if claim.status != ClaimStatus::Standing || !self.told.insert(*id) {
+            if !claim.stands() || !self.told.insert(*id) {
                 continue;
             }
-            if own == claim.terms.trace_root {
+            if own == claim.trace_root() {
                 metrics::counter!("rebut_challenger_agreed_total").increment(1);
                 tracing::info!(event = "challenger.agrees", claim = %id);
             } else {
                 metrics::counter!("rebut_challenger_differed_total").increment(1);
                 tracing::warn!(event = "challenger.differs", claim = %id,
-                    executor = %claim.executor, claimed = %claim.terms.trace_root, %own);
+                    executor = %claim.executor, claimed = %claim.trace_root(), %own);
             }
         }
     }
