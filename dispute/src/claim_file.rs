@@ -7,8 +7,9 @@ use inference::Trace;
 use inference::files::{FileError, read_limited};
 use protocol::hash::{Digest, Keccak, parse_digest};
 use protocol::ids::JobId;
-use protocol::roots::trace_tree;
-use protocol::transaction::ClaimTerms;
+use protocol::merkle::ListTree;
+use protocol::roots::{sequence_tree, trace_tree};
+use protocol::transaction::{Binding, BoundState, ClaimTerms, Statement};
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of a claim file.
@@ -97,18 +98,31 @@ impl ClaimFile {
         }
     }
 
-    /// Terms of the claim on a job. Paths that the published states do not give are left empty, so
+    /// The claim on a job. Paths that the published states do not give are left empty, so
     /// that the ledger refuses the claim as not bound.
-    pub fn terms(&self, job: JobId) -> ClaimTerms {
-        let tree = trace_tree::<Keccak>(&self.state_roots);
-        let path =
-            |index: u64| tree.as_ref().and_then(|tree| tree.tree().path(index)).unwrap_or_default();
-        ClaimTerms {
-            job,
-            output_root: self.output_root,
+    pub fn statement(&self, job: JobId) -> Statement {
+        let states = trace_tree::<Keccak>(&self.state_roots);
+        let sequence = sequence_tree::<Keccak>(&[self.trace_root]);
+        let path = |tree: &Option<ListTree>, index: u64| {
+            tree.as_ref().and_then(|tree| tree.path(index)).unwrap_or_default()
+        };
+        let bound = |boundary: u64| BoundState {
             trace_root: self.trace_root,
-            input_path: path(0),
-            output_path: path(self.state_roots.len().saturating_sub(1) as u64),
+            sequence_path: path(&sequence, 0),
+            state_path: path(&states, boundary),
+        };
+        let last = self.state_roots.len().saturating_sub(1) as u64;
+        Statement {
+            terms: ClaimTerms {
+                job,
+                model_root: self.model_root,
+                input_root: self.input_root,
+                output_root: self.output_root,
+                iterations: 1,
+                sequence_root: sequence.as_ref().map(ListTree::root).unwrap_or_default(),
+                salt: 0,
+            },
+            binding: Binding { input: bound(0), output: bound(last) },
         }
     }
 

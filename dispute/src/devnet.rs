@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use challenger::{Announcement, ChallengerCore, HonestView, Policy};
-use executor::{ExecutorCore, claim_terms};
+use executor::{ExecutorCore, statement_of};
 use inference::{
     ComputePolicy, Engine, Honest, Model, Run, RunError, Runner, State, Tensor, Trace,
 };
@@ -16,7 +16,7 @@ use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ClaimStatus, ETHER, Event, Genesis, Parameters};
-use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
+use protocol::transaction::{Action, Address, JobTerms, Statement};
 
 use crate::roles::{Role, actor_key};
 
@@ -89,7 +89,7 @@ pub struct Participants {
     /// Whether an honest rival claims as well.
     pub rival: bool,
     /// What the executor claims, when it is not simply its run.
-    pub terms: Option<ClaimTerms>,
+    pub statement: Option<Statement>,
 }
 
 impl Participants {
@@ -101,8 +101,8 @@ impl Participants {
         executor: Arc<dyn ComputePolicy>,
     ) -> Self {
         let challenger = Arc::new(Honest);
-        let (policy, publish, rival, terms) = (Policy::Differing, false, false, None);
-        Self { engine, model, input, executor, challenger, policy, publish, rival, terms }
+        let (policy, publish, rival, statement) = (Policy::Differing, false, false, None);
+        Self { engine, model, input, executor, challenger, policy, publish, rival, statement }
     }
 
     /// The input state.
@@ -159,6 +159,9 @@ fn claim_of(view: &View, executor: Address) -> Option<ClaimId> {
     let mut claims = view.settlement.claims();
     claims.find(|(_, claim)| claim.executor == executor).map(|(id, _)| *id)
 }
+
+/// Time in which a job takes claims.
+const OPEN_MS: u64 = 24 * 3_600_000;
 
 impl Devnet {
     /// Opens or continues a devnet in a folder.
@@ -259,11 +262,16 @@ impl Devnet {
             model_root,
             input_root: participants.input_state()?.root(),
             profile: Profile::StrictF32,
+            executor: Address::default(),
             fee_wei: ETHER / 20,
+            fee_iteration_wei: 0,
+            iterations_max: 1,
+            may_cut: false,
             stake_wei: parameters.stake_wei_min,
-            bond_wei: parameters.bond_wei_min,
-            window_ms: parameters.window_ms_min,
+            window_ms: parameters.window_ms_of(1),
+            open_ms: OPEN_MS,
             attention_wei: 0,
+            salt: 0,
         };
         let receipt = self.act(Role::Client, &Action::PostJob { terms }).await?;
         let posted = receipt.events.into_iter().find_map(|event| match event {
@@ -300,11 +308,15 @@ impl Devnet {
         let mut played = Vec::new();
         let address = actor_key(Role::Executor).address();
         if claim_of(&self.ledger.view().await?, address).is_none() {
-            let own = || claim_terms(job, &trace);
-            let terms =
-                participants.terms.clone().map(|terms| ClaimTerms { job, ..terms }).or_else(own);
-            let terms = terms.ok_or(DevnetError::Missing { what: "state" })?;
-            let claimed = self.claim_as(Role::Executor, terms, watch).await?;
+            let given = participants.statement.clone().map(|mut statement| {
+                statement.terms.job = job;
+                statement
+            });
+            let model_root = participants.model.root();
+            let statement = given
+                .or_else(|| statement_of(job, model_root, &trace))
+                .ok_or(DevnetError::Missing { what: "state" })?;
+            let claimed = self.claim_as(Role::Executor, statement, watch).await?;
             let refused = claimed.outcome.as_ref().err().map(ToString::to_string);
             played.push(claimed);
             if refused.is_some() {
@@ -315,8 +327,9 @@ impl Devnet {
         let rival = actor_key(Role::Rival).address();
         if participants.rival && claim_of(&self.ledger.view().await?, rival).is_none() {
             let honest = participants.run(&Honest)?;
-            let terms = claim_terms(job, &honest).ok_or(DevnetError::Missing { what: "state" })?;
-            played.push(self.claim_as(Role::Rival, terms, watch).await?);
+            let statement = statement_of(job, participants.model.root(), &honest)
+                .ok_or(DevnetError::Missing { what: "state" })?;
+            played.push(self.claim_as(Role::Rival, statement, watch).await?);
         }
         let view = self.ledger.view().await?;
         let claim = claim_of(&view, address).ok_or(DevnetError::Missing { what: "claim" })?;
@@ -329,10 +342,10 @@ impl Devnet {
     async fn claim_as(
         &self,
         role: Role,
-        terms: ClaimTerms,
+        statement: Statement,
         watch: &mut (dyn FnMut(&PlayedMove) + Send),
     ) -> Result<PlayedMove, DevnetError> {
-        let action = Action::PostClaim { terms };
+        let action = Action::PostClaim { statement };
         let outcome = self.act(role, &action).await;
         let reason = "the run is done".to_owned();
         let claimed = PlayedMove { role, action, reason, outcome };

@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Dispute, as_json: bool) -> Result<Ending, CommandE
         policy: Policy::Everything,
         publish: arguments.public_data,
         rival: false,
-        terms: Some(folder.claim.terms(protocol::ids::JobId::default())),
+        statement: Some(folder.claim.statement(protocol::ids::JobId::default())),
     };
     let trace_moves = arguments.trace_moves;
     let mut watch = |played: &PlayedMove| {

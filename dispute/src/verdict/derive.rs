@@ -43,18 +43,15 @@ impl Told {
         let (mut moved, mut refutation) = (Moved::default(), None);
         for entry in entries {
             let transaction = entry.decode().ok()?;
-            let was_standing = settlement
-                .claim(claim_id)
-                .is_some_and(|claim| claim.status == ClaimStatus::Standing);
+            let was_standing = settlement.claim(claim_id).is_some_and(Claim::stands);
             let before = Before::of(&settlement, claim_id, transaction.sender);
             settlement.apply(entry.at_ms, &transaction).ok()?;
             moved.see(before, &settlement, claim_id);
-            let claim = settlement.claim(claim_id);
             // The last refutation of this claim: what was settled afterwards does not hide that there was one.
             let action = transaction.decode_action().ok()?;
-            if let Action::Refute { challenge, refutation: said, .. } = action
+            if let Action::Refute { claim, refutation: said, .. } = action
                 && was_standing
-                && claim.is_some_and(|claim| claim.challenges.contains(&challenge))
+                && claim == *claim_id
             {
                 refutation = Some((said, transaction.action.len() as u64));
             }
@@ -67,8 +64,9 @@ impl Told {
 pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &ClaimId) -> Option<Verdict> {
     let told = Told::of(genesis, entries, claim_id)?;
     let claim = told.settlement.claim(claim_id)?;
+    let settlement = &told.settlement;
     let challenges: Vec<&Challenge> =
-        claim.challenges.iter().filter_map(|id| told.settlement.challenge(id)).collect();
+        settlement.challenges_of(claim_id).filter_map(|id| settlement.challenge(id)).collect();
     let mut verdict = undecided(&told, claim_id, claim, &challenges);
     let places = Places { facts: &claim.facts, count: claim.facts.header().layer_count };
     let refutation = told.refutation.as_ref();

@@ -9,7 +9,8 @@ use protocol::transaction::Address;
 /// What a claim and its challenges are; a transaction that changes it is one about the claim.
 fn record(settlement: &Settlement, id: &ClaimId) -> Option<(ClaimStatus, u32, Vec<Challenge>)> {
     let claim = settlement.claim(id)?;
-    let challenges = claim.challenges.iter().filter_map(|id| settlement.challenge(id)).cloned();
+    let ids = settlement.challenges_of(id);
+    let challenges = ids.filter_map(|id| settlement.challenge(id)).cloned();
     Some((claim.status.clone(), claim.reveals, challenges.collect()))
 }
 
