@@ -229,8 +229,9 @@ impl Game {
 
     /// The claim falls, because the executor does not answer this challenger.
     pub fn falls_by_silence(self, challenger: Who) -> Self {
-        let clock_ms = self.state.parameters().executor_clock_ms;
-        self.demands(challenger, &[], super::TRACE).wait(clock_ms + 1).calls_time(challenger)
+        let mut game = self.demands(challenger, &[], super::TRACE);
+        game.now_ms = game.deadline_ms(challenger) + 1;
+        game.calls_time(challenger)
     }
 
     pub fn seals(self, who: Who) -> Self {
