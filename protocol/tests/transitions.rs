@@ -149,8 +149,7 @@ fn kind(phase: Phase) -> Kind {
 /// What the rules say of a move in the challenge: `None` where it is made.
 fn expected_in_challenge(game: &Game, phase: Phase, step: Move, who: Who) -> Option<Rejection> {
     let floor_ms = Parameters::default().move_floor_ms;
-    let deadline_ms =
-        game.challenge_of(Who::Challenger).deadline_ms(floor_ms).unwrap_or_default();
+    let deadline_ms = game.challenge_of(Who::Challenger).deadline_ms(floor_ms).unwrap_or_default();
     let Kind { in_time, late, over, .. } = kind(phase);
     match step {
         // Each account has a challenge of its own, or none.

@@ -203,11 +203,11 @@ mod tests {
     /// A case for each row, in the order of the table: parameters that this row alone refuses, and the
     /// same at the bound, where it allows them.
     const CASES: [(Change, Change); 35] = [
-        (|all| all.window_ms_min = all.window_ms_max + 1, |all| all.window_ms_min = all.window_ms_max),
         (
-            |all| all.window_ms_max = DURATION_MS_MAX + 1,
-            |all| all.window_ms_max = DURATION_MS_MAX,
+            |all| all.window_ms_min = all.window_ms_max + 1,
+            |all| all.window_ms_min = all.window_ms_max,
         ),
+        (|all| all.window_ms_max = DURATION_MS_MAX + 1, |all| all.window_ms_max = DURATION_MS_MAX),
         (
             |all| all.window_iteration_ms = DURATION_MS_MAX + 1,
             |all| all.window_iteration_ms = DURATION_MS_MAX,
@@ -251,10 +251,7 @@ mod tests {
             |all| all.stake_wei_min = all.stake_wei_max + 1,
             |all| all.stake_wei_min = all.stake_wei_max,
         ),
-        (
-            |all| all.stake_wei_max = MONEY_WEI_MAX + 1,
-            |all| all.stake_wei_max = MONEY_WEI_MAX,
-        ),
+        (|all| all.stake_wei_max = MONEY_WEI_MAX + 1, |all| all.stake_wei_max = MONEY_WEI_MAX),
         (|all| all.bond_permille = 251, |all| all.bond_permille = 250),
         (|all| all.bond_wei_min = all.bond_wei_max + 1, |all| all.bond_wei_max = all.bond_wei_min),
         (|all| all.bond_wei_max = 250 * ETHER + 1, |all| all.bond_wei_max = 250 * ETHER),
@@ -270,23 +267,11 @@ mod tests {
             |all| all.demand_fee_wei = all.reply_cost_wei - 1,
             |all| all.demand_fee_wei = all.reply_cost_wei,
         ),
-        (
-            |all| all.demand_fee_wei = MONEY_WEI_MAX + 1,
-            |all| all.demand_fee_wei = MONEY_WEI_MAX,
-        ),
-        (
-            |all| all.record_fee_wei = MONEY_WEI_MAX + 1,
-            |all| all.record_fee_wei = MONEY_WEI_MAX,
-        ),
-        (
-            |all| all.attest_bond_wei = MONEY_WEI_MAX + 1,
-            |all| all.attest_bond_wei = MONEY_WEI_MAX,
-        ),
+        (|all| all.demand_fee_wei = MONEY_WEI_MAX + 1, |all| all.demand_fee_wei = MONEY_WEI_MAX),
+        (|all| all.record_fee_wei = MONEY_WEI_MAX + 1, |all| all.record_fee_wei = MONEY_WEI_MAX),
+        (|all| all.attest_bond_wei = MONEY_WEI_MAX + 1, |all| all.attest_bond_wei = MONEY_WEI_MAX),
         (|all| all.transfer_wei_min = 0, |all| all.transfer_wei_min = 1),
-        (
-            |all| all.work_cost_wei = ETHER / 92 + 1,
-            |all| all.work_cost_wei = ETHER / 92,
-        ),
+        (|all| all.work_cost_wei = ETHER / 92 + 1, |all| all.work_cost_wei = ETHER / 92),
         (|all| all.reward_permille = 501, |all| all.reward_permille = 500),
         (|all| all.withdraw_permille = 1_001, |all| all.withdraw_permille = 1_000),
         (|all| all.attestations_max = 4_097, |all| all.attestations_max = 4_096),
