@@ -40,9 +40,11 @@ fn audit_a7_what_is_put_in_or_taken_out_has_a_least_and_a_largest_amount() {
         (u128::MAX, "at most 2^100"),
     ] {
         let refused = || Rejection::Terms { name: "amount_wei", bounds };
-        game = game
-            .rejects(Who::Bank, Action::Deposit { account, amount_wei }, refused())
-            .rejects(Who::Client, Action::Withdraw { amount_wei }, refused());
+        game = game.rejects(Who::Bank, Action::Deposit { account, amount_wei }, refused()).rejects(
+            Who::Client,
+            Action::Withdraw { amount_wei },
+            refused(),
+        );
         if amount_wei > 0 {
             let withdraw = Action::Withdraw { amount_wei: least_wei };
             let found = game.state.clone().perform(2_000, account, amount_wei, &withdraw);

@@ -53,11 +53,7 @@ fn whoever_attested_to_the_right_root_shares_the_attention_money() {
         .plays(Who::Second, prove(Who::Second))
         .refuses(Who::Second, prove(Who::Second), twice)
         .wait(WINDOW_MS + 1)
-        .refuses(
-            Who::Second,
-            |game| game.collect_attention(Who::Second, Who::Executor),
-            stands,
-        )
+        .refuses(Who::Second, |game| game.collect_attention(Who::Second, Who::Executor), stands)
         .finalises(Who::Executor);
     assert_eq!(game.delta(Who::Challenger), -BOND_WEI, "paid when it is collected");
     let over = Rejection::Over { kind: "attestation" };
@@ -65,11 +61,8 @@ fn whoever_attested_to_the_right_root_shares_the_attention_money() {
     assert_eq!(game.delta(Who::Challenger), (ATTENTION_WEI / 2) as i128);
     assert_eq!(game.delta(Who::Second), (ATTENTION_WEI / 2) as i128);
     assert_eq!(game.delta(Who::Executor), FEE_WEI - RECORD_WEI);
-    let game = game.refuses(
-        Who::Second,
-        |game| game.collect_attention(Who::Second, Who::Executor),
-        over,
-    );
+    let game =
+        game.refuses(Who::Second, |game| game.collect_attention(Who::Second, Who::Executor), over);
     let unknown = Rejection::Unknown { kind: "attestation" };
     game.refuses(Who::Third, |game| game.collect_attention(Who::Third, Who::Executor), unknown);
 }
@@ -116,11 +109,7 @@ fn audit_a12_a_word_that_proves_nothing_about_a_final_claim_burns_its_bond() {
     let not_it = Rejection::NotAllowed { who: "who attested to this claim's sequence root" };
     let end = game.claim_of(Who::Executor).window_end_ms;
     let game = game
-        .refuses(
-            Who::Challenger,
-            |game| game.prove(Who::Challenger, Who::Executor),
-            not_it.clone(),
-        )
+        .refuses(Who::Challenger, |game| game.prove(Who::Challenger, Who::Executor), not_it.clone())
         // Nor by the salt of another, nor for one that gave no word.
         .refuses(Who::Second, |game| game.prove(Who::Third, Who::Executor), not_it.clone())
         .refuses(Who::Rival, |game| game.prove(Who::Rival, Who::Executor), not_it)
@@ -155,7 +144,8 @@ fn audit_a12_junk_takes_no_more_than_its_places_and_pays_for_each() {
     assert_eq!(game.delta(Who::Crowd(0)) + game.delta(Who::Crowd(1)), -2 * BOND_WEI);
     // Without money there is no word.
     let free_wei = game.state.money().free_wei(&address(Who::Second));
-    let game = game.accepts(Who::Second, Action::Withdraw { amount_wei: free_wei }).seals(Who::Rival);
+    let game =
+        game.accepts(Who::Second, Action::Withdraw { amount_wei: free_wei }).seals(Who::Rival);
     let found = game.state.clone().perform(
         game.now_ms,
         address(Who::Second),
@@ -215,9 +205,8 @@ fn audit_a12_an_attester_has_its_bond_back_from_a_claim_that_was_released_or_nev
     assert!(matches!(game.claim_of(Who::Rival).status, ClaimStatus::Released { .. }));
     let never = game.state.sealed(&game.sealed(Who::Third)).unwrap();
     assert_eq!(never.status, SealedStatus::Expired);
-    let collect = |attester, executor| {
-        move |game: &Game| game.collect_attention(attester, executor)
-    };
+    let collect =
+        |attester, executor| move |game: &Game| game.collect_attention(attester, executor);
     let game = game
         .plays(Who::Stranger, collect(Who::Challenger, Who::Rival))
         .plays(Who::Stranger, collect(Who::Second, Who::Rival))
@@ -333,9 +322,8 @@ fn a_seal_for_another_address_does_not_open() {
     // The executor copies the rival's seal from the queue.
     let copied = seal::<Keccak>(&address(Who::Rival), &root, &salt(Who::Rival));
     let job = game.job;
-    let game = game
-        .accepts(Who::Executor, Action::SealClaim { job, seal: copied })
-        .wait(SEAL_MS + 1);
+    let game =
+        game.accepts(Who::Executor, Action::SealClaim { job, seal: copied }).wait(SEAL_MS + 1);
     let statement = game.toy.run(None).statement(job);
     let sealed = sealed_id::<Keccak>(&address(Who::Executor), &job, &copied);
     let action = Action::OpenClaim { sealed, statement, salt: salt(Who::Rival) };

@@ -117,11 +117,10 @@ fn audit_a9_a_deadline_is_fixed_at_the_demand_and_waiting_pays_no_budget() {
     // What is spent is the time beyond the extension; nothing comes back for being faster.
     let game = game.wait(800).reveals(&[second, third], TRACE, run.open_trace());
     let left = |who| game.challenge_of(who).executor_clock_ms;
-    assert_eq!([left(first), left(second), left(third)], [
-        CLOCK_MS - 700,
-        CLOCK_MS - 1_500 + parameters.reply_ms,
-        CLOCK_MS
-    ]);
+    assert_eq!(
+        [left(first), left(second), left(third)],
+        [CLOCK_MS - 700, CLOCK_MS - 1_500 + parameters.reply_ms, CLOCK_MS]
+    );
     assert_eq!(game.challenge_of(third).delay_ms, parameters.delay_ms_max - 2_000);
 }
 

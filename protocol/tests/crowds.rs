@@ -186,7 +186,8 @@ fn one_account_challenges_a_claim_once_also_when_it_lost() {
     let claim = game.claim(Who::Executor);
     let game = game.rejects(Who::Challenger, Action::Challenge { claim }, exists());
     // Under a shorter clock the challenge loses while the window is still open.
-    let short = Parameters { challenger_clock_ms: 20_000, move_floor_ms: 1, ..Parameters::default() };
+    let short =
+        Parameters { challenger_clock_ms: 20_000, move_floor_ms: 1, ..Parameters::default() };
     let run = game.toy.run(None);
     let game = Game::under(short)
         .claims(Who::Executor, &run)

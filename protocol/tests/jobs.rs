@@ -44,14 +44,15 @@ fn ids_are_made_of_content_and_of_no_nonce() {
         let statement = run.statement(game.job);
         let claim = claim_id(address(Who::Executor), &statement.terms);
         let game = game.claims(Who::Executor, &run);
-        assert!(matches!(game.last[..], [Event::ClaimPosted { claim: found, .. }] if found == claim));
+        assert!(
+            matches!(game.last[..], [Event::ClaimPosted { claim: found, .. }] if found == claim)
+        );
         let challenge = challenge_id(claim, address(Who::Challenger));
         let game = game.accepts(Who::Challenger, Action::Challenge { claim });
         assert_eq!(game.last, [Event::Challenged { challenge, claim }]);
         let hidden = seal::<Keccak>(&address(Who::Rival), &run.sequence_root(), &Digest([1; 32]));
         let sealed = sealed_id::<Keccak>(&address(Who::Rival), &attentive, &hidden);
-        let game =
-            game.accepts(Who::Rival, Action::SealClaim { job: attentive, seal: hidden });
+        let game = game.accepts(Who::Rival, Action::SealClaim { job: attentive, seal: hidden });
         assert_eq!(game.last, [Event::ClaimSealed { sealed, job: attentive }]);
     }
 }
@@ -83,11 +84,7 @@ fn what_exists_is_refused_and_a_salt_makes_it_another() {
         .accepts(Who::Rival, again)
         .posts(|terms| (terms.salt, terms.attention_wei) = (2, ATTENTION_WEI))
         .seals(Who::Executor)
-        .refuses(
-            Who::Executor,
-            |game| game.seal_action(Who::Executor),
-            exists("sealed claim"),
-        )
+        .refuses(Who::Executor, |game| game.seal_action(Who::Executor), exists("sealed claim"))
         .wait(2 * Parameters::default().seal_ms + 1)
         .plays(Who::Stranger, |game| game.expire_seal(Who::Executor));
     game.refuses(Who::Executor, |game| game.seal_action(Who::Executor), exists("sealed claim"));
@@ -122,11 +119,11 @@ fn claims_and_seals_are_taken_until_a_job_closes_and_openings_also_later() {
     let until = game.now_ms + open_ms;
     let late = || Rejection::TooLate { at_ms: until };
     let statement = run.statement(game.job);
-    let game = game
-        .wait(open_ms)
-        .claims(Who::Executor, &run)
-        .wait(1)
-        .rejects(Who::Rival, Action::PostClaim { statement }, late());
+    let game = game.wait(open_ms).claims(Who::Executor, &run).wait(1).rejects(
+        Who::Rival,
+        Action::PostClaim { statement },
+        late(),
+    );
     let game = game.posts(|terms| {
         (terms.salt, terms.open_ms, terms.attention_wei) = (2, open_ms, ATTENTION_WEI);
     });
@@ -210,8 +207,11 @@ fn audit_a7_each_record_burns_its_fee_and_is_refused_without_it() {
     let mut terms = game.job_terms();
     terms.salt = 1;
     let locked_wei = terms.locked_wei().unwrap() + fee_wei;
-    let game = spend(game, Who::Client, locked_wei)
-        .rejects(Who::Client, Action::PostJob { terms }, short(locked_wei));
+    let game = spend(game, Who::Client, locked_wei).rejects(
+        Who::Client,
+        Action::PostJob { terms },
+        short(locked_wei),
+    );
     let (stake_wei, bond_wei) = (ETHER + fee_wei, ETHER / 10 + fee_wei);
     let statement = run.statement(game.job);
     let game = spend(game, Who::Rival, stake_wei)

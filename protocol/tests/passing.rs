@@ -50,9 +50,11 @@ fn pass_in_parts() {
     let game = falls(game, second);
     assert_eq!(game.job_of().first_standing, 0);
     // The first still stands: it is not passed, nor is anything after it.
-    let game = game
-        .rejects(Who::Stranger, pass(&[first]), stands())
-        .rejects(Who::Stranger, pass(&[second]), order());
+    let game = game.rejects(Who::Stranger, pass(&[first]), stands()).rejects(
+        Who::Stranger,
+        pass(&[second]),
+        order(),
+    );
     assert_eq!(game.state.to_pass(&job, 3), None);
     let game = falls(falls(falls(game, fifth), third), first);
     assert_eq!(game.job_of().first_standing, 1, "the fall of the first moves it on by one");

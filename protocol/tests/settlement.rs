@@ -275,11 +275,7 @@ fn a_standing_claim_has_its_stake_back_once_its_job_is_over_and_nobody_disputes_
     let game = game
         .accepts(Who::Rival, Action::CallTime { claim, challenger })
         .plays(Who::Stranger, |game| game.release(Who::Rival))
-        .refuses(
-            Who::Rival,
-            |game| game.release(Who::Rival),
-            Rejection::Over { kind: "claim" },
-        );
+        .refuses(Who::Rival, |game| game.release(Who::Rival), Rejection::Over { kind: "claim" });
     assert_eq!(game.delta(Who::Rival), -(RECORD_WEI as i128));
     let released = &game.claim_of(Who::Rival).status;
     assert!(matches!(released, ClaimStatus::Released { .. }), "{released:?}");

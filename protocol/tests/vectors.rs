@@ -194,8 +194,7 @@ fn tensor_roots() -> Value {
 
 /// Ids of what a client, an executor and a challenger make of the toy.
 fn ids(run: &Run) -> Value {
-    let [client, executor, challenger] =
-        [Who::Client, Who::Executor, Who::Challenger].map(address);
+    let [client, executor, challenger] = [Who::Client, Who::Executor, Who::Challenger].map(address);
     let job = job_id(client, &Game::new().job_terms());
     let terms = run.statement(job).terms;
     let claim = claim_id(executor, &terms);
@@ -258,7 +257,8 @@ fn one_of_each() -> Vec<Action> {
     let claim = ClaimId(hash::leaf(b"claim"));
     let sealed = SealedId(hash::leaf(b"sealed claim"));
     let (seal, word, salt) = (hash::leaf(b"seal"), hash::leaf(b"word"), hash::leaf(b"salt"));
-    let [account, challenger, attester] = [Who::Executor, Who::Challenger, Who::Second].map(address);
+    let [account, challenger, attester] =
+        [Who::Executor, Who::Challenger, Who::Second].map(address);
     let (showings, amount_wei) = (vec![toy.layer(1)], 1_000_000_000_000_000_000);
     let refutation = Refutation::Carry { layer: 1, value: 2 };
     let (request, reveal) = (inside(1), run.open_subtrace(1));

@@ -254,7 +254,8 @@ impl Parameters {
 /// Thousandths of an amount, rounded down, without overflow for any amount.
 pub(super) fn permille_of(amount_wei: u128, permille: u32) -> u128 {
     let permille = u128::from(permille);
-    (amount_wei / 1000).saturating_mul(permille) + (amount_wei % 1000) * permille / 1000
+    let whole_wei = (amount_wei / 1000).saturating_mul(permille);
+    whole_wei.saturating_add((amount_wei % 1000) * permille / 1000)
 }
 
 /// A ledger's beginning. Salt and time make each one's signing domain its own, though all else be equal:

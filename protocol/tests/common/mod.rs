@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod answers;
 mod checks;
 mod game;
 
@@ -44,7 +45,7 @@ impl Bits {
     }
 }
 
-struct Held<'a>(Vec<&'a Bits>);
+pub struct Held<'a>(pub Vec<&'a Bits>);
 
 impl Operands for Held<'_> {
     type Error = ();
