@@ -420,7 +420,7 @@ async fn attack_27_false_running_sums_of_a_true_result_fall_when_they_are_opened
     }
     let model = model("digits-cnn");
     let dense = (0..model.header().operator_count)
-        .find(|operator| protocol::law::segment_count(model.node(*operator).unwrap()) > 4)
+        .find(|operator| protocol::law::segment_count(model.checked(*operator).unwrap()) > 4)
         .unwrap();
     let layer = model.layer_of(dense).unwrap();
     let operator = model.layer(layer).unwrap().position(dense).unwrap();

@@ -290,7 +290,7 @@ impl<C: Commitment> ComputePolicy<C> for Lying<C> {
     ) -> Vec<u64> {
         if let Plan::Element { operator: place, element: at, steps } = &self.plan
             && (*place, *at) == (operator, element)
-            && let Some(node) = model.node(operator)
+            && let Some(node) = model.checked(operator)
         {
             forge_last_state(node, &mut words, *steps);
         }

@@ -73,6 +73,6 @@ pub fn compute_honestly<C: Commitment>(
     operator: u32,
     operands: &[&Tensor],
 ) -> Result<Tensor, EngineError> {
-    let node = model.node(operator).ok_or(EngineError::Operands { kind: "unknown" })?;
+    let node = model.checked(operator).ok_or(EngineError::Operands { kind: "unknown" })?;
     engine.run(node, operands, model.packed(operator))
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::burn::backend::flex::FlexTensor;
 use protocol::graph::{Fold, MapFunction, Node, Operator, Window};
-use protocol::law;
+use protocol::law::{self, CheckedNode};
 use protocol::numerics::{Arithmetic, elementary};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use rayon::ThreadPool;
@@ -115,13 +115,13 @@ impl Engine {
         self.threads
     }
 
-    /// Output of a checked node. `packed` may hold its second operand, laid out beforehand.
+    /// Output of a node. `packed` may hold its second operand, laid out beforehand.
     ///
     /// # Errors
     /// When the operands do not fit the node or the operator has no result for them.
     pub fn run(
         &self,
-        node: &Node,
+        node: CheckedNode<'_>,
         operands: &[&Tensor],
         packed: Option<&Packed>,
     ) -> Result<Tensor, EngineError> {
@@ -136,18 +136,18 @@ impl Engine {
         }
         self.pool.install(|| {
             let fast = match &node.operator {
-                Operator::Map { function } => self.map(node, *function, operands),
-                Operator::Contract {} => self.contract(node, operands, packed),
+                Operator::Map { function } => self.map(&node, *function, operands),
+                Operator::Contract {} => self.contract(&node, operands, packed),
                 Operator::Convolve { .. } => {
                     let kernel = match packed {
                         Some(Packed::Kernel(kernel)) => Some(kernel),
                         _ => None,
                     };
-                    fused::convolve((self.isa, self.threads), node, operands, kernel)
+                    fused::convolve((self.isa, self.threads), &node, operands, kernel)
                 }
-                Operator::Reduce { fold } => self.reduce(node, *fold, operands),
-                Operator::Pool { fold, window } => self.pool(node, *fold, window, operands),
-                _ => movement(node, operands)?,
+                Operator::Reduce { fold } => self.reduce(&node, *fold, operands),
+                Operator::Pool { fold, window } => self.pool(&node, *fold, window, operands),
+                _ => movement(&node, operands)?,
             };
             match fast {
                 Some(tensor) => Ok(tensor),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use protocol::graph::{Node, Operator};
 use protocol::hash::Commitment;
+use protocol::law;
 use protocol::tensor::{ElementType, Shape};
 use rayon::prelude::*;
 
@@ -120,7 +121,8 @@ pub(crate) fn run_layer<C: Commitment>(
         match step {
             Step::Single { position, operands } => {
                 let fail = |error| (*position, error);
-                let node = nodes.get(*position).ok_or_else(|| fail(lost("operator")))?;
+                let node = nodes.get(*position).and_then(|node| law::check(node).ok());
+                let node = node.ok_or_else(|| fail(lost("operator")))?;
                 let tensors: Option<Vec<Tensor>> = operands
                     .iter()
                     .zip(&node.operands)

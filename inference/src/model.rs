@@ -8,7 +8,7 @@ use protocol::graph::{
     ValueSource,
 };
 use protocol::hash::{Commitment, Digest, Keccak};
-use protocol::law;
+use protocol::law::{self, CheckedNode};
 use protocol::merkle::Tree;
 use protocol::tensor::TensorType;
 
@@ -45,7 +45,8 @@ pub struct Halves {
 }
 
 impl<C: Commitment> Model<C> {
-    /// Commits to a graph and its weights. `None` when it is empty or over a limit.
+    /// Commits to a graph and its weights. `None` when it is empty or over a limit, or an operator is not
+    /// well formed.
     pub fn new(
         graph: Graph,
         weights: Vec<Tensor>,
@@ -54,6 +55,9 @@ impl<C: Commitment> Model<C> {
         operator_names: Vec<String>,
         profile: Profile,
     ) -> Option<Self> {
+        if graph.nodes.iter().any(|node| law::check(node).is_err()) {
+            return None;
+        }
         let weight_roots: Vec<Digest> = weights.iter().map(Tensor::root_under::<C>).collect();
         let weight_trees = vec![OnceLock::new(); weights.len()];
         let committed = graph.commit(&weight_roots, profile)?;
@@ -213,6 +217,11 @@ impl<C: Commitment> Model<C> {
         self.graph.nodes.get(operator as usize)
     }
 
+    /// An operator's definition, as the law takes it.
+    pub fn checked(&self, operator: u32) -> Option<CheckedNode<'_>> {
+        law::check(self.node(operator)?).ok()
+    }
+
     /// A layer.
     pub fn layer(&self, layer: u32) -> Option<&Layer> {
         self.graph.layers.get(layer as usize)
@@ -281,6 +290,7 @@ impl<C: Commitment> Model<C> {
         let products = self.graph.nodes.iter().filter(|node| {
             matches!(node.operator, Operator::Contract {} | Operator::Convolve { .. })
         });
+        let products = products.filter_map(|node| law::check(node).ok());
         products.map(|node| node.output.shape.count() * law::multiply_adds(node)).sum()
     }
 }

@@ -348,7 +348,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
         operands: &[&Tensor],
     ) -> Result<Vec<u64>, RunError> {
         let lost = || RunError::NotInModel { what: format!("accumulators of operator {operator}") };
-        let node = self.model.node(operator).ok_or_else(lost)?;
+        let node = self.model.checked(operator).ok_or_else(lost)?;
         let mut states: Vec<Vec<u64>> = Vec::new();
         for number in 0..law::segment_count(node) {
             let before = law::start(node, number, states.last().map(Vec::as_slice));

@@ -313,7 +313,7 @@ fn named(operator: u32, node: Option<&Node>) -> String {
 
 /// Which running sum a step is about; nothing where the step gives the element itself.
 fn sum_within(node: Option<&Node>, segment: u64) -> String {
-    let segments = node.map(law::segment_count);
+    let segments = node.and_then(|node| law::check(node).ok()).map(law::segment_count);
     match (segments, segment) {
         (None, 0) | (Some(0 | 1), _) => String::new(),
         (Some(segments), segment) if segment >= segments => String::new(),

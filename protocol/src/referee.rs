@@ -10,7 +10,7 @@ use crate::encoding::{canonical_enum, canonical_struct};
 use crate::facts::{Facts, LeafProof, TreeId};
 use crate::graph::{Layer, Node, ValueSource};
 use crate::hash::{Commitment, Digest, Tag};
-use crate::law::{self, LawError, Operands};
+use crate::law::{self, CheckedNode, LawError, Operands};
 use crate::merkle::{root_of_path, verify_list};
 use crate::roots::{root_leaf, state_leaf};
 use crate::tensor::{TensorType, leaf_element, leaf_is_canonical};
@@ -256,7 +256,7 @@ fn judge_step<C: Commitment>(
     proofs: &[OperandProof],
 ) -> Result<Finding, RefereeError> {
     let node = facts.operator(operator).ok_or(RefereeError::NotOpen)?;
-    law::check(node).map_err(|_| RefereeError::MalformedNode)?;
+    let node = law::check(node).map_err(|_| RefereeError::MalformedNode)?;
     let (layer_index, layer) = facts.layer_of(operator).ok_or(RefereeError::NotOpen)?;
     let segments = law::segment_count(node);
     if element >= node.output.shape.count() {
@@ -268,7 +268,7 @@ fn judge_step<C: Commitment>(
     if segment >= segments || proofs.len() != node.operands.len() {
         return Err(RefereeError::OutOfRange);
     }
-    let mut proven = proven_leaves(facts, (layer_index, layer), node, proofs)?;
+    let mut proven = proven_leaves(facts, (layer_index, layer), node.node(), proofs)?;
     let (claimed, recomputed) = if segments == 1 {
         let claimed =
             facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
@@ -329,7 +329,7 @@ fn proven_leaves<'a, C: Commitment>(
 /// The step after the segments: from their ends to the element.
 fn judge_last_step<C: Commitment>(
     facts: &Facts<C>,
-    node: &Node,
+    node: CheckedNode<'_>,
     operator: u32,
     element: u64,
     segments: u64,

@@ -131,16 +131,16 @@ fn folds_and_their_running_states() {
             ("maximum", Operator::Reduce { fold: Fold::Maximum }, 1, kind(&[2])),
         ] {
             let node = Node { operator, operands: vec![operand.clone(); operands], output };
-            law::check(&node).unwrap();
+            let checked = law::check(&node).unwrap();
             let mut states: Vec<Vec<u64>> = Vec::new();
-            for number in 0..law::segment_count(&node) {
-                let before = law::start(&node, number, states.last().map(Vec::as_slice));
-                states.push(law::segment(&node, 1, number, before, &mut Ramp).unwrap());
+            for number in 0..law::segment_count(checked) {
+                let before = law::start(checked, number, states.last().map(Vec::as_slice));
+                states.push(law::segment(checked, 1, number, before, &mut Ramp).unwrap());
             }
             let state_words: Vec<String> =
                 states.iter().flatten().map(|bits| word(*bits as u32)).collect();
-            let bits = law::element(&node, 1, &mut Ramp).unwrap();
-            assert_eq!(law::finish(&node, &states), Some(bits));
+            let bits = law::element(checked, 1, &mut Ramp).unwrap();
+            assert_eq!(law::finish(checked, &states), Some(bits));
             cases.push(json!({
                 "operator": name, "depth": depth, "element": 1,
                 "definition": to_hex(&node.to_canonical()),

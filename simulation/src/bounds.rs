@@ -49,7 +49,8 @@ impl ShapeBounds {
             let shape = node.output.tree_shape();
             deepest = deepest.max(levels(shape));
             openings += shape.map_or(0, |shape| openings_of(&shape, arity_log2) + shape.leaves());
-            if protocol::law::segment_count(node) > 1 {
+            let segments = protocol::law::check(node).map_or(0, protocol::law::segment_count);
+            if segments > 1 {
                 openings += node.output.shape.count();
             }
         }

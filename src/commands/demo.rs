@@ -108,7 +108,7 @@ fn default_lie(
     for operator in (operators / 2..operators).chain(0..operators) {
         let found = model.layer_of(operator).and_then(|layer| {
             let position = model.layer(layer)?.position(operator)?;
-            let folds = protocol::law::segment_count(model.node(operator)?) > 1;
+            let folds = protocol::law::segment_count(model.checked(operator)?) > 1;
             let element = model.node(operator)?.output.shape.count() / 2;
             folds.then_some(Lie::Ulps { layer, operator: position, element, ulps: 1 })
         });

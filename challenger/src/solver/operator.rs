@@ -2,9 +2,9 @@
 
 use inference::Tensor;
 use protocol::facts::{Request, Showing, TreeId};
-use protocol::graph::{Node, Operator};
+use protocol::graph::Operator;
 use protocol::hash::Commitment;
-use protocol::law;
+use protocol::law::{self, CheckedNode};
 use protocol::referee::Refutation;
 use protocol::tensor::{leaf_element, leaf_is_canonical};
 
@@ -36,7 +36,7 @@ impl<C: Commitment> HonestView<C> {
                 return Err(stuck("the claim is about another model"));
             }
         }
-        let node = self.model().node(operator).ok_or(stuck("no such operator"))?;
+        let node = self.model().checked(operator).ok_or(stuck("no such operator"))?;
         let leaf = match self.first_leaf(argument, operator)? {
             Next::Known(leaf) => leaf,
             Next::Ask(end) => return Ok(end),
@@ -91,7 +91,7 @@ impl<C: Commitment> HonestView<C> {
         &self,
         argument: &Argument<'_, C>,
         operator: u32,
-        node: &Node,
+        node: CheckedNode<'_>,
         leaf: u64,
     ) -> Result<Next<u64>, SolveError> {
         let Some(bytes) = argument.known().leaf(operator, leaf) else {
@@ -115,7 +115,7 @@ impl<C: Commitment> HonestView<C> {
         &self,
         argument: &Argument<'_, C>,
         operator: u32,
-        node: &Node,
+        node: CheckedNode<'_>,
         element: u64,
     ) -> Result<Next<FalseStep>, SolveError> {
         let segments = law::segment_count(node);
@@ -142,7 +142,7 @@ impl<C: Commitment> HonestView<C> {
         argument: &Argument<'_, C>,
         layer: u32,
         operator: u32,
-        node: &Node,
+        node: CheckedNode<'_>,
         element: u64,
         step: &FalseStep,
     ) -> Result<Reasoned, SolveError> {

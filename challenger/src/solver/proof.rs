@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use inference::Tensor;
 use inference::engine::WholeTensors;
 use protocol::facts::{Facts, LeafProof, TreeId};
-use protocol::graph::{Node, ValueSource};
+use protocol::graph::ValueSource;
 use protocol::hash::Commitment;
-use protocol::law::{self, LawError, Operands};
+use protocol::law::{self, CheckedNode, LawError, Operands};
 use protocol::referee::OperandProof;
 
 use super::descent::Compared;
@@ -35,7 +35,7 @@ impl Operands for Recording<'_> {
 ///
 /// `None` when the step asks for an element that an operand does not have.
 pub(super) fn leaves_of_step(
-    node: &Node,
+    node: CheckedNode<'_>,
     element: u64,
     segment: u64,
     before: Option<&[u64]>,

@@ -1,9 +1,9 @@
 //! Where in a model a lie is told, and what it makes of a tensor.
 
 use inference::{Model, Tensor};
-use protocol::graph::{MapFunction, Node, Operator, ValueSource};
+use protocol::graph::{MapFunction, Operator, ValueSource};
 use protocol::hash::Commitment;
-use protocol::law;
+use protocol::law::{self, CheckedNode};
 use protocol::numerics::store;
 use protocol::tensor::ElementType;
 
@@ -30,7 +30,7 @@ pub(super) fn step_bits(element: ElementType, bits: u64, steps: i64) -> u64 {
 
 /// Bends the first word of the last state until the sums end in the false element, so that only
 /// the last run of products gives the lie away. Leaves the sums as they are when no near word does.
-pub(super) fn forge_last_state(node: &Node, words: &mut [u64], steps: i64) {
+pub(super) fn forge_last_state(node: CheckedNode<'_>, words: &mut [u64], steps: i64) {
     const REACH: i64 = 64;
     let (width, kind) = (law::state_words(node), node.output.element);
     let ends = |words: &[u64]| {
@@ -171,7 +171,7 @@ pub(super) fn in_other_order<C: Commitment>(
     operands: &[&Tensor],
     honest: Tensor,
 ) -> Tensor {
-    let Some(node) = model.node(operator) else {
+    let Some(node) = model.checked(operator) else {
         return honest;
     };
     if !matches!(node.operator, Operator::Contract {}) {

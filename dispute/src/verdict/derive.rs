@@ -203,7 +203,8 @@ impl Places<'_> {
         verdict.operator = self.shown_operator(*operator);
         verdict.segment = Some(*segment);
         self.place_element(verdict, *operator, *element);
-        if let Some(node) = self.facts.operator(*operator) {
+        let node = self.facts.operator(*operator).and_then(|node| law::check(node).ok());
+        if let Some(node) = node {
             verdict.step_multiply_adds = law::multiply_adds(node).min(law::SEGMENT_ELEMENTS);
         }
         let claimed = self.facts.claimed_element(*operator, *element).ok();
@@ -216,7 +217,7 @@ impl Places<'_> {
         let Some(node) = self.facts.operator(operator) else { return };
         verdict.element = Some(node.output.shape.unravel(element));
         verdict.element_type = Some(node.output.element.name().to_owned());
-        verdict.segments = Some(law::segment_count(node));
+        verdict.segments = law::check(node).ok().map(law::segment_count);
         let claimed = self.facts.claimed_element(operator, element).ok();
         verdict.element_bits = claimed.map(|bits| bits_text(&[bits]));
     }

@@ -51,7 +51,7 @@ fn requests(facts: &Facts) -> Vec<Request> {
         all.extend(nodes(facts, tree));
         let leaves = 1u64 << facts.shape(tree).unwrap().depth();
         all.extend((0..leaves).map(|leaf| Request::Leaf { operator, leaf }));
-        if law::segment_count(model.node(operator).unwrap()) > 1 {
+        if law::segment_count(model.checked(operator).unwrap()) > 1 {
             let elements = model.node(operator).unwrap().output.shape.count();
             all.extend((0..elements).map(|element| Request::Accumulators { operator, element }));
         }

@@ -1,7 +1,6 @@
 //! The scalar law over whole tensors: the definition of every operator.
 
-use protocol::graph::Node;
-use protocol::law::{self, LawError, Operands};
+use protocol::law::{self, CheckedNode, LawError, Operands};
 
 use super::error::EngineError;
 use crate::tensor::Tensor;
@@ -22,7 +21,7 @@ impl Operands for WholeTensors<'_> {
 ///
 /// # Errors
 /// When the operator has no result for these operands.
-pub fn by_law(node: &Node, operands: &[&Tensor]) -> Result<Tensor, EngineError> {
+pub fn by_law(node: CheckedNode<'_>, operands: &[&Tensor]) -> Result<Tensor, EngineError> {
     let kind = node.operator.kind();
     let bits = (0..node.output.shape.count())
         .map(|index| {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use protocol::graph::{Fold, MapFunction, Node, OPERATORS_MAX, Operand, Operator};
-use protocol::law::{self, NodeFault};
+use protocol::law::{self, CheckedNode, NodeFault};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 use super::shapes::{Lowered, broadcast, inverse, make_shape};
@@ -97,16 +97,16 @@ impl Builder {
                 .collect(),
             output,
         };
-        law::check(&node).map_err(|fault| misfit(&node, fault))?;
+        let checked = law::check(&node).map_err(|fault| misfit(&node, fault))?;
         let constants: Option<Vec<&Tensor>> = operands.iter().map(Value::constant).collect();
         match constants {
-            Some(constants) => self.fold(&node, &constants),
+            Some(constants) => self.fold(checked, &constants),
             None => self.append_once(node.operator, operands, node.output),
         }
     }
 
     /// Runs an operator now, within the limits of what a model may ask for.
-    fn fold(&mut self, node: &Node, constants: &[&Tensor]) -> Lowered<Value> {
+    fn fold(&mut self, node: CheckedNode<'_>, constants: &[&Tensor]) -> Lowered<Value> {
         let by_law = node.output.element != ElementType::F32;
         let each = law::multiply_adds(node) * if by_law { LAW_COST } else { 1 };
         let count = node.output.shape.count();

@@ -57,7 +57,7 @@ impl<C: Commitment> Facts<C> {
             }
             Request::Accumulators { operator, element } => {
                 let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
-                law::check(node).map_err(|_| FactError::NotOfModel)?;
+                let node = law::check(node).map_err(|_| FactError::NotOfModel)?;
                 if law::segment_count(node) < 2 {
                     return Err(FactError::WrongLength);
                 }

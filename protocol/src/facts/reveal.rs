@@ -127,6 +127,7 @@ impl<C: Commitment> Facts<C> {
         words: &[u64],
     ) -> Result<(), FactError> {
         let node = self.operators.get(&operator).ok_or(FactError::UnknownTree)?;
+        let node = law::check(node).map_err(|_| FactError::NotOfModel)?;
         let width = law::state_words(node);
         if words.len() as u64 != law::segment_count(node).saturating_mul(width as u64) {
             return Err(FactError::WrongLength);

@@ -1,10 +1,13 @@
 //! Whether a node is well formed: after this, the law cannot index outside a tensor.
 
-use super::fold::SEGMENT_ELEMENTS;
+use core::ops::Deref;
+
 use crate::functions::Types;
 use crate::graph::{Fold, MapFunction, Node, OPERANDS_MAX, Operator, Window};
 use crate::tensor::{ElementType, Shape};
 
+/// Products or elements of one segment.
+pub const SEGMENT_ELEMENTS: u64 = 64;
 /// Most segments of one element, so that the list of accumulators stays small.
 pub const SEGMENTS_MAX: u64 = 4096;
 /// Largest stride, dilation, pad or kernel side.
@@ -44,11 +47,40 @@ fn ensure(condition: bool, fault: NodeFault) -> Result<(), NodeFault> {
     if condition { Ok(()) } else { Err(fault) }
 }
 
+/// A node that passed [`check`]: what the law computes by.
+///
+/// It proves what every index expression of the law rests on: the operator has as many operands as it
+/// takes; their ranks and sizes and the output's fit the operator and each other, so that coordinates of
+/// one can be mapped into the other axis by axis; axes, permutations, starts and steps lie inside the
+/// shapes that they are about; and no element folds more than the protocol accepts. So for an element
+/// inside the output no axis is missing from a shape, and no index leaves its operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckedNode<'a>(&'a Node);
+
+impl<'a> CheckedNode<'a> {
+    /// The node, for as long as it was lent.
+    pub const fn node(self) -> &'a Node {
+        self.0
+    }
+}
+
+impl Deref for CheckedNode<'_> {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        self.0
+    }
+}
+
 /// Checks operand counts, element types, shapes and attributes.
 ///
 /// # Errors
 /// The first fault found. A model with such a node is not a model: nobody can claim on it.
-pub fn check(node: &Node) -> Result<(), NodeFault> {
+pub fn check(node: &Node) -> Result<CheckedNode<'_>, NodeFault> {
+    fits(node).map(|()| CheckedNode(node))
+}
+
+fn fits(node: &Node) -> Result<(), NodeFault> {
     use NodeFault::{Elements, Operands, Shapes};
     let operands = &node.operands;
     ensure((1..=OPERANDS_MAX).contains(&operands.len()), Operands)?;

@@ -5,13 +5,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{LawError, Operands};
-use crate::graph::{Fold, Node, Operator, Window};
+use super::{CheckedNode, LawError, Operands, SEGMENT_ELEMENTS};
+use crate::graph::{Fold, Operator, Window};
 use crate::numerics::{soft, store};
 use crate::tensor::ElementType;
 
-/// Products or elements of one segment.
-pub const SEGMENT_ELEMENTS: u64 = 64;
 /// Segments of one chunk: a contraction's chain starts again from +0 after each 256 products.
 const CHUNK_SEGMENTS: u64 = 4;
 /// Lanes of a row reduction.
@@ -51,7 +49,7 @@ pub fn is_folded(operator: &Operator) -> bool {
 }
 
 /// Products or elements that go into one output element.
-fn length(node: &Node) -> u64 {
+fn length(node: CheckedNode<'_>) -> u64 {
     let columns = |operand: usize| {
         node.operands.get(operand).map_or(1, |operand| operand.kind.shape.columns())
     };
@@ -75,12 +73,12 @@ fn taps(window: &Window) -> u64 {
 }
 
 /// Number of segments of one output element; 1 for operators that do not fold.
-pub fn segment_count(node: &Node) -> u64 {
+pub fn segment_count(node: CheckedNode<'_>) -> u64 {
     length(node).div_ceil(SEGMENT_ELEMENTS)
 }
 
 /// Words of the state that a segment takes over and hands on: 1 for a chain of products, 32 for lanes.
-pub fn state_words(node: &Node) -> usize {
+pub fn state_words(node: CheckedNode<'_>) -> usize {
     match folding(&node.operator) {
         Folding::Lanes(_) => LANES,
         Folding::Products | Folding::Nothing => 1,
@@ -88,7 +86,7 @@ pub fn state_words(node: &Node) -> usize {
 }
 
 /// Multiply-adds (or folded elements) of one output element.
-pub fn multiply_adds(node: &Node) -> u64 {
+pub fn multiply_adds(node: CheckedNode<'_>) -> u64 {
     length(node)
 }
 
@@ -122,7 +120,7 @@ fn combine(fold: Fold, kind: ElementType, a: u64, b: u64) -> Option<u64> {
 }
 
 /// The state that segment `number` starts from, given the state that the segment before it ended with.
-pub fn start(node: &Node, number: u64, before: Option<&[u64]>) -> Vec<u64> {
+pub fn start(node: CheckedNode<'_>, number: u64, before: Option<&[u64]>) -> Vec<u64> {
     match (folding(&node.operator), before) {
         (Folding::Lanes(_), Some(state)) => state.to_vec(),
         (Folding::Lanes(fold), None) => vec![neutral(fold, node.output.element); LANES],
@@ -141,7 +139,7 @@ pub fn start(node: &Node, number: u64, before: Option<&[u64]>) -> Vec<u64> {
 /// # Errors
 /// As [`super::element`].
 pub fn segment<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     index: u64,
     number: u64,
     state: Vec<u64>,
@@ -178,7 +176,7 @@ pub fn segment<O: Operands>(
 }
 
 fn contract<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     at: &[u64],
     range: core::ops::Range<u64>,
     state: Vec<u64>,
@@ -223,7 +221,7 @@ fn tap(window: &Window, at: &[u64], place: u64, dimensions: &[u64]) -> Option<(u
 }
 
 fn convolve<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     window: &Window,
     groups: u32,
     at: &[u64],
@@ -252,7 +250,7 @@ fn convolve<O: Operands>(
 }
 
 fn lanes<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     fold: Fold,
     range: core::ops::Range<u64>,
     mut state: Vec<u64>,
@@ -272,7 +270,7 @@ fn lanes<O: Operands>(
 }
 
 /// The output element, from the states after each segment. `None` without states or without a result.
-pub fn finish(node: &Node, states: &[Vec<u64>]) -> Option<u64> {
+pub fn finish(node: CheckedNode<'_>, states: &[Vec<u64>]) -> Option<u64> {
     let kind = node.output.element;
     let Folding::Lanes(fold) = folding(&node.operator) else {
         // The sum of the chunks' chains, in ascending order.

@@ -2,20 +2,18 @@
 //!
 //! One function reads operands through [`Operands`], so the same law serves whoever holds whole
 //! tensors, whoever records which leaves a proof must carry, and the referee, who holds only the
-//! leaves that were proven. Call [`check`] first: on a checked node no index can leave its tensor.
+//! leaves that were proven. It computes by a [`CheckedNode`] only, whose indices cannot leave a tensor.
 
 mod check;
 mod fold;
 
 pub use crate::functions::map_scalar;
-pub use check::{NodeFault, SEGMENTS_MAX, check};
-pub use fold::{
-    SEGMENT_ELEMENTS, finish, is_folded, multiply_adds, segment, segment_count, start, state_words,
-};
+pub use check::{CheckedNode, NodeFault, SEGMENT_ELEMENTS, SEGMENTS_MAX, check};
+pub use fold::{finish, is_folded, multiply_adds, segment, segment_count, start, state_words};
 
 use alloc::vec::Vec;
 
-use crate::graph::{Node, Operator};
+use crate::graph::Operator;
 use crate::tensor::Shape;
 
 /// Gives the law the elements it asks for.
@@ -41,13 +39,13 @@ pub enum LawError<E> {
     Undefined,
 }
 
-/// One element of a checked node's output, as stored bits.
+/// One element of a node's output, as stored bits.
 ///
 /// # Errors
 /// [`LawError::Operand`] passes on what the operands said; [`LawError::Undefined`] where the
 /// operator has no result, so that nobody can claim one.
 pub fn element<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     index: u64,
     operands: &mut O,
 ) -> Result<u64, LawError<O::Error>> {
@@ -116,7 +114,7 @@ pub fn broadcast_index(shape: &Shape, coordinates: &[u64]) -> u64 {
 /// # Errors
 /// As [`element`].
 pub fn movement_source<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     index: u64,
     operands: &mut O,
 ) -> Result<Source, LawError<O::Error>> {
@@ -178,7 +176,7 @@ pub fn movement_source<O: Operands>(
 /// Where a lookup reads its first operand: the output's place, with the number found in the second operand in
 /// the place of the axes that index it. A negative number counts from the end.
 fn looked_up<O: Operands>(
-    node: &Node,
+    node: CheckedNode<'_>,
     axis: usize,
     at: &[u64],
     operands: &mut O,

@@ -120,8 +120,9 @@ impl Toy {
                     value => &outputs[value as usize - 2],
                 })
                 .collect();
+            let checked = law::check(node).unwrap();
             let mut bits: Vec<u64> = (0..node.output.shape.count())
-                .map(|element| law::element(node, element, &mut Held(operands.clone())).unwrap())
+                .map(|element| law::element(checked, element, &mut Held(operands.clone())).unwrap())
                 .collect();
             if let Some((operator, element)) = flip
                 && operator == index

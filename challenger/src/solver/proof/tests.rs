@@ -25,7 +25,8 @@ fn read(
     run: u64,
 ) -> Vec<Vec<u64>> {
     let node = node(operator, operands, output);
-    let leaves = leaves_of_step(&node, element, run, None, operands).unwrap();
+    let node = law::check(&node).unwrap();
+    let leaves = leaves_of_step(node, element, run, None, operands).unwrap();
     leaves.into_iter().map(|leaves| leaves.into_iter().collect()).collect()
 }
 
@@ -119,7 +120,8 @@ fn the_state_that_a_run_goes_on_from_decides_whether_it_has_a_result() {
     // Lanes that are full overflow at the first element of the second run: its second leaf of 32
     // elements is not read any more.
     let full = [i64::MAX as u64; 32];
-    let leaves = |before| leaves_of_step(&node, 0, 1, before, &[&ones]).unwrap();
+    let node = law::check(&node).unwrap();
+    let leaves = |before| leaves_of_step(node, 0, 1, before, &[&ones]).unwrap();
     assert_eq!(leaves(Some(&full)), [BTreeSet::from([2])]);
     assert_eq!(leaves(Some(&[0; 32])), [BTreeSet::from([2, 3])]);
     assert_eq!(leaves(None), [BTreeSet::from([2, 3])]);
@@ -129,10 +131,11 @@ fn the_state_that_a_run_goes_on_from_decides_whether_it_has_a_result() {
 fn a_step_that_reads_outside_its_operands_is_none() {
     let (row, short) = (floats(&[70], 1), floats(&[3], 1));
     let node = node(map(MapFunction::Add), &[&row, &row], f32s(&[70]));
-    assert!(leaves_of_step(&node, 69, 0, None, &[&row, &row]).is_some());
-    assert_eq!(leaves_of_step(&node, 69, 0, None, &[&row, &short]), None);
-    assert_eq!(leaves_of_step(&node, 69, 0, None, &[&row]), None);
-    assert_eq!(leaves_of_step(&node, 69, 0, None, &[]), None);
+    let node = law::check(&node).unwrap();
+    assert!(leaves_of_step(node, 69, 0, None, &[&row, &row]).is_some());
+    assert_eq!(leaves_of_step(node, 69, 0, None, &[&row, &short]), None);
+    assert_eq!(leaves_of_step(node, 69, 0, None, &[&row]), None);
+    assert_eq!(leaves_of_step(node, 69, 0, None, &[]), None);
 }
 
 /// In layer 1 an operator reads an output of the layer, a value of the state before, and a weight.

@@ -264,7 +264,7 @@ fn an_error_in_any_fold_is_convicted_in_one_run_or_after_the_last() {
     for (operator, operands, weights, to, element, runs) in folds() {
         let name = operator.kind();
         let network = model_of(operator, operands, weights, to);
-        assert_eq!(law::segment_count(network.model.node(TESTED).unwrap()), runs, "{name}");
+        assert_eq!(law::segment_count(network.model.checked(TESTED).unwrap()), runs, "{name}");
         // Where all sums are true, the step after them is the false one.
         convicted(&network, element, if runs == 1 { 0 } else { runs }, name);
     }
@@ -278,7 +278,7 @@ fn a_false_running_sum_is_convicted_by_its_run() {
         }
         let name = operator.kind();
         let network = model_of(operator, operands, weights, to);
-        let node = network.model.node(TESTED).unwrap();
+        let node = network.model.checked(TESTED).unwrap();
         let width = law::state_words(node);
         let truth = network.honest().accumulators(TESTED, element).unwrap().to_vec();
         assert_eq!(truth.len(), runs as usize * width);
