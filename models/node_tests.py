@@ -91,7 +91,7 @@ FAMILIES = [
     ("shapes that depend on data", "depends on data|must be constant|(NonMaxSuppression)|(Unique)|(Compress)|(NonZero)"),
     ("random numbers", "(Bernoulli)|(Random|(Multinomial)"),
     ("operator sets before 6, other domains", "opset 1 |names no operator set|domain ai.onnx.preview|domain ai.onnx.ml"),
-    ("inputs that are not finite", "must be finite|are not finite"),
+    ("masked scores that are not finite", "are not finite"),
     ("models without inputs", "has no input"),
 ]
 

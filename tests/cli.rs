@@ -274,12 +274,6 @@ fn bad_input_is_a_typed_error_that_names_the_place() {
     std::fs::write(at("empty.onnx"), b"").unwrap();
     std::fs::write(at("text.onnx"), b"this is no model").unwrap();
     let npy = std::fs::read(sample(3)).unwrap();
-    let mut nan = npy.clone();
-    let end = nan.len();
-    nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-    std::fs::write(at("nan.npy"), &nan).unwrap();
-    nan[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
-    std::fs::write(at("infinite.npy"), &nan).unwrap();
     std::fs::write(at("short.npy"), &npy[..npy.len() - 8]).unwrap();
     std::fs::write(at("wrong.json"), b"{\"image\": [[1, 2], [3]]}").unwrap();
     std::fs::write(at("other.json"), b"{\"picture\": [[1]]}").unwrap();
@@ -291,8 +285,6 @@ fn bad_input_is_a_typed_error_that_names_the_place() {
         (rebut(&["--json", "inspect", &at("empty.onnx")]), "empty.onnx"),
         (rebut(&["--json", "inspect", &at("text.onnx")]), "text.onnx"),
         (rebut(&["--json", "inspect", &at("missing.onnx")]), "missing.onnx"),
-        (run(&at("nan.npy")), "image holds NaN at element 63"),
-        (run(&at("infinite.npy")), "image holds inf at element 63"),
         (run(&at("short.npy")), "short.npy"),
         (run(&at("wrong.json")), "wrong.json"),
         (run(&at("other.json")), "the model has no input picture; it has image"),

@@ -152,7 +152,14 @@ fn read_json(
             .filter(|shape| shape.count() == bits.len() as u64)
             .ok_or_else(|| format!("{name}: the lists are not of equal length, or empty"))?;
         let kind = TensorType { element: kind.element, shape };
-        if let Some(tensor) = Tensor::from_bits(&kind, &bits) {
+        let tensor = match kind.element {
+            ElementType::F32 => {
+                let floats = bits.iter().map(|bits| f32::from_bits(*bits as u32)).collect();
+                Tensor::given_f32(&kind.shape, floats)
+            }
+            _ => Tensor::from_bits(&kind, &bits),
+        };
+        if let Some(tensor) = tensor {
             tensors.insert(name.clone(), tensor);
         }
     }
@@ -184,7 +191,9 @@ fn flatten(
         ElementType::F32 => {
             let number = value.as_f64().ok_or_else(wrong)? as f32;
             if !number.is_finite() {
-                return Err(format!("{value} does not fit an f32; inputs must be finite"));
+                return Err(format!(
+                    "{value} does not fit an f32; give infinities and NaN as .npy or .npz"
+                ));
             }
             u64::from(number.to_bits())
         }

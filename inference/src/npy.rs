@@ -106,13 +106,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
     let tensor = match element {
         ElementType::F32 if half => {
             let halves: Vec<u16> = elements!(u16);
-            Tensor::from_f32(&shape, halves.into_iter().map(crate::half::widen).collect())
+            Tensor::given_f32(&shape, halves.into_iter().map(crate::half::widen).collect())
         }
-        ElementType::F32 => Tensor::from_f32(&shape, elements!(f32)),
+        ElementType::F32 => Tensor::given_f32(&shape, elements!(f32)),
         ElementType::I64 => Tensor::from_i64(&shape, elements!(i64)),
-        ElementType::Bool => {
-            Tensor::from_bool(&shape, body.iter().map(|byte| *byte != 0).collect())
-        }
+        ElementType::Bool => Tensor::given_truths(&shape, body),
         element => {
             let bits = |bytes: &[u8]| {
                 let mut whole = [0; 8];
@@ -156,7 +154,8 @@ pub(crate) fn write(tensor: &Tensor) -> Vec<u8> {
     // At most eight sizes of twenty digits: far below 2^16.
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
-    for bits in tensor.all_bits() {
+    // As given: what is read back must have the same root.
+    for bits in (0..tensor.shape().count()).filter_map(|index| tensor.given_bits(index)) {
         bytes.extend_from_slice(&bits.to_le_bytes()[..element.bytes()]);
     }
     bytes

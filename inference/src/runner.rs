@@ -46,7 +46,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
     /// The input state made of named tensors.
     ///
     /// # Errors
-    /// When an input is missing, of another type, or not finite.
+    /// When an input is missing or of another type.
     pub fn input_state(&self, inputs: &HashMap<String, Tensor>) -> Result<State<C>, RunError> {
         State::new(self.input_values(inputs)?)
             .ok_or_else(|| RunError::NotInModel { what: "input".to_owned() })
@@ -74,10 +74,6 @@ impl<'a, C: Commitment> Runner<'a, C> {
                     found: type_text(given.kind()),
                     wanted: type_text(wanted),
                 });
-            }
-            if let Some(element) = given.as_f32().iter().position(|value| !value.is_finite()) {
-                let value = given.as_f32()[element].to_string();
-                return Err(RunError::NotFinite { name: name.clone(), element, value });
             }
             values.push((index as u32, given.clone()));
         }

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape as BurnShape, TensorData};
@@ -13,22 +14,32 @@ use rayon::prelude::*;
 
 use kernels::{Isa, Message, hash_many};
 
-/// A tensor whose elements lie in row-major order, every one a stored value.
+/// A tensor whose elements lie in row-major order.
+///
+/// Whatever computes with it gets stored values. What somebody gave (an input, a weight) may have other
+/// bits: those are what is hashed, published, proven and compared, and the stored values that the law reads
+/// them as are what is computed with.
 ///
 /// ```
 /// use inference::Tensor;
 /// use protocol::tensor::Shape;
 ///
 /// let shape = Shape::new(&[2]).unwrap();
-/// let tensor = Tensor::from_f32(&shape, vec![-0.0, 1.5]).unwrap();
+/// let computed = Tensor::from_f32(&shape, vec![-0.0, 1.5]).unwrap();
 /// // Rule Q: −0 is stored as +0.
-/// assert_eq!(tensor.as_f32()[0].to_bits(), 0);
+/// assert_eq!(computed.as_f32()[0].to_bits(), 0);
+/// let given = Tensor::given_f32(&shape, vec![-0.0, 1.5]).unwrap();
+/// assert_eq!(given.as_f32()[0].to_bits(), 0);
+/// assert_ne!(given.root(), computed.root());
 /// assert!(Tensor::from_f32(&shape, vec![1.0]).is_none());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Tensor {
     kind: TensorType,
+    /// Stored values.
     data: FlexTensor,
+    /// The elements' native-endian bytes as they were given, where they are others than the stored values'.
+    given: Option<Arc<[u8]>>,
 }
 
 impl PartialEq for Tensor {
@@ -55,6 +66,24 @@ impl Tensor {
             *element = f32::from_bits(store(element.to_bits()));
         }
         Self::from_stored_f32(shape, elements)
+    }
+
+    /// A binary32 tensor as somebody gave it: its bits are committed to as they are, and read under rule Q.
+    /// `None` unless there is one element for each place.
+    pub fn given_f32(shape: &Shape, elements: Vec<f32>) -> Option<Self> {
+        if elements.iter().all(|element| store(element.to_bits()) == element.to_bits()) {
+            return Self::from_stored_f32(shape, elements);
+        }
+        let given = elements.iter().flat_map(|element| element.to_ne_bytes()).collect();
+        Some(Self { given: Some(given), ..Self::from_f32(shape, elements)? })
+    }
+
+    /// A truth tensor as somebody gave it, one byte for each element: the bytes are committed to as they
+    /// are, and read as true unless they are 0.
+    pub fn given_truths(shape: &Shape, bytes: &[u8]) -> Option<Self> {
+        let tensor = Self::from_bool(shape, bytes.iter().map(|byte| *byte != 0).collect())?;
+        let given = bytes.iter().any(|byte| *byte > 1).then(|| Arc::from(bytes));
+        Some(Self { given, ..tensor })
     }
 
     /// A binary32 tensor of values that went through rule Q already.
@@ -109,10 +138,10 @@ impl Tensor {
             return None;
         }
         let kind = TensorType { element, shape: shape.clone() };
-        Some(Self { kind, data: FlexTensor::from_data(data(burn_shape(shape))) })
+        Some(Self { kind, data: FlexTensor::from_data(data(burn_shape(shape))), given: None })
     }
 
-    /// A tensor from bits as the law sees them.
+    /// A tensor from bits as the law reads them.
     pub fn from_bits(kind: &TensorType, bits: &[u64]) -> Option<Self> {
         let shape = &kind.shape;
         match kind.element {
@@ -132,7 +161,7 @@ impl Tensor {
     }
 
     /// A tensor from its elements as a published state holds them: big-endian, row by row. `None` unless
-    /// the bytes are as many as the type has. Rule Q is applied: the root tells whether it had to be.
+    /// the bytes are as many as the type has.
     pub fn from_published(kind: &TensorType, bytes: &[u8]) -> Option<Self> {
         macro_rules! elements {
             ($width:ty) => {{
@@ -150,10 +179,8 @@ impl Tensor {
             }};
         }
         match kind.element {
-            ElementType::F32 => Self::from_f32(shape, elements!(f32)),
-            ElementType::Bool => {
-                Self::from_bool(shape, bytes.iter().map(|byte| *byte != 0).collect())
-            }
+            ElementType::F32 => Self::given_f32(shape, elements!(f32)),
+            ElementType::Bool => Self::given_truths(shape, bytes),
             ElementType::I64 => integers!(i64),
             ElementType::I32 => integers!(i32),
             ElementType::I16 => integers!(i16),
@@ -217,7 +244,7 @@ impl Tensor {
             && data.layout().start_offset() == 0
             && data.bytes().len() == count * kind.element.bytes();
         let data = if whole { data } else { FlexTensor::from_data(data.into_data()) };
-        Some(Self { kind: kind.clone(), data })
+        Some(Self { kind: kind.clone(), data, given: None })
     }
 
     /// Element type and shape.
@@ -240,17 +267,21 @@ impl Tensor {
         self.data.reshape(shape)
     }
 
-    /// The same elements under another shape; `None` when the counts differ.
+    /// The same stored values under another shape, as an operator writes them; `None` when the counts differ.
     pub(crate) fn reshaped(&self, shape: &Shape) -> Option<Self> {
         if shape.count() != self.kind.shape.count() {
             return None;
         }
         let kind = TensorType { element: self.kind.element, shape: shape.clone() };
-        Some(Self { kind, data: self.data.reshape(burn_shape(shape)) })
+        Some(Self { kind, data: self.data.reshape(burn_shape(shape)), given: None })
     }
 
+    /// What is committed to.
     fn bytes(&self) -> &[u8] {
-        self.data.bytes()
+        match &self.given {
+            Some(given) => given,
+            None => self.data.bytes(),
+        }
     }
 
     /// Whether another tensor of the same type is the same memory: then it is equal.
@@ -266,26 +297,28 @@ impl Tensor {
         }
     }
 
-    /// Bits of an element as the law sees them; `None` after the end.
+    /// Bits of an element as the law reads them; `None` after the end.
     pub fn bits(&self, index: u64) -> Option<u64> {
+        self.given_bits(index).map(|bits| self.kind.element.stored(bits))
+    }
+
+    /// Bits of an element as they are committed to; `None` after the end.
+    pub fn given_bits(&self, index: u64) -> Option<u64> {
         if index >= self.kind.shape.count() {
             return None;
         }
         let width = self.kind.element.bytes();
         let first = usize::try_from(index).ok()? * width;
         let bytes = self.bytes().get(first..first + width)?;
-        Some(match self.kind.element {
-            ElementType::Bool => u64::from(bytes != [0]),
-            _ => match *bytes {
-                [byte] => u64::from(byte),
-                [a, b] => u64::from(u16::from_ne_bytes([a, b])),
-                [a, b, c, d] => u64::from(u32::from_ne_bytes([a, b, c, d])),
-                _ => u64::from_ne_bytes(bytes.try_into().ok()?),
-            },
+        Some(match *bytes {
+            [byte] => u64::from(byte),
+            [a, b] => u64::from(u16::from_ne_bytes([a, b])),
+            [a, b, c, d] => u64::from(u32::from_ne_bytes([a, b, c, d])),
+            _ => u64::from_ne_bytes(bytes.try_into().ok()?),
         })
     }
 
-    /// All elements as bits.
+    /// All elements as the law reads them.
     pub fn all_bits(&self) -> Vec<u64> {
         (0..self.kind.shape.count()).filter_map(|index| self.bits(index)).collect()
     }

@@ -30,16 +30,6 @@ pub enum RunError {
         /// Type of the model.
         wanted: String,
     },
-    /// An input holds NaN or infinity.
-    #[error("input {name} holds {value} at element {element}; inputs must be finite")]
-    NotFinite {
-        /// Its name.
-        name: String,
-        /// The first such element.
-        element: usize,
-        /// NaN or infinity.
-        value: String,
-    },
     /// An operator failed.
     #[error("operator {operator} ({name}): {error}")]
     Operator {

@@ -121,8 +121,7 @@ impl StateError {
             | Self::Values
             | Self::TooLong { .. }
             | Self::TooManyLeaves { .. }
-            | Self::Trailing
-            | Self::NotStored { .. } => Severity::Refuse,
+            | Self::Trailing => Severity::Refuse,
         }
     }
 }

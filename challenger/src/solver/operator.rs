@@ -105,7 +105,8 @@ impl<C: Commitment> HonestView<C> {
         }
         let own = self.run().output(operator)?;
         let differs = (0..count).find(|place| {
-            leaf_element(node.output.element, bytes, *place) != own.bits(first + *place as u64)
+            let own = own.given_bits(first + *place as u64);
+            leaf_element(node.output.element, bytes, *place) != own
         });
         Ok(Next::Known(first + differs.ok_or(stuck("the leaves agree"))? as u64))
     }
@@ -166,6 +167,7 @@ impl<C: Commitment> HonestView<C> {
 }
 
 fn first_differing_leaf(own: &Tensor, theirs: &Tensor) -> Option<u64> {
-    let element = (0..own.shape().count()).find(|index| own.bits(*index) != theirs.bits(*index))?;
+    let differs = |index: &u64| own.given_bits(*index) != theirs.given_bits(*index);
+    let element = (0..own.shape().count()).find(differs)?;
     own.kind().locate(element).map(|(leaf, _)| leaf)
 }

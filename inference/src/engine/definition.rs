@@ -13,7 +13,7 @@ impl Operands for WholeTensors<'_> {
     type Error = ();
 
     fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
-        self.0.get(operand).and_then(|tensor| tensor.bits(index)).ok_or(())
+        self.0.get(operand).and_then(|tensor| tensor.given_bits(index)).ok_or(())
     }
 }
 

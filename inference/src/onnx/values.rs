@@ -120,10 +120,10 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
             // Where there are no raw bytes, each stands in the lower half of a 32-bit integer.
             let narrow = || proto.int32_data.iter().map(|bits| *bits as u16).collect();
             let halves: Vec<u16> = if has_raw { raw_as!(u16) } else { narrow() };
-            Tensor::from_f32(&shape, halves.into_iter().map(widen).collect())
+            Tensor::given_f32(&shape, halves.into_iter().map(widen).collect())
         }
         ElementType::F32 => {
-            Tensor::from_f32(&shape, if has_raw { raw_as!(f32) } else { proto.float_data.clone() })
+            Tensor::given_f32(&shape, if has_raw { raw_as!(f32) } else { proto.float_data.clone() })
         }
         ElementType::I64 => {
             Tensor::from_i64(&shape, if has_raw { raw_as!(i64) } else { proto.int64_data.clone() })
@@ -149,12 +149,14 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
             Tensor::from_integers(element, &shape, &integers)
         }
         ElementType::Bool => {
-            let truths = if has_raw {
-                raw_as!(u8).into_iter().map(|byte| byte != 0).collect()
+            if has_raw {
+                Tensor::given_truths(&shape, &raw_as!(u8))
             } else {
-                proto.int32_data.iter().map(|value| *value != 0).collect()
-            };
-            Tensor::from_bool(&shape, truths)
+                Tensor::from_bool(
+                    &shape,
+                    proto.int32_data.iter().map(|value| *value != 0).collect(),
+                )
+            }
         }
     };
     tensor.ok_or_else(wrong)

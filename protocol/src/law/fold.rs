@@ -5,7 +5,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{CheckedNode, LawError, Operands, SEGMENT_ELEMENTS};
+use super::{CheckedNode, LawError, Operands, SEGMENT_ELEMENTS, read};
 use crate::graph::{Fold, Operator, Window};
 use crate::numerics::{soft, store};
 use crate::tensor::ElementType;
@@ -199,8 +199,8 @@ fn contract<O: Operands>(
     let (left, right) = (row_start(0, cell[0]), row_start(1, cell[1]));
     let mut accumulator = state.first().copied().unwrap_or(0) as u32;
     for k in range {
-        let a = operands.element(0, left + k).map_err(LawError::Operand)? as u32;
-        let b = operands.element(1, right + k).map_err(LawError::Operand)? as u32;
+        let a = read(node, operands, 0, left + k)? as u32;
+        let b = read(node, operands, 1, right + k)? as u32;
         accumulator = soft::fma(a, b, accumulator);
     }
     Ok(vec![u64::from(accumulator)])
@@ -236,11 +236,11 @@ fn convolve<O: Operands>(
     let kernel_start = at[3] * length(node);
     let mut accumulator = state.first().copied().unwrap_or(0) as u32;
     for k in range {
-        let weight = operands.element(1, kernel_start + k).map_err(LawError::Operand)? as u32;
+        let weight = read(node, operands, 1, kernel_start + k)? as u32;
         let value = match tap(window, at, k / channels, input.dimensions()) {
             Some((row, column)) => {
                 let from = input.ravel(&[at[0], row, column, first_channel + k % channels]);
-                operands.element(0, from).map_err(LawError::Operand)? as u32
+                read(node, operands, 0, from)? as u32
             }
             None => 0,
         };
@@ -262,7 +262,7 @@ fn lanes<O: Operands>(
         let Some(index) = position(place) else {
             continue;
         };
-        let value = operands.element(0, index).map_err(LawError::Operand)?;
+        let value = read(node, operands, 0, index)?;
         let lane = &mut state[(place % LANES as u64) as usize];
         *lane = combine(fold, node.output.element, *lane, value).ok_or(LawError::Undefined)?;
     }

@@ -21,7 +21,10 @@ pub trait Operands {
     /// Why an element cannot be given.
     type Error;
 
-    /// Bits of one element of an operand, by flat index.
+    /// Bits of one element of an operand, by flat index, as they are committed to; the law reads them as the
+    /// stored value that they mean ([`ElementType::stored`]).
+    ///
+    /// [`ElementType::stored`]: crate::tensor::ElementType::stored
     ///
     /// # Errors
     /// When the element is not available; the law stops and passes the error on.
@@ -37,6 +40,17 @@ pub enum LawError<E> {
     /// The operator gives no result here: integer overflow, division by zero, an index out of range.
     #[error("the operator has no defined result at this element")]
     Undefined,
+}
+
+/// An operand's element as the stored value that its bits mean. Every element that the law uses is read here.
+fn read<O: Operands>(
+    node: CheckedNode<'_>,
+    operands: &mut O,
+    operand: usize,
+    index: u64,
+) -> Result<u64, LawError<O::Error>> {
+    let bits = operands.element(operand, index).map_err(LawError::Operand)?;
+    Ok(node.operands[operand].kind.element.stored(bits))
 }
 
 /// One element of a node's output, as stored bits.
@@ -62,16 +76,14 @@ pub fn element<O: Operands>(
         let mut arguments = [0; 3];
         for (place, operand) in node.operands.iter().enumerate().take(3) {
             let at = broadcast_index(&operand.kind.shape, &coordinates);
-            arguments[place] = operands.element(place, at).map_err(LawError::Operand)?;
+            arguments[place] = read(node, operands, place, at)?;
         }
         let from = node.operands.last().map_or(node.output.element, |last| last.kind.element);
         return map_scalar(*function, from, node.output.element, arguments)
             .ok_or(LawError::Undefined);
     }
     match movement_source(node, index, operands)? {
-        Source::Element { operand, index } => {
-            operands.element(operand, index).map_err(LawError::Operand)
-        }
+        Source::Element { operand, index } => read(node, operands, operand, index),
         Source::Constant(bits) => Ok(bits),
     }
 }
@@ -183,8 +195,7 @@ fn looked_up<O: Operands>(
 ) -> Result<Vec<u64>, LawError<O::Error>> {
     let (shape, indices) = (&node.operands[0].kind.shape, &node.operands[1].kind);
     let end = axis + indices.shape.rank();
-    let bits =
-        operands.element(1, indices.shape.ravel(&at[axis..end])).map_err(LawError::Operand)?;
+    let bits = read(node, operands, 1, indices.shape.ravel(&at[axis..end]))?;
     let size = shape.dimensions()[axis] as i64;
     let found = indices.element.to_integer(bits);
     let found = if found < 0 { found.saturating_add(size) } else { found };

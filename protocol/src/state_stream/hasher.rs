@@ -8,7 +8,7 @@ use super::{StateError, StateHead, StateLimits};
 use crate::encoding::Canonical;
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::roots::state_tree;
-use crate::tensor::{LEAF_BYTES, TensorType, leaf_is_canonical};
+use crate::tensor::{LEAF_BYTES, TensorType};
 
 /// The value whose elements are being read.
 #[derive(Clone, Debug)]
@@ -18,8 +18,6 @@ struct Current {
     /// Bytes of the row that are missing, and rows after it.
     row_left: u64,
     rows_left: u64,
-    /// Elements before the current leaf.
-    element: u64,
     leaf: Vec<u8>,
 }
 
@@ -27,7 +25,7 @@ impl Current {
     fn new(value: u32, kind: &TensorType) -> Self {
         let row_left = row_bytes(kind);
         let rows_left = kind.shape.rows().saturating_sub(1);
-        Self { value, kind: kind.clone(), row_left, rows_left, element: 0, leaf: Vec::new() }
+        Self { value, kind: kind.clone(), row_left, rows_left, leaf: Vec::new() }
     }
 }
 
@@ -131,17 +129,12 @@ impl<C: Commitment> StateHasher<C> {
         let Some(current) = &mut self.current else {
             return Err(StateError::Trailing);
         };
-        let (element, width) = (current.kind.element, current.kind.element.bytes());
-        let count = current.leaf.len() / width;
+        let element = current.kind.element;
         current.leaf.resize(LEAF_BYTES, 0);
         let leaf: &[u8; LEAF_BYTES] =
             current.leaf.as_slice().try_into().map_err(|_| StateError::Head)?;
-        if !leaf_is_canonical(element, leaf, count) {
-            return Err(StateError::NotStored { value: current.value, element: current.element });
-        }
         self.tree.push(0, C::leaf(leaf));
         current.leaf.clear();
-        current.element = current.element.saturating_add(count as u64);
         if current.row_left > 0 {
             return Ok(());
         }

@@ -3,7 +3,8 @@
 //! Eight bytes [`MAGIC`], the length of the head as four big-endian bytes, the head (the canonical
 //! encoding of [`StateHead`]), then the elements of each value as the leaves of its tree hold them: row by
 //! row, big-endian, nothing between. Nothing is compressed, so the head tells the length to the byte, and
-//! whoever knows the model knows the head. Not part of what is hashed: the root is.
+//! whoever knows the model knows the head. Elements may have any bits: the law says what they are read as.
+//! Not part of what is hashed: the root is.
 
 mod hasher;
 mod head;
@@ -48,15 +49,4 @@ pub enum StateError {
     /// Something follows after its end.
     #[error("bytes follow after the end of the state")]
     Trailing,
-    /// An element has bits that no stored value of its type has.
-    #[error(
-        "value {value} holds bits that are not stored in its type (in the leaf of element {element}): \
-         -0, a subnormal or another NaN, or a truth value other than 0 and 1"
-    )]
-    NotStored {
-        /// Id of the value.
-        value: u32,
-        /// First element of the leaf.
-        element: u64,
-    },
 }

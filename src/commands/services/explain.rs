@@ -7,7 +7,7 @@ use ::ledger::Ledger as _;
 use ::ledger::http::HttpLedger;
 use ::ledger::words;
 use inference::state_transfer::{input_head, published_input, published_state, state_head};
-use inference::{Model, Runner, Trace};
+use inference::{Model, Runner, Tensor, Trace};
 use protocol::hash::{Digest, Keccak, parse_digest};
 use protocol::roots::trace_tree;
 use protocol::settlement::{Claim, ClaimStatus, Job};
@@ -279,7 +279,10 @@ async fn parting(
         let Some(ours) = mine.tensor(*value) else {
             continue;
         };
-        let (left, right) = (theirs.all_bits(), ours.all_bits());
+        let given = |tensor: &Tensor| -> Vec<u64> {
+            (0..tensor.shape().count()).filter_map(|at| tensor.given_bits(at)).collect()
+        };
+        let (left, right) = (given(theirs), given(ours));
         let mut pairs = left.iter().zip(&right).enumerate();
         let Some((place, (claimed, own))) = pairs.find(|(_, (left, right))| left != right) else {
             continue;
