@@ -22,6 +22,31 @@ fn integer_overflow_and_division_by_zero_have_no_result() {
 }
 
 #[test]
+fn a_power_of_integers_is_as_many_products() {
+    for kind in [ElementType::I64, ElementType::I32, ElementType::U8] {
+        for base in [0i64, 1, -1, 2, -2, 3, 7, -10, 181, 3_037_000_499] {
+            for exponent in 0..70u32 {
+                let product = (0..exponent).try_fold(1i64, |product, _| product.checked_mul(base));
+                let expected = product.and_then(|product| kind.from_integer(product));
+                let arguments = [base as u64, u64::from(exponent), 0];
+                let Some(stored) = kind.from_integer(base) else { continue };
+                assert_eq!(kind.to_integer(stored), base);
+                let found = map_scalar(MapFunction::Power, kind, kind, arguments);
+                assert_eq!(found, expected, "{base} to the {exponent}");
+            }
+        }
+    }
+    // However large the exponent, it takes no longer.
+    let power = |base: i64, exponent: i64| {
+        let arguments = [base as u64, exponent as u64, 0];
+        map_scalar(MapFunction::Power, ElementType::I64, ElementType::I64, arguments)
+    };
+    let largest = i64::from(u32::MAX);
+    assert_eq!(power(-1, largest), Some(u64::MAX));
+    assert_eq!((power(2, largest), power(1, largest + 1), power(1, -1)), (None, None, None));
+}
+
+#[test]
 fn casts_follow_the_table() {
     use ElementType::{Bool, F32, I32, I64};
     let one = u64::from(1f32.to_bits());

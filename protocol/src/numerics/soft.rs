@@ -209,12 +209,21 @@ pub const fn remainder(a: u32, b: u32) -> u32 {
     if apart < 0 {
         return round(negative, left % (right << -apart), left_exponent);
     }
-    let (mut rest, mut step) = (left % right, 0);
-    while step < apart {
-        rest = rest * 2 % right;
-        step += 1;
-    }
+    let rest = (left % right) * power_of_two(apart as u32, right) % right;
     round(negative, rest, right_exponent)
+}
+
+/// What is left of 2^`power` when it is divided by a significand, in as many steps as the power has bits.
+const fn power_of_two(power: u32, divisor: u128) -> u128 {
+    let (mut rest, mut base, mut left) = (1 % divisor, 2 % divisor, power);
+    while left > 0 {
+        if left & 1 == 1 {
+            rest = rest * base % divisor;
+        }
+        base = base * base % divisor;
+        left >>= 1;
+    }
+    rest
 }
 
 /// `√a`.

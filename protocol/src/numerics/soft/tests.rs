@@ -50,6 +50,35 @@ fn pattern() -> impl Strategy<Value = u32> {
     ]
 }
 
+/// The remainder as a division on paper finds it: one step for each power of two between the operands.
+fn remainder_step_by_step(a: u32, b: u32) -> u32 {
+    if is_nan(a) || is_nan(b) || is_infinite(a) || is_zero(b) {
+        return NAN;
+    }
+    if is_infinite(b) || is_zero(a) {
+        return a;
+    }
+    let ((left, left_exponent), (right, right_exponent)) = (unpack(a), unpack(b));
+    let apart = left_exponent - right_exponent;
+    if apart < -64 {
+        return a;
+    }
+    if apart < 0 {
+        return round(a & SIGN != 0, left % (right << -apart), left_exponent);
+    }
+    let rest = (0..apart).fold(left % right, |rest, _| rest * 2 % right);
+    round(a & SIGN != 0, rest, right_exponent)
+}
+
+#[test]
+fn remainders_of_edges_are_the_same_in_few_steps() {
+    for a in EDGES {
+        for b in EDGES {
+            assert_eq!(remainder(a, b), remainder_step_by_step(a, b), "{a:08x} {b:08x}");
+        }
+    }
+}
+
 fn check(a: u32, b: u32, c: u32) {
     let (x, y, z) = (f32::from_bits(a), f32::from_bits(b), f32::from_bits(c));
     assert_eq!(add(a, b), canonical(x + y), "add {a:08x} {b:08x}");
@@ -110,6 +139,11 @@ proptest! {
     fn remainder_equals_the_hosts(a in pattern(), b in pattern()) {
         let expected = f32::from_bits(a) % f32::from_bits(b);
         prop_assert_eq!(store(remainder(a, b)), store(expected.to_bits()));
+    }
+
+    #[test]
+    fn remainder_in_few_steps_equals_one_step_for_each_power_of_two(a in pattern(), b in pattern()) {
+        prop_assert_eq!(remainder(a, b), remainder_step_by_step(a, b));
     }
 
     #[test]
