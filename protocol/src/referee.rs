@@ -37,7 +37,7 @@ pub enum Refutation {
         /// Flat index of the output element.
         element: u64,
         /// The segment of 64 products or elements, 0 for operators of one. With several, their number
-        /// stands for the last step: the sum of the chunks (or the fold of the lanes) into the element.
+        /// stands for the last step: the last chunk joins the sum (or the lanes are folded) into the element.
         segment: u64,
         /// One proof for each operand; none for the last step.
         operands: Vec<OperandProof>,
@@ -326,7 +326,7 @@ fn proven_leaves<'a, C: Commitment>(
     Ok(proven)
 }
 
-/// The step after the segments: from their ends to the element.
+/// The step after the segments: from the last state to the element.
 fn judge_last_step<C: Commitment>(
     facts: &Facts<C>,
     node: CheckedNode<'_>,
@@ -336,8 +336,8 @@ fn judge_last_step<C: Commitment>(
 ) -> Result<Finding, RefereeError> {
     let words = facts.accumulators(operator, element).ok_or(RefereeError::NotOpen)?;
     let claimed = facts.claimed_element(operator, element).map_err(|_| RefereeError::NotOpen)?;
-    let states: Vec<Vec<u64>> = words.chunks(law::state_words(node)).map(<[u64]>::to_vec).collect();
-    let expected = law::finish(node, &states);
+    let last = words.rchunks(law::state_words(node)).next().ok_or(RefereeError::NotOpen)?;
+    let expected = law::finish(node, last);
     if expected == Some(claimed) {
         return Ok(Finding::Sound);
     }

@@ -33,10 +33,7 @@ pub(super) fn step_bits(element: ElementType, bits: u64, steps: i64) -> u64 {
 pub(super) fn forge_last_state(node: CheckedNode<'_>, words: &mut [u64], steps: i64) {
     const REACH: i64 = 64;
     let (width, kind) = (law::state_words(node), node.output.element);
-    let ends = |words: &[u64]| {
-        let states: Vec<Vec<u64>> = words.chunks(width).map(<[u64]>::to_vec).collect();
-        law::finish(node, &states)
-    };
+    let ends = |words: &[u64]| law::finish(node, words.rchunks(width).next()?);
     let Some(truth) = ends(words) else { return };
     let claimed = step_bits(kind, truth, steps);
     let Some(place) = words.len().checked_sub(width) else {

@@ -19,7 +19,7 @@ const LANES: usize = 32;
 enum Folding {
     /// Not at all.
     Nothing,
-    /// Chains of products, one word of state.
+    /// Chains of products: the state is the accumulator and the sum of the chunks before.
     Products,
     /// Lanes of elements, a word of state for each.
     Lanes(Fold),
@@ -77,11 +77,13 @@ pub fn segment_count(node: CheckedNode<'_>) -> u64 {
     length(node).div_ceil(SEGMENT_ELEMENTS)
 }
 
-/// Words of the state that a segment takes over and hands on: 1 for a chain of products, 32 for lanes.
+/// Words of the state that a segment takes over and hands on: 2 for a chain of products (the accumulator,
+/// and the sum of the chunks before), 32 for lanes.
 pub fn state_words(node: CheckedNode<'_>) -> usize {
     match folding(&node.operator) {
         Folding::Lanes(_) => LANES,
-        Folding::Products | Folding::Nothing => 1,
+        Folding::Products => 2,
+        Folding::Nothing => 1,
     }
 }
 
@@ -124,13 +126,27 @@ pub fn start(node: CheckedNode<'_>, number: u64, before: Option<&[u64]>) -> Vec<
     match (folding(&node.operator), before) {
         (Folding::Lanes(_), Some(state)) => state.to_vec(),
         (Folding::Lanes(fold), None) => vec![neutral(fold, node.output.element); LANES],
-        (Folding::Products | Folding::Nothing, Some(state))
-            if !number.is_multiple_of(CHUNK_SEGMENTS) =>
-        {
-            state.to_vec()
+        (Folding::Products, Some(state)) => {
+            let (accumulator, sum) = chain(state);
+            if number.is_multiple_of(CHUNK_SEGMENTS) {
+                of_chain(0, soft::add(sum, accumulator))
+            } else {
+                of_chain(accumulator, sum)
+            }
         }
-        (Folding::Products | Folding::Nothing, _) => vec![0],
+        (Folding::Products, None) => of_chain(0, 0),
+        (Folding::Nothing, _) => vec![0],
     }
+}
+
+/// Accumulator and sum of a state of products.
+fn chain(state: &[u64]) -> (u32, u32) {
+    let word = |place: usize| state.get(place).copied().unwrap_or(0) as u32;
+    (word(0), word(1))
+}
+
+fn of_chain(accumulator: u32, sum: u32) -> Vec<u64> {
+    vec![u64::from(accumulator), u64::from(sum)]
 }
 
 /// Computes segment `number` of output element `index`: state in, state out, each of [`state_words`]
@@ -197,13 +213,13 @@ fn contract<O: Operands>(
         (block * inner[0] + row) * depth
     };
     let (left, right) = (row_start(0, cell[0]), row_start(1, cell[1]));
-    let mut accumulator = state.first().copied().unwrap_or(0) as u32;
+    let (mut accumulator, sum) = chain(&state);
     for k in range {
         let a = read(node, operands, 0, left + k)? as u32;
         let b = read(node, operands, 1, right + k)? as u32;
         accumulator = soft::fma(a, b, accumulator);
     }
-    Ok(vec![u64::from(accumulator)])
+    Ok(of_chain(accumulator, sum))
 }
 
 /// Row and column of the operand under a tap; `None` outside it.
@@ -234,7 +250,7 @@ fn convolve<O: Operands>(
     let outputs_per_group = node.output.shape.columns() / u64::from(groups);
     let first_channel = at[3] / outputs_per_group * channels;
     let kernel_start = at[3] * length(node);
-    let mut accumulator = state.first().copied().unwrap_or(0) as u32;
+    let (mut accumulator, sum) = chain(&state);
     for k in range {
         let weight = read(node, operands, 1, kernel_start + k)? as u32;
         let value = match tap(window, at, k / channels, input.dimensions()) {
@@ -246,7 +262,7 @@ fn convolve<O: Operands>(
         };
         accumulator = soft::fma(value, weight, accumulator);
     }
-    Ok(vec![u64::from(accumulator)])
+    Ok(of_chain(accumulator, sum))
 }
 
 fn lanes<O: Operands>(
@@ -269,22 +285,18 @@ fn lanes<O: Operands>(
     Ok(state)
 }
 
-/// The output element, from the states after each segment. `None` without states or without a result.
-pub fn finish(node: CheckedNode<'_>, states: &[Vec<u64>]) -> Option<u64> {
+/// The output element, from the state after the last segment. `None` without a result.
+pub fn finish(node: CheckedNode<'_>, last: &[u64]) -> Option<u64> {
     let kind = node.output.element;
-    let Folding::Lanes(fold) = folding(&node.operator) else {
-        // The sum of the chunks' chains, in ascending order.
-        let mut ends = states
-            .iter()
-            .enumerate()
-            .filter(|(number, _)| {
-                (*number as u64 + 1).is_multiple_of(CHUNK_SEGMENTS) || number + 1 == states.len()
-            })
-            .map(|(_, state)| state.first().copied().unwrap_or(0) as u32);
-        let first = ends.next()?;
-        return Some(u64::from(store(ends.fold(first, soft::add))));
+    let fold = match folding(&node.operator) {
+        Folding::Lanes(fold) => fold,
+        Folding::Products => {
+            let (accumulator, sum) = chain(last);
+            return Some(u64::from(store(soft::add(sum, accumulator))));
+        }
+        Folding::Nothing => return None,
     };
-    let mut lanes = states.last()?.clone();
+    let mut lanes = last.to_vec();
     lanes.resize(LANES, 0);
     let mut half = LANES / 2;
     while half > 0 {

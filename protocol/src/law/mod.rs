@@ -64,12 +64,12 @@ pub fn element<O: Operands>(
     operands: &mut O,
 ) -> Result<u64, LawError<O::Error>> {
     if is_folded(&node.operator) {
-        let mut states: Vec<Vec<u64>> = Vec::new();
+        let mut state: Option<Vec<u64>> = None;
         for number in 0..segment_count(node) {
-            let before = start(node, number, states.last().map(Vec::as_slice));
-            states.push(segment(node, index, number, before, operands)?);
+            let before = start(node, number, state.as_deref());
+            state = Some(segment(node, index, number, before, operands)?);
         }
-        return finish(node, &states).ok_or(LawError::Undefined);
+        return state.and_then(|last| finish(node, &last)).ok_or(LawError::Undefined);
     }
     if let Operator::Map { function } = &node.operator {
         let coordinates = node.output.shape.unravel(index);
