@@ -162,7 +162,11 @@ fn written(tensor: &Tensor) -> Value {
         ElementType::F32 => tensor.as_f32().iter().map(|value| json!(value)).collect(),
         _ => match tensor.integers() {
             Some(integers) => integers.into_iter().map(|value| json!(value)).collect(),
-            None => tensor.all_bits().into_iter().map(|bits| json!(bits)).collect(),
+            // 16-bit floats, as the numbers they are.
+            None => {
+                let wide = |bits| json!(f32::from_bits(tensor.kind().element.to_f32(bits)));
+                tensor.all_bits().into_iter().map(wide).collect()
+            }
         },
     };
     json!({ "shape": tensor.shape().dimensions(), "data": data })

@@ -231,6 +231,12 @@ impl Engine {
         packed: Option<&Packed>,
     ) -> Option<Tensor> {
         let (left, right) = (operands.first()?, operands.get(1)?);
+        if node.output.element != ElementType::F32 {
+            // A sum of integers.
+            return None;
+        }
+        let widened = right.widened();
+        let right = widened.as_ref().unwrap_or(right);
         let out_dimensions = node.output.shape.dimensions();
         let (batch, cell) = out_dimensions.split_at(out_dimensions.len().checked_sub(2)?);
         let (rows, columns) = (cell[0] as usize, cell[1] as usize);

@@ -10,7 +10,7 @@ use protocol::graph::{
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::law::{self, CheckedNode};
 use protocol::merkle::Tree;
-use protocol::tensor::TensorType;
+use protocol::tensor::{ElementType, TensorType};
 
 use crate::engine::Packed;
 use crate::fused::window::Convolution;
@@ -109,7 +109,10 @@ impl<C: Commitment> Model<C> {
             let packed = match &node.operator {
                 Operator::Contract {} if shape.rank() >= 2 => {
                     let rows = shape.dimensions()[shape.rank() - 2];
-                    (shape.rows() == rows).then(|| {
+                    let floats = node.output.element == ElementType::F32;
+                    (floats && shape.rows() == rows).then(|| {
+                        let widened = tensor.widened();
+                        let tensor = widened.as_ref().unwrap_or(tensor);
                         let depth = shape.count() / rows;
                         let (rows, depth) = (rows as usize, depth as usize);
                         Packed::Rows(PackedRows::new(tensor.as_f32(), rows, depth))

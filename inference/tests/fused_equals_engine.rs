@@ -288,7 +288,9 @@ impl Network {
                 output: to.clone(),
             })
             .collect();
-        nodes.iter().for_each(|node| protocol::law::check(node).unwrap());
+        for node in &nodes {
+            protocol::law::check(node).unwrap();
+        }
         // Several outputs, so that not everything inside a stage stays there.
         let last = (first + nodes.len() - 1) as u32;
         let outputs: Vec<u32> = (first as u32..=last).rev().step_by(3).collect();

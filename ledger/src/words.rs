@@ -180,6 +180,9 @@ pub fn number(kind: ElementType, bits: u64) -> String {
             Err(_) => hexadecimal(bits),
         },
         ElementType::Bool if bits <= 1 => (bits == 1).to_string(),
+        ElementType::Bf16 | ElementType::F16 => {
+            number(ElementType::F32, u64::from(kind.to_f32(bits)))
+        }
         _ => kind.to_integer(bits).to_string(),
     }
 }
