@@ -161,24 +161,6 @@ impl ElementType {
         }
     }
 
-    /// What the law reads these bits of an element as: a float under rule Q, a truth value as 0 or 1. So
-    /// whatever somebody puts into an input or a weight, it means one number.
-    ///
-    /// ```
-    /// use protocol::tensor::ElementType;
-    ///
-    /// assert_eq!(ElementType::F32.stored(0x8000_0000), 0);
-    /// assert_eq!(ElementType::F32.stored(0xFFC0_0001), 0x7FC0_0000);
-    /// assert_eq!(ElementType::Bool.stored(2), 1);
-    /// ```
-    pub const fn stored(self, bits: u64) -> u64 {
-        match self {
-            Self::F32 => store(bits as u32) as u64,
-            Self::Bool => (bits != 0) as u64,
-            Self::I64 | Self::I32 | Self::I8 | Self::U8 | Self::I16 | Self::U16 | Self::U32 => bits,
-        }
-    }
-
     /// Name as users write it.
     pub const fn name(self) -> &'static str {
         match self {
