@@ -9,7 +9,6 @@ use protocol::encoding::{Canonical, DecodeError};
 use protocol::facts::{FactError, Facts, Request, Reveal, Showing, TreeId};
 use protocol::graph::{Layer, ModelHeader, Node};
 use protocol::hash::{self, Digest};
-use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::merkle::{Tree, TreeShape, climb, fold_opening, root_of_path};
 use protocol::referee::{Refutation, judge};
 use protocol::settlement::{Genesis, Settlement};
