@@ -155,6 +155,7 @@ mod severity;
 pub mod state_stream;
 pub mod tensor;
 pub mod transaction;
+pub mod validate;
 
 pub use encoding::{Canonical, DecodeError};
 pub use facts::{Facts, Request, Reveal, Showing};
