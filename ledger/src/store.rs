@@ -357,7 +357,7 @@ mod tests {
             let expected = matches!(error, StoreError::Lost { found: left, .. } if left == found);
             assert!(expected, "{error}");
         }
-        // Another log of the same length, behind this one's anchor.
+        // Another log of the same length, with this one's anchor.
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fill(one.path(), 2);
         Store::open(other.path()).unwrap().0.append(b"a").unwrap();

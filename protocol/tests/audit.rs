@@ -1,5 +1,5 @@
 //! What an audit of the rules found, each as a game that went wrong before it was mended. Numbers are the
-//! audit's (docs/protocol.md, "The audit").
+//! audit's own (`docs/attacks.md`, part G).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
