@@ -1,4 +1,5 @@
-//! What the source says: constants, fields, and how many there are of something.
+//! What the source says: constants, fields, and how many there are of something. Where something is sought
+//! in a folder, one file of it must have it, whichever.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,29 +11,43 @@ pub fn text(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The file at a place, or the one of a folder that says something, with what comes after that.
+fn after(place: &str, words: &str) -> (String, String) {
+    let is_file = Path::new(env!("CARGO_MANIFEST_DIR")).join(place).is_file();
+    let all =
+        if is_file { [(place.to_owned(), text(place))].into() } else { files(&[place.to_owned()]) };
+    let mut found = all.into_iter().filter_map(|(path, text)| {
+        let (_, rest) = text.split_once(words)?;
+        Some((path, rest.to_owned()))
+    });
+    let first = found.next().unwrap_or_else(|| panic!("{place} does not say {words:?}"));
+    if let Some((other, _)) = found.next() {
+        panic!("{words:?} is in {} and in {other}: name one of them", first.0);
+    }
+    first
+}
+
 /// What stands between two pieces of a text, from the first one on.
-pub fn between(path: &str, before: &str, after: &str) -> String {
-    let text = text(path);
-    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{path}: no {before:?}"));
-    rest.split_once(after).unwrap_or_else(|| panic!("{path}: no {after:?}")).0.trim().to_owned()
+pub fn between(place: &str, before: &str, end: &str) -> String {
+    let (path, rest) = after(place, before);
+    rest.split_once(end).unwrap_or_else(|| panic!("{path}: no {end:?}")).0.trim().to_owned()
 }
 
 /// A constant, by its name.
-pub fn constant(path: &str, name: &str) -> u128 {
-    let text = text(path);
-    let head = format!("const {name}: ");
-    let (_, rest) = text.split_once(&head).unwrap_or_else(|| panic!("{path}: no constant {name}"));
+pub fn constant(place: &str, name: &str) -> u128 {
+    let (path, rest) = after(place, &format!("const {name}: "));
     let (_, rest) = rest.split_once(" = ").unwrap();
-    evaluate(path, rest.split_once(';').unwrap().0)
+    evaluate(&path, rest.split_once(';').unwrap().0)
 }
 
-/// A field in the first value of its name after a place, such as `fn fast()`.
-pub fn field(path: &str, place: &str, name: &str) -> u128 {
-    let value = between(path, place, "\n    }\n");
+/// A field in the first value of its name after some words, such as `fn fast()`.
+pub fn field(place: &str, words: &str, name: &str) -> u128 {
+    let (path, rest) = after(place, words);
+    let value = rest.split_once("\n    }\n").unwrap().0;
     let (_, rest) = value
         .split_once(&format!(" {name}: "))
-        .unwrap_or_else(|| panic!("{path}: no {name} after {place:?}"));
-    evaluate(path, rest.split_once(",\n").unwrap().0)
+        .unwrap_or_else(|| panic!("{path}: no {name} after {words:?}"));
+    evaluate(&path, rest.split_once(",\n").unwrap().0)
 }
 
 /// Sums, products, quotients and shifts of numbers and of constants of the same file.
@@ -62,9 +77,9 @@ fn evaluate(path: &str, expression: &str) -> u128 {
     plain.unwrap_or_else(|| constant(path, expression))
 }
 
-/// The first words of the lines of a list or an enum, from a place to its end: what there is of something.
-pub fn items(path: &str, place: &str, end: &str) -> Vec<String> {
-    let list = between(path, place, end);
+/// The first words of the lines of a list or an enum, from some words to its end.
+pub fn items(place: &str, words: &str, end: &str) -> Vec<String> {
+    let list = between(place, words, end);
     let lines = list.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['/', '#']));
     let words = lines.map(|line| {
@@ -75,9 +90,9 @@ pub fn items(path: &str, place: &str, end: &str) -> Vec<String> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
-/// The texts between double quotes, from a place to its end.
-pub fn quoted(path: &str, place: &str, end: &str) -> Vec<String> {
-    between(path, place, end).split('"').skip(1).step_by(2).map(str::to_owned).collect()
+/// The texts between double quotes, from some words to an end.
+pub fn quoted(place: &str, words: &str, end: &str) -> Vec<String> {
+    between(place, words, end).split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// The default of a flag, as the reference of the commands tells it.

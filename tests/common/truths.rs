@@ -5,10 +5,8 @@ use crate::sources::{between, constant, field, files, flag, items, text};
 /// Words around a number, with `{}` in its place, and the number.
 pub type Row = (&'static str, String);
 
-const PARAMETERS: &str = "protocol/src/settlement/parameters.rs";
-const TENSOR: &str = "protocol/src/tensor.rs";
-const LIMITS: &str = "ledger/src/http/limits.rs";
-const ROUTES: &str = "ledger/src/http/routes.rs";
+const PROTOCOL: &str = "protocol/src";
+const LEDGER: &str = "ledger/src";
 
 fn rows(truths: &[(&'static str, u128)]) -> Vec<Row> {
     truths.iter().map(|(words, truth)| (*words, truth.to_string())).collect()
@@ -16,19 +14,19 @@ fn rows(truths: &[(&'static str, u128)]) -> Vec<Row> {
 
 /// Wei as documents write them, in ether.
 fn ether(wei: u128) -> String {
-    let ether = constant(PARAMETERS, "ETHER");
+    let ether = constant(PROTOCOL, "ETHER");
     let digits = format!("{}.{:018}", wei / ether, wei % ether);
     digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn law() -> Vec<Row> {
-    let fold = |name| constant("protocol/src/law/fold.rs", name);
+    let fold = |name| constant(PROTOCOL, name);
     let (segment, lanes) = (fold("SEGMENT_ELEMENTS"), fold("LANES"));
     let chunk = segment * fold("CHUNK_SEGMENTS");
-    let segments_max = constant("protocol/src/law/check.rs", "SEGMENTS_MAX");
+    let segments_max = constant(PROTOCOL, "SEGMENTS_MAX");
     let exponent = |bits: u128| (bits >> 23) as i32 - 127;
-    let store_min = exponent(constant("protocol/src/numerics/soft.rs", "STORE_MIN"));
-    let circle_max = exponent(constant("protocol/src/numerics/elementary.rs", "CIRCLE_MAX"));
+    let store_min = exponent(constant(PROTOCOL, "STORE_MIN"));
+    let circle_max = exponent(constant(PROTOCOL, "CIRCLE_MAX"));
     let mut found = rows(&[
         ("segment of {} products", segment),
         ("segment of {} binary32 numbers", segment),
@@ -66,8 +64,8 @@ fn law() -> Vec<Row> {
 }
 
 fn tensors() -> Vec<Row> {
-    let leaf = constant(TENSOR, "LEAF_BYTES");
-    let types = between(TENSOR, "canonical_enum!(ElementType {", "});");
+    let leaf = constant(PROTOCOL, "LEAF_BYTES");
+    let types = between(PROTOCOL, "canonical_enum!(ElementType {", "});");
     let code = |name: &str| {
         let row = types.lines().find(|line| line.contains(&format!("=> {name} ")));
         row.unwrap().split("=>").next().unwrap().trim().parse().unwrap()
@@ -91,14 +89,11 @@ fn tensors() -> Vec<Row> {
         ("u32, {} i64", leaf / 8),
         ("i64, {} i16 or u16", leaf / 2),
         ("u16, {} bool, i8 or u8", leaf),
-        ("rank (at most {}", constant(TENSOR, "RANK_MAX")),
-        ("and rank {} no dimension", constant(TENSOR, "RANK_MAX")),
-        ("no zero product at most {}", constant(TENSOR, "ELEMENTS_MAX")),
-        ("tensors have at most {} elements", constant(TENSOR, "ELEMENTS_MAX")),
-        (
-            "elements ({} when computed at run time",
-            constant("inference/src/onnx/builder.rs", "VALUE_ELEMENTS_MAX"),
-        ),
+        ("rank (at most {}", constant(PROTOCOL, "RANK_MAX")),
+        ("and rank {} no dimension", constant(PROTOCOL, "RANK_MAX")),
+        ("no zero product at most {}", constant(PROTOCOL, "ELEMENTS_MAX")),
+        ("tensors have at most {} elements", constant(PROTOCOL, "ELEMENTS_MAX")),
+        ("elements ({} when computed at run time", constant("inference/src", "VALUE_ELEMENTS_MAX")),
         ("integers of {} to 64 bits", *widths.iter().min().unwrap()),
         ("integers of 8 to {} bits", *widths.iter().max().unwrap()),
         ("without sign up to {}", unsigned),
@@ -111,28 +106,24 @@ fn tensors() -> Vec<Row> {
         ("i16 {} u16", code("I16")),
         ("u16 {} u32", code("U16")),
         ("u32 {} tensor type", code("U32")),
-        ("depth is at most {}", constant("protocol/src/merkle.rs", "DEPTH_MAX")),
-        (
-            "number of items then the items at most {} items",
-            constant("protocol/src/encoding.rs", "LIST_ITEMS_MAX"),
-        ),
-        (
-            "the action is at most {} mib",
-            constant("protocol/src/transaction.rs", "ACTION_BYTES_MAX") >> 20,
-        ),
+        ("depth is at most {}", constant(PROTOCOL, "DEPTH_MAX")),
+        ("number of items then the items at most {} items", constant(PROTOCOL, "LIST_ITEMS_MAX")),
+        ("the action is at most {} mib", constant(PROTOCOL, "ACTION_BYTES_MAX") >> 20),
     ])
 }
 
 fn parameters() -> Vec<Row> {
-    let default = |name| field(PARAMETERS, "impl Default for Parameters", name);
-    let fast = |name| field(PARAMETERS, "fn fast()", name);
-    let mainnet = |name| field(PARAMETERS, "fn mainnet_like()", name);
+    let default = |name| field(PROTOCOL, "impl Default for Parameters", name);
+    let fast = |name| field(PROTOCOL, "fn fast()", name);
+    let mainnet = |name| field(PROTOCOL, "fn mainnet_like()", name);
     let seconds = |ms: u128| ms / 1000;
-    let bound = |before| between(PARAMETERS, before, ",").parse().unwrap();
+    let bound = |before| between(PROTOCOL, before, ",").parse().unwrap();
     let (arity, stake) = (default("arity_log2"), default("stake_wei_min"));
-    let (fee, reserved) =
-        (default("demand_fee_wei"), constant("node/src/exposure.rs", "DEMANDS_RESERVED"));
-    let quarter = between(PARAMETERS, "stake_wei / ", "\n").parse().unwrap();
+    let (fee, reserved) = (default("demand_fee_wei"), constant("node/src", "DEMANDS_RESERVED"));
+    let quarter =
+        between(PROTOCOL, "bond_wei_max(stake_wei: u128) -> u128 {\n        stake_wei / ", "\n")
+            .parse()
+            .unwrap();
     let [clock, window] = [fast("executor_clock_ms"), fast("window_ms_min")].map(seconds);
     let mut found = rows(&[
         ("demand ⇄ reveal {} at a time", 1 << arity),
@@ -172,7 +163,7 @@ fn parameters() -> Vec<Row> {
         ("windows of a day clocks of {} hours", seconds(mainnet("executor_clock_ms")) / 3600),
     ]);
     assert_eq!((seconds(default("window_ms_min")), mainnet("window_ms_min")), (60, 86_400_000));
-    let depths = between(PARAMETERS, "demands_of_deepest_dispute(&self)", "].map(");
+    let depths = between(PROTOCOL, "demands_of_deepest_dispute(&self)", "].map(");
     let depths = depths.rsplit('[').next().unwrap().replace("u32", "");
     let depths = depths.split(", ").map(|depth| depth.parse::<u128>().unwrap());
     let deepest = depths.map(|depth| depth.div_ceil(arity)).sum::<u128>() + 2;
@@ -195,11 +186,11 @@ fn parameters() -> Vec<Row> {
 }
 
 fn ledger() -> Vec<Row> {
-    let limit = |name| field(LIMITS, "impl Default for Limits", name);
-    let routes = |name| constant(ROUTES, name);
-    let room = |name| constant("ledger/src/http/uploads/room.rs", name);
+    let limit = |name| field(LEDGER, "impl Default for Limits", name);
+    let routes = |name| constant(LEDGER, name);
+    let room = |name| constant(LEDGER, name);
     let history = |name| constant("ledger/src/history.rs", name);
-    let bodies = |name| constant("ledger/src/http/bodies.rs", name);
+    let bodies = |name| constant(LEDGER, name);
     let request = limit("request").max(2 * limit("poll"));
     let recent = between("ledger/src/recent.rs", "{ 16 } else { ", " }").replace('_', "");
     let chain = |preset: &str| {
@@ -219,21 +210,18 @@ fn ledger() -> Vec<Row> {
         ("states, {} uploads", routes("WRITERS_OF_ONE_MAX")),
         ("and a {} of the 512 streams", routes("STREAMS_SHARE")),
         ("{} streams of events", limit("streams")),
-        (
-            "bodies in memory {} mib",
-            constant("protocol/src/transaction.rs", "ACTION_BYTES_MAX") >> 20,
-        ),
+        ("bodies in memory {} mib", constant(PROTOCOL, "ACTION_BYTES_MAX") >> 20),
         ("bodies in memory 2 mib {} mib", limit("held_bytes") >> 20),
         ("of all states {} mib", limit("upload_bytes") >> 20),
         ("--upload-bytes-max {} gib", limit("account_bytes") >> 30),
         ("--account-bytes-max {} gib", limit("uploads_bytes") >> 30),
-        ("blocks of {} kib", constant("ledger/src/http/quota.rs", "BLOCK_BYTES") >> 10),
+        ("blocks of {} kib", constant(LEDGER, "BLOCK_BYTES") >> 10),
         ("left free for the log {} mib", limit("disk_free_bytes_min") >> 20),
         ("older than {} minutes", room("YOUNG") / 60),
         ("which keeps {} states", history("KEPT_MAX")),
         ("the longest {} requests for it wait", history("WAITING_MAX")),
-        ("up to {} share one flush", constant("ledger/src/embedded.rs", "BATCH_MAX")),
-        ("database's cache ({} mib", constant("ledger/src/store.rs", "CACHE_BYTES") >> 20),
+        ("up to {} share one flush", constant(LEDGER, "BATCH_MAX")),
+        ("database's cache ({} mib", constant(LEDGER, "CACHE_BYTES") >> 20),
         ("the last {} receipts", recent.parse().unwrap()),
         ("value: version u16 {} then bincode", constant("ledger/src/wire.rs", "VERSION")),
         ("format rebut-verdict version {}", constant("dispute/src/verdict/file.rs", "VERSION")),
@@ -252,10 +240,10 @@ fn ledger() -> Vec<Row> {
 }
 
 fn services() -> Vec<Row> {
-    let jobs = |name| constant("node/src/jobs.rs", name);
+    let jobs = |name| constant("node/src", name);
     let executor = |name| flag("executor serve", name);
     let whole = |text: String| text.parse::<u128>().unwrap();
-    let doublings = between("node/src/jobs.rs", "Self::Disputed => ", ",").parse::<u32>().unwrap();
+    let doublings = between("node/src", "Self::Disputed => ", ",").parse::<u32>().unwrap();
     let disputed_seconds = (jobs("PAUSE_MS") << doublings) / 1000;
     let ending = |how: &str| {
         between("src/ending.rs", &format!("Self::{how} => "), ",").parse::<u128>().unwrap()
@@ -263,18 +251,14 @@ fn services() -> Vec<Row> {
     let mut found = rows(&[
         ("{} runs are handed over at a time", jobs("HANDED_MAX")),
         ("at least every {} seconds while a challenge runs", disputed_seconds),
-        ("at {} looks in a row", constant("node/src/health.rs", "HINDERED_LOOKS")),
+        ("at {} looks in a row", constant("node/src", "HINDERED_LOOKS")),
         (
             "answer {} a second",
-            1000 / between(
-                "node/src/turns.rs",
-                "MEANWHILE: Duration = Duration::from_millis(",
-                ")",
-            )
-            .parse::<u128>()
-            .unwrap(),
+            1000 / between("node/src", "MEANWHILE: Duration = Duration::from_millis(", ")")
+                .parse::<u128>()
+                .unwrap(),
         ),
-        ("declined it ({} a minute", constant("executor/src/service.rs", "DECLINED_LINES")),
+        ("declined it ({} a minute", constant("executor/src", "DECLINED_LINES")),
         (
             "given {} eth of that ledger's",
             between("src/commands/services/connection.rs", "DEV_WEI: u128 = ", " *")
@@ -322,7 +306,7 @@ fn engine() -> Vec<Row> {
         .skip(1)
         .map(|rest| rest.split(';').next().unwrap().parse().unwrap())
         .collect();
-    let levels = items("kernels/src/isa.rs", "enum Level {", "\n}").len() as u128;
+    let levels = items("kernels/src", "enum Level {", "\n}").len() as u128;
     let opsets = between("inference/src/onnx/import.rs", "if !(", ").contains(&opset)");
     let (first, last) = opsets.split_once("..=").unwrap();
     rows(&[
@@ -337,44 +321,30 @@ fn engine() -> Vec<Row> {
         ("compiled for {} sets of instructions", levels),
         ("one generic body compiled {} times", levels),
         ("up to {} operators in a layer", constant("inference/src/layers.rs", "OPERATORS_MAX")),
-        (
-            "the {} bytes rebutst1",
-            between("protocol/src/state_stream/head.rs", "*b\"", "\"").len() as u128,
-        ),
-        (
-            "{} bytes magic",
-            between("protocol/src/state_stream/head.rs", "*b\"", "\"").len() as u128,
-        ),
+        ("the {} bytes rebutst1", between(PROTOCOL, "*b\"", "\"").len() as u128),
+        ("{} bytes magic", between(PROTOCOL, "*b\"", "\"").len() as u128),
         (
             "holds the {} roots",
-            between("protocol/src/graph/model.rs", "struct ModelHeader {", "\n}")
-                .matches("_root: ")
-                .count() as u128,
+            between(PROTOCOL, "struct ModelHeader {", "\n}").matches("_root: ").count() as u128,
         ),
         ("opset {} (where", first.parse().unwrap()),
         ("in 7) to {} f32", last.parse().unwrap()),
         ("opset {} to", first.parse().unwrap()),
         ("opset 6 to {} of the default domain", last.parse().unwrap()),
-        ("to {} pairs", constant("inference/src/onnx/places.rs", "PAIRS_MAX")),
-        (
-            "in pieces of at most {}",
-            constant("inference/src/onnx/operators/quantise.rs", "EXACT_PRODUCTS"),
-        ),
-        (
-            "fewer than {} of them are summed",
-            constant("inference/src/onnx/operators/quantise.rs", "EXACT_PRODUCTS") + 1,
-        ),
+        ("to {} pairs", constant("inference/src", "PAIRS_MAX")),
+        ("in pieces of at most {}", constant("inference/src", "EXACT_PRODUCTS")),
+        ("fewer than {} of them are summed", constant("inference/src", "EXACT_PRODUCTS") + 1),
     ])
 }
 
 fn simulation() -> Vec<Row> {
     let defects = items("simulation/defects/defects.rs", "enum Defect {", "\n}").len();
-    let sizes: Vec<u128> = between("simulation/src/fixtures.rs", "TOY_SIZES", "];")
+    let sizes: Vec<u128> = between("simulation/src", "const TOY_SIZES", "];")
         .split("layers: ")
         .skip(1)
         .map(|rest| rest.split(',').next().unwrap().parse().unwrap())
         .collect();
-    let choices = items("simulation/src/world/choice.rs", "ALL: &'static [Self] = &[", "];").len();
+    let choices = items("simulation/src", "enum Choice {", "\n}").len();
     let scenarios =
         between("ledger/tests/network.rs", "let scenarios: &[", "    ];").matches("(&[").count();
     let accuracy = |model: &str, name: &str| {
@@ -383,8 +353,8 @@ fn simulation() -> Vec<Row> {
         rest.split(',').next().unwrap().trim().parse::<f64>().unwrap()
     };
     let percent = |model: &str| format!("{:.1}", 100.0 * accuracy(model, "test_accuracy"));
-    let economy = |name| field("simulation/src/economy.rs", "impl Default for Economy", name);
-    let arity = constant("simulation/src/scenario.rs", "ARITY_LOG2");
+    let economy = |name| field("simulation/src", "impl Default for Economy", name);
+    let arity = constant("simulation/src", "ARITY_LOG2");
     let mut found = rows(&[
         ("all {} are found by a swarm", defects as u128),
         ("toy models: {}", sizes[0]),
@@ -392,14 +362,11 @@ fn simulation() -> Vec<Row> {
         ("toy models: 1 3 {}", sizes[2]),
         ("toy models: 1 3 6 and {} layers", sizes[3]),
         ("uct over {} choices", choices as u128),
-        ("choices, {} deep", constant("simulation/src/best_response.rs", "DEPTH")),
-        (
-            "in worlds of over {} accounts",
-            constant("simulation/src/invariants/money.rs", "EVERY_ACCOUNT_UP_TO"),
-        ),
+        ("choices, {} deep", constant("simulation/src", "DEPTH")),
+        ("in worlds of over {} accounts", constant("simulation/src", "EVERY_ACCOUNT_UP_TO")),
         ("worlds show {} levels", arity),
         ("levels ({} children) unless", 1 << arity),
-        ("{} % trembling", constant("simulation/src/economy.rs", "TREMBLE_PERMILLE") / 10),
+        ("{} % trembling", constant("simulation/src", "TREMBLE_PERMILLE") / 10),
         ("section 9; {} verifiers", economy("verifiers")),
         (
             "unless given: {} minutes without a claim",
