@@ -258,7 +258,7 @@ fn services() -> Vec<Row> {
                 .parse::<u128>()
                 .unwrap(),
         ),
-        ("declined it ({} a minute", constant("executor/src", "DECLINED_LINES")),
+        ("with that setting ({} a minute", constant("executor/src", "DECLINED_LINES")),
         (
             "given {} eth of that ledger's",
             between("src/commands/services/connection.rs", "DEV_WEI: u128 = ", " *")
@@ -268,7 +268,7 @@ fn services() -> Vec<Row> {
         ("--run-memory-bytes ({} gib", whole(executor("--run-memory-bytes")) >> 30),
         ("--run-seconds-max ({}", whole(executor("--run-seconds-max"))),
         ("--runs-max ({} that no dispute needs", whole(flag("challenger run", "--runs-max"))),
-        ("--fee-ppm-per-hour ({} millionths", whole(executor("--fee-ppm-per-hour"))),
+        ("--fee-ppm-per-hour ({}", whole(executor("--fee-ppm-per-hour"))),
         ("--stake-percent-max ({}", whole(executor("--stake-percent-max"))),
         ("--window-hours-max ({}", whole(executor("--window-hours-max"))),
         ("--long-percent-max ({}", whole(executor("--long-percent-max"))),
