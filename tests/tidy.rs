@@ -1,4 +1,4 @@
-//! Keeps the house as it is: no circles of modules, no long files and functions. After rust-analyzer's
+//! Keeps the code in order: no circles of modules, no long files and functions. After rust-analyzer's
 //! `xtask/src/tidy.rs`; who may depend on whom among crates is `.ci/layering`.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]

@@ -17,7 +17,7 @@ use crate::doors::{Doors, is_urgent};
 use crate::history::History;
 use crate::log::{beginning, replay_one};
 use crate::recent::{RECENT_MAX, Recent};
-use crate::store::{Reader, Store};
+use crate::store::{LogReader, Store};
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
 pub use crate::log::{LogEntry, replay};
@@ -36,7 +36,7 @@ pub struct EmbeddedLedger {
     height: Arc<watch::Sender<u64>>,
     genesis: Genesis,
     cut: u64,
-    reader: Reader,
+    reader: LogReader,
     history: History,
     doors: Arc<Doors<Waiting>>,
     /// Told, or closed by the writer's end, once nothing more is taken.

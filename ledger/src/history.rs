@@ -9,7 +9,7 @@ use protocol::settlement::{Genesis, Settlement};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::log::{LogEntry, beginning, wrong_entry};
-use crate::store::Reader;
+use crate::store::LogReader;
 use crate::{LedgerError, Receipt, wire};
 
 /// Most requests that wait; who comes then is told to try again.
@@ -46,7 +46,7 @@ impl Drop for History {
 }
 
 impl History {
-    pub(crate) fn start(reader: Reader, genesis: Genesis) -> std::io::Result<Self> {
+    pub(crate) fn start(reader: LogReader, genesis: Genesis) -> std::io::Result<Self> {
         let (asks, mut waiting) = mpsc::channel::<Ask>(WAITING_MAX);
         let mut past = Past { reader, genesis, kept: VecDeque::new() };
         let thread = std::thread::Builder::new().name("history".to_owned()).spawn(move || {
@@ -76,7 +76,7 @@ impl History {
 }
 
 struct Past {
-    reader: Reader,
+    reader: LogReader,
     genesis: Genesis,
     /// By height, the one asked for last at the end.
     kept: VecDeque<(u64, Arc<Settlement>)>,

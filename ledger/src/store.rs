@@ -212,8 +212,8 @@ impl Store {
     }
 
     /// Who reads beside the one who writes.
-    pub fn reader(&self) -> Reader {
-        Reader { path: self.path.clone(), log: self.log.clone() }
+    pub fn reader(&self) -> LogReader {
+        LogReader { path: self.path.clone(), log: self.log.clone() }
     }
 
     /// Number of records.
@@ -264,12 +264,12 @@ impl Store {
 
 /// Reads records while others are being written. What is not flushed yet may be among them.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct LogReader {
     path: String,
     log: sled::Tree,
 }
 
-impl Reader {
+impl LogReader {
     /// Contents of the records from a height on, as many as have `bytes` bytes, one at least.
     ///
     /// # Errors
@@ -357,7 +357,7 @@ mod tests {
             let expected = matches!(error, StoreError::Lost { found: left, .. } if left == found);
             assert!(expected, "{error}");
         }
-        // Another log of the same length, behind this one's anchor.
+        // Another log of the same length, with this one's anchor.
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fill(one.path(), 2);
         Store::open(other.path()).unwrap().0.append(b"a").unwrap();

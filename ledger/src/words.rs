@@ -211,7 +211,7 @@ pub fn number_beside(kind: Option<ElementType>, bits: u64, other: u64) -> String
 
 /// What convicted a claim, in parts: where, what it claimed there, and what is correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct EvidenceWords {
     /// The operator and element, or the value.
     pub place: String,
     /// What the claim says.
@@ -221,26 +221,26 @@ pub struct Verdict {
 }
 
 /// What the referee found, in parts: the same as [`evidence`] says in one line.
-pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> Verdict {
+pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> EvidenceWords {
     match evidence {
         Evidence::Step { operator, element, segment, claimed, expected, .. } => {
             let kind = node.map(|node| node.output.element);
             let at = sum_within(node, *segment);
             let place = format!("{}, element {element}{at}", named(*operator, node));
             let (lane, claimed, correct) = claimed_and_correct(kind, claimed, expected.as_deref());
-            Verdict { place: place + &lane, claimed, correct }
+            EvidenceWords { place: place + &lane, claimed, correct }
         }
-        Evidence::Contradiction { value, claimed, expected } => Verdict {
+        Evidence::Contradiction { value, claimed, expected } => EvidenceWords {
             place: format!("value {value}"),
             claimed: claimed.to_string(),
             correct: Some(expected.to_string()),
         },
-        Evidence::StateValue { claimed, expected } => Verdict {
+        Evidence::StateValue { claimed, expected } => EvidenceWords {
             place: "a state".to_owned(),
             claimed: format!("value {claimed}"),
             correct: Some(format!("value {expected}")),
         },
-        Evidence::Leaf { operator, leaf } => Verdict {
+        Evidence::Leaf { operator, leaf } => EvidenceWords {
             place: format!("{}, leaf {leaf}", named(*operator, node)),
             claimed: "bits that no value has".to_owned(),
             correct: None,
@@ -278,7 +278,7 @@ fn claimed_and_correct(
 pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
     match evidence {
         Evidence::Step { .. } => {
-            let Verdict { place, claimed, correct } = verdict(evidence, node);
+            let EvidenceWords { place, claimed, correct } = verdict(evidence, node);
             match correct {
                 Some(correct) => format!("{place}: claimed {claimed}, correct {correct}"),
                 None => {

@@ -48,7 +48,7 @@ impl Commitment for Toy {
 pub struct ToySize {
     /// Number of layers.
     pub layers: u32,
-    /// Elements of a row. Over 64, every sum is folded in several runs.
+    /// Elements of a row. Over 64, every sum is folded in several segments.
     pub width: u64,
 }
 

@@ -1,4 +1,4 @@
-//! From a differing operator output to its leaf, element, run and step.
+//! From a differing operator output to its leaf, element, segment and step.
 
 use inference::Tensor;
 use protocol::facts::{Request, Showing, TreeId};
@@ -22,7 +22,7 @@ struct FalseStep {
 }
 
 impl<C: Commitment> HonestView<C> {
-    /// From a differing operator output to its leaf, element, run and step.
+    /// From a differing operator output to its leaf, element, segment and step.
     pub(super) fn inside_operator(
         &self,
         argument: &mut Argument<'_, C>,

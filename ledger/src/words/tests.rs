@@ -24,15 +24,15 @@ fn subtract() -> Node {
     Node { operator: Operator::Map { function: MapFunction::Subtract }, operands, output }
 }
 
-/// Three runs of 64 elements, 32 lanes.
+/// Three segments of 64 elements, 32 lanes.
 fn sum() -> Node {
     let operands = vec![Operand { value: 1, kind: kind(ElementType::F32, &[10, 192]) }];
     let output = kind(ElementType::F32, &[10]);
     Node { operator: Operator::Reduce { fold: Fold::Sum }, operands, output }
 }
 
-fn step(run: u64, claimed: Vec<u64>, expected: Option<Vec<u64>>) -> Evidence {
-    Evidence::Step { operator: 49, element: 0, segment: run, claimed, expected, multiply_adds: 1 }
+fn step(segment: u64, claimed: Vec<u64>, expected: Option<Vec<u64>>) -> Evidence {
+    Evidence::Step { operator: 49, element: 0, segment, claimed, expected, multiply_adds: 1 }
 }
 
 fn bits(float: f32) -> u64 {

@@ -52,7 +52,7 @@ named! {
     /// What must happen now and then, or the worlds are too tame.
     Sometimes {
         RefutedByStep => "refuted by a step",
-        RefutedByRun => "refuted by one run of several",
+        RefutedBySegment => "refuted by one segment of several",
         RefutedByBinding => "refuted by a contradiction of commitments",
         FellBySilence => "a claim fell by silence",
         ChallengeUpheld => "a challenge was lost by a wrong refutation",
