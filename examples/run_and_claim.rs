@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use executor::claim_terms;
+use executor::statement_of;
 use inference::files::read_tensors;
 use inference::{Engine, ImportOptions, Isa, Runner, import_file};
 use protocol::hash::Digest;
@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("model root  {}", model.root());
     println!("trace root  {}", trace.root());
     // What is claimed, on a job of this id.
-    let terms = claim_terms(JobId(Digest([7; 32])), &trace).ok_or("a model without states")?;
-    println!("output root {}", terms.output_root);
+    let statement = statement_of(JobId(Digest([7; 32])), model.root(), &trace)
+        .ok_or("a model without states")?;
+    println!("sequence    {}", statement.terms.sequence_root);
+    println!("output root {}", statement.terms.output_root);
     Ok(())
 }

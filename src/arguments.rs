@@ -1,6 +1,7 @@
 //! The arguments of every command.
 
 mod client;
+mod parameters;
 mod services;
 pub(crate) mod values;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client::*;
+pub(crate) use parameters::*;
 pub(crate) use services::*;
 use values::count_up_to;
 

@@ -11,12 +11,13 @@ use challenger::Policy;
 use common::{MODELS, fall_reason, honest_cast, lying_cast, model, model_cut, play, story};
 use dispute::verdict::derive;
 use dispute::{Devnet, Lie, Lying, Muted, Outcome, Participants, Role, Stubborn, actor_key};
-use executor::{claim_terms, preflight};
+use executor::{preflight, statement_of};
 use inference::{ComputePolicy, Honest, Model, Tensor};
 use ledger::{Ledger, LedgerError};
 use protocol::encoding::Canonical;
 use protocol::facts::{Children, FactError, Request, Reveal, TreeId};
 use protocol::hash::Digest;
+use protocol::ids::JobId;
 use protocol::referee::Evidence;
 use protocol::settlement::{FallReason, Parameters, Rejection};
 use protocol::transaction::Action;
@@ -136,35 +137,54 @@ async fn attacks_11_12_13_17_unbound_claims_are_refused_and_cost_no_dispute() {
     let folder = tempfile::tempdir().unwrap();
     let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     let job = devnet.prepare(&participants).await.unwrap();
-    let good = claim_terms(job, &honest).unwrap();
+    let root = model.root();
+    let good = statement_of(job, root, &honest).unwrap();
     let mut false_output = good.clone();
-    false_output.output_root = Digest([7; 32]);
-    let foreign = claim_terms(job, &other).unwrap();
+    false_output.terms.output_root = Digest([7; 32]);
+    let foreign = statement_of(job, root, &other).unwrap();
+    // A claim on another input under this job's: its first state is not the job's.
+    let mut renamed = foreign.clone();
+    renamed.terms.input_root = good.terms.input_root;
     let mut short = good.clone();
-    short.output_path.pop();
+    short.binding.output.state_path.pop();
     let mut long = good.clone();
-    long.output_path.push(Digest::default());
+    long.binding.output.state_path.push(Digest::default());
+    let mut beside = good.clone();
+    beside.binding.input.sequence_path.push(Digest::default());
     let mut swapped = good.clone();
-    std::mem::swap(&mut swapped.input_path, &mut swapped.output_path);
-    for (attack, terms) in [
-        (11, false_output),
-        (12, foreign.clone()),
-        (13, foreign),
-        (17, short),
-        (17, long),
-        (18, swapped),
+    std::mem::swap(&mut swapped.binding.input, &mut swapped.binding.output);
+    let others = Rejection::Terms { name: "input_root", bounds: "the job's" };
+    for (attack, statement, expected) in [
+        (11, false_output, Rejection::NotBound),
+        (12, foreign, others),
+        (12, renamed, Rejection::NotBound),
+        (17, short, Rejection::NotBound),
+        (17, long, Rejection::NotBound),
+        (17, beside, Rejection::NotBound),
+        (18, swapped, Rejection::NotBound),
     ] {
-        let refused = devnet.act(Role::Executor, &Action::PostClaim { terms }).await.unwrap_err();
-        assert_eq!(refused, LedgerError::Rejected(Rejection::NotBound), "attack {attack}");
+        let claim = Action::PostClaim { statement };
+        let refused = devnet.act(Role::Executor, &claim).await.unwrap_err();
+        assert_eq!(refused, LedgerError::Rejected(expected), "attack {attack}");
     }
+    // Attack 13: an old claim on a new job.
+    let mut old = good.clone();
+    old.terms.job = JobId(Digest([7; 32]));
+    let refused = devnet.act(Role::Executor, &Action::PostClaim { statement: old }).await;
+    let unknown = Rejection::Unknown { kind: "job" };
+    assert_eq!(refused.unwrap_err(), LedgerError::Rejected(unknown), "attack 13");
     // Attack 13, the other way: the very transaction of an accepted claim is not accepted again.
     let view = devnet.ledger.view().await.unwrap();
     let key = actor_key(Role::Executor);
     let nonce = view.settlement.nonce(&key.address());
-    let signed = key.sign(&view.settlement.domain(), nonce, &Action::PostClaim { terms: good });
+    let claim = Action::PostClaim { statement: good };
+    let signed = key.sign(&view.settlement.domain(), nonce, &claim);
     devnet.ledger.submit(signed.clone()).await.unwrap();
     let again = devnet.ledger.submit(signed).await.unwrap_err();
     assert!(matches!(again, LedgerError::Rejected(Rejection::Nonce { .. })), "{again}");
+    // Nor is the same claim under another number: it exists.
+    let again = devnet.act(Role::Executor, &claim).await.unwrap_err();
+    assert_eq!(again, LedgerError::Rejected(Rejection::Exists { kind: "claim" }));
 }
 
 #[tokio::test]
@@ -174,12 +194,14 @@ async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
     let folder = tempfile::tempdir().unwrap();
     let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     let job = devnet.prepare(&participants).await.unwrap();
-    let terms = claim_terms(job, &participants.run(&Honest).unwrap()).unwrap();
-    let action = Action::PostClaim { terms }.to_canonical();
+    let trace = participants.run(&Honest).unwrap();
+    let statement = statement_of(job, model.root(), &trace).unwrap();
+    let action = Action::PostClaim { statement }.to_canonical();
     let key = actor_key(Role::Executor);
     let view = devnet.ledger.view().await.unwrap();
     let mut bomb = vec![6];
-    bomb.extend([0; 96]);
+    // Four hashes, a number, a hash, a number, a hash, and then a path of four thousand million hashes.
+    bomb.extend([0; 4 * 32 + 4 + 32 + 8 + 32]);
     bomb.extend(u32::MAX.to_be_bytes());
     let truncated = action[..action.len() - 1].to_vec();
     let trailing = [&action[..], &[0]].concat();
@@ -187,7 +209,7 @@ async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
     other_tag[0] = 99;
     for bytes in [bomb, truncated, trailing, other_tag, Vec::new()] {
         // The signature covers the bytes; the ledger refuses them before anything else.
-        let mut signed = key.sign(&view.settlement.domain(), 0, &Action::CancelJob { job });
+        let mut signed = key.sign(&view.settlement.domain(), 0, &Action::ExpireJob { job });
         signed.action = bytes;
         let refused = devnet.ledger.submit(signed).await.unwrap_err();
         assert!(matches!(refused, LedgerError::Rejected(Rejection::Malformed(_))), "{refused}");
@@ -276,8 +298,8 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     let devnet = Devnet::open(folder.path(), Parameters::default()).await.unwrap();
     let job = devnet.prepare(&participants).await.unwrap();
     let trace = participants.run(&Honest).unwrap();
-    let terms = claim_terms(job, &trace).unwrap();
-    devnet.act(Role::Executor, &Action::PostClaim { terms }).await.unwrap();
+    let statement = statement_of(job, model.root(), &trace).unwrap();
+    devnet.act(Role::Executor, &Action::PostClaim { statement }).await.unwrap();
     let view = devnet.ledger.view().await.unwrap();
     let (claim, _) = view.settlement.claims().next().unwrap();
     let claim = *claim;
@@ -308,15 +330,15 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
         requests.push(Request::Leaf { operator, leaf: u64::MAX });
         requests.push(Request::Node { tree: TreeId::Tensor { operator }, depth: 99, index: 0 });
     }
+    let challenger = actor_key(Role::Challenger).address();
     let (mut answered, mut refused) = (0, 0);
     for request in requests {
-        let view = devnet.ledger.view().await.unwrap();
-        let (id, _) = view.settlement.challenges().next().unwrap();
-        let demand = Action::Demand { challenge: *id, showings: showings.clone(), request };
+        let demand = Action::Demand { claim, showings: showings.clone(), request };
         match devnet.act(Role::Challenger, &demand).await {
             Ok(_) => {
                 let reveal = defender.answer(&request).unwrap();
-                let answer = Action::Reveal { claim, request, reveal };
+                let challengers = vec![challenger];
+                let answer = Action::Reveal { claim, challengers, request, reveal };
                 devnet.act(Role::Executor, &answer).await.unwrap();
                 answered += 1;
             }
@@ -327,13 +349,11 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     assert!(answered > 15 && refused > 15, "{answered} {refused}");
     // Nothing was refuted; the challenger's time runs out and its bond with it.
     devnet.clock.advance(10 * 60_000);
-    let view = devnet.ledger.view().await.unwrap();
-    let (id, _) = view.settlement.challenges().next().unwrap();
-    devnet.act(Role::Watchtower, &Action::CallTime { challenge: *id }).await.unwrap();
+    devnet.act(Role::Watchtower, &Action::CallTime { claim, challenger }).await.unwrap();
     assert!(
         devnet.delta_wei(actor_key(Role::Executor).address()).await.unwrap() > -(10i128.pow(18))
     );
-    devnet.act(Role::Watchtower, &Action::Finalise { job }).await.unwrap();
+    devnet.act(Role::Watchtower, &Action::Finalise { claim }).await.unwrap();
     assert!(devnet.delta_wei(actor_key(Role::Executor).address()).await.unwrap() > 0);
     assert!(devnet.delta_wei(actor_key(Role::Challenger).address()).await.unwrap() < 0);
 }
@@ -376,7 +396,7 @@ async fn attack_25_duplicates_strangers_and_moves_after_the_end_change_nothing()
     for played in outcome.played.iter().filter(|played| played.outcome.is_ok()) {
         for role in [played.role, Role::Watchtower] {
             match (&played.action, role) {
-                // A new claim on an open job and a new challenge are new things, not repetitions.
+                // A new claim on an open job is a new thing, not a repetition.
                 (Action::PostClaim { .. }, _) => continue,
                 (action, role) => assert!(devnet.act(role, action).await.is_err(), "{action:?}"),
             }

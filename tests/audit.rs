@@ -298,7 +298,7 @@ fn jobs_without_inputs_are_told_and_others_are_run() {
 }
 
 #[test]
-fn a_cancelled_job_keeps_its_place_until_its_run_is_over() {
+fn a_job_that_expired_keeps_its_place_until_its_run_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (_ledger, url) = ledger(place);
@@ -312,13 +312,14 @@ fn a_cancelled_job_keeps_its_place_until_its_run_is_over() {
         text.contains(&format!("rebut_executor_jobs_running {wanted}\n")).then_some(())
     };
     for (digit, wanted) in [(4, 1), (5, 2), (6, 2)] {
-        let id = job_on(place, &url, digit, &["--window-ms", "60000"]);
+        let id = job_on(place, &url, digit, &["--window-ms", "60000", "--open-ms", "3000"]);
         until("the hand-over", || running(wanted));
-        let cancel = ["account", "cancel-job", &id, "--dev", "client", "--ledger", &url];
-        assert!(rebut().args(cancel).output().unwrap().status.success());
-        until("the cancellation", || {
-            get(&url, &format!("/v1/jobs/{id}")).1.contains("cancelled").then_some(())
+        // Anybody may, once its time for claims is over.
+        let expire = ["account", "expire-job", &id, "--dev", "anybody", "--ledger", &url];
+        until("the expiry", || {
+            rebut().args(expire).output().unwrap().status.success().then_some(())
         });
+        assert!(get(&url, &format!("/v1/jobs/{id}")).1.contains("expired"));
         // A look later it is still counted: what the worker holds is what the daemon says.
         std::thread::sleep(Duration::from_millis(1_500));
         assert_eq!(running(wanted), Some(()));

@@ -157,7 +157,7 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
             }
         }
         let report = report(request);
-        assert_eq!(report["schema"], 4);
+        assert_eq!(report["schema"], 5);
     }
     let (view, actions) = town.view();
     assert!(view.settlement.money().is_conserved());
@@ -173,8 +173,8 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
     let truth: HashSet<String> = (0..10).map(|digit| town.true_trace_root(digit)).collect();
     let mut refuted = 0;
     for (id, claim) in view.settlement.claims() {
-        let is_true = truth.contains(&claim.terms.trace_root.to_string());
-        let (status, challenges) = (&claim.status, claim.challenges.len());
+        let is_true = truth.contains(&claim.trace_root().to_string());
+        let (status, challenges) = (&claim.status, claim.challenges);
         match status {
             ClaimStatus::Final { .. } | ClaimStatus::Released { .. } => {
                 assert!(is_true, "the lie {id} is {status:?} after {challenges} challenges");
@@ -450,13 +450,13 @@ fn what_people_read_reads_as_it_did_and_what_programs_read_has_a_version() {
         }
         let text = run(&[&["--json"], &words[..]].concat());
         let document: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(document["schema"], 4, "{words:?}: {text}");
+        assert_eq!(document["schema"], 5, "{words:?}: {text}");
     }
     let (text, code) = town.run(&["--json", "ledger", "status", "--ledger", "http://127.0.0.1:9"]);
     assert_eq!(code, 2);
     let document: Value = serde_json::from_str(text.split("\nerror:").next().unwrap()).unwrap();
     assert_eq!(
         (document["schema"].as_u64(), &document["error"]["kind"]),
-        (Some(4), &"system".into())
+        (Some(5), &"system".into())
     );
 }

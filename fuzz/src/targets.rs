@@ -137,7 +137,7 @@ pub(crate) fn verdict_file(bytes: &[u8]) {
 /// Claim files.
 pub(crate) fn claim_file(bytes: &[u8]) {
     if let Ok(claim) = dispute::claim_file::ClaimFile::parse("fuzz", bytes) {
-        let _ = claim.terms(JobId::default());
+        let _ = claim.statement(JobId::default());
     }
 }
 

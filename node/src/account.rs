@@ -35,6 +35,8 @@ impl Account {
             ("rebut_disputes_open", exposure.disputes as f64),
             ("rebut_challenges_open", exposure.challenges as f64),
             ("rebut_challenges_to_collect", exposure.to_collect as f64),
+            ("rebut_claims_to_release", exposure.to_release as f64),
+            ("rebut_jobs_to_expire", exposure.to_expire as f64),
             ("rebut_moves_due", exposure.to_move as f64),
             ("rebut_deadline_seconds", seconds),
         ] {

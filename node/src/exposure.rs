@@ -16,6 +16,18 @@ pub fn demands_reserve_wei(parameters: &Parameters) -> u128 {
     parameters.demand_fee_wei.saturating_mul(demands)
 }
 
+/// Free money that a claim with this stake takes: the stake, and what burns for its record.
+pub fn claim_takes_wei(parameters: &Parameters, stake_wei: u128) -> u128 {
+    stake_wei.saturating_add(parameters.record_fee_wei)
+}
+
+/// Free money that a challenge of a claim with this stake takes: the bond, what burns for its record, and
+/// what is set aside for its demands.
+pub fn challenge_takes_wei(parameters: &Parameters, stake_wei: u128) -> u128 {
+    let record_wei = parameters.bond_wei(stake_wei).saturating_add(parameters.record_fee_wei);
+    record_wei.saturating_add(demands_reserve_wei(parameters))
+}
+
 /// Money and clocks of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exposure {
@@ -37,6 +49,10 @@ pub struct Exposure {
     pub challenges: u64,
     /// Its challenges of claims that fell, which were not paid out yet.
     pub to_collect: u64,
+    /// Its standing claims on jobs that are over, whose stakes can go back.
+    pub to_release: u64,
+    /// Its open jobs whose time for claims is over and on which nothing stands or waits.
+    pub to_expire: u64,
     /// Moves that others wait for, from it.
     pub to_move: u64,
     /// When the first of these is too late.
@@ -53,12 +69,17 @@ impl Exposure {
         for (_, job) in settlement.jobs() {
             if job.poster == *account && job.status == JobStatus::Open {
                 found.fees_wei += job.terms.locked_wei().unwrap_or_default();
+                let waits = job.standing > 0 || job.seals_waiting > 0;
+                found.to_expire += u64::from(!waits && view.now_ms > job.open_until_ms());
             }
         }
         for (_, claim) in settlement.claims() {
             if claim.executor == *account && claim.stands() {
                 found.stakes_wei += claim.stake_wei;
                 found.claims += 1;
+                let job = settlement.job(&claim.terms.job);
+                let is_over = job.is_some_and(|job| job.status != JobStatus::Open);
+                found.to_release += u64::from(is_over && !claim.is_disputed());
             }
         }
         for (_, challenge) in settlement.challenges().filter(|(_, one)| one.is_open()) {

@@ -110,6 +110,18 @@ pub const METRICS: &[Metric] = &[
         Gauge,
         "Challenges by the account of claims that were rejected, not paid out yet",
     ),
+    (
+        Of::Daemons,
+        "rebut_claims_to_release",
+        Gauge,
+        "Standing claims of the account on jobs that are over",
+    ),
+    (
+        Of::Daemons,
+        "rebut_jobs_to_expire",
+        Gauge,
+        "Open jobs of the account whose time for claims is over and that have none",
+    ),
     (Of::Daemons, "rebut_moves_due", Gauge, "Moves that others wait for"),
     (
         Of::Daemons,

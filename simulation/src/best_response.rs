@@ -55,7 +55,7 @@ const DEMANDS_NEEDED: u64 = 12;
 /// parties and the ledger are (`docs/simulation.md`, bounds). `None` when they are inside.
 pub fn outside_bounds(scenario: &Scenario) -> Option<String> {
     let parameters = scenario.parameters.apply();
-    if let Err(error) = parameters.check() {
+    if let Err(error) = scenario.parameters.of_ledger().check() {
         return Some(error.to_string());
     }
     const INFERENCE_MS: u64 = 400;

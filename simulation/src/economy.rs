@@ -7,10 +7,10 @@
 
 use protocol::graph::Profile;
 use protocol::hash::{Commitment as _, Digest, Tag};
-use protocol::ids::{ClaimId, JobId};
+use protocol::ids::{ClaimId, JobId, SealedId};
 use protocol::settlement::attention::{seal, word};
 use protocol::settlement::{Event, Genesis, Parameters, Rejection, Settlement};
-use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
+use protocol::transaction::{Action, Address, JobTerms, Statement};
 use serde::Serialize;
 
 use crate::environments::Environments;
@@ -112,7 +112,7 @@ fn address(number: u8) -> Address {
 impl Town {
     fn act(&mut self, who: u8, action: &Action) -> Result<Vec<Event>, Rejection> {
         let nonce = self.state.nonce(&address(who));
-        self.state.perform(self.now_ms, address(who), nonce, action)
+        self.state.perform_numbered(self.now_ms, address(who), nonce, action)
     }
 
     fn free_wei(&self, who: u8) -> u128 {
@@ -154,8 +154,8 @@ pub enum EconomyError {
 struct Round<'a> {
     town: &'a mut Town,
     economy: &'a Economy,
-    truth: ClaimTerms,
-    lie: ClaimTerms,
+    truth: Statement,
+    lie: Statement,
     job: JobId,
 }
 
@@ -168,62 +168,77 @@ impl Round<'_> {
 
     /// Plays one job; says whether its answer was false.
     fn play(&mut self, lies: bool, checks: &[bool]) -> Result<bool, EconomyError> {
-        let terms = if lies { self.lie.clone() } else { self.truth.clone() };
-        let root = terms.trace_root;
-        let claim = match self.economy.attention_microether {
-            0 => posted(&self.must(EXECUTOR, &Action::PostClaim { terms })?),
-            _ => self.sealed(terms, checks)?,
-        };
+        let statement = if lies { self.lie.clone() } else { self.truth.clone() };
+        let is_false = statement.trace_root() != self.truth.trace_root();
         let checkers = (FIRST_VERIFIER..).zip(checks).filter(|(_, checks)| **checks);
         let checkers: Vec<u8> = checkers.map(|(who, _)| who).collect();
-        if root == self.truth.trace_root || checkers.is_empty() {
+        let (claim, sealed) = match self.economy.attention_microether {
+            0 => (posted(&self.must(EXECUTOR, &Action::PostClaim { statement })?), None),
+            _ => {
+                let (claim, sealed) = self.sealed(statement, &checkers)?;
+                (claim, Some(sealed))
+            }
+        };
+        let falls = is_false && !checkers.is_empty();
+        if falls {
+            self.refuted(claim, &checkers)?;
+        } else {
             self.town.now_ms += self.town.state.parameters().window_ms_min + 1;
-            self.must(CLIENT, &Action::Finalise { job: self.job })?;
-            return Ok(root != self.truth.trace_root);
+            self.must(CLIENT, &Action::Finalise { claim })?;
         }
-        let mut first = None;
+        for who in sealed.iter().flat_map(|_| &checkers) {
+            let (sealed, attester) = (sealed.unwrap_or_default(), address(*who));
+            self.must(*who, &Action::CollectAttention { sealed, attester })?;
+        }
+        Ok(is_false && !falls)
+    }
+
+    /// All who looked challenge; the first demands, calls time on the silent liar, and the others collect.
+    /// Nobody else claims, so the client has its money back.
+    fn refuted(&mut self, claim: ClaimId, checkers: &[u8]) -> Result<(), EconomyError> {
         for who in checkers {
-            let events = self.must(who, &Action::Challenge { claim })?;
-            let challenge = events.iter().find_map(|event| match event {
-                Event::Challenged { challenge, .. } => Some(*challenge),
-                _ => None,
-            });
-            first = first.or(challenge.map(|challenge| (who, challenge)));
+            self.must(*who, &Action::Challenge { claim })?;
         }
-        if let Some((who, challenge)) = first {
+        if let Some((first, others)) = checkers.split_first() {
             let tree = protocol::facts::TreeId::Trace {};
             let request = protocol::facts::Request::Node { tree, depth: 0, index: 0 };
-            self.must(who, &Action::Demand { challenge, showings: Vec::new(), request })?;
+            self.must(*first, &Action::Demand { claim, showings: Vec::new(), request })?;
             self.town.now_ms += self.town.state.parameters().executor_clock_ms + 1;
-            self.must(who, &Action::CallTime { challenge })?;
+            self.must(*first, &Action::CallTime { claim, challenger: address(*first) })?;
+            for who in others {
+                self.must(*who, &Action::Collect { claim, challenger: address(*who) })?;
+            }
         }
-        self.must(CLIENT, &Action::CancelJob { job: self.job })?;
-        Ok(false)
+        self.must(CLIENT, &Action::ExpireJob { job: self.job })?;
+        Ok(())
     }
 
     /// Seals, attests, opens, proves.
-    fn sealed(&mut self, terms: ClaimTerms, checks: &[bool]) -> Result<ClaimId, EconomyError> {
+    fn sealed(
+        &mut self,
+        statement: Statement,
+        checkers: &[u8],
+    ) -> Result<(ClaimId, SealedId), EconomyError> {
         let salt = |who: u8| Digest([who; 32]);
-        let own = seal::<Toy>(&address(EXECUTOR), &terms.trace_root, &salt(EXECUTOR));
+        let (claimed, true_root) = (statement.terms.sequence_root, self.truth.terms.sequence_root);
+        let own = seal::<Toy>(&address(EXECUTOR), &claimed, &salt(EXECUTOR));
         let events = self.must(EXECUTOR, &Action::SealClaim { job: self.job, seal: own })?;
         let sealed = events.iter().find_map(|event| match event {
             Event::ClaimSealed { sealed, .. } => Some(*sealed),
             _ => None,
         });
         let sealed = sealed.unwrap_or_default();
-        let root = self.truth.trace_root;
-        for (who, _) in (FIRST_VERIFIER..).zip(checks).filter(|(_, checks)| **checks) {
-            let word = word::<Toy>(&address(who), &root, &salt(who));
-            self.must(who, &Action::Attest { sealed, word })?;
+        for who in checkers {
+            let word = word::<Toy>(&address(*who), &true_root, &salt(*who));
+            self.must(*who, &Action::Attest { sealed, word })?;
         }
         self.town.now_ms += self.town.state.parameters().seal_ms + 1;
-        let is_true = terms.trace_root == root;
-        let opening = Action::OpenClaim { sealed, terms, salt: salt(EXECUTOR) };
+        let opening = Action::OpenClaim { sealed, statement, salt: salt(EXECUTOR) };
         let claim = posted(&self.must(EXECUTOR, &opening)?);
-        for (who, _) in (FIRST_VERIFIER..).zip(checks).filter(|(_, checks)| **checks && is_true) {
-            self.must(who, &Action::ProveAttention { claim, salt: salt(who) })?;
+        for who in checkers.iter().filter(|_| claimed == true_root) {
+            self.must(*who, &Action::ProveAttention { claim, salt: salt(*who) })?;
         }
-        Ok(claim)
+        Ok((claim, sealed))
     }
 }
 
@@ -337,10 +352,10 @@ pub fn play(environments: &Environments, economy: &Economy) -> Result<Behaviours
     let truth = fixtures.truth(0, 0)?;
     let missing = || FixtureError::Missing { what: "a lie in the first model".to_owned() };
     let lie = fixtures.run(0, 0, Some(&Lie::Selective))?.ok_or_else(missing)?;
-    let zero = JobId::default();
-    let terms =
-        |known: &Known<Toy>| executor::claim_terms(zero, known.run.trace()).ok_or_else(missing);
-    let (true_terms, false_terms) = (terms(&truth)?, terms(&lie)?);
+    let model_root = truth.run.model().root();
+    let statement = |job: JobId, known: &Known<Toy>| {
+        executor::statement_of(job, model_root, known.run.trace()).ok_or_else(missing)
+    };
     let mut town = Town { state: Settlement::new_unchecked(genesis()), now_ms: 1 };
     let mut rng = WorldRng::new(economy.seed, Purpose::Search);
     let (mut crowd, mut counts) = (Crowd::new(verifiers), Counts::new());
@@ -350,13 +365,13 @@ pub fn play(environments: &Environments, economy: &Economy) -> Result<Behaviours
         }
         let before: Vec<u128> =
             (0..FIRST_VERIFIER + verifiers).map(|who| town.free_wei(who)).collect();
-        let job = post(&mut town, economy, truth.run.model().root(), &truth)?;
+        let job = post(&mut town, economy, (model_root, round), &truth)?;
         let (lies, checks) = crowd.choose(&mut rng);
         let mut one = Round {
             town: &mut town,
             economy,
-            truth: ClaimTerms { job, ..true_terms.clone() },
-            lie: ClaimTerms { job, ..false_terms.clone() },
+            truth: statement(job, &truth)?,
+            lie: statement(job, &lie)?,
             job,
         };
         let is_false = one.play(lies, &checks)?;
@@ -382,7 +397,7 @@ fn genesis() -> Genesis {
 fn post(
     town: &mut Town,
     economy: &Economy,
-    model_root: Digest,
+    (model_root, round): (Digest, u32),
     truth: &Known<Toy>,
 ) -> Result<JobId, EconomyError> {
     let parameters = town.state.parameters().clone();
@@ -391,11 +406,17 @@ fn post(
         model_root,
         input_root,
         profile: Profile::StrictF32,
+        executor: Address::default(),
         fee_wei: 20_000 * MICROETHER,
+        fee_iteration_wei: 0,
+        iterations_max: 1,
+        may_cut: false,
         stake_wei: parameters.stake_wei_min,
-        bond_wei: parameters.bond_wei_min,
         window_ms: parameters.window_ms_min,
+        // The executor claims at once.
+        open_ms: 1,
         attention_wei: u128::from(economy.attention_microether) * MICROETHER,
+        salt: u64::from(round),
     };
     let events = town
         .act(CLIENT, &Action::PostJob { terms })

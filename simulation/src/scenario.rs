@@ -231,17 +231,29 @@ pub struct ParameterPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub challenger_clock_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub move_floor_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stake_milliether_min: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub stake_milliether_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bond_permille: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bond_milliether_min: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bond_milliether_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub demand_fee_microether: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_cost_microether: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub challenge_cost_milliether: Option<u64>,
+    pub work_cost_milliether: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_fee_microether: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reward_permille: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,8 +272,15 @@ pub const MICROETHER: u128 = 1_000_000_000_000;
 const ARITY_LOG2: u32 = 4;
 
 impl ParameterPatch {
-    /// The default parameters with these changes; openings show four levels unless one says other.
+    /// The default parameters with these changes, for a world: openings show four levels unless one says
+    /// other.
     pub fn apply(&self) -> Parameters {
+        Parameters { arity_log2: self.arity_log2.unwrap_or(ARITY_LOG2), ..self.of_ledger() }
+    }
+
+    /// The default parameters with these changes, for a ledger of models of any size: what the protocol's
+    /// own bounds are about.
+    pub fn of_ledger(&self) -> Parameters {
         let mut all = Parameters::default();
         let set = |target: &mut u64, value: Option<u64>| {
             if let Some(value) = value {
@@ -271,6 +290,8 @@ impl ParameterPatch {
         set(&mut all.window_ms_min, self.window_ms_min);
         set(&mut all.executor_clock_ms, self.executor_clock_ms);
         set(&mut all.challenger_clock_ms, self.challenger_clock_ms);
+        set(&mut all.delay_ms_max, self.delay_ms_max);
+        set(&mut all.reply_ms, self.reply_ms);
         set(&mut all.move_floor_ms, self.move_floor_ms);
         let wei = |target: &mut u128, value: Option<u64>, unit: u128| {
             if let Some(value) = value {
@@ -278,14 +299,19 @@ impl ParameterPatch {
             }
         };
         wei(&mut all.stake_wei_min, self.stake_milliether_min, MILLIETHER);
-        // Jobs ask for the least bond: no more than a quarter of the stake, or nobody could post any.
-        all.bond_wei_min = all.bond_wei_min.min(Parameters::bond_wei_max(all.stake_wei_min));
+        wei(&mut all.stake_wei_max, self.stake_milliether_max, MILLIETHER);
+        // The ledger's bounds: a quarter of the stake, at most.
+        all.bond_wei_min = all.bond_wei_min.min(all.stake_wei_min / 4);
+        all.bond_wei_max = all.bond_wei_max.min(all.stake_wei_max / 4);
         wei(&mut all.bond_wei_min, self.bond_milliether_min, MILLIETHER);
+        wei(&mut all.bond_wei_max, self.bond_milliether_max, MILLIETHER);
+        all.bond_permille = self.bond_permille.unwrap_or(all.bond_permille);
         wei(&mut all.demand_fee_wei, self.demand_fee_microether, MICROETHER);
         wei(&mut all.reply_cost_wei, self.reply_cost_microether, MICROETHER);
-        wei(&mut all.challenge_cost_wei, self.challenge_cost_milliether, MILLIETHER);
+        wei(&mut all.work_cost_wei, self.work_cost_milliether, MILLIETHER);
+        wei(&mut all.record_fee_wei, self.record_fee_microether, MICROETHER);
         all.reward_permille = self.reward_permille.unwrap_or(all.reward_permille);
-        all.arity_log2 = self.arity_log2.unwrap_or(ARITY_LOG2);
+        all.arity_log2 = self.arity_log2.unwrap_or(all.arity_log2);
         all.demands_max = self.demands_max.unwrap_or(all.demands_max);
         all
     }
@@ -309,6 +335,8 @@ pub struct Scenario {
     pub jobs: u32,
     /// Time between two jobs.
     pub job_every_ms: u64,
+    /// Time for claims on a job; without one the client expires it afterwards.
+    pub open_ms: u64,
     /// Fee of a job.
     pub fee_milliether: u64,
     /// What the dishonest parties' outcome must be (see `docs/simulation.md`); empty for none.
@@ -341,6 +369,7 @@ impl Default for Scenario {
             model: 1,
             jobs: 1,
             job_every_ms: 1_000,
+            open_ms: 600_000,
             fee_milliether: 50,
             expect: String::new(),
             faults_until_ms: 0,
@@ -392,6 +421,7 @@ impl Scenario {
         let parties = self.party.iter().fold(0u32, |sum, party| sum.saturating_add(party.count));
         let times = [
             self.job_every_ms,
+            self.open_ms,
             self.faults_until_ms,
             self.network.delay_ms_max,
             self.network.resend_ms,
@@ -407,6 +437,7 @@ impl Scenario {
             ((1..=PARTIES_MAX).contains(&parties), "party", "1 to 10000 identities in all"),
             ((1..=JOBS_MAX).contains(&self.jobs), "jobs", "1 to 10000"),
             (times.iter().all(|time| *time <= TIME_MS_MAX), "every time", "at most a year"),
+            (self.open_ms >= 1, "open_ms", "at least 1"),
             (self.ledger.block_ms >= 1, "ledger.block_ms", "at least 1"),
             (self.ledger.block_transactions >= 1, "ledger.block_transactions", "at least 1"),
             (self.network.resend_ms >= 1, "network.resend_ms", "at least 1"),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::values::ledger_url;
+use super::values::{account_address, ledger_url};
 use super::{EngineOptions, ImportChoices, KeyChoice, LedgerAt};
 use crate::amount;
 
@@ -64,6 +64,13 @@ pub(crate) struct Request {
     /// Time for challenges; the ledger's least unless given.
     #[arg(long)]
     pub(crate) window_ms: Option<u64>,
+    /// Time in which claims are taken, from the posting on; a job that has none then expires, and its
+    /// fee comes back. A day unless given.
+    #[arg(long, value_name = "MS", default_value_t = 86_400_000)]
+    pub(crate) open_ms: u64,
+    /// Address of the executor that alone may claim; anybody may unless given.
+    #[arg(long, value_name = "ADDRESS", value_parser = account_address)]
+    pub(crate) executor: Option<String>,
     /// Give up waiting after this many seconds; the job stays, and --job fetches its answer. Unless
     /// given: ten minutes without a claim, then until the claim's last possible end.
     #[arg(long)]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::EngineOptions;
 use super::values::{
     account_address, genesis_hash, ledger_url, lie_text, listen_address, well_known_name,
 };
+use super::{EngineOptions, ParameterChoices};
 use crate::amount;
 
 /// Where a ledger is unless something else is said.
@@ -139,8 +139,22 @@ pub(crate) enum LedgerAction {
     Serve(LedgerServe),
     /// Prints height, clock, counts and money of a ledger.
     Status(LedgerAt),
+    /// Prints clocks, money and limits of a ledger, and what they mean: what each party can lose, how long
+    /// anything can take. With --preset or a parameter: those that a new ledger would begin with.
+    Parameters(LedgerParameters),
     /// Lists claims, or jobs, or challenges, the newest first.
     List(LedgerList),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerParameters {
+    /// Clocks and money to begin with.
+    #[arg(long, value_enum)]
+    pub(crate) preset: Option<Preset>,
+    #[command(flatten)]
+    pub(crate) parameters: ParameterChoices,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
 }
 
 #[derive(Debug, Args)]
@@ -148,7 +162,7 @@ pub(crate) struct LedgerList {
     /// What to list.
     #[arg(value_enum)]
     pub(crate) what: Objects,
-    /// Only those of this status: open, done, standing, rejected, final, won, lost, ….
+    /// Only those of this status: open, done, expired, standing, rejected, final, to-collect, won, ….
     #[arg(long)]
     pub(crate) status: Option<String>,
     /// Only those that this account posted, claimed or challenged.
@@ -218,6 +232,8 @@ pub(crate) struct LedgerServe {
     /// is fast: claims are final after five seconds.
     #[arg(long, conflicts_with = "bank")]
     pub(crate) dev: bool,
+    #[command(flatten)]
+    pub(crate) parameters: ParameterChoices,
 }
 
 #[derive(Debug, Args)]
@@ -247,8 +263,9 @@ pub(crate) enum AccountAction {
         #[command(flatten)]
         at: LedgerAt,
     },
-    /// Takes back a job that nobody has claimed; its fee is free again. The key must be the poster's.
-    CancelJob {
+    /// Ends a job whose time for claims is over and on which none stands; its fee goes back to its poster.
+    /// Anybody may.
+    ExpireJob {
         /// The job.
         job: String,
         #[command(flatten)]
@@ -256,10 +273,33 @@ pub(crate) enum AccountAction {
         #[command(flatten)]
         at: LedgerAt,
     },
-    /// Settles a job whose first claim nobody can dispute any more; anybody may, and executors do.
+    /// Settles a job whose first claim nobody can dispute any more, past claims that were rejected.
+    /// Anybody may, and executors do.
     SettleJob {
         /// The job.
         job: String,
+        #[command(flatten)]
+        key: KeyChoice,
+        #[command(flatten)]
+        at: LedgerAt,
+    },
+    /// Pays out a challenge of a claim that another challenge convicted: bond, fees, and its part of the
+    /// stake. Anybody may, and challengers do.
+    Collect {
+        /// The claim.
+        claim: String,
+        /// Whose challenge it is; the key's account unless given.
+        #[arg(long, value_name = "ADDRESS", value_parser = account_address)]
+        challenger: Option<String>,
+        #[command(flatten)]
+        key: KeyChoice,
+        #[command(flatten)]
+        at: LedgerAt,
+    },
+    /// Gives back the stake of a claim that stands on a job which is over. Anybody may, and executors do.
+    Release {
+        /// The claim.
+        claim: String,
         #[command(flatten)]
         key: KeyChoice,
         #[command(flatten)]

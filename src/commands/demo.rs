@@ -353,8 +353,8 @@ impl Narrator {
     fn sentence(&self, played: &PlayedMove) -> (String, Option<String>) {
         let because = Some(played.reason.clone());
         match &played.action {
-            Action::PostClaim { terms } => {
-                let root = words::short(terms.trace_root);
+            Action::PostClaim { statement } => {
+                let root = words::short(statement.trace_root());
                 (format!("claims the run {root} with its stake"), None)
             }
             Action::Challenge { .. } => ("challenges with a bond".to_owned(), because),
@@ -372,6 +372,9 @@ impl Narrator {
             Action::Refute { .. } => ("refutes".to_owned(), because),
             Action::CallTime { .. } => ("calls time".to_owned(), because),
             Action::Finalise { .. } => ("settles the job".to_owned(), because),
+            Action::Pass { .. } => ("passes claims that were rejected".to_owned(), because),
+            Action::Collect { .. } => ("collects".to_owned(), because),
+            Action::Release { .. } => ("releases its stake".to_owned(), because),
             other => (other.name().to_owned(), None),
         }
     }

@@ -39,13 +39,28 @@ pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
     let settlement = &view.settlement;
     let money = settlement.money();
     let wei = |amount: u128| amount.to_string();
+    let (mut challenges_open, mut to_collect) = (0u64, 0u64);
+    for (_, challenge) in settlement.challenges().filter(|(_, one)| one.is_open()) {
+        let is_open = settlement.is_under_way(challenge);
+        challenges_open += u64::from(is_open);
+        to_collect += u64::from(!is_open);
+    }
+    let (mut open, mut to_expire) = (0u64, 0u64);
+    for (_, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
+        let waits = job.standing > 0 || job.seals_waiting > 0;
+        open += 1;
+        to_expire += u64::from(!waits && view.now_ms > job.open_until_ms());
+    }
     json!({
         "schema": SCHEMA, "height": view.height, "now_ms": view.now_ms,
         "genesis": settlement.genesis().root().to_string(),
         "chain_id": settlement.genesis().chain_id,
         "bank": settlement.genesis().bank.to_string(),
         "jobs": settlement.jobs().count(), "claims": settlement.claims().count(),
-        "challenges": settlement.challenges().count(),
+        "challenges": settlement.challenges().count(), "jobs_open": open,
+        "claims_standing": settlement.claims().filter(|(_, claim)| claim.stands()).count(),
+        "challenges_open": challenges_open, "challenges_to_collect": to_collect,
+        "jobs_to_expire": to_expire,
         "free_wei": wei(money.free_total_wei()), "locked_wei": wei(money.locked_wei()),
         "burned_wei": wei(money.burned_wei()), "deposited_wei": wei(money.deposited_wei()),
         "withdrawn_wei": wei(money.withdrawn_wei()), "upload_bytes_max": upload_bytes,

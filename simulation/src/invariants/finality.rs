@@ -3,9 +3,11 @@
 use ledger::words;
 use protocol::hash::Commitment;
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{ClaimStatus, Settlement};
+use protocol::settlement::{ClaimStatus, JobStatus, SealedStatus, Settlement};
+use protocol::transaction::Address;
 
 use super::{Audit, Invariant, Sometimes, Surroundings};
+use crate::bounds::last_finality_ms;
 
 impl<C: Commitment> Audit<C> {
     /// Whether a claim became final rightly and in time.
@@ -31,26 +33,77 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::NoFalseFinal, around.now_ms, !false_final, || {
             format!("the false claim {id} became final with an honest challenger in funds at hand")
         });
-        self.saw(if claim.challenges.is_empty() {
+        self.saw(if claim.challenges == 0 {
             Sometimes::ClaimFinal
         } else {
             Sometimes::FinalAfterDispute
         });
         let Some(job) = state.job(job) else { return };
-        if job.claims.first() != Some(id) {
+        if claim.number > 0 {
             self.saw(Sometimes::RivalFinal);
         }
         self.in_time(around, claim.last_finality_ms, id);
         // Claims that came no later than this one delay it by their own disputes at most, all of
         // which ran at once: their number does not matter.
-        let window_ms = job.terms.window_ms;
-        let bound_ms = claim
-            .posted_ms
-            .saturating_add(window_ms)
-            .saturating_add(state.parameters().challenge_ms_max())
+        let (parameters, window_ms) = (state.parameters(), job.terms.window_ms);
+        let bound_ms = last_finality_ms(parameters, claim.posted_ms, window_ms)
             .saturating_add(around.slack_ms);
         self.hold(Invariant::DelayIndependent, around.now_ms, around.now_ms <= bound_ms, || {
-            format!("{} claims delayed the job beyond {bound_ms} ms", job.claims.len())
+            format!("{} claims delayed the job beyond {bound_ms} ms", job.claims)
+        });
+    }
+
+    /// Whether a claim's printed bound is what follows from the parameters.
+    pub(super) fn posted(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        id: &ClaimId,
+        printed_ms: u64,
+    ) {
+        let Some(claim) = state.claim(id) else { return };
+        let Some(job) = state.job(&claim.terms.job) else { return };
+        let window_ms = job.terms.window_ms;
+        let bound_ms = last_finality_ms(state.parameters(), claim.posted_ms, window_ms);
+        let holds = printed_ms == bound_ms && claim.last_finality_ms == bound_ms;
+        self.hold(Invariant::DelayIndependent, around.now_ms, holds, || {
+            format!("{id} prints {printed_ms} ms as its last finality, not {bound_ms} ms")
+        });
+    }
+
+    /// Whether a stake went back although its claim was disputed, or its job not over.
+    pub(super) fn released(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        id: &ClaimId,
+    ) {
+        self.saw(Sometimes::StakeReleased);
+        let open = state
+            .challenges_of(id)
+            .filter_map(|id| state.challenge(id))
+            .filter(|challenge| challenge.is_open())
+            .count();
+        let job = state.claim(id).and_then(|claim| state.job(&claim.terms.job));
+        let over = job.is_some_and(|job| job.status != JobStatus::Open);
+        self.hold(Invariant::EndsRightly, around.now_ms, over && open == 0, || {
+            format!("{id} was released: {open} challenges are open, its job is over: {over}")
+        });
+    }
+
+    /// Whether a job expired in its time, or although something stands or waits.
+    pub(super) fn expired(&mut self, around: &Surroundings<'_>, state: &Settlement<C>, id: &JobId) {
+        self.saw(Sometimes::JobExpired);
+        let Some(job) = state.job(id) else { return };
+        let standing =
+            state.claims().filter(|(_, one)| one.terms.job == *id && one.stands()).count();
+        let waits = state
+            .all_sealed()
+            .any(|(_, one)| one.job == *id && one.status == SealedStatus::Waiting);
+        let until_ms = job.posted_ms.saturating_add(job.terms.open_ms);
+        let rightly = standing == 0 && !waits && around.now_ms > until_ms;
+        self.hold(Invariant::EndsRightly, around.now_ms, rightly, || {
+            format!("{id} expired: {standing} claims stand, a seal waits: {waits}, it was open until {until_ms} ms")
         });
     }
 
@@ -59,8 +112,9 @@ impl<C: Commitment> Audit<C> {
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
-        honest_deltas: &[(String, i128)],
+        honest_deltas: &[(String, Address, i128)],
     ) {
+        self.all_counters(around, state);
         // One thing that went wrong brings the others with it: only the first is reported.
         for (_, challenge) in state.challenges() {
             self.dispute_ended(around, state, challenge);
@@ -73,8 +127,13 @@ impl<C: Commitment> Audit<C> {
                 continue;
             };
             let (is_true, by_honest) = (entry.is_true, entry.by_honest);
-            let done =
-                matches!(claim.status, ClaimStatus::Final { .. } | ClaimStatus::Released { .. });
+            let job = state.job(&claim.terms.job);
+            let answered = job.is_some_and(|job| matches!(job.status, JobStatus::Done { .. }));
+            let done = match claim.status {
+                ClaimStatus::Final { .. } => true,
+                ClaimStatus::Released { .. } => answered,
+                ClaimStatus::Standing | ClaimStatus::Fallen { .. } => false,
+            };
             if is_true && by_honest {
                 self.hold(Invariant::TrueFinal, around.now_ms, done, || {
                     format!("the true claim {id} ended as {}", words::claim_status(&claim.status))
@@ -84,9 +143,14 @@ impl<C: Commitment> Audit<C> {
         if !self.violations.is_empty() {
             return;
         }
-        for (name, delta_wei) in honest_deltas {
-            self.hold(Invariant::NoHonestLoss, around.now_ms, *delta_wei >= 0, || {
-                format!("{name} lost {} wei", -delta_wei)
+        for (name, address, delta_wei) in honest_deltas {
+            let fees_wei = self.books.record_fees_wei.get(address).copied().unwrap_or_default();
+            let allowed_wei = i128::try_from(fees_wei).unwrap_or(i128::MAX);
+            self.hold(Invariant::NoHonestLoss, around.now_ms, *delta_wei >= -allowed_wei, || {
+                format!(
+                    "{name} lost {} wei, and may lose its record fees of {fees_wei} wei",
+                    -delta_wei
+                )
             });
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use node::exposure::DEMANDS_RESERVED;
 use protocol::hash::Commitment;
 use protocol::ids::ClaimId;
-use protocol::settlement::{Claim, ClaimStatus, Settlement};
+use protocol::settlement::{Claim, Settlement};
 use protocol::transaction::{Action, Address};
 
 use super::Audit;
@@ -47,26 +47,29 @@ impl<C: Commitment> Audit<C> {
         let mut needed_wei = 0u128;
         for (_, challenge) in state.challenges().filter(|(_, one)| one.challenger == *guardian) {
             challenged.insert(challenge.claim);
-            if challenge.is_open() {
+            let stands = state.claim(&challenge.claim).is_some_and(Claim::stands);
+            if challenge.is_open() && stands {
                 needed_wei += fees_wei.saturating_sub(challenge.fees_wei);
             }
         }
         let waits = |id: &ClaimId, claim: &Claim<C>| {
-            claim.status == ClaimStatus::Standing
+            claim.stands()
                 && now_ms <= claim.window_end_ms
                 && !challenged.contains(id)
                 && self.is_false(claim)
         };
         for (_, claim) in state.claims().filter(|(id, claim)| waits(id, claim)) {
-            let bond_wei = state.job(&claim.terms.job).map_or(0, |job| job.terms.bond_wei);
-            needed_wei = needed_wei.saturating_add(bond_wei).saturating_add(fees_wei);
+            let share_wei = claim.stake_wei / 1_000 * u128::from(parameters.bond_permille);
+            let bond_wei = share_wei.max(parameters.bond_wei_min).min(parameters.bond_wei_max);
+            let opening_wei = bond_wei.saturating_add(parameters.record_fee_wei);
+            needed_wei = needed_wei.saturating_add(opening_wei).saturating_add(fees_wei);
         }
         needed_wei > state.money().free_wei(guardian)
     }
 
     fn is_false(&self, claim: &Claim<C>) -> bool {
         let truth = self.books.truths.get(&claim.terms.job);
-        truth.is_some_and(|truth| truth.run.trace().root() != claim.terms.trace_root)
+        truth.is_some_and(|truth| truth.run.trace().root() != claim.trace_root())
     }
 
     /// Whether somebody watched the claim who had money for every false claim all its window long.

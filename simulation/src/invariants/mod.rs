@@ -4,6 +4,7 @@
 //! of every claim, and keeps its own books from the transactions alone.
 
 mod committed;
+mod counters;
 mod finality;
 mod funds;
 mod guardian;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use protocol::facts::Request;
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
-use protocol::settlement::{Event, Settlement};
+use protocol::settlement::{Event, Settlement, challenge_id_under};
 use protocol::transaction::{Action, Address};
 
 use crate::bounds::ShapeBounds;
@@ -28,6 +29,7 @@ use crate::fixtures::Known;
 pub use names::{Invariant, Sometimes};
 
 use guardian::Guardian;
+use times::Clocks;
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +65,13 @@ pub(crate) struct Books<C: Commitment> {
     pub(crate) claims: BTreeMap<ClaimId, AuditedClaim<C>>,
     /// The honest run of each job.
     pub(crate) truths: BTreeMap<JobId, Arc<Known<C>>>,
-    pub(crate) clocks: BTreeMap<ChallengeId, (u64, u64)>,
+    clocks: BTreeMap<ChallengeId, Clocks>,
+    /// What each account paid for objects that the ledger keeps.
+    pub(crate) record_fees_wei: BTreeMap<Address, u128>,
+    /// What burned, by the events.
+    pub(crate) burned_wei: u128,
+    /// Claims that fell.
+    fallen: BTreeSet<ClaimId>,
 }
 
 impl<C: Commitment> Clone for Books<C> {
@@ -72,6 +80,8 @@ impl<C: Commitment> Clone for Books<C> {
             claims: self.claims.clone(),
             truths: self.truths.clone(),
             clocks: self.clocks.clone(),
+            record_fees_wei: self.record_fees_wei.clone(),
+            fallen: self.fallen.clone(),
             ..*self
         }
     }
@@ -79,8 +89,24 @@ impl<C: Commitment> Clone for Books<C> {
 
 impl<C: Commitment> Default for Books<C> {
     fn default() -> Self {
-        let (claims, truths, clocks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { deposited_wei: 0, withdrawn_wei: 0, claims, truths, clocks }
+        Self {
+            deposited_wei: 0,
+            withdrawn_wei: 0,
+            claims: BTreeMap::new(),
+            truths: BTreeMap::new(),
+            clocks: BTreeMap::new(),
+            record_fees_wei: BTreeMap::new(),
+            burned_wei: 0,
+            fallen: BTreeSet::new(),
+        }
+    }
+}
+
+impl<C: Commitment> Books<C> {
+    /// An account pays for an object that the ledger keeps.
+    pub(crate) fn pays_record_fee(&mut self, account: Address, amount_wei: u128) {
+        *self.record_fees_wei.entry(account).or_default() += amount_wei;
+        self.burned_wei += amount_wei;
     }
 }
 
@@ -170,17 +196,18 @@ impl<C: Commitment> Audit<C> {
         if self.stopped {
             return;
         }
-        self.money(around, state, action);
+        self.books_of(state, sender, action, events);
+        self.money(around, state);
         self.funds(around.now_ms, state, sender, action);
         self.demand(around, state, sender, action);
+        self.moves_after_fall(around, action);
+        self.counters(around, state, action);
         for event in events {
             self.event(around, state, action, event);
         }
-        if let Some(challenge) = match action {
-            Action::Demand { challenge, .. } | Action::Refute { challenge, .. } => Some(challenge),
-            _ => None,
-        } {
-            self.clocks(around.now_ms, state, challenge);
+        if let Action::Demand { claim, .. } = action {
+            let id = challenge_id_under::<C>(*claim, *sender);
+            self.demanded(around.now_ms, state, &id);
         }
     }
 
@@ -192,20 +219,30 @@ impl<C: Commitment> Audit<C> {
         event: &Event,
     ) {
         match event {
-            Event::Revealed { claim, request } => self.revealed(around, state, claim, request),
+            Event::Revealed { claim, request } => {
+                self.revealed(around, state, action, claim, request);
+            }
             Event::ClaimFallen { claim, reason, burned_wei } => {
                 self.fallen(around, state, claim, reason, *burned_wei);
             }
             Event::ChallengeWon { challenge, challenger, reward_wei } => {
-                self.won(around, state, challenge, challenger, *reward_wei);
+                let collected = matches!(action, Action::Collect { .. });
+                if collected {
+                    self.saw(Sometimes::Collected);
+                }
+                self.won(around, state, challenge, challenger, (*reward_wei, collected));
             }
             Event::ChallengeLost { challenge, challenger, .. } => {
                 let by_time = matches!(action, Action::CallTime { .. });
                 self.lost(around, state, challenge, challenger, by_time);
             }
             Event::ClaimFinal { claim, job } => self.is_final(around, state, claim, job),
-            Event::StakeReleased { .. } => self.saw(Sometimes::StakeReleased),
-            Event::JobCancelled { .. } => self.saw(Sometimes::JobCancelled),
+            Event::StakeReleased { claim } => self.released(around, state, claim),
+            Event::JobExpired { job } => self.expired(around, state, job),
+            Event::JobPassed { .. } => self.saw(Sometimes::Passed),
+            Event::ClaimPosted { claim, last_finality_ms, .. } => {
+                self.posted(around, state, claim, *last_finality_ms);
+            }
             Event::Withdrawn { .. } => {
                 if state.challenges().any(|(_, challenge)| challenge.is_open()) {
                     self.saw(Sometimes::Withdrawn);
@@ -216,10 +253,9 @@ impl<C: Commitment> Audit<C> {
             | Event::Attested { .. }
             | Event::SealExpired { .. }
             | Event::AttentionProven { .. }
-            | Event::AttentionPaid { .. }
+            | Event::AttentionCollected { .. }
             | Event::ModelRegistered { .. }
             | Event::JobPosted { .. }
-            | Event::ClaimPosted { .. }
             | Event::Challenged { .. }
             | Event::Demanded { .. } => {}
         }

@@ -1,26 +1,65 @@
 //! Money: nothing appears and nothing vanishes.
 
 use protocol::hash::Commitment;
-use protocol::settlement::Settlement;
-use protocol::transaction::Action;
+use protocol::settlement::{Event, Settlement};
+use protocol::transaction::{Action, Address};
 
 use super::{Audit, Invariant, Surroundings};
 
 impl<C: Commitment> Audit<C> {
-    /// Whether what is on the ledger is what came in and stayed.
-    pub(super) fn money(
+    /// Takes down what a transaction says that it moves.
+    pub(super) fn books_of(
         &mut self,
-        around: &Surroundings<'_>,
         state: &Settlement<C>,
+        sender: &Address,
         action: &Action,
+        events: &[Event],
     ) {
-        const EVERY_ACCOUNT_UP_TO: usize = 64;
         match action {
             Action::Deposit { amount_wei, .. } => self.books.deposited_wei += amount_wei,
             Action::Withdraw { amount_wei } => self.books.withdrawn_wei += amount_wei,
-            _ => {}
+            // One opened from a seal was paid for by the seal's record.
+            Action::RegisterModel { .. }
+            | Action::PostJob { .. }
+            | Action::PostClaim { .. }
+            | Action::SealClaim { .. }
+            | Action::Challenge { .. } => {
+                self.books.pays_record_fee(*sender, state.parameters().record_fee_wei);
+            }
+            Action::ExpireJob { .. }
+            | Action::Demand { .. }
+            | Action::Reveal { .. }
+            | Action::Refute { .. }
+            | Action::CallTime { .. }
+            | Action::Finalise { .. }
+            | Action::Attest { .. }
+            | Action::OpenClaim { .. }
+            | Action::ProveAttention { .. }
+            | Action::ExpireSeal { .. }
+            | Action::Collect { .. }
+            | Action::Release { .. }
+            | Action::Pass { .. }
+            | Action::CollectAttention { .. } => {}
         }
+        for event in events {
+            if let Event::ClaimFallen { burned_wei, .. }
+            | Event::ChallengeLost { burned_wei, .. }
+            | Event::SealExpired { burned_wei, .. }
+            | Event::AttentionCollected { burned_wei, .. } = event
+            {
+                self.books.burned_wei += burned_wei;
+            }
+        }
+    }
+
+    /// Whether what is on the ledger is what came in and stayed, and what burned is what was said to burn.
+    pub(super) fn money(&mut self, around: &Surroundings<'_>, state: &Settlement<C>) {
+        const EVERY_ACCOUNT_UP_TO: usize = 64;
         let money = state.money();
+        let (burned_wei, told_wei) = (money.burned_wei(), self.books.burned_wei);
+        self.hold(Invariant::BurnedIsTold, around.now_ms, burned_wei == told_wei, || {
+            format!("{burned_wei} wei burned, record fees and events tell of {told_wei}")
+        });
         let seldom = self.checks[Invariant::Conservation as usize];
         if money.accounts().len() > EVERY_ACCOUNT_UP_TO && !seldom.is_multiple_of(64) {
             self.checks[Invariant::Conservation as usize] += 1;

@@ -45,6 +45,9 @@ named! {
         WorkBounded => "work-bounded",
         FactsAreCommitted => "facts-are-committed",
         ReplayIsIdentical => "replay-is-identical",
+        Counters => "counters",
+        BurnedIsTold => "burned-is-told",
+        EndsRightly => "ends-rightly",
     }
 }
 
@@ -83,7 +86,10 @@ named! {
         OutOfMoney => "a party ran out of money",
         FloorSaved => "a move was in time only thanks to the floor",
         Withdrawn => "money was withdrawn during a dispute",
-        JobCancelled => "a job was taken back",
+        JobExpired => "a job expired",
+        Collected => "a challenge of a fallen claim was collected",
+        Passed => "fallen claims were passed",
+        Extended => "a demand had more time because others waited",
         Saturated => "a party had more moves than slots",
         QueueFull => "a block was full",
         FalseFinalUnwatched => "a false claim became final where nobody watched",

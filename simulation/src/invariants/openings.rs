@@ -1,12 +1,13 @@
 //! What is demanded and what is opened: not more than the model needs, and nothing but what was committed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledger::words;
 use protocol::facts::Request;
 use protocol::hash::Commitment;
 use protocol::ids::ClaimId;
-use protocol::settlement::{ChallengeStatus, Settlement};
+use protocol::settlement::{ChallengeStatus, Settlement, Turn, challenge_id_under};
 use protocol::transaction::{Action, Address};
 
 use super::committed::{differs_at, is_committed};
@@ -22,13 +23,18 @@ impl<C: Commitment> Audit<C> {
         sender: &Address,
         action: &Action,
     ) {
-        let Action::Demand { challenge: id, request, .. } = action else {
+        let Action::Demand { claim: claim_id, request, .. } = action else {
             return;
         };
+        let open =
+            self.books.claims.get(claim_id).is_some_and(|claim| claim.opened.contains(request));
+        self.hold(Invariant::OpeningsBounded, around.now_ms, !open, || {
+            format!("{} was demanded though it is open", words::request(request))
+        });
         if !(around.honest)(sender) {
             return;
         }
-        let Some(challenge) = state.challenge(id) else {
+        let Some(challenge) = state.challenge_by(claim_id, sender) else {
             return;
         };
         let (demands, bound) = (challenge.demands, around.bounds.demands);
@@ -39,7 +45,7 @@ impl<C: Commitment> Audit<C> {
             return;
         };
         let Some(known) = &claim.known else { return };
-        let Some(truth) = self.truth_of(state, &challenge.claim) else {
+        let Some(truth) = self.truth_of(state, claim_id) else {
             return;
         };
         let differs = differs_at(&known.clone(), &truth, request);
@@ -51,47 +57,53 @@ impl<C: Commitment> Audit<C> {
         });
     }
 
-    /// Whether an answer is what was committed, comes once, and serves all who wait for it.
+    /// Whether an answer is what was committed, is bounded by the run, and serves all whom it names and who
+    /// wait for it.
     pub(super) fn revealed(
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
+        action: &Action,
         id: &ClaimId,
         request: &Request,
     ) {
-        let Some(claim) = state.claim(id) else { return };
+        let (Some(claim), Action::Reveal { challengers, .. }) = (state.claim(id), action) else {
+            return;
+        };
         let floor_ms = state.parameters().move_floor_ms;
-        let mut served = 0;
-        let mut waits = false;
-        for challenge_id in &claim.challenges {
-            let Some(challenge) = state.challenge(challenge_id) else {
+        let (mut served, mut waits) = (BTreeSet::new(), false);
+        for challenger in challengers {
+            let challenge_id = challenge_id_under::<C>(*id, *challenger);
+            let Some(challenge) = state.challenge(&challenge_id) else {
                 continue;
             };
             let in_time = challenge.deadline_ms(floor_ms).is_some_and(|at| around.now_ms <= at);
             waits |= challenge.pending() == Some(request) && in_time;
-            if let ChallengeStatus::Open { since_ms, .. } = challenge.status {
-                served += u32::from(since_ms == around.now_ms);
+            // Who has its turn since this moment was served; where it had it already, no clock ran since.
+            let its_turn = matches!(
+                challenge.status,
+                ChallengeStatus::Open { turn: Turn::Challenger, since_ms }
+                    if since_ms == around.now_ms
+            );
+            if its_turn && served.insert(challenge_id) {
+                self.answered(around.now_ms, state, &challenge_id);
             }
-            self.clocks(around.now_ms, state, challenge_id);
         }
-        if served > 1 {
+        if served.len() > 1 {
             self.saw(Sometimes::AnswerShared);
         }
         self.hold(Invariant::AnswersShared, around.now_ms, !waits, || {
-            format!("{} is open and a challenge still waits for it", words::request(request))
+            format!("{} was answered and one it names still waits", words::request(request))
         });
         let Some(entry) = self.books.claims.get_mut(id) else {
             return;
         };
-        let fresh = entry.opened.insert(*request);
+        // Said again, it serves those whom one answer could not name.
+        entry.opened.insert(*request);
         let (count, known) = (entry.opened.len() as u64, entry.known.clone());
-        let bounded = fresh && count <= around.bounds.openings;
+        let bounded = count <= around.bounds.openings;
         self.hold(Invariant::OpeningsBounded, around.now_ms, bounded, || {
-            if fresh {
-                format!("{count} openings, the run has {}", around.bounds.openings)
-            } else {
-                format!("{} was opened twice", words::request(request))
-            }
+            format!("{count} openings, the run has {}", around.bounds.openings)
         });
         if let Some(known) = known {
             let committed = is_committed(&known, claim, request);

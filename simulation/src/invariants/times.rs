@@ -1,28 +1,108 @@
-//! Times: clocks run down only, and disputes end by the bound printed with their claim.
+//! Times: clocks run down as the moves say and no otherwise, and disputes end by the bound printed with their
+//! claim.
 
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId};
-use protocol::settlement::{Challenge, ClaimStatus, Settlement};
+use protocol::settlement::{Challenge, ChallengeStatus, Parameters, Settlement};
 
-use super::{Audit, Invariant, Surroundings};
+use super::{Audit, Invariant, Sometimes, Surroundings};
+
+/// The budgets of a challenge as the audit counts them from its moves alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Clocks {
+    executor_ms: u64,
+    challenger_ms: u64,
+    delay_ms: u64,
+    /// Added to the reply that waits.
+    extension_ms: u64,
+    since_ms: u64,
+}
+
+impl Clocks {
+    /// Those of a challenge that was just opened.
+    fn new(parameters: &Parameters, since_ms: u64) -> Self {
+        Self {
+            executor_ms: parameters.executor_clock_ms,
+            challenger_ms: parameters.challenger_clock_ms,
+            delay_ms: parameters.delay_ms_max,
+            extension_ms: 0,
+            since_ms,
+        }
+    }
+
+    /// The budgets in which a challenge differs from these, for people.
+    fn differs(&self, challenge: &Challenge) -> Option<String> {
+        let rows = [
+            ("executor's clock", challenge.executor_clock_ms, self.executor_ms),
+            ("challenger's clock", challenge.challenger_clock_ms, self.challenger_ms),
+            ("time for waiting", challenge.delay_ms, self.delay_ms),
+            ("extension", challenge.extension_ms, self.extension_ms),
+        ];
+        let (name, is_ms, counted_ms) = rows.into_iter().find(|(_, is, counted)| is != counted)?;
+        Some(format!("the {name} is {is_ms} ms, its moves left {counted_ms} ms"))
+    }
+}
 
 impl<C: Commitment> Audit<C> {
-    /// Whether no clock of a challenge gained time.
-    pub(super) fn clocks(&mut self, now_ms: u64, state: &Settlement<C>, id: &ChallengeId) {
+    /// A challenger demanded: its clock paid for the time since the answer before, and the executor has more
+    /// time for each other challenge of the claim that waited.
+    pub(super) fn demanded(&mut self, now_ms: u64, state: &Settlement<C>, id: &ChallengeId) {
         let Some(challenge) = state.challenge(id) else {
             return;
         };
-        let now = (challenge.executor_clock_ms, challenge.challenger_clock_ms);
-        let before = self.books.clocks.insert(*id, now).unwrap_or((
-            state.parameters().executor_clock_ms,
-            state.parameters().challenger_clock_ms,
-        ));
-        let holds = now.0 <= before.0 && now.1 <= before.1;
-        self.hold(Invariant::ClocksMonotone, now_ms, holds, || {
-            let ((one, other), (now_one, now_other)) = (before, now);
-            format!(
-                "the clocks of {id} went from {one} and {other} ms to {now_one} and {now_other} ms"
-            )
+        let parameters = state.parameters();
+        let others = state.challenges_of(&challenge.claim).filter(|other| *other != id);
+        let waiting = others
+            .filter_map(|other| state.challenge(other))
+            .filter(|other| other.pending().is_some())
+            .count();
+        let mut clocks = self.clocks_of(parameters, id, challenge);
+        let spent_ms = now_ms.saturating_sub(clocks.since_ms);
+        clocks.challenger_ms = clocks.challenger_ms.saturating_sub(spent_ms);
+        let asked_ms = parameters.reply_ms.saturating_mul(waiting as u64);
+        clocks.extension_ms = asked_ms.min(clocks.delay_ms);
+        clocks.delay_ms -= clocks.extension_ms;
+        clocks.since_ms = now_ms;
+        if clocks.extension_ms > 0 {
+            self.saw(Sometimes::Extended);
+        }
+        self.keep_clocks(now_ms, id, challenge, clocks);
+    }
+
+    /// The executor answered: its clock paid for what the answer took beyond the time for waiting.
+    pub(super) fn answered(&mut self, now_ms: u64, state: &Settlement<C>, id: &ChallengeId) {
+        let Some(challenge) = state.challenge(id) else {
+            return;
+        };
+        let mut clocks = self.clocks_of(state.parameters(), id, challenge);
+        let spent_ms = now_ms.saturating_sub(clocks.since_ms).saturating_sub(clocks.extension_ms);
+        clocks.executor_ms = clocks.executor_ms.saturating_sub(spent_ms);
+        clocks.extension_ms = 0;
+        clocks.since_ms = now_ms;
+        self.keep_clocks(now_ms, id, challenge, clocks);
+    }
+
+    fn clocks_of(
+        &self,
+        parameters: &Parameters,
+        id: &ChallengeId,
+        challenge: &Challenge,
+    ) -> Clocks {
+        let known = self.books.clocks.get(id).copied();
+        known.unwrap_or_else(|| Clocks::new(parameters, challenge.opened_ms))
+    }
+
+    fn keep_clocks(
+        &mut self,
+        now_ms: u64,
+        id: &ChallengeId,
+        challenge: &Challenge,
+        clocks: Clocks,
+    ) {
+        let differs = clocks.differs(challenge);
+        self.books.clocks.insert(*id, clocks);
+        self.hold(Invariant::ClocksMonotone, now_ms, differs.is_none(), || {
+            format!("{id}: {}", differs.unwrap_or_default())
         });
     }
 
@@ -45,18 +125,18 @@ impl<C: Commitment> Audit<C> {
         let Some(claim) = state.claim(&challenge.claim) else {
             return;
         };
-        let honest_waits = state.job(&claim.terms.job).is_some_and(|job| {
-            // The honest claim itself, or one that stands after the disputed one.
-            job.claims.iter().skip_while(|id| **id != challenge.claim).any(|id| {
-                let standing =
-                    state.claim(id).is_some_and(|one| one.status == ClaimStatus::Standing);
+        // The honest claim itself, or one that stands after the disputed one.
+        let honest_waits =
+            state.claims_of(&claim.terms.job).skip_while(|id| **id != challenge.claim).any(|id| {
+                let standing = state.claim(id).is_some_and(|one| one.stands());
                 standing && self.books.claims.get(id).is_some_and(|entry| entry.by_honest)
-            })
-        });
-        let cared_for = honest_waits || (around.honest)(&challenge.challenger);
+            });
+        let honest = (around.honest)(&challenge.challenger);
         let over = around.now_ms > claim.last_finality_ms.saturating_add(around.slack_ms);
-        let late = challenge.is_open() && over && cared_for;
-        self.hold(Invariant::DisputesEnd, around.now_ms, !late, || {
+        let open = matches!(challenge.status, ChallengeStatus::Open { .. });
+        // Of a claim that fell, what is left concerns its challenger alone.
+        let cared_for = honest || (honest_waits && claim.stands());
+        self.hold(Invariant::DisputesEnd, around.now_ms, !(open && over && cared_for), || {
             let bound_ms = claim.last_finality_ms;
             format!("a challenge of {} is open after {bound_ms} ms", challenge.claim)
         });

@@ -1,16 +1,22 @@
-//! Verdicts: a claim falls for the truth alone, all its challenges end with it, and who was right is paid.
+//! Verdicts: a claim falls for the truth alone and once, what is left of its challenges is to be collected, and
+//! who was right is paid.
 
 use ledger::words;
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId};
 use protocol::referee::Evidence;
-use protocol::settlement::{ChallengeStatus, FallReason, Settlement};
-use protocol::transaction::Address;
+use protocol::settlement::{Challenge, ChallengeStatus, FallReason, Settlement};
+use protocol::transaction::{Action, Address};
 
 use super::{Audit, Invariant, Sometimes, Surroundings};
 
+/// Pieces of work of a challenge: two, and one for each demand.
+fn work_of(challenge: &Challenge) -> u128 {
+    2 + u128::from(challenge.demands)
+}
+
 impl<C: Commitment> Audit<C> {
-    /// Whether a claim fell rightly, in time, and with all its challenges.
+    /// Whether a claim fell rightly, once, and in time.
     pub(super) fn fallen(
         &mut self,
         around: &Surroundings<'_>,
@@ -39,13 +45,8 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::HalfBurned, around.now_ms, burned_wei >= stake_wei / 2, || {
             format!("{burned_wei} of {stake_wei} wei burned")
         });
-        let open = claim
-            .challenges
-            .iter()
-            .any(|id| state.challenge(id).is_some_and(|challenge| challenge.is_open()));
-        self.hold(Invariant::VerdictEndsAll, around.now_ms, !open, || {
-            format!("{id} fell and a challenge of it is still open")
-        });
+        let first = self.books.fallen.insert(*id);
+        self.hold(Invariant::VerdictEndsAll, around.now_ms, first, || format!("{id} fell twice"));
         let entry = self.books.claims.get(id);
         let (is_true, by_honest) = entry.map_or((false, false), |e| (e.is_true, e.by_honest));
         let refuted = matches!(reason, FallReason::Refuted(_));
@@ -66,12 +67,30 @@ impl<C: Commitment> Audit<C> {
             self.saw(Sometimes::Published);
         }
         // What strangers play among themselves may end whenever somebody calls time.
-        let honest_part = claim.challenges.iter().any(|id| {
+        let honest_part = state.challenges_of(id).any(|id| {
             state.challenge(id).is_some_and(|challenge| (around.honest)(&challenge.challenger))
         });
         if honest_part {
             self.in_time(around, claim.last_finality_ms, id);
         }
+    }
+
+    /// Whether a move was taken in a dispute over a claim that had fallen before: only collecting is left.
+    pub(super) fn moves_after_fall(&mut self, around: &Surroundings<'_>, action: &Action) {
+        let (Action::Challenge { claim }
+        | Action::Demand { claim, .. }
+        | Action::Reveal { claim, .. }
+        | Action::Refute { claim, .. }
+        | Action::CallTime { claim, .. }
+        | Action::Finalise { claim }
+        | Action::Release { claim }) = action
+        else {
+            return;
+        };
+        let over = self.books.fallen.contains(claim);
+        self.hold(Invariant::VerdictEndsAll, around.now_ms, !over, || {
+            format!("{} was taken after {claim} fell", words::action(action))
+        });
     }
 
     /// Whether an honest winner got what is promised to each.
@@ -81,29 +100,33 @@ impl<C: Commitment> Audit<C> {
         state: &Settlement<C>,
         id: &ChallengeId,
         challenger: &Address,
-        reward_wei: u128,
+        (reward_wei, collected): (u128, bool),
     ) {
-        let Some(claim) = state.challenge(id).and_then(|challenge| state.claim(&challenge.claim))
-        else {
-            return;
-        };
-        let winners = claim.challenges.iter().filter(|id| {
-            let challenge = state.challenge(id);
-            challenge.is_some_and(|one| matches!(one.status, ChallengeStatus::Won { .. }))
-        });
-        let honest = winners
-            .clone()
-            .filter(|id| state.challenge(id).is_some_and(|one| (around.honest)(&one.challenger)));
-        if honest.count() > 1 {
+        let Some(challenge) = state.challenge(id) else { return };
+        let Some(claim) = state.claim(&challenge.claim) else { return };
+        let (mut all_work, mut honest) = (0u128, 0);
+        for one in state.challenges_of(&challenge.claim).filter_map(|id| state.challenge(id)) {
+            let lost = matches!(one.status, ChallengeStatus::Lost);
+            all_work += if lost { 0 } else { work_of(one) };
+            let won = matches!(one.status, ChallengeStatus::Won { .. });
+            honest += u32::from(won && (around.honest)(&one.challenger));
+        }
+        if honest > 1 {
             self.saw(Sometimes::TwoHonestChallengers);
         }
         if !(around.honest)(challenger) {
             return;
         }
-        // What is promised to each: its costs, as far as half of the stake reaches.
-        let (cost_wei, half_wei) = (state.parameters().challenge_cost_wei, claim.stake_wei / 2);
-        let opened = claim.challenges.len() as u128;
-        let promised_wei = if cost_wei * opened <= half_wei { cost_wei } else { 0 };
+        // Who convicts has the cost of its work back, as far as half of the stake reaches, whatever crowd of
+        // others there is; those have theirs where it reaches for all.
+        let (cost_wei, half_wei) = (state.parameters().work_cost_wei, claim.stake_wei / 2);
+        let own_wei = cost_wei.saturating_mul(work_of(challenge));
+        let for_all = cost_wei.saturating_mul(all_work) <= half_wei;
+        let promised_wei = match (collected, for_all) {
+            (false, _) => own_wei.min(half_wei),
+            (true, true) => own_wei,
+            (true, false) => 0,
+        };
         self.hold(Invariant::RewardCoversCost, around.now_ms, reward_wei >= promised_wei, || {
             format!("an honest winner got {reward_wei} of {promised_wei} wei promised")
         });

@@ -2,7 +2,9 @@
 
 use protocol::hash::Commitment;
 use protocol::referee::Evidence;
-use protocol::settlement::{ChallengeStatus, ClaimStatus, FallReason, JobStatus, Settlement};
+use protocol::settlement::{
+    Challenge, ChallengeStatus, Claim, ClaimStatus, FallReason, JobStatus, Settlement,
+};
 use protocol::transaction::Address;
 
 use super::{Ended, GroupEnd, Party, World, honesty};
@@ -21,13 +23,14 @@ impl<C: Commitment> World<C> {
             return;
         }
         self.now_ms = self.now_ms.max(self.horizon_ms());
-        let deltas: Vec<(String, i128)> = self
+        let deltas: Vec<(String, Address, i128)> = self
             .parties
             .iter()
             .filter(|party| party.plan.honest)
             .map(|party| {
                 let name = self.scenario.party.get(party.group).map(|spec| spec.name.clone());
-                (name.unwrap_or_default(), self.delta_wei(party) + self.paid_fees_wei(party))
+                let delta_wei = self.delta_wei(party) + self.paid_fees_wei(party);
+                (name.unwrap_or_default(), party.address, delta_wei)
             })
             .collect();
         let honest = honesty(&self.parties, &self.by_address);
@@ -44,15 +47,15 @@ impl<C: Commitment> World<C> {
             return 0;
         }
         let jobs = self.settlement.jobs().filter(|(_, job)| job.poster == party.address);
-        let paid = jobs.filter(|(_, job)| job.status != JobStatus::Cancelled);
-        paid.map(|(_, job)| job.terms.fee_wei as i128).sum()
+        let paid = jobs.filter(|(_, job)| job.status != JobStatus::Expired);
+        paid.map(|(_, job)| job.terms.locked_wei().unwrap_or_default() as i128).sum()
     }
 
     fn replay(&mut self) {
         let genesis = self.settlement.genesis().clone();
         let mut again = Settlement::<C>::new_unchecked(genesis);
         for (at_ms, sender, nonce, action) in &self.accepted {
-            let taken = again.perform(*at_ms, *sender, *nonce, action);
+            let taken = again.perform_numbered(*at_ms, *sender, *nonce, action);
             if taken.is_err() {
                 break;
             }
@@ -69,13 +72,30 @@ impl<C: Commitment> World<C> {
         let locked_wei: u128 = self
             .settlement
             .claims()
-            .filter(|(_, claim)| {
-                claim.executor == party.address && claim.status == ClaimStatus::Standing
-            })
+            .filter(|(_, claim)| claim.executor == party.address && claim.stands())
             .map(|(_, claim)| claim.stake_wei)
             .sum();
         let deposited_wei = (u128::from(party.plan.capital_milliether) * MILLIETHER) as i128;
         free_wei + locked_wei as i128 - deposited_wei
+    }
+
+    /// What a party can still collect: bonds, fees and shares of its challenges of claims that fell. The
+    /// world does not wait for who is dishonest.
+    fn to_collect_wei(&self, party: &Party<C>) -> i128 {
+        let own = self.settlement.challenges().filter(|(_, one)| {
+            one.challenger == party.address && one.is_open() && !self.settlement.is_under_way(one)
+        });
+        let wei = |challenge: &Challenge| {
+            let claim = self.settlement.claim(&challenge.claim);
+            let Some(ClaimStatus::Fallen { unit_wei, share_wei, .. }) =
+                claim.map(|claim: &Claim<C>| &claim.status)
+            else {
+                return 0;
+            };
+            let reward_wei = unit_wei * u128::from(challenge.work()) + share_wei;
+            challenge.bond_wei + challenge.fees_wei + reward_wei
+        };
+        own.map(|(_, challenge)| wei(challenge)).sum::<u128>() as i128
     }
 
     /// What is left of the world.
@@ -85,16 +105,15 @@ impl<C: Commitment> World<C> {
             .settlement
             .claims()
             .filter_map(|(_, claim)| match claim.status {
-                ClaimStatus::Final { at_ms } => Some(at_ms - claim.posted_ms),
+                ClaimStatus::Final { at_ms, .. } => Some(at_ms - claim.posted_ms),
                 _ => None,
             })
             .collect();
         let books = &self.audit.books.claims;
-        let honest_openings_max = self
-            .settlement
-            .claims()
-            .filter(|(id, _)| books.get(id).is_some_and(|entry| entry.by_honest))
-            .map(|(_, claim)| claim.reveals)
+        let honest_openings_max = books
+            .values()
+            .filter(|entry| entry.by_honest)
+            .map(|entry| u32::try_from(entry.opened.len()).unwrap_or(u32::MAX))
             .max()
             .unwrap_or(0);
         Ended {
@@ -118,7 +137,10 @@ impl<C: Commitment> World<C> {
             self.parties.iter().filter(|party| party.group == group).collect();
         let profit_wei = members
             .iter()
-            .map(|party| self.delta_wei(party) + self.withdrawn_wei(party) - party.gas_wei as i128)
+            .map(|party| {
+                let kept_wei = self.delta_wei(party) + self.to_collect_wei(party);
+                kept_wei + self.withdrawn_wei(party) - party.gas_wei as i128
+            })
             .sum();
         let spec = self.scenario.party.get(group);
         let plan = members.first().map(|party| &party.plan);
@@ -167,6 +189,10 @@ impl<C: Commitment> World<C> {
         for (_, challenge) in challenges {
             match challenge.status {
                 ChallengeStatus::Won { .. } => won += 1,
+                // What is left is to collect.
+                ChallengeStatus::Open { .. } if !self.settlement.is_under_way(challenge) => {
+                    won += 1
+                }
                 ChallengeStatus::Lost => lost += 1,
                 ChallengeStatus::Open { .. } => open += 1,
             }
@@ -198,10 +224,12 @@ impl<C: Commitment> World<C> {
             let entry = self.audit.books.claims.get(&challenge.claim);
             let is_true = entry.is_some_and(|entry| entry.is_true);
             let by_honest = entry.is_some_and(|entry| entry.by_honest);
-            let won = matches!(challenge.status, ChallengeStatus::Won { .. });
+            let fell = matches!(claim.status, ClaimStatus::Fallen { .. });
+            let open = challenge.is_open() && !fell;
+            let won = fell && !matches!(challenge.status, ChallengeStatus::Lost);
             let lost = matches!(challenge.status, ChallengeStatus::Lost);
             // The world ends when nobody honest waits any more, not when strangers are done.
-            if !is_honest(&challenge.challenger) && !by_honest && challenge.is_open() {
+            if !is_honest(&challenge.challenger) && !by_honest && open {
                 continue;
             }
             all += 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::hash::Commitment;
-use protocol::ids::ChallengeId;
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ChallengeStatus, Event, Rejection, Settlement, Turn};
 use protocol::transaction::{Action, Address};
 
@@ -196,10 +196,11 @@ impl<C: Commitment> World<C> {
         let Some(&index) = self.by_address.get(&pending.sender) else {
             return;
         };
-        let floor_saves = self.floor_saves(&pending.action);
+        let floor_saves = self.floor_saves(pending);
         let now_ms = self.now_ms;
         let settlement = Arc::make_mut(&mut self.settlement);
-        let outcome = settlement.perform(now_ms, pending.sender, pending.nonce, &pending.action);
+        let (sender, nonce) = (pending.sender, pending.nonce);
+        let outcome = settlement.perform_numbered(now_ms, sender, nonce, &pending.action);
         self.log_event(index, pending, &outcome);
         if let Some(one) = self.parties.get_mut(index) {
             one.in_flight.retain(|sent| sent.nonce != pending.nonce);
@@ -226,11 +227,15 @@ impl<C: Commitment> World<C> {
     }
 
     /// Whether a move is in time only because every move has a least time.
-    fn floor_saves(&self, action: &Action) -> bool {
-        let (Action::Demand { challenge, .. } | Action::Refute { challenge, .. }) = action else {
-            return false;
+    fn floor_saves(&self, pending: &Pending) -> bool {
+        let challenge = match pending.action.as_ref() {
+            Action::Demand { claim, .. } => self.settlement.challenge_by(claim, &pending.sender),
+            Action::Refute { claim, challenger, .. } => {
+                self.settlement.challenge_by(claim, challenger)
+            }
+            _ => None,
         };
-        self.settlement.challenge(challenge).is_some_and(|one| {
+        challenge.is_some_and(|one| {
             matches!(one.status, ChallengeStatus::Open { turn: Turn::Challenger, since_ms }
                 if self.now_ms > since_ms.saturating_add(one.challenger_clock_ms))
         })
@@ -257,25 +262,34 @@ impl<C: Commitment> World<C> {
         }
         match pending.action.as_ref() {
             // What comes next is the other side's answer, or the end of its time.
-            Action::Demand { challenge, .. } => self.wake_at_deadline(index, challenge),
-            Action::Reveal { claim, .. } => {
-                let ids = self.settlement.claim(claim).map(|claim| claim.challenges.clone());
-                for id in ids.unwrap_or_default() {
-                    self.wake_at_deadline(index, &id);
-                }
+            Action::Demand { claim, .. } => {
+                self.wake_at_deadlines(index, claim, std::slice::from_ref(&pending.sender));
+            }
+            Action::Reveal { claim, challengers, .. } => {
+                self.wake_at_deadlines(index, claim, challengers);
             }
             _ => self.wake_soon(index),
         }
     }
 
-    fn wake_at_deadline(&mut self, index: usize, challenge: &ChallengeId) {
+    /// A party looks again when the time of these challengers' challenges of a claim is over.
+    fn wake_at_deadlines(&mut self, index: usize, claim: &ClaimId, challengers: &[Address]) {
         let floor_ms = self.settlement.parameters().move_floor_ms;
-        let challenge = self.settlement.challenge(challenge);
-        if let Some(at_ms) = challenge.and_then(|challenge| challenge.deadline_ms(floor_ms)) {
+        let settlement = &self.settlement;
+        let challenges = challengers.iter().filter_map(|one| settlement.challenge_by(claim, one));
+        let ends_ms = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
+        // Whoever looks at the first of them plans the next look itself.
+        if let Some(at_ms) = ends_ms.min() {
             let skew_ms = self.parties.get(index).map_or(0, |one| one.clock_skew_ms);
             let at_ms = (at_ms + 1).saturating_add_signed(-skew_ms);
             self.wake(index, at_ms.max(self.now_ms + 1));
         }
+    }
+
+    /// Executors of claims on a job, each as often as it has any.
+    fn executors_on(&self, job: &JobId) -> Vec<usize> {
+        let claims = self.settlement.claims_of(job).filter_map(|id| self.settlement.claim(id));
+        claims.filter_map(|claim| self.by_address.get(&claim.executor)).copied().collect()
     }
 
     /// Wakes those whom an event concerns.
@@ -305,26 +319,24 @@ impl<C: Commitment> World<C> {
                 concerned.extend(claim.and_then(|claim| executor_of(self, &claim)));
             }
             Event::Revealed { claim, .. } => {
-                let challenges = self.settlement.claim(claim).map(|claim| &claim.challenges);
-                for id in challenges.into_iter().flatten() {
-                    let waits = self.settlement.challenge(id).filter(|one| one.is_open());
-                    concerned.extend(
-                        waits.and_then(|one| self.by_address.get(&one.challenger)).copied(),
-                    );
-                }
+                concerned.extend(self.challengers_of(claim));
             }
             Event::ClaimFallen { claim, .. } => {
+                // Those who have something to collect.
+                concerned.extend(self.challengers_of(claim));
                 let job = self.settlement.claim(claim).map(|claim| claim.terms.job);
-                let job = job.and_then(|job| self.settlement.job(&job));
-                for claim in job.map(|job| job.claims.as_slice()).unwrap_or_default() {
-                    concerned.extend(executor_of(self, claim));
-                }
-                // Executors whose claim it kept away.
+                concerned.extend(job.map(|job| self.executors_on(&job)).unwrap_or_default());
+                // Executors whose claim it kept away, and clients whose job nobody answers now.
                 concerned.extend((0..self.parties.len()).filter(|index| {
-                    self.parties
-                        .get(*index)
-                        .is_some_and(|one| matches!(one.core, super::PartyCore::Executor(_)))
+                    self.parties.get(*index).is_some_and(|one| match one.core {
+                        super::PartyCore::Executor(_) | super::PartyCore::Client { .. } => true,
+                        super::PartyCore::Challenger(_) => false,
+                    })
                 }));
+            }
+            // What is final lets the others have their stakes back; what was passed lets the next be final.
+            Event::ClaimFinal { job, .. } | Event::JobPassed { job, .. } => {
+                concerned.extend(self.executors_on(job));
             }
             Event::ChallengeLost { challenge, .. } => {
                 let claim = self.settlement.challenge(challenge).map(|one| one.claim);
@@ -335,6 +347,14 @@ impl<C: Commitment> World<C> {
         for index in concerned {
             self.wake_soon(index);
         }
+    }
+
+    /// Those whose challenges of a claim are open, or to be collected.
+    fn challengers_of(&self, claim: &ClaimId) -> Vec<usize> {
+        let challenges =
+            self.settlement.challenges_of(claim).filter_map(|id| self.settlement.challenge(id));
+        let open = challenges.filter(|challenge| challenge.is_open());
+        open.filter_map(|one| self.by_address.get(&one.challenger)).copied().collect()
     }
 
     fn rejected(&mut self, index: usize, pending: &Pending, rejection: &Rejection) {
@@ -349,7 +369,13 @@ impl<C: Commitment> World<C> {
         // has a deadline is made again at once.
         let patient = matches!(
             pending.action.as_ref(),
-            Action::Finalise { .. } | Action::CallTime { .. } | Action::PostClaim { .. }
+            Action::Finalise { .. }
+                | Action::CallTime { .. }
+                | Action::PostClaim { .. }
+                | Action::Pass { .. }
+                | Action::Release { .. }
+                | Action::Collect { .. }
+                | Action::ExpireJob { .. }
         );
         let pause_ms = match (one.plan.honest, patient) {
             (true, false) => block_ms / 2,

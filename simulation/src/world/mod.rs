@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ::ledger::View;
 use protocol::hash::Commitment;
 use protocol::ids::JobId;
-use protocol::settlement::{ClaimStatus, JobStatus, Settlement};
+use protocol::settlement::{Claim, JobStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
 use crate::bounds::ShapeBounds;
@@ -272,14 +272,17 @@ impl<C: Commitment> World<C> {
         self.now_ms <= self.horizon_ms() && !(happening == Happening::Block && self.is_settled())
     }
 
-    /// Whether every job has its answer and nothing stands.
+    /// Whether every job is over, nothing stands, and nobody honest has anything left to collect.
     fn is_settled(&self) -> bool {
-        let answered = |job: &WorldJob| {
+        let over = |job: &WorldJob| {
             let job = job.id.and_then(|id| self.settlement.job(&id));
             job.is_some_and(|job| job.status != JobStatus::Open)
         };
-        self.jobs.iter().all(answered)
-            && self.settlement.claims().all(|(_, claim)| claim.status != ClaimStatus::Standing)
+        let honest = honesty(&self.parties, &self.by_address);
+        let mut challenges = self.settlement.challenges();
+        self.jobs.iter().all(over)
+            && !self.settlement.claims().any(|(_, claim)| Claim::stands(claim))
+            && !challenges.any(|(_, one)| one.is_open() && honest(&one.challenger))
     }
 
     /// When nothing can be under way any more, whatever anybody does.
@@ -287,6 +290,7 @@ impl<C: Commitment> World<C> {
         let parameters = self.settlement.parameters();
         let jobs_ms = self.scenario.job_every_ms.saturating_mul(u64::from(self.scenario.jobs));
         jobs_ms
+            .saturating_add(self.scenario.open_ms)
             .saturating_add(3 * parameters.window_ms_min)
             .saturating_add(3 * parameters.challenge_ms_max())
             .saturating_add(4 * self.slack_ms)

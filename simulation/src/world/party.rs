@@ -9,6 +9,7 @@ use ledger::View;
 use node::{Core, Decision};
 use protocol::hash::Commitment;
 use protocol::ids::JobId;
+use protocol::settlement::JobStatus;
 use protocol::transaction::{Action, Address};
 
 use crate::strategy::Plan;
@@ -18,10 +19,9 @@ use crate::strategy::Plan;
 pub(crate) enum PartyCore<C: Commitment> {
     Executor(ExecutorCore<C>),
     Challenger(ChallengerCore<C>),
-    /// Posts jobs and takes them back when nobody claims.
+    /// Posts jobs, and expires those that nobody answers.
     Client {
         jobs: Vec<JobId>,
-        patience_ms: u64,
     },
 }
 
@@ -30,7 +30,7 @@ impl<C: Commitment> PartyCore<C> {
         match self {
             Self::Executor(core) => core.decide(view),
             Self::Challenger(core) => core.decide(view),
-            Self::Client { jobs, patience_ms } => cancellations(jobs, *patience_ms, view),
+            Self::Client { jobs } => expiries(jobs, view),
         }
     }
 
@@ -38,30 +38,27 @@ impl<C: Commitment> PartyCore<C> {
         match self {
             Self::Executor(core) => core.next_look_ms(view),
             Self::Challenger(core) => core.next_look_ms(view),
-            Self::Client { jobs, patience_ms } => {
+            Self::Client { jobs } => {
                 let open = jobs.iter().filter_map(|id| view.settlement.job(id));
-                let times = open.map(|job| job.posted_ms.saturating_add(*patience_ms + 1));
+                let times = open.map(|job| job.open_until_ms().saturating_add(1));
                 times.filter(|at_ms| *at_ms > view.now_ms).min()
             }
         }
     }
 }
 
-/// Jobs that nobody's standing claim answers after the client's patience.
-fn cancellations<C: Commitment>(jobs: &[JobId], patience_ms: u64, view: &View<C>) -> Vec<Decision> {
-    use protocol::settlement::{ClaimStatus, JobStatus};
-    let settlement = &view.settlement;
+/// Jobs whose time for claims is over and that no standing or sealed claim answers.
+fn expiries<C: Commitment>(jobs: &[JobId], view: &View<C>) -> Vec<Decision> {
     let ripe = jobs.iter().filter(|id| {
-        settlement.job(id).is_some_and(|job| {
-            let standing = job.claims.iter().filter_map(|claim| settlement.claim(claim));
-            let mut standing = standing.filter(|claim| claim.status == ClaimStatus::Standing);
+        view.settlement.job(id).is_some_and(|job| {
             job.status == JobStatus::Open
-                && view.now_ms > job.posted_ms.saturating_add(patience_ms)
-                && standing.next().is_none()
+                && view.now_ms > job.open_until_ms()
+                && job.standing == 0
+                && job.seals_waiting == 0
         })
     });
     ripe.map(|job| Decision {
-        action: Action::CancelJob { job: *job },
+        action: Action::ExpireJob { job: *job },
         reason: "nobody answers the job".to_owned(),
         deadline_ms: None,
     })
@@ -164,8 +161,16 @@ pub(crate) fn fingerprint(action: &Action) -> u64 {
 pub(crate) fn subject(action: &Action) -> Option<u64> {
     match action {
         Action::Reveal { claim, request, .. } => Some(hash_of(&(1u8, claim, request))),
-        Action::PostClaim { terms } => Some(hash_of(&(2u8, terms.job))),
+        Action::PostClaim { statement } => Some(hash_of(&(2u8, statement.terms.job))),
         _ => None,
+    }
+}
+
+/// What a move says about its subject: of an answer not to whom it is given.
+fn saying(action: &Action) -> u64 {
+    match action {
+        Action::Reveal { reveal, .. } => hash_of(reveal),
+        _ => hash_of(action),
     }
 }
 
@@ -208,14 +213,14 @@ impl<C: Commitment> Party<C> {
     }
 
     /// Notes what it says; false when it said something else about the same before.
-    pub(crate) fn says(&mut self, action: &Action, fingerprint: u64) -> bool {
+    pub(crate) fn says(&mut self, action: &Action) -> bool {
         let Some(subject) = subject(action) else {
             return true;
         };
         match self.said.iter().find(|(about, _)| *about == subject) {
-            Some((_, content)) => *content == fingerprint,
+            Some((_, content)) => *content == saying(action),
             None => {
-                self.said.push((subject, fingerprint));
+                self.said.push((subject, saying(action)));
                 true
             }
         }

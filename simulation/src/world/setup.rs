@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use challenger::{Announcement, ChallengerCore, HonestView};
-use executor::{ExecutorCore, claim_terms};
+use executor::{ExecutorCore, statement_of};
 use protocol::graph::Profile;
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::ClaimId;
+use protocol::roots::sequence_tree;
 use protocol::settlement::{Genesis, Settlement};
-use protocol::transaction::{Action, Address, ClaimTerms, JobTerms};
+use protocol::transaction::{Action, Address, JobTerms, Statement};
 
 use super::{Environment, Happening, Party, PartyCore, World, WorldJob};
 use crate::fixtures::{FixtureError, Known};
@@ -124,7 +125,7 @@ impl<C: Commitment> World<C> {
                 let core = ChallengerCore::new(address, plan.policy).in_order(plan.order);
                 PartyCore::Challenger(core)
             }
-            Side::Client => PartyCore::Client { jobs: Vec::new(), patience_ms: 600_000 },
+            Side::Client => PartyCore::Client { jobs: Vec::new() },
         };
         if !plan.honest {
             self.allies.push(address);
@@ -166,22 +167,33 @@ impl<C: Commitment> World<C> {
             // Depositing nothing is refused.
             .filter(|action| !matches!(action, Action::Deposit { amount_wei: 0, .. }))
             .collect();
+        let (record_fee_wei, least_wei) = {
+            let parameters = self.settlement.parameters();
+            (parameters.record_fee_wei, parameters.transfer_wei_min)
+        };
+        // The model's record.
+        let amount_wei = record_fee_wei.max(least_wei);
+        actions.push(Action::Deposit { account: bank, amount_wei });
         actions.push(Action::RegisterModel { header });
-        let fees = u128::from(self.scenario.fee_milliether) * u128::from(self.scenario.jobs);
+        let job_wei = self.fee_wei().saturating_add(record_fee_wei);
         if self.client().is_none() {
             let account = address_of(self.parties.len() + 1);
-            let amount_wei = (fees * MILLIETHER).max(u128::from(self.scenario.jobs));
+            let amount_wei = job_wei.saturating_mul(u128::from(self.scenario.jobs)).max(least_wei);
             actions.push(Action::Deposit { account, amount_wei });
         }
         for action in &actions {
             let nonce = self.settlement.nonce(&bank);
-            let outcome = Arc::make_mut(&mut self.settlement).perform(0, bank, nonce, action);
+            let settlement = Arc::make_mut(&mut self.settlement);
+            let outcome = settlement.perform_numbered(0, bank, nonce, action);
             if let Err(rejection) = outcome {
                 let (field, bounds) = ("capital_milliether".to_owned(), rejection.to_string());
                 return Err(ScenarioError::Field { field, bounds });
             }
             if let Action::Deposit { amount_wei, .. } = action {
                 self.audit.books.deposited_wei += amount_wei;
+            }
+            if let Action::RegisterModel { .. } = action {
+                self.audit.books.pays_record_fee(bank, record_fee_wei);
             }
             self.accepted.push((0, bank, nonce, Arc::new(action.clone())));
         }
@@ -193,6 +205,11 @@ impl<C: Commitment> World<C> {
             self.schedule(posted_ms, Happening::Job(number));
         }
         Ok(())
+    }
+
+    /// Fee of a job; one for nothing is refused.
+    fn fee_wei(&self) -> u128 {
+        (u128::from(self.scenario.fee_milliether) * MILLIETHER).max(1)
     }
 
     fn client(&self) -> Option<usize> {
@@ -216,13 +233,18 @@ impl<C: Commitment> World<C> {
             model_root: shared.root(),
             input_root,
             profile: Profile::StrictF32,
-            // A job for nothing is refused.
-            fee_wei: (u128::from(self.scenario.fee_milliether) * MILLIETHER).max(1),
+            executor: Address::default(),
+            fee_wei: self.fee_wei(),
+            fee_iteration_wei: 0,
+            iterations_max: 1,
+            may_cut: false,
             stake_wei: parameters.stake_wei_min,
-            bond_wei: parameters.bond_wei_min,
             window_ms: parameters.window_ms_min,
+            open_ms: self.scenario.open_ms,
             attention_wei: 0,
+            salt: number as u64,
         };
+        let record_fee_wei = parameters.record_fee_wei;
         let sender = self
             .client()
             .and_then(|index| self.parties.get(index))
@@ -230,7 +252,7 @@ impl<C: Commitment> World<C> {
         let nonce = self.settlement.nonce(&sender);
         let action = Action::PostJob { terms };
         let settlement = Arc::make_mut(&mut self.settlement);
-        let posted = settlement.perform(self.now_ms, sender, nonce, &action);
+        let posted = settlement.perform_numbered(self.now_ms, sender, nonce, &action);
         let id = posted.ok().and_then(|events| {
             events.into_iter().find_map(|event| match event {
                 protocol::settlement::Event::JobPosted { job } => Some(job),
@@ -239,6 +261,7 @@ impl<C: Commitment> World<C> {
         });
         let Some(id) = id else { return };
         self.height += 1;
+        self.audit.books.pays_record_fee(sender, record_fee_wei);
         // A job is older than every reorganisation: what is studied are claims and disputes.
         self.history.clear();
         if self.check_replay {
@@ -255,7 +278,7 @@ impl<C: Commitment> World<C> {
             self.schedule(at_ms, Happening::Heard { party, job: number });
         }
         let client = self.client().and_then(|index| self.parties.get_mut(index));
-        if let Some(PartyCore::Client { jobs, .. }) = client.map(|party| &mut party.core) {
+        if let Some(PartyCore::Client { jobs }) = client.map(|party| &mut party.core) {
             jobs.push(id);
         }
     }
@@ -314,16 +337,16 @@ impl<C: Commitment> World<C> {
         let Ok(known) = self.known(input, lie) else {
             return;
         };
-        let terms = claim_terms(id, known.run.trace());
-        let terms = terms.map(|terms| self.unbind(&plan, terms, input));
+        let statement = statement_of(id, known.run.model().root(), known.run.trace());
+        let statement = statement.map(|statement| self.unbind(&plan, statement, input));
         let arity_log2 = self.settlement.parameters().arity_log2;
         let published = self.published_for(number);
         if let Some(party) = self.parties.get_mut(index) {
             match &mut party.core {
                 PartyCore::Executor(core) => {
                     core.remember(Arc::clone(&known.run), arity_log2);
-                    if let Some(terms) = terms {
-                        core.offer(terms);
+                    if let Some(statement) = statement {
+                        core.offer(statement);
                     }
                 }
                 PartyCore::Challenger(core) => {
@@ -392,37 +415,49 @@ impl<C: Commitment> World<C> {
         }
     }
 
-    /// Makes a claim's terms say what they should not.
-    fn unbind(&self, plan: &Plan<C>, mut terms: ClaimTerms, input: usize) -> ClaimTerms {
+    /// Makes a claim say what it should not.
+    fn unbind(&self, plan: &Plan<C>, mut statement: Statement, input: usize) -> Statement {
         let Some(how) = plan.unbound else {
-            return terms;
+            return statement;
         };
         let zero = Digest::default();
+        let Statement { terms, binding } = &mut statement;
         match how {
             Unbound::Output => terms.output_root.0[0] ^= 1,
             Unbound::Input | Unbound::Replayed => {
+                let own_root = terms.input_root;
                 let inputs = self.environment.fixtures.inputs(self.scenario.model as usize).max(1);
                 let lie = (inputs == 1).then_some(Lie::WrongInput);
                 if let Ok(other) = self.known((input + 1) % inputs, lie.as_ref())
-                    && let Some(others) = claim_terms(terms.job, other.run.trace())
+                    && let Some(others) =
+                        statement_of(terms.job, terms.model_root, other.run.trace())
                 {
-                    terms = others;
+                    statement = others;
                     // Its own input committed in the place of the job's.
-                    terms.input_path.reverse();
+                    if how == Unbound::Input {
+                        statement.terms.input_root = own_root;
+                    }
                 }
             }
-            Unbound::Short => drop(terms.output_path.pop()),
-            Unbound::Long => terms.output_path.push(zero),
+            Unbound::Short => drop(binding.output.state_path.pop()),
+            Unbound::Long => binding.output.state_path.push(zero),
             Unbound::Naked => {
                 let roots = self.runs.values().next().map(|known| known.run.trace().tree());
-                terms.trace_root = roots.map_or(zero, |tree| tree.tree().root());
+                let naked = roots.map_or(zero, |tree| tree.tree().root());
+                let sequence = sequence_tree::<C>(&[naked]);
+                terms.sequence_root = sequence.map_or(zero, |sequence| sequence.root());
+                (binding.input.trace_root, binding.output.trace_root) = (naked, naked);
             }
             Unbound::Zero => {
-                (terms.trace_root, terms.output_root) = (zero, zero);
+                (terms.sequence_root, terms.output_root) = (zero, zero);
+                (binding.input.trace_root, binding.output.trace_root) = (zero, zero);
             }
-            Unbound::Paths => terms.input_path = vec![zero; 4_096],
+            Unbound::Paths => {
+                binding.input.state_path = vec![zero; 4_096];
+                binding.input.sequence_path = vec![zero; 4_096];
+            }
         }
-        terms
+        statement
     }
 
     /// The audit learns which run a claim was made from.
@@ -432,9 +467,9 @@ impl<C: Commitment> World<C> {
         };
         let job = claim.terms.job;
         let known = self.runs.get(&(job, claim.executor)).cloned();
-        let known = known.filter(|known| known.run.trace().root() == claim.terms.trace_root);
+        let known = known.filter(|known| known.run.trace().root() == claim.trace_root());
         let truth = self.audit.books.truths.get(&job);
-        let is_true = truth.is_some_and(|truth| truth.run.trace().root() == claim.terms.trace_root);
+        let is_true = truth.is_some_and(|truth| truth.run.trace().root() == claim.trace_root());
         let by_honest = self
             .by_address
             .get(&claim.executor)

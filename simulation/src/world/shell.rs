@@ -239,7 +239,7 @@ impl<C: Commitment> World<C> {
             }
         };
         if one.plan.honest {
-            let consistent = one.says(&sending.action, content);
+            let consistent = one.says(&sending.action);
             self.audit.hold(Invariant::NoEquivocation, now_ms, consistent, || {
                 format!("an honest party says two things: now {}", words::action(&sending.action))
             });

@@ -1,9 +1,10 @@
 //! `rebut account`: money of an account.
 
-use ::ledger::Ledger as _;
-use ::ledger::words;
+use ::ledger::{Ledger as _, View, words};
 use node::exposure::Exposure;
-use protocol::ids::JobId;
+use node::exposure::{challenge_takes_wei, claim_takes_wei};
+use protocol::ids::{ClaimId, JobId};
+use protocol::settlement::{PASSED_MAX, Settlement};
 use protocol::transaction::{Action, Address, Key};
 use serde_json::json;
 
@@ -24,13 +25,28 @@ pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<Ending, Com
                 let key = super::key::read(key)?;
                 done(&key, &action, at, as_json).await
             }
-            AccountAction::CancelJob { job, key, at } => {
-                let (key, job) = (super::key::read(key)?, named(job, at).await?);
-                done(&key, &Action::CancelJob { job }, at, as_json).await
+            AccountAction::ExpireJob { job, key, at } => {
+                let key = super::key::read(key)?;
+                let job = job_named(job, &view(at).await?)?;
+                done(&key, &Action::ExpireJob { job }, at, as_json).await
             }
             AccountAction::SettleJob { job, key, at } => {
-                let (key, job) = (super::key::read(key)?, named(job, at).await?);
-                done(&key, &Action::Finalise { job }, at, as_json).await
+                let key = super::key::read(key)?;
+                settle(&key, job, at, as_json).await
+            }
+            AccountAction::Collect { claim, challenger, key, at } => {
+                let key = super::key::read(key)?;
+                let claim = claim_named(claim, &view(at).await?)?;
+                let challenger = match challenger {
+                    Some(text) => super::ids::address("--challenger", text)?,
+                    None => key.address(),
+                };
+                done(&key, &Action::Collect { claim, challenger }, at, as_json).await
+            }
+            AccountAction::Release { claim, key, at } => {
+                let key = super::key::read(key)?;
+                let claim = claim_named(claim, &view(at).await?)?;
+                done(&key, &Action::Release { claim }, at, as_json).await
             }
             AccountAction::Withdraw { amount_wei, key, at } => {
                 let key = super::key::read(key)?;
@@ -41,9 +57,42 @@ pub(crate) fn run(command: &AccountCommand, as_json: bool) -> Result<Ending, Com
     Ok(Ending::Done)
 }
 
-async fn named(job: &str, at: &LedgerAt) -> Result<JobId, CommandError> {
-    let view = super::connection::connect(at).await?.view().await?;
+async fn view(at: &LedgerAt) -> Result<View, CommandError> {
+    Ok(super::connection::connect(at).await?.view().await?)
+}
+
+fn job_named(job: &str, view: &View) -> Result<JobId, CommandError> {
     super::ids::named("JOB", job, "job", view.settlement.jobs().map(|(id, _)| id))
+}
+
+fn claim_named(claim: &str, view: &View) -> Result<ClaimId, CommandError> {
+    super::ids::named("CLAIM", claim, "claim", view.settlement.claims().map(|(id, _)| id))
+}
+
+/// What must come before the claim of this number can become its job's answer: claims before it that were
+/// rejected are passed, in parts.
+pub(super) fn passing(settlement: &Settlement, job: &JobId, number: u32) -> Vec<Action> {
+    let fallen = settlement.to_pass(job, number).unwrap_or_default();
+    let parts = fallen.chunks(PASSED_MAX);
+    parts.map(|claims| Action::Pass { job: *job, claims: claims.to_vec() }).collect()
+}
+
+async fn settle(key: &Key, job: &str, at: &LedgerAt, as_json: bool) -> Result<(), CommandError> {
+    let view = view(at).await?;
+    let (settlement, job) = (&view.settlement, job_named(job, &view)?);
+    let mut claims = settlement.claims_of(&job).filter_map(|id| Some((id, settlement.claim(id)?)));
+    let Some((id, claim)) = claims.find(|(_, claim)| claim.stands()) else {
+        let reason = format!(
+            "no claim stands on {job}; once its time for claims is over, `rebut account expire-job \
+             {job}` gives its fee back"
+        );
+        return Err(CommandError::Argument { argument: "JOB", reason });
+    };
+    let ledger = super::connection::connect(at).await?;
+    for action in passing(settlement, &job, claim.number) {
+        super::connection::act(&ledger, key, &action, Some(std::time::Instant::now())).await?;
+    }
+    done(key, &Action::Finalise { claim: *id }, at, as_json).await
 }
 
 async fn done(
@@ -73,6 +122,10 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
     let gained_wei = exposure.profit_wei(ledger.paid(&account).await);
     let nonce = view.settlement.nonce(&account);
     let is_known = exposure.free_wei > 0 || nonce > 0;
+    let parameters = view.settlement.parameters();
+    let stake_wei = parameters.stake_wei_min;
+    let claim_wei = claim_takes_wei(parameters, stake_wei);
+    let challenge_wei = challenge_takes_wei(parameters, stake_wei);
     if as_json {
         let wei = |amount: u128| amount.to_string();
         return print::json(&json!({
@@ -82,6 +135,9 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
             "gained_wei": gained_wei.to_string(), "claims": exposure.claims,
             "disputes": exposure.disputes, "challenges": exposure.challenges,
             "to_move": exposure.to_move, "deadline_ms": exposure.deadline_ms,
+            "to_collect": exposure.to_collect, "to_release": exposure.to_release,
+            "to_expire": exposure.to_expire, "claim_takes_wei": wei(claim_wei),
+            "challenge_takes_wei": wei(challenge_wei),
             "nonce": nonce, "known": is_known, "height": view.height,
         }));
     }
@@ -103,6 +159,19 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
         words::count(exposure.disputes, "challenge", "challenges"),
         words::count(exposure.challenges, "challenge", "challenges"),
         words::count(exposure.to_move, "move due", "moves due")
+    );
+    if exposure.to_collect + exposure.to_release + exposure.to_expire > 0 {
+        println!(
+            "to fetch      {} to collect, {} to release, {} to expire",
+            words::count(exposure.to_collect, "challenge", "challenges"),
+            words::count(exposure.to_release, "claim", "claims"),
+            words::count(exposure.to_expire, "job", "jobs")
+        );
+    }
+    println!(
+        "takes         a claim {}, a challenge {} (of the least stake, with record fees and demands)",
+        words::ether(claim_wei),
+        words::ether(challenge_wei)
     );
     Ok(())
 }

@@ -9,12 +9,12 @@ use protocol::settlement::{Genesis, Parameters};
 use protocol::transaction::Address;
 
 use super::key::dev_key;
-use crate::arguments::{LedgerServe, Preset};
+use crate::arguments::{LedgerServe, ParameterChoices, Preset};
 use crate::error::{CommandError, system};
 use crate::folders::foreign;
 
 /// Clocks and money of a preset, and a chain id of its own: what is signed for one is none of another.
-fn preset(preset: Preset) -> (Parameters, u64) {
+pub(super) fn preset(preset: Preset) -> (Parameters, u64) {
     match preset {
         Preset::Devnet => (Parameters::default(), 31_337),
         Preset::Fast => (Parameters::fast(), 31_338),
@@ -46,7 +46,12 @@ fn fits(arguments: &LedgerServe, genesis: &Genesis) -> Result<(), CommandError> 
     if arguments.chain_id.is_some_and(|id| id != genesis.chain_id) {
         return differs("--chain-id", format!("chain id {}", genesis.chain_id));
     }
-    if arguments.preset.is_some_and(|named| preset(named).0 != genesis.parameters) {
+    let choices = &arguments.parameters;
+    if let Some((flag, value)) = choices.differing(&genesis.parameters) {
+        return differs(flag, value);
+    }
+    let wanted = arguments.preset.map(|named| choices.over(preset(named).0));
+    if wanted.is_some_and(|wanted| choices.over(genesis.parameters.clone()) != wanted) {
         return differs("--preset", "another preset".to_owned());
     }
     Ok(())
@@ -64,6 +69,21 @@ fn refuse_foreign(folder: &Path) -> Result<(), CommandError> {
             );
             Err(system(folder.display().to_string(), reason))
         }
+    }
+}
+
+/// Parameters under which every dispute can be finished and honesty pays; others are refused by their flag.
+pub(super) fn checked(parameters: Parameters) -> Result<Parameters, CommandError> {
+    match parameters.check() {
+        Ok(()) => Ok(parameters),
+        Err(error) => Err(CommandError::Argument {
+            argument: ParameterChoices::flag(error.name),
+            reason: format!(
+                "is outside its bounds: {}; `rebut ledger parameters` prints all of them, and is given \
+                 the same flags",
+                error.bounds
+            ),
+        }),
     }
 }
 
@@ -94,6 +114,7 @@ pub(super) fn beginning(arguments: &LedgerServe) -> Result<Beginning, CommandErr
         }
     };
     let (parameters, own_id) = preset(named);
+    let parameters = checked(arguments.parameters.over(parameters))?;
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).map_err(|error| system("the random source", error))?;
     Ok(Beginning::New(Genesis {

@@ -9,9 +9,9 @@ use ::ledger::words;
 use inference::state_transfer::{input_head, published_input, published_state, state_head};
 use inference::{Model, Runner, Tensor, Trace};
 use protocol::hash::{Digest, Keccak, parse_digest};
-use protocol::ids::ClaimId;
+use protocol::ids::{ClaimId, JobId};
 use protocol::roots::trace_tree;
-use protocol::settlement::{Claim, ClaimStatus, Job};
+use protocol::settlement::{Claim, ClaimStatus, Job, JobStatus};
 use protocol::transaction::Action;
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +37,9 @@ struct Explained {
     claim: String,
     executor: String,
     status: String,
+    /// Its place among the job's claims, from 0.
+    number: u32,
+    claimed_sequence_root: String,
     claimed_trace_root: String,
     /// What this machine's run commits to, if it ran.
     own_trace_root: Option<String>,
@@ -62,6 +65,8 @@ pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<Ending, CommandE
     println!("claim         {}", explained.claim);
     println!("executor      {}", explained.executor);
     println!("status        {}", explained.status);
+    println!("number        {} of the job's claims, counted from 0", explained.number);
+    println!("sequence      {}", explained.claimed_sequence_root);
     println!("claimed       {}", explained.claimed_trace_root);
     match (&explained.own_trace_root, explained.agrees) {
         (Some(own), Some(true)) => println!("own run       {own}: agrees"),
@@ -118,7 +123,7 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
     let mut path = Vec::new();
     for entry in &entries {
         let action = entry.decode().and_then(|transaction| transaction.decode_action()).ok();
-        if let Some(line) = action.and_then(|action| step(&action, &id, claim)) {
+        if let Some(line) = action.and_then(|action| step(&action, &id, &claim.terms.job)) {
             path.push(format!("{} {line}", words::time_of_day(entry.at_ms)));
         }
     }
@@ -126,8 +131,10 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
     let mut explained = Explained {
         claim: id.to_string(),
         executor: claim.executor.to_string(),
-        status: status(claim),
-        claimed_trace_root: claim.terms.trace_root.to_string(),
+        status: status(claim, job),
+        number: claim.number,
+        claimed_sequence_root: claim.terms.sequence_root.to_string(),
+        claimed_trace_root: claim.trace_root().to_string(),
         own_trace_root: None,
         agrees: None,
         alert: None,
@@ -155,7 +162,7 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
             return Ok(explained);
         }
     };
-    let agrees = trace.root() == claim.terms.trace_root;
+    let agrees = trace.root() == claim.trace_root();
     explained.own_trace_root = Some(trace.root().to_string());
     explained.agrees = Some(agrees);
     let is_final = matches!(claim.status, ClaimStatus::Final { .. });
@@ -170,38 +177,54 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
 }
 
 /// What became of a claim, in words.
-fn status(claim: &Claim) -> String {
+fn status(claim: &Claim, job: &Job) -> String {
     match &claim.status {
         ClaimStatus::Standing => {
-            format!("standing, can be challenged until {}", words::moment(claim.window_end_ms))
+            let over = match job.status {
+                JobStatus::Open => "",
+                JobStatus::Done { .. } | JobStatus::Expired => {
+                    ", not needed: its job is over and its stake can be released"
+                }
+            };
+            let until = words::moment(claim.window_end_ms);
+            format!("standing, can be challenged until {until}{over}")
         }
         ClaimStatus::Fallen { reason, at_ms, .. } => format!(
             "rejected at {}: {}",
             words::moment(*at_ms),
             words::fallen(reason, Some(&claim.facts))
         ),
-        ClaimStatus::Final { at_ms } => format!("final since {}", words::moment(*at_ms)),
+        ClaimStatus::Final { at_ms, .. } => format!("final since {}", words::moment(*at_ms)),
         ClaimStatus::Released { at_ms } => {
-            format!("released at {}: an earlier claim became final", words::moment(*at_ms))
+            format!("released at {}: another claim became final", words::moment(*at_ms))
         }
     }
 }
 
-fn step(action: &Action, id: &ClaimId, claim: &Claim) -> Option<String> {
+/// A move of the claim's disputes, or one that ended it, in words; nothing of any other.
+fn step(action: &Action, id: &ClaimId, job: &JobId) -> Option<String> {
     match action {
         Action::Challenge { claim } if claim == id => Some("challenged".to_owned()),
-        Action::Demand { challenge, request, .. } if claim.challenges.contains(challenge) => {
+        Action::Demand { claim, request, .. } if claim == id => {
             Some(format!("demanded {}", words::request(request)))
         }
         Action::Reveal { claim, request, .. } if claim == id => {
             Some(format!("answered {}", words::request(request)))
         }
-        Action::Refute { challenge, refutation, .. } if claim.challenges.contains(challenge) => {
+        Action::Refute { claim, refutation, .. } if claim == id => {
             Some(format!("refuted: {}", words::refutation(refutation)))
         }
-        Action::CallTime { challenge } if claim.challenges.contains(challenge) => {
-            Some("time called".to_owned())
+        Action::CallTime { claim, challenger } if claim == id => {
+            Some(format!("time called on the challenge by {}", words::short(challenger)))
         }
+        Action::Collect { claim, challenger } if claim == id => {
+            Some(format!("collected by {}", words::short(challenger)))
+        }
+        Action::Pass { job: of, claims } if of == job && claims.contains(id) => {
+            Some("passed by: the job goes on without it".to_owned())
+        }
+        Action::Finalise { claim } if claim == id => Some("became the job's answer".to_owned()),
+        Action::Release { claim } if claim == id => Some("stake released".to_owned()),
         _ => None,
     }
 }
@@ -255,13 +278,13 @@ async fn parting(
     model: &Model,
     own: &Trace,
 ) -> Result<Option<Parting>, CommandError> {
-    let at = format!("{}/v1/traces/{}", url.trim_end_matches('/'), claim.terms.trace_root);
+    let at = format!("{}/v1/traces/{}", url.trim_end_matches('/'), claim.trace_root());
     let listed: Value =
         serde_json::from_slice(&fetch(&at).await?).map_err(|error| system(at.clone(), error))?;
     let texts = listed["state_roots"].as_array().map(Vec::as_slice).unwrap_or_default();
     let roots: Vec<Digest> = texts.iter().filter_map(|text| parse_digest(text.as_str()?)).collect();
     let list = trace_tree::<Keccak>(&roots);
-    if list.map(|list| list.root()) != Some(claim.terms.trace_root) {
+    if list.map(|list| list.root()) != Some(claim.trace_root()) {
         return Err(system(at, "these state roots are not those of the claim: the server lies"));
     }
     let mut pairs = (0u32..).zip(roots.iter().zip(own.state_roots()));

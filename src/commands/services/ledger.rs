@@ -24,6 +24,7 @@ pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<Ending, Comm
     match &command.action {
         LedgerAction::Serve(arguments) => serve_ledger(arguments, as_json),
         LedgerAction::Status(at) => show(at, "/v1/status", as_json),
+        LedgerAction::Parameters(arguments) => super::parameters::run(arguments, as_json),
         LedgerAction::List(list) => show(&list.at, &list_path(list)?, as_json),
     }
 }
@@ -290,17 +291,22 @@ fn list(path: &str, items: &[Value], now_ms: u64) -> String {
             Some("jobs") => (
                 "job",
                 format!(
-                    "by {}, model {}, fee {}, {}",
+                    "by {}, model {}, fee {}, {}{}",
                     short(item, "poster"),
                     short(item, "model_root"),
                     ether(item, "fee_wei"),
                     count(item, "claims", "claim", "claims"),
+                    match item["status"].as_str() {
+                        Some("open") => left(item, "open_until_ms", "time for claims"),
+                        _ => String::new(),
+                    },
                 ),
             ),
             Some("claims") => (
                 "claim",
                 format!(
-                    "by {}, job {}, {}{}",
+                    "{}by {}, job {}, {}{}",
+                    item["number"].as_u64().map_or(String::new(), |at| format!("number {at} ")),
                     short(item, "executor"),
                     short(item, "job"),
                     count(item, "challenges", "challenge", "challenges"),

@@ -11,6 +11,7 @@ mod ids;
 pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod monitor;
+mod parameters;
 mod process;
 pub(crate) mod receipt;
 pub(crate) mod request;

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use ::ledger::Ledger as _;
 use inference::files::read_limited;
-use protocol::hash::{Digest, Keccak, Tag, leaf};
+use protocol::hash::{Digest, Keccak};
 use protocol::ids::{ClaimId, JobId};
-use protocol::merkle::verify_list;
+use protocol::roots::{is_state_of_trace, is_trace_of_sequence};
 use protocol::settlement::{Claim, ClaimStatus, claim_id};
-use protocol::transaction::{Address, ClaimTerms};
+use protocol::transaction::{Address, Binding, BoundState, ClaimTerms, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -23,7 +23,7 @@ use crate::{archive, print};
 const RECEIPT_BYTES_MAX: u64 = 1 << 20;
 /// What the field `format` of a receipt says.
 const FORMAT: &str = "rebut-receipt";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What is said of any other file.
 const NO_RECEIPT: &str = "this file is no receipt; `rebut request MODEL --input FILE --receipt FILE` \
     writes one, for a job that was posted before `rebut request MODEL --job ID --receipt FILE`";
@@ -42,46 +42,79 @@ pub(crate) struct Receipt {
     genesis: String,
     claim: String,
     executor: String,
-    /// The executor's nonce when it claimed: part of the claim's id.
-    nonce: u64,
     job: String,
     model_root: String,
     input_root: String,
     output_root: String,
-    trace_root: String,
-    /// States of the trace.
+    iterations: u32,
+    sequence_root: String,
+    /// What tells claims of one executor apart that are equal otherwise; a text, for JSON's numbers do not
+    /// hold it.
+    salt: String,
+    /// States of each trace.
     states: u32,
-    input_path: Vec<String>,
-    output_path: Vec<String>,
+    input: Bound,
+    output: Bound,
     /// Numbers of the values that the output state is made of, by the outputs' names.
     outputs: BTreeMap<String, u32>,
 }
 
+/// A state's place in the claim's sequence, with the paths that show it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bound {
+    trace_root: String,
+    sequence_path: Vec<String>,
+    state_path: Vec<String>,
+}
+
+impl Bound {
+    fn new(bound: &BoundState) -> Self {
+        let texts = |path: &[Digest]| path.iter().map(ToString::to_string).collect();
+        Self {
+            trace_root: bound.trace_root.to_string(),
+            sequence_path: texts(&bound.sequence_path),
+            state_path: texts(&bound.state_path),
+        }
+    }
+
+    fn parse<E>(&self, digest: impl Fn(&str) -> Result<Digest, E>) -> Result<BoundState, E> {
+        let path = |texts: &[String]| -> Result<Vec<Digest>, E> {
+            texts.iter().map(|text| digest(text)).collect()
+        };
+        Ok(BoundState {
+            trace_root: digest(&self.trace_root)?,
+            sequence_path: path(&self.sequence_path)?,
+            state_path: path(&self.state_path)?,
+        })
+    }
+}
+
 impl Receipt {
-    /// The receipt of a claim that `model` made.
+    /// The receipt of a claim that `model` made, as its executor posted it.
     pub(crate) fn new(
         genesis: Digest,
-        (id, claim, nonce): (&ClaimId, &Claim, u64),
+        (id, executor): (&ClaimId, &Address),
+        statement: &Statement,
         model: &inference::Model,
-        input_root: &Digest,
     ) -> Self {
-        let terms = &claim.terms;
-        let texts = |path: &[Digest]| path.iter().map(ToString::to_string).collect();
+        let Statement { terms, binding } = statement;
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
             genesis: genesis.to_string(),
             claim: id.to_string(),
-            executor: claim.executor.to_string(),
-            nonce,
+            executor: executor.to_string(),
             job: terms.job.to_string(),
-            model_root: model.root().to_string(),
-            input_root: input_root.to_string(),
+            model_root: terms.model_root.to_string(),
+            input_root: terms.input_root.to_string(),
             output_root: terms.output_root.to_string(),
-            trace_root: terms.trace_root.to_string(),
+            iterations: terms.iterations,
+            sequence_root: terms.sequence_root.to_string(),
+            salt: terms.salt.to_string(),
             states: model.header().state_count(),
-            input_path: texts(&terms.input_path),
-            output_path: texts(&terms.output_path),
+            input: Bound::new(&binding.input),
+            output: Bound::new(&binding.output),
             outputs: model.outputs().iter().cloned().collect(),
         }
     }
@@ -99,8 +132,7 @@ struct Parsed {
     genesis: Digest,
     claim: ClaimId,
     executor: Address,
-    input_root: Digest,
-    terms: ClaimTerms,
+    statement: Statement,
 }
 
 fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
@@ -128,20 +160,23 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
         let parsed = protocol::hash::parse_digest(text);
         parsed.ok_or_else(|| system(name(), format!("{text} is not 0x and 64 digits")))
     };
-    let path = |texts: &[String]| texts.iter().map(|text| digest(text)).collect::<Result<_, _>>();
+    let no_salt = |_| system(name(), format!("the salt {} is no number", receipt.salt));
     let terms = ClaimTerms {
         job: JobId(digest(&receipt.job)?),
+        model_root: digest(&receipt.model_root)?,
+        input_root: digest(&receipt.input_root)?,
         output_root: digest(&receipt.output_root)?,
-        trace_root: digest(&receipt.trace_root)?,
-        input_path: path(&receipt.input_path)?,
-        output_path: path(&receipt.output_path)?,
+        iterations: receipt.iterations,
+        sequence_root: digest(&receipt.sequence_root)?,
+        salt: receipt.salt.parse().map_err(no_salt)?,
     };
+    let binding =
+        Binding { input: receipt.input.parse(digest)?, output: receipt.output.parse(digest)? };
     let parsed = Parsed {
         genesis: digest(&receipt.genesis)?,
         claim: ClaimId(digest(&receipt.claim)?),
         executor: super::ids::address("RECEIPT", &receipt.executor)?,
-        input_root: digest(&receipt.input_root)?,
-        terms,
+        statement: Statement { terms, binding },
     };
     Ok((receipt, parsed))
 }
@@ -149,18 +184,20 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
 pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, CommandError> {
     let ReceiptAction::Verify { receipt: file, outputs, ledger } = &command.action;
     let (receipt, parsed) = parse(file)?;
-    let Parsed { genesis, claim, executor, input_root, terms } = parsed;
+    let Parsed { genesis, claim, executor, statement: Statement { terms, binding } } = parsed;
     let mut checks = Vec::new();
     let mut check = |name: &str, holds: bool| checks.push((name.to_owned(), holds));
-    let bound = |index: u32, root: &Digest, path: &[Digest]| {
-        let (trace, count) = (&terms.trace_root, receipt.states);
-        verify_list::<Keccak>(Tag::Trace, trace, count, index, leaf(&root.0), path)
+    let is_bound = |iteration: u32, boundary: u32, root: &Digest, bound: &BoundState| {
+        let BoundState { trace_root, sequence_path, state_path } = bound;
+        let (sequence, count) = (&terms.sequence_root, terms.iterations);
+        is_trace_of_sequence::<Keccak>(sequence, count, iteration, trace_root, sequence_path)
+            && is_state_of_trace::<Keccak>(trace_root, receipt.states, boundary, root, state_path)
     };
-    check("the claim's id covers its terms", claim_id(executor, receipt.nonce, &terms) == claim);
-    check("the input is the trace's first state", bound(0, &input_root, &terms.input_path));
-    let last = receipt.states.saturating_sub(1);
-    let is_last = bound(last, &terms.output_root, &terms.output_path);
-    check("the output is the trace's last state", is_last);
+    check("the claim's id covers its terms", claim_id(executor, &terms) == claim);
+    check("the input is the run's first state", is_bound(0, 0, &terms.input_root, &binding.input));
+    let last = (terms.iterations.saturating_sub(1), receipt.states.saturating_sub(1));
+    let is_last = is_bound(last.0, last.1, &terms.output_root, &binding.output);
+    check("the output is the run's last state", is_last);
     if let Some(file) = outputs {
         let named = receipt.outputs.iter().map(|(name, value)| (name.as_str(), *value));
         let root = archive::output_root(file, named)?;
@@ -176,8 +213,7 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, Com
             let is_final = |found: &Claim| matches!(found.status, ClaimStatus::Final { .. });
             check("the claim is final", found.is_some_and(is_final));
             let asked = job.is_some_and(|job| {
-                job.terms.input_root == input_root
-                    && job.terms.model_root.to_string() == receipt.model_root
+                job.terms.input_root == terms.input_root && job.terms.model_root == terms.model_root
             });
             check("the job is of this model and input", asked);
             Ok::<_, CommandError>(())

@@ -86,8 +86,13 @@ impl Screen {
         let count = |wanted: fn(&ClaimStatus) -> bool| {
             settlement.claims().filter(|(_, claim)| wanted(&claim.status)).count()
         };
+        let to_collect = settlement
+            .challenges()
+            .filter(|(_, one)| one.is_open() && !settlement.is_under_way(one))
+            .count();
         self.counts = format!(
-            "jobs {open} open of {}  claims {} standing, {} final, {} rejected",
+            "jobs {open} open of {}  claims {} standing, {} final, {} rejected  challenges {to_collect} \
+             to collect",
             settlement.jobs().count(),
             count(|status| matches!(status, ClaimStatus::Standing)),
             count(|status| matches!(status, ClaimStatus::Final { .. })),
@@ -99,6 +104,10 @@ impl Screen {
                 let ChallengeStatus::Open { turn, .. } = &challenge.status else {
                     return None;
                 };
+                // Of a claim that was rejected it waits for nobody.
+                if !settlement.is_under_way(challenge) {
+                    return None;
+                }
                 let (turn, step) = match turn {
                     Turn::Challenger => ("challenger", String::new()),
                     Turn::Executor(request) => ("executor", words::request(request)),
@@ -112,7 +121,7 @@ impl Screen {
             .collect();
         disputes.sort();
         self.disputes = disputes.into_iter().map(|(_, row)| row).collect();
-        let standing = |claim: &Claim| claim.status == ClaimStatus::Standing;
+        let standing = Claim::stands;
         let mut claims: Vec<_> = settlement.claims().collect();
         self.standing = claims.iter().filter(|(_, claim)| standing(claim)).count();
         // Standing ones by the end of their windows, then the others, the newest first.
@@ -127,7 +136,7 @@ impl Screen {
         let row = |(id, claim): (&ClaimId, &Claim)| {
             let left =
                 if standing(claim) { seconds(claim.window_end_ms, now_ms) } else { String::new() };
-            let (challenges, stake) = (claim.challenges.len().to_string(), ether(claim.stake_wei));
+            let (challenges, stake) = (claim.challenges.to_string(), ether(claim.stake_wei));
             let status = words::claim_status(&claim.status).to_owned();
             (*id, [short(id), status, short(claim.executor), stake, challenges, left])
         };
@@ -184,6 +193,7 @@ fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> 
         pair("status", words::claim_status(&claim.status).to_owned()),
         pair("executor", claim.executor.to_string()),
         pair("job", claim.terms.job.to_string()),
+        pair("number", claim.number.to_string()),
     ];
     if let Some(job) = settlement.job(&claim.terms.job) {
         lines.push(pair("model", job.terms.model_root.to_string()));
@@ -207,7 +217,8 @@ fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> 
                 .map_or_else(String::new, |job| job.terms.input_root.to_string()),
         ),
         pair("output root", claim.terms.output_root.to_string()),
-        pair("trace root", claim.terms.trace_root.to_string()),
+        pair("sequence root", claim.terms.sequence_root.to_string()),
+        pair("trace root", claim.trace_root().to_string()),
     ]);
     let mut descent: Vec<String> =
         claim.facts.opened_trees().map(|tree| words::tree(&tree)).collect();
@@ -230,17 +241,18 @@ fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> 
         lines.push(pair("descent", descent.join(" › ")));
     }
     let floor_ms = settlement.parameters().move_floor_ms;
-    for challenge_id in &claim.challenges {
+    for challenge_id in settlement.challenges_of(id) {
         let Some(challenge) = settlement.challenge(challenge_id) else {
             continue;
         };
+        let under_way = settlement.is_under_way(challenge);
         lines.push(pair("challenge", challenge_id.to_string()));
         let state = match &challenge.status {
-            ChallengeStatus::Open { turn, .. } => {
+            ChallengeStatus::Open { turn, .. } if under_way => {
                 let left = challenge.deadline_ms(floor_ms).map(|at_ms| seconds(at_ms, now_ms));
                 format!("{}, {}", words::turn(turn), left.unwrap_or_default())
             }
-            other => words::challenge_status(other).to_owned(),
+            other => words::challenge_status(other, under_way).to_owned(),
         };
         lines.push(pair("  by", challenge.challenger.to_string()));
         lines.push(pair("  state", state));
@@ -254,6 +266,7 @@ fn line(event: &Event) -> String {
             format!("{} was credited {}", short(account), ether(*amount_wei))
         }
         Event::JobPosted { job } => format!("job {} posted", short(job)),
+        Event::JobExpired { job } => format!("job {} expired", short(job)),
         Event::ClaimPosted { claim, job, .. } => {
             format!("claim {} on job {}", short(claim), short(job))
         }

@@ -3,8 +3,7 @@
 use protocol::facts::{Children, Request, Reveal, TreeId};
 use protocol::hash::{Commitment, Digest};
 use protocol::referee::Refutation;
-use protocol::settlement::{Claim, ClaimStatus, Settlement};
-use protocol::transaction::{Action, Address};
+use protocol::transaction::Action;
 
 use super::super::{Intent, Sight, Strategy};
 
@@ -16,12 +15,8 @@ impl<C: Commitment> Strategy<C> for Withdrawer {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
         let free_wei = sight.view.settlement.money().free_wei(&sight.me);
         let disputed = sight.view.settlement.challenges().any(|(_, challenge)| {
-            challenge.is_open()
-                && sight
-                    .view
-                    .settlement
-                    .claim(&challenge.claim)
-                    .is_some_and(|claim| claim.executor == sight.me)
+            let claim = sight.view.settlement.claim(&challenge.claim);
+            challenge.is_open() && claim.is_some_and(|claim| claim.executor == sight.me)
         });
         if free_wei > 0 && disputed {
             intents.insert(0, Intent::new(Action::Withdraw { amount_wei: free_wei }));
@@ -32,29 +27,24 @@ impl<C: Commitment> Strategy<C> for Withdrawer {
     boxed!();
 }
 
-/// Never settles and never calls time: others must.
+/// Never settles, passes or releases and never calls time: others must.
 #[derive(Clone, Debug)]
 pub struct Idle;
 
 impl<C: Commitment> Strategy<C> for Idle {
     fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
         intents.retain(|intent| {
-            !matches!(intent.action, Action::Finalise { .. } | Action::CallTime { .. })
+            !matches!(
+                intent.action,
+                Action::Finalise { .. }
+                    | Action::CallTime { .. }
+                    | Action::Pass { .. }
+                    | Action::Release { .. }
+            )
         });
         intents
     }
     boxed!();
-}
-
-/// Whether an account has challenged a claim, in whatever way that challenge ended.
-fn is_challenged_by<C: Commitment>(
-    settlement: &Settlement<C>,
-    claim: &Claim<C>,
-    account: &Address,
-) -> bool {
-    claim.challenges.iter().any(|challenge| {
-        settlement.challenge(challenge).is_some_and(|one| one.challenger == *account)
-    })
 }
 
 /// Challenges claims of its allies, and only those.
@@ -66,9 +56,8 @@ impl<C: Commitment> Strategy<C> for ChallengeAllies {
         let settlement = &sight.view.settlement;
         intents.retain(|intent| !matches!(intent.action, Action::Challenge { .. }));
         for (id, claim) in settlement.claims() {
-            let already = is_challenged_by(settlement, claim, &sight.me);
-            let standing = claim.status == ClaimStatus::Standing;
-            if standing && !already && sight.allies.contains(&claim.executor) {
+            let already = settlement.challenge_by(id, &sight.me).is_some();
+            if claim.stands() && !already && sight.allies.contains(&claim.executor) {
                 intents.push(Intent::new(Action::Challenge { claim: *id }));
             }
         }
@@ -86,9 +75,8 @@ impl<C: Commitment> Strategy<C> for FreeRide {
         let settlement = &sight.view.settlement;
         let mut intents = Vec::new();
         for (id, claim) in settlement.claims() {
-            let others = !claim.challenges.is_empty();
-            let already = is_challenged_by(settlement, claim, &sight.me);
-            if others && !already && claim.status == ClaimStatus::Standing {
+            let already = settlement.challenge_by(id, &sight.me).is_some();
+            if claim.challenges > 0 && !already && claim.stands() {
                 intents.push(Intent::new(Action::Challenge { claim: *id }));
             }
         }
@@ -116,21 +104,30 @@ pub struct Meddler;
 impl<C: Commitment> Strategy<C> for Meddler {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
         let settlement = &sight.view.settlement;
-        for (id, challenge) in settlement.challenges().take(4) {
-            let (claim, showings) = (challenge.claim, Vec::new());
+        for (_, challenge) in settlement.challenges().take(4) {
+            let (claim, challenger) = (challenge.claim, challenge.challenger);
+            let (showings, challengers) = (Vec::new(), vec![challenger]);
             let request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
             let reveal = Reveal::Node { children: Children::Hashes { hashes: Vec::new() } };
             let refutation = Refutation::Binding { layer: 0, operator: 0 };
             let moves = [
-                Action::Demand { challenge: *id, showings: Vec::new(), request },
-                Action::Reveal { claim, request, reveal },
-                Action::Refute { challenge: *id, showings, refutation },
+                Action::Demand { claim, showings: Vec::new(), request },
+                Action::Reveal { claim, challengers, request, reveal },
+                Action::Refute { claim, challenger, showings, refutation },
+                Action::Collect { claim, challenger },
+            ];
+            intents.extend(sight.rng.pick(&moves).cloned().map(Intent::new));
+        }
+        for (id, claim) in settlement.claims().take(4) {
+            let moves = [
+                Action::Finalise { claim: *id },
+                Action::Release { claim: *id },
+                Action::Pass { job: claim.terms.job, claims: vec![*id] },
             ];
             intents.extend(sight.rng.pick(&moves).cloned().map(Intent::new));
         }
         for (id, _) in settlement.jobs().take(2) {
-            intents.push(Intent::new(Action::Finalise { job: *id }));
-            intents.push(Intent::new(Action::CancelJob { job: *id }));
+            intents.push(Intent::new(Action::ExpireJob { job: *id }));
         }
         intents
     }
@@ -154,8 +151,13 @@ impl<C: Commitment> Strategy<C> for AbsurdJobs {
         add(&|terms| terms.window_ms = 0);
         add(&|terms| terms.window_ms = u64::MAX);
         add(&|terms| terms.stake_wei = 0);
-        add(&|terms| terms.bond_wei = 0);
+        add(&|terms| terms.stake_wei = u128::MAX);
+        add(&|terms| terms.open_ms = 0);
+        add(&|terms| terms.open_ms = u64::MAX);
         add(&|terms| terms.fee_wei = u128::MAX);
+        add(&|terms| terms.fee_wei = 0);
+        add(&|terms| (terms.fee_iteration_wei, terms.iterations_max) = (u128::MAX, u32::MAX));
+        add(&|terms| terms.may_cut = true);
         add(&|terms| terms.model_root = Digest::default());
         intents
     }

@@ -10,9 +10,9 @@ mod forge;
 use protocol::facts::{Request, Showing, TreeId};
 use protocol::graph::{Node, NodeProof, Operand, Operator};
 use protocol::hash::{Commitment, Digest};
-use protocol::ids::{ChallengeId, ClaimId};
+use protocol::ids::ClaimId;
 use protocol::referee::{OperandProof, Refutation};
-use protocol::settlement::{Challenge, ChallengeStatus, Turn};
+use protocol::settlement::{ChallengeStatus, Turn};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::Action;
 
@@ -108,9 +108,10 @@ pub struct TimeCaller;
 
 impl<C: Commitment> Strategy<C> for TimeCaller {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        for (id, challenge) in sight.view.settlement.challenges() {
+        for (_, challenge) in sight.view.settlement.challenges() {
             if challenge.is_open() && sight.rng.chance(300) {
-                intents.push(Intent::new(Action::CallTime { challenge: *id }));
+                let (claim, challenger) = (challenge.claim, challenge.challenger);
+                intents.push(Intent::new(Action::CallTime { claim, challenger }));
             }
         }
         intents
@@ -118,14 +119,13 @@ impl<C: Commitment> Strategy<C> for TimeCaller {
     boxed!();
 }
 
-fn own_turns<'a, C: Commitment>(
-    sight: &'a Sight<'_, C>,
-) -> impl Iterator<Item = (ChallengeId, &'a Challenge)> {
+/// Claims in whose challenge by this party it is its turn, or was when the claim fell.
+fn own_turns<C: Commitment>(sight: &Sight<'_, C>) -> Vec<ClaimId> {
     let mine = sight.view.settlement.challenges().filter(|(_, challenge)| {
         let turn = matches!(challenge.status, ChallengeStatus::Open { turn: Turn::Challenger, .. });
         challenge.challenger == sight.me && turn
     });
-    mine.map(|(id, challenge)| (*id, challenge))
+    mine.map(|(_, challenge)| challenge.claim).collect()
 }
 
 /// Demands whatever can be demanded, at random, until its demands are used up.
@@ -137,13 +137,11 @@ impl<C: Commitment> Strategy<C> for DemandAnything {
         intents.retain(|intent| {
             !matches!(intent.action, Action::Demand { .. } | Action::Refute { .. })
         });
-        let turns: Vec<(ChallengeId, ClaimId)> =
-            own_turns(sight).map(|(id, challenge)| (id, challenge.claim)).collect();
-        for (challenge, claim) in turns {
+        for claim in own_turns(sight) {
             const TRIES: usize = 12;
             let candidate = (0..TRIES).find_map(|_| legal_demand(sight, &claim));
             if let Some((showings, request)) = candidate {
-                intents.push(Intent::new(Action::Demand { challenge, showings, request }));
+                intents.push(Intent::new(Action::Demand { claim, showings, request }));
             }
         }
         intents
@@ -217,7 +215,6 @@ pub struct Refuter {
 
 impl<C: Commitment> Strategy<C> for Refuter {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        let turns: Vec<ChallengeId> = own_turns(sight).map(|(id, _)| id).collect();
         let bad = |operands| Refutation::Step { operator: 0, element: 0, segment: 0, operands };
         for intent in &mut intents {
             if let (BadRefutation::OtherPlace, Action::Refute { refutation, .. }) =
@@ -227,7 +224,7 @@ impl<C: Commitment> Strategy<C> for Refuter {
                 *element ^= 1;
             }
         }
-        for challenge in turns {
+        for claim in own_turns(sight) {
             let refutation = match self.kind {
                 BadRefutation::Unproven => bad(Vec::new()),
                 BadRefutation::Absurd => Refutation::Step {
@@ -246,8 +243,9 @@ impl<C: Commitment> Strategy<C> for Refuter {
                 ]),
                 BadRefutation::OtherPlace => Refutation::Binding { layer: 0, operator: 0 },
             };
-            let showings = Vec::new();
-            intents.push(Intent::new(Action::Refute { challenge, showings, refutation }));
+            let (challenger, showings) = (sight.me, Vec::new());
+            let refute = Action::Refute { claim, challenger, showings, refutation };
+            intents.push(Intent::new(refute));
         }
         intents
     }
@@ -260,7 +258,6 @@ pub struct AbsurdDemands;
 
 impl<C: Commitment> Strategy<C> for AbsurdDemands {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        let turns: Vec<ChallengeId> = own_turns(sight).map(|(id, _)| id).collect();
         let Some(shape) = Shape::new(&[1 << 31]) else {
             return intents;
         };
@@ -270,7 +267,7 @@ impl<C: Commitment> Strategy<C> for AbsurdDemands {
             operands: vec![Operand { value: u32::MAX, kind: kind.clone() }; 2],
             output: kind,
         };
-        for challenge in turns {
+        for claim in own_turns(sight) {
             let proof = NodeProof { index: u32::MAX, node: node.clone(), path: Vec::new() };
             let tree = TreeId::Tensor { operator: u32::MAX };
             let absurd = Request::Node { tree, depth: u32::MAX, index: u64::MAX };
@@ -279,7 +276,7 @@ impl<C: Commitment> Strategy<C> for AbsurdDemands {
                 (vec![], absurd),
                 (vec![], Request::Leaf { operator: 0, leaf: u64::MAX }),
             ] {
-                intents.insert(0, Intent::new(Action::Demand { challenge, showings, request }));
+                intents.insert(0, Intent::new(Action::Demand { claim, showings, request }));
             }
         }
         intents

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use inference::{Engine, Model, Runner, State};
-use protocol::hash::Digest;
+use protocol::hash::{Digest, Keccak};
+use protocol::roots::sequence_tree;
 use protocol::settlement::Claim;
 
 use crate::arguments::Request;
@@ -54,7 +55,7 @@ fn npz(file: &Path) -> Result<(), CommandError> {
     }
 }
 
-/// A run of the job on this machine, if it was made.
+/// A run of the job on this machine, if it was made: what a claim on it must commit to.
 pub(super) struct OwnRun(Option<Digest>);
 
 impl OwnRun {
@@ -77,7 +78,8 @@ impl OwnRun {
         match (wanted, input) {
             (true, Some(input)) => {
                 let trace = Runner::honest(engine, model).run(input.clone())?;
-                Ok(Self(Some(trace.root())))
+                let sequence = sequence_tree::<Keccak>(&[trace.root()]);
+                Ok(Self(sequence.map(|sequence| sequence.root())))
             }
             (true, None) if arguments.verify => Err(CommandError::Argument {
                 argument: "--verify",
@@ -89,13 +91,14 @@ impl OwnRun {
         }
     }
 
-    pub(super) fn trace_root(&self) -> Option<Digest> {
-        self.0
+    /// Whether the model was run here.
+    pub(super) fn is_made(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether a claim is what the run here gives; unknown without one.
     pub(super) fn agrees(&self, claim: &Claim) -> Option<bool> {
-        self.0.map(|own| own == claim.terms.trace_root)
+        self.0.map(|own| own == claim.terms.sequence_root)
     }
 }
 

@@ -4,22 +4,21 @@
 //! the ledger's limits. A job that was posted can be fetched later by its id.
 
 mod check;
+mod post;
 mod wait;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ::ledger::http::{DownloadError, HttpLedger, UploadError};
-use ::ledger::{Ledger as _, LedgerError};
+use ::ledger::Ledger as _;
+use ::ledger::http::{DownloadError, HttpLedger};
 use inference::files::write_npz;
-use inference::state_transfer::{published_state, state_bytes, state_head};
+use inference::state_transfer::{published_state, state_head};
 use inference::{Model, Runner, State, Tensor};
-use protocol::graph::Profile;
-use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{Claim, Event, Parameters, claim_id};
-use protocol::transaction::{Action, JobTerms, Key};
+use protocol::settlement::{Claim, claim_id};
+use protocol::transaction::{Action, Address, Statement};
 use serde::Serialize;
 
 use super::receipt::Receipt;
@@ -28,6 +27,7 @@ use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::{load, print};
 use check::OwnRun;
+use post::post;
 use wait::{Ended, Other, Patience, stopped, wait};
 
 /// How long a ledger that is away is waited for once the job has its answer.
@@ -41,7 +41,10 @@ struct RequestReport {
     status: &'static str,
     executor: String,
     output_root: String,
+    sequence_root: String,
     trace_root: String,
+    /// The claim's place among the job's claims, from 0.
+    number: u32,
     /// Whether the model was run here as well.
     recomputed: bool,
     /// Whether the final claim is what a run here gives; unknown without one.
@@ -76,7 +79,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
                     reason: "is needed for a new job; with --job ID an existing one is fetched"
                         .to_owned(),
                 })?;
-                Asked { job: None, input_root: input.root(), input: Some(input) }
+                Asked { job: None, input: Some(input) }
             }
         };
         let own = OwnRun::make(arguments, &engine, &model, asked.input.as_ref(), as_json)?;
@@ -97,7 +100,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
             stopped = stopped(&job) => return Err(stopped),
         };
         let until = patience.until().unwrap_or(Instant::now() + DELIVERY);
-        let delivery = async || deliver(arguments, &ledger, &model, &ended, asked.input_root).await;
+        let delivery = async || deliver(arguments, &ledger, &model, &ended).await;
         let outputs = super::connection::patiently(Some(until), delivery).await?;
         let Ended { id, claim, others } = ended;
         Ok::<_, CommandError>(RequestReport {
@@ -107,8 +110,10 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
             alert: (own.agrees(&claim) == Some(false)).then_some("false-final"),
             executor: claim.executor.to_string(),
             output_root: claim.terms.output_root.to_string(),
-            trace_root: claim.terms.trace_root.to_string(),
-            recomputed: own.trace_root().is_some(),
+            sequence_root: claim.terms.sequence_root.to_string(),
+            trace_root: claim.trace_root().to_string(),
+            number: claim.number,
+            recomputed: own.is_made(),
             matches_own_run: own.agrees(&claim),
             others,
             outputs,
@@ -127,7 +132,6 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
 /// The job that is waited for, and its input as far as it is known here.
 struct Asked {
     job: Option<JobId>,
-    input_root: Digest,
     input: Option<State>,
 }
 
@@ -170,7 +174,7 @@ async fn existing(
             }
         }
     };
-    Ok(Asked { job: Some(id), input_root, input })
+    Ok(Asked { job: Some(id), input })
 }
 
 /// The command that fetches a job's outputs; with the inputs where their shapes bound the model's.
@@ -237,13 +241,12 @@ async fn deliver(
     ledger: &HttpLedger,
     model: &Model,
     ended: &Ended,
-    input_root: Digest,
 ) -> Result<Option<String>, CommandError> {
     let Ended { id, claim, .. } = ended;
     if let Some(file) = &arguments.receipt {
         let root = ledger.genesis().root();
-        let nonce = claimed_by(ledger, id, claim).await?;
-        let receipt = Receipt::new(root, (id, claim, nonce), model, &input_root);
+        let statement = posted(ledger, id, &claim.executor).await?;
+        let receipt = Receipt::new(root, (id, &claim.executor), &statement, model);
         let text =
             serde_json::to_string_pretty(&receipt).map_err(|error| system("the receipt", error))?;
         std::fs::write(file, text).map_err(|error| system(file.display().to_string(), error))?;
@@ -254,110 +257,23 @@ async fn deliver(
     }
 }
 
-/// Nonce of the transaction that made a claim.
-async fn claimed_by(ledger: &HttpLedger, id: &ClaimId, claim: &Claim) -> Result<u64, CommandError> {
+/// The claim as its executor posted it, from the ledger's log.
+async fn posted(
+    ledger: &HttpLedger,
+    id: &ClaimId,
+    executor: &Address,
+) -> Result<Statement, CommandError> {
     let entries = ledger.entries().await?;
     let transactions = entries.iter().rev().filter_map(|entry| entry.decode().ok());
-    let mut own = transactions.filter(|one| one.sender == claim.executor);
-    let made = own.find(|one| claim_id(claim.executor, one.nonce, &claim.terms) == *id);
-    made.map(|one| one.nonce).ok_or_else(|| system("the claim", "its transaction is lost"))
-}
-
-/// Terms of the job, within the ledger's bounds.
-fn terms(
-    arguments: &Request,
-    parameters: &Parameters,
-    model: &Model,
-    input: &State,
-) -> Result<JobTerms, CommandError> {
-    let window_ms = arguments.window_ms.unwrap_or(parameters.window_ms_min);
-    let (least, most) = (parameters.window_ms_min, parameters.window_ms_max);
-    if !(least..=most).contains(&window_ms) {
-        return Err(CommandError::Argument {
-            argument: "--window-ms",
-            reason: format!("{window_ms} is not between {least} and {most}, the ledger's bounds"),
-        });
-    }
-    if arguments.fee_wei == 0 {
-        return Err(CommandError::Argument {
-            argument: "--fee",
-            reason: "nobody works for nothing; the ledger refuses it".to_owned(),
-        });
-    }
-    Ok(JobTerms {
-        model_root: model.root(),
-        input_root: input.root(),
-        profile: Profile::StrictF32,
-        fee_wei: arguments.fee_wei,
-        stake_wei: parameters.stake_wei_min,
-        bond_wei: parameters.bond_wei_min,
-        window_ms,
-        attention_wei: 0,
-    })
-}
-
-/// Says before anything is posted that a fee is one for which executors do not work unless told to.
-fn warn_of_small_fee(terms: &JobTerms) {
-    let policy = ::executor::JobPolicy::default();
-    let least_wei = policy.fee_wei_min.max(policy.return_wei(terms.stake_wei, terms.window_ms));
-    let fee_wei = terms.fee_wei;
-    if fee_wei < least_wei {
-        eprintln!(
-            "warning: the job pays {}, and executors with default settings decline what pays less than \
-             {} for its stake and time; --fee raises it",
-            ::ledger::words::ether(fee_wei),
-            ::ledger::words::ether(least_wei)
-        );
-    }
-}
-
-/// Publishes the input, makes the model known, posts the job.
-async fn post(
-    arguments: &Request,
-    ledger: &HttpLedger,
-    model: &Model,
-    input: &State,
-) -> Result<(JobId, Key), CommandError> {
-    let until = Some(Instant::now() + Duration::from_secs(60));
-    let key: Key = super::connection::key_at(&arguments.key, ledger, until).await?;
-    let view = super::connection::patiently(until, async || Ok(ledger.view().await?)).await?;
-    let terms = terms(arguments, view.settlement.parameters(), model, input)?;
-    let free_wei = view.settlement.money().free_wei(&key.address());
-    if free_wei < terms.fee_wei {
-        return Err(CommandError::Argument {
-            argument: "--fee",
-            reason: format!(
-                "the account {} has {} free and the job pays {}; deposit more",
-                key.address(),
-                ::ledger::words::ether(free_wei),
-                ::ledger::words::ether(terms.fee_wei)
-            ),
-        });
-    }
-    warn_of_small_fee(&terms);
-    let bytes = state_bytes(input);
-    let upload = async || {
-        ledger.upload(&key, &terms.input_root, bytes.clone()).await.map_err(|error| match error {
-            UploadError::Ledger(error) => CommandError::Ledger(error),
-            refused => system("publishing the input", refused),
-        })
-    };
-    super::connection::patiently(until, upload).await?;
-    if view.settlement.model(&model.root()).is_none() {
-        let header = model.header().clone();
-        match super::connection::act(ledger, &key, &Action::RegisterModel { header }, until).await {
-            // Somebody else made it known meanwhile.
-            Ok(_) | Err(CommandError::Ledger(LedgerError::Rejected(_))) => {}
-            Err(error) => return Err(error),
+    let own = transactions.filter(|one| one.sender == *executor);
+    let mut statements = own.filter_map(|one| match one.decode_action() {
+        Ok(Action::PostClaim { statement } | Action::OpenClaim { statement, .. }) => {
+            Some(statement)
         }
-    }
-    let receipt = super::connection::act(ledger, &key, &Action::PostJob { terms }, until).await?;
-    let posted = receipt.events.iter().find_map(|event| match event {
-        Event::JobPosted { job } => Some(*job),
         _ => None,
     });
-    let named = posted.ok_or_else(|| system("the job", "the ledger accepted it and names no job"));
-    named.map(|job| (job, key))
+    let found = statements.find(|statement| claim_id(*executor, &statement.terms) == *id);
+    found.ok_or_else(|| system("the claim", "its transaction is lost"))
 }
 
 /// The final claim's outputs as its executor published them, by the outputs' names.

@@ -9,6 +9,7 @@ use protocol::settlement::{Claim, ClaimStatus, Event, Job, JobStatus, Settlement
 use protocol::transaction::{Action, Key};
 use serde::Serialize;
 
+use super::super::account::passing;
 use super::check::OwnRun;
 use crate::arguments::Request;
 use crate::error::{CommandError, system};
@@ -37,15 +38,13 @@ impl Patience {
     }
 
     /// Whether it is over, with the reason.
-    fn over(&self, view: &View, job: &Job) -> Option<String> {
+    fn over(&self, view: &View, id: &JobId) -> Option<String> {
         let waited = self.started.elapsed();
         if let Some(given) = self.given {
             let over = waited >= given;
             return over.then(|| format!("nothing is final after {} s", given.as_secs()));
         }
-        let standing = job.claims.iter().filter_map(|id| view.settlement.claim(id));
-        let standing = standing.filter(|claim| claim.status == ClaimStatus::Standing);
-        match standing.map(|claim| claim.last_finality_ms).max() {
+        match standing(view, id).map(|(_, claim)| claim.last_finality_ms).max() {
             None => (waited >= UNCLAIMED).then(|| {
                 format!("no executor has claimed this model within {} s", UNCLAIMED.as_secs())
             }),
@@ -84,6 +83,13 @@ impl std::fmt::Display for Other {
             None => Ok(()),
         }
     }
+}
+
+/// The claims of a job that stand, in the order of their numbers.
+fn standing<'a>(view: &'a View, job: &JobId) -> impl Iterator<Item = (ClaimId, &'a Claim)> {
+    let settlement = &view.settlement;
+    let claims = settlement.claims_of(job).filter_map(|id| Some((*id, settlement.claim(id)?)));
+    claims.filter(|(_, claim)| claim.stands())
 }
 
 /// Waits for the final claim; tells what happens meanwhile.
@@ -132,15 +138,18 @@ pub(super) async fn wait(
         }
         let job = view.settlement.job(id).ok_or_else(|| system("the job", "is lost"))?;
         match job.status {
-            JobStatus::Done { claim } => return ended(&view, job, claim),
-            JobStatus::Cancelled => {
-                return Err(system(format!("job {id}"), "was cancelled by its poster"));
-            }
+            JobStatus::Done { claim } => return ended(&view, id, claim),
+            JobStatus::Expired => return Err(expired(id)),
             JobStatus::Open => {}
         }
-        if let Some(claim) = unsettled(&view, job) {
+        if let Some((claim_id, claim)) = unsettled(&view, id) {
             match key.filter(|_| own.agrees(claim) != Some(false)) {
-                Some(key) => settle(ledger, key, *id).await?,
+                Some(key) => {
+                    for action in passing(&view.settlement, id, claim.number) {
+                        done(ledger, key, &action).await?;
+                    }
+                    done(ledger, key, &Action::Finalise { claim: claim_id }).await?;
+                }
                 None if !unsettled_told => {
                     unsettled_told = true;
                     eprintln!("waiting       {}", how_to_settle(id));
@@ -148,8 +157,10 @@ pub(super) async fn wait(
                 None => {}
             }
         }
-        if let Some(reason) = patience.over(&view, job) {
-            return Err(later(id, reason, job.claims.is_empty()));
+        if let Some(key) = key.filter(|_| may_expire(job, view.now_ms)) {
+            done(ledger, key, &Action::ExpireJob { job: *id }).await?;
+        } else if let Some(reason) = patience.over(&view, id) {
+            return Err(later(id, reason, job.claims == 0));
         }
         let wake_ups = ledger.wait_beyond(view.height);
         // A ledger that went away is asked again above.
@@ -158,23 +169,30 @@ pub(super) async fn wait(
 }
 
 /// The claim that would be a job's answer if somebody settled it, and nobody does.
-fn unsettled<'a>(view: &'a View, job: &Job) -> Option<&'a Claim> {
-    let settlement = &view.settlement;
-    let mut claims = job.claims.iter().filter_map(|id| settlement.claim(id));
-    let first = claims.find(|claim| claim.status == ClaimStatus::Standing)?;
-    let mut challenges = first.challenges.iter().filter_map(|id| settlement.challenge(id));
-    let is_disputed = challenges.any(|challenge| challenge.is_open());
+fn unsettled<'a>(view: &'a View, job: &JobId) -> Option<(ClaimId, &'a Claim)> {
+    let (id, first) = standing(view, job).next()?;
     let is_over = view.now_ms > first.window_end_ms.saturating_add(UNSETTLED_MS);
-    (is_over && !is_disputed).then_some(first)
+    (is_over && !first.is_disputed()).then_some((id, first))
 }
 
-async fn settle(ledger: &HttpLedger, key: &Key, job: JobId) -> Result<(), CommandError> {
+/// Whether nothing can become of a job any more, so that its money can go back.
+fn may_expire(job: &Job, now_ms: u64) -> bool {
+    now_ms > job.open_until_ms() && job.standing == 0 && job.seals_waiting == 0
+}
+
+async fn done(ledger: &HttpLedger, key: &Key, action: &Action) -> Result<(), CommandError> {
     let until = Some(Instant::now() + Duration::from_secs(10));
-    match super::super::connection::act(ledger, key, &Action::Finalise { job }, until).await {
+    match super::super::connection::act(ledger, key, action, until).await {
         // Somebody else was faster, or a challenge came: the next look says.
         Ok(_) | Err(CommandError::Ledger(LedgerError::Rejected(_))) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+fn expired(id: &JobId) -> CommandError {
+    let reason = "expired: its time for claims is over and none of them stood; its fee went back to its \
+                  poster. Post it again, perhaps with a higher --fee or a longer --open-ms";
+    system(format!("job {id}"), reason)
 }
 
 fn how_to_settle(job: &JobId) -> String {
@@ -197,8 +215,8 @@ fn help(id: &JobId, is_unclaimed: bool) -> String {
     );
     if is_unclaimed {
         format!(
-            "{fetch}, or take it back, while nobody has claimed it, with `rebut account cancel-job \
-             {id}` (an executor may want a higher --fee)"
+            "{fetch}, or, once its time for claims is over and nobody has claimed it, take its fee back \
+             with `rebut account expire-job {id}` (an executor may want a higher --fee)"
         )
     } else {
         fetch
@@ -211,10 +229,10 @@ pub(super) async fn stopped(id: &JobId) -> CommandError {
     system(format!("job {id}"), format!("stopped by a signal; {}", help(id, true)))
 }
 
-fn ended(view: &View, job: &Job, id: ClaimId) -> Result<Ended, CommandError> {
+fn ended(view: &View, job: &JobId, id: ClaimId) -> Result<Ended, CommandError> {
     let settlement = &view.settlement;
     let claim = settlement.claim(&id).ok_or_else(|| system("the claim", "is lost"))?.clone();
-    let others = job.claims.iter().filter(|other| **other != id).filter_map(|other| {
+    let others = settlement.claims_of(job).filter(|other| **other != id).filter_map(|other| {
         let claim = settlement.claim(other)?;
         let reason = match &claim.status {
             ClaimStatus::Fallen { reason, .. } => Some(words::fallen(reason, Some(&claim.facts))),

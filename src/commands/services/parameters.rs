@@ -1,0 +1,334 @@
+//! `rebut ledger parameters`: a ledger's parameters, and what follows from them for each party.
+
+use ::ledger::words::{self, ether};
+use node::exposure::claim_takes_wei;
+use protocol::settlement::Parameters;
+use serde_json::{Value, json};
+
+use super::beginning::{checked, preset};
+use crate::arguments::{LedgerParameters, parameter_rows};
+use crate::ending::Ending;
+use crate::error::CommandError;
+use crate::print;
+
+/// A number with its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quantity {
+    Wei(u128),
+    Ms(u64),
+    Count(u128),
+}
+
+/// What follows from the parameters for somebody.
+struct Consequence {
+    who: &'static str,
+    what: &'static str,
+    formula: &'static str,
+    value: Quantity,
+}
+
+pub(crate) fn run(arguments: &LedgerParameters, as_json: bool) -> Result<Ending, CommandError> {
+    let is_new = arguments.preset.is_some() || arguments.parameters.is_any();
+    let (parameters, whose) = if is_new {
+        let (parameters, _) = preset(arguments.preset.unwrap_or_default());
+        (checked(arguments.parameters.over(parameters))?, None)
+    } else {
+        let ledger =
+            super::process::runtime()?.block_on(super::connection::connect(&arguments.at))?;
+        let genesis = ledger.genesis();
+        (genesis.parameters.clone(), Some(genesis.root().to_string()))
+    };
+    let consequences = consequences(&parameters);
+    if as_json {
+        return print::json(&document(&parameters, &consequences, whose)).map(|()| Ending::Done);
+    }
+    match whose {
+        Some(root) => println!("ledger  {root}"),
+        None => println!("what a new ledger would begin with"),
+    }
+    let rows = parameter_rows(&parameters).into_iter().map(|(name, value, about)| {
+        vec![name.to_owned(), text(quantity(name, value)), about.trim_end_matches('.').to_owned()]
+    });
+    print::table(&["parameter", "value", "what it is"], rows.collect());
+    println!("\nwhat follows");
+    let rows = consequences.iter().map(|one| {
+        let about = format!("{}: {}", one.who, one.what);
+        vec![about, text(one.value), one.formula.to_owned()]
+    });
+    print::table(&["who, and what", "how much", "by this formula"], rows.collect());
+    Ok(Ending::Done)
+}
+
+fn document(held: &Parameters, consequences: &[Consequence], genesis: Option<String>) -> Value {
+    let written = |value: Quantity| match value {
+        Quantity::Wei(wei) => json!(wei.to_string()),
+        Quantity::Ms(ms) => json!(ms),
+        // Counts are small: JSON's numbers hold them.
+        Quantity::Count(count) => json!(u64::try_from(count).unwrap_or(u64::MAX)),
+    };
+    let parameters: serde_json::Map<String, Value> = parameter_rows(held)
+        .into_iter()
+        .map(|(name, value, _)| (name.to_owned(), written(quantity(name, value))))
+        .collect();
+    let follows = consequences.iter().map(|one| {
+        let unit = match one.value {
+            Quantity::Wei(_) => "value_wei",
+            Quantity::Ms(_) => "value_ms",
+            Quantity::Count(_) => "value",
+        };
+        json!({ "who": one.who, "what": one.what, "formula": one.formula, unit: written(one.value) })
+    });
+    json!({
+        "genesis": genesis, "parameters": parameters, "follows": follows.collect::<Vec<_>>(),
+    })
+}
+
+/// A parameter's value with its unit, which its name says.
+fn quantity(name: &str, value: u128) -> Quantity {
+    if name.contains("_wei") {
+        Quantity::Wei(value)
+    } else if name.contains("_ms") {
+        Quantity::Ms(u64::try_from(value).unwrap_or(u64::MAX))
+    } else {
+        Quantity::Count(value)
+    }
+}
+
+fn text(value: Quantity) -> String {
+    match value {
+        Quantity::Wei(wei) => ether(wei),
+        Quantity::Ms(ms) => duration(ms),
+        Quantity::Count(count) => count.to_string(),
+    }
+}
+
+/// A time in its largest unit that is whole.
+fn duration(ms: u64) -> String {
+    const UNITS: [(u64, &str, &str); 4] = [
+        (86_400_000, "day", "days"),
+        (3_600_000, "hour", "hours"),
+        (60_000, "minute", "minutes"),
+        (1_000, "second", "seconds"),
+    ];
+    let whole = UNITS.iter().find(|(size, ..)| ms >= *size && ms % size == 0);
+    match whole {
+        Some((size, one, many)) => words::count(ms / size, one, many),
+        None => format!("{ms} ms"),
+    }
+}
+
+/// All that follows, party by party.
+fn consequences(held: &Parameters) -> Vec<Consequence> {
+    let mut all = of_everybody(held);
+    all.extend(of_executors(held));
+    all.extend(of_challengers(held));
+    all.extend(of_others(held));
+    all.extend(of_attackers(held));
+    all
+}
+
+fn of_everybody(held: &Parameters) -> Vec<Consequence> {
+    let row = |what, formula, value| Consequence { who: "everybody", what, formula, value };
+    let least_ms = held.window_ms_of(1).saturating_add(held.challenge_ms_max());
+    let most_ms = held.window_ms_max.saturating_add(held.challenge_ms_max());
+    vec![
+        row(
+            "a claim with the least time for challenges is final or rejected after, at most",
+            "D = window_ms + executor_clock_ms + challenger_clock_ms + delay_ms_max + move_floor_ms × \
+             (2 × (demands_max + end_asks_max) + 2)",
+            Quantity::Ms(least_ms),
+        ),
+        row(
+            "a claim with the most time for challenges, at most",
+            "the same D with window_ms_max",
+            Quantity::Ms(most_ms),
+        ),
+        row(
+            "bond of a challenge of a claim of the least stake",
+            "stake_wei × bond_permille / 1000, at least bond_wei_min, at most bond_wei_max",
+            Quantity::Wei(held.bond_wei(held.stake_wei_min)),
+        ),
+        row(
+            "bond of a challenge of a claim of the largest stake",
+            "the same with stake_wei_max",
+            Quantity::Wei(held.bond_wei(held.stake_wei_max)),
+        ),
+    ]
+}
+
+fn of_executors(held: &Parameters) -> Vec<Consequence> {
+    let row = |what, formula, value| Consequence { who: "executor, honest", what, formula, value };
+    let waiting = u128::from(held.delay_ms_max.checked_div(held.reply_ms).unwrap_or(u64::MAX));
+    let bond_wei = held.bond_wei(held.stake_wei_min);
+    vec![
+        row(
+            "a claim of the least stake takes",
+            "stake_wei + record_fee_wei",
+            Quantity::Wei(claim_takes_wei(held, held.stake_wei_min)),
+        ),
+        row(
+            "answers cost it nothing up to, for each",
+            "demand_fee_wei: it loses answers × what one costs beyond that",
+            Quantity::Wei(held.demand_fee_wei),
+        ),
+        row(
+            "its stake is safe while it is kept out of a challenge for no longer than",
+            "executor_clock_ms",
+            Quantity::Ms(held.executor_clock_ms),
+        ),
+        row(
+            "and while no more demands of one claim wait at once than",
+            "delay_ms_max / reply_ms",
+            Quantity::Count(waiting),
+        ),
+        row(
+            "more waiting demands cost their challengers, when all are answered, at least",
+            "delay_ms_max / reply_ms × bond_wei",
+            Quantity::Wei(bond_wei.saturating_mul(waiting)),
+        ),
+    ]
+}
+
+fn of_challengers(held: &Parameters) -> Vec<Consequence> {
+    let row = |who, what, formula, value| Consequence { who, what, formula, value };
+    let demands = u128::from(held.demands_max);
+    let bond_wei = held.bond_wei(held.stake_wei_min);
+    let most_wei = held
+        .demand_fee_wei
+        .saturating_mul(demands)
+        .saturating_add(bond_wei)
+        .saturating_add(held.record_fee_wei);
+    let work = demands.saturating_add(2);
+    let (lie, truth) = ("challenger of a lie", "challenger of a true claim");
+    vec![
+        row(
+            lie,
+            "when it convicts it is paid for its work, beside bond and fees, up to",
+            "work_cost_wei × (2 + its demands), however many others there are",
+            Quantity::Wei(held.work_cost_wei.saturating_mul(work)),
+        ),
+        row(
+            lie,
+            "and together with all others it shares, of the least stake, at most",
+            "stake_wei × reward_permille / 1000, and no more than half of the stake with all work",
+            Quantity::Wei(held.stake_wei_min / 1000 * u128::from(held.reward_permille)),
+        ),
+        row(
+            lie,
+            "when another convicts, bond and fees come back; it loses, beside its machine's time, at most",
+            "record_fee_wei − its work × unit − share; nothing when it convicts",
+            Quantity::Wei(held.record_fee_wei),
+        ),
+        row(
+            truth,
+            "loses at most, at the least stake",
+            "bond_wei + demand_fee_wei × demands_max + record_fee_wei",
+            Quantity::Wei(most_wei),
+        ),
+    ]
+}
+
+fn of_others(held: &Parameters) -> Vec<Consequence> {
+    let row = |who, what, formula, value| Consequence { who, what, formula, value };
+    vec![
+        row(
+            "poster",
+            "of a job that nobody answers it loses, beside its time",
+            "record_fee_wei",
+            Quantity::Wei(held.record_fee_wei),
+        ),
+        row(
+            "attester, honest",
+            "loses nothing, or, kept out for the whole time for challenges",
+            "attest_bond_wei",
+            Quantity::Wei(held.attest_bond_wei),
+        ),
+    ]
+}
+
+fn of_attackers(held: &Parameters) -> Vec<Consequence> {
+    let row = |who, what, formula, value| Consequence { who, what, formula, value };
+    let half_wei = held.stake_wei_min / 2;
+    let delay_wei = held.bond_wei(held.stake_wei_min).saturating_add(held.record_fee_wei);
+    vec![
+        row(
+            "liar",
+            "loses, when it is seen, for good at least half of its stake; of the least",
+            "stake_wei / 2",
+            Quantity::Wei(half_wei),
+        ),
+        row(
+            "liar",
+            "gains nothing from an answer worth less than this, seen nine times of ten",
+            "q × (worth + fee) − (1 − q) × stake_wei / 2, with q = 1/10 to stay unseen, at the least stake",
+            Quantity::Wei(half_wei.saturating_mul(9)),
+        ),
+        row(
+            "liar",
+            "or less than this, seen 99 times of 100",
+            "the same with q = 1/100",
+            Quantity::Wei(half_wei.saturating_mul(99)),
+        ),
+        row(
+            "whoever delays a true claim",
+            "by a false challenge, for D − window_ms at most, loses at least",
+            "bond_wei + record_fee_wei",
+            Quantity::Wei(delay_wei),
+        ),
+        row(
+            "whoever delays a job",
+            "by false claims before the true one, for D at most whatever their number, loses for each",
+            "stake_wei / 2",
+            Quantity::Wei(half_wei),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::settlement::ETHER;
+
+    fn of(held: &Parameters, who: &str, formula: &str) -> Quantity {
+        let all = consequences(held);
+        let found = all.iter().find(|one| one.who == who && one.formula.starts_with(formula));
+        found.unwrap_or_else(|| panic!("{who}: {formula}")).value
+    }
+
+    #[test]
+    fn what_follows_is_what_the_formulas_give() {
+        let held = Parameters::default();
+        // 60 s, twice 120 s, 60 s, and 5 s for each of 90 moves.
+        let last_ms = 60_000 + 240_000 + 60_000 + 5_000 * (2 * (24 + 20) + 2);
+        assert_eq!(of(&held, "everybody", "D ="), Quantity::Ms(last_ms));
+        let bond = |stake| of(&held, "everybody", stake);
+        assert_eq!(bond("stake_wei × bond"), Quantity::Wei(ETHER / 10));
+        assert_eq!(bond("the same with stake"), Quantity::Wei(10 * ETHER));
+        let executor = |formula| of(&held, "executor, honest", formula);
+        assert_eq!(executor("stake_wei +"), Quantity::Wei(ETHER + ETHER / 10_000));
+        assert_eq!(executor("delay_ms_max / reply_ms"), Quantity::Count(60));
+        let truth = of(&held, "challenger of a true claim", "bond_wei");
+        assert_eq!(truth, Quantity::Wei(ETHER / 10 + 24 * ETHER / 1_000 + ETHER / 10_000));
+        assert_eq!(of(&held, "liar", "q ×"), Quantity::Wei(9 * ETHER / 2));
+        // Without a time for an answer nobody waits behind others.
+        let none = Parameters { reply_ms: 0, ..held };
+        consequences(&none);
+    }
+
+    #[test]
+    fn times_are_told_in_their_largest_whole_unit() {
+        for (ms, told) in [
+            (0, "0 ms"),
+            (1, "1 ms"),
+            (1_000, "1 second"),
+            (90_000, "90 seconds"),
+            (120_000, "2 minutes"),
+            (86_400_000, "1 day"),
+        ] {
+            assert_eq!(duration(ms), told);
+        }
+        assert_eq!(text(quantity("bond_permille", 20)), "20");
+        assert_eq!(text(quantity("stake_wei_min", ETHER)), "1 ETH");
+        assert_eq!(text(quantity("window_ms_min", 5_000)), "5 seconds");
+    }
+}
