@@ -1,7 +1,8 @@
 //! Who may do what in which state of a challenge and of a claim: two tables that every handler asks.
 //!
-//! Moves in a challenge, by its phase; "the challenger" is told that it is the other side's move,
-//! everybody else that only the challenger may do this:
+//! Moves in a challenge, by its phase. "The challenger" is told that it is the other side's move. A demand
+//! is made in the sender's own challenge, so that whoever has none is told that there is none, not that
+//! it may not:
 //!
 //! | move | challenger to move | executor to move | either late | claim fell | ended |
 //! | --- | --- | --- | --- | --- | --- |
