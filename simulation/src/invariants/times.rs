@@ -3,7 +3,10 @@
 
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId};
-use protocol::settlement::{Challenge, ChallengeStatus, Parameters, Settlement};
+use protocol::settlement::{
+    Challenge, ChallengeStatus, Parameters, Settlement, challenge_id_under,
+};
+use protocol::transaction::{Action, Address};
 
 use super::{Audit, Invariant, Sometimes, Surroundings};
 
@@ -46,7 +49,17 @@ impl Clocks {
 impl<C: Commitment> Audit<C> {
     /// A challenger demanded: its clock paid for the time since the answer before, and the executor has more
     /// time for each other challenge of the claim that waited.
-    pub(super) fn demanded(&mut self, now_ms: u64, state: &Settlement<C>, id: &ChallengeId) {
+    pub(super) fn demanded(
+        &mut self,
+        now_ms: u64,
+        state: &Settlement<C>,
+        sender: &Address,
+        action: &Action,
+    ) {
+        let Action::Demand { claim, .. } = action else {
+            return;
+        };
+        let id = &challenge_id_under::<C>(*claim, *sender);
         let Some(challenge) = state.challenge(id) else {
             return;
         };
