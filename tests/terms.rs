@@ -310,7 +310,7 @@ fn after_claims_that_fell_out_of_order_a_job_is_settled_and_what_is_due_is_fetch
     assert_eq!(shown()["to_collect"], 0);
     let (text, _) =
         run(place, &[&["challenger", "explain", &claims[1].to_string()], &at[..]].concat());
-    for words in ["number        1", "sequence      0x", "collected by", "passed by"] {
+    for words in ["number        1", "sequence root 0x", "collected by", "passed by"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     let view = table.view();

@@ -102,19 +102,24 @@ fn text(value: Quantity) -> String {
     }
 }
 
-/// A time in its largest unit that is whole.
+/// A time in days, hours, minutes, seconds and milliseconds, as far as there are any.
 fn duration(ms: u64) -> String {
-    const UNITS: [(u64, &str, &str); 4] = [
+    const UNITS: [(u64, &str, &str); 5] = [
         (86_400_000, "day", "days"),
         (3_600_000, "hour", "hours"),
         (60_000, "minute", "minutes"),
         (1_000, "second", "seconds"),
+        (1, "ms", "ms"),
     ];
-    let whole = UNITS.iter().find(|(size, ..)| ms >= *size && ms % size == 0);
-    match whole {
-        Some((size, one, many)) => words::count(ms / size, one, many),
-        None => format!("{ms} ms"),
+    let mut left_ms = ms;
+    let mut parts = Vec::new();
+    for (size, one, many) in UNITS {
+        if left_ms >= size {
+            parts.push(words::count(left_ms / size, one, many));
+            left_ms %= size;
+        }
     }
+    if parts.is_empty() { "0 ms".to_owned() } else { parts.join(" ") }
 }
 
 /// All that follows, party by party.
@@ -316,12 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_their_largest_whole_unit() {
+    fn times_are_told_in_the_units_that_people_use() {
         for (ms, told) in [
             (0, "0 ms"),
             (1, "1 ms"),
             (1_000, "1 second"),
-            (90_000, "90 seconds"),
+            (90_500, "1 minute 30 seconds 500 ms"),
             (120_000, "2 minutes"),
             (86_400_000, "1 day"),
         ] {
