@@ -377,7 +377,7 @@ mod tests {
     }
 
     fn genesis() -> Genesis {
-        let parameters = Parameters::default();
+        let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
         Genesis {
             chain_id: 1,
             salt: Digest::default(),

@@ -478,6 +478,9 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
                 short(sealed)
             )
         }
+        Event::AttentionCollected { sealed, attester, share_wei: 0, .. } => {
+            format!("the bond of {} for sealed claim {} given back", short(attester), short(sealed))
+        }
         Event::AttentionCollected { sealed, attester, share_wei, .. } => format!(
             "{} paid to {} for its attention to sealed claim {}",
             ether(*share_wei),
