@@ -176,6 +176,8 @@ impl<C: Commitment> ChallengerCore<C> {
         // What open challenges may still need stays set aside.
         for (_, challenge) in settlement.challenges() {
             if mine(challenge) && challenge.is_open() {
+                #[cfg(test)]
+                cov_mark::hit!(open_challenge_needs_a_reserve);
                 free_wei = free_wei.saturating_sub(fees_wei.saturating_sub(challenge.fees_wei));
             }
         }
@@ -183,6 +185,8 @@ impl<C: Commitment> ChallengerCore<C> {
         for (_, id, claim, differs) in wanted {
             let bond_wei = settlement.job(&claim.terms.job).map_or(0, |job| job.terms.bond_wei);
             let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
+                #[cfg(test)]
+                cov_mark::hit!(challenge_is_unaffordable);
                 unaffordable.push(id);
                 continue;
             };
@@ -234,7 +238,11 @@ impl<C: Commitment> ChallengerCore<C> {
                         None => {}
                     }
                 }
-                Turn::Executor(_) | Turn::Challenger => {}
+                Turn::Challenger => {
+                    #[cfg(test)]
+                    cov_mark::hit!(own_time_is_over);
+                }
+                Turn::Executor(_) => {}
             }
         }
         self.stuck = stuck;
@@ -250,6 +258,8 @@ impl<C: Commitment> ChallengerCore<C> {
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
         let Some(honest_view) = self.honest_views.get(&claim.terms.job) else {
+            #[cfg(test)]
+            cov_mark::hit!(own_run_is_missing);
             return Some(Err(SolveError::RunMissing));
         };
         let (action, reason) = match honest_view.next_move(&claim.facts) {
@@ -259,7 +269,11 @@ impl<C: Commitment> ChallengerCore<C> {
             Ok(Move::Refute { showings, refutation, reason }) => {
                 (Action::Refute { challenge: id, showings, refutation }, reason)
             }
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                #[cfg(test)]
+                cov_mark::hit!(challenge_has_no_move);
+                return Some(Err(error));
+            }
         };
         Some(Ok(Decision { action, reason, deadline_ms: Some(deadline_ms) }))
     }

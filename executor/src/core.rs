@@ -104,8 +104,12 @@ impl<C: Commitment> ExecutorCore<C> {
         for terms in self.offers.values() {
             let stake_wei = view.settlement.job(&terms.job).map(|job| job.terms.stake_wei);
             let left_wei = stake_wei.and_then(|stake_wei| free_wei.checked_sub(stake_wei));
-            let wanted = self.would_claim(view, &terms.job, &terms.trace_root);
-            let (true, Some(left_wei)) = (wanted, left_wei) else {
+            if !self.would_claim(view, &terms.job, &terms.trace_root) {
+                continue;
+            }
+            let Some(left_wei) = left_wei else {
+                #[cfg(test)]
+                cov_mark::hit!(offer_is_too_dear);
                 continue;
             };
             free_wei = left_wei;
@@ -147,6 +151,8 @@ impl<C: Commitment> ExecutorCore<C> {
                 continue;
             };
             let Some(defender) = self.runs.get(&claim.terms.trace_root) else {
+                #[cfg(test)]
+                cov_mark::hit!(run_of_a_claim_is_missing);
                 unanswered.push((claim_id, Unanswered::RunMissing));
                 continue;
             };
@@ -156,7 +162,11 @@ impl<C: Commitment> ExecutorCore<C> {
                     reason: format!("a challenger demands {}", ledger::words::request(&request)),
                     deadline_ms: Some(deadline_ms),
                 }),
-                Err(error) => unanswered.push((claim_id, Unanswered::Failed(error))),
+                Err(error) => {
+                    #[cfg(test)]
+                    cov_mark::hit!(demand_cannot_be_answered);
+                    unanswered.push((claim_id, Unanswered::Failed(error)));
+                }
             }
         }
         decisions.sort_by_key(|decision| decision.deadline_ms);
@@ -230,6 +240,8 @@ impl<C: Commitment> ExecutorCore<C> {
                 if let Some(claim) = settlement.claim(before)
                     && claim.status == ClaimStatus::Standing
                 {
+                    #[cfg(test)]
+                    cov_mark::hit!(claim_before_ours_is_awaited);
                     awaited.insert(*before, claim);
                 }
             }
