@@ -151,6 +151,8 @@ impl<C: Commitment> ChallengerCore<C> {
         for (claim, id, differs) in wanted {
             let bond_wei = parameters.bond_wei(claim.stake_wei);
             let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
+                #[cfg(test)]
+                cov_mark::hit!(challenge_is_unaffordable);
                 unaffordable.push(*id);
                 continue;
             };
@@ -199,6 +201,8 @@ impl<C: Commitment> ChallengerCore<C> {
             challenge.challenger == self.address && settlement.is_under_way(challenge)
         });
         own.fold(settlement.money().free_wei(&self.address), |free_wei, challenge| {
+            #[cfg(test)]
+            cov_mark::hit!(open_challenge_needs_a_reserve);
             free_wei.saturating_sub(reserve_wei.saturating_sub(challenge.fees_wei))
         })
     }
@@ -244,7 +248,11 @@ impl<C: Commitment> ChallengerCore<C> {
                     Some(Err(error)) => drop(stuck.insert(*id, error)),
                     None => {}
                 },
-                Turn::Executor(_) | Turn::Challenger => {}
+                Turn::Challenger => {
+                    #[cfg(test)]
+                    cov_mark::hit!(own_time_is_over);
+                }
+                Turn::Executor(_) => {}
             }
         }
         self.stuck = stuck;
@@ -259,6 +267,8 @@ impl<C: Commitment> ChallengerCore<C> {
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
         let Some(honest_view) = self.honest_views.get(&claim.terms.job) else {
+            #[cfg(test)]
+            cov_mark::hit!(own_run_is_missing);
             return Some(Err(SolveError::RunMissing));
         };
         let (action, reason) = match honest_view.next_move(&claim.facts) {
@@ -269,7 +279,11 @@ impl<C: Commitment> ChallengerCore<C> {
                 let (claim, challenger) = (challenge.claim, self.address);
                 (Action::Refute { claim, challenger, showings, refutation }, reason)
             }
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                #[cfg(test)]
+                cov_mark::hit!(challenge_has_no_move);
+                return Some(Err(error));
+            }
         };
         Some(Ok(Decision { action, reason, deadline_ms: Some(deadline_ms) }))
     }

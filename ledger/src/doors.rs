@@ -103,11 +103,15 @@ impl<T> Doors<T> {
     pub(crate) async fn push(&self, urgent: bool, item: T) -> bool {
         let room = if urgent { &self.urgent_room } else { &self.ordinary_room };
         let Ok(permit) = room.acquire().await else {
+            #[cfg(test)]
+            cov_mark::hit!(door_is_closed);
             return false;
         };
         permit.forget();
         let mut queues = self.lock();
         if queues.closed {
+            #[cfg(test)]
+            cov_mark::hit!(door_closed_behind_who_waited);
             return false;
         }
         if urgent {
@@ -257,6 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn audit_a7_urgent_moves_pass_a_queue_that_others_have_filled() {
+        cov_mark::check!(door_is_closed);
         let doors = Arc::new(Doors::new());
         for number in 0..WAITING_MAX {
             assert!(doors.push(false, number).await);
@@ -272,5 +277,15 @@ mod tests {
         assert!(!doors.push(true, 1).await && !doors.push(false, 1).await);
         assert_eq!(doors.take(usize::MAX).len(), WAITING_MAX);
         assert!(doors.take(5).is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_had_room_when_the_door_closed_is_sent_away() {
+        cov_mark::check!(door_closed_behind_who_waited);
+        let doors = Doors::new();
+        // What `close` does first, before it closes the room.
+        doors.lock().closed = true;
+        assert!(!doors.push(false, 1).await);
+        assert!(doors.take(1).is_empty());
     }
 }

@@ -156,11 +156,11 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
             (Some("executor"), Some(words::request(request)))
         }
-        ChallengeStatus::Won { .. } | ChallengeStatus::Lost => (None, None),
+        ChallengeStatus::Queued | ChallengeStatus::Won { .. } | ChallengeStatus::Lost => (None, None),
     };
     let reward_wei = match &challenge.status {
         ChallengeStatus::Won { reward_wei } => Some(reward_wei.to_string()),
-        ChallengeStatus::Open { .. } | ChallengeStatus::Lost => None,
+        ChallengeStatus::Queued | ChallengeStatus::Open { .. } | ChallengeStatus::Lost => None,
     };
     json!({
         "challenge": id, "claim": challenge.claim.to_string(),
@@ -169,7 +169,6 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         "demands": challenge.demands, "replies": challenge.replies,
         "executor_clock_ms": challenge.executor_clock_ms,
         "challenger_clock_ms": challenge.challenger_clock_ms,
-        "delay_ms": challenge.delay_ms, "extension_ms": challenge.extension_ms,
         "status": words::challenge_status(&challenge.status, under_way), "turn": turn, "request": request,
         "reward_wei": reward_wei, "deadline_ms": deadline_ms,
     })
@@ -204,6 +203,7 @@ fn event(event: &Event) -> Value {
         Event::Challenged { challenge, claim } => {
             json!({ "event": "challenged", "challenge": challenge.to_string(), "claim": claim.to_string() })
         }
+        Event::ChallengeServed { challenge } => id("challenge", "challenge-served", challenge),
         Event::Demanded { challenge, request } => {
             json!({ "event": "demanded", "challenge": challenge.to_string(), "request": words::request(request) })
         }
