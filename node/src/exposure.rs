@@ -116,7 +116,7 @@ impl Exposure {
         let to_move = match &challenge.status {
             ChallengeStatus::Open { turn: Turn::Challenger, .. } => ours,
             ChallengeStatus::Open { turn: Turn::Executor(_), .. } => against,
-            ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
+            ChallengeStatus::Queued | ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
         };
         if to_move {
             self.to_move += 1;

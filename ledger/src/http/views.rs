@@ -156,7 +156,9 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
             (Some("executor"), Some(words::request(request)))
         }
-        ChallengeStatus::Queued | ChallengeStatus::Won { .. } | ChallengeStatus::Lost => (None, None),
+        ChallengeStatus::Queued | ChallengeStatus::Won { .. } | ChallengeStatus::Lost => {
+            (None, None)
+        }
     };
     let reward_wei = match &challenge.status {
         ChallengeStatus::Won { reward_wei } => Some(reward_wei.to_string()),

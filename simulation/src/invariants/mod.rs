@@ -244,6 +244,7 @@ impl<C: Commitment> Audit<C> {
             Event::StakeReleased { claim } => self.released(around, state, claim),
             Event::JobExpired { job } => self.expired(around, state, job),
             Event::JobPassed { .. } => self.saw(Sometimes::Passed),
+            Event::ChallengeServed { challenge } => self.served(around.now_ms, state, challenge),
             Event::ClaimPosted { claim, last_finality_ms, .. } => {
                 self.posted(around, state, claim, *last_finality_ms);
             }
