@@ -326,7 +326,7 @@ mod tests {
         cov_mark::check!(run_apart_has_another_trace);
         let (engine, model_store, state) = digits();
         let model = model_store.named("digits-cnn").unwrap();
-        let (job, input) = (Digest::default(), state_bytes(&state));
+        let (job, input) = (JobId::default(), state_bytes(&state));
         let task = Task { job, model: Arc::clone(model), input, input_root: state.root() };
         let liar = Runner { engine: &engine, model, compute_policy: &Liar };
         let (lie, mut seen) = (liar.run(state).unwrap(), HashSet::new());
@@ -343,7 +343,7 @@ mod tests {
         let (engine, model_store, state) = digits();
         let model = model_store.named("digits-cnn").unwrap();
         let task = || {
-            let (job, input) = (Digest::default(), state_bytes(&state));
+            let (job, input) = (JobId::default(), state_bytes(&state));
             Task { job, model: Arc::clone(model), input, input_root: state.root() }
         };
         let mut asked = vec![2];

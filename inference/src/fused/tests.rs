@@ -64,7 +64,7 @@ impl Sketch {
         for node in &self.nodes {
             let operands: Vec<&Tensor> =
                 node.operands.iter().map(|one| &values[one.value as usize]).collect();
-            let output = by_law(node, &operands).unwrap();
+            let output = by_law(protocol::law::check(node).unwrap(), &operands).unwrap();
             values.push(output);
         }
         let count = self.nodes.len();
