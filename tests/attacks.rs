@@ -1,4 +1,4 @@
-//! The dishonest strategies of parts A, B and C, each with its expected outcome.
+//! The dishonest strategies of parts A to D, with their expected outcomes.
 //!
 //! Outcome codes are the `verdict` and `reason` of a verdict file, or the ledger's refusal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -119,8 +119,8 @@ async fn carry_a_value_that_passes_through_a_layer_and_changes_falls() {
     // Small layers, so that the residual stream passes through some.
     let model = model_cut("digits-transformer", Some(4));
     let carrying = (1..model.header().layer_count).find(|boundary| {
-        let (before, behind) = (model.live_values(boundary - 1), model.live_values(*boundary));
-        before.unwrap().iter().any(|value| behind.unwrap().contains(value))
+        let (before, after) = (model.live_values(boundary - 1), model.live_values(*boundary));
+        before.unwrap().iter().any(|value| after.unwrap().contains(value))
     });
     let mut participants = honest_cast(&model);
     participants.executor = Arc::new(CarryLie(Arc::clone(&model), carrying.unwrap()));
@@ -487,10 +487,10 @@ async fn both_referees_agree_on_every_lie() {
             let claim = outcome.view.settlement.claim(&outcome.claim.unwrap()).unwrap();
             let layer = (0..model.header().layer_count)
                 .find(|layer| {
-                    let behind = TreeId::State { boundary: layer + 1 };
+                    let after = TreeId::State { boundary: layer + 1 };
                     claim
                         .facts
-                        .root(behind)
+                        .root(after)
                         .is_some_and(|root| root != honest.state(layer + 1).unwrap().root())
                 })
                 .unwrap();

@@ -50,7 +50,8 @@ fn an_input_of_any_bits_is_run_stands_and_convicts_who_lies_about_it() {
         let (verified, code) = json(&["verify", &out]);
         assert_eq!((code, verified["verdict"].as_str()), (0, Some("stands")), "{name}: {verified}");
         let out = text(&folder.path().join(format!("{name}-lie")));
-        let lie = ["--lie", "0:0:0:+1"];
+        // Of the operator that reads the leaf with these bits.
+        let lie = ["--lie", "0:0:58:+16777216"];
         let run = [&["run", &model, "--input", &input, "--out", &out][..], &lie].concat();
         assert_eq!(json(&run).1, 0, "{name}");
         let verdict = text(&folder.path().join(format!("{name}.json")));

@@ -50,7 +50,7 @@ pub struct Dispute {
 
 /// A party with something at stake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Party {
+pub struct Collateral {
     /// Its account.
     pub account: String,
     /// Its free money.
@@ -132,7 +132,7 @@ pub struct Observation {
     /// Open disputes, the most urgent first.
     pub disputes: Vec<Dispute>,
     /// Parties of open disputes and standing claims.
-    pub parties: Vec<Party>,
+    pub parties: Vec<Collateral>,
     /// What somebody should look at.
     pub alerts: Vec<Alert>,
 }
@@ -198,7 +198,7 @@ impl Monitor {
             if !covered {
                 look.alerts.push(Alert::Uncovered { account: account.to_string() });
             }
-            look.parties.push(Party {
+            look.parties.push(Collateral {
                 account: account.to_string(),
                 free_wei: exposure.free_wei.to_string(),
                 needed_wei: exposure.needed_wei.to_string(),
@@ -236,10 +236,13 @@ impl Monitor {
             };
             let turn = match &challenge.status {
                 // The claim fell by another challenge.
-                ChallengeStatus::Open { .. } if !settlement.is_under_way(challenge) => {
+                ChallengeStatus::Queued | ChallengeStatus::Open { .. }
+                    if !settlement.is_under_way(challenge) =>
+                {
                     self.compare(id, true);
                     continue;
                 }
+                ChallengeStatus::Queued => "queue",
                 ChallengeStatus::Open { turn: Turn::Challenger, .. } => "challenger",
                 ChallengeStatus::Open { turn: Turn::Executor(_), .. } => "executor",
                 ended @ (ChallengeStatus::Won { .. } | ChallengeStatus::Lost) => {

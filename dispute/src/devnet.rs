@@ -44,7 +44,7 @@ pub enum DevnetError {
 }
 
 /// A role with its agent.
-pub type Party = (Role, Agent<Box<dyn Core>>);
+pub type RoleAgent = (Role, Agent<Box<dyn Core>>);
 
 /// A ledger in virtual time with funded parties.
 #[derive(Debug)]
@@ -363,7 +363,7 @@ impl Devnet {
         job: JobId,
         trace: Trace,
         wrap: impl FnOnce(ExecutorCore) -> Box<dyn Core>,
-    ) -> Result<Vec<Party>, DevnetError> {
+    ) -> Result<Vec<RoleAgent>, DevnetError> {
         let arity_log2 = self.ledger.genesis().parameters.arity_log2;
         let key = actor_key(Role::Executor);
         let mut published = Announcement::default();
@@ -423,7 +423,7 @@ impl Devnet {
     pub async fn settle(
         &self,
         claim: ClaimId,
-        agents: &mut [Party],
+        agents: &mut [RoleAgent],
         watch: &mut (dyn FnMut(&PlayedMove) + Send),
         played: &mut Vec<PlayedMove>,
     ) -> Result<(), DevnetError> {

@@ -7,7 +7,7 @@ use protocol::referee::{Finding, RefereeError, judge};
 
 /// How it ended.
 #[derive(Clone, Debug)]
-pub enum End {
+pub enum OfflineEnd {
     /// The referee decided.
     Judged(Finding),
     /// The executor's data do not answer a demand.
@@ -42,11 +42,11 @@ pub fn decide(
     facts: &mut Facts,
     defender: &Defender,
     found: &mut Divergence,
-) -> Result<End, OfflineError> {
+) -> Result<OfflineEnd, OfflineError> {
     for _ in 0..DEMANDS_MAX {
         let next = match honest_view.next_move_watched(facts, found) {
             Ok(next) => next,
-            Err(SolveError::NothingDiffers) => return Ok(End::Agrees),
+            Err(SolveError::NothingDiffers) => return Ok(OfflineEnd::Agrees),
             Err(error) => return Err(error.into()),
         };
         match next {
@@ -59,14 +59,14 @@ pub fn decide(
                     .answer(&request)
                     .is_ok_and(|reveal| facts.reveal(&request, &reveal).is_ok());
                 if !answered {
-                    return Ok(End::Silent(request));
+                    return Ok(OfflineEnd::Silent(request));
                 }
             }
             Move::Refute { showings, refutation, .. } => {
                 showings.iter().for_each(|showing| {
                     let _ = facts.show(showing);
                 });
-                return Ok(End::Judged(judge(facts, &refutation)?));
+                return Ok(OfflineEnd::Judged(judge(facts, &refutation)?));
             }
         }
     }

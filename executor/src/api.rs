@@ -24,7 +24,7 @@ use crate::settings::Settings;
 
 /// A run with the claim on it.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ClaimedRun {
     /// The job.
     pub job: JobId,
     /// The claim.
@@ -35,7 +35,7 @@ pub struct Answer {
     pub run: Arc<Run>,
 }
 
-impl Answer {
+impl ClaimedRun {
     /// Outputs by their names.
     pub fn outputs(&self) -> BTreeMap<String, Tensor> {
         self.run.runner().outputs(self.run.trace())
@@ -87,7 +87,7 @@ pub struct Api {
     pub health: Arc<Health>,
     bail_out: bool,
     stake_wei: Option<u128>,
-    waiting: Mutex<HashMap<JobId, oneshot::Sender<Answer>>>,
+    waiting: Mutex<HashMap<JobId, oneshot::Sender<ClaimedRun>>>,
     /// Runs in memory, by trace root, for those who look into a claim.
     runs: Mutex<HashMap<Digest, Arc<Run>>>,
 }
@@ -174,7 +174,7 @@ impl Api {
         model: &Arc<Model>,
         inputs: HashMap<String, Tensor>,
         patience: std::time::Duration,
-    ) -> Result<Answer, AskError> {
+    ) -> Result<ClaimedRun, AskError> {
         if lock(&self.waiting).len() >= WAITING_MAX {
             let reason = format!("{WAITING_MAX} requests wait already");
             return Err(AskError::Busy { reason });
@@ -254,7 +254,7 @@ impl Api {
         lock(&self.waiting).keys().copied().collect()
     }
 
-    pub(crate) fn answer(&self, answer: Answer) {
+    pub(crate) fn answer(&self, answer: ClaimedRun) {
         if let Some(sender) = lock(&self.waiting).remove(&answer.job) {
             // Who asked may be gone; the claim stands all the same.
             let _ = sender.send(answer);

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::api::{Answer, Api, AskError};
+use crate::api::{Api, AskError, ClaimedRun};
 use crate::embeddings::{Encoder, TEXTS_MAX};
 
 /// Version of all shapes.
@@ -138,7 +138,7 @@ async fn timed(
     office: &Office,
     model: &Arc<Model>,
     inputs: HashMap<String, Tensor>,
-) -> Result<Answer, Failure> {
+) -> Result<ClaimedRun, Failure> {
     let begun = Instant::now();
     metrics::counter!("rebut_executor_asked_total").increment(1);
     let answer = office.api.ask(model, inputs, office.patience).await.map_err(not_asked)?;
@@ -146,7 +146,7 @@ async fn timed(
     Ok(answer)
 }
 
-fn claimed(answer: &Answer) -> Value {
+fn claimed(answer: &ClaimedRun) -> Value {
     let trace = answer.run.trace();
     json!({
         "job": answer.job.to_string(), "claim": answer.claim.to_string(), "status": "standing",
@@ -162,7 +162,11 @@ fn written(tensor: &Tensor) -> Value {
         ElementType::F32 => tensor.as_f32().iter().map(|value| json!(value)).collect(),
         _ => match tensor.integers() {
             Some(integers) => integers.into_iter().map(|value| json!(value)).collect(),
-            None => tensor.all_bits().into_iter().map(|bits| json!(bits)).collect(),
+            // 16-bit floats, as the numbers they are.
+            None => {
+                let wide = |bits| json!(f32::from_bits(tensor.kind().element.to_f32(bits)));
+                tensor.all_bits().into_iter().map(wide).collect()
+            }
         },
     };
     json!({ "shape": tensor.shape().dimensions(), "data": data })
@@ -257,8 +261,8 @@ async fn all(
     office: &Office,
     model: &Arc<Model>,
     batches: Vec<HashMap<String, Tensor>>,
-) -> Result<Vec<Answer>, Failure> {
-    let mut answers: Vec<Option<Answer>> = vec![None; batches.len()];
+) -> Result<Vec<ClaimedRun>, Failure> {
+    let mut answers: Vec<Option<ClaimedRun>> = vec![None; batches.len()];
     let mut waiting = batches.into_iter().enumerate();
     let mut under_way = JoinSet::new();
     loop {
@@ -294,7 +298,7 @@ fn width(model: &Model) -> Option<u64> {
 }
 
 /// The first rows of a claim's one output.
-fn rows(answer: &Answer, count: usize) -> Result<Vec<Vec<f32>>, Failure> {
+fn rows(answer: &ClaimedRun, count: usize) -> Result<Vec<Vec<f32>>, Failure> {
     let outputs = answer.outputs();
     let mut tensors = outputs
         .values()

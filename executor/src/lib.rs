@@ -21,6 +21,6 @@ mod testing;
 
 pub use answer::{AnswerError, Defender};
 pub use core::{ExecutorCore, Unanswered, statement_of};
-pub use policy::Policy;
+pub use policy::JobPolicy;
 pub use preflight::{PreflightError, Rehearsal, preflight};
 pub use settings::Settings;

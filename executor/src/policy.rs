@@ -9,14 +9,14 @@ use protocol::transaction::Address;
 /// Bounds of the terms that an executor accepts.
 ///
 /// ```
-/// use executor::Policy;
+/// use executor::JobPolicy;
 ///
 /// // Ten millionths of the stake for each hour that it is locked.
-/// let policy = Policy::default();
+/// let policy = JobPolicy::default();
 /// assert_eq!(policy.return_wei(1_000_000, 3_600_000), 10);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct JobPolicy {
     /// Least fee.
     pub fee_wei_min: u128,
     /// Least fee for what is locked: millionths of the stake for each hour of the time for challenges.
@@ -30,7 +30,7 @@ pub struct Policy {
     pub window_ms_max: u64,
 }
 
-impl Default for Policy {
+impl Default for JobPolicy {
     fn default() -> Self {
         Self {
             fee_wei_min: ETHER / 1_000,
@@ -130,7 +130,7 @@ pub(crate) fn is_long(job: &Job, window_ms_min: u64) -> bool {
     job.terms.window_ms > window_ms_min.saturating_mul(2)
 }
 
-impl Policy {
+impl JobPolicy {
     /// Least fee for what a job locks, rounded up.
     pub fn return_wei(&self, stake_wei: u128, window_ms: u64) -> u128 {
         const MILLIONTHS_OF_AN_HOUR: u128 = 1_000_000 * 3_600_000;
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn audit_a8_terms_that_are_not_worth_their_stake_are_declined_with_the_setting_that_does_it() {
-        let policy = Policy {
+        let policy = JobPolicy {
             fee_wei_min: 10,
             fee_ppm_per_hour: 0,
             stake_percent_max: 25,
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn audit_a8_a_stake_that_is_locked_for_long_is_paid_for() {
-        let policy = Policy::default();
+        let policy = JobPolicy::default();
         let week_ms = 7 * 24 * 3_600_000;
         let total_wei = 40 * ETHER;
         let declined = |fee_wei, window_ms, is_own| {
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn audit_a8_long_windows_leave_half_of_the_money_to_short_ones() {
-        let policy = Policy::default();
+        let policy = JobPolicy::default();
         assert_eq!(policy.long_left_wei(400, 0), 200);
         assert_eq!(policy.long_left_wei(400, 150), 50);
         assert_eq!(policy.long_left_wei(400, 300), 0);

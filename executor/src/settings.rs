@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::policy::Policy;
+use crate::policy::JobPolicy;
 
 /// Choices of an executor's operator.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ pub struct Settings {
     /// Most bytes of inputs on disk; at it no job is taken.
     pub disk_budget_bytes: u64,
     /// Which jobs are taken.
-    pub policy: Policy,
+    pub policy: JobPolicy,
     /// Stake of claims on what is asked over HTTP; the ledger's least unless given.
     pub http_stake_wei: Option<u128>,
 }
@@ -30,7 +30,7 @@ impl Default for Settings {
             bail_out: false,
             runs_max: 64,
             disk_budget_bytes: 8 << 30,
-            policy: Policy::default(),
+            policy: JobPolicy::default(),
             http_stake_wei: None,
         }
     }

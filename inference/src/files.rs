@@ -6,6 +6,7 @@ use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use prost::Message as _;
+use protocol::numerics::{narrow_bf16, narrow_f16};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use serde_json::Value as Json;
 
@@ -196,6 +197,12 @@ fn flatten(
                 ));
             }
             u64::from(number.to_bits())
+        }
+        ElementType::Bf16 | ElementType::F16 => {
+            // By way of binary32, as a cast.
+            let number = value.as_f64().ok_or_else(wrong)? as f32;
+            let narrow = if element == ElementType::F16 { narrow_f16 } else { narrow_bf16 };
+            u64::from(narrow(number.to_bits()))
         }
         ElementType::Bool => u64::from(value.as_bool().ok_or_else(wrong)?),
         _ => {

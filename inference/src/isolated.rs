@@ -64,12 +64,19 @@ fn read_frame(from: &mut impl Read) -> std::io::Result<Option<Frame>> {
     let [kind, length @ ..] = head;
     let length = u64::from_be_bytes(length);
     if length > FRAME_BYTES_MAX {
+        #[cfg(test)]
+        cov_mark::hit!(frame_is_too_long);
         return Err(std::io::Error::other(format!("a frame of {length} bytes")));
     }
     // Memory is taken as bytes arrive.
     let mut body = Vec::new();
     let read = from.take(length).read_to_end(&mut body)?;
-    if read as u64 == length { Ok(Some((kind, body))) } else { Ok(None) }
+    if read as u64 != length {
+        #[cfg(test)]
+        cov_mark::hit!(frame_is_cut);
+        return Ok(None);
+    }
+    Ok(Some((kind, body)))
 }
 
 /// The process as the daemon sees it.
@@ -148,6 +155,8 @@ impl Isolated {
         match process.frames.recv_timeout(self.program.start_max) {
             Ok(Ok((READY, _))) => Ok(process),
             _ => {
+                #[cfg(test)]
+                cov_mark::hit!(process_did_not_get_ready);
                 let ended = ending(&mut process, "it did not get ready");
                 let help = "its log is above; --run-memory-bytes may be too low for these models";
                 Err(fail(format!("{ended}; {help}")))
@@ -166,6 +175,8 @@ impl Isolated {
         // One that ended while it had nothing to do says nothing about the next run.
         let mut idle = self.process.take();
         if idle.as_mut().is_some_and(|process| !matches!(process.child.try_wait(), Ok(None))) {
+            #[cfg(test)]
+            cov_mark::hit!(idle_process_has_ended);
             idle = None;
         }
         let mut process = match idle {
@@ -182,13 +193,19 @@ impl Isolated {
             Ok(Ok((STATES, body))) => body,
             Ok(Ok((REFUSED, body))) => {
                 self.process = Some(process).filter(|_| is_usable);
+                #[cfg(test)]
+                cov_mark::hit!(run_is_refused);
                 return Err(RunFailure::Refused { reason: String::from_utf8_lossy(&body).into() });
             }
             Err(RecvTimeoutError::Timeout) => {
+                #[cfg(test)]
+                cov_mark::hit!(run_takes_too_long);
                 let seconds = self.program.run_max.as_secs();
                 return killed(&mut process, &format!("it took longer than {seconds} s"));
             }
             Ok(Ok(_)) | Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => {
+                #[cfg(test)]
+                cov_mark::hit!(process_ended_during_a_run);
                 return killed(&mut process, "it ended in the middle of the run");
             }
         };
@@ -197,8 +214,11 @@ impl Isolated {
         let trace = states_from(model, input, &body).and_then(|states| {
             Runner::honest(engine, model).trace_of(states, Duration::ZERO, Duration::ZERO).ok()
         });
-        trace.ok_or_else(|| RunFailure::NoProcess {
-            reason: "its answer does not fit the model; both must be of one version".to_owned(),
+        trace.ok_or_else(|| {
+            #[cfg(test)]
+            cov_mark::hit!(answer_does_not_fit_the_model);
+            let reason = "its answer does not fit the model; both must be of one version";
+            RunFailure::NoProcess { reason: reason.to_owned() }
         })
     }
 }
@@ -223,6 +243,8 @@ impl Process {
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
+            #[cfg(test)]
+            cov_mark::hit!(run_is_not_taken_in);
             let _ = child.kill();
             (answer, false)
         })
@@ -309,6 +331,8 @@ pub fn serve(
     write_frame(&mut to, READY, &[])?;
     while let Some((kind, body)) = read_frame(&mut from)? {
         if kind != RUN {
+            #[cfg(test)]
+            cov_mark::hit!(frame_is_no_run);
             return Err(std::io::Error::other(format!("a frame of kind {kind}")));
         }
         match run(models, engine, &body) {
@@ -329,6 +353,8 @@ fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Trace, Strin
     let (input_root, input) = rest.split_first_chunk::<32>().ok_or_else(broken)?;
     let root = Digest(*root);
     let model = models.model(&root).ok_or_else(|| {
+        #[cfg(test)]
+        cov_mark::hit!(model_is_not_there_any_more);
         format!("the process for runs has no model {root}: its files were changed; restart")
     })?;
     let input = published_input(model, input, Digest(*input_root))
@@ -337,138 +363,4 @@ fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Trace, Strin
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state_transfer::state_bytes;
-    use kernels::Isa;
-    use std::path::Path as FilePath;
-
-    fn engine() -> Engine {
-        Engine::new(Isa::detect(), 1).unwrap()
-    }
-
-    fn model_store() -> ModelStore {
-        let models = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../models");
-        ModelStore::read(&models, &engine()).unwrap()
-    }
-
-    fn program(script: &str) -> Program {
-        Program {
-            path: "/bin/sh".into(),
-            arguments: vec!["-c".into(), script.into()],
-            start_max: Duration::from_millis(500),
-            run_max: Duration::from_millis(500),
-        }
-    }
-
-    fn input(model: &Model) -> (Vec<u8>, Digest) {
-        let values = (0..).zip(&model.graph().inputs).map(|(value, kind)| {
-            let bits = vec![0x3F00_0000; kind.shape.count() as usize];
-            (value, Tensor::from_bits(kind, &bits).unwrap())
-        });
-        let state: State = State::new(values.collect()).unwrap();
-        (state_bytes(&state), state.root())
-    }
-
-    #[test]
-    fn states_that_crossed_the_pipe_are_those_of_a_run_here() {
-        let (engine, model_store) = (engine(), model_store());
-        for (name, root) in model_store.names() {
-            let model = model_store.named(&name).unwrap();
-            let (input, input_root) = input(model);
-            let mut asked = Vec::new();
-            write_frame(&mut asked, RUN, &[&root.0, &input_root.0, &input]).unwrap();
-            let mut answered = Vec::new();
-            serve(&model_store, &engine, asked.as_slice(), &mut answered).unwrap();
-            let mut answered = answered.as_slice();
-            assert_eq!(read_frame(&mut answered).unwrap(), Some((READY, vec![])));
-            let (kind, body) = read_frame(&mut answered).unwrap().unwrap();
-            assert_eq!((kind, read_frame(&mut answered).unwrap()), (STATES, None));
-            let state = published_input(model, &input, input_root).unwrap();
-            let states = states_from(model, state.clone(), &body).unwrap();
-            let own = Runner::honest(&engine, model).run(state.clone()).unwrap();
-            assert_eq!(states.len(), own.states().len());
-            for (found, expected) in states.iter().zip(own.states()) {
-                assert_eq!(found.root(), expected.root());
-                assert_eq!(found.values(), expected.values());
-            }
-            for cut in [1, 4, body.len() / 2] {
-                assert!(states_from(model, state.clone(), &body[..body.len() - cut]).is_none());
-            }
-        }
-    }
-
-    #[test]
-    fn an_input_that_passes_the_first_layer_unchanged_crosses_the_pipe_as_well() {
-        // The mask of every encoder does: it is used again in each layer.
-        let engine = engine();
-        let model_store = model_store();
-        let model = model_store.named("digits-cnn").unwrap();
-        let (input, input_root) = input(model);
-        let input = published_input(model, &input, input_root).unwrap();
-        let own = Runner::honest(&engine, model).run(input.clone()).unwrap();
-        let (value, tensor, root) =
-            (input.values()[0].0, input.values()[0].1.clone(), input.roots()[0]);
-        let with_input = |state: &State| {
-            let mut values = state.values().to_vec();
-            let mut roots = state.roots().to_vec();
-            values.insert(0, (value, tensor.clone()));
-            roots.insert(0, root);
-            State::with_roots(values, roots).unwrap()
-        };
-        let mut states = own.states().to_vec();
-        states[1] = with_input(&states[1]);
-        let mut body = Vec::new();
-        states_into(&states, &mut body);
-        let found = states_from(model, input, &body).unwrap();
-        assert_eq!(found.len(), states.len());
-        for (found, sent) in found.iter().zip(&states) {
-            assert_eq!((found.root(), found.values()), (sent.root(), sent.values()));
-        }
-    }
-
-    #[test]
-    fn audit_a3_a_run_that_dies_or_never_ends_is_killed_and_the_next_one_has_a_new_process() {
-        let (engine, model_store) = (engine(), model_store());
-        let model = model_store.named("digits-cnn").unwrap();
-        let (input, root) = input(model);
-        let ready = r"printf '\001\000\000\000\000\000\000\000\000'";
-        let refusal = r"printf '\004\000\000\000\000\000\000\000\002no'";
-        let dies = format!("{ready}; head -c 100 >/dev/null; kill -9 $$");
-        let hangs = format!("{ready}; exec sleep 60");
-        for (script, reason) in [(&dies, "signal: 9"), (&hangs, "longer than")] {
-            let mut isolated = Isolated::new(program(script));
-            for _ in 0..2 {
-                let failed = isolated.run(&engine, model, &input, root).unwrap_err();
-                let killed =
-                    matches!(&failed, RunFailure::Killed { reason: text } if text.contains(reason));
-                assert!(killed, "{failed}");
-            }
-        }
-        // Nor does one that takes nothing in keep its thread.
-        let failed = Isolated::new(program(&hangs)).run(&engine, model, &vec![0; 1 << 20], root);
-        let late =
-            matches!(&failed, Err(RunFailure::Killed { reason }) if reason.contains("longer than"));
-        assert!(late, "{failed:?}");
-        let refuses = format!("{ready}; head -c 100 >/dev/null; {refusal}; exec sleep 60");
-        let mut isolated = Isolated::new(program(&refuses));
-        let failed = isolated.run(&engine, model, &input, root);
-        assert_eq!(failed.unwrap_err(), RunFailure::Refused { reason: "no".to_owned() });
-        // A refusal costs nobody the process: the next run meets the same one, which sleeps by now.
-        let failed = isolated.run(&engine, model, &input, root).unwrap_err();
-        let waited = |text: &str| text.contains("longer than");
-        assert!(matches!(&failed, RunFailure::Killed { reason } if waited(reason)), "{failed}");
-        // Nor does a death between two runs count for the second.
-        let once = format!("{ready}; head -c 100 >/dev/null; {refusal}; exit 0");
-        let mut isolated = Isolated::new(program(&once));
-        for _ in 0..2 {
-            let failed = isolated.run(&engine, model, &input, root);
-            assert_eq!(failed.unwrap_err(), RunFailure::Refused { reason: "no".to_owned() });
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        for script in ["exit 3", "exec sleep 60", "echo nonsense; exec sleep 60"] {
-            let failed = Isolated::new(program(script)).run(&engine, model, &input, root);
-            assert!(matches!(failed, Err(RunFailure::NoProcess { .. })), "{script}");
-        }
-    }
-}
+mod tests;

@@ -7,7 +7,6 @@ mod execute;
 mod failure;
 pub mod files;
 mod fused;
-mod half;
 pub mod isolated;
 pub mod layers;
 pub mod model;

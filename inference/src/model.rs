@@ -10,7 +10,8 @@ use protocol::graph::{
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::law::{self, CheckedNode};
 use protocol::merkle::Tree;
-use protocol::tensor::TensorType;
+use protocol::tensor::{ElementType, TensorType};
+use protocol::validate::{ModelFault, validate};
 
 use crate::engine::Packed;
 use crate::fused::window::Convolution;
@@ -45,8 +46,10 @@ pub struct Halves {
 }
 
 impl<C: Commitment> Model<C> {
-    /// Commits to a graph and its weights. `None` when it is empty or over a limit, or an operator is not
-    /// well formed.
+    /// Commits to a graph and its weights, once it is a model ([`validate`]).
+    ///
+    /// # Errors
+    /// Why it is none; [`ModelFault::Counts`] as well when there is not a tensor of its type for each weight.
     pub fn new(
         graph: Graph,
         weights: Vec<Tensor>,
@@ -54,13 +57,15 @@ impl<C: Commitment> Model<C> {
         outputs: Vec<(String, u32)>,
         operator_names: Vec<String>,
         profile: Profile,
-    ) -> Option<Self> {
-        if graph.nodes.iter().any(|node| law::check(node).is_err()) {
-            return None;
+    ) -> Result<Self, ModelFault> {
+        validate(&graph)?;
+        let is_given = weights.iter().map(Tensor::kind).eq(&graph.weights);
+        if !is_given {
+            return Err(ModelFault::Counts);
         }
         let weight_roots: Vec<Digest> = weights.iter().map(Tensor::root_under::<C>).collect();
         let weight_trees = vec![OnceLock::new(); weights.len()];
-        let committed = graph.commit(&weight_roots, profile)?;
+        let committed = graph.commit(&weight_roots, profile).ok_or(ModelFault::Counts)?;
         let mut model = Self {
             graph,
             committed,
@@ -76,7 +81,7 @@ impl<C: Commitment> Model<C> {
         };
         model.pack_weights();
         model.plan_layers();
-        Some(model)
+        Ok(model)
     }
 
     /// The same model and commitments over other weights: what a cheat would run.
@@ -109,7 +114,10 @@ impl<C: Commitment> Model<C> {
             let packed = match &node.operator {
                 Operator::Contract {} if shape.rank() >= 2 => {
                     let rows = shape.dimensions()[shape.rank() - 2];
-                    (shape.rows() == rows).then(|| {
+                    let floats = node.output.element == ElementType::F32;
+                    (floats && shape.rows() == rows).then(|| {
+                        let widened = tensor.widened();
+                        let tensor = widened.as_ref().unwrap_or(tensor);
                         let depth = shape.count() / rows;
                         let (rows, depth) = (rows as usize, depth as usize);
                         Packed::Rows(PackedRows::new(tensor.as_f32(), rows, depth))

@@ -3,6 +3,7 @@
 //! Our own, because the reader we tried first (npyz 0.9.1) did not return on a hostile header.
 //! Source of the format: NumPy Enhancement Proposal 1.
 
+use protocol::numerics::widen_f16;
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 use crate::tensor::Tensor;
@@ -106,7 +107,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
     let tensor = match element {
         ElementType::F32 if half => {
             let halves: Vec<u16> = elements!(u16);
-            Tensor::given_f32(&shape, halves.into_iter().map(crate::half::widen).collect())
+            let wide = halves.into_iter().map(|half| f32::from_bits(widen_f16(half)));
+            Tensor::given_f32(&shape, wide.collect())
         }
         ElementType::F32 => Tensor::given_f32(&shape, elements!(f32)),
         ElementType::I64 => Tensor::from_i64(&shape, elements!(i64)),
@@ -126,6 +128,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensor, String> {
 
 /// A tensor as an .npy file.
 pub(crate) fn write(tensor: &Tensor) -> Vec<u8> {
+    // NumPy does not have all 16-bit floats: they are written as the binary32 numbers that they are.
+    let widened = if tensor.kind().element.is_narrow() { tensor.widened() } else { None };
+    let tensor = widened.as_ref().unwrap_or(tensor);
     let element = tensor.kind().element;
     let kind = match element {
         ElementType::F32 => "<f4",
@@ -135,8 +140,8 @@ pub(crate) fn write(tensor: &Tensor) -> Vec<u8> {
         ElementType::I8 => "|i1",
         ElementType::U8 => "|u1",
         ElementType::I16 => "<i2",
-        ElementType::U16 => "<u2",
         ElementType::U32 => "<u4",
+        ElementType::U16 | ElementType::Bf16 | ElementType::F16 => "<u2",
     };
     let sizes: String =
         tensor.shape().dimensions().iter().map(|size| format!("{size}, ")).collect();

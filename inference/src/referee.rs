@@ -52,7 +52,7 @@ pub enum LayerRefereeError {
     #[error("the model's root is not the claim's")]
     OtherModel,
     /// The state after the layer was never opened.
-    #[error("the claimed state behind layer {layer} is not open")]
+    #[error("the claimed state after layer {layer} is not open")]
     NotOpen {
         /// The layer.
         layer: u32,

@@ -333,7 +333,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
         found.collect()
     }
 
-    /// The state after each run of one element, by the law.
+    /// The state after each segment of one element, by the law.
     ///
     /// # Errors
     /// When the operator does not fold or has no result.

@@ -1,18 +1,14 @@
 //! Tensors of the engine: burn's Flex storage with the protocol's type beside it.
 
-use std::any::TypeId;
+mod hashing;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape as BurnShape, TensorData};
-use protocol::hash::{Commitment, Digest, Keccak, Tag};
-use protocol::merkle::{Tree, empty_subtree};
 use protocol::numerics::store;
-use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType};
-use rayon::prelude::*;
-
-use kernels::{Isa, Message, hash_many};
+use protocol::tensor::{ElementType, Shape, TensorType};
 
 /// A tensor whose elements lie in row-major order.
 ///
@@ -112,7 +108,7 @@ impl Tensor {
             }};
         }
         match element {
-            ElementType::F32 | ElementType::Bool => None,
+            ElementType::F32 | ElementType::Bool | ElementType::Bf16 | ElementType::F16 => None,
             ElementType::I64 => Self::from_i64(shape, elements.to_vec()),
             ElementType::I32 => elements!(i32),
             ElementType::I16 => elements!(i16),
@@ -152,12 +148,45 @@ impl Tensor {
             ElementType::Bool => {
                 Self::from_bool(shape, bits.iter().map(|bits| *bits != 0).collect())
             }
+            ElementType::Bf16 | ElementType::F16 => {
+                let stored = bits.iter().map(|bits| kind.element.stored(*bits) as u16).collect();
+                Self::from_stored_narrow(kind, stored)
+            }
             element => {
                 let integers: Vec<i64> =
                     bits.iter().map(|bits| element.to_integer(*bits)).collect();
                 Self::from_integers(element, shape, &integers)
             }
         }
+    }
+
+    /// A tensor of 16-bit floats that are stored values; burn keeps them as integers, which it only moves.
+    fn from_stored_narrow(kind: &TensorType, bits: Vec<u16>) -> Option<Self> {
+        Self::new(kind.element, &kind.shape, bits.len(), |burn| TensorData::new(bits, burn))
+    }
+
+    /// A tensor of 16-bit floats as somebody gave it, by their bits: committed to as they are, and read
+    /// under rule Q. `None` for other types, and unless there is one element for each place.
+    pub fn given_narrow(kind: &TensorType, bits: &[u16]) -> Option<Self> {
+        if !kind.element.is_narrow() {
+            return None;
+        }
+        let stored: Vec<u16> =
+            bits.iter().map(|bits| kind.element.stored(u64::from(*bits)) as u16).collect();
+        let given =
+            (stored != bits).then(|| bits.iter().flat_map(|bits| bits.to_ne_bytes()).collect());
+        Some(Self { given, ..Self::from_stored_narrow(kind, stored)? })
+    }
+
+    /// The same numbers as binary32, as a contraction reads its right side; `None` for what is a binary32
+    /// already.
+    pub(crate) fn widened(&self) -> Option<Self> {
+        let element = self.kind.element;
+        if element == ElementType::F32 {
+            return None;
+        }
+        let floats = self.all_bits().into_iter().map(|bits| f32::from_bits(element.to_f32(bits)));
+        Self::from_stored_f32(&self.kind.shape, floats.collect())
     }
 
     /// A tensor from its elements as a published state holds them: big-endian, row by row. `None` unless
@@ -181,6 +210,7 @@ impl Tensor {
         match kind.element {
             ElementType::F32 => Self::given_f32(shape, elements!(f32)),
             ElementType::Bool => Self::given_truths(shape, bytes),
+            ElementType::Bf16 | ElementType::F16 => Self::given_narrow(kind, &elements!(u16)),
             ElementType::I64 => integers!(i64),
             ElementType::I32 => integers!(i32),
             ElementType::I16 => integers!(i16),
@@ -233,7 +263,9 @@ impl Tensor {
             ElementType::I8 => matches!(data.dtype(), DType::I8),
             ElementType::U8 => matches!(data.dtype(), DType::U8),
             ElementType::I16 => matches!(data.dtype(), DType::I16),
-            ElementType::U16 => matches!(data.dtype(), DType::U16),
+            ElementType::U16 | ElementType::Bf16 | ElementType::F16 => {
+                matches!(data.dtype(), DType::U16)
+            }
             ElementType::U32 => matches!(data.dtype(), DType::U32),
         };
         let count = kind.shape.count() as usize;
@@ -326,144 +358,18 @@ impl Tensor {
     /// The elements of an integer or truth tensor, as 64-bit integers; `None` for floats.
     pub fn integers(&self) -> Option<Vec<i64>> {
         match self.kind.element {
-            ElementType::F32 => None,
+            ElementType::F32 | ElementType::Bf16 | ElementType::F16 => None,
             element => {
                 Some(self.all_bits().into_iter().map(|bits| element.to_integer(bits)).collect())
             }
         }
     }
-
-    /// The bytes of the leaf at `position` of the padded leaf tree; `None` for padding.
-    pub fn leaf(&self, position: u64) -> Option<LeafBytes> {
-        let (first, count) = self.kind.leaf_range(position)?;
-        let width = self.kind.element.bytes();
-        let first = usize::try_from(first).ok()? * width;
-        Some(leaf_of(self.kind.element, self.bytes().get(first..first + count * width)?))
-    }
-
-    /// The leaf tree, for openings and paths.
-    pub fn tree<C: Commitment>(&self) -> Option<Tree<C>> {
-        let shape = self.kind.tree_shape()?;
-        let (columns, width) = (self.kind.shape.columns() as usize, self.kind.element.bytes());
-        let per_leaf = self.kind.element.leaf_elements() as usize * width;
-        let rows = self.bytes().chunks(columns * width).map(|row| row.chunks(per_leaf));
-        let leaves = hash_leaves::<C>(self.kind.element, rows.flatten());
-        Tree::new(shape, &leaves)
-    }
-
-    /// The commitment to the tensor, computed row by row without holding the tree.
-    pub fn root(&self) -> Digest {
-        self.root_under::<Keccak>()
-    }
-
-    /// As [`Tensor::root`], under any commitment.
-    pub fn root_under<C: Commitment>(&self) -> Digest {
-        let columns = self.kind.shape.columns() as usize;
-        let per_leaf = self.kind.element.leaf_elements() as usize;
-        let width = self.kind.element.bytes();
-        let leaves = columns.div_ceil(per_leaf);
-        let row_height = leaves.next_power_of_two().trailing_zeros();
-        let rows = self.kind.shape.rows() as usize;
-        let height = (rows as u64).next_power_of_two().trailing_zeros();
-        // Blocks of rows that are whole subtrees, each by one thread.
-        let block =
-            (LEAVES_AT_ONCE / leaves).max(1).next_power_of_two().min(rows.next_power_of_two());
-        let block_height = block.trailing_zeros();
-        let root_of = |bytes: &[u8]| {
-            let rows = bytes.chunks(columns * width).map(|row| row.chunks(per_leaf * width));
-            let mut level = hash_leaves::<C>(self.kind.element, rows.flatten());
-            for depth in 0..row_height {
-                level = hash_level::<C>(&level, leaves.div_ceil(1 << depth), depth);
-            }
-            for depth in 0..block_height {
-                let all = level.len();
-                level = hash_level::<C>(&level, all, row_height + depth);
-            }
-            level.first().copied().unwrap_or_default()
-        };
-        let mut level: Vec<Digest> = if block >= rows {
-            vec![root_of(self.bytes())]
-        } else {
-            self.bytes().par_chunks(block * columns * width).map(root_of).collect()
-        };
-        for depth in block_height..height {
-            let all = level.len();
-            level = hash_level::<C>(&level, all, row_height + depth);
-        }
-        self.kind.root_under::<C>(&level.first().copied().unwrap_or_default())
-    }
-}
-
-/// Leaves that a thread hashes at a time.
-const LEAVES_AT_ONCE: usize = 1 << 9;
-
-/// Whether a commitment is the one that is hashed side by side.
-fn is_keccak<C: Commitment>() -> bool {
-    TypeId::of::<C>() == TypeId::of::<Keccak>()
-}
-
-fn hash_leaves<'a, C: Commitment>(
-    element: ElementType,
-    chunks: impl Iterator<Item = &'a [u8]>,
-) -> Vec<Digest> {
-    if !is_keccak::<C>() {
-        return chunks.map(|chunk| C::leaf(&leaf_of(element, chunk))).collect();
-    }
-    let leaves: Vec<&[u8]> = chunks.collect();
-    let mut hashes = vec![Digest::default(); leaves.len()];
-    let reversed = if cfg!(target_endian = "little") { element.bytes() } else { 1 };
-    let message = Message { tag: Tag::Leaf, body: protocol::tensor::LEAF_BYTES, element: reversed };
-    hash_many(Isa::detect(), message, &leaves, &mut hashes);
-    hashes
-}
-
-/// The level above `level`, whose nodes stand in groups of `group` with nothing but empty subtrees
-/// of `height` after each.
-fn hash_level<C: Commitment>(level: &[Digest], group: usize, height: u32) -> Vec<Digest> {
-    let empty = empty_subtree::<C>(height);
-    let pairs =
-        level.chunks(group.max(1)).flat_map(|group| group.chunks(2)).map(|pair| match pair {
-            [left, right] => (left, right),
-            [left, ..] => (left, &empty),
-            [] => (&empty, &empty),
-        });
-    if !is_keccak::<C>() {
-        return pairs.map(|(left, right)| C::node(left, right)).collect();
-    }
-    let bodies: Vec<[u8; 64]> = pairs
-        .map(|(left, right)| {
-            let mut body = [0; 64];
-            body[..32].copy_from_slice(&left.0);
-            body[32..].copy_from_slice(&right.0);
-            body
-        })
-        .collect();
-    let mut hashes = vec![Digest::default(); bodies.len()];
-    let bodies: Vec<&[u8]> = bodies.iter().map(<[u8; 64]>::as_slice).collect();
-    let message = Message { tag: Tag::Node, body: 64, element: 1 };
-    hash_many(Isa::detect(), message, &bodies, &mut hashes);
-    hashes
-}
-
-/// A leaf made of native-endian elements.
-fn leaf_of(element: ElementType, chunk: &[u8]) -> LeafBytes {
-    let mut leaf = [0; protocol::tensor::LEAF_BYTES];
-    leaf[..chunk.len()].copy_from_slice(chunk);
-    if cfg!(target_endian = "little") {
-        // Widths as constants: each loop becomes a few shuffles.
-        match element.bytes() {
-            2 => leaf.as_chunks_mut::<2>().0.iter_mut().for_each(|one| one.reverse()),
-            4 => leaf.as_chunks_mut::<4>().0.iter_mut().for_each(|one| one.reverse()),
-            8 => leaf.as_chunks_mut::<8>().0.iter_mut().for_each(|one| one.reverse()),
-            _ => {}
-        }
-    }
-    leaf
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::hash::Keccak;
 
     #[test]
     fn streamed_root_equals_the_root_of_the_tree() {

@@ -8,6 +8,7 @@ use inference::{Engine, Isa, Tensor};
 use proptest::prelude::*;
 use protocol::graph::{Fold, MapFunction, Node, Operand, Operator, Window};
 use protocol::law;
+use protocol::numerics::{narrow_bf16, narrow_f16};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 fn engines() -> Vec<Engine> {
@@ -71,6 +72,10 @@ impl Numbers {
             .map(|_| match kind.element {
                 ElementType::F32 => u64::from(self.float(wild).to_bits()),
                 ElementType::Bool => self.next() % 2,
+                ElementType::Bf16 if wild => self.next() % (1 << 16),
+                ElementType::Bf16 => u64::from(narrow_bf16(self.float(false).to_bits())),
+                ElementType::F16 if wild => self.next() % (1 << 16),
+                ElementType::F16 => u64::from(narrow_f16(self.float(false).to_bits())),
                 _ => {
                     let value = (self.next() % (2 * integers_below)) as i64;
                     let value = value - integers_below as i64;
@@ -97,6 +102,7 @@ fn check(operator: Operator, operands: &[TensorType], output: TensorType, seed: 
     let mut numbers = Numbers(seed);
     let below = match &node.operator {
         Operator::Gather { axis } => operands[0].shape.dimensions()[*axis as usize],
+        Operator::Update {} => 4,
         _ => 100,
     };
     let tensors: Vec<Tensor> =
@@ -113,7 +119,7 @@ const F32: ElementType = ElementType::F32;
 
 #[test]
 fn every_function_of_the_table_equals_the_law_for_all_types_that_it_takes() {
-    let types = [&[F32, ElementType::Bool][..], &INTEGERS].concat();
+    let types = ElementType::ALL;
     for function in MapFunction::ALL.iter().copied() {
         let operator = || Operator::Map { function };
         let mut tried = 0;
@@ -310,7 +316,7 @@ fn elementary_functions_equal_the_law_on_dense_samples() {
 
 #[test]
 fn movements_equal_the_law_for_every_element_type() {
-    for element in [&INTEGERS[..], &[F32, ElementType::Bool]].concat() {
+    for element in ElementType::ALL {
         let of = |dimensions: &[u64]| kind(element, dimensions);
         let move_one = |operator: Operator, from: &[u64], to: &[u64]| {
             check(operator, &[of(from)], of(to), 5, false);
@@ -322,7 +328,9 @@ fn movements_equal_the_law_for_every_element_type() {
         let slice = |starts: Vec<i64>, steps: Vec<i64>| Operator::Slice { starts, steps };
         move_one(slice(vec![1, 2], vec![1, 2]), &[4, 9], &[3, 4]);
         move_one(slice(vec![3, 8], vec![-1, -3]), &[4, 9], &[4, 3]);
-        let pad = |before: Vec<i64>| Operator::Pad { before, fill: 1 };
+        // Any canonical bits.
+        let fill = if element == ElementType::Bf16 { 0x4020 } else { 1 };
+        let pad = |before: Vec<i64>| Operator::Pad { before, fill };
         if element != F32 {
             move_one(pad(vec![1, 0]), &[2, 3], &[4, 5]);
             move_one(pad(vec![-1, 2]), &[3, 3], &[2, 4]);
@@ -340,6 +348,50 @@ fn movements_equal_the_law_for_every_element_type() {
     }
 }
 
+#[test]
+fn updates_equal_the_law() {
+    for element in ElementType::ALL {
+        let of = |dimensions: &[u64]| kind(element, dimensions);
+        for (base, rows) in
+            [(&[7][..], &[3][..]), (&[5, 3], &[1, 3]), (&[4, 2, 3], &[4, 2, 3]), (&[6, 9], &[4, 9])]
+        {
+            for (start, dimensions) in
+                [(ElementType::I64, &[1][..]), (ElementType::U8, &[]), (ElementType::I32, &[1, 1])]
+            {
+                // Some of the starts lie outside.
+                for seed in 0..6 {
+                    let operands = [of(base), of(rows), kind(start, dimensions)];
+                    check(Operator::Update {}, &operands, of(base), seed, true);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn random_words_equal_the_law() {
+    let (wide, words) = (kind(ElementType::I64, &[40]), kind(ElementType::U32, &[3, 40]));
+    let scalar = kind(ElementType::I64, &[1]);
+    let counted = kind(ElementType::I64, &[3, 1]);
+    let random = Operator::Map { function: MapFunction::Random };
+    check(random, &[scalar, counted, wide], words, 3, false);
+}
+
+#[test]
+fn exact_sums_of_integers_equal_the_law() {
+    use ElementType::{I8, I16, I32, I64, U8};
+    for (left, right, sum) in [(I8, I8, I32), (U8, I8, I32), (I16, U8, I64), (I8, U8, I64)] {
+        for (m, n, k) in [(1, 1, 1), (3, 5, 64), (2, 9, 200)] {
+            let operands = [kind(left, &[2, m, k]), kind(right, &[n, k])];
+            check(Operator::Contract {}, &operands, kind(sum, &[2, m, n]), k, true);
+        }
+        let window = Window { kernel: (3, 2), strides: (2, 1), dilations: (1, 2), pads: (1, 2) };
+        let operator = Operator::Convolve { window, groups: 2 };
+        let operands = [kind(left, &[2, 5, 6, 4]), kind(right, &[6, 3, 2, 2])];
+        check(operator, &operands, kind(sum, &[2, 3, 8, 6]), 4, true);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -353,8 +405,13 @@ proptest! {
             2 => (vec![batch, 1, m, k], vec![2, n, k], vec![batch, 2, m, n]),
             _ => (vec![m, k], vec![batch, n, k], vec![batch, m, n]),
         };
+        let wild = seed % 3 == 0;
         let operands = [kind(F32, &left), kind(F32, &right)];
-        check(Operator::Contract {}, &operands, kind(F32, &out), seed, seed % 3 == 0);
+        check(Operator::Contract {}, &operands, kind(F32, &out), seed, wild);
+        // Right sides that are widened.
+        let narrow = [ElementType::Bf16, ElementType::F16, ElementType::I8, ElementType::U8];
+        let operands = [kind(F32, &left), kind(narrow[seed as usize % 4], &right)];
+        check(Operator::Contract {}, &operands, kind(F32, &out), seed, wild);
     }
 
     #[test]

@@ -248,15 +248,15 @@ impl Network {
         let strides = (1 + dice.below(2) as u32, 1 + dice.below(2) as u32);
         let dilations = (1 + dice.below(2) as u32, 1 + dice.below(2) as u32);
         let pads = (dice.below(3) as u32, dice.below(3) as u32);
-        let behind = (dice.below(2), dice.below(2));
-        let room = |size: u64, pad: u32, behind: u64, kernel: u32, stride: u32, dilation: u32| {
+        let after = (dice.below(2), dice.below(2));
+        let room = |size: u64, pad: u32, after: u64, kernel: u32, stride: u32, dilation: u32| {
             let span = u64::from((kernel - 1) * dilation) + 1;
-            (size + u64::from(pad) + behind)
+            (size + u64::from(pad) + after)
                 .checked_sub(span)
                 .map_or(0, |left| left / u64::from(stride) + 1)
         };
-        let rows = room(height, pads.0, behind.0, kernel.0, strides.0, dilations.0).max(1);
-        let columns = room(width, pads.1, behind.1, kernel.1, strides.1, dilations.1).max(1);
+        let rows = room(height, pads.0, after.0, kernel.0, strides.0, dilations.0).max(1);
+        let columns = room(width, pads.1, after.1, kernel.1, strides.1, dilations.1).max(1);
         let weights =
             dice.tensor(&[outputs, u64::from(kernel.0), u64::from(kernel.1), channels / groups]);
         let weights = network.weight(weights);
@@ -288,7 +288,9 @@ impl Network {
                 output: to.clone(),
             })
             .collect();
-        nodes.iter().for_each(|node| protocol::law::check(node).unwrap());
+        for node in &nodes {
+            protocol::law::check(node).unwrap();
+        }
         // Several outputs, so that not everything inside a stage stays there.
         let last = (first + nodes.len() - 1) as u32;
         let outputs: Vec<u32> = (first as u32..=last).rev().step_by(3).collect();
@@ -304,7 +306,7 @@ impl Network {
         };
         let outputs = outputs.into_iter().map(|value| (value.to_string(), value)).collect();
         let weights = self.weights;
-        Model::new(graph, weights, vec!["x".to_owned()], outputs, names, Profile::StrictF32)
+        Model::new(graph, weights, vec!["x".to_owned()], outputs, names, Profile::StrictF32).ok()
     }
 }
 

@@ -140,8 +140,8 @@ fn layers_cover_all_operators_and_states_chain() {
             assert_eq!(layer.first_operator, next);
             next += layer.operator_count;
             assert!(most.is_none_or(|most| layer.operator_count as usize <= most));
-            let behind = model.graph().layers.get(index + 1).map(|layer| &layer.live_in);
-            assert!(behind.is_none_or(|live| *live == layer.live_out));
+            let after = model.graph().layers.get(index + 1).map(|layer| &layer.live_in);
+            assert!(after.is_none_or(|live| *live == layer.live_out));
         }
         assert_eq!(next, model.header().operator_count);
         let shape = Shape::new(&[2, 3]).unwrap();
@@ -182,7 +182,7 @@ fn an_input_that_a_shape_depends_on_can_be_fixed_from_a_file_and_nothing_else_ca
 
 #[test]
 fn lists_without_elements_fold_in_shape_arithmetic_and_are_never_data() {
-    // As exporters unfold a last axis: [dimensions before] + [sizes] + [dimensions behind], the last
+    // As exporters unfold a last axis: [dimensions before] + [sizes] + [dimensions after], the last
     // of which there are none; and a scalar's shape.
     let integers = |name: &str, values: &[i64]| TensorProto {
         name: name.to_owned(),
@@ -194,9 +194,9 @@ fn lists_without_elements_fold_in_shape_arithmetic_and_are_never_data() {
     let nodes = vec![
         node("Shape", &["x"], &["shape"]),
         node("Slice", &["shape", "zero", "one"], &["before"]),
-        node("Slice", &["shape", "two", "last"], &["behind"]),
-        node("Cast", &["behind"], &["behind_cast"]),
-        node("Concat", &["before", "sizes", "behind_cast"], &["wanted"]),
+        node("Slice", &["shape", "two", "last"], &["after"]),
+        node("Cast", &["after"], &["after_cast"]),
+        node("Concat", &["before", "sizes", "after_cast"], &["wanted"]),
         node("Reshape", &["x", "wanted"], &["unfolded"]),
         node("ConstantOfShape", &["none"], &["nothing"]),
         node("Add", &["unfolded", "nothing"], &["y"]),
@@ -221,7 +221,7 @@ fn lists_without_elements_fold_in_shape_arithmetic_and_are_never_data() {
     let imported = import(&proto, Some(4)).unwrap();
     assert_eq!(imported.graph().nodes.last().unwrap().output.shape.dimensions(), [4, 3, 1]);
     let last = proto.graph.as_mut().unwrap().node.last_mut().unwrap();
-    *last = node("Add", &["x", "behind"], &["y"]);
+    *last = node("Add", &["x", "after"], &["y"]);
     let error = import(&proto, Some(4)).unwrap_err().to_string();
     assert!(error.contains("input 1 has no elements"), "{error}");
 }

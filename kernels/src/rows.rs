@@ -51,7 +51,8 @@ pub const fn maps_rows(function: MapFunction) -> bool {
         | F::Cast
         | F::Sine
         | F::Cosine
-        | F::Remainder => false,
+        | F::Remainder
+        | F::Random => false,
     }
 }
 
@@ -136,7 +137,8 @@ fn body<A: Arithmetic>(
         | F::Cast
         | F::Sine
         | F::Cosine
-        | F::Remainder => unreachable!("asked for a function that is not mapped by rows"),
+        | F::Remainder
+        | F::Random => unreachable!("asked for a function that is not mapped by rows"),
     }
 }
 

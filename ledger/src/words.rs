@@ -120,7 +120,7 @@ pub const JOB_STATUSES: [&str; 3] = ["open", "done", "expired"];
 /// Statuses of claims, as [`claim_status`] gives them.
 pub const CLAIM_STATUSES: [&str; 4] = ["standing", "rejected", "final", "released"];
 /// Statuses of challenges, as [`challenge_status`] gives them.
-pub const CHALLENGE_STATUSES: [&str; 4] = ["open", "to-collect", "won", "lost"];
+pub const CHALLENGE_STATUSES: [&str; 5] = ["queued", "open", "to-collect", "won", "lost"];
 
 /// Progress of a job.
 pub fn job_status(status: &JobStatus) -> &'static str {
@@ -154,7 +154,8 @@ pub fn sealed_status(status: &SealedStatus) -> &'static str {
 /// ([`Settlement::is_under_way`]).
 pub fn challenge_status(status: &ChallengeStatus, under_way: bool) -> &'static str {
     match status {
-        ChallengeStatus::Open { .. } if !under_way => "to-collect",
+        ChallengeStatus::Queued | ChallengeStatus::Open { .. } if !under_way => "to-collect",
+        ChallengeStatus::Queued => "queued",
         ChallengeStatus::Open { .. } => "open",
         ChallengeStatus::Won { .. } => "won",
         ChallengeStatus::Lost => "lost",
@@ -180,6 +181,9 @@ pub fn number(kind: ElementType, bits: u64) -> String {
             Err(_) => hexadecimal(bits),
         },
         ElementType::Bool if bits <= 1 => (bits == 1).to_string(),
+        ElementType::Bf16 | ElementType::F16 => {
+            number(ElementType::F32, u64::from(kind.to_f32(bits)))
+        }
         _ => kind.to_integer(bits).to_string(),
     }
 }
@@ -208,7 +212,7 @@ pub fn number_beside(kind: Option<ElementType>, bits: u64, other: u64) -> String
 
 /// What convicted a claim, in parts: where, what it claimed there, and what is correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct EvidenceWords {
     /// The operator and element, or the value.
     pub place: String,
     /// What the claim says.
@@ -218,26 +222,26 @@ pub struct Verdict {
 }
 
 /// What the referee found, in parts: the same as [`evidence`] says in one line.
-pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> Verdict {
+pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> EvidenceWords {
     match evidence {
         Evidence::Step { operator, element, segment, claimed, expected, .. } => {
             let kind = node.map(|node| node.output.element);
             let at = sum_within(node, *segment);
             let place = format!("{}, element {element}{at}", named(*operator, node));
             let (lane, claimed, correct) = claimed_and_correct(kind, claimed, expected.as_deref());
-            Verdict { place: place + &lane, claimed, correct }
+            EvidenceWords { place: place + &lane, claimed, correct }
         }
-        Evidence::Contradiction { value, claimed, expected } => Verdict {
+        Evidence::Contradiction { value, claimed, expected } => EvidenceWords {
             place: format!("value {value}"),
             claimed: claimed.to_string(),
             correct: Some(expected.to_string()),
         },
-        Evidence::StateValue { claimed, expected } => Verdict {
+        Evidence::StateValue { claimed, expected } => EvidenceWords {
             place: "a state".to_owned(),
             claimed: format!("value {claimed}"),
             correct: Some(format!("value {expected}")),
         },
-        Evidence::Leaf { operator, leaf } => Verdict {
+        Evidence::Leaf { operator, leaf } => EvidenceWords {
             place: format!("{}, leaf {leaf}", named(*operator, node)),
             claimed: "bits that no value has".to_owned(),
             correct: None,
@@ -275,7 +279,7 @@ fn claimed_and_correct(
 pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
     match evidence {
         Evidence::Step { .. } => {
-            let Verdict { place, claimed, correct } = verdict(evidence, node);
+            let EvidenceWords { place, claimed, correct } = verdict(evidence, node);
             match correct {
                 Some(correct) => format!("{place}: claimed {claimed}, correct {correct}"),
                 None => {
@@ -431,6 +435,9 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
         Event::Challenged { challenge, claim } => {
             format!("claim {} challenged ({})", short(claim), short(challenge))
         }
+        Event::ChallengeServed { challenge } => {
+            format!("challenge {} is served now", short(challenge))
+        }
         Event::Demanded { challenge, request: asked } => {
             format!("challenge {} demands {}", short(challenge), request(asked))
         }
@@ -474,6 +481,9 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
                 short(attester),
                 short(sealed)
             )
+        }
+        Event::AttentionCollected { sealed, attester, share_wei: 0, .. } => {
+            format!("the bond of {} for sealed claim {} given back", short(attester), short(sealed))
         }
         Event::AttentionCollected { sealed, attester, share_wei, .. } => format!(
             "{} paid to {} for its attention to sealed claim {}",

@@ -144,7 +144,7 @@ async fn pass(mut client: TcpStream, server: SocketAddr, fault: Fault, memory: M
     }
 }
 
-/// A network that plays its faults in turn, connection by connection, and is well behind them.
+/// A network that plays its faults in turn, connection by connection, and is well after them.
 async fn network(server: SocketAddr, faults: &'static [Fault]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -166,7 +166,7 @@ fn key() -> Key {
 }
 
 fn genesis() -> Genesis {
-    let parameters = Parameters::default();
+    let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
     Genesis { chain_id: 1, salt: Digest::default(), begun_ms: 0, bank: key().address(), parameters }
 }
 

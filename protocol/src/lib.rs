@@ -8,8 +8,8 @@
 //! # Order of calls
 //!
 //! 1. **Perform.** [`Settlement::new`] makes a ledger from its [`Genesis`]. Each signed action goes to
-//!    [`Settlement::apply`] with the time at which it arrived; where senders are known otherwise,
-//!    [`Settlement::perform`] takes the bare [`Action`]. An accepted action gives its [`Event`]s, a refused
+//!    [`Settlement::apply`] with the time at which it arrived; where senders and their order are known
+//!    otherwise, [`Settlement::perform`] takes the bare [`Action`]. An accepted action gives its [`Event`]s, a refused
 //!    one a [`Rejection`], which changes nothing and whose [`Severity`] says whether trying again can help.
 //! 2. **View.** [`Settlement::claim`], [`Settlement::challenge`] and the others read the state. A claim
 //!    carries its [`Facts`]: everything its executor has opened so far, each piece proven against the
@@ -27,9 +27,9 @@
 //! use protocol::hash::leaf;
 //! use protocol::referee::OperandProof;
 //! use protocol::roots::{state_tree, subtrace_tree};
-//! use protocol::settlement::{ClaimStatus, ETHER};
+//! use protocol::settlement::{ClaimStatus, ETHER, claim_id, job_id};
 //! use protocol::tensor::{ElementType, Shape, TensorType, pack_leaf};
-//! use protocol::transaction::{ClaimTerms, JobTerms};
+//! use protocol::transaction::{JobTerms, Statement};
 //! use protocol::{
 //!     Action, Address, Digest, Evidence, Finding, Genesis, Keccak, Parameters, Refutation, Request,
 //!     Reveal, Settlement, Showing, judge,
@@ -63,46 +63,53 @@
 //! let genesis = Genesis { chain_id: 1, salt: Digest::default(), begun_ms: 0, bank, parameters };
 //! let mut ledger: Settlement = Settlement::new(genesis)?;
 //! let perform = |ledger: &mut Settlement, sender: Address, action: Action| {
-//!     let nonce = ledger.nonce(&sender);
-//!     ledger.perform(10, sender, nonce, &action)
+//!     ledger.perform(10, sender, 0, &action)
 //! };
 //! for account in [bank, executor, challenger] {
 //!     perform(&mut ledger, bank, Action::Deposit { account, amount_wei: 2 * ETHER })?;
 //! }
+//! let model_root = model.header.root();
 //! perform(&mut ledger, bank, Action::RegisterModel { header: model.header.clone() })?;
 //! let terms = JobTerms {
-//!     model_root: model.header.root(),
+//!     model_root,
 //!     input_root: input.root(),
 //!     profile: Profile::StrictF32,
+//!     executor: Address::default(),
 //!     fee_wei: ETHER / 10,
+//!     fee_iteration_wei: 0,
+//!     iterations_max: 1,
+//!     may_cut: false,
 //!     stake_wei: ETHER,
-//!     bond_wei: ETHER / 10,
 //!     window_ms: 60_000,
+//!     open_ms: 3_600_000,
 //!     attention_wei: 0,
+//!     salt: 0,
 //! };
+//! let job = job_id(bank, &terms);
 //! perform(&mut ledger, bank, Action::PostJob { terms })?;
-//! let job = *ledger.jobs().next().unwrap().0;
-//! let terms = ClaimTerms::of_run::<Keccak>(job, &[input.root(), output.root()]).unwrap();
-//! perform(&mut ledger, executor, Action::PostClaim { terms })?;
-//! let claim = *ledger.claims().next().unwrap().0;
+//! let states = [input.root(), output.root()];
+//! let statement = Statement::of_run::<Keccak>(job, model_root, &states).unwrap();
+//! let claim = claim_id(executor, &statement.terms);
+//! perform(&mut ledger, executor, Action::PostClaim { statement })?;
 //! perform(&mut ledger, challenger, Action::Challenge { claim })?;
-//! let challenge = *ledger.challenges().next().unwrap().0;
 //!
 //! // The challenger shows layer and operator of the model; the executor must open what they wrote.
 //! let showings = vec![
 //!     Showing::Layer { proof: LayerProof { index: 0, layer, path: Vec::new() } },
 //!     Showing::Operator { proof: NodeProof { index: 0, node, path: Vec::new() } },
 //! ];
+//! let challengers = vec![challenger];
 //! let request = Request::Subtrace { layer: 0 };
-//! perform(&mut ledger, challenger, Action::Demand { challenge, showings, request })?;
+//! perform(&mut ledger, challenger, Action::Demand { claim, showings, request })?;
 //! let children = Children::Roots { roots: vec![root(1.0)] };
 //! let reveal = Reveal::Subtrace { root: inside.root(), children };
-//! perform(&mut ledger, executor, Action::Reveal { claim, request, reveal })?;
+//! let answer = Action::Reveal { claim, challengers: challengers.clone(), request, reveal };
+//! perform(&mut ledger, executor, answer)?;
 //! let request = Request::Leaf { operator: 0, leaf: 0 };
 //! let showings = Vec::new();
-//! perform(&mut ledger, challenger, Action::Demand { challenge, showings, request })?;
+//! perform(&mut ledger, challenger, Action::Demand { claim, showings, request })?;
 //! let reveal = Reveal::Leaf { bytes: bytes(1.0) };
-//! perform(&mut ledger, executor, Action::Reveal { claim, request, reveal })?;
+//! perform(&mut ledger, executor, Action::Reveal { claim, challengers, request, reveal })?;
 //!
 //! // View: what the executor is now bound to. Judge: it is not what the law gives.
 //! let facts = &ledger.claim(&claim).unwrap().facts;
@@ -117,7 +124,8 @@
 //!     other => panic!("{other:?}"),
 //! }
 //! let showings = Vec::new();
-//! perform(&mut ledger, challenger, Action::Refute { challenge, showings, refutation })?;
+//! let refute = Action::Refute { claim, challenger, showings, refutation };
+//! perform(&mut ledger, challenger, refute)?;
 //! assert!(matches!(ledger.claim(&claim).unwrap().status, ClaimStatus::Fallen { .. }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -147,6 +155,7 @@ mod severity;
 pub mod state_stream;
 pub mod tensor;
 pub mod transaction;
+pub mod validate;
 
 pub use encoding::{Canonical, DecodeError};
 pub use facts::{Facts, Request, Reveal, Showing};

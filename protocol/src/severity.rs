@@ -94,9 +94,12 @@ impl NodeFault {
     /// What a caller does about it: a node that is not well formed stays so.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::Operands | Self::Elements | Self::Shapes | Self::Attributes | Self::TooLong => {
-                Severity::Refuse
-            }
+            Self::Operands
+            | Self::Elements
+            | Self::Shapes
+            | Self::Attributes
+            | Self::TooLong
+            | Self::Overflow => Severity::Refuse,
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum};
 use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::merkle::TreeShape;
-use crate::numerics::store;
+use crate::numerics::{soft, store, stored_bf16, stored_f16, widen_bf16, widen_f16};
 
 /// Bytes of one leaf.
 pub const LEAF_BYTES: usize = 256;
@@ -35,6 +35,10 @@ pub enum ElementType {
     U16,
     /// Without sign, 32 bits.
     U32,
+    /// The upper half of a binary32. Stored only: see [`ElementType::is_narrow`].
+    Bf16,
+    /// IEEE-754 binary16. Stored only: see [`ElementType::is_narrow`].
+    F16,
 }
 canonical_enum!(ElementType {
     1 => F32 {},
@@ -46,11 +50,13 @@ canonical_enum!(ElementType {
     7 => I16 {},
     8 => U16 {},
     9 => U32 {},
+    10 => Bf16 {},
+    11 => F16 {},
 });
 
 impl ElementType {
     /// Every element type, in the order of the codes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::F32,
         Self::I64,
         Self::I32,
@@ -60,6 +66,8 @@ impl ElementType {
         Self::I16,
         Self::U16,
         Self::U32,
+        Self::Bf16,
+        Self::F16,
     ];
 
     /// Bytes of one element.
@@ -67,7 +75,7 @@ impl ElementType {
         match self {
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::I64 => 8,
-            Self::I16 | Self::U16 => 2,
+            Self::I16 | Self::U16 | Self::Bf16 | Self::F16 => 2,
             Self::Bool | Self::I8 | Self::U8 => 1,
         }
     }
@@ -86,6 +94,7 @@ impl ElementType {
             Self::I16 | Self::U16 => bits <= u16::MAX as u64,
             Self::I8 | Self::U8 => bits <= u8::MAX as u64,
             Self::Bool => bits <= 1,
+            Self::Bf16 | Self::F16 => bits <= u16::MAX as u64 && self.stored(bits) == bits,
         }
     }
 
@@ -102,8 +111,53 @@ impl ElementType {
     pub const fn stored(self, bits: u64) -> u64 {
         match self {
             Self::F32 => store(bits as u32) as u64,
+            Self::Bf16 => stored_bf16(bits as u16) as u64,
+            Self::F16 => stored_f16(bits as u16) as u64,
             Self::Bool => (bits != 0) as u64,
             Self::I64 | Self::I32 | Self::I8 | Self::U8 | Self::I16 | Self::U16 | Self::U32 => bits,
+        }
+    }
+
+    /// Whether the type is a float of 16 bits, which is only moved, cast, and read as the right side of a
+    /// contraction.
+    pub const fn is_narrow(self) -> bool {
+        match self {
+            Self::Bf16 | Self::F16 => true,
+            Self::F32
+            | Self::I64
+            | Self::I32
+            | Self::Bool
+            | Self::I8
+            | Self::U8
+            | Self::I16
+            | Self::U16
+            | Self::U32 => false,
+        }
+    }
+
+    /// Whether the type is one of integers; truth values are none.
+    pub const fn is_integer(self) -> bool {
+        match self {
+            Self::I64 | Self::I32 | Self::I8 | Self::U8 | Self::I16 | Self::U16 | Self::U32 => true,
+            Self::F32 | Self::Bool | Self::Bf16 | Self::F16 => false,
+        }
+    }
+
+    /// The binary32 under rule Q that a stored element means, rounded to the nearest where an integer is
+    /// too long for it.
+    pub const fn to_f32(self, bits: u64) -> u32 {
+        match self {
+            Self::F32 => store(bits as u32),
+            Self::Bf16 => store(widen_bf16(bits as u16)),
+            Self::F16 => store(widen_f16(bits as u16)),
+            Self::I64
+            | Self::I32
+            | Self::Bool
+            | Self::I8
+            | Self::U8
+            | Self::I16
+            | Self::U16
+            | Self::U32 => store(soft::from_integer(self.to_integer(bits))),
         }
     }
 
@@ -119,6 +173,8 @@ impl ElementType {
             Self::I16 => "i16",
             Self::U16 => "u16",
             Self::U32 => "u32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
         }
     }
 
@@ -130,7 +186,7 @@ impl ElementType {
     /// Least and greatest value; a truth value counts as 0 or 1. `None` for floats.
     pub const fn integer_range(self) -> Option<(i64, i64)> {
         match self {
-            Self::F32 => None,
+            Self::F32 | Self::Bf16 | Self::F16 => None,
             Self::I64 => Some((i64::MIN, i64::MAX)),
             Self::I32 => Some((i32::MIN as i64, i32::MAX as i64)),
             Self::I16 => Some((i16::MIN as i64, i16::MAX as i64)),
@@ -149,7 +205,14 @@ impl ElementType {
             Self::I16 => bits as u16 as i16 as i64,
             Self::I8 => bits as u8 as i8 as i64,
             // What is stored of a type without sign is its number; of a float this is only its pattern.
-            Self::I64 | Self::U32 | Self::U16 | Self::U8 | Self::Bool | Self::F32 => bits as i64,
+            Self::I64
+            | Self::U32
+            | Self::U16
+            | Self::U8
+            | Self::Bool
+            | Self::F32
+            | Self::Bf16
+            | Self::F16 => bits as i64,
         }
     }
 

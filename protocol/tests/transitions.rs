@@ -3,14 +3,11 @@
 
 mod common;
 
-use common::{Game, Toy, Who, address};
-use protocol::facts::{Request, TreeId};
+use common::{Game, TRACE, Toy, Who, address, inside};
 use protocol::hash::Digest;
 use protocol::referee::{RefereeError, Refutation};
 use protocol::settlement::{Parameters, Rejection};
 use protocol::transaction::Action;
-
-const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
 
 /// Those who try every move. `Second` has money and no part in the dispute.
 const PARTIES: [Who; 3] = [Who::Challenger, Who::Executor, Who::Second];
@@ -26,18 +23,27 @@ enum Phase {
     Lost,
     /// The challenge won, the claim fell.
     Won,
+    /// The claim fell by another challenge, while the executor was to move in this one.
+    Collectable,
+    /// The claim fell by another challenge, and this one was paid out.
+    Collected,
     /// The challenge lost, the claim is the job's answer.
     Final,
+    /// The challenge lost, another claim is the job's answer, and the stake went back.
+    Released,
 }
 
-const PHASES: [Phase; 7] = [
+const PHASES: [Phase; 10] = [
     Phase::ChallengerToMove,
     Phase::ExecutorToMove,
     Phase::ChallengerLate,
     Phase::ExecutorLate,
     Phase::Lost,
     Phase::Won,
+    Phase::Collectable,
+    Phase::Collected,
     Phase::Final,
+    Phase::Released,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,121 +54,159 @@ enum Move {
     RevealUnasked,
     Refute,
     CallTime,
+    Collect,
     Challenge,
     ProveAttention,
     Finalise,
+    Release,
+    ExpireJob,
+    Pass,
 }
 
-const MOVES: [Move; 8] = [
+const MOVES: [Move; 12] = [
     Move::Demand,
     Move::Reveal,
     Move::RevealUnasked,
     Move::Refute,
     Move::CallTime,
+    Move::Collect,
     Move::Challenge,
     Move::ProveAttention,
     Move::Finalise,
+    Move::Release,
+    Move::ExpireJob,
+    Move::Pass,
 ];
 
 fn game_in(phase: Phase) -> Game {
     let clock_ms = Parameters::default().challenger_clock_ms;
-    let opened = || {
-        let run = Toy::new().run(None);
-        Game::new().claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor)
-    };
-    let called = |game: Game| {
-        let challenge = game.challenge(Who::Challenger);
-        game.accepts(Who::Second, Action::CallTime { challenge })
-    };
+    let run = Toy::new().run(None);
+    let opened =
+        |game: Game| game.claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor);
     match phase {
-        Phase::ChallengerToMove => opened(),
-        Phase::ExecutorToMove => {
-            let game = opened();
-            let challenge = game.challenge(Who::Challenger);
-            let demand = Action::Demand { challenge, showings: Vec::new(), request: TRACE };
-            game.accepts(Who::Challenger, demand)
-        }
-        Phase::ChallengerLate => opened().wait(clock_ms + 1),
+        Phase::ChallengerToMove => opened(Game::new()),
+        Phase::ExecutorToMove => opened(Game::new()).demands(Who::Challenger, &[], TRACE),
+        Phase::ChallengerLate => opened(Game::new()).wait(clock_ms + 1),
         Phase::ExecutorLate => game_in(Phase::ExecutorToMove).wait(clock_ms + 1),
-        Phase::Lost => called(game_in(Phase::ChallengerLate)),
-        Phase::Won => called(game_in(Phase::ExecutorLate)),
-        Phase::Final => {
-            let game = game_in(Phase::Lost);
-            let job = game.job;
-            game.accepts(Who::Second, Action::Finalise { job })
-        }
+        Phase::Lost => game_in(Phase::ChallengerLate).calls_time(Who::Challenger),
+        Phase::Won => game_in(Phase::ExecutorLate).calls_time(Who::Challenger),
+        Phase::Collectable => game_in(Phase::ExecutorToMove)
+            .challenges(Who::Third, Who::Executor)
+            .falls_by_silence(Who::Third),
+        Phase::Collected => game_in(Phase::Collectable).collects(Who::Challenger),
+        Phase::Final => game_in(Phase::Lost).finalises(Who::Executor),
+        Phase::Released => opened(Game::new().claims(Who::Rival, &run))
+            .wait(clock_ms + 1)
+            .calls_time(Who::Challenger)
+            .finalises(Who::Rival)
+            .plays(Who::Stranger, |game| game.release(Who::Executor)),
     }
 }
 
 fn action(game: &Game, step: Move) -> Action {
-    let (claim, job) = (game.claim(Who::Executor), game.job);
-    let challenge = game.challenge(Who::Challenger);
+    let claim = game.claim(Who::Executor);
     let run = game.toy.run(None);
-    let inside = Request::Subtrace { layer: 0 };
     match step {
-        Move::Demand => {
-            Action::Demand { challenge, showings: vec![game.toy.layer(0)], request: inside }
-        }
-        Move::Reveal => Action::Reveal { claim, request: TRACE, reveal: run.open_trace() },
-        Move::RevealUnasked => {
-            Action::Reveal { claim, request: inside, reveal: run.open_subtrace(0) }
-        }
-        Move::Refute => {
-            let refutation = Refutation::Leaf { operator: 0, leaf: 0 };
-            Action::Refute { challenge, showings: Vec::new(), refutation }
-        }
-        Move::CallTime => Action::CallTime { challenge },
+        Move::Demand => game.demand(&[0], inside(0)),
+        Move::Reveal => game.reveal(&[Who::Challenger], TRACE, run.open_trace()),
+        Move::RevealUnasked => game.reveal(&[Who::Challenger], inside(0), run.open_subtrace(0)),
+        Move::Refute => game.refute(Who::Challenger, Refutation::Leaf { operator: 0, leaf: 0 }),
+        Move::CallTime => game.call_time(Who::Challenger),
+        Move::Collect => game.collect(Who::Challenger),
         Move::Challenge => Action::Challenge { claim },
         Move::ProveAttention => Action::ProveAttention { claim, salt: Digest::default() },
-        Move::Finalise => Action::Finalise { job },
+        Move::Finalise => game.finalise(Who::Executor),
+        Move::Release => game.release(Who::Executor),
+        Move::ExpireJob => game.expire_job(),
+        Move::Pass => game.pass(&[Who::Executor]),
     }
 }
 
-/// What the rules say: `None` where the move is made.
-fn expected(game: &Game, phase: Phase, step: Move, who: Who) -> Option<Rejection> {
+/// Phases by what they have in common.
+struct Kind {
+    in_time: bool,
+    late: bool,
+    fallen: bool,
+    /// The claim is fallen, final or released.
+    over: bool,
+    /// The job has its answer.
+    done: bool,
+}
+
+fn kind(phase: Phase) -> Kind {
+    use Phase as P;
+    let fallen = matches!(phase, P::Won | P::Collectable | P::Collected);
+    let done = matches!(phase, P::Final | P::Released);
+    Kind {
+        in_time: matches!(phase, P::ChallengerToMove | P::ExecutorToMove),
+        late: matches!(phase, P::ChallengerLate | P::ExecutorLate),
+        fallen,
+        over: fallen || done,
+        done,
+    }
+}
+
+/// What the rules say of a move in the challenge: `None` where it is made.
+fn expected_in_challenge(game: &Game, phase: Phase, step: Move, who: Who) -> Option<Rejection> {
     let floor_ms = Parameters::default().move_floor_ms;
-    let challenge = game.state.challenge(&game.challenge(Who::Challenger)).unwrap();
-    let deadline_ms = challenge.deadline_ms(floor_ms).unwrap_or_default();
-    let window_end_ms = game.state.claim(&game.claim(Who::Executor)).unwrap().window_end_ms;
-    let over = |kind| Some(Rejection::Over { kind });
-    let late = |at_ms| Some(Rejection::TooLate { at_ms });
-    let not_allowed = |who| Some(Rejection::NotAllowed { who });
-    let waiting = |what| Some(Rejection::Waiting { what });
-    let in_time = matches!(phase, Phase::ChallengerToMove | Phase::ExecutorToMove);
-    let out_of_time = matches!(phase, Phase::ChallengerLate | Phase::ExecutorLate);
+    let deadline_ms = game.challenge_of(Who::Challenger).deadline_ms(floor_ms).unwrap_or_default();
+    let Kind { in_time, late, over, .. } = kind(phase);
     match step {
-        Move::Demand | Move::Refute if out_of_time => late(deadline_ms),
-        Move::Demand | Move::Refute | Move::CallTime if !in_time && !out_of_time => {
-            over("challenge")
+        // Each account has a challenge of its own, or none.
+        Move::Demand if who != Who::Challenger => Some(Rejection::Unknown { kind: "challenge" }),
+        Move::Demand | Move::Refute if late => Some(Rejection::TooLate { at_ms: deadline_ms }),
+        Move::Demand | Move::Refute | Move::CallTime if !in_time && !late => {
+            Some(Rejection::Over { kind: "challenge" })
         }
-        Move::Demand if who != Who::Challenger => not_allowed("the challenger"),
-        Move::Demand if phase == Phase::ExecutorToMove => Some(Rejection::NotYourMove),
+        Move::Demand | Move::Refute if phase == Phase::ExecutorToMove => {
+            Some(Rejection::NotYourMove)
+        }
         Move::Demand => None,
         // Anybody's proof is looked at; this one builds on what is not open.
         Move::Refute => Some(Rejection::Referee(RefereeError::NotOpen)),
         Move::CallTime if in_time => Some(Rejection::TooEarly { at_ms: deadline_ms + 1 }),
         Move::CallTime => None,
-        Move::Reveal | Move::RevealUnasked if who != Who::Executor => {
-            not_allowed("the claim's executor")
-        }
-        Move::Reveal | Move::RevealUnasked if matches!(phase, Phase::Won | Phase::Final) => {
-            over("claim")
-        }
+        Move::Collect if in_time || late => Some(Rejection::Waiting { what: "the claim" }),
+        Move::Collect if phase == Phase::Collectable => None,
+        Move::Collect => Some(Rejection::Over { kind: "challenge" }),
+        _ if who != Who::Executor => Some(Rejection::NotAllowed { who: "the claim's executor" }),
+        _ if over => Some(Rejection::Over { kind: "claim" }),
         Move::Reveal if phase == Phase::ExecutorToMove => None,
-        Move::Reveal | Move::RevealUnasked => Some(Rejection::NotYourMove),
-        Move::Challenge | Move::ProveAttention if matches!(phase, Phase::Won | Phase::Final) => {
-            over("claim")
+        _ => Some(Rejection::NotYourMove),
+    }
+}
+
+/// What the rules say of a move on the claim or the job: `None` where it is made.
+fn expected_of_claim(game: &Game, phase: Phase, step: Move, who: Who) -> Option<Rejection> {
+    let window_end_ms = game.claim_of(Who::Executor).window_end_ms;
+    let open_until_ms = game.job_of().open_until_ms();
+    let Kind { in_time, late, fallen, over, done } = kind(phase);
+    let waiting = |what| Some(Rejection::Waiting { what });
+    match step {
+        Move::Challenge | Move::ProveAttention | Move::Finalise | Move::Release if over => {
+            Some(Rejection::Over { kind: "claim" })
         }
-        Move::Challenge | Move::ProveAttention if !in_time => late(window_end_ms),
+        Move::Challenge | Move::ProveAttention if !in_time => {
+            Some(Rejection::TooLate { at_ms: window_end_ms })
+        }
+        Move::Challenge if who == Who::Challenger => Some(Rejection::Exists { kind: "challenge" }),
         Move::Challenge => None,
-        Move::ProveAttention => not_allowed("who attested to this claim's trace root"),
+        Move::ProveAttention => {
+            Some(Rejection::NotAllowed { who: "who attested to this claim's sequence root" })
+        }
         Move::Finalise if in_time => Some(Rejection::TooEarly { at_ms: window_end_ms + 1 }),
-        Move::Finalise if out_of_time => waiting("a challenge of the claim"),
-        Move::Finalise => match phase {
-            Phase::Won => waiting("a claim on the job"),
-            Phase::Final => over("job"),
-            _ => None,
-        },
+        Move::Finalise if late => waiting("a challenge of the claim"),
+        Move::Finalise => None,
+        Move::Release => waiting("the job"),
+        Move::ExpireJob | Move::Pass if done => Some(Rejection::Over { kind: "job" }),
+        Move::ExpireJob => Some(Rejection::TooEarly { at_ms: open_until_ms + 1 }),
+        // The only claim: when it fell, its number was passed with it.
+        _ if fallen => {
+            let bounds =
+                "the job's claims in the order of their numbers, from the first that is not passed";
+            Some(Rejection::Terms { name: "claims", bounds })
+        }
+        _ => waiting("a standing claim on the job"),
     }
 }
 
@@ -174,10 +218,24 @@ fn every_move_in_every_state_by_every_party_is_answered_by_the_rules() {
         for step in MOVES {
             for who in PARTIES {
                 let mut state = game.state.clone();
-                let (sender, wanted) = (address(who), expected(&game, phase, step, who));
-                let nonce = state.nonce(&sender);
-                let found = state.perform(game.now_ms, sender, nonce, &action(&game, step));
-                assert_eq!(found.err(), wanted, "{phase:?}: {step:?} by {who:?}");
+                let (sender, expected) = match step {
+                    Move::Demand
+                    | Move::Reveal
+                    | Move::RevealUnasked
+                    | Move::Refute
+                    | Move::CallTime
+                    | Move::Collect => {
+                        (address(who), expected_in_challenge(&game, phase, step, who))
+                    }
+                    Move::Challenge
+                    | Move::ProveAttention
+                    | Move::Finalise
+                    | Move::Release
+                    | Move::ExpireJob
+                    | Move::Pass => (address(who), expected_of_claim(&game, phase, step, who)),
+                };
+                let found = state.perform(game.now_ms, sender, 0, &action(&game, step));
+                assert_eq!(found.err(), expected, "{phase:?}: {step:?} by {who:?}");
                 assert!(state.money().is_conserved());
                 rows += 1;
             }

@@ -8,16 +8,18 @@ mod common;
 
 use std::path::Path;
 
-use common::{Toy, Who, genesis, key};
+use common::{Game, Run, Toy, Who, address, genesis, inside, key, salt};
 use protocol::encoding::Canonical;
 use protocol::hash::{self, Keccak, Tag, to_hex};
-use protocol::ids::JobId;
 use protocol::law::{self, Operands};
 use protocol::merkle::{Tree, TreeShape, empty_subtree};
 use protocol::numerics::soft::{self, SoftFloat};
 use protocol::numerics::{Arithmetic, elementary, store};
-use protocol::settlement::Parameters;
+use protocol::referee::Refutation;
+use protocol::settlement::attention::{self, seal, sealed_id};
+use protocol::settlement::{Parameters, challenge_id, claim_id, job_id};
 use protocol::transaction::{Action, Key};
+use protocol::{ClaimId, JobId, SealedId};
 use serde_json::{Value, json};
 
 fn check(name: &str, found: Value) {
@@ -190,6 +192,26 @@ fn tensor_roots() -> Value {
     Value::Object(roots.into_iter().collect())
 }
 
+/// Ids of what a client, an executor and a challenger make of the toy.
+fn ids(run: &Run) -> Value {
+    let [client, executor, challenger] = [Who::Client, Who::Executor, Who::Challenger].map(address);
+    let job = job_id(client, &Game::new().job_terms());
+    let terms = run.statement(job).terms;
+    let claim = claim_id(executor, &terms);
+    let seal = seal::<Keccak>(&executor, &terms.sequence_root, &salt(Who::Executor));
+    let word = attention::word::<Keccak>(&challenger, &terms.sequence_root, &salt(Who::Challenger));
+    json!({
+        "job_terms": to_hex(&Game::new().job_terms().to_canonical()),
+        "job": job.to_string(),
+        "claim_terms": to_hex(&terms.to_canonical()),
+        "claim": claim.to_string(),
+        "challenge": challenge_id(claim, challenger).to_string(),
+        "seal": seal.to_string(),
+        "sealed_claim": sealed_id::<Keccak>(&executor, &job, &seal).to_string(),
+        "word": word.to_string(),
+    })
+}
+
 #[test]
 fn hashes_trees_and_roots() {
     let toy = Toy::new();
@@ -220,9 +242,66 @@ fn hashes_trees_and_roots() {
                 "subtrace_roots":
                     run.subtraces.iter().map(|s| s.root().to_string()).collect::<Vec<_>>(),
                 "trace_root": run.trace.root().to_string(),
+                "sequence_root": run.sequence_root().to_string(),
             },
+            "ids": ids(&run),
         }),
     );
+}
+
+/// One action of each kind, in the order of their tags.
+fn one_of_each() -> Vec<Action> {
+    let (toy, game) = (Toy::new(), Game::new());
+    let run = toy.run(None);
+    let job = JobId(hash::leaf(b"job"));
+    let claim = ClaimId(hash::leaf(b"claim"));
+    let sealed = SealedId(hash::leaf(b"sealed claim"));
+    let (seal, word, salt) = (hash::leaf(b"seal"), hash::leaf(b"word"), hash::leaf(b"salt"));
+    let [account, challenger, attester] =
+        [Who::Executor, Who::Challenger, Who::Second].map(address);
+    let (showings, amount_wei) = (vec![toy.layer(1)], 1_000_000_000_000_000_000);
+    let refutation = Refutation::Carry { layer: 1, value: 2 };
+    let (request, reveal) = (inside(1), run.open_subtrace(1));
+    let challengers = vec![challenger, attester];
+    vec![
+        Action::Deposit { account, amount_wei },
+        Action::Withdraw { amount_wei },
+        Action::RegisterModel { header: toy.committed.header.clone() },
+        Action::PostJob { terms: game.job_terms() },
+        Action::ExpireJob { job },
+        Action::PostClaim { statement: run.statement(job) },
+        Action::Challenge { claim },
+        Action::Demand { claim, showings: showings.clone(), request },
+        Action::Reveal { claim, challengers, request, reveal },
+        Action::Refute { claim, challenger, showings, refutation },
+        Action::CallTime { claim, challenger },
+        Action::Finalise { claim },
+        Action::SealClaim { job, seal },
+        Action::Attest { sealed, word },
+        Action::OpenClaim { sealed, statement: run.statement(job), salt },
+        Action::ProveAttention { claim, salt },
+        Action::ExpireSeal { sealed },
+        Action::Collect { claim, challenger },
+        Action::Release { claim },
+        Action::Pass { job, claims: vec![claim, ClaimId(hash::leaf(b"next"))] },
+        Action::CollectAttention { sealed, attester },
+    ]
+}
+
+#[test]
+fn encodings_of_actions() {
+    let cases: Vec<Value> = one_of_each()
+        .iter()
+        .map(|action| {
+            let bytes = action.to_canonical();
+            assert_eq!(Action::from_canonical(&bytes).as_ref(), Ok(action));
+            json!({ "name": action.name(), "tag": bytes[0], "encoding": to_hex(&bytes) })
+        })
+        .collect();
+    let tags: Vec<&Value> = cases.iter().map(|case| &case["tag"]).collect();
+    // 18 is kept for withdrawing a challenge.
+    assert_eq!(tags, (1..=22).filter(|tag| *tag != 18).collect::<Vec<u8>>());
+    check("actions.json", Value::Array(cases));
 }
 
 #[test]
@@ -237,7 +316,8 @@ fn signatures() {
     let actions = [
         Action::Withdraw { amount_wei: 1_000_000_000_000_000_000 },
         Action::RegisterModel { header: toy.committed.header.clone() },
-        Action::PostClaim { terms: toy.run(None).terms(JobId(hash::leaf(b"job"))) },
+        Action::PostClaim { statement: toy.run(None).statement(JobId(hash::leaf(b"job"))) },
+        Action::PostJob { terms: Game::new().job_terms() },
     ];
     let cases: Vec<Value> = actions
         .iter()

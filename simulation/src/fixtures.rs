@@ -67,7 +67,7 @@ pub struct Fixtures<C: Commitment> {
 /// Inputs of each toy model.
 const TOY_INPUTS: u64 = 4;
 
-/// The sizes of the toy models: shallow and deep, with and without several runs in a sum.
+/// The sizes of the toy models: shallow and deep, with and without several segments in a sum.
 pub const TOY_SIZES: [ToySize; 4] = [
     ToySize { layers: 1, width: 16 },
     ToySize { layers: 3, width: 150 },

@@ -48,7 +48,7 @@ impl Commitment for Toy {
 pub struct ToySize {
     /// Number of layers.
     pub layers: u32,
-    /// Elements of a row. Over 64, every sum is folded in several runs.
+    /// Elements of a row. Over 64, every sum is folded in several segments.
     pub width: u64,
 }
 
@@ -113,7 +113,7 @@ pub fn toy_model<C: Commitment>(size: ToySize) -> Option<Model<C>> {
         Graph { inputs: vec![row.clone()], weights: vec![row; weights.len()], nodes, layers };
     let last = first_output + 4 * size.layers - 1;
     let outputs = vec![("output".to_owned(), last)];
-    Model::new(graph, weights, vec!["input".to_owned()], outputs, names, Profile::StrictF32)
+    Model::new(graph, weights, vec!["input".to_owned()], outputs, names, Profile::StrictF32).ok()
 }
 
 /// The toy's input number `index`. `None` when the width is over the protocol's limits.

@@ -1,4 +1,4 @@
-//! Cases share their runs, and published data stand under their own roots.
+//! Views share their runs, and published data stand under their own roots.
 
 use inference::Honest;
 

@@ -1,4 +1,4 @@
-//! From a differing operator output to its leaf, element, run and step.
+//! From a differing operator output to its leaf, element, segment and step.
 
 use inference::Tensor;
 use protocol::facts::{Request, Showing, TreeId};
@@ -22,7 +22,7 @@ struct FalseStep {
 }
 
 impl<C: Commitment> HonestView<C> {
-    /// From a differing operator output to its leaf, element, run and step.
+    /// From a differing operator output to its leaf, element, segment and step.
     pub(super) fn inside_operator(
         &self,
         argument: &mut Argument<'_, C>,
@@ -33,6 +33,8 @@ impl<C: Commitment> HonestView<C> {
         if argument.known().operator(operator).is_none() {
             let proof = self.model().node_proof(operator).ok_or(stuck("no such operator"))?;
             if !argument.show(Showing::Operator { proof }) {
+                #[cfg(test)]
+                cov_mark::hit!(operator_is_of_another_model);
                 return Err(stuck("the claim is about another model"));
             }
         }
@@ -74,6 +76,10 @@ impl<C: Commitment> HonestView<C> {
             argument.show(Showing::TensorLeaf { operator, leaf, bytes, path });
             return Ok(Next::Known(leaf));
         }
+        #[cfg(test)]
+        if announced.is_some() {
+            cov_mark::hit!(published_output_has_another_shape);
+        }
         let own = self.output_tree(operator).ok_or(stuck("no output"))?;
         match (Compared { facts, id, own, equal: false }).descend() {
             Descent::Leaf(leaf) => Ok(Next::Known(leaf)),
@@ -100,6 +106,8 @@ impl<C: Commitment> HonestView<C> {
         };
         let (first, count) = node.output.leaf_range(leaf).ok_or(stuck("no such leaf"))?;
         if !leaf_is_canonical(node.output.element, bytes, count) {
+            #[cfg(test)]
+            cov_mark::hit!(leaf_holds_what_no_value_has);
             let reason = format!("leaf {leaf} holds bits that no stored value has");
             return Ok(Next::Ask(refute(Refutation::Leaf { operator, leaf }, reason)));
         }
@@ -149,6 +157,8 @@ impl<C: Commitment> HonestView<C> {
     ) -> Result<Reasoned, SolveError> {
         let (segment, segments) = (step.segment, law::segment_count(node));
         if segments > 1 && segment == segments {
+            #[cfg(test)]
+            cov_mark::hit!(sums_do_not_end_in_the_element);
             let step = Refutation::Step { operator, element, segment, operands: Vec::new() };
             return Ok(refute(step, format!("the sums of element {element} do not end in it")));
         }

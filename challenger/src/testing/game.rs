@@ -5,7 +5,7 @@
 //! game(&ladder(10)).computes_wrongly(operator, element).disputed()
 //!     .expect_demand(trace(0, 0)).answered()
 //!     …
-//!     .expect_step(operator, element, run).fraud();
+//!     .expect_step(operator, element, segment).fraud();
 //! ```
 
 use std::sync::Arc;
@@ -262,15 +262,15 @@ impl Dispute {
         self
     }
 
-    /// The views must be known to part here: layer, operator, element, run.
+    /// The views must be known to part here: layer, operator, element, segment.
     pub(crate) fn parting_at(
         self,
         layer: Option<u32>,
         operator: Option<u32>,
         element: Option<u64>,
-        run: Option<u64>,
+        segment: Option<u64>,
     ) -> Self {
-        assert_eq!(self.found, Divergence { layer, operator, element, segment: run });
+        assert_eq!(self.found, Divergence { layer, operator, element, segment });
         self
     }
 
@@ -295,11 +295,11 @@ impl Dispute {
     }
 
     /// The solver must end the dispute by recomputing this step.
-    pub(crate) fn expect_step(self, operator: u32, element: u64, run: u64) -> Refuted {
+    pub(crate) fn expect_step(self, operator: u32, element: u64, segment: u64) -> Refuted {
         let refuted = self.expect_refutation();
         match &refuted.refutation {
             Refutation::Step { operator: o, element: e, segment: r, .. } => {
-                assert_eq!((*o, *e, *r), (operator, element, run));
+                assert_eq!((*o, *e, *r), (operator, element, segment));
             }
             other => panic!("a step was expected: {other:?}"),
         }
@@ -374,9 +374,15 @@ impl Refuted {
     }
 
     /// As [`Dispute::parting_at`], all of it known.
-    pub(crate) fn parting_at(mut self, layer: u32, operator: u32, element: u64, run: u64) -> Self {
+    pub(crate) fn parting_at(
+        mut self,
+        layer: u32,
+        operator: u32,
+        element: u64,
+        segment: u64,
+    ) -> Self {
         let (layer, operator) = (Some(layer), Some(operator));
-        self.dispute = self.dispute.parting_at(layer, operator, Some(element), Some(run));
+        self.dispute = self.dispute.parting_at(layer, operator, Some(element), Some(segment));
         self
     }
 

@@ -24,7 +24,10 @@ pub(super) fn step_bits(element: ElementType, bits: u64, steps: i64) -> u64 {
             u64::from(store(magnitude as u32 | sign))
         }
         ElementType::Bool => bits ^ 1,
-        _ => bits.wrapping_add(steps as u64) & (u64::MAX >> (64 - 8 * element.bytes())),
+        _ => {
+            let moved = bits.wrapping_add(steps as u64);
+            element.stored(moved & (u64::MAX >> (64 - 8 * element.bytes())))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use protocol::ids::JobId;
 use protocol::settlement::JobStatus;
 
 use super::Service;
-use crate::api::Answer;
+use crate::api::ClaimedRun;
 use crate::core::Unanswered;
 use crate::policy::Declined;
 use crate::progress::End;
@@ -30,7 +30,7 @@ impl Service {
                 settlement.claims_of(&id).filter_map(|id| Some((id, settlement.claim(id)?)));
             if let Some((claim, found)) = claims.find(|(_, claim)| claim.executor == self.address) {
                 let (claim, window_end_ms) = (*claim, found.window_end_ms);
-                self.api.answer(Answer { job: id, claim, window_end_ms, run: Arc::clone(run) });
+                self.api.answer(ClaimedRun { job: id, claim, window_end_ms, run: Arc::clone(run) });
             }
         }
     }

@@ -2,6 +2,7 @@
 //! by the law has none here, and the law then says so.
 
 use protocol::graph::{MapFunction, Node};
+use protocol::numerics::{narrow_bf16, narrow_f16};
 use protocol::tensor::{ElementType, TensorType};
 
 use super::burn::{aligned, stored, whole};
@@ -25,6 +26,13 @@ pub(super) fn map(node: &Node, function: MapFunction, operands: &[&Tensor]) -> O
         (MapFunction::Cast, ElementType::F32, ElementType::Bool) => {
             Tensor::from_bool(shape, first.as_f32().iter().map(|value| *value != 0.0).collect())
         }
+        (MapFunction::Cast, ElementType::F32, ElementType::Bf16 | ElementType::F16) => {
+            let narrow: fn(u32) -> u16 =
+                if to == ElementType::F16 { narrow_f16 } else { narrow_bf16 };
+            let bits = first.as_f32().iter().map(|value| u64::from(narrow(value.to_bits())));
+            Tensor::from_bits(&node.output, &bits.collect::<Vec<u64>>())
+        }
+        (MapFunction::Cast, ElementType::Bf16 | ElementType::F16, _) => first.widened(),
         (MapFunction::Cast, ElementType::F32, _) => {
             let whole: Option<Vec<i64>> = first.as_f32().iter().map(|value| cut(*value)).collect();
             Tensor::from_integers(to, shape, &whole?)

@@ -32,6 +32,7 @@ pub(super) fn movement(node: &Node, operands: &[&Tensor]) -> Result<Option<Tenso
         }
         Operator::Pad { before, fill } => pad(node, first, before, *fill),
         Operator::Gather { axis } => gather(node, operands, *axis as usize)?,
+        Operator::Update {} => update(node, operands)?,
         _ => None,
     };
     Ok(moved.and_then(|moved| Tensor::from_burn(&node.output, moved)))
@@ -67,6 +68,29 @@ fn pad(node: &Node, first: &Tensor, before: &[i64], fill: u64) -> Option<FlexTen
         .collect();
     let base = Tensor::from_bits(&node.output, &vec![fill; shape.count() as usize])?;
     Some(Flex::float_slice_assign(base.burn(), &slices, first.burn()))
+}
+
+fn update(node: &Node, operands: &[&Tensor]) -> Result<Option<FlexTensor>, EngineError> {
+    let &[base, rows, start] = operands else {
+        return Ok(None);
+    };
+    let start = start.integers().and_then(|start| start.first().copied());
+    let (sizes, counts) = (base.shape().dimensions(), rows.shape().dimensions());
+    let (Some(start), Some(size), Some(count)) = (start, sizes.first(), counts.first()) else {
+        return Ok(None);
+    };
+    let most = size.saturating_sub(*count);
+    let start = u64::try_from(start).ok().filter(|start| *start <= most);
+    let start = start.ok_or(EngineError::Undefined { kind: node.operator.kind() })?;
+    let slices: Vec<Slice> = counts
+        .iter()
+        .enumerate()
+        .map(|(axis, count)| {
+            let first = if axis == 0 { start } else { 0 };
+            Slice::new(first as isize, Some((first + count) as isize), 1)
+        })
+        .collect();
+    Ok(Some(Flex::float_slice_assign(base.burn(), &slices, rows.burn())))
 }
 
 fn gather(

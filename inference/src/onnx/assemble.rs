@@ -80,7 +80,7 @@ pub(super) fn assemble(
     };
     let names = kept.iter().map(|(_, draft)| draft.origin.clone()).collect();
     Model::new(graph, weights, input_names, output_values, names, Profile::StrictF32)
-        .ok_or_else(|| ImportError::Graph { reason: "it is empty or over a limit".to_owned() })
+        .map_err(|fault| ImportError::Graph { reason: fault.to_string() })
 }
 
 type Weights = (Vec<Tensor>, HashMap<Digest, usize>);

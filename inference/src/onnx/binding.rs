@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use protocol::tensor::Shape;
 
-use super::declared::{Axis, DeclaredInput, Unbound, list};
+use super::declared::{Axis, DeclaredInput, OpenAxes, list};
 use super::error::ImportError;
 use super::options::ImportOptions;
 use super::proto::GraphProto;
@@ -59,7 +59,7 @@ pub(super) fn shapes(
             Err(axes) => open.push(axes),
         }
     }
-    if open.is_empty() { Ok(shapes) } else { Err(ImportError::Unbound(Unbound(open))) }
+    if open.is_empty() { Ok(shapes) } else { Err(ImportError::Unbound(OpenAxes(open))) }
 }
 
 /// What an inference bound, for people: `batch=1`, `x=1,3,48,192`.

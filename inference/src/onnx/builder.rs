@@ -199,6 +199,7 @@ impl Builder {
         use MapFunction as F;
         let element = match function {
             F::Equal | F::Less | F::LessOrEqual | F::IsNan => ElementType::Bool,
+            F::Random => ElementType::U32,
             _ => operands.last().map_or(ElementType::F32, |operand| operand.element()),
         };
         if let Some(sunk) = self.map_below_transpose(function, operands, element, &shape)? {

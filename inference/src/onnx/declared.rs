@@ -197,9 +197,9 @@ impl Display for OpenInput {
 
 /// Every axis of a model that nothing has bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unbound(pub(super) Vec<OpenInput>);
+pub struct OpenAxes(pub(super) Vec<OpenInput>);
 
-impl Unbound {
+impl OpenAxes {
     /// Which they are.
     pub fn open_axes(&self) -> String {
         self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
@@ -253,7 +253,7 @@ impl Unbound {
     }
 }
 
-impl Display for Unbound {
+impl Display for OpenAxes {
     fn fmt(&self, to: &mut Formatter<'_>) -> std::fmt::Result {
         write!(to, "{}; pass {}", self.open_axes(), self.flags().join(" "))
     }

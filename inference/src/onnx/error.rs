@@ -1,6 +1,6 @@
 //! Why a model is refused, and what would help.
 
-use super::declared::Unbound;
+use super::declared::OpenAxes;
 use super::options::ImportOptions;
 
 /// Why an ONNX model cannot be imported. Every message names the place and a remedy.
@@ -64,7 +64,7 @@ pub enum ImportError {
     },
     /// Axes of inputs have no size. All are told at once, with what would bind them.
     #[error("{0}")]
-    Unbound(Unbound),
+    Unbound(OpenAxes),
     /// An option is about something that the model does not have.
     #[error("the model has no {what} {name}; {known}")]
     Option {

@@ -2,10 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use protocol::numerics::widen_f16;
 use protocol::tensor::{ElementType, Shape};
 
 use super::proto::TensorProto;
-use crate::half::widen;
 use crate::tensor::Tensor;
 
 /// Most bytes of one tensor of a model file.
@@ -120,7 +120,8 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
             // Where there are no raw bytes, each stands in the lower half of a 32-bit integer.
             let narrow = || proto.int32_data.iter().map(|bits| *bits as u16).collect();
             let halves: Vec<u16> = if has_raw { raw_as!(u16) } else { narrow() };
-            Tensor::given_f32(&shape, halves.into_iter().map(widen).collect())
+            let wide = halves.into_iter().map(|half| f32::from_bits(widen_f16(half)));
+            Tensor::given_f32(&shape, wide.collect())
         }
         ElementType::F32 => {
             Tensor::given_f32(&shape, if has_raw { raw_as!(f32) } else { proto.float_data.clone() })
@@ -148,6 +149,8 @@ pub fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor, Stri
             };
             Tensor::from_integers(element, &shape, &integers)
         }
+        // `element_type` gives neither.
+        ElementType::Bf16 | ElementType::F16 => None,
         ElementType::Bool => {
             if has_raw {
                 Tensor::given_truths(&shape, &raw_as!(u8))

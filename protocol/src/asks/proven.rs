@@ -329,7 +329,7 @@ impl<'a> Proven<'a> {
             return Err(if at == 0 { AskError::UnknownRoot } else { AskError::WrongLength });
         };
         if from.node() != (at, place) {
-            return Err(AskError::WrongLength);
+            return Err(if at == 0 { AskError::UnknownRoot } else { AskError::WrongLength });
         }
         match from {
             // Its root is in what was said, which was looked at before.

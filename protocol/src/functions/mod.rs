@@ -34,8 +34,10 @@ pub(crate) enum Types {
     FloatTest,
     /// A truth value and two elements of the output's type.
     Choice,
-    /// Any type to any other.
+    /// Any type to any other; floats of 16 bits from and to binary32.
     Conversion,
+    /// Three 64-bit integers to one of 32 bits without sign.
+    Random,
 }
 
 /// Makes the table's enum, its encoding and its lookups.
@@ -155,4 +157,7 @@ functions! {
     32 ArcTangent "arc_tangent" 1 Floats [Elementary(elementary::atan)] [Nothing] [Nothing]
     /// What is left of a division that rounds towards zero; the sign of operand 0.
     33 Remainder "remainder" 2 Numbers [Two(soft::remainder)] [Two(i64::checked_rem)] [Nothing]
+    /// Word 0 of Philox4x32-10: operand 0 is the key; operand 2 the lower half of the counter, operand 1 the
+    /// upper.
+    34 Random "random" 3 Random [Nothing] [Three(scalar::random)] [Nothing]
 }

@@ -1,7 +1,7 @@
 //! What a function of the table is of one place: by the kind of its elements.
 
-use crate::numerics::elementary;
 use crate::numerics::soft::{self, Rounding, SoftFloat};
+use crate::numerics::{elementary, philox4x32};
 use crate::tensor::ElementType;
 
 /// What a function is of each kind of element.
@@ -38,6 +38,8 @@ pub(super) enum OfIntegers {
     One(fn(i64) -> Option<i64>),
     /// Of two numbers.
     Two(fn(i64, i64) -> Option<i64>),
+    /// Of three numbers.
+    Three(fn(i64, i64, i64) -> Option<i64>),
     /// Of one number and its type.
     OfType(fn(ElementType, i64) -> Option<i64>),
     /// A truth value of two numbers.
@@ -96,6 +98,13 @@ pub(super) fn integer_sign(a: i64) -> Option<i64> {
 
 pub(super) fn integer_power(a: i64, b: i64) -> Option<i64> {
     a.checked_pow(u32::try_from(b).ok()?)
+}
+
+/// The first word of a counter's four under a key, low words first.
+pub(super) fn random(key: i64, high: i64, low: i64) -> Option<i64> {
+    let words = |number: i64| [number as u32, (number >> 32) as u32];
+    let ([low, next], [high, last]) = (words(low), words(high));
+    philox4x32([low, next, high, last], words(key)).first().copied().map(i64::from)
 }
 
 pub(super) fn larger(a: i64, b: i64) -> Option<i64> {

@@ -67,7 +67,7 @@ fn casts_follow_the_table() {
 }
 
 /// The names in the order of their codes, from 1 on: part of the protocol.
-const NAMES: [&str; 33] = [
+const NAMES: [&str; 34] = [
     "add",
     "subtract",
     "multiply",
@@ -101,6 +101,7 @@ const NAMES: [&str; 33] = [
     "cosine",
     "arc_tangent",
     "remainder",
+    "random",
 ];
 
 #[test]
@@ -126,6 +127,7 @@ fn a_function_has_a_result_of_no_kind_that_its_types_leave_out() {
             Types::Numbers | Types::Order => [true, true, false],
             Types::Floats | Types::FloatTest => [true, false, false],
             Types::Bits => [false, true, true],
+            Types::Random => [false, true, false],
             Types::Equality | Types::Choice | Types::Conversion => [true; 3],
         };
         assert_eq!([F32, I64, Bool].map(has), wanted, "{function:?}");

@@ -77,7 +77,7 @@ impl ModelHeader {
     pub fn is_within_limits(&self) -> bool {
         (1..=OPERATORS_MAX).contains(&self.operator_count)
             && (1..=OPERATORS_MAX).contains(&self.weight_count)
-            && self.input_count as usize <= STATE_VALUES_MAX
+            && (1..=STATE_VALUES_MAX).contains(&(self.input_count as usize))
             && (1..=self.operator_count).contains(&self.layer_count)
     }
 

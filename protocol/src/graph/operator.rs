@@ -39,9 +39,10 @@ pub enum Operator {
         /// The function.
         function: MapFunction,
     },
-    /// `[.., M, K] × [.., N, K] → [.., M, N]`, leading axes broadcast.
+    /// `[.., M, K] × [.., N, K] → [.., M, N]`, leading axes broadcast: binary32 with a right side that is
+    /// widened, or an exact sum of integers.
     Contract {},
-    /// `[N, H, W, C] × [O, KH, KW, C / groups] → [N, H', W', O]`.
+    /// `[N, H, W, C] × [O, KH, KW, C / groups] → [N, H', W', O]`, of binary32 or an exact sum of integers.
     Convolve {
         /// The window; its kernel equals the weight's.
         window: Window,
@@ -93,12 +94,14 @@ pub enum Operator {
         /// The axis, 0 for the outermost.
         axis: u32,
     },
+    /// Rows of operand 1 in the place of as many rows of operand 0, from the row on that operand 2 says.
+    Update {},
 }
 canonical_enum!(Operator {
     1 => Map { function }, 2 => Contract {}, 3 => Convolve { window, groups }, 4 => Reduce { fold },
     5 => Pool { fold, window }, 6 => Reshape {}, 7 => Transpose { permutation },
     8 => Slice { starts, steps }, 9 => Concat { axis }, 10 => Pad { before, fill }, 11 => Expand {},
-    12 => Gather { axis },
+    12 => Gather { axis }, 13 => Update {},
 });
 
 impl Operator {
@@ -125,6 +128,7 @@ impl Operator {
             Self::Pad { .. } => "pad",
             Self::Expand {} => "expand",
             Self::Gather { .. } => "gather",
+            Self::Update {} => "update",
         }
     }
 }

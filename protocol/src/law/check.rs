@@ -2,11 +2,12 @@
 
 use core::ops::Deref;
 
-use super::fold::SEGMENT_ELEMENTS;
 use crate::functions::Types;
-use crate::graph::{Fold, MapFunction, Node, OPERANDS_MAX, Operator, Window};
+use crate::graph::{MapFunction, Node, OPERANDS_MAX, Operator, Window};
 use crate::tensor::{ElementType, Shape};
 
+/// Products or elements of one segment.
+pub const SEGMENT_ELEMENTS: u64 = 64;
 /// Most segments of one element, so that the list of accumulators stays small.
 pub const SEGMENTS_MAX: u64 = 4096;
 /// Largest stride, dilation, pad or kernel side.
@@ -30,6 +31,11 @@ pub enum NodeFault {
     /// More products or elements go into one output element than the protocol accepts.
     #[error("an element folds more than {} values", SEGMENTS_MAX * SEGMENT_ELEMENTS)]
     TooLong,
+    /// So many products of these integers may leave the output's type.
+    #[error(
+        "so many products of these integers may overflow the output's type; fold fewer, or sum in i64"
+    )]
+    Overflow,
 }
 
 fn broadcasts(from: &Shape, to: &Shape) -> bool {
@@ -86,6 +92,7 @@ fn fits(node: &Node) -> Result<(), NodeFault> {
     let wanted = match &node.operator {
         Operator::Map { function } => function.operands(),
         Operator::Contract {} | Operator::Convolve { .. } | Operator::Gather { .. } => 2,
+        Operator::Update {} => 3,
         Operator::Concat { .. } => operands.len(),
         Operator::Reduce { .. }
         | Operator::Pool { .. }
@@ -96,10 +103,6 @@ fn fits(node: &Node) -> Result<(), NodeFault> {
         | Operator::Expand {} => 1,
     };
     ensure(operands.len() == wanted, Operands)?;
-    let moves = !matches!(node.operator, Operator::Map { .. });
-    if moves {
-        ensure(operands[0].kind.element == node.output.element, Elements)?;
-    }
     match &node.operator {
         Operator::Map { function } => {
             ensure(map_elements_fit(*function, node), Elements)?;
@@ -110,17 +113,17 @@ fn fits(node: &Node) -> Result<(), NodeFault> {
         }
         Operator::Contract {} => contract(node),
         Operator::Convolve { window, groups } => convolve(node, window, *groups),
-        Operator::Reduce { fold } => {
+        Operator::Reduce { .. } => {
             let shape = &operands[0].kind.shape;
-            ensure(folds(*fold, node.output.element), Elements)?;
+            ensure(folds(node), Elements)?;
             ensure(shape.rank() >= 1, Shapes)?;
             let kept = &shape.dimensions()[..shape.rank() - 1];
             ensure(kept == node.output.shape.dimensions(), Shapes)?;
             long_enough(shape.columns())
         }
-        Operator::Pool { fold, window } => {
+        Operator::Pool { fold: _, window } => {
             let (shape, output) = (&operands[0].kind.shape, &node.output.shape);
-            ensure(folds(*fold, node.output.element), Elements)?;
+            ensure(folds(node), Elements)?;
             ensure(shape.rank() == 4 && output.rank() == 4, Shapes)?;
             let (from, to) = (shape.dimensions(), output.dimensions());
             ensure(from[0] == to[0] && from[3] == to[3], Shapes)?;
@@ -133,12 +136,16 @@ fn fits(node: &Node) -> Result<(), NodeFault> {
         | Operator::Concat { .. }
         | Operator::Pad { .. }
         | Operator::Expand {}
-        | Operator::Gather { .. } => movement(node),
+        | Operator::Gather { .. }
+        | Operator::Update {} => movement(node),
     }
 }
 
-fn folds(_fold: Fold, kind: ElementType) -> bool {
-    kind != ElementType::Bool
+/// Whether a fold is of numbers and gives their type.
+fn folds(node: &Node) -> bool {
+    let element = node.output.element;
+    node.operands[0].kind.element == element
+        && (element == ElementType::F32 || element.is_integer())
 }
 
 fn long_enough(length: u64) -> Result<(), NodeFault> {
@@ -161,11 +168,18 @@ fn map_elements_fit(function: MapFunction, node: &Node) -> bool {
     let output = node.output.element;
     let first = node.operands[0].kind.element;
     let same = node.operands.iter().all(|operand| operand.kind.element == first);
+    // Floats of 16 bits are widened before anything is computed with them.
+    let narrow = [output].into_iter().chain(node.operands.iter().map(|one| one.kind.element));
+    let narrow = narrow.into_iter().any(ElementType::is_narrow);
+    if narrow && function.types() != Types::Conversion {
+        return false;
+    }
     match function.types() {
+        Types::Conversion => !narrow || first == F32 || output == F32,
         Types::Choice => {
             first == Bool && node.operands[1..].iter().all(|part| part.kind.element == output)
         }
-        Types::Conversion => true,
+        Types::Random => same && first == ElementType::I64 && output == ElementType::U32,
         Types::Equality => same && output == Bool,
         Types::Order => same && output == Bool && first != Bool,
         Types::FloatTest => first == F32 && output == Bool,
@@ -180,7 +194,8 @@ fn contract(node: &Node) -> Result<(), NodeFault> {
     use NodeFault::{Elements, Shapes};
     let (left, right) = (&node.operands[0].kind, &node.operands[1].kind);
     let output = &node.output;
-    ensure([left, right, output].iter().all(|kind| kind.element == ElementType::F32), Elements)?;
+    let elements = (left.element, right.element, output.element);
+    ensure(widens(elements) || sums_exactly(elements), Elements)?;
     let ranks = [left, right, output].map(|kind| kind.shape.rank());
     ensure(ranks.iter().all(|rank| *rank >= 2), Shapes)?;
     let split = |kind: &crate::tensor::TensorType| {
@@ -194,14 +209,17 @@ fn contract(node: &Node) -> Result<(), NodeFault> {
         return Err(Shapes);
     };
     ensure(broadcasts(&a, &o) && broadcasts(&b, &o), Shapes)?;
-    long_enough(k)
+    long_enough(k)?;
+    cannot_overflow(elements, k)
 }
 
 fn convolve(node: &Node, window: &Window, groups: u32) -> Result<(), NodeFault> {
     use NodeFault::{Attributes, Elements, Shapes};
     let (input, kernel) = (&node.operands[0].kind, &node.operands[1].kind);
     let output = &node.output;
-    ensure([input, kernel, output].iter().all(|kind| kind.element == ElementType::F32), Elements)?;
+    let elements = (input.element, kernel.element, output.element);
+    let floats = elements == (ElementType::F32, ElementType::F32, ElementType::F32);
+    ensure(floats || sums_exactly(elements), Elements)?;
     ensure([input, kernel, output].iter().all(|kind| kind.shape.rank() == 4), Shapes)?;
     window_fits(window)?;
     let groups = u64::from(groups);
@@ -211,13 +229,45 @@ fn convolve(node: &Node, window: &Window, groups: u32) -> Result<(), NodeFault> 
     ensure(w[3].checked_mul(groups) == Some(i[3]), Shapes)?;
     ensure(i[0] == o[0] && w[0] == o[3], Shapes)?;
     ensure(w[1] == u64::from(window.kernel.0) && w[2] == u64::from(window.kernel.1), Shapes)?;
-    long_enough(w[1].saturating_mul(w[2]).saturating_mul(w[3]))
+    let length = w[1].saturating_mul(w[2]).saturating_mul(w[3]);
+    long_enough(length)?;
+    cannot_overflow(elements, length)
+}
+
+/// Element types of a left side, a right side and their products' sum.
+type Elements = (ElementType, ElementType, ElementType);
+
+/// Whether a right side is widened to the left side's binary32.
+fn widens((left, right, output): Elements) -> bool {
+    use ElementType::{Bf16, F16, F32, I8, U8};
+    (left, output) == (F32, F32) && matches!(right, F32 | Bf16 | F16 | I8 | U8)
+}
+
+/// Whether products of integers are summed without rounding.
+fn sums_exactly((left, right, output): Elements) -> bool {
+    use ElementType::{I8, I16, I32, I64, U8};
+    matches!(left, I8 | U8 | I16) && matches!(right, I8 | U8) && matches!(output, I32 | I64)
+}
+
+/// Whether so many products of integers stay inside the sum's type, whatever the elements are.
+fn cannot_overflow((left, right, output): Elements, length: u64) -> Result<(), NodeFault> {
+    let largest = |element: ElementType| {
+        element.integer_range().map(|(least, most)| least.unsigned_abs().max(most.unsigned_abs()))
+    };
+    let (Some(left), Some(right), Some((_, most))) =
+        (largest(left), largest(right), output.integer_range())
+    else {
+        return Ok(());
+    };
+    let sum = u128::from(length) * u128::from(left) * u128::from(right);
+    ensure(sum <= u128::from(most.unsigned_abs()), NodeFault::Overflow)
 }
 
 fn movement(node: &Node) -> Result<(), NodeFault> {
     use NodeFault::{Attributes, Elements, Shapes};
     let (shape, output) = (&node.operands[0].kind.shape, &node.output.shape);
     let (from, to) = (shape.dimensions(), output.dimensions());
+    ensure(node.operands[0].kind.element == node.output.element, Elements)?;
     match &node.operator {
         Operator::Reshape {} => ensure(shape.count() == output.count(), Shapes),
         Operator::Expand {} => ensure(broadcasts(shape, output), Shapes),
@@ -263,13 +313,13 @@ fn movement(node: &Node) -> Result<(), NodeFault> {
         Operator::Gather { axis } => {
             let axis = *axis as usize;
             let indices = &node.operands[1].kind;
-            let integers = !matches!(indices.element, ElementType::F32 | ElementType::Bool);
-            ensure(integers, Elements)?;
+            ensure(indices.element.is_integer(), Elements)?;
             ensure(axis < from.len(), Attributes)?;
             let wanted =
                 from[..axis].iter().chain(indices.shape.dimensions()).chain(&from[axis + 1..]);
             ensure(wanted.eq(to.iter()), Shapes)
         }
+        Operator::Update {} => update(node),
         // No movement.
         Operator::Map { .. }
         | Operator::Contract {}
@@ -277,4 +327,18 @@ fn movement(node: &Node) -> Result<(), NodeFault> {
         | Operator::Reduce { .. }
         | Operator::Pool { .. } => Err(Attributes),
     }
+}
+
+fn update(node: &Node) -> Result<(), NodeFault> {
+    use NodeFault::{Elements, Shapes};
+    let [base, rows, start] = [0, 1, 2].map(|operand: usize| &node.operands[operand].kind);
+    ensure(rows.element == base.element && start.element.is_integer(), Elements)?;
+    ensure(start.shape.count() == 1 && base.shape == node.output.shape, Shapes)?;
+    let split = |kind: &crate::tensor::TensorType| {
+        kind.shape.dimensions().split_first().map(|(count, row)| (*count, row.to_vec()))
+    };
+    let (Some((count, row)), Some((most, whole))) = (split(rows), split(base)) else {
+        return Err(Shapes);
+    };
+    ensure(row == whole && count <= most, Shapes)
 }

@@ -5,13 +5,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{CheckedNode, LawError, Operands, read};
-use crate::graph::{Fold, Operator, Window};
+use super::{CheckedNode, LawError, Operands, SEGMENT_ELEMENTS, read};
+use crate::graph::{Fold, Node, Operator, Window};
 use crate::numerics::{soft, store};
 use crate::tensor::ElementType;
 
-/// Products or elements of one segment.
-pub const SEGMENT_ELEMENTS: u64 = 64;
 /// Segments of one chunk: a contraction's chain starts again from +0 after each 256 products.
 const CHUNK_SEGMENTS: u64 = 4;
 /// Lanes of a row reduction.
@@ -23,13 +21,21 @@ enum Folding {
     Nothing,
     /// Chains of products: the state is the accumulator and the sum of the chunks before.
     Products,
+    /// The exact sum of products of integers: the state is the sum so far.
+    IntegerProducts,
     /// Lanes of elements, a word of state for each.
     Lanes(Fold),
 }
 
-fn folding(operator: &Operator) -> Folding {
-    match operator {
-        Operator::Contract {} | Operator::Convolve { .. } => Folding::Products,
+fn folding(node: &Node) -> Folding {
+    match &node.operator {
+        Operator::Contract {} | Operator::Convolve { .. } => {
+            if node.output.element == ElementType::F32 {
+                Folding::Products
+            } else {
+                Folding::IntegerProducts
+            }
+        }
         Operator::Reduce { fold } | Operator::Pool { fold, .. } => Folding::Lanes(*fold),
         Operator::Map { .. }
         | Operator::Reshape {}
@@ -38,14 +44,15 @@ fn folding(operator: &Operator) -> Folding {
         | Operator::Concat { .. }
         | Operator::Pad { .. }
         | Operator::Expand {}
-        | Operator::Gather { .. } => Folding::Nothing,
+        | Operator::Gather { .. }
+        | Operator::Update {} => Folding::Nothing,
     }
 }
 
-/// Whether the operator is computed in segments.
-pub fn is_folded(operator: &Operator) -> bool {
-    match folding(operator) {
-        Folding::Products | Folding::Lanes(_) => true,
+/// Whether the node is computed in segments.
+pub fn is_folded(node: CheckedNode<'_>) -> bool {
+    match folding(node.node()) {
+        Folding::Products | Folding::IntegerProducts | Folding::Lanes(_) => true,
         Folding::Nothing => false,
     }
 }
@@ -66,7 +73,8 @@ fn length(node: CheckedNode<'_>) -> u64 {
         | Operator::Concat { .. }
         | Operator::Pad { .. }
         | Operator::Expand {}
-        | Operator::Gather { .. } => 1,
+        | Operator::Gather { .. }
+        | Operator::Update {} => 1,
     }
 }
 
@@ -80,12 +88,12 @@ pub fn segment_count(node: CheckedNode<'_>) -> u64 {
 }
 
 /// Words of the state that a segment takes over and hands on: 2 for a chain of products (the accumulator,
-/// and the sum of the chunks before), 32 for lanes.
+/// and the sum of the chunks before), 1 for a sum of integer products, 32 for lanes.
 pub fn state_words(node: CheckedNode<'_>) -> usize {
-    match folding(&node.operator) {
+    match folding(node.node()) {
         Folding::Lanes(_) => LANES,
         Folding::Products => 2,
-        Folding::Nothing => 1,
+        Folding::IntegerProducts | Folding::Nothing => 1,
     }
 }
 
@@ -125,7 +133,7 @@ fn combine(fold: Fold, kind: ElementType, a: u64, b: u64) -> Option<u64> {
 
 /// The state that segment `number` starts from, given the state that the segment before it ended with.
 pub fn start(node: CheckedNode<'_>, number: u64, before: Option<&[u64]>) -> Vec<u64> {
-    match (folding(&node.operator), before) {
+    match (folding(node.node()), before) {
         (Folding::Lanes(_), Some(state)) => state.to_vec(),
         (Folding::Lanes(fold), None) => vec![neutral(fold, node.output.element); LANES],
         (Folding::Products, Some(state)) => {
@@ -137,7 +145,8 @@ pub fn start(node: CheckedNode<'_>, number: u64, before: Option<&[u64]>) -> Vec<
             }
         }
         (Folding::Products, None) => of_chain(0, 0),
-        (Folding::Nothing, _) => vec![0],
+        (Folding::IntegerProducts, Some(state)) => state.to_vec(),
+        (Folding::IntegerProducts | Folding::Nothing, _) => vec![0],
     }
 }
 
@@ -189,7 +198,8 @@ pub fn segment<O: Operands>(
         | Operator::Concat { .. }
         | Operator::Pad { .. }
         | Operator::Expand {}
-        | Operator::Gather { .. } => Err(LawError::Undefined),
+        | Operator::Gather { .. }
+        | Operator::Update {} => Err(LawError::Undefined),
     }
 }
 
@@ -215,13 +225,63 @@ fn contract<O: Operands>(
         (block * inner[0] + row) * depth
     };
     let (left, right) = (row_start(0, cell[0]), row_start(1, cell[1]));
-    let (mut accumulator, sum) = chain(&state);
+    let mut products = Products::new(node, &state);
     for k in range {
-        let a = read(node, operands, 0, left + k)? as u32;
-        let b = read(node, operands, 1, right + k)? as u32;
-        accumulator = soft::fma(a, b, accumulator);
+        let a = read(node, operands, 0, left + k)?;
+        let b = read(node, operands, 1, right + k)?;
+        products.add(a, b).ok_or(LawError::Undefined)?;
     }
-    Ok(of_chain(accumulator, sum))
+    products.state().ok_or(LawError::Undefined)
+}
+
+/// Products that are added to a state.
+struct Products {
+    left: ElementType,
+    right: ElementType,
+    sum: Sum,
+}
+
+enum Sum {
+    /// Accumulator, and sum of the chunks before.
+    Chain(u32, u32),
+    /// The exact sum so far, of the output's type.
+    Exact(i64, ElementType),
+}
+
+impl Products {
+    fn new(node: CheckedNode<'_>, state: &[u64]) -> Self {
+        let [left, right] = [0, 1].map(|operand: usize| node.operands[operand].kind.element);
+        let kind = node.output.element;
+        let sum = if kind == ElementType::F32 {
+            let (accumulator, sum) = chain(state);
+            Sum::Chain(accumulator, sum)
+        } else {
+            Sum::Exact(kind.to_integer(state.first().copied().unwrap_or(0)), kind)
+        };
+        Self { left, right, sum }
+    }
+
+    /// `None` where an exact sum leaves 64 bits, as only a state can make it that nobody computed.
+    fn add(&mut self, left: u64, right: u64) -> Option<()> {
+        match &mut self.sum {
+            Sum::Chain(accumulator, _) => {
+                *accumulator =
+                    soft::fma(self.left.to_f32(left), self.right.to_f32(right), *accumulator);
+            }
+            Sum::Exact(sum, _) => {
+                let product = self.left.to_integer(left).checked_mul(self.right.to_integer(right));
+                *sum = sum.checked_add(product?)?;
+            }
+        }
+        Some(())
+    }
+
+    fn state(self) -> Option<Vec<u64>> {
+        match self.sum {
+            Sum::Chain(accumulator, sum) => Some(of_chain(accumulator, sum)),
+            Sum::Exact(sum, kind) => Some(vec![kind.from_integer(sum)?]),
+        }
+    }
 }
 
 /// Row and column of the operand under a tap; `None` outside it.
@@ -252,19 +312,19 @@ fn convolve<O: Operands>(
     let outputs_per_group = node.output.shape.columns() / u64::from(groups);
     let first_channel = at[3] / outputs_per_group * channels;
     let kernel_start = at[3] * length(node);
-    let (mut accumulator, sum) = chain(&state);
+    let mut products = Products::new(node, &state);
     for k in range {
-        let weight = read(node, operands, 1, kernel_start + k)? as u32;
+        let weight = read(node, operands, 1, kernel_start + k)?;
         let value = match tap(window, at, k / channels, input.dimensions()) {
             Some((row, column)) => {
                 let from = input.ravel(&[at[0], row, column, first_channel + k % channels]);
-                read(node, operands, 0, from)? as u32
+                read(node, operands, 0, from)?
             }
             None => 0,
         };
-        accumulator = soft::fma(value, weight, accumulator);
+        products.add(value, weight).ok_or(LawError::Undefined)?;
     }
-    Ok(of_chain(accumulator, sum))
+    products.state().ok_or(LawError::Undefined)
 }
 
 fn lanes<O: Operands>(
@@ -290,12 +350,14 @@ fn lanes<O: Operands>(
 /// The output element, from the state after the last segment. `None` without a result.
 pub fn finish(node: CheckedNode<'_>, last: &[u64]) -> Option<u64> {
     let kind = node.output.element;
-    let fold = match folding(&node.operator) {
+    let fold = match folding(node.node()) {
         Folding::Lanes(fold) => fold,
         Folding::Products => {
             let (accumulator, sum) = chain(last);
             return Some(u64::from(store(soft::add(sum, accumulator))));
         }
+        // The last sum is the element.
+        Folding::IntegerProducts => return last.first().copied(),
         Folding::Nothing => return None,
     };
     let mut lanes = last.to_vec();

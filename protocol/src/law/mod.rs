@@ -8,10 +8,8 @@ mod check;
 mod fold;
 
 pub use crate::functions::map_scalar;
-pub use check::{CheckedNode, NodeFault, SEGMENTS_MAX, check};
-pub use fold::{
-    SEGMENT_ELEMENTS, finish, is_folded, multiply_adds, segment, segment_count, start, state_words,
-};
+pub use check::{CheckedNode, NodeFault, SEGMENT_ELEMENTS, SEGMENTS_MAX, check};
+pub use fold::{finish, is_folded, multiply_adds, segment, segment_count, start, state_words};
 
 use alloc::vec::Vec;
 
@@ -65,7 +63,7 @@ pub fn element<O: Operands>(
     index: u64,
     operands: &mut O,
 ) -> Result<u64, LawError<O::Error>> {
-    if is_folded(&node.operator) {
+    if is_folded(node) {
         let mut state: Option<Vec<u64>> = None;
         for number in 0..segment_count(node) {
             let before = start(node, number, state.as_deref());
@@ -123,7 +121,7 @@ pub fn broadcast_index(shape: &Shape, coordinates: &[u64]) -> u64 {
         .fold(0, |index, (size, at)| index * size + if *size == 1 { 0 } else { *at })
 }
 
-/// The source of an element of a movement. Only a gather reads an operand to find it.
+/// The source of an element of a movement. Only a gather and an update read an operand to find it.
 ///
 /// # Errors
 /// As [`element`].
@@ -178,6 +176,7 @@ pub fn movement_source<O: Operands>(
             let from = looked_up(node, *axis as usize, &at, operands)?;
             first(shape.ravel(&from))
         }
+        Operator::Update {} => updated(node, &at, operands),
         // No movement.
         Operator::Map { .. }
         | Operator::Contract {}
@@ -185,6 +184,29 @@ pub fn movement_source<O: Operands>(
         | Operator::Reduce { .. }
         | Operator::Pool { .. } => Err(LawError::Undefined),
     }
+}
+
+/// Which operand an updated tensor has its row from.
+fn updated<O: Operands>(
+    node: CheckedNode<'_>,
+    at: &[u64],
+    operands: &mut O,
+) -> Result<Source, LawError<O::Error>> {
+    let [base, rows, start] = [0, 1, 2].map(|operand| &node.operands[operand].kind);
+    let start = start.element.to_integer(read(node, operands, 2, 0)?);
+    let start = u64::try_from(start).map_err(|_| LawError::Undefined)?;
+    let count = rows.shape.dimensions()[0];
+    if start > base.shape.dimensions()[0] - count {
+        return Err(LawError::Undefined);
+    }
+    Ok(match at[0].checked_sub(start).filter(|row| *row < count) {
+        Some(row) => {
+            let mut from = at.to_vec();
+            from[0] = row;
+            Source::Element { operand: 1, index: rows.shape.ravel(&from) }
+        }
+        None => Source::Element { operand: 0, index: base.shape.ravel(at) },
+    })
 }
 
 /// Where a lookup reads its first operand: the output's place, with the number found in the second operand in

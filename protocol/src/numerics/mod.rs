@@ -4,7 +4,13 @@
 
 mod arithmetic;
 pub mod elementary;
+mod narrow;
+mod philox;
 pub mod soft;
 
 pub use arithmetic::Arithmetic;
+pub use narrow::{
+    BF16_NAN, F16_NAN, narrow_bf16, narrow_f16, stored_bf16, stored_f16, widen_bf16, widen_f16,
+};
+pub use philox::philox4x32;
 pub use soft::{SoftFloat, store};

@@ -192,3 +192,37 @@ impl Money {
         self.free_wei += amount_wei;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_the_ledger_can_count_is_refused_and_changes_nothing() {
+        let account = Address([1; 20]);
+        let mut money = Money::default();
+        money.deposit(account, u128::MAX - 1).unwrap();
+        let before = money.clone();
+        assert_eq!(money.deposit(Address([2; 20]), 2), Err(MoneyError::Overflow));
+        assert_eq!(money, before);
+        money.deposit(account, 1).unwrap();
+        money.lock(&account, u128::MAX).unwrap();
+        money.burn(u128::MAX - 1);
+        money.release(account, 1);
+        assert!(money.is_conserved());
+    }
+
+    #[test]
+    fn a_deposit_that_is_taken_back_leaves_no_trace_of_an_account_it_made_known() {
+        let (known, unknown) = (Address([1; 20]), Address([2; 20]));
+        let mut money = Money::default();
+        money.deposit(known, 5).unwrap();
+        let before = money.clone();
+        for account in [known, unknown] {
+            let was_known = money.knows(&account);
+            money.deposit(account, 7).unwrap();
+            money.take_back(&account, 7, was_known);
+            assert_eq!(money, before);
+        }
+    }
+}

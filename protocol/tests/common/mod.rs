@@ -1,8 +1,14 @@
 //! A toy model with its honest run, and a game builder: moves with their expectation inline.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use protocol::facts::{Children, Reveal, Showing};
+pub mod answers;
+mod checks;
+mod game;
+
+pub use game::{FUNDS_WEI, Game, Who, address, genesis, key, salt};
+
+use protocol::facts::{Children, Request, Reveal, Showing, TreeId};
 use protocol::graph::{
     CommittedGraph, Fold, Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand,
     Operator, Profile,
@@ -12,9 +18,8 @@ use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::law::{self, Operands};
 use protocol::merkle::{ListTree, Tree};
 use protocol::roots::{state_tree, subtrace_tree, trace_tree};
-use protocol::settlement::{ETHER, Event, Genesis, Parameters, Rejection, Settlement};
 use protocol::tensor::{ElementType, Shape, TensorType, pack_leaf};
-use protocol::transaction::{Action, Address, ClaimTerms, JobTerms, Key};
+use protocol::transaction::Statement;
 
 /// A tensor of bits.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +45,7 @@ impl Bits {
     }
 }
 
-struct Held<'a>(Vec<&'a Bits>);
+pub struct Held<'a>(pub Vec<&'a Bits>);
 
 impl Operands for Held<'_> {
     type Error = ();
@@ -66,6 +71,7 @@ fn floats(values: &[f32]) -> Vec<u64> {
 
 /// The committed run of the toy, honest or with one bit of one operator's output flipped.
 pub struct Run {
+    pub model_root: Digest,
     pub states: Vec<ListTree>,
     pub entries: Vec<Vec<(u32, Digest)>>,
     pub outputs: Vec<Bits>,
@@ -144,7 +150,8 @@ impl Toy {
         let output_roots: Vec<Digest> = outputs.iter().map(Bits::root).collect();
         let (first, second) = output_roots.split_at(1);
         let subtraces = vec![subtrace_tree(first).unwrap(), subtrace_tree(second).unwrap()];
-        Run { states, entries, outputs, trace, subtraces }
+        let model_root = self.committed.header.root();
+        Run { model_root, states, entries, outputs, trace, subtraces }
     }
 
     pub fn layer(&self, index: u32) -> Showing {
@@ -161,9 +168,13 @@ impl Toy {
 }
 
 impl Run {
-    pub fn terms(&self, job: JobId) -> ClaimTerms {
+    pub fn statement(&self, job: JobId) -> Statement {
         let state_roots: Vec<Digest> = self.states.iter().map(ListTree::root).collect();
-        ClaimTerms::of_run::<Keccak>(job, &state_roots).unwrap()
+        Statement::of_run::<Keccak>(job, self.model_root, &state_roots).unwrap()
+    }
+
+    pub fn sequence_root(&self) -> Digest {
+        self.statement(JobId::default()).terms.sequence_root
     }
 
     pub fn open_trace(&self) -> Reveal {
@@ -177,143 +188,22 @@ impl Run {
         let root = self.subtraces[layer].root();
         Reveal::Subtrace { root, children: Children::Roots { roots } }
     }
-}
 
-/// Who acts in a game.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    Bank,
-    Client,
-    Executor,
-    Rival,
-    Challenger,
-    Second,
-    Stranger,
-}
+    /// The first opening of an output's tree.
+    pub fn open_tensor(&self, operator: usize) -> Reveal {
+        let hashes = self.outputs[operator].tree().opening(0, 0, 6).unwrap();
+        Reveal::Node { children: Children::Hashes { hashes } }
+    }
 
-pub fn key(who: Who) -> Key {
-    Key::from_secret(&[who as u8 + 1; 32]).unwrap()
-}
-
-pub fn address(who: Who) -> Address {
-    key(who).address()
-}
-
-/// A settlement with funded parties, a registered toy and a posted job.
-pub struct Game {
-    pub toy: Toy,
-    pub state: Settlement,
-    pub now_ms: u64,
-    pub job: JobId,
-    pub last: Vec<Event>,
-}
-
-pub const FUNDS_WEI: u128 = 10 * ETHER;
-
-pub fn genesis() -> Genesis {
-    let (salt, begun_ms) = (hash::leaf(b"genesis"), 1_000);
-    Genesis {
-        chain_id: 7,
-        salt,
-        begun_ms,
-        bank: address(Who::Bank),
-        parameters: Parameters::default(),
+    pub fn open_leaf(&self, operator: usize, leaf: u64) -> Reveal {
+        Reveal::Leaf { bytes: self.outputs[operator].leaf(leaf) }
     }
 }
 
-impl Game {
-    pub fn new() -> Self {
-        let toy = Toy::new();
-        let state = Settlement::new(genesis()).unwrap();
-        let mut game = Self { toy, state, now_ms: 1_000, job: JobId::default(), last: Vec::new() };
-        for who in [Who::Client, Who::Executor, Who::Rival, Who::Challenger, Who::Second] {
-            let deposit = Action::Deposit { account: address(who), amount_wei: FUNDS_WEI };
-            game = game.accepts(Who::Bank, deposit);
-        }
-        let header = game.toy.committed.header.clone();
-        game = game.accepts(Who::Client, Action::RegisterModel { header });
-        let terms = game.job_terms();
-        game = game.accepts(Who::Client, Action::PostJob { terms });
-        game.job = game
-            .last
-            .iter()
-            .find_map(|event| match event {
-                Event::JobPosted { job } => Some(*job),
-                _ => None,
-            })
-            .unwrap();
-        game
-    }
+/// The first opening of the trace.
+pub const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
 
-    pub fn job_terms(&self) -> JobTerms {
-        let parameters = Parameters::default();
-        JobTerms {
-            model_root: self.toy.committed.header.root(),
-            input_root: self.toy.run(None).states[0].root(),
-            profile: Profile::StrictF32,
-            fee_wei: ETHER / 10,
-            stake_wei: parameters.stake_wei_min,
-            bond_wei: parameters.bond_wei_min,
-            window_ms: parameters.window_ms_min,
-            attention_wei: 0,
-        }
-    }
-
-    pub fn send(&mut self, who: Who, action: &Action) -> Result<Vec<Event>, Rejection> {
-        let key = key(who);
-        let nonce = self.state.nonce(&key.address());
-        let signed = key.sign(&self.state.domain(), nonce, action);
-        let before = self.state.clone();
-        let outcome = self.state.apply(self.now_ms, &signed);
-        // After every transition: money conserved, locks accounted for, rejections without trace.
-        assert!(self.state.money().is_conserved());
-        assert_eq!(self.state.money().locked_wei(), self.state.locked_by_objects_wei());
-        if outcome.is_err() {
-            assert_eq!(before, self.state, "a rejected transaction changed the state");
-        }
-        outcome
-    }
-
-    pub fn accepts(mut self, who: Who, action: Action) -> Self {
-        match self.send(who, &action) {
-            Ok(events) => self.last = events,
-            Err(rejection) => panic!("{who:?} {action:?}: {rejection}"),
-        }
-        self
-    }
-
-    pub fn rejects(mut self, who: Who, action: Action, expected: Rejection) -> Self {
-        assert_eq!(self.send(who, &action), Err(expected), "{who:?} {action:?}");
-        self
-    }
-
-    pub fn wait(mut self, by_ms: u64) -> Self {
-        self.now_ms += by_ms;
-        self
-    }
-
-    pub fn claims(self, who: Who, run: &Run) -> Self {
-        let terms = run.terms(self.job);
-        self.accepts(who, Action::PostClaim { terms })
-    }
-
-    pub fn challenges(self, who: Who, executor: Who) -> Self {
-        let claim = self.claim(executor);
-        self.accepts(who, Action::Challenge { claim })
-    }
-
-    pub fn claim(&self, executor: Who) -> ClaimId {
-        let mine = address(executor);
-        self.state.claims().find(|(_, claim)| claim.executor == mine).map(|(id, _)| *id).unwrap()
-    }
-
-    pub fn challenge(&self, who: Who) -> ChallengeId {
-        let mine = address(who);
-        let mut challenges = self.state.challenges();
-        challenges.find(|(_, one)| one.challenger == mine).map(|(id, _)| *id).unwrap()
-    }
-
-    pub fn delta(&self, who: Who) -> i128 {
-        self.state.money().free_wei(&address(who)) as i128 - FUNDS_WEI as i128
-    }
+/// The outputs inside a layer.
+pub const fn inside(layer: u32) -> Request {
+    Request::Subtrace { layer }
 }

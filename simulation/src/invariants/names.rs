@@ -55,7 +55,7 @@ named! {
     /// What must happen now and then, or the worlds are too tame.
     Sometimes {
         RefutedByStep => "refuted by a step",
-        RefutedByRun => "refuted by one run of several",
+        RefutedBySegment => "refuted by one segment of several",
         RefutedByBinding => "refuted by a contradiction of commitments",
         FellBySilence => "a claim fell by silence",
         ChallengeUpheld => "a challenge was lost by a wrong refutation",
@@ -89,7 +89,7 @@ named! {
         JobExpired => "a job expired",
         Collected => "a challenge of a fallen claim was collected",
         Passed => "fallen claims were passed",
-        Extended => "a demand had more time because others waited",
+        Queued => "a challenge waited for its turn and was served",
         Saturated => "a party had more moves than slots",
         QueueFull => "a block was full",
         FalseFinalUnwatched => "a false claim became final where nobody watched",

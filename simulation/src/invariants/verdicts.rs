@@ -28,10 +28,10 @@ impl<C: Commitment> Audit<C> {
         self.saw(match reason {
             FallReason::Silence(_) => Sometimes::FellBySilence,
             FallReason::Refuted(Evidence::Step { claimed, .. }) if claimed.len() > 1 => {
-                Sometimes::RefutedByRun
+                Sometimes::RefutedBySegment
             }
             FallReason::Refuted(Evidence::Step { segment, .. }) if *segment > 0 => {
-                Sometimes::RefutedByRun
+                Sometimes::RefutedBySegment
             }
             FallReason::Refuted(Evidence::Step { .. } | Evidence::Leaf { .. }) => {
                 Sometimes::RefutedByStep

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ::executor::embeddings::Encoder;
 use ::executor::http::{Office, routes};
 use ::executor::service::Service;
-use ::executor::{Policy, Rehearsal, Settings};
+use ::executor::{JobPolicy, Rehearsal, Settings};
 use inference::{Engine, Honest, ModelStore};
 use ledger::http::{Budget, Shares};
 use node::metrics::Of;
@@ -45,7 +45,7 @@ fn settings(arguments: &ExecutorServe) -> Settings {
         bail_out: arguments.bail_out,
         runs_max: arguments.runs_max,
         disk_budget_bytes: arguments.disk_budget_bytes,
-        policy: Policy {
+        policy: JobPolicy {
             fee_wei_min: arguments.fee_wei_min,
             fee_ppm_per_hour: arguments.fee_ppm_per_hour,
             stake_percent_max: arguments.stake_percent_max,

@@ -188,7 +188,7 @@ fn text(look: &Observation) -> String {
 mod tests {
     use super::*;
     use ::challenger::coverage::{Gap, Unchecked};
-    use ::challenger::monitor::{Dispute, Party};
+    use ::challenger::monitor::{Collateral, Dispute};
 
     #[test]
     fn a_look_with_disputes_parties_and_every_alert_reads_as_it_did() {
@@ -221,7 +221,7 @@ mod tests {
                 dispute("0xcccccccccccccccc", Forecast::Stands, "challenger", 31_500),
                 dispute("0xdddddddddddddddd", Forecast::Unknown, "executor", 9_000),
             ],
-            parties: vec![Party {
+            parties: vec![Collateral {
                 account: text_of("0xeeeeeeeeeeeeeeee"),
                 free_wei: text_of("5000000000000000"),
                 needed_wei: text_of("16000000000000000"),

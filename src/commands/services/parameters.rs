@@ -139,8 +139,8 @@ fn of_everybody(held: &Parameters) -> Vec<Consequence> {
     vec![
         row(
             "a claim with the least time for challenges is final or rejected after, at most",
-            "D = window_ms + executor_clock_ms + challenger_clock_ms + delay_ms_max + move_floor_ms × \
-             (2 × (demands_max + end_asks_max) + 2)",
+            "D = window_ms + T with T = executor_clock_ms + challenger_clock_ms + move_floor_ms × \
+             (2 × (demands_max + end_asks_max) + 2); T more for each served_max challenges that wait",
             Quantity::Ms(least_ms),
         ),
         row(
@@ -163,8 +163,7 @@ fn of_everybody(held: &Parameters) -> Vec<Consequence> {
 
 fn of_executors(held: &Parameters) -> Vec<Consequence> {
     let row = |what, formula, value| Consequence { who: "executor, honest", what, formula, value };
-    let waiting = u128::from(held.delay_ms_max.checked_div(held.reply_ms).unwrap_or(u64::MAX));
-    let bond_wei = held.bond_wei(held.stake_wei_min);
+    let at_once_ms = held.reply_ms.saturating_mul(u64::from(held.served_max));
     vec![
         row(
             "a claim of the least stake takes",
@@ -182,14 +181,9 @@ fn of_executors(held: &Parameters) -> Vec<Consequence> {
             Quantity::Ms(held.executor_clock_ms),
         ),
         row(
-            "and while no more demands of one claim wait at once than",
-            "delay_ms_max / reply_ms",
-            Quantity::Count(waiting),
-        ),
-        row(
-            "more waiting demands cost their challengers, when all are answered, at least",
-            "delay_ms_max / reply_ms × bond_wei",
-            Quantity::Wei(bond_wei.saturating_mul(waiting)),
+            "and, kept out or not, while it answers all demands of a claim that can wait at once within",
+            "move_floor_ms; at reply_ms each they take served_max × reply_ms",
+            Quantity::Ms(at_once_ms),
         ),
     ]
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use challenger::{Announcement, Divergence, HonestView};
 use dispute::claim_file::ClaimFile;
-use dispute::offline::{self, End};
+use dispute::offline::{self, OfflineEnd};
 use dispute::verdict::{LayerPlace, OperatorPlace};
 use executor::Defender;
 use inference::{Honest, Model, Run, Runner, Trace};
@@ -172,9 +172,9 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
     let mut found = Divergence::default();
     let end = offline::decide(&honest_view, &mut facts, &defender, &mut found)?;
     let mut report = match end {
-        End::Agrees => return Ok(VerifyReport::new("stands", "nothing differs")),
-        End::Silent(request) => VerifyReport::new("falls", silence(&request)),
-        End::Judged(Finding::Sound) => {
+        OfflineEnd::Agrees => return Ok(VerifyReport::new("stands", "nothing differs")),
+        OfflineEnd::Silent(request) => VerifyReport::new("falls", silence(&request)),
+        OfflineEnd::Judged(Finding::Sound) => {
             return Err(CommandError::Argument {
                 argument: "FOLDER",
                 reason: "the trace differs and the referee finds no fault; this machine's engine \
@@ -182,7 +182,7 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
                     .to_owned(),
             });
         }
-        End::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
+        OfflineEnd::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
     };
     report.layer = found.layer.map(|index| LayerPlace { index, count });
     report.place(&folder.model, &honest_view, &facts, &found);

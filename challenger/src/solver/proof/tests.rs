@@ -22,11 +22,11 @@ fn read(
     operands: &[&Tensor],
     output: protocol::tensor::TensorType,
     element: u64,
-    run: u64,
+    segment: u64,
 ) -> Vec<Vec<u64>> {
     let node = node(operator, operands, output);
     let node = law::check(&node).unwrap();
-    let leaves = leaves_of_step(node, element, run, None, operands).unwrap();
+    let leaves = leaves_of_step(node, element, segment, None, operands).unwrap();
     leaves.into_iter().map(|leaves| leaves.into_iter().collect()).collect()
 }
 
@@ -43,21 +43,21 @@ fn a_function_reads_one_leaf_of_each_operand() {
 
 #[test]
 fn a_run_of_a_contraction_reads_its_own_products_only() {
-    // 300 products in five runs; a run of 64 floats is a leaf.
+    // 300 products in five segments; a segment of 64 floats is a leaf.
     let (left, right) = (floats(&[2, 300], 1), floats(&[3, 300], 2));
-    for run in 0..5 {
+    for segment in 0..5 {
         // Rows have eight places for leaves.
-        let leaves = read(Operator::Contract {}, &[&left, &right], f32s(&[2, 3]), 5, run);
-        assert_eq!(leaves, [[8 + run], [16 + run]], "run {run}");
+        let leaves = read(Operator::Contract {}, &[&left, &right], f32s(&[2, 3]), 5, segment);
+        assert_eq!(leaves, [[8 + segment], [16 + segment]], "segment {segment}");
     }
 }
 
 #[test]
 fn a_run_of_a_reduction_reads_its_own_part_of_the_row() {
     let row = floats(&[3, 150], 1);
-    for run in 0..3 {
+    for segment in 0..3 {
         let reduce = Operator::Reduce { fold: Fold::Sum };
-        assert_eq!(read(reduce, &[&row], f32s(&[3]), 2, run), [[8 + run]]);
+        assert_eq!(read(reduce, &[&row], f32s(&[3]), 2, segment), [[8 + segment]]);
     }
 }
 
@@ -96,6 +96,7 @@ fn a_constant_reads_nothing() {
 
 #[test]
 fn a_step_without_a_result_still_says_what_it_read() {
+    cov_mark::check!(step_has_no_result);
     let shape = Shape::new(&[40]).unwrap();
     let most = Tensor::from_i64(&shape, vec![i64::MAX; 40]).unwrap();
     // The sum has no 64 bits, and neither has that of the lanes.
@@ -117,7 +118,7 @@ fn the_state_that_a_run_goes_on_from_decides_whether_it_has_a_result() {
     let shape = Shape::new(&[100]).unwrap();
     let ones = Tensor::from_i64(&shape, vec![1; 100]).unwrap();
     let node = node(Operator::Reduce { fold: Fold::Sum }, &[&ones], kind(ElementType::I64, &[]));
-    // Lanes that are full overflow at the first element of the second run: its second leaf of 32
+    // Lanes that are full overflow at the first element of the second segment: its second leaf of 32
     // elements is not read any more.
     let full = [i64::MAX as u64; 32];
     let node = law::check(&node).unwrap();
@@ -129,6 +130,7 @@ fn the_state_that_a_run_goes_on_from_decides_whether_it_has_a_result() {
 
 #[test]
 fn a_step_that_reads_outside_its_operands_is_none() {
+    cov_mark::check!(step_reads_outside_its_operands);
     let (row, short) = (floats(&[70], 1), floats(&[3], 1));
     let node = node(map(MapFunction::Add), &[&row, &row], f32s(&[70]));
     let node = law::check(&node).unwrap();

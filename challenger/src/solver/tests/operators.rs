@@ -37,16 +37,16 @@ fn model_of(operator: Operator, operands: Vec<Tensor>, weights: usize, to: Tenso
         .build()
 }
 
-/// The executor errs at an element of the tested operator, and is convicted by the given run of it.
-fn convicted(network: &Network, element: u64, run: u64, name: &str) {
+/// The executor errs at an element of the tested operator, and is convicted by the given segment of it.
+fn convicted(network: &Network, element: u64, segment: u64, name: &str) {
     let game = game(network).computes_wrongly(TESTED, element);
     let (truth, claimed) = claimed(&game, element);
     let (_, refuted) = game.disputed().played_out();
-    let reason = match run {
+    let reason = match segment {
         0 => format!("{name} gives another element {element} (segment 0)"),
         _ => format!("the sums of element {element} do not end in it"),
     };
-    let evidence = refuted.because(&reason).parting_at(1, TESTED, element, run).fraud();
+    let evidence = refuted.because(&reason).parting_at(1, TESTED, element, segment).fraud();
     let Evidence::Step { claimed: said, expected, .. } = evidence else { panic!("{evidence:?}") };
     assert_eq!((said, expected), (vec![claimed], Some(vec![truth])), "{name}");
 }
@@ -206,7 +206,7 @@ fn window(kernel: (u32, u32)) -> Window {
 }
 
 /// Each folding operator, short and long, with its operands, their weights, its output, and an
-/// element; and how many runs it takes.
+/// element; and how many segments it takes.
 fn folds() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64, u64)> {
     let image = || floats(&[1, 6, 8, 20], 1);
     let mut all = vec![
@@ -218,7 +218,7 @@ fn folds() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64, u64)> {
             4,
             1,
         ),
-        // A chain starts again after four runs.
+        // A chain starts again after four segments.
         (
             Operator::Contract {},
             vec![floats(&[2, 2, 300], 1), floats(&[3, 300], 2)],
@@ -261,19 +261,20 @@ fn folds() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64, u64)> {
 
 #[test]
 fn an_error_in_any_fold_is_convicted_in_one_run_or_after_the_last() {
-    for (operator, operands, weights, to, element, runs) in folds() {
+    cov_mark::check!(sums_do_not_end_in_the_element);
+    for (operator, operands, weights, to, element, segments) in folds() {
         let name = operator.kind();
         let network = model_of(operator, operands, weights, to);
-        assert_eq!(law::segment_count(network.model.checked(TESTED).unwrap()), runs, "{name}");
+        assert_eq!(law::segment_count(network.model.checked(TESTED).unwrap()), segments, "{name}");
         // Where all sums are true, the step after them is the false one.
-        convicted(&network, element, if runs == 1 { 0 } else { runs }, name);
+        convicted(&network, element, if segments == 1 { 0 } else { segments }, name);
     }
 }
 
 #[test]
 fn a_false_running_sum_is_convicted_by_its_run() {
-    for (operator, operands, weights, to, element, runs) in folds() {
-        if runs == 1 {
+    for (operator, operands, weights, to, element, segments) in folds() {
+        if segments == 1 {
             continue;
         }
         let name = operator.kind();
@@ -281,12 +282,12 @@ fn a_false_running_sum_is_convicted_by_its_run() {
         let node = network.model.checked(TESTED).unwrap();
         let width = law::state_words(node);
         let truth = network.honest().accumulators(TESTED, element).unwrap().to_vec();
-        assert_eq!(truth.len(), runs as usize * width);
-        for run in 0..runs {
-            // The first word of a state and the last, from this run on.
+        assert_eq!(truth.len(), segments as usize * width);
+        for segment in 0..segments {
+            // The first word of a state and the last, from this segment on.
             for word in BTreeSet::from([0, width - 1]) {
                 let mut words = truth.clone();
-                for later in run..runs {
+                for later in segment..segments {
                     words[later as usize * width + word] ^= 1 << 20;
                 }
                 let (claimed, expected) = (words.clone(), truth.clone());
@@ -296,14 +297,19 @@ fn a_false_running_sum_is_convicted_by_its_run() {
                     .disputed()
                     .played_out();
                 assert_eq!(requests.last(), Some(&sums(TESTED, element)));
-                let reason = format!("{name} gives another element {element} (segment {run})");
-                let evidence = refuted.because(&reason).parting_at(1, TESTED, element, run).fraud();
-                let of_run = run as usize * width..(run as usize + 1) * width;
+                let reason = format!("{name} gives another element {element} (segment {segment})");
+                let evidence =
+                    refuted.because(&reason).parting_at(1, TESTED, element, segment).fraud();
+                let of_segment = segment as usize * width..(segment as usize + 1) * width;
                 let Evidence::Step { claimed: said, expected: law, .. } = evidence else {
                     panic!("{evidence:?}");
                 };
-                assert_eq!(said, claimed[of_run.clone()], "{name}, run {run}");
-                assert_eq!(law.as_deref(), Some(&expected[of_run]), "{name}, run {run}");
+                assert_eq!(said, claimed[of_segment.clone()], "{name}, segment {segment}");
+                assert_eq!(
+                    law.as_deref(),
+                    Some(&expected[of_segment]),
+                    "{name}, segment {segment}"
+                );
             }
         }
     }

@@ -61,7 +61,7 @@ fn terms(
 
 /// Says before anything is posted that a fee is one for which executors do not work unless told to.
 fn warn_of_small_fee(terms: &JobTerms) {
-    let policy = ::executor::Policy::default();
+    let policy = ::executor::JobPolicy::default();
     let least_wei = policy.fee_wei_min.max(policy.return_wei(terms.stake_wei, terms.window_ms));
     let fee_wei = terms.fee_wei;
     if fee_wei < least_wei {

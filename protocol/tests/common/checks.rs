@@ -1,0 +1,153 @@
+//! What holds after every transition: counts and sums that the settlement keeps are what a scan of its
+//! objects gives.
+
+use protocol::settlement::{
+    AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event, Job, JobStatus,
+    SealedStatus, Settlement,
+};
+use protocol::{ClaimId, JobId};
+
+/// Money, counts and sums against a scan of all objects.
+pub fn check_objects(state: &Settlement) {
+    assert!(state.money().is_conserved());
+    assert_eq!(state.money().locked_wei(), state.locked_by_objects_wei());
+    let free_wei: u128 = state.money().accounts().map(|(_, free_wei)| free_wei).sum();
+    assert_eq!(state.money().free_total_wei(), free_wei);
+    for (id, job) in state.jobs() {
+        check_job(state, id, job);
+    }
+    for (id, claim) in state.claims() {
+        check_claim(state, id, claim);
+    }
+    for (_, challenge) in state.challenges() {
+        check_challenge(state, challenge);
+    }
+    for (id, sealed) in state.all_sealed() {
+        assert_eq!(sealed.attesters as usize, state.attestations_of(id).count());
+        assert!(sealed.attesters <= state.parameters().attestations_max);
+    }
+}
+
+fn check_job(state: &Settlement, id: &JobId, job: &Job) {
+    let claims: Vec<&Claim> =
+        state.claims_of(id).map(|claim| state.claim(claim).unwrap()).collect();
+    let all = state.claims().filter(|(_, claim)| claim.terms.job == *id).count();
+    assert_eq!((claims.len(), job.claims as usize), (all, all));
+    let standing = claims.iter().filter(|claim| claim.stands()).count();
+    assert_eq!(job.standing as usize, standing, "claims that stand");
+    let waiting = state
+        .all_sealed()
+        .filter(|(_, sealed)| sealed.job == *id && sealed.status == SealedStatus::Waiting)
+        .count();
+    assert_eq!(job.seals_waiting as usize, waiting, "seals that wait");
+    for (number, claim) in (0..).zip(&claims) {
+        assert_eq!(claim.number, number);
+        if number < job.first_standing {
+            let fell = matches!(claim.status, ClaimStatus::Fallen { .. });
+            assert!(fell, "claim {number} was passed and did not fall");
+        }
+    }
+    match job.status {
+        JobStatus::Open => {}
+        JobStatus::Done { claim } => {
+            assert_eq!(state.claim(&claim).unwrap().number, job.first_standing);
+        }
+        JobStatus::Expired => assert_eq!((standing, waiting), (0, 0)),
+    }
+}
+
+fn check_claim(state: &Settlement, id: &ClaimId, claim: &Claim) {
+    let challenges: Vec<&Challenge> =
+        state.challenges_of(id).map(|challenge| state.challenge(challenge).unwrap()).collect();
+    let all = state.challenges().filter(|(_, challenge)| challenge.claim == *id).count();
+    assert_eq!((challenges.len(), claim.challenges as usize), (all, all));
+    let open: Vec<&&Challenge> = challenges.iter().filter(|one| one.is_open()).collect();
+    let work = |of: &[&&Challenge]| of.iter().map(|one| one.work()).sum::<u64>();
+    let owed_wei = match &claim.status {
+        ClaimStatus::Standing => {
+            assert_eq!((claim.open as usize, claim.work), (open.len(), work(&open)));
+            assert_eq!((claim.open + claim.ended) as usize, challenges.len());
+            check_turns(state, claim, &challenges);
+            0
+        }
+        ClaimStatus::Fallen { unit_wei, share_wei, .. } => {
+            // Counts stay what they were at the fall: of those that did not lose before.
+            let lost = |one: &&&Challenge| one.status != ChallengeStatus::Lost;
+            let then: Vec<&&Challenge> = challenges.iter().filter(lost).collect();
+            assert_eq!((claim.open as usize, claim.work), (then.len(), work(&then)));
+            unit_wei * u128::from(work(&open)) + share_wei * open.len() as u128
+        }
+        ClaimStatus::Final { attention_share_wei, .. } => {
+            assert_eq!((claim.open, claim.work, open.len()), (0, 0, 0));
+            let sealed = claim.sealed.as_ref();
+            let proven = sealed.into_iter().flat_map(|sealed| state.attestations_of(sealed));
+            let proven = proven.filter(|(_, one)| one.status == AttestationStatus::Proven).count();
+            attention_share_wei * proven as u128
+        }
+        ClaimStatus::Released { .. } => {
+            assert_eq!((claim.open, claim.work, open.len()), (0, 0, 0));
+            0
+        }
+    };
+    assert_eq!(claim.owed_wei, owed_wei, "money that others can collect");
+}
+
+/// As many as are served at once, in the order of their numbers: no more, and no fewer while others wait.
+fn check_turns(state: &Settlement, claim: &Claim, challenges: &[&Challenge]) {
+    let served_max = state.parameters().served_max;
+    let is_queued = |one: &&&Challenge| one.status == ChallengeStatus::Queued;
+    let (queued, served): (Vec<&&Challenge>, Vec<&&Challenge>) =
+        challenges.iter().partition(is_queued);
+    let served = served.iter().filter(|one| one.is_open()).count();
+    assert!(served <= served_max as usize, "{served} challenges are served at once");
+    for one in &queued {
+        assert!(one.number >= claim.ended + served_max, "{one:?} waits though a place is free");
+        assert_eq!((one.demands, one.replies, one.fees_wei), (0, 0, 0));
+    }
+    assert!(queued.is_empty() || served == served_max as usize, "a place is free");
+}
+
+fn check_challenge(state: &Settlement, challenge: &Challenge) {
+    let parameters = state.parameters();
+    assert!(challenge.executor_clock_ms <= parameters.executor_clock_ms);
+    assert!(challenge.challenger_clock_ms <= parameters.challenger_clock_ms);
+    assert!(challenge.demands <= parameters.demands_max);
+    assert!(challenge.replies <= challenge.demands);
+    let claim = state.claim(&challenge.claim).unwrap();
+    assert_eq!(challenge.bond_wei, parameters.bond_wei(claim.stake_wei));
+    let fees_wei = parameters.demand_fee_wei * u128::from(challenge.demands);
+    assert_eq!(challenge.fees_wei, fees_wei);
+}
+
+/// What a transition burns, by its events: a fee for each record, and what an event says is burned.
+pub fn burned_by_wei(state: &Settlement, events: &[Event]) -> u128 {
+    let record_fee_wei = state.parameters().record_fee_wei;
+    events
+        .iter()
+        .map(|event| match event {
+            // The record of an opened claim was paid for by its seal's.
+            Event::ClaimPosted { claim, .. } if state.claim(claim).unwrap().sealed.is_some() => 0,
+            Event::ModelRegistered { .. }
+            | Event::JobPosted { .. }
+            | Event::ClaimPosted { .. }
+            | Event::Challenged { .. }
+            | Event::ClaimSealed { .. } => record_fee_wei,
+            Event::ClaimFallen { burned_wei, .. }
+            | Event::ChallengeLost { burned_wei, .. }
+            | Event::SealExpired { burned_wei, .. }
+            | Event::AttentionCollected { burned_wei, .. } => *burned_wei,
+            Event::Deposited { .. }
+            | Event::Withdrawn { .. }
+            | Event::JobExpired { .. }
+            | Event::JobPassed { .. }
+            | Event::ChallengeServed { .. }
+            | Event::Demanded { .. }
+            | Event::Revealed { .. }
+            | Event::ChallengeWon { .. }
+            | Event::ClaimFinal { .. }
+            | Event::StakeReleased { .. }
+            | Event::Attested { .. }
+            | Event::AttentionProven { .. } => 0,
+        })
+        .sum()
+}
