@@ -75,7 +75,7 @@ fn audit_a14_a_ledger_begins_with_the_parameters_of_its_flags_and_with_none_that
         assert!(code == 2 && text.contains(flag) && text.contains(word), "{text}");
         assert!(!place.join("l").exists(), "{wrong:?} left a folder");
     }
-    let chosen = ["--demands-max", "30", "--stake-wei-min", "2ether"];
+    let chosen = ["--demands-max", "30", "--stake-wei-min", "2ether", "--move-floor-ms", "500"];
     let (process, url) = ledger_with(place, &chosen);
     let told = json(place, &["ledger", "parameters", "--ledger", &url]);
     let parameters = &told["parameters"];
