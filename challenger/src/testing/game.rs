@@ -132,15 +132,15 @@ impl Game {
 
     /// The claim is posted and challenged.
     pub(crate) fn disputed(self) -> Dispute {
-        let terms = self.statement.terms(Default::default());
+        let claimed = self.statement.claimed(Default::default());
         // The job says what the input is, not the claim.
         let input_root = self.network.honest().trace().state_roots()[0];
         let facts = Facts::new(
             self.network.model.header().clone(),
             self.arity_log2,
-            terms.trace_root,
+            claimed.trace_root(),
             input_root,
-            terms.output_root,
+            claimed.terms.output_root,
         );
         Dispute {
             honest_view: HonestView::of_run(self.own, Arc::new(self.published)),

@@ -11,7 +11,7 @@ use protocol::hash::{Digest, Keccak, Tag, leaf};
 use protocol::ids::JobId;
 use protocol::merkle::{ListTree, Tree};
 use protocol::tensor::{ElementType, LeafBytes};
-use protocol::transaction::ClaimTerms;
+use protocol::transaction;
 
 use crate::honest_view::Announcement;
 
@@ -180,16 +180,10 @@ impl Statement {
         &self.run
     }
 
-    /// The terms of the claim.
-    pub(crate) fn terms(&self, job: JobId) -> ClaimTerms {
-        let (trace, last) = (self.trace_tree(), self.state_roots.len() - 1);
-        ClaimTerms {
-            job,
-            output_root: self.state_roots[last],
-            trace_root: trace.root(),
-            input_path: trace.tree().path(0).unwrap(),
-            output_path: trace.tree().path(last as u64).unwrap(),
-        }
+    /// The claim on a job.
+    pub(crate) fn claimed(&self, job: JobId) -> transaction::Statement {
+        let model_root = self.run.model().root();
+        transaction::Statement::of_run::<Keccak>(job, model_root, &self.state_roots).unwrap()
     }
 
     /// The state roots, and every output, published.

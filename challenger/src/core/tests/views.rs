@@ -34,19 +34,80 @@ fn the_next_look_is_just_after_the_first_deadline_of_an_own_challenge() {
     assert_eq!(next_look_ms(&play), None);
 }
 
+/// A false claim on a ledger that serves one challenge at a time; ours waits behind another.
+fn queued() -> (Play, ClaimId) {
+    let network = ladder(3);
+    let mut court = Court::serving(1);
+    court.deposit(Who::Challenger, ETHER);
+    let job = court.job(&network, ETHER);
+    let claim = court.claim("claim", Who::Executor, job, &false_claim(&network));
+    court.challenge(Who::Second, claim);
+    let mut core = core(Policy::Differing);
+    core.watch(job, honest_view(&network));
+    let mut play = court.played_by(core).wait(WINDOW_MS);
+    play = play.does(&["challenge claim"]);
+    assert_eq!(*play.challenge_status(), ChallengeStatus::Queued);
+    (play.wait(1), claim)
+}
+
+#[test]
+fn a_challenge_that_waits_for_its_turn_has_no_clock_and_its_run_is_wanted_by_then() {
+    let (play, claim) = queued();
+    assert_eq!(next_look_ms(&play), None);
+    let mut play = play.wants(&[]);
+    assert!(play.core.stuck().is_empty() && is_in_play(&play));
+    // The window is over: only what waits keeps the job among those that are run.
+    let wanted = crate::queue::contested(&play.court.view());
+    assert_eq!(wanted.iter().map(|one| one.job).collect::<Vec<_>>(), [job_of(&play)]);
+    // The other is late; its end is our turn.
+    play.court.perform(Who::Executor, call_time(claim, Who::Second));
+    let begun_ms = play.court.now_ms;
+    assert_eq!(next_look_ms(&play), Some(begun_ms + CLOCK_MS + 1));
+    play.does(&[DEMAND_TRACE]);
+}
+
+#[test]
+fn a_watcher_sees_a_dispute_that_waits_without_a_deadline_and_its_collateral() {
+    let (play, claim) = queued();
+    let truth = play.core.truth();
+    let look = crate::monitor::Monitor::default().look(&play.court.view(), &truth, &[]);
+    let disputes: Vec<_> = look.disputes.iter().map(|one| (one.turn, one.deadline_ms)).collect();
+    let second_ms = play.court.now_ms - 1 - WINDOW_MS + CLOCK_MS;
+    assert_eq!(disputes, [("challenger", Some(second_ms)), ("queue", None)]);
+    let account = Who::Challenger.address().to_string();
+    let ours = look.parties.iter().find(|one| one.account == account).unwrap();
+    assert_eq!(ours.locked_wei, BOND_WEI.to_string());
+    assert!(look.disputes.iter().all(|one| one.claim == claim.to_string()));
+}
+
+#[test]
+fn a_watcher_sees_no_dispute_and_no_alert_in_what_is_only_to_be_collected() {
+    let (mut play, claim) = one_false_claim();
+    let mut watcher = crate::monitor::Monitor::default();
+    play.court.challenge(Who::Second, claim);
+    play.court.demand_trace(Who::Second, claim);
+    let mut play = play.does(&["challenge claim"]).wait(CLOCK_MS + 1);
+    let truth = play.core.truth();
+    let look = watcher.look(&play.court.view(), &truth, &[]);
+    assert_eq!((look.disputes.len(), look.false_claims.len()), (2, 1));
+    play.court.perform(Who::Second, call_time(claim, Who::Second));
+    let look = watcher.look(&play.court.view(), &truth, &[]);
+    assert_eq!((look.claims, look.disputes, look.alerts, watcher.wrong()), (0, vec![], vec![], 0));
+    // Our bond is still locked.
+    let ours = node::Exposure::of(&play.court.view(), &Who::Challenger.address());
+    assert_eq!((ours.bonds_wei, ours.to_collect, ours.deadline_ms), (BOND_WEI, 1, None));
+}
+
 #[test]
 fn of_two_challenges_the_one_that_ends_first_decides_the_next_look() {
     let play = two_claims();
     let begun_ms = play.court.now_ms;
     let mut play = play.does(&["challenge small", "challenge large"]);
-    let settlement = &play.court.settlement;
-    let small = settlement.challenges().find(|(_, one)| {
-        settlement.claim(&one.claim).is_some_and(|claim| claim.stake_wei == ETHER)
-    });
-    let challenge = *small.unwrap().0;
+    let mut claims = play.court.settlement.claims();
+    let small = *claims.find(|(_, claim)| claim.stake_wei == ETHER).unwrap().0;
+    drop(claims);
     play.court.now_ms += 500;
-    let demand = Action::Demand { challenge, showings: Vec::new(), request: trace(0, 0) };
-    play.court.perform(Who::Challenger, demand);
+    play.court.demand_trace(Who::Challenger, small);
     assert_eq!(next_look_ms(&play), Some(begun_ms + CLOCK_MS + 1));
 }
 
@@ -64,12 +125,11 @@ fn a_run_is_needed_while_a_claim_that_differs_can_be_challenged() {
 #[test]
 fn a_run_is_needed_while_an_own_challenge_is_open() {
     // Beyond the window, and of a claim that agrees.
-    for (play, _) in [one_false_claim(), one_true_claim(Policy::Everything)] {
+    for (play, claim) in [one_false_claim(), one_true_claim(Policy::Everything)] {
         let play = play.wait(WINDOW_MS).does(&["challenge claim"]);
         let mut play = play.wait(CLOCK_MS + 1);
         assert!(is_in_play(&play));
-        let challenge = play.challenge();
-        play.court.perform(Who::Executor, Action::CallTime { challenge });
+        play.court.perform(Who::Executor, call_time(claim, Who::Challenger));
         assert!(!is_in_play(&play));
     }
     // Not for the challenges of others.
@@ -81,12 +141,11 @@ fn a_run_is_needed_while_an_own_challenge_is_open() {
 #[test]
 fn a_run_is_not_needed_for_a_claim_that_fell_nor_for_a_job_that_is_not_watched() {
     let (mut play, claim) = one_false_claim();
-    let other = play.court.challenge(Who::Second, claim);
-    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
-    play.court.perform(Who::Second, demand);
+    play.court.challenge(Who::Second, claim);
+    play.court.demand_trace(Who::Second, claim);
     assert!(is_in_play(&play));
     play.court.now_ms += CLOCK_MS + 1;
-    play.court.perform(Who::Second, Action::CallTime { challenge: other });
+    play.court.perform(Who::Second, call_time(claim, Who::Second));
     assert!(!is_in_play(&play));
     let (mut play, _) = one_false_claim();
     play.core = core(Policy::Everything);

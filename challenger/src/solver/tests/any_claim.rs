@@ -116,7 +116,7 @@ fn a_claim_that_is_not_the_true_one_loses_whatever_its_executor_says_and_others_
         for _ in 0..numbers.below(40) {
             dispute = meddle(dispute, &mut numbers);
         }
-        if dispute.statement.terms(JobId::default()).trace_root == truth {
+        if dispute.statement.claimed(JobId::default()).trace_root() == truth {
             dispute.expect_error(&SolveError::NothingDiffers);
             continue;
         }
