@@ -3,7 +3,6 @@
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::JobId;
-use protocol::settlement::ChallengeStatus;
 use protocol::transaction::Address;
 
 /// A job with standing claims that can still be challenged.
@@ -48,13 +47,7 @@ fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Conteste
         let (mut urgent_ms, mut stake_wei) = (u64::MAX, 0u128);
         for (id, claim) in claims.filter(|(_, claim)| claim.stands()) {
             let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
-            let clocks = challenges.filter_map(|challenge| match challenge.status {
-                // Its clock begins when its turn comes; the run had better be there by then.
-                ChallengeStatus::Queued => Some(WHENEVER_MS),
-                ChallengeStatus::Open { .. }
-                | ChallengeStatus::Won { .. }
-                | ChallengeStatus::Lost => challenge.deadline_ms(floor_ms),
-            });
+            let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
             let window = Some(claim.window_end_ms).filter(|end_ms| view.now_ms <= *end_ms);
             let whenever = also_over.then_some(WHENEVER_MS);
             if let Some(end_ms) = clocks.chain(window).chain(whenever).min() {

@@ -34,35 +34,35 @@ fn the_next_look_is_just_after_the_first_deadline_of_an_own_challenge() {
     assert_eq!(next_look_ms(&play), None);
 }
 
-/// A false claim on a ledger that serves one challenge at a time; ours waits behind another.
+/// A false claim on a ledger that serves one challenge at a time; ours waits behind another, and the window
+/// is over.
 fn queued() -> (Play, ClaimId) {
     let network = ladder(3);
     let mut court = Court::serving(1);
     court.deposit(Who::Challenger, ETHER);
     let job = court.job(&network, ETHER);
     let claim = court.claim("claim", Who::Executor, job, &false_claim(&network));
-    court.challenge(Who::Second, claim);
     let mut core = core(Policy::Differing);
     core.watch(job, honest_view(&network));
     let mut play = court.played_by(core).wait(WINDOW_MS);
-    play = play.does(&["challenge claim"]);
+    play.court.challenge(Who::Second, claim);
+    let play = play.does(&["challenge claim"]).wait(1);
     assert_eq!(*play.challenge_status(), ChallengeStatus::Queued);
-    (play.wait(1), claim)
+    (play, claim)
 }
 
 #[test]
-fn a_challenge_that_waits_for_its_turn_has_no_clock_and_its_run_is_wanted_by_then() {
-    let (play, claim) = queued();
-    assert_eq!(next_look_ms(&play), None);
-    let mut play = play.wants(&[]);
+fn a_challenge_that_waits_for_its_turn_has_no_clock_and_looks_when_the_one_before_it_may_end() {
+    let (play, _) = queued();
+    let turn_ms = play.court.now_ms + CLOCK_MS;
+    assert_eq!(next_look_ms(&play), Some(turn_ms));
+    let play = play.wants(&[]);
     assert!(play.core.stuck().is_empty() && is_in_play(&play));
-    // The window is over: only what waits keeps the job among those that are run.
-    let wanted = crate::queue::contested(&play.court.view());
-    assert_eq!(wanted.iter().map(|one| one.job).collect::<Vec<_>>(), [job_of(&play)]);
-    // The other is late; its end is our turn.
-    play.court.perform(Who::Executor, call_time(claim, Who::Second));
-    let begun_ms = play.court.now_ms;
-    assert_eq!(next_look_ms(&play), Some(begun_ms + CLOCK_MS + 1));
+    let contested = crate::queue::contested(&play.court.view());
+    assert_eq!(contested.iter().map(|one| one.job).collect::<Vec<_>>(), [job_of(&play)]);
+    // The other is late, and its end is our turn, with all of our time.
+    let play = play.wait(CLOCK_MS).does(&["call time on claim"]);
+    assert_eq!(next_look_ms(&play), Some(turn_ms + CLOCK_MS + 1));
     play.does(&[DEMAND_TRACE]);
 }
 
@@ -72,7 +72,7 @@ fn a_watcher_sees_a_dispute_that_waits_without_a_deadline_and_its_collateral() {
     let truth = play.core.truth();
     let look = crate::monitor::Monitor::default().look(&play.court.view(), &truth, &[]);
     let disputes: Vec<_> = look.disputes.iter().map(|one| (one.turn, one.deadline_ms)).collect();
-    let second_ms = play.court.now_ms - 1 - WINDOW_MS + CLOCK_MS;
+    let second_ms = play.court.now_ms - 1 + CLOCK_MS;
     assert_eq!(disputes, [("challenger", Some(second_ms)), ("queue", None)]);
     let account = Who::Challenger.address().to_string();
     let ours = look.parties.iter().find(|one| one.account == account).unwrap();

@@ -202,7 +202,7 @@ fn answers_come_before_claims_and_both_before_what_can_wait() {
     offer(&mut core, disputed, 2);
     let second = court.claim(Who::Executor, disputed, &honest(2));
     court.challenge(Who::Challenger, second);
-    demand(&mut court, Who::Challenger, claim, TRACE);
+    demand(&mut court, Who::Challenger, second, TRACE);
     offer(&mut core, offered, 3);
     let wanted = actions(&mut core, &court);
     let [Action::Reveal { claim: answered, .. }, post_claim, finalise] = wanted.as_slice() else {
