@@ -2,8 +2,8 @@
 //! and hands back the states.
 //!
 //! Frames are a kind (one byte), a length (eight bytes, big-endian) and a body. The process says `Ready`
-//! once it has its models, then answers each `Run` with `States` or `Refused`. What passes a layer
-//! unchanged is sent once. Both ends are the same program on the same machine and believe each other.
+//! once it has its models, then answers each `Run` with `States`, with `Begun` where an operator has no
+//! result, or with `Refused`. What passes a layer unchanged is sent once. Both ends are the same program on the same machine and believe each other.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -18,11 +18,11 @@ use crate::engine::Engine;
 use crate::failure::RunFailure;
 use crate::model::Model;
 use crate::model_store::ModelStore;
+use crate::partial::{NoResult, Outcome};
 use crate::runner::Runner;
 use crate::state::State;
 use crate::state_transfer::{PublishedError, kind_of, published_input};
 use crate::tensor::Tensor;
-use crate::trace::Trace;
 
 /// How the process for runs is started, and how long it may take.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ const READY: u8 = 1;
 const RUN: u8 = 2;
 const STATES: u8 = 3;
 const REFUSED: u8 = 4;
+/// The operator without a result and the first element that has none, then the states before its layer.
+const BEGUN: u8 = 5;
 
 type Frame = (u8, Vec<u8>);
 
@@ -162,7 +164,7 @@ impl Isolated {
         model: &Model,
         input: &[u8],
         input_root: Digest,
-    ) -> Result<Trace, RunFailure> {
+    ) -> Result<Outcome, RunFailure> {
         // One that ended while it had nothing to do says nothing about the next run.
         let mut idle = self.process.take();
         if idle.as_mut().is_some_and(|process| !matches!(process.child.try_wait(), Ok(None))) {
@@ -178,8 +180,8 @@ impl Isolated {
         let root = model.root();
         let frame = [&root.0[..], &input_root.0, input];
         let (answer, is_usable) = process.exchange(&frame, self.program.run_max);
-        let body = match answer {
-            Ok(Ok((STATES, body))) => body,
+        let (kind, body) = match answer {
+            Ok(Ok((kind @ (STATES | BEGUN), body))) => (kind, body),
             Ok(Ok((REFUSED, body))) => {
                 self.process = Some(process).filter(|_| is_usable);
                 return Err(RunFailure::Refused { reason: String::from_utf8_lossy(&body).into() });
@@ -194,10 +196,8 @@ impl Isolated {
         };
         self.process = Some(process).filter(|_| is_usable);
         let input = published_input(model, input, input_root)?;
-        let trace = states_from(model, input, &body).and_then(|states| {
-            Runner::honest(engine, model).trace_of(states, Duration::ZERO, Duration::ZERO).ok()
-        });
-        trace.ok_or_else(|| RunFailure::NoProcess {
+        let outcome = outcome_from(engine, model, input, kind, &body);
+        outcome.ok_or_else(|| RunFailure::NoProcess {
             reason: "its answer does not fit the model; both must be of one version".to_owned(),
         })
     }
@@ -260,8 +260,51 @@ fn states_into(states: &[State], out: &mut Vec<u8>) {
     }
 }
 
-/// All states, the input's first: what passes the first layer unchanged is the input's.
-fn states_from(model: &Model, input: State, bytes: &[u8]) -> Option<Vec<State>> {
+/// What a run gave, as it is sent.
+fn outcome_into(outcome: &Outcome, out: &mut Vec<u8>) -> u8 {
+    match outcome {
+        Outcome::Whole(trace) => {
+            states_into(trace.states(), out);
+            STATES
+        }
+        Outcome::Partial(trace) => {
+            out.extend(trace.no_result().operator.to_be_bytes());
+            out.extend(trace.no_result().element.to_be_bytes());
+            states_into(trace.states(), out);
+            BEGUN
+        }
+    }
+}
+
+/// What a run gave, from what was sent.
+fn outcome_from(
+    engine: &Engine,
+    model: &Model,
+    input: State,
+    kind: u8,
+    body: &[u8],
+) -> Option<Outcome> {
+    let (runner, times) = (Runner::honest(engine, model), (Duration::ZERO, Duration::ZERO));
+    if kind == STATES {
+        let states = states_from(model, input, model.header().layer_count, body)?;
+        return runner.trace_of(states, times).ok().map(Outcome::Whole);
+    }
+    let (operator, rest) = body.split_first_chunk::<4>()?;
+    let (element, rest) = rest.split_first_chunk::<8>()?;
+    let (operator, element) = (u32::from_be_bytes(*operator), u64::from_be_bytes(*element));
+    let (layer, node) = (model.layer_of(operator)?, model.node(operator)?);
+    if element >= node.output.shape.count() {
+        return None;
+    }
+    let (kind, name) = (node.operator.kind(), model.operator_name(operator).to_owned());
+    let states = states_from(model, input, layer, rest)?;
+    let no_result = NoResult { layer, operator, kind, name, element };
+    runner.partial_of(states, no_result, times).ok().map(Outcome::Partial)
+}
+
+/// The states up to the one before a layer, the input's first: what passes the first layer unchanged is the
+/// input's.
+fn states_from(model: &Model, input: State, layer: u32, bytes: &[u8]) -> Option<Vec<State>> {
     let mut rest = bytes;
     let mut take = |length: usize| {
         let (taken, after) = rest.split_at_checked(length)?;
@@ -269,7 +312,7 @@ fn states_from(model: &Model, input: State, bytes: &[u8]) -> Option<Vec<State>> 
         Some(taken)
     };
     let mut states = vec![input];
-    for _ in 0..model.header().layer_count {
+    for _ in 0..layer {
         let count = u32::from_be_bytes(take(4)?.try_into().ok()?);
         let (mut values, mut roots) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -312,10 +355,10 @@ pub fn serve(
             return Err(std::io::Error::other(format!("a frame of kind {kind}")));
         }
         match run(models, engine, &body) {
-            Ok(trace) => {
-                let mut states = Vec::new();
-                states_into(trace.states(), &mut states);
-                write_frame(&mut to, STATES, &[&states])?;
+            Ok(outcome) => {
+                let mut body = Vec::new();
+                let kind = outcome_into(&outcome, &mut body);
+                write_frame(&mut to, kind, &[&body])?;
             }
             Err(reason) => write_frame(&mut to, REFUSED, &[reason.as_bytes()])?,
         }
@@ -323,7 +366,7 @@ pub fn serve(
     Ok(())
 }
 
-fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Trace, String> {
+fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Outcome, String> {
     let broken = || "the frame is broken".to_owned();
     let (root, rest) = body.split_first_chunk::<32>().ok_or_else(broken)?;
     let (input_root, input) = rest.split_first_chunk::<32>().ok_or_else(broken)?;
@@ -333,142 +376,8 @@ fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Trace, Strin
     })?;
     let input = published_input(model, input, Digest(*input_root))
         .map_err(|error: PublishedError| error.to_string())?;
-    Runner::honest(engine, model).run(input).map_err(|error| error.to_string())
+    Runner::honest(engine, model).outcome(input).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state_transfer::state_bytes;
-    use kernels::Isa;
-    use std::path::Path as FilePath;
-
-    fn engine() -> Engine {
-        Engine::new(Isa::detect(), 1).unwrap()
-    }
-
-    fn model_store() -> ModelStore {
-        let models = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../models");
-        ModelStore::read(&models, &engine()).unwrap()
-    }
-
-    fn program(script: &str) -> Program {
-        Program {
-            path: "/bin/sh".into(),
-            arguments: vec!["-c".into(), script.into()],
-            start_max: Duration::from_millis(500),
-            run_max: Duration::from_millis(500),
-        }
-    }
-
-    fn input(model: &Model) -> (Vec<u8>, Digest) {
-        let values = (0..).zip(&model.graph().inputs).map(|(value, kind)| {
-            let bits = vec![0x3F00_0000; kind.shape.count() as usize];
-            (value, Tensor::from_bits(kind, &bits).unwrap())
-        });
-        let state: State = State::new(values.collect()).unwrap();
-        (state_bytes(&state), state.root())
-    }
-
-    #[test]
-    fn states_that_crossed_the_pipe_are_those_of_a_run_here() {
-        let (engine, model_store) = (engine(), model_store());
-        for (name, root) in model_store.names() {
-            let model = model_store.named(&name).unwrap();
-            let (input, input_root) = input(model);
-            let mut asked = Vec::new();
-            write_frame(&mut asked, RUN, &[&root.0, &input_root.0, &input]).unwrap();
-            let mut answered = Vec::new();
-            serve(&model_store, &engine, asked.as_slice(), &mut answered).unwrap();
-            let mut answered = answered.as_slice();
-            assert_eq!(read_frame(&mut answered).unwrap(), Some((READY, vec![])));
-            let (kind, body) = read_frame(&mut answered).unwrap().unwrap();
-            assert_eq!((kind, read_frame(&mut answered).unwrap()), (STATES, None));
-            let state = published_input(model, &input, input_root).unwrap();
-            let states = states_from(model, state.clone(), &body).unwrap();
-            let own = Runner::honest(&engine, model).run(state.clone()).unwrap();
-            assert_eq!(states.len(), own.states().len());
-            for (found, expected) in states.iter().zip(own.states()) {
-                assert_eq!(found.root(), expected.root());
-                assert_eq!(found.values(), expected.values());
-            }
-            for cut in [1, 4, body.len() / 2] {
-                assert!(states_from(model, state.clone(), &body[..body.len() - cut]).is_none());
-            }
-        }
-    }
-
-    #[test]
-    fn an_input_that_passes_the_first_layer_unchanged_crosses_the_pipe_as_well() {
-        // The mask of every encoder does: it is used again in each layer.
-        let engine = engine();
-        let model_store = model_store();
-        let model = model_store.named("digits-cnn").unwrap();
-        let (input, input_root) = input(model);
-        let input = published_input(model, &input, input_root).unwrap();
-        let own = Runner::honest(&engine, model).run(input.clone()).unwrap();
-        let (value, tensor, root) =
-            (input.values()[0].0, input.values()[0].1.clone(), input.roots()[0]);
-        let with_input = |state: &State| {
-            let mut values = state.values().to_vec();
-            let mut roots = state.roots().to_vec();
-            values.insert(0, (value, tensor.clone()));
-            roots.insert(0, root);
-            State::with_roots(values, roots).unwrap()
-        };
-        let mut states = own.states().to_vec();
-        states[1] = with_input(&states[1]);
-        let mut body = Vec::new();
-        states_into(&states, &mut body);
-        let found = states_from(model, input, &body).unwrap();
-        assert_eq!(found.len(), states.len());
-        for (found, sent) in found.iter().zip(&states) {
-            assert_eq!((found.root(), found.values()), (sent.root(), sent.values()));
-        }
-    }
-
-    #[test]
-    fn audit_a3_a_run_that_dies_or_never_ends_is_killed_and_the_next_one_has_a_new_process() {
-        let (engine, model_store) = (engine(), model_store());
-        let model = model_store.named("digits-cnn").unwrap();
-        let (input, root) = input(model);
-        let ready = r"printf '\001\000\000\000\000\000\000\000\000'";
-        let refusal = r"printf '\004\000\000\000\000\000\000\000\002no'";
-        let dies = format!("{ready}; head -c 100 >/dev/null; kill -9 $$");
-        let hangs = format!("{ready}; exec sleep 60");
-        for (script, reason) in [(&dies, "signal: 9"), (&hangs, "longer than")] {
-            let mut isolated = Isolated::new(program(script));
-            for _ in 0..2 {
-                let failed = isolated.run(&engine, model, &input, root).unwrap_err();
-                let killed =
-                    matches!(&failed, RunFailure::Killed { reason: text } if text.contains(reason));
-                assert!(killed, "{failed}");
-            }
-        }
-        // Nor does one that takes nothing in keep its thread.
-        let failed = Isolated::new(program(&hangs)).run(&engine, model, &vec![0; 1 << 20], root);
-        let late =
-            matches!(&failed, Err(RunFailure::Killed { reason }) if reason.contains("longer than"));
-        assert!(late, "{failed:?}");
-        let refuses = format!("{ready}; head -c 100 >/dev/null; {refusal}; exec sleep 60");
-        let mut isolated = Isolated::new(program(&refuses));
-        let failed = isolated.run(&engine, model, &input, root);
-        assert_eq!(failed.unwrap_err(), RunFailure::Refused { reason: "no".to_owned() });
-        // A refusal costs nobody the process: the next run meets the same one, which sleeps by now.
-        let failed = isolated.run(&engine, model, &input, root).unwrap_err();
-        let waited = |text: &str| text.contains("longer than");
-        assert!(matches!(&failed, RunFailure::Killed { reason } if waited(reason)), "{failed}");
-        // Nor does a death between two runs count for the second.
-        let once = format!("{ready}; head -c 100 >/dev/null; {refusal}; exit 0");
-        let mut isolated = Isolated::new(program(&once));
-        for _ in 0..2 {
-            let failed = isolated.run(&engine, model, &input, root);
-            assert_eq!(failed.unwrap_err(), RunFailure::Refused { reason: "no".to_owned() });
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        for script in ["exit 3", "exec sleep 60", "echo nonsense; exec sleep 60"] {
-            let failed = Isolated::new(program(script)).run(&engine, model, &input, root);
-            assert!(matches!(failed, Err(RunFailure::NoProcess { .. })), "{script}");
-        }
-    }
-}
+mod tests;

@@ -306,7 +306,7 @@ impl Network {
         };
         let outputs = outputs.into_iter().map(|value| (value.to_string(), value)).collect();
         let weights = self.weights;
-        Model::new(graph, weights, vec!["x".to_owned()], outputs, names, Profile::StrictF32)
+        Model::new(graph, weights, vec!["x".to_owned()], outputs, names, Profile::StrictF32).ok()
     }
 }
 

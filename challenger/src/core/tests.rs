@@ -2,6 +2,7 @@
 
 mod ends;
 mod money;
+mod no_result;
 mod views;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use protocol::settlement::{ClaimStatus, ETHER, FallReason, Parameters};
 
 use super::*;
 use crate::honest_view::Announcement;
-use crate::testing::court::{Court, Play, WINDOW_MS, Who};
+use crate::testing::court::{BOND_WEI, Court, Play, WINDOW_MS, Who, call_time};
 use crate::testing::game::trace;
 use crate::testing::models::{Network, ladder};
 use crate::testing::statement::{Statement, Wrong};
@@ -85,7 +86,7 @@ fn a_false_claim_is_challenged_and_falls() {
 
 #[test]
 fn decisions_say_why_and_until_when() {
-    let (mut play, _) = one_false_claim();
+    let (mut play, claim) = one_false_claim();
     let [decision] = play.decisions().try_into().unwrap();
     assert_eq!(decision.reason, "the claim's trace root is not ours");
     assert_eq!(decision.deadline_ms, Some(play.court.now_ms + WINDOW_MS));
@@ -94,8 +95,8 @@ fn decisions_say_why_and_until_when() {
     assert_eq!(decision.reason, "the traces differ below this node");
     // The challenger's clock runs since the challenge was opened.
     assert_eq!(decision.deadline_ms, Some(play.court.now_ms - 10 + CLOCK_MS));
-    let Action::Demand { challenge, request, .. } = decision.action else { panic!() };
-    assert_eq!((challenge, request), (play.challenge(), trace(0, 0)));
+    let Action::Demand { claim: of, request, .. } = decision.action else { panic!() };
+    assert_eq!((of, request), (claim, trace(0, 0)));
 }
 
 #[test]
@@ -137,11 +138,10 @@ fn a_claim_can_be_challenged_until_its_window_ends() {
 #[test]
 fn a_claim_that_no_longer_stands_is_not_challenged() {
     let (mut play, claim) = one_false_claim();
-    let other = play.court.challenge(Who::Second, claim);
-    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
-    play.court.perform(Who::Second, demand);
+    play.court.challenge(Who::Second, claim);
+    play.court.demand_trace(Who::Second, claim);
     let mut play = play.wait(CLOCK_MS + 1).wants(&["challenge claim"]);
-    play.court.perform(Who::Second, Action::CallTime { challenge: other });
+    play.court.perform(Who::Second, call_time(claim, Who::Second));
     // Its window is still open.
     play.wants(&[]);
 }
@@ -152,12 +152,82 @@ fn a_claim_is_challenged_though_somebody_else_has_challenged_it_but_only_once() 
     play.court.challenge(Who::Second, claim);
     play.does(&["challenge claim"]).does(&[DEMAND_TRACE]).wants(&[]);
     // Nor again when the challenge was lost.
-    let (play, _) = one_false_claim();
+    let (play, claim) = one_false_claim();
     let mut play = play.does(&["challenge claim"]).wait(CLOCK_MS + 1);
-    let challenge = play.challenge();
-    play.court.perform(Who::Executor, Action::CallTime { challenge });
+    play.court.perform(Who::Executor, call_time(claim, Who::Challenger));
     assert_eq!(*play.challenge_status(), ChallengeStatus::Lost);
+    assert!(play.court.submit(Who::Challenger, &Action::Challenge { claim }).is_err());
     play.wants(&[]);
+}
+
+/// A false claim that fell because the second challenger got no answer, while ours waited for one.
+fn fallen_by_another() -> (Play, ClaimId) {
+    let (mut play, claim) = one_false_claim();
+    play.court.challenge(Who::Second, claim);
+    play.court.demand_trace(Who::Second, claim);
+    let mut play = play.does(&["challenge claim"]).wait(10).does(&[DEMAND_TRACE]);
+    play = play.wait(CLOCK_MS - 9).wants(&[]);
+    play.court.perform(Who::Second, call_time(claim, Who::Second));
+    (play, claim)
+}
+
+#[test]
+fn what_another_s_conviction_left_for_ours_is_collected_once() {
+    let (mut play, claim) = fallen_by_another();
+    let before_wei = play.court.free_wei(Who::Challenger);
+    let [decision] = play.decisions().try_into().unwrap();
+    assert_eq!(decision.reason, "the claim was rejected by another challenge");
+    assert_eq!(decision.deadline_ms, None);
+    let play = play.does(&["collect from claim"]).wants(&[]);
+    let &ChallengeStatus::Won { reward_wei } = play.challenge_status() else {
+        panic!("{:?}", play.challenge_status());
+    };
+    // Bond and fee, and what the ledger grants.
+    let locked_wei = BOND_WEI + ETHER / 1_000;
+    assert!(reward_wei > 0);
+    assert_eq!(play.court.free_wei(Who::Challenger) - before_wei, locked_wei + reward_wei);
+    assert_eq!(play.court.settlement.claim(&claim).unwrap().owed_wei, 0);
+    // Whoever collected for us has done it.
+    let (mut play, claim) = fallen_by_another();
+    let challenger = Who::Challenger.address();
+    play.court.perform(Who::Client, Action::Collect { claim, challenger });
+    play.wants(&[]);
+}
+
+#[test]
+fn an_open_challenge_of_a_fallen_claim_has_no_clock_no_move_and_no_need_of_a_run() {
+    let (mut play, _) = fallen_by_another();
+    let (view, job) = (play.court.view(), *play.court.settlement.jobs().next().unwrap().0);
+    assert_eq!(play.core.next_look_ms(&view), None);
+    assert!(!play.core.is_challenging(&view, &job) && !play.core.is_in_play(&view, &job));
+    // The run is gone, and nobody misses it.
+    play.core.forget(&job);
+    let play = play.wants(&["collect from claim"]);
+    assert!(play.core.stuck().is_empty());
+    assert!(node::Core::troubles(&play.core).is_empty());
+}
+
+#[test]
+fn an_open_challenge_of_a_fallen_claim_is_played_no_further_in_our_own_turn() {
+    let (mut play, claim) = one_false_claim();
+    play.court.challenge(Who::Second, claim);
+    play.court.demand_trace(Who::Second, claim);
+    let mut play = play.wait(CLOCK_MS).does(&["challenge claim"]).wants(&[DEMAND_TRACE]).wait(1);
+    play.court.perform(Who::Second, call_time(claim, Who::Second));
+    play.wants(&["collect from claim"]);
+}
+
+#[test]
+fn collecting_comes_after_what_can_be_too_late() {
+    for order in [Order::EarliestDeadline, Order::LargestStake] {
+        let (mut play, _) = fallen_by_another();
+        let second = ladder(2);
+        let job = play.court.job(&second, ETHER);
+        play.court.claim("new", Who::Rival, job, &false_claim(&second));
+        play.core = play.core.in_order(order);
+        play.core.watch(job, honest_view(&second));
+        play.wants(&["challenge new", "collect from claim"]);
+    }
 }
 
 #[test]
@@ -212,11 +282,10 @@ fn a_spent_budget_leaves_the_floor() {
 #[test]
 fn the_challenges_of_others_are_not_played() {
     let (mut play, claim) = one_claim(Policy::Nothing, &false_claim(&ladder(3)));
-    let other = play.court.challenge(Who::Second, claim);
+    play.court.challenge(Who::Second, claim);
     play = play.wants(&[]);
     assert_eq!(play.core.next_look_ms(&play.court.view()), None);
-    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
-    play.court.perform(Who::Second, demand);
+    play.court.demand_trace(Who::Second, claim);
     // Not even when their executors are late.
     play.wait(CLOCK_MS + 1).wants(&[]);
 }
@@ -224,19 +293,17 @@ fn the_challenges_of_others_are_not_played() {
 #[test]
 fn what_others_opened_is_not_demanded_again() {
     let (mut play, claim) = one_false_claim();
-    let other = play.court.challenge(Who::Second, claim);
-    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
-    play.court.perform(Who::Second, demand);
+    play.court.challenge(Who::Second, claim);
+    play.court.demand_trace(Who::Second, claim);
     play.answered().does(&["challenge claim"]).does(&["demand of claim: operators inside layer 0"]);
 }
 
 #[test]
 fn one_answer_serves_two_challengers() {
     let (mut play, claim) = one_false_claim();
-    let other = play.court.challenge(Who::Second, claim);
-    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
+    play.court.challenge(Who::Second, claim);
     play = play.does(&["challenge claim"]).does(&[DEMAND_TRACE]);
-    play.court.perform(Who::Second, demand);
+    play.court.demand_trace(Who::Second, claim);
     play.answered().does(&["demand of claim: operators inside layer 0"]);
 }
 
@@ -268,9 +335,8 @@ fn a_challenge_without_a_move_is_told_and_blocks_nothing() {
     let claim = play.court.settlement.challenge(id).unwrap().claim;
     assert_eq!(play.court.settlement.claim(&claim).unwrap().terms.job, job);
     // Once it is lost, it is stuck no more.
-    let id = *id;
     let mut play = play.wait(CLOCK_MS + 1);
-    play.court.perform(Who::Executor, Action::CallTime { challenge: id });
+    play.court.perform(Who::Executor, call_time(claim, Who::Challenger));
     let play = play.wants(&[]);
     assert!(play.core.stuck().is_empty());
 }

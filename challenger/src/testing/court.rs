@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use ledger::View;
 use node::{Core, Decision};
+use protocol::facts::Request;
 use protocol::graph::Profile;
 use protocol::hash::leaf;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{
     ChallengeStatus, ClaimStatus, ETHER, Event, Genesis, Parameters, Rejection, Settlement,
+    claim_id, job_id,
 };
 use protocol::transaction::{Action, Address, JobTerms, Key};
 
+use super::game::trace;
 use super::models::Network;
 use super::statement::Statement;
 use crate::core::ChallengerCore;
@@ -50,8 +53,15 @@ pub(crate) struct Court {
 
 /// Time for challenges of every job: longer than the clocks, so that a dispute can end within it.
 pub(crate) const WINDOW_MS: u64 = 200_000;
-/// Bond of a job of one ether's stake.
+/// Time for claims on every job.
+const OPEN_MS: u64 = 3_600_000;
+/// Least bond: that of a challenge of a claim with five ether's stake, or less.
 pub(crate) const BOND_WEI: u128 = ETHER / 10;
+
+/// Ends a challenge that ran out of time.
+pub(crate) fn call_time(claim: ClaimId, challenger: Who) -> Action {
+    Action::CallTime { claim, challenger: challenger.address() }
+}
 
 impl Court {
     pub(crate) fn new() -> Self {
@@ -93,7 +103,7 @@ impl Court {
         self.accepted(Who::Bank, &Action::Deposit { account: who.address(), amount_wei });
     }
 
-    /// A job on a network's input, with this stake for each claim and a tenth of it as a bond.
+    /// A job on a network's input, with this stake for each claim.
     pub(crate) fn job(&mut self, network: &Network, stake_wei: u128) -> JobId {
         let header = network.model.header().clone();
         let model_root = header.root();
@@ -102,18 +112,21 @@ impl Court {
         }
         let terms = JobTerms {
             model_root,
-            input_root: network.honest().trace().state_roots()[0],
+            input_root: network.input_root(),
             profile: Profile::StrictF32,
+            executor: Address::default(),
             fee_wei: 1,
+            fee_iteration_wei: 0,
+            iterations_max: 1,
+            may_cut: false,
             stake_wei,
-            bond_wei: stake_wei / 10,
             window_ms: WINDOW_MS,
+            open_ms: OPEN_MS,
             attention_wei: 0,
+            salt: self.settlement.jobs().count() as u64,
         };
-        match self.accepted(Who::Client, &Action::PostJob { terms }).as_slice() {
-            [Event::JobPosted { job }] => *job,
-            other => panic!("{other:?}"),
-        }
+        self.accepted(Who::Client, &Action::PostJob { terms: terms.clone() });
+        job_id(Who::Client.address(), &terms)
     }
 
     /// A claim on a job, under a name.
@@ -124,22 +137,21 @@ impl Court {
         job: JobId,
         statement: &Statement,
     ) -> ClaimId {
-        let terms = statement.terms(job);
-        match self.accepted(who, &Action::PostClaim { terms }).as_slice() {
-            [Event::ClaimPosted { claim, .. }] => {
-                self.statements.insert(*claim, statement.clone());
-                self.names.insert(*claim, name);
-                *claim
-            }
-            other => panic!("{other:?}"),
-        }
+        let claimed = statement.claimed(job);
+        let claim = claim_id(who.address(), &claimed.terms);
+        self.accepted(who, &Action::PostClaim { statement: claimed });
+        self.statements.insert(claim, statement.clone());
+        self.names.insert(claim, name);
+        claim
     }
 
-    pub(crate) fn challenge(&mut self, who: Who, claim: ClaimId) -> ChallengeId {
-        match self.accepted(who, &Action::Challenge { claim }).as_slice() {
-            [Event::Challenged { challenge, .. }] => *challenge,
-            other => panic!("{other:?}"),
-        }
+    pub(crate) fn challenge(&mut self, who: Who, claim: ClaimId) {
+        self.accepted(who, &Action::Challenge { claim });
+    }
+
+    /// A demand of the run's states.
+    pub(crate) fn demand_trace(&mut self, who: Who, claim: ClaimId) {
+        self.accepted(who, &Action::Demand { claim, showings: Vec::new(), request: trace(0, 0) });
     }
 
     pub(crate) fn perform(&mut self, who: Who, action: Action) {
@@ -158,26 +170,34 @@ impl Court {
         self.settlement.money().free_wei(&who.address())
     }
 
-    /// Demands that wait for an answer.
+    /// Demands that wait for an answer: by claim and request, whose they are.
+    fn demands(&self) -> BTreeMap<(ClaimId, Request), Vec<Address>> {
+        let mut demands: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (_, challenge) in self.settlement.challenges() {
+            if let Some(request) = challenge.pending()
+                && self.settlement.is_under_way(challenge)
+            {
+                let waiting = demands.entry((challenge.claim, *request)).or_default();
+                waiting.push(challenge.challenger);
+            }
+        }
+        demands
+    }
+
+    /// How many demands wait for an answer.
     pub(crate) fn pending(&self) -> usize {
-        self.settlement.challenges().filter(|(_, challenge)| challenge.pending().is_some()).count()
+        self.demands().len()
     }
 
     /// Every executor answers what it is asked, as far as its data go: how many answers were taken.
     pub(crate) fn answer_all(&mut self) -> usize {
         let arity_log2 = self.settlement.parameters().arity_log2;
-        let pending: Vec<_> = self
-            .settlement
-            .challenges()
-            .filter_map(|(_, challenge)| Some((challenge.claim, *challenge.pending()?)))
-            .collect();
         let mut taken = 0;
-        for (claim, request) in pending {
+        for ((claim, request), challengers) in self.demands() {
             let executor = self.settlement.claim(&claim).unwrap().executor;
             let who = [Who::Executor, Who::Rival].into_iter().find(|who| who.address() == executor);
             let reveal = self.statements[&claim].answer(&request, arity_log2);
-            // One answer serves all who wait for it, so that a second is refused.
-            let reveal = Action::Reveal { claim, request, reveal };
+            let reveal = Action::Reveal { claim, challengers, request, reveal };
             taken += usize::from(self.submit(who.unwrap(), &reveal).is_ok());
         }
         taken
@@ -185,16 +205,15 @@ impl Court {
 
     /// A decision in words: what is done about which claim.
     fn words(&self, decision: &Decision) -> String {
-        let of = |challenge: &ChallengeId| {
-            self.names[&self.settlement.challenge(challenge).unwrap().claim]
-        };
+        let name = |claim: &ClaimId| self.names[claim];
         match &decision.action {
-            Action::Challenge { claim } => format!("challenge {}", self.names[claim]),
-            Action::Demand { challenge, request, .. } => {
-                format!("demand of {}: {}", of(challenge), ledger::words::request(request))
+            Action::Challenge { claim } => format!("challenge {}", name(claim)),
+            Action::Demand { claim, request, .. } => {
+                format!("demand of {}: {}", name(claim), ledger::words::request(request))
             }
-            Action::Refute { challenge, .. } => format!("refute {}", of(challenge)),
-            Action::CallTime { challenge } => format!("call time on {}", of(challenge)),
+            Action::Refute { claim, .. } => format!("refute {}", name(claim)),
+            Action::CallTime { claim, .. } => format!("call time on {}", name(claim)),
+            Action::Collect { claim, .. } => format!("collect from {}", name(claim)),
             other => other.name().to_owned(),
         }
     }

@@ -11,7 +11,7 @@ use protocol::hash::{Digest, Keccak, Tag, leaf};
 use protocol::ids::JobId;
 use protocol::merkle::{ListTree, Tree};
 use protocol::tensor::{ElementType, LeafBytes};
-use protocol::transaction::ClaimTerms;
+use protocol::transaction;
 
 use crate::honest_view::Announcement;
 
@@ -46,6 +46,31 @@ impl ComputePolicy for Wrong {
         operands: &[&Tensor],
     ) -> Result<Tensor, EngineError> {
         let output = compute_honestly(engine, model, operator, operands)?;
+        let here = self.0.iter().filter(|(at, _)| *at == operator);
+        Ok(here.fold(output, |output, (_, element)| with_other(&output, *element)))
+    }
+}
+
+/// As [`Wrong`], and invents ones where an operator has no result.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inventing(pub(crate) Vec<(u32, u64)>);
+
+impl ComputePolicy for Inventing {
+    fn compute(
+        &self,
+        engine: &Engine,
+        model: &Model,
+        operator: u32,
+        operands: &[&Tensor],
+    ) -> Result<Tensor, EngineError> {
+        let output = match compute_honestly(engine, model, operator, operands) {
+            Err(EngineError::Undefined { .. }) => {
+                let kind = &model.node(operator).unwrap().output;
+                let one = if kind.element == ElementType::F32 { 0x3F80_0000 } else { 1 };
+                Tensor::from_bits(kind, &vec![one; kind.shape.count() as usize]).unwrap()
+            }
+            output => output?,
+        };
         let here = self.0.iter().filter(|(at, _)| *at == operator);
         Ok(here.fold(output, |output, (_, element)| with_other(&output, *element)))
     }
@@ -180,16 +205,10 @@ impl Statement {
         &self.run
     }
 
-    /// The terms of the claim.
-    pub(crate) fn terms(&self, job: JobId) -> ClaimTerms {
-        let (trace, last) = (self.trace_tree(), self.state_roots.len() - 1);
-        ClaimTerms {
-            job,
-            output_root: self.state_roots[last],
-            trace_root: trace.root(),
-            input_path: trace.tree().path(0).unwrap(),
-            output_path: trace.tree().path(last as u64).unwrap(),
-        }
+    /// The claim on a job.
+    pub(crate) fn claimed(&self, job: JobId) -> transaction::Statement {
+        let model_root = self.run.model().root();
+        transaction::Statement::of_run::<Keccak>(job, model_root, &self.state_roots).unwrap()
     }
 
     /// The state roots, and every output, published.

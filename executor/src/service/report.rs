@@ -66,6 +66,10 @@ impl Service {
         self.quarantine
             .retain(|id| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
         for (id, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
+            if self.jobs.ended(id) == Some(&End::NoResult) {
+                // Told when its run ended.
+                continue;
+            }
             if self.jobs.get(id).is_some() || self.stands(view, id) {
                 self.declined.remove(id);
                 continue;

@@ -145,7 +145,8 @@ fn an_opening_that_is_not_what_was_committed_is_as_good_as_silence() {
     let mut play = play.does(&["challenge claim"]).does(&[DEMAND_TRACE]);
     // The executor would rather have claimed the truth.
     let reveal = true_claim(&network).answer(&trace(0, 0), 6);
-    let action = Action::Reveal { claim, request: trace(0, 0), reveal };
+    let challengers = vec![Who::Challenger.address()];
+    let action = Action::Reveal { claim, challengers, request: trace(0, 0), reveal };
     assert!(play.court.submit(Who::Executor, &action).is_err());
     let play = play.wants(&[]).wait(CLOCK_MS + 1).does(&["call time on claim"]);
     assert_eq!(fall_of(&play, claim), Some(Fall::Silence));

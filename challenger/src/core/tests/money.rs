@@ -5,6 +5,10 @@ use crate::testing::court::BOND_WEI;
 
 /// Money for the demands of one challenge.
 const FEES_WEI: u128 = 16 * ETHER / 1_000;
+/// Burned for each challenge.
+const RECORD_FEE_WEI: u128 = ETHER / 10_000;
+/// What a challenge with the least bond takes.
+const CHALLENGE_WEI: u128 = BOND_WEI + RECORD_FEE_WEI + FEES_WEI;
 
 /// As [`one_false_claim`], with this much money.
 fn with_money(amount_wei: u128) -> (Play, ClaimId) {
@@ -31,11 +35,13 @@ fn the_reserve_is_that_of_the_ledgers_fees() {
 }
 
 #[test]
-fn a_challenge_needs_its_bond_and_the_fees_of_its_demands() {
-    let (play, _) = with_money(BOND_WEI + FEES_WEI);
+fn a_challenge_needs_its_bond_its_record_fee_and_the_fees_of_its_demands() {
+    let (play, _) = with_money(CHALLENGE_WEI);
     assert_eq!(unaffordable(&play), []);
-    play.does(&["challenge claim"]);
-    let (play, claim) = with_money(BOND_WEI + FEES_WEI - 1);
+    let play = play.does(&["challenge claim"]);
+    // The record fee is gone; the fees of demands are still there.
+    assert_eq!(play.court.free_wei(Who::Challenger), FEES_WEI);
+    let (play, claim) = with_money(CHALLENGE_WEI - 1);
     let play = play.wants(&[]);
     assert_eq!(unaffordable(&play), [claim]);
     let (play, claim) = with_money(0);
@@ -61,7 +67,8 @@ fn what_is_not_wanted_is_not_unaffordable() {
     assert_eq!(unaffordable(&play), []);
 }
 
-/// Claims by the names of "small", "middle" and "large", with one, two and three ether at stake.
+/// Claims by the names of "small", "middle" and "large", with five, ten and fifteen ether at stake: their
+/// challenges take one, two and three of the least bonds.
 fn three_claims(amount_wei: u128) -> (Play, [ClaimId; 3]) {
     let networks = [ladder(1), ladder(2), ladder(3)];
     let mut court = Court::new();
@@ -70,7 +77,7 @@ fn three_claims(amount_wei: u128) -> (Play, [ClaimId; 3]) {
     let mut claims = [ClaimId::default(); 3];
     for (place, name) in ["small", "middle", "large"].into_iter().enumerate() {
         let network = &networks[place];
-        let job = court.job(network, (place as u128 + 1) * ETHER);
+        let job = court.job(network, (place as u128 + 1) * 5 * ETHER);
         claims[place] = court.claim(name, Who::Executor, job, &false_claim(network));
         court.now_ms += 10;
         core.watch(job, honest_view(network));
@@ -82,7 +89,7 @@ fn three_claims(amount_wei: u128) -> (Play, [ClaimId; 3]) {
 fn money_goes_where_the_most_is_at_stake() {
     // For all three, for the larger two, and for the largest alone: what is wanted is in the order
     // of the windows, what is chosen in that of the stakes.
-    let all_wei = 6 * BOND_WEI + 3 * FEES_WEI;
+    let all_wei = 6 * BOND_WEI + 3 * (FEES_WEI + RECORD_FEE_WEI);
     let (play, _) = three_claims(all_wei);
     let play = play.wants(&["challenge small", "challenge middle", "challenge large"]);
     assert_eq!(unaffordable(&play), []);
@@ -97,7 +104,7 @@ fn money_goes_where_the_most_is_at_stake() {
 
 #[test]
 fn a_claim_that_is_too_dear_does_not_stand_before_one_that_is_not() {
-    let (play, [_, middle, large]) = three_claims(BOND_WEI + FEES_WEI);
+    let (play, [_, middle, large]) = three_claims(CHALLENGE_WEI);
     let play = play.wants(&["challenge small"]);
     assert_eq!(unaffordable(&play), [large, middle]);
 }
@@ -118,9 +125,7 @@ fn one_after_another(amount_wei: u128) -> (Play, JobId, Network) {
 
 #[test]
 fn what_open_challenges_may_still_need_is_not_spent_on_new_ones() {
-    for (amount_wei, reaches) in
-        [(2 * BOND_WEI + 2 * FEES_WEI, true), (2 * BOND_WEI + 2 * FEES_WEI - 1, false)]
-    {
+    for (amount_wei, reaches) in [(2 * CHALLENGE_WEI, true), (2 * CHALLENGE_WEI - 1, false)] {
         // Fees that were paid already are not set aside again: before and after a demand, the
         // same sum is enough.
         for demands in [0, 1, 2] {
@@ -147,35 +152,57 @@ fn what_open_challenges_may_still_need_is_not_spent_on_new_ones() {
 
 #[test]
 fn what_is_over_needs_nothing_any_more() {
-    let (play, job, network) = one_after_another(2 * BOND_WEI + FEES_WEI);
+    let (play, job, network) = one_after_another(BOND_WEI + RECORD_FEE_WEI + CHALLENGE_WEI);
     let mut play = play.does(&["challenge first"]).wait(CLOCK_MS + 1);
-    let challenge = play.challenge();
-    play.court.perform(Who::Executor, Action::CallTime { challenge });
+    let first = play.court.settlement.challenge(&play.challenge()).unwrap().claim;
+    play.court.perform(Who::Executor, call_time(first, Who::Challenger));
     // The bond is lost; what was set aside for demands is free.
-    assert_eq!(play.court.free_wei(Who::Challenger), BOND_WEI + FEES_WEI);
+    assert_eq!(play.court.free_wei(Who::Challenger), CHALLENGE_WEI);
     play.court.claim("second", Who::Rival, job, &false_claim(&network));
     play.does(&["challenge second"]);
 }
 
 #[test]
 fn the_money_of_others_challenges_is_not_ours_to_set_aside() {
-    let (mut play, claim) = with_money(BOND_WEI + FEES_WEI);
+    let (mut play, claim) = with_money(CHALLENGE_WEI);
     play.court.challenge(Who::Second, claim);
     play.wants(&["challenge claim"]);
 }
 
 #[test]
-fn a_job_without_a_bond_that_could_be_paid_is_unaffordable_not_an_overflow() {
-    let network = ladder(1);
-    let mut court = Court::funded();
-    let stake_wei = 900 * ETHER;
-    let job = court.job(&network, stake_wei);
-    let claim = court.claim("huge", Who::Executor, job, &false_claim(&network));
-    let mut core = core(Policy::Differing);
-    core.watch(job, honest_view(&network));
-    let play = court.played_by(core).wants(&["challenge huge"]);
+fn what_is_to_be_collected_sets_nothing_aside_and_cannot_be_spent() {
+    let (play, job, network) = one_after_another(BOND_WEI + RECORD_FEE_WEI + CHALLENGE_WEI);
+    let mut play = play.does(&["challenge first"]);
+    let first = play.court.settlement.challenge(&play.challenge()).unwrap().claim;
+    play.court.challenge(Who::Second, first);
+    play.court.demand_trace(Who::Second, first);
+    play = play.wait(CLOCK_MS + 1);
+    play.court.perform(Who::Second, call_time(first, Who::Second));
+    // The bond is still locked; what was set aside for demands is free.
+    assert_eq!(play.court.free_wei(Who::Challenger), CHALLENGE_WEI);
+    play.court.claim("second", Who::Rival, job, &false_claim(&network));
+    let play = play.wants(&["challenge second", "collect from first"]);
+    assert_eq!(unaffordable(&play), []);
     let mut poor = play.clone();
-    poor.court.perform(Who::Challenger, Action::Withdraw { amount_wei: 911 * ETHER });
-    let poor = poor.wants(&[]);
-    assert_eq!(unaffordable(&poor), [claim]);
+    let amount_wei = ETHER / 1_000;
+    poor.court.perform(Who::Challenger, Action::Withdraw { amount_wei });
+    // Once collected, it is there.
+    poor.does(&["collect from first"]).wants(&["challenge second"]);
+}
+
+#[test]
+fn audit_a4_the_largest_stake_takes_the_largest_bond_and_no_more() {
+    let network = ladder(1);
+    let most_wei = 10 * ETHER + RECORD_FEE_WEI + FEES_WEI;
+    for (amount_wei, reaches) in [(most_wei, true), (most_wei - 1, false)] {
+        let mut court = Court::new();
+        court.deposit(Who::Challenger, amount_wei);
+        let job = court.job(&network, 900 * ETHER);
+        let claim = court.claim("huge", Who::Executor, job, &false_claim(&network));
+        let mut core = core(Policy::Differing);
+        core.watch(job, honest_view(&network));
+        let wanted: &[&str] = if reaches { &["challenge huge"] } else { &[] };
+        let play = court.played_by(core).wants(wanted);
+        assert_eq!(unaffordable(&play).contains(&claim), !reaches);
+    }
 }

@@ -39,14 +39,11 @@ fn of_two_challenges_the_one_that_ends_first_decides_the_next_look() {
     let play = two_claims();
     let begun_ms = play.court.now_ms;
     let mut play = play.does(&["challenge small", "challenge large"]);
-    let settlement = &play.court.settlement;
-    let small = settlement.challenges().find(|(_, one)| {
-        settlement.claim(&one.claim).is_some_and(|claim| claim.stake_wei == ETHER)
-    });
-    let challenge = *small.unwrap().0;
+    let mut claims = play.court.settlement.claims();
+    let small = *claims.find(|(_, claim)| claim.stake_wei == ETHER).unwrap().0;
+    drop(claims);
     play.court.now_ms += 500;
-    let demand = Action::Demand { challenge, showings: Vec::new(), request: trace(0, 0) };
-    play.court.perform(Who::Challenger, demand);
+    play.court.demand_trace(Who::Challenger, small);
     assert_eq!(next_look_ms(&play), Some(begun_ms + CLOCK_MS + 1));
 }
 
@@ -64,12 +61,11 @@ fn a_run_is_needed_while_a_claim_that_differs_can_be_challenged() {
 #[test]
 fn a_run_is_needed_while_an_own_challenge_is_open() {
     // Beyond the window, and of a claim that agrees.
-    for (play, _) in [one_false_claim(), one_true_claim(Policy::Everything)] {
+    for (play, claim) in [one_false_claim(), one_true_claim(Policy::Everything)] {
         let play = play.wait(WINDOW_MS).does(&["challenge claim"]);
         let mut play = play.wait(CLOCK_MS + 1);
         assert!(is_in_play(&play));
-        let challenge = play.challenge();
-        play.court.perform(Who::Executor, Action::CallTime { challenge });
+        play.court.perform(Who::Executor, call_time(claim, Who::Challenger));
         assert!(!is_in_play(&play));
     }
     // Not for the challenges of others.
@@ -81,12 +77,11 @@ fn a_run_is_needed_while_an_own_challenge_is_open() {
 #[test]
 fn a_run_is_not_needed_for_a_claim_that_fell_nor_for_a_job_that_is_not_watched() {
     let (mut play, claim) = one_false_claim();
-    let other = play.court.challenge(Who::Second, claim);
-    let demand = Action::Demand { challenge: other, showings: Vec::new(), request: trace(0, 0) };
-    play.court.perform(Who::Second, demand);
+    play.court.challenge(Who::Second, claim);
+    play.court.demand_trace(Who::Second, claim);
     assert!(is_in_play(&play));
     play.court.now_ms += CLOCK_MS + 1;
-    play.court.perform(Who::Second, Action::CallTime { challenge: other });
+    play.court.perform(Who::Second, call_time(claim, Who::Second));
     assert!(!is_in_play(&play));
     let (mut play, _) = one_false_claim();
     play.core = core(Policy::Everything);
@@ -102,8 +97,8 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     play.core.let_go(&job);
     assert_eq!(play.core.at_hand(), 0);
     assert!(play.core.honest_view(&job).is_none());
-    assert_eq!(play.core.root(&job), Some(&root));
-    assert_eq!(play.core.truth(), HashMap::from([(job, root)]));
+    assert_eq!(play.core.truth(&job), Some(&Truth::Root(root)));
+    assert_eq!(play.core.truths(), HashMap::from([(job, Truth::Root(root))]));
     assert!(is_in_play(&play));
     // What could be challenged has no clock yet.
     assert!(!play.core.is_challenging(&play.court.view(), &job));
@@ -126,9 +121,9 @@ fn of_a_job_that_was_forgotten_nothing_stays() {
     let job = job_of(&play);
     assert!(play.core.honest_view(&job).is_some());
     play.core.forget(&job);
-    assert_eq!((play.core.at_hand(), play.core.root(&job)), (0, None));
+    assert_eq!((play.core.at_hand(), play.core.truth(&job)), (0, None));
     assert!(play.core.honest_view(&job).is_none());
-    assert!(play.core.truth().is_empty());
+    assert!(play.core.truths().is_empty());
     assert!(!is_in_play(&play));
     play.wants(&[]);
 }
