@@ -191,7 +191,7 @@ fn a_frivolous_challenge_is_told_to_its_end() {
         "settles the job",
         "fee and stake are paid",
         "the claim is upheld: the claim is right where it was attacked",
-        "The frivolous challenge cost the challenger 0.104 ETH",
+        "The frivolous challenge cost the challenger 0.1041 ETH",
     ]
     .map(|part| story.find(part).unwrap_or_else(|| panic!("{part} is missing in\n{story}")))
     .to_vec();

@@ -58,9 +58,10 @@ fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_outpu
     let receipt = String::from_utf8(read("receipt.json")).unwrap();
     let parsed: Value = serde_json::from_str(&receipt).unwrap();
     for (field, found) in [
-        ("output_root", "the output is the trace's last state"),
-        ("input_root", "the input is the trace's first state"),
-        ("trace_root", "the claim's id covers its terms"),
+        ("output_root", "the output is the run's last state"),
+        ("input_root", "the input is the run's first state"),
+        ("sequence_root", "the claim's id covers its terms"),
+        ("salt", "the claim's id covers its terms"),
         ("job", "the claim's id covers its terms"),
         ("executor", "the claim's id covers its terms"),
     ] {
@@ -92,9 +93,9 @@ fn a_lie_told_by_another_process_is_convicted_and_the_client_gets_the_true_outpu
     let (text, _) = town.run(&["challenger", "explain", &fallen, "--ledger", &town.url, "--json"]);
     let later: Value = serde_json::from_str(&text).unwrap();
     let money = &later["verdict"]["money"];
-    assert_eq!(money["executor_delta_wei"], "-1000000000000000000", "{text}");
-    assert_eq!(money["challenger_delta_wei"], "410000000000000000", "{text}");
-    assert_eq!(money["burned_by_claim_wei"], "590000000000000000", "{text}");
+    assert_eq!(money["executor_delta_wei"], "-1000100000000000000", "{text}");
+    assert_eq!(money["challenger_delta_wei"], "459900000000000000", "{text}");
+    assert_eq!(money["burned_by_claim_wei"], "540200000000000000", "{text}");
     assert_eq!(later["verdict"]["transactions"], explained["verdict"]["transactions"]);
     let path = explained["path"].as_array().unwrap();
     assert!(
@@ -108,13 +109,14 @@ fn no_move_was_made_twice_with_another_content(actions: &[Action]) {
     let mut claimed: HashMap<JobId, Vec<String>> = HashMap::new();
     for action in actions {
         match action {
-            Action::Reveal { claim, request, reveal } => {
+            Action::Reveal { claim, request, reveal, .. } => {
                 let (key, content) = ((*claim, format!("{request:?}")), format!("{reveal:?}"));
                 let before = said.entry(key).or_insert_with(|| content.clone());
                 assert_eq!(*before, content);
             }
-            Action::PostClaim { terms } => {
-                claimed.entry(terms.job).or_default().push(format!("{:?}", terms.trace_root));
+            Action::PostClaim { statement } => {
+                let terms = &statement.terms;
+                claimed.entry(terms.job).or_default().push(terms.sequence_root.to_string());
             }
             _ => {}
         }

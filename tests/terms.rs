@@ -75,7 +75,7 @@ fn audit_a14_a_ledger_begins_with_the_parameters_of_its_flags_and_with_none_that
         assert!(code == 2 && text.contains(flag) && text.contains(word), "{text}");
         assert!(!place.join("l").exists(), "{wrong:?} left a folder");
     }
-    let chosen = ["--demands-max", "30", "--stake-wei-min", "2ether"];
+    let chosen = ["--demands-max", "30", "--stake-wei-min", "2ether", "--move-floor-ms", "500"];
     let (process, url) = ledger_with(place, &chosen);
     let told = json(place, &["ledger", "parameters", "--ledger", &url]);
     let parameters = &told["parameters"];
@@ -310,7 +310,7 @@ fn after_claims_that_fell_out_of_order_a_job_is_settled_and_what_is_due_is_fetch
     assert_eq!(shown()["to_collect"], 0);
     let (text, _) =
         run(place, &[&["challenger", "explain", &claims[1].to_string()], &at[..]].concat());
-    for words in ["number        1", "sequence      0x", "collected by", "passed by"] {
+    for words in ["number        1", "sequence root 0x", "collected by", "passed by"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     let view = table.view();

@@ -167,6 +167,67 @@ fn the_checks_find_what_they_are_for() {
     }
     let circle: BTreeSet<String> = ["three.rs", "two/inner.rs"].map(str::to_owned).into();
     assert_eq!(circles(&edges), [circle]);
+    let hit = |name: &str| format!("cov_mark::hit!({name});\n");
+    let test = format!("\n#[cfg(test)]\nmod tests {{\n{}}}\n", hit("of_a_test"));
+    let one = [
+        file("one/src/lib.rs", &format!("{}{}{test}", hit("good"), hit("alone"))),
+        file("one/src/two.rs", &format!("{}use cov_mark::check;\n", hit("good"))),
+        file("one/src/two/tests.rs", "cov_mark::check!(good);\ncov_mark::check_count!(none, 2);\n"),
+    ];
+    let other = [file("other/src/tests.rs", "cov_mark::check!(good);\n")];
+    let crates = [("one".to_owned(), one.into()), ("other".to_owned(), other.into())].into();
+    let faults = faults_of_marks(&crates);
+    let expected = ["good is a mark of", "are called as", "checks alone", "hits none", "hits good"];
+    assert_eq!(faults.len(), expected.len(), "{faults:?}");
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.contains(expected), "{fault}");
+    }
+}
+
+/// What a file says inside of `cov_mark::MACRO!(…)`, up to a comma.
+fn marks<'a>(text: &'a str, named: &str) -> Vec<&'a str> {
+    let call = format!("cov_mark::{named}!(");
+    text.split(&call).skip(1).filter_map(|rest| rest.split([')', ',']).next()).collect()
+}
+
+/// What is wrong with the marks of these files, by crate: each is hit in one place, and checked in a test of
+/// its crate.
+fn faults_of_marks(crates: &BTreeMap<String, BTreeMap<String, String>>) -> Vec<String> {
+    let (mut faults, mut places) = (Vec::new(), BTreeMap::new());
+    for (folder, files) in crates {
+        let all = files.values().flat_map(|text| marks(text, "check"));
+        let counted = files.values().flat_map(|text| marks(text, "check_count"));
+        let checked: BTreeSet<&str> = all.chain(counted).collect();
+        let mut hit = BTreeSet::new();
+        for (path, text) in files {
+            for name in marks(production(path, text), "hit") {
+                hit.insert(name);
+                if let Some(other) = places.insert(name.to_owned(), path.clone()) {
+                    faults.push(format!("{path}: {name} is a mark of {other} as well"));
+                }
+            }
+            // Under another name they would not be found here.
+            if text.contains("use cov_mark") {
+                faults.push(format!(
+                    "{path}: marks are called as cov_mark::hit! and cov_mark::check!"
+                ));
+            }
+        }
+        faults
+            .extend(hit.difference(&checked).map(|name| format!("{folder}: nobody checks {name}")));
+        faults.extend(checked.difference(&hit).map(|name| format!("{folder}: nobody hits {name}")));
+    }
+    faults
+}
+
+#[test]
+fn every_mark_is_checked_and_every_check_names_a_mark() {
+    let crates: BTreeMap<_, _> =
+        crates().into_iter().map(|folder| (folder.clone(), files(&folder))).collect();
+    let found = crates.values().flat_map(BTreeMap::values).map(|text| marks(text, "hit").len());
+    assert!(found.sum::<usize>() > 30, "the marks were not found");
+    let faults = faults_of_marks(&crates);
+    assert!(faults.is_empty(), "marks:\n{}", faults.join("\n"));
 }
 
 #[test]

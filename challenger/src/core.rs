@@ -152,6 +152,8 @@ impl<C: Commitment> ChallengerCore<C> {
         for (claim, id, reason) in wanted {
             let bond_wei = parameters.bond_wei(claim.stake_wei);
             let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
+                #[cfg(test)]
+                cov_mark::hit!(challenge_is_unaffordable);
                 unaffordable.push(*id);
                 continue;
             };
@@ -202,6 +204,8 @@ impl<C: Commitment> ChallengerCore<C> {
             challenge.challenger == self.address && settlement.is_under_way(challenge)
         });
         own.fold(settlement.money().free_wei(&self.address), |free_wei, challenge| {
+            #[cfg(test)]
+            cov_mark::hit!(open_challenge_needs_a_reserve);
             free_wei.saturating_sub(reserve_wei.saturating_sub(challenge.fees_wei))
         })
     }
@@ -217,37 +221,48 @@ impl<C: Commitment> ChallengerCore<C> {
         let floor_ms = settlement.parameters().move_floor_ms;
         let (mut decisions, mut stuck) = (Vec::new(), BTreeMap::new());
         for (id, challenge) in settlement.challenges() {
-            let ChallengeStatus::Open { turn, .. } = &challenge.status else {
-                continue;
-            };
-            if challenge.challenger != self.address {
+            if challenge.challenger != self.address || !challenge.is_open() {
                 continue;
             }
             let (claim, challenger) = (challenge.claim, self.address);
+            let plain = |action, reason: &str| Decision {
+                action,
+                reason: reason.to_owned(),
+                deadline_ms: None,
+            };
             if !settlement.is_under_way(challenge) {
-                decisions.push(Decision {
-                    action: Action::Collect { claim, challenger },
-                    reason: "the claim was rejected by another challenge".to_owned(),
-                    deadline_ms: None,
-                });
+                let reason = "the claim was rejected by another challenge";
+                decisions.push(plain(Action::Collect { claim, challenger }, reason));
                 continue;
             }
-            let Some(deadline_ms) = challenge.deadline_ms(floor_ms) else {
-                continue;
-            };
-            let late = view.now_ms > deadline_ms;
-            match turn {
-                Turn::Executor(_) if late => decisions.push(Decision {
-                    action: Action::CallTime { claim, challenger },
-                    reason: "the executor's time is over".to_owned(),
-                    deadline_ms: None,
-                }),
-                Turn::Challenger if !late => match self.own_turn(view, challenge, deadline_ms) {
-                    Some(Ok(decision)) => decisions.push(decision),
-                    Some(Err(error)) => drop(stuck.insert(*id, error)),
-                    None => {}
-                },
-                Turn::Executor(_) | Turn::Challenger => {}
+            let deadline_ms = challenge.deadline_ms(floor_ms);
+            let late = deadline_ms.is_some_and(|at_ms| view.now_ms > at_ms);
+            match &challenge.status {
+                ChallengeStatus::Open { turn: Turn::Executor(_), .. } if late => {
+                    let reason = "the executor's time is over";
+                    decisions.push(plain(Action::CallTime { claim, challenger }, reason));
+                }
+                ChallengeStatus::Open { turn: Turn::Challenger, .. } if late => {
+                    #[cfg(test)]
+                    cov_mark::hit!(own_time_is_over);
+                }
+                ChallengeStatus::Open { turn: Turn::Challenger, .. } => {
+                    match self.own_turn(view, challenge, deadline_ms) {
+                        Some(Ok(decision)) => decisions.push(decision),
+                        Some(Err(error)) => drop(stuck.insert(*id, error)),
+                        None => {}
+                    }
+                }
+                // Who waits for its turn may refute already, if what others opened is enough.
+                ChallengeStatus::Queued => {
+                    let next = self.own_turn(view, challenge, None).and_then(Result::ok);
+                    let is_refutation =
+                        |decision: &Decision| matches!(decision.action, Action::Refute { .. });
+                    decisions.extend(next.filter(is_refutation));
+                }
+                ChallengeStatus::Open { turn: Turn::Executor(_), .. }
+                | ChallengeStatus::Won { .. }
+                | ChallengeStatus::Lost => {}
             }
         }
         self.stuck = stuck;
@@ -258,10 +273,12 @@ impl<C: Commitment> ChallengerCore<C> {
         &self,
         view: &View<C>,
         challenge: &Challenge,
-        deadline_ms: u64,
+        deadline_ms: Option<u64>,
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
         let Some(honest_view) = self.honest_views.get(&claim.terms.job) else {
+            #[cfg(test)]
+            cov_mark::hit!(own_run_is_missing);
             return Some(Err(SolveError::RunMissing));
         };
         let (action, reason) = match honest_view.next_move(&claim.facts) {
@@ -272,9 +289,13 @@ impl<C: Commitment> ChallengerCore<C> {
                 let (claim, challenger) = (challenge.claim, self.address);
                 (Action::Refute { claim, challenger, showings, refutation }, reason)
             }
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                #[cfg(test)]
+                cov_mark::hit!(challenge_has_no_move);
+                return Some(Err(error));
+            }
         };
-        Some(Ok(Decision { action, reason, deadline_ms: Some(deadline_ms) }))
+        Some(Ok(Decision { action, reason, deadline_ms }))
     }
 }
 

@@ -248,10 +248,13 @@ impl Monitor {
             };
             let turn = match &challenge.status {
                 // The claim fell by another challenge.
-                ChallengeStatus::Open { .. } if !settlement.is_under_way(challenge) => {
+                ChallengeStatus::Queued | ChallengeStatus::Open { .. }
+                    if !settlement.is_under_way(challenge) =>
+                {
                     self.compare(id, true);
                     continue;
                 }
+                ChallengeStatus::Queued => "queue",
                 ChallengeStatus::Open { turn: Turn::Challenger, .. } => "challenger",
                 ChallengeStatus::Open { turn: Turn::Executor(_), .. } => "executor",
                 ended @ (ChallengeStatus::Won { .. } | ChallengeStatus::Lost) => {

@@ -104,6 +104,8 @@ impl<C: Commitment> Defender<C> {
             }
             TreeId::State { boundary } => {
                 let Some(state) = self.run.trace().state(boundary) else {
+                    #[cfg(test)]
+                    cov_mark::hit!(no_such_state);
                     return Ok(None);
                 };
                 let tree = state.tree().tree();
@@ -112,6 +114,8 @@ impl<C: Commitment> Defender<C> {
                 }
                 let entries = state.entries();
                 let Some(indices) = opened(tree) else {
+                    #[cfg(test)]
+                    cov_mark::hit!(no_such_values_of_a_state);
                     return Ok(None);
                 };
                 let values = indices.iter().map(|index| entries.get(*index as usize).copied());

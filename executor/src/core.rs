@@ -106,8 +106,12 @@ impl<C: Commitment> ExecutorCore<C> {
             let stake_wei = view.settlement.job(&job).map(|job| job.terms.stake_wei);
             let needed_wei = stake_wei.map(|stake_wei| stake_wei.saturating_add(record_fee_wei));
             let left_wei = needed_wei.and_then(|needed_wei| free_wei.checked_sub(needed_wei));
-            let wanted = self.would_claim(view, &job, &statement.trace_root());
-            let (true, Some(left_wei)) = (wanted, left_wei) else {
+            if !self.would_claim(view, &job, &statement.trace_root()) {
+                continue;
+            }
+            let Some(left_wei) = left_wei else {
+                #[cfg(test)]
+                cov_mark::hit!(offer_is_too_dear);
                 continue;
             };
             free_wei = left_wei;
@@ -132,12 +136,16 @@ impl<C: Commitment> ExecutorCore<C> {
                 continue;
             };
             let Some(defender) = self.runs.get(&claim.trace_root()) else {
+                #[cfg(test)]
+                cov_mark::hit!(run_of_a_claim_is_missing);
                 unanswered.push((claim_id, Unanswered::RunMissing));
                 continue;
             };
             let reveal = match defender.answer(&request) {
                 Ok(reveal) => reveal,
                 Err(error) => {
+                    #[cfg(test)]
+                    cov_mark::hit!(demand_cannot_be_answered);
                     unanswered.push((claim_id, Unanswered::Failed(error)));
                     continue;
                 }
@@ -253,6 +261,8 @@ impl<C: Commitment> ExecutorCore<C> {
             let others = settlement.claims_of(&claim.terms.job);
             for before in others.take_while(|before| *before != id) {
                 if let Some(claim) = settlement.claim(before).filter(|claim| claim.stands()) {
+                    #[cfg(test)]
+                    cov_mark::hit!(claim_before_ours_is_awaited);
                     awaited.insert(*before, claim);
                 }
             }

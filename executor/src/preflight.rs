@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use inference::engine::by_law;
 use inference::{ComputePolicy, Engine, Model, RunError, Runner, Tensor};
 use protocol::graph::{Node, Operand, Operator};
+use protocol::numerics::{narrow_bf16, narrow_f16};
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 /// Why this executor must not stake.
@@ -138,11 +139,12 @@ fn awkward(kind: &TensorType, seed: u64) -> Tensor {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
             let random = state >> 33;
+            // Exponents from 2^-6 to 2^1.
+            let float = (121 + random % 8) << 23 | (random >> 3) & 0x7F_FFFF | (random & 4) << 29;
             match kind.element {
-                // Exponents from 2^-6 to 2^1.
-                ElementType::F32 => {
-                    (121 + random % 8) << 23 | (random >> 3) & 0x7F_FFFF | (random & 4) << 29
-                }
+                ElementType::F32 => float,
+                ElementType::Bf16 => u64::from(narrow_bf16(float as u32)),
+                ElementType::F16 => u64::from(narrow_f16(float as u32)),
                 ElementType::Bool => random & 1,
                 _ => random % 2,
             }

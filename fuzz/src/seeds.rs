@@ -38,19 +38,28 @@ pub(crate) fn transaction() -> Vec<Vec<u8>> {
         seeds.extend([hex(&case["action"]), hex(&case["transaction"])]);
     }
     seeds.push(genesis().to_canonical());
+    seeds.extend(nodes());
     seeds
+}
+
+/// One node of each kind of golden vectors.
+fn nodes() -> impl Iterator<Item = Vec<u8>> {
+    let names = ["folds", "updates", "casts", "products", "random", "reading"];
+    names.into_iter().map(|name| hex(&vectors(name)[0]["definition"]))
 }
 
 pub(crate) fn referee() -> Vec<Vec<u8>> {
     let toy = &vectors("hashes")["toy"];
     let (header, node) = (hex(&toy["model_header"]), hex(&toy["node_0"]));
     let showing = hex(&toy["node_0"]);
-    vec![
+    let mut seeds = vec![
         [header.clone(), vec![3], node.clone()].concat(),
         [header.clone(), vec![0, 0], showing].concat(),
         [header.clone(), vec![1; 40], node].concat(),
-        [header, vec![2; 40]].concat(),
-    ]
+        [header.clone(), vec![2; 40]].concat(),
+    ];
+    seeds.extend(nodes().map(|node| [header.clone(), vec![3], node].concat()));
+    seeds
 }
 
 pub(crate) fn wire() -> Vec<Vec<u8>> {

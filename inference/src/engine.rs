@@ -86,7 +86,10 @@ impl Engine {
     /// Takes memory back for later.
     pub(crate) fn give_back(&self, memory: Vec<f32>) {
         let mut kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.capacity() > 0 && kept.len() < KEPT_MAX {
+        if kept.len() >= KEPT_MAX {
+            #[cfg(test)]
+            cov_mark::hit!(spare_memory_is_let_go);
+        } else if memory.capacity() > 0 {
             kept.push(memory);
         }
     }
@@ -134,7 +137,8 @@ impl Engine {
         if !fits {
             return Err(EngineError::Operands { kind });
         }
-        self.pool.install(|| {
+        // Whether the law itself computed it, beside the output.
+        let (output, _by_law) = self.pool.install(|| {
             let fast = match &node.operator {
                 Operator::Map { function } => self.map(&node, *function, operands),
                 Operator::Contract {} => self.contract(&node, operands, packed),
@@ -150,10 +154,15 @@ impl Engine {
                 _ => movement(&node, operands),
             };
             match fast {
-                Some(tensor) => Ok(tensor),
-                None => by_law(node, operands),
+                Some(tensor) => Ok((tensor, false)),
+                None => by_law(node, operands).map(|tensor| (tensor, true)),
             }
-        })
+        })?;
+        #[cfg(test)]
+        if _by_law {
+            cov_mark::hit!(law_computes_an_operator);
+        }
+        Ok(output)
     }
 
     fn map(&self, node: &Node, function: MapFunction, operands: &[&Tensor]) -> Option<Tensor> {
@@ -179,6 +188,8 @@ impl Engine {
         if matches!(function, F::Sine | F::Cosine) {
             let mut bits = operands.first()?.as_f32().iter().map(|value| value.to_bits());
             if bits.any(elementary::is_beyond_circle) {
+                #[cfg(test)]
+                cov_mark::hit!(angle_is_beyond_the_circle);
                 // The law says what then.
                 return None;
             }
@@ -330,3 +341,6 @@ fn keep(a: f32, b: f32, second_wins: bool) -> f32 {
         a
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,12 +66,19 @@ fn read_frame(from: &mut impl Read) -> std::io::Result<Option<Frame>> {
     let [kind, length @ ..] = head;
     let length = u64::from_be_bytes(length);
     if length > FRAME_BYTES_MAX {
+        #[cfg(test)]
+        cov_mark::hit!(frame_is_too_long);
         return Err(std::io::Error::other(format!("a frame of {length} bytes")));
     }
     // Memory is taken as bytes arrive.
     let mut body = Vec::new();
     let read = from.take(length).read_to_end(&mut body)?;
-    if read as u64 == length { Ok(Some((kind, body))) } else { Ok(None) }
+    if read as u64 != length {
+        #[cfg(test)]
+        cov_mark::hit!(frame_is_cut);
+        return Ok(None);
+    }
+    Ok(Some((kind, body)))
 }
 
 /// The process as the daemon sees it.
@@ -150,6 +157,8 @@ impl Isolated {
         match process.frames.recv_timeout(self.program.start_max) {
             Ok(Ok((READY, _))) => Ok(process),
             _ => {
+                #[cfg(test)]
+                cov_mark::hit!(process_did_not_get_ready);
                 let ended = ending(&mut process, "it did not get ready");
                 let help = "its log is above; --run-memory-bytes may be too low for these models";
                 Err(fail(format!("{ended}; {help}")))
@@ -168,6 +177,8 @@ impl Isolated {
         // One that ended while it had nothing to do says nothing about the next run.
         let mut idle = self.process.take();
         if idle.as_mut().is_some_and(|process| !matches!(process.child.try_wait(), Ok(None))) {
+            #[cfg(test)]
+            cov_mark::hit!(idle_process_has_ended);
             idle = None;
         }
         let mut process = match idle {
@@ -184,21 +195,29 @@ impl Isolated {
             Ok(Ok((kind @ (STATES | BEGUN), body))) => (kind, body),
             Ok(Ok((REFUSED, body))) => {
                 self.process = Some(process).filter(|_| is_usable);
+                #[cfg(test)]
+                cov_mark::hit!(run_is_refused);
                 return Err(RunFailure::Refused { reason: String::from_utf8_lossy(&body).into() });
             }
             Err(RecvTimeoutError::Timeout) => {
+                #[cfg(test)]
+                cov_mark::hit!(run_takes_too_long);
                 let seconds = self.program.run_max.as_secs();
                 return killed(&mut process, &format!("it took longer than {seconds} s"));
             }
             Ok(Ok(_)) | Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => {
+                #[cfg(test)]
+                cov_mark::hit!(process_ended_during_a_run);
                 return killed(&mut process, "it ended in the middle of the run");
             }
         };
         self.process = Some(process).filter(|_| is_usable);
         let input = published_input(model, input, input_root)?;
-        let outcome = outcome_from(engine, model, input, kind, &body);
-        outcome.ok_or_else(|| RunFailure::NoProcess {
-            reason: "its answer does not fit the model; both must be of one version".to_owned(),
+        outcome_from(engine, model, input, kind, &body).ok_or_else(|| {
+            #[cfg(test)]
+            cov_mark::hit!(answer_does_not_fit_the_model);
+            let reason = "its answer does not fit the model; both must be of one version";
+            RunFailure::NoProcess { reason: reason.to_owned() }
         })
     }
 }
@@ -223,6 +242,8 @@ impl Process {
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
+            #[cfg(test)]
+            cov_mark::hit!(run_is_not_taken_in);
             let _ = child.kill();
             (answer, false)
         })
@@ -352,6 +373,8 @@ pub fn serve(
     write_frame(&mut to, READY, &[])?;
     while let Some((kind, body)) = read_frame(&mut from)? {
         if kind != RUN {
+            #[cfg(test)]
+            cov_mark::hit!(frame_is_no_run);
             return Err(std::io::Error::other(format!("a frame of kind {kind}")));
         }
         match run(models, engine, &body) {
@@ -372,6 +395,8 @@ fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Outcome, Str
     let (input_root, input) = rest.split_first_chunk::<32>().ok_or_else(broken)?;
     let root = Digest(*root);
     let model = models.model(&root).ok_or_else(|| {
+        #[cfg(test)]
+        cov_mark::hit!(model_is_not_there_any_more);
         format!("the process for runs has no model {root}: its files were changed; restart")
     })?;
     let input = published_input(model, input, Digest(*input_root))

@@ -149,6 +149,8 @@ fn compared(
 ) -> Result<(), RunFailure> {
     let wrong = |reason: String| Err(RunFailure::Wrong { reason });
     if outcome.state_roots().first() != Some(&task.input_root) {
+        #[cfg(test)]
+        cov_mark::hit!(run_apart_has_another_input);
         return wrong("it does not begin with the job's input".to_owned());
     }
     let model = &task.model;
@@ -159,6 +161,8 @@ fn compared(
     let own = Runner::honest(engine, model).outcome(input);
     let own = own.map_err(|error| RunFailure::Refused { reason: error.to_string() })?;
     if !own.is_same(outcome) {
+        #[cfg(test)]
+        cov_mark::hit!(run_apart_has_another_trace);
         return wrong(format!("apart it gives {}, here {}", outcome.words(), own.words()));
     }
     seen.insert(model.root());
@@ -186,6 +190,8 @@ impl Running {
                 let before = isolated.started();
                 let outcome = isolated.run(engine, &task.model, &task.input, task.input_root)?;
                 if isolated.started() != before {
+                    #[cfg(test)]
+                    cov_mark::hit!(process_for_runs_is_a_new_one);
                     // Perhaps of a program that was replaced meanwhile.
                     seen.clear();
                 }
@@ -223,6 +229,8 @@ fn run_here(
     let runner = Runner { engine, model, compute_policy: compute_policy.as_ref() };
     let trace = runner.run(input).map_err(|error| refused(error.to_string()))?;
     if trace.root() == honest.root() {
+        #[cfg(test)]
+        cov_mark::hit!(lie_changed_nothing);
         Ok(Rehearsed::Honest(honest))
     } else {
         Ok(Rehearsed::False(compute_policy, trace))
@@ -239,6 +247,7 @@ mod tests {
 
     #[test]
     fn a_lie_that_changes_nothing_is_told_once_for_each_job_and_its_run_is_an_honest_one() {
+        cov_mark::check!(lie_changed_nothing);
         let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
         let engine = Engine::detect().unwrap();
         let model_store = ModelStore::read(&models, &engine).unwrap();
@@ -266,8 +275,8 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_not_of_the_jobs_input_is_wrong_and_so_is_one_that_this_process_does_not_make()
-    {
+    fn a_run_that_is_not_of_the_jobs_input_is_wrong_and_the_model_of_a_true_one_is_remembered() {
+        cov_mark::check!(run_apart_has_another_input);
         let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
         let engine = Engine::detect().unwrap();
         let model_store = ModelStore::read(&models, &engine).unwrap();
@@ -288,12 +297,86 @@ mod tests {
         let mut seen = HashSet::new();
         let is_wrong = |outcome| matches!(outcome, Err(RunFailure::Wrong { .. }));
         assert!(is_wrong(compared(&engine, &task(&asked), &run(&other), &mut seen)));
-        // Bound to the right input, and still another trace.
+        // What was published is not what the job's root says.
         let mut mixed = task(&asked);
         mixed.input_root = other.root();
         assert!(compared(&engine, &mixed, &run(&other), &mut seen).is_err());
         assert!(seen.is_empty());
         compared(&engine, &task(&asked), &run(&asked), &mut seen).unwrap();
         assert!(seen.contains(&model.root()));
+    }
+
+    /// Commits to ones, whatever it computed.
+    #[derive(Debug)]
+    struct Liar;
+
+    impl ComputePolicy for Liar {
+        fn commit(&self, _: u32, values: Vec<(u32, Tensor)>) -> Vec<(u32, Tensor)> {
+            let other = |tensor: &Tensor| {
+                let bits = vec![0x3F80_0000; tensor.shape().count() as usize];
+                Tensor::from_bits(tensor.kind(), &bits).unwrap()
+            };
+            values.iter().map(|(value, tensor)| (*value, other(tensor))).collect()
+        }
+    }
+
+    fn digits() -> (Engine, ModelStore, State) {
+        let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let engine = Engine::detect().unwrap();
+        let model_store = ModelStore::read(&models, &engine).unwrap();
+        let kind = model_store.named("digits-cnn").unwrap().graph().inputs[0].clone();
+        let bits = vec![0x3F00_0000; kind.shape.count() as usize];
+        let state = State::new(vec![(0, Tensor::from_bits(&kind, &bits).unwrap())]).unwrap();
+        (engine, model_store, state)
+    }
+
+    #[test]
+    fn a_false_run_of_the_right_input_is_wrong_and_its_model_is_compared_again() {
+        cov_mark::check!(run_apart_has_another_trace);
+        let (engine, model_store, state) = digits();
+        let model = model_store.named("digits-cnn").unwrap();
+        let (job, input) = (JobId::default(), state_bytes(&state));
+        let task = Task { job, model: Arc::clone(model), input, input_root: state.root() };
+        let liar = Runner { engine: &engine, model, compute_policy: &Liar };
+        let (lie, mut seen) = (liar.run(state).unwrap(), HashSet::new());
+        assert_eq!(lie.state_roots()[0], task.input_root);
+        let outcome = compared(&engine, &task, &lie, &mut seen);
+        let is_told =
+            matches!(&outcome, Err(RunFailure::Wrong { reason }) if reason.contains("apart"));
+        assert!(is_told, "{outcome:?}");
+        assert!(seen.is_empty());
+    }
+
+    #[test]
+    fn a_model_is_compared_once_with_each_process_for_runs() {
+        let (engine, model_store, state) = digits();
+        let model = model_store.named("digits-cnn").unwrap();
+        let task = || {
+            let (job, input) = (JobId::default(), state_bytes(&state));
+            Task { job, model: Arc::clone(model), input, input_root: state.root() }
+        };
+        let mut asked = vec![2];
+        let body = [&model.root().0[..], &state.root().0, &state_bytes(&state)].concat();
+        asked.extend((body.len() as u64).to_be_bytes());
+        asked.extend(body);
+        let mut answered = Vec::new();
+        crate::isolated::serve(&model_store, &engine, asked.as_slice(), &mut answered).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), answered).unwrap();
+        // Answers one run and ends.
+        let program = Program {
+            path: "/bin/cat".into(),
+            arguments: vec![file.path().into()],
+            start_max: Duration::from_secs(5),
+            run_max: Duration::from_secs(5),
+        };
+        let mut place = Running::Apart(Isolated::new(program), HashSet::new());
+        for _ in 0..2 {
+            cov_mark::check!(process_for_runs_is_a_new_one);
+            place.run(&engine, task()).unwrap();
+            let Running::Apart(_, seen) = &place else { panic!("it runs apart") };
+            assert!(seen.contains(&model.root()));
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 }

@@ -28,7 +28,7 @@ fn given(rows: u64, values: &[f32]) -> HashMap<String, Tensor> {
 }
 
 #[test]
-fn weights_may_hold_infinities_and_nan_in_one_bit_pattern() {
+fn weights_may_hold_infinities_and_nan_which_are_read_in_one_bit_pattern() {
     // x + mask, softmax: hidden places get nothing, and a row that sees nothing is not a number.
     let none = f32::NEG_INFINITY;
     let mut mask = weight("mask", &[0.0, none, 0.0, none, none, none]);
@@ -38,14 +38,19 @@ fn weights_may_hold_infinities_and_nan_in_one_bit_pattern() {
     let y = run(&imported, &given(2, &[0.5, 9.0, 0.5, 1.0, 2.0, 3.0])).unwrap();
     assert_eq!(y.as_f32()[..3], [0.5, 0.0, 0.5]);
     assert_eq!(y.all_bits()[3..], [0x7FC0_0000; 3]);
-    // NaN as another machine writes it is the same weight, so that the model root is the same.
+    // NaN as another machine writes it is another weight, committed to as the file has it, and means the same.
     let with = |bits: u32| {
         let nan = weight("w", &[1.0, f32::from_bits(bits), f32::INFINITY]);
         import(&model(vec![node("Max", &["x", "w"], &["y"])], vec![nan], 17), Some(1)).unwrap()
     };
-    let canonical = with(0x7FC0_0000);
-    assert_eq!(canonical.weights()[0].all_bits()[1], 0x7FC0_0000);
-    assert_eq!(canonical.root(), with(0xFFC0_1234).root());
+    let (canonical, foreign) = (with(0x7FC0_0000), with(0xFFC0_1234));
+    assert_eq!(foreign.weights()[0].given_bits(1), Some(0xFFC0_1234));
+    assert_eq!(foreign.weights()[0].all_bits(), canonical.weights()[0].all_bits());
+    assert_ne!(canonical.root(), foreign.root());
+    assert_eq!(
+        run(&canonical, &given(1, &[2.0, 2.0, 2.0])).unwrap(),
+        run(&foreign, &given(1, &[2.0, 2.0, 2.0])).unwrap()
+    );
     let y = run(&canonical, &given(1, &[2.0, 2.0, 2.0])).unwrap();
     assert_eq!(y.all_bits(), [0x4000_0000, 0x7FC0_0000, 0x7F80_0000]);
 }

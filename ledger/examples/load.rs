@@ -61,7 +61,7 @@ async fn main() -> Result<(), Failure> {
     let (seconds, senders) = (number(1, 10)?, number(2, 64)? as u32);
     let folder = tempfile::tempdir()?;
     let bank = key(u32::MAX)?;
-    let parameters = Parameters::default();
+    let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
     let genesis = Genesis {
         chain_id: 1,
         salt: Digest::default(),

@@ -48,12 +48,22 @@ impl RunningClock {
     /// When the file cannot be read or holds something else than a time.
     pub fn open(file: &Path) -> std::io::Result<Self> {
         let text = match std::fs::read_to_string(file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                #[cfg(test)]
+                cov_mark::hit!(clock_file_is_missing);
+                String::new()
+            }
             text => text?,
         };
         let text = text.trim_matches(|letter: char| letter == '\0' || letter.is_whitespace());
+        #[cfg(test)]
+        if text.is_empty() && file.exists() {
+            cov_mark::hit!(clock_file_was_emptied);
+        }
         let parsed = (!text.is_empty()).then(|| text.parse()).transpose();
         let stood_ms = parsed.map_err(|_| {
+            #[cfg(test)]
+            cov_mark::hit!(clock_file_holds_no_time);
             let help = "holds no time in milliseconds; delete it, and the ledger goes on at the last \
                         time of its log";
             std::io::Error::other(format!("{}: {help}", file.display()))
@@ -69,6 +79,10 @@ impl RunningClock {
     /// When the disk fails.
     pub fn begin(&self, last_ms: u64) -> std::io::Result<()> {
         let from_ms = self.stood_ms.map_or(last_ms, |stood_ms| stood_ms.max(last_ms));
+        #[cfg(test)]
+        if self.stood_ms.is_some_and(|stood_ms| stood_ms < last_ms) {
+            cov_mark::hit!(log_is_later_than_the_clock);
+        }
         self.begun.get_or_init(|| (from_ms, Instant::now()));
         self.keep()
     }
@@ -95,6 +109,8 @@ impl RunningClock {
 impl Clock for RunningClock {
     fn now_ms(&self) -> u64 {
         if let Some(frozen_ms) = self.frozen.get() {
+            #[cfg(test)]
+            cov_mark::hit!(clock_is_frozen);
             return *frozen_ms;
         }
         let Some((from_ms, begun)) = self.begun.get() else {
@@ -129,6 +145,9 @@ mod tests {
 
     #[test]
     fn a_running_clock_stands_while_nobody_runs_it_and_never_goes_back() {
+        cov_mark::check!(clock_file_is_missing);
+        cov_mark::check!(clock_file_was_emptied);
+        cov_mark::check!(clock_file_holds_no_time);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("clock");
         let begun = |last_ms| {
@@ -165,6 +184,7 @@ mod tests {
 
     #[test]
     fn a_frozen_clock_stands_and_is_kept_where_it_stood() {
+        cov_mark::check!(clock_is_frozen);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("clock");
         let clock = RunningClock::open(&file).unwrap();
@@ -176,5 +196,16 @@ mod tests {
         assert_eq!(clock.now_ms(), stood_ms);
         clock.keep().unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), stood_ms.to_string());
+    }
+
+    #[test]
+    fn a_log_that_is_later_than_the_clock_s_file_sets_the_clock() {
+        cov_mark::check!(log_is_later_than_the_clock);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clock");
+        std::fs::write(&file, "5000").unwrap();
+        let clock = RunningClock::open(&file).unwrap();
+        clock.begin(9_000).unwrap();
+        assert!((9_000..10_000).contains(&clock.now_ms()), "{}", clock.now_ms());
     }
 }

@@ -82,6 +82,8 @@ impl EmbeddedLedger {
         let unusable = |reason: String| LedgerError::Unusable { reason };
         let (mut store, recovered) = Store::open(folder)?;
         if recovered.cut > 0 {
+            #[cfg(test)]
+            cov_mark::hit!(opened_after_a_torn_write);
             tracing::warn!(
                 event = "ledger.torn_tail_cut",
                 records = recovered.cut,
@@ -96,6 +98,8 @@ impl EmbeddedLedger {
             }
             Some(found) if found == genesis.to_canonical() => {}
             Some(_) => {
+                #[cfg(test)]
+                cov_mark::hit!(log_began_with_another_genesis);
                 return Err(unusable(
                     "it began with another genesis; choose another folder".into(),
                 ));
@@ -253,7 +257,11 @@ impl Inner {
             return Err(LedgerError::Stopped);
         }
         let flushed = self.store.flush();
-        self.stopped = flushed.is_err();
+        if flushed.is_err() {
+            #[cfg(test)]
+            cov_mark::hit!(flush_failed);
+            self.stopped = true;
+        }
         Ok(flushed?)
     }
 
@@ -264,6 +272,8 @@ impl Inner {
         action: &Action,
     ) -> Result<Receipt, LedgerError> {
         if self.stopped {
+            #[cfg(test)]
+            cov_mark::hit!(nothing_is_accepted_any_more);
             return Err(LedgerError::Stopped);
         }
         // Most of what is refused has a nonce that is gone or not reached: no state is copied for it.
@@ -282,6 +292,8 @@ impl Inner {
         let events = match settlement.perform_numbered(at_ms, sender, nonce, action) {
             Ok(events) => events,
             Err(rejection) => {
+                #[cfg(test)]
+                cov_mark::hit!(rules_refuse_a_transaction);
                 self.stopped = false;
                 return Err(rejection.into());
             }
@@ -349,6 +361,8 @@ impl Ledger for EmbeddedLedger {
             // Who reads from long ago reads much: a page of it costs a replay, and the next one goes on
             // where it ended.
             None => {
+                #[cfg(test)]
+                cov_mark::hit!(receipts_are_read_from_the_log);
                 let end = height.min(after.saturating_add(limit.max(REPLAYED_MIN) as u64));
                 let (_, mut receipts) = self.history.replayed(after, end).await?;
                 receipts.truncate(limit);
@@ -365,86 +379,4 @@ impl Ledger for EmbeddedLedger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::ManualClock;
-    use protocol::hash::Digest;
-    use protocol::settlement::Parameters;
-    use protocol::transaction::{Action, Key};
-
-    fn bank() -> Key {
-        Key::from_secret(&[1; 32]).unwrap()
-    }
-
-    fn genesis() -> Genesis {
-        let parameters = Parameters::default();
-        Genesis {
-            chain_id: 1,
-            salt: Digest::default(),
-            begun_ms: 0,
-            bank: bank().address(),
-            parameters,
-        }
-    }
-
-    fn deposit(nonce: u64) -> SignedTransaction {
-        let action = Action::Deposit { account: bank().address(), amount_wei: 5 };
-        bank().sign(&genesis().domain(), nonce, &action)
-    }
-
-    #[tokio::test]
-    async fn what_was_acknowledged_is_there_after_reopening() {
-        let folder = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
-        {
-            let ledger =
-                EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap();
-            for nonce in 0..5 {
-                assert_eq!(ledger.submit(deposit(nonce)).await.unwrap().height, nonce + 1);
-            }
-            let again = ledger.submit(deposit(4)).await.unwrap_err();
-            assert!(matches!(again, LedgerError::Rejected(_)), "{again}");
-        }
-        let ledger = EmbeddedLedger::open(folder.path(), genesis(), clock).unwrap();
-        let view = ledger.view().await.unwrap();
-        assert_eq!(view.height, 5);
-        assert_eq!(view.settlement.money().deposited_wei(), 25);
-        assert_eq!(ledger.view_at(2).await.unwrap().settlement.money().deposited_wei(), 10);
-        assert_eq!(ledger.events_after(3, 10).await.unwrap().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn what_is_not_kept_in_memory_is_read_from_the_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
-        let count = 3 * RECENT_MAX as u64;
-        {
-            let ledger =
-                EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap();
-            for nonce in 0..count {
-                ledger.submit(deposit(nonce)).await.unwrap();
-            }
-        }
-        let ledger = EmbeddedLedger::open(folder.path(), genesis(), clock).unwrap();
-        for after in [0, 5, count - RECENT_MAX as u64 - 1, count - RECENT_MAX as u64, count - 1] {
-            let receipts = ledger.events_after(after, 10).await.unwrap();
-            let heights: Vec<u64> = receipts.iter().map(|receipt| receipt.height).collect();
-            assert_eq!(heights, (after + 1..=count.min(after + 10)).collect::<Vec<_>>());
-            assert!(receipts.iter().all(|receipt| receipt.events.len() == 1));
-            let view = ledger.view_at(after).await.unwrap();
-            assert_eq!(view.settlement.money().deposited_wei(), 5 * u128::from(after));
-        }
-        assert_eq!(ledger.entries().unwrap().len() as u64, count);
-        assert_eq!(ledger.entries_after(count - 2, 1).unwrap().len(), 1);
-        assert!(ledger.view_at(count + 1).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn another_genesis_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
-        drop(EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap());
-        let other = Genesis { chain_id: 2, ..genesis() };
-        assert!(EmbeddedLedger::open(folder.path(), other, clock).is_err());
-    }
-}
+mod tests;

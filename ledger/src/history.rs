@@ -50,13 +50,7 @@ impl History {
         let (asks, mut waiting) = mpsc::channel::<Ask>(WAITING_MAX);
         let mut past = Past { reader, genesis, kept: VecDeque::new() };
         let thread = std::thread::Builder::new().name("history".to_owned()).spawn(move || {
-            while let Some(ask) = waiting.blocking_recv() {
-                // Who asked is gone: its replay would only keep others waiting.
-                if !ask.answer.is_closed() {
-                    let found = past.replayed(ask.after, ask.height);
-                    let _ = ask.answer.send(found);
-                }
-            }
+            past.answer_all(&mut waiting);
         })?;
         Ok(Self { asks: Some(asks), thread: Some(thread) })
     }
@@ -66,9 +60,12 @@ impl History {
         let (answer, answered) = oneshot::channel();
         let asks = self.asks.as_ref().ok_or(LedgerError::Stopped)?;
         asks.try_send(Ask { after, height, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => LedgerError::Busy {
-                reason: format!("{WAITING_MAX} requests for old heights wait already"),
-            },
+            mpsc::error::TrySendError::Full(_) => {
+                #[cfg(test)]
+                cov_mark::hit!(too_many_wait_for_old_heights);
+                let reason = format!("{WAITING_MAX} requests for old heights wait already");
+                LedgerError::Busy { reason }
+            }
             mpsc::error::TrySendError::Closed(_) => LedgerError::Stopped,
         })?;
         answered.await.map_err(|_| LedgerError::Stopped)?
@@ -83,6 +80,20 @@ struct Past {
 }
 
 impl Past {
+    /// Answers one request after the other until nobody can ask any more.
+    fn answer_all(&mut self, waiting: &mut mpsc::Receiver<Ask>) {
+        while let Some(ask) = waiting.blocking_recv() {
+            if ask.answer.is_closed() {
+                // Who asked is gone: its replay would only keep others waiting.
+                #[cfg(test)]
+                cov_mark::hit!(who_asked_is_gone);
+                continue;
+            }
+            let found = self.replayed(ask.after, ask.height);
+            let _ = ask.answer.send(found);
+        }
+    }
+
     /// What was accepted once is not verified again.
     fn replayed(&mut self, after: u64, height: u64) -> Result<Found, LedgerError> {
         let (mut reached, start) = self.nearest(after.min(height))?;
@@ -92,6 +103,8 @@ impl Past {
             // The first record is the genesis.
             let page = self.reader.contents(reached.saturating_add(1), PAGE_BYTES)?;
             if page.is_empty() {
+                #[cfg(test)]
+                cov_mark::hit!(old_height_is_not_in_the_log);
                 let reason = format!("height {height} is not reached");
                 return Err(LedgerError::Unusable { reason });
             }
@@ -116,6 +129,8 @@ impl Past {
     fn nearest(&self, height: u64) -> Result<(u64, Arc<Settlement>), LedgerError> {
         let before = self.kept.iter().filter(|(kept, _)| *kept <= height);
         if let Some((kept, settlement)) = before.max_by_key(|(kept, _)| *kept) {
+            #[cfg(test)]
+            cov_mark::hit!(replay_goes_on_from_a_kept_state);
             return Ok((*kept, Arc::clone(settlement)));
         }
         Ok((0, Arc::new(beginning(&self.genesis)?)))
@@ -129,6 +144,8 @@ impl Past {
         self.kept.push_back((height, Arc::clone(settlement)));
         let heights: Vec<u64> = self.kept.iter().map(|(height, _)| *height).collect();
         if let Some(place) = superfluous(&heights) {
+            #[cfg(test)]
+            cov_mark::hit!(kept_state_makes_room);
             self.kept.remove(place);
         }
     }
@@ -148,6 +165,87 @@ fn superfluous(heights: &[u64]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Store;
+    use protocol::encoding::Canonical as _;
+    use protocol::hash::Digest;
+    use protocol::settlement::Parameters;
+    use protocol::transaction::{Action, Key};
+    use std::path::Path;
+    use std::time::Duration;
+
+    /// A log of so many deposits of one wei.
+    fn past(folder: &Path, count: u64) -> Past {
+        let bank = Key::from_secret(&[1; 32]).unwrap();
+        let (salt, parameters) = (Digest::default(), Parameters::default());
+        let bank_address = bank.address();
+        let genesis = Genesis { chain_id: 1, salt, begun_ms: 0, bank: bank_address, parameters };
+        let (mut store, _) = Store::open(folder).unwrap();
+        store.append(&genesis.to_canonical()).unwrap();
+        for nonce in 0..count {
+            let action = Action::Deposit { account: bank_address, amount_wei: 1 };
+            let transaction = bank.sign(&genesis.domain(), nonce, &action).to_canonical();
+            let entry = LogEntry { at_ms: nonce, transaction };
+            store.append(&wire::encode(&entry).unwrap()).unwrap();
+        }
+        Past { reader: store.reader(), genesis, kept: VecDeque::new() }
+    }
+
+    #[test]
+    fn old_states_are_made_from_kept_ones_and_a_cheap_one_makes_room() {
+        cov_mark::check!(replay_goes_on_from_a_kept_state);
+        cov_mark::check!(kept_state_makes_room);
+        let folder = tempfile::tempdir().unwrap();
+        let mut past = past(folder.path(), 20);
+        for height in [20, 1, 2, 3, 4, 5] {
+            let (settlement, receipts) = past.replayed(height - 1, height).unwrap();
+            assert_eq!(settlement.money().deposited_wei(), u128::from(height));
+            assert_eq!(receipts.iter().map(|one| one.height).collect::<Vec<_>>(), [height]);
+        }
+        let kept: Vec<u64> = past.kept.iter().map(|(height, _)| *height).collect();
+        assert_eq!(kept.len(), KEPT_MAX);
+        assert!(kept.contains(&20) && kept.last() == Some(&5), "{kept:?}");
+    }
+
+    #[test]
+    fn a_height_that_the_log_does_not_have_is_an_error() {
+        cov_mark::check!(old_height_is_not_in_the_log);
+        let folder = tempfile::tempdir().unwrap();
+        let found = past(folder.path(), 3).replayed(3, 4);
+        assert!(matches!(found, Err(LedgerError::Unusable { .. })));
+    }
+
+    #[test]
+    fn nothing_is_replayed_for_who_left() {
+        cov_mark::check!(who_asked_is_gone);
+        let folder = tempfile::tempdir().unwrap();
+        let mut past = past(folder.path(), 3);
+        let (asks, mut waiting) = mpsc::channel(2);
+        let ask = |height: u64| {
+            let (answer, answered) = oneshot::channel();
+            assert!(asks.try_send(Ask { after: height, height, answer }).is_ok());
+            answered
+        };
+        drop(ask(3));
+        let mut answered = ask(2);
+        drop(asks);
+        past.answer_all(&mut waiting);
+        assert!(answered.try_recv().unwrap().is_ok());
+        assert_eq!(past.kept.iter().map(|(height, _)| *height).collect::<Vec<_>>(), [2]);
+    }
+
+    #[tokio::test]
+    async fn more_than_can_wait_for_the_past_are_told_to_come_again() {
+        cov_mark::check!(too_many_wait_for_old_heights);
+        // Nobody answers.
+        let (asks, _waiting) = mpsc::channel(WAITING_MAX);
+        let history = History { asks: Some(asks), thread: None };
+        for _ in 0..WAITING_MAX {
+            let asked = tokio::time::timeout(Duration::ZERO, history.replayed(1, 1));
+            assert!(asked.await.is_err());
+        }
+        let refused = history.replayed(1, 1).await;
+        assert!(matches!(refused, Err(LedgerError::Busy { .. })));
+    }
 
     #[test]
     fn cheap_heights_drive_no_dear_one_out_and_who_reads_on_finds_the_last() {

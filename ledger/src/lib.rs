@@ -11,6 +11,8 @@ pub mod payments;
 mod recent;
 mod rejection;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod wire;
 pub mod words;
 

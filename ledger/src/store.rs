@@ -107,6 +107,8 @@ impl Anchor {
             .and_then(|(head, _)| head.split_first_chunk::<8>())
             .and_then(|(height, chain)| Some((*height, <[u8; 32]>::try_from(chain).ok()?)))
             .ok_or_else(|| {
+                #[cfg(test)]
+                cov_mark::hit!(anchor_is_damaged);
                 let help = "is damaged; the log may be too: restore a copy of both";
                 std::io::Error::other(format!("{} {help}", file.display()))
             })?;
@@ -136,20 +138,7 @@ impl Store {
             path: path.clone(),
             reason: error.to_string(),
         };
-        let database = sled::Config::new()
-            .path(folder)
-            .mode(sled::Mode::HighThroughput)
-            .flush_every_ms(None)
-            // What is read again is old; the system's cache has it as well.
-            .cache_capacity(CACHE_BYTES)
-            .open()
-            .map_err(|error| {
-                if error.to_string().contains("could not acquire lock") {
-                    StoreError::Locked { path: path.clone() }
-                } else {
-                    fail(error)
-                }
-            })?;
+        let database = database(folder)?;
         let log = database.open_tree("log").map_err(fail)?;
         let file = Anchor::file(folder);
         let anchor = Anchor::read(&file).map_err(|error| StoreError::Database {
@@ -178,15 +167,21 @@ impl Store {
         // A torn write leaves one damaged record at the end. More, or a whole one after it, is
         // not what a crash leaves: say so rather than guess.
         if torn.len() > 1 {
+            #[cfg(test)]
+            cov_mark::hit!(damage_is_no_torn_tail);
             let reason = torn.first().map_or(String::new(), |(_, reason)| reason.clone());
             return Err(StoreError::Damaged { path, height: store.height, reason });
         }
         if let (false, Some(anchor)) = (reached, anchor) {
+            #[cfg(test)]
+            cov_mark::hit!(acknowledged_records_are_lost);
             let (found, acknowledged) = (store.height, anchor.height);
             return Err(StoreError::Lost { path, found, acknowledged });
         }
         let cut = torn.len() as u64;
         for (key, _) in torn {
+            #[cfg(test)]
+            cov_mark::hit!(torn_record_is_cut);
             store.log.remove(key).map_err(fail)?;
         }
         if cut > 0 {
@@ -207,6 +202,8 @@ impl Store {
         if record.chain == link(&self.chain, &record.content) {
             Ok((record.content, record.chain))
         } else {
+            #[cfg(test)]
+            cov_mark::hit!(record_is_of_another_log);
             Err("its hash does not continue the log".to_owned())
         }
     }
@@ -285,11 +282,15 @@ impl LogReader {
             let damaged =
                 |reason: String| StoreError::Damaged { path: self.path.clone(), height, reason };
             if key != height.to_be_bytes() {
+                #[cfg(test)]
+                cov_mark::hit!(reader_meets_a_gap);
                 return Err(damaged("a record before it is missing".to_owned()));
             }
             let record: Record =
                 wire::decode(&value).map_err(|error| damaged(error.to_string()))?;
             if !found.is_empty() && record.content.len() > left {
+                #[cfg(test)]
+                cov_mark::hit!(page_of_records_is_full);
                 break;
             }
             left = left.saturating_sub(record.content.len());
@@ -297,6 +298,28 @@ impl LogReader {
         }
         Ok(found)
     }
+}
+
+/// The database of a log, unless another process has it.
+fn database(folder: &Path) -> Result<sled::Db, StoreError> {
+    let path = folder.display().to_string();
+    let opened = sled::Config::new()
+        .path(folder)
+        .mode(sled::Mode::HighThroughput)
+        .flush_every_ms(None)
+        // What is read again is old; the system's cache has it as well.
+        .cache_capacity(CACHE_BYTES)
+        .open();
+    opened.map_err(|error| {
+        let reason = error.to_string();
+        if reason.contains("could not acquire lock") {
+            #[cfg(test)]
+            cov_mark::hit!(log_is_open_elsewhere);
+            StoreError::Locked { path }
+        } else {
+            StoreError::Database { path, reason }
+        }
+    })
 }
 
 fn link(chain: &[u8; 32], content: &[u8]) -> [u8; 32] {
@@ -326,6 +349,7 @@ mod tests {
 
     #[test]
     fn a_torn_tail_is_cut_and_the_log_goes_on() {
+        cov_mark::check!(torn_record_is_cut);
         let folder = tempfile::tempdir().unwrap();
         fill(folder.path(), 2);
         let (mut store, _) = Store::open(folder.path()).unwrap();
@@ -342,6 +366,8 @@ mod tests {
 
     #[test]
     fn what_was_acknowledged_and_is_gone_is_an_error() {
+        cov_mark::check!(acknowledged_records_are_lost);
+        cov_mark::check!(anchor_is_damaged);
         for (count, lost) in [(3, vec![2]), (3, vec![1, 2]), (1, vec![0])] {
             let folder = tempfile::tempdir().unwrap();
             fill(folder.path(), count);
@@ -370,10 +396,35 @@ mod tests {
 
     #[test]
     fn damage_before_whole_records_is_an_error_and_not_a_guess() {
+        cov_mark::check!(damage_is_no_torn_tail);
+        cov_mark::check!(record_is_of_another_log);
         let folder = tempfile::tempdir().unwrap();
         fill(folder.path(), 4);
         tamper(folder.path(), 1, |value| value[15] ^= 1);
         let error = Store::open(folder.path()).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { height: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_log_that_somebody_else_has_open_is_not_opened() {
+        cov_mark::check!(log_is_open_elsewhere);
+        let folder = tempfile::tempdir().unwrap();
+        let held = Store::open(folder.path()).unwrap();
+        let refused = Store::open(folder.path());
+        assert!(matches!(refused, Err(StoreError::Locked { .. })), "{refused:?}");
+        drop(held);
+        assert!(Store::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn who_reads_is_told_of_a_record_that_is_missing() {
+        cov_mark::check!(reader_meets_a_gap);
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path(), 3);
+        let (store, _) = Store::open(folder.path()).unwrap();
+        store.log.remove(1u64.to_be_bytes()).unwrap();
+        assert_eq!(store.reader().contents(2, usize::MAX).unwrap(), [[2; 40]]);
+        let read = store.reader().contents(0, usize::MAX);
+        assert!(matches!(read, Err(StoreError::Damaged { height: 1, .. })), "{read:?}");
     }
 }

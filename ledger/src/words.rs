@@ -120,7 +120,7 @@ pub const JOB_STATUSES: [&str; 3] = ["open", "done", "expired"];
 /// Statuses of claims, as [`claim_status`] gives them.
 pub const CLAIM_STATUSES: [&str; 4] = ["standing", "rejected", "final", "released"];
 /// Statuses of challenges, as [`challenge_status`] gives them.
-pub const CHALLENGE_STATUSES: [&str; 4] = ["open", "to-collect", "won", "lost"];
+pub const CHALLENGE_STATUSES: [&str; 5] = ["queued", "open", "to-collect", "won", "lost"];
 
 /// Progress of a job.
 pub fn job_status(status: &JobStatus) -> &'static str {
@@ -154,7 +154,8 @@ pub fn sealed_status(status: &SealedStatus) -> &'static str {
 /// ([`Settlement::is_under_way`]).
 pub fn challenge_status(status: &ChallengeStatus, under_way: bool) -> &'static str {
     match status {
-        ChallengeStatus::Open { .. } if !under_way => "to-collect",
+        ChallengeStatus::Queued | ChallengeStatus::Open { .. } if !under_way => "to-collect",
+        ChallengeStatus::Queued => "queued",
         ChallengeStatus::Open { .. } => "open",
         ChallengeStatus::Won { .. } => "won",
         ChallengeStatus::Lost => "lost",
@@ -434,6 +435,9 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
         Event::Challenged { challenge, claim } => {
             format!("claim {} challenged ({})", short(claim), short(challenge))
         }
+        Event::ChallengeServed { challenge } => {
+            format!("challenge {} is served now", short(challenge))
+        }
         Event::Demanded { challenge, request: asked } => {
             format!("challenge {} demands {}", short(challenge), request(asked))
         }
@@ -477,6 +481,9 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
                 short(attester),
                 short(sealed)
             )
+        }
+        Event::AttentionCollected { sealed, attester, share_wei: 0, .. } => {
+            format!("the bond of {} for sealed claim {} given back", short(attester), short(sealed))
         }
         Event::AttentionCollected { sealed, attester, share_wei, .. } => format!(
             "{} paid to {} for its attention to sealed claim {}",

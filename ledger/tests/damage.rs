@@ -18,7 +18,7 @@ fn key() -> Key {
 }
 
 fn genesis() -> Genesis {
-    let parameters = Parameters::default();
+    let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
     Genesis { chain_id: 1, salt: Digest::default(), begun_ms: 0, bank: key().address(), parameters }
 }
 

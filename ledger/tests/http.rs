@@ -11,7 +11,7 @@ use common::{Server, deposit, genesis, key, published, put_head};
 use ledger::http::{DownloadError, HttpLedger, Limits};
 use ledger::{Ledger as _, LedgerError};
 use protocol::hash::{Digest, keccak};
-use protocol::ids::{ChallengeId, JobId};
+use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{MoneyError, Rejection};
 use protocol::transaction::{Action, Key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -46,11 +46,12 @@ async fn what_the_rules_refuse_comes_as_the_ledger_s_own_rejection() {
     client.submit(deposit(2, 0)).await.unwrap();
     let other = Digest([7; 32]);
     for (who, nonce, action, expected) in [
-        (2, 0, Action::Finalise { job: JobId(other) }, Rejection::Unknown { kind: "job" }),
+        (2, 0, Action::ExpireJob { job: JobId(other) }, Rejection::Unknown { kind: "job" }),
+        (2, 0, Action::Finalise { claim: ClaimId(other) }, Rejection::Unknown { kind: "claim" }),
         (
             2,
             0,
-            Action::CallTime { challenge: ChallengeId(other) },
+            Action::CallTime { claim: ClaimId(other), challenger: key(2).address() },
             Rejection::Unknown { kind: "challenge" },
         ),
         (
@@ -69,7 +70,7 @@ async fn what_the_rules_refuse_comes_as_the_ledger_s_own_rejection() {
             1,
             1,
             Action::Deposit { account: key(2).address(), amount_wei: 0 },
-            Rejection::Terms { name: "amount_wei", bounds: "more than zero" },
+            Rejection::Terms { name: "amount_wei", bounds: "at least the ledger's least transfer" },
         ),
         (1, 0, Action::Withdraw { amount_wei: 1 }, Rejection::Nonce { expected: 1 }),
         (1, 9, Action::Withdraw { amount_wei: 1 }, Rejection::Nonce { expected: 1 }),

@@ -3,7 +3,7 @@
 use ledger::View;
 use ledger::payments::Paid;
 use protocol::hash::Commitment;
-use protocol::settlement::{Challenge, ChallengeStatus, JobStatus, Parameters, Turn};
+use protocol::settlement::{Challenge, ChallengeStatus, JobStatus, Parameters, SealedStatus, Turn};
 use protocol::transaction::Address;
 
 /// Demands that a challenger sets money aside for before it opens a challenge: more than any dispute
@@ -33,9 +33,10 @@ pub fn challenge_takes_wei(parameters: &Parameters, stake_wei: u128) -> u128 {
 pub struct Exposure {
     /// Money that can be used or taken out.
     pub free_wei: u128,
-    /// Stakes in its standing claims.
+    /// Stakes in its standing claims, and in its sealed ones that wait to be opened.
     pub stakes_wei: u128,
-    /// Bonds and paid fees in its open challenges, and in those that are to be collected.
+    /// Bonds and paid fees in its open challenges, in those that are to be collected, and bonds of its words
+    /// about sealed claims.
     pub bonds_wei: u128,
     /// Fees of its open jobs.
     pub fees_wei: u128,
@@ -82,6 +83,13 @@ impl Exposure {
                 found.to_release += u64::from(is_over && !claim.is_disputed());
             }
         }
+        for (id, sealed) in settlement.all_sealed() {
+            if sealed.executor == *account && sealed.status == SealedStatus::Waiting {
+                found.stakes_wei += sealed.stake_wei;
+            }
+            let word = settlement.attestation(id, account);
+            found.bonds_wei += word.map_or(0, |word| word.bond_wei);
+        }
         for (_, challenge) in settlement.challenges().filter(|(_, one)| one.is_open()) {
             let ours = challenge.challenger == *account;
             if ours {
@@ -108,7 +116,7 @@ impl Exposure {
         let to_move = match &challenge.status {
             ChallengeStatus::Open { turn: Turn::Challenger, .. } => ours,
             ChallengeStatus::Open { turn: Turn::Executor(_), .. } => against,
-            ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
+            ChallengeStatus::Queued | ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
         };
         if to_move {
             self.to_move += 1;
@@ -133,14 +141,4 @@ impl Exposure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn profit_is_what_an_account_has_and_took_out_beyond_what_it_put_in() {
-        let exposure = Exposure { free_wei: 40, stakes_wei: 5, ..Exposure::default() };
-        for (in_wei, out_wei, profit_wei) in [(50, 20, 15), (45, 0, 0), (50, 0, -5)] {
-            assert_eq!(exposure.profit_wei(Paid { in_wei, out_wei }), profit_wei);
-        }
-    }
-}
+mod tests;

@@ -153,6 +153,10 @@ impl<W: Clone, E> Jobs<W, E> {
     /// A try failed: another one after a pause that doubles each time, as far as the pace lets it.
     pub fn wait(&mut self, job: JobId, now_ms: u64, pace: Pace, why: W) {
         let tries = self.tries(&job);
+        #[cfg(test)]
+        if tries > pace.doublings() {
+            cov_mark::hit!(pause_is_at_its_longest);
+        }
         let doublings = tries.min(pace.doublings());
         let until_ms = now_ms.saturating_add(PAUSE_MS << doublings);
         let tries = tries.saturating_add(1);
@@ -162,8 +166,12 @@ impl<W: Clone, E> Jobs<W, E> {
     /// A clock of ours runs on a job now: what is left of a longer pause is cut to the longest of such a job.
     pub fn hurry(&mut self, job: &JobId, now_ms: u64) {
         let latest_ms = now_ms.saturating_add(PAUSE_MS << Pace::Disputed.doublings());
-        if let Some(Progress::Waiting { until_ms, .. }) = self.jobs.get_mut(job) {
-            *until_ms = (*until_ms).min(latest_ms);
+        if let Some(Progress::Waiting { until_ms, .. }) = self.jobs.get_mut(job)
+            && latest_ms < *until_ms
+        {
+            #[cfg(test)]
+            cov_mark::hit!(pause_is_cut);
+            *until_ms = latest_ms;
         }
     }
 
@@ -171,7 +179,12 @@ impl<W: Clone, E> Jobs<W, E> {
     pub fn killed(&mut self, job: &JobId) -> bool {
         let kills = self.kills.entry(*job).or_default();
         *kills = kills.saturating_add(1);
-        *kills >= KILLS_MAX
+        if *kills < KILLS_MAX {
+            return false;
+        }
+        #[cfg(test)]
+        cov_mark::hit!(job_killed_too_many_runs);
+        true
     }
 
     /// It ended.
@@ -206,6 +219,7 @@ mod tests {
 
     #[test]
     fn a_pause_doubles_with_every_try_up_to_its_bound() {
+        cov_mark::check!(pause_is_at_its_longest);
         let mut jobs: Jobs<&str, ()> = Jobs::default();
         for (tries, pause_ms) in
             [500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000].into_iter().enumerate()
@@ -224,6 +238,7 @@ mod tests {
 
     #[test]
     fn a_pause_that_began_before_a_challenge_is_cut_when_one_comes() {
+        cov_mark::check!(pause_is_cut);
         let mut jobs: Jobs<(), ()> = Jobs::default();
         for _ in 0..10 {
             jobs.wait(JOB, 0, Pace::Stranger, ());
@@ -255,6 +270,7 @@ mod tests {
 
     #[test]
     fn a_job_that_killed_two_runs_is_told_whatever_came_between() {
+        cov_mark::check!(job_killed_too_many_runs);
         let mut jobs: Jobs<(), ()> = Jobs::default();
         jobs.begin(JOB, 0);
         assert!(!jobs.killed(&JOB));

@@ -58,10 +58,14 @@ pub async fn meanwhile<T>(
                 health.looked();
                 health.reached(true);
                 if is_pressed && ended.is_none() {
+                    #[cfg(test)]
+                    cov_mark::hit!(transfer_gives_way);
                     return Ok(None);
                 }
             }
             Err(error) if error.is_away() => {
+                #[cfg(test)]
+                cov_mark::hit!(look_reached_nobody);
                 metrics::counter!("rebut_unreachable_total").increment(1);
                 health.reached(false);
                 if is_due(&mut told) {
@@ -71,6 +75,8 @@ pub async fn meanwhile<T>(
             Err(error) => return Err(error),
         }
         if ended.is_some() {
+            #[cfg(test)]
+            cov_mark::hit!(transfer_ended_during_a_look);
             return Ok(ended);
         }
     }
@@ -104,12 +110,16 @@ pub async fn take_turns(
                     () = &mut stop => return Ok(()),
                     () = tokio::time::sleep(pause) => {}
                 }
+                #[cfg(test)]
+                cov_mark::hit!(turn_reached_nobody);
                 pause = (pause * 2).min(PAUSE_MAX);
                 continue;
             }
             Err(error) => return Err(error),
         };
         if told.take().is_some() {
+            #[cfg(test)]
+            cov_mark::hit!(ledger_is_there_again);
             tracing::info!(event = "ledger.reached", "it is there again");
         }
         health.reached(true);
@@ -134,6 +144,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_transfer_goes_on_while_looks_fail_and_ends_for_what_is_more_urgent() {
+        cov_mark::check!(look_reached_nobody);
+        cov_mark::check!(transfer_gives_way);
         let health = Health::default();
         let slow = || async {
             tokio::time::sleep(MEANWHILE * 5 / 2).await;
@@ -153,5 +165,63 @@ mod tests {
         let last = meanwhile(&health, slow(), async || Err(away())).await;
         assert_eq!(last, Ok(Some(7)));
         assert!(health.trouble().is_some_and(|why| why.contains("not reached")));
+    }
+
+    #[tokio::test]
+    async fn a_transfer_that_ends_while_a_look_waits_is_kept_though_the_look_is_pressed() {
+        cov_mark::check!(transfer_ended_during_a_look);
+        let health = Health::default();
+        let transfer = tokio::time::sleep(MEANWHILE * 3 / 2);
+        let done = meanwhile(&health, transfer, async || {
+            tokio::time::sleep(MEANWHILE * 2).await;
+            Ok(true)
+        });
+        assert_eq!(done.await, Ok(Some(())));
+    }
+
+    #[tokio::test]
+    async fn turns_go_on_after_an_outage_and_end_with_a_ledger_that_cannot_be_believed() {
+        cov_mark::check!(turn_reached_nobody);
+        cov_mark::check!(ledger_is_there_again);
+        let folder = tempfile::tempdir().unwrap();
+        let bank = protocol::transaction::Key::from_secret(&[1; 32]).unwrap();
+        let genesis = protocol::settlement::Genesis {
+            chain_id: 1,
+            salt: protocol::hash::Digest::default(),
+            begun_ms: 0,
+            bank: bank.address(),
+            parameters: protocol::settlement::Parameters::default(),
+        };
+        let clock = std::sync::Arc::new(ledger::SystemClock);
+        let served = ledger::EmbeddedLedger::open(folder.path(), genesis, clock).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (path, limits) = (folder.path().to_owned(), ledger::http::Limits::default());
+        tokio::spawn(async move {
+            let served = std::sync::Arc::new(served);
+            let for_ever = std::future::pending();
+            ledger::http::serve(served, &path, listener, limits, axum::Router::new(), for_ever)
+                .await
+        });
+        let ledger = HttpLedger::connect(&url, None).await.unwrap();
+        let (health, wake_ups, stop) = (Health::default(), Notify::new(), Notify::new());
+        let mut troubles = Vec::new();
+        let turn = async || {
+            health.looked();
+            troubles.push(health.trouble().is_some());
+            match troubles.len() {
+                1 | 2 => return Err(away()),
+                3 => {}
+                _ => stop.notify_one(),
+            }
+            Ok((0, PAUSE_MIN))
+        };
+        let ended = take_turns(&ledger, &wake_ups, &health, stop.notified(), turn).await;
+        assert_eq!(ended, Ok(()));
+        // Two turns met nobody, which the second and the third still found said.
+        assert_eq!(troubles, [false, true, true, false]);
+        let turn = async || Err(LedgerError::Stopped);
+        let ended = take_turns(&ledger, &wake_ups, &health, stop.notified(), turn).await;
+        assert_eq!(ended, Err(LedgerError::Stopped));
     }
 }

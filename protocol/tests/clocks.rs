@@ -1,10 +1,10 @@
-//! Clocks: budgets, floors, the time for waiting, and the last moment of everything.
+//! Clocks: budgets, floors, turns in a crowd, and the last moment of everything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use common::{Game, Run, TRACE, Toy, Who, inside};
-use protocol::settlement::{ClaimStatus, FallReason, Parameters, Rejection};
+use protocol::settlement::{ChallengeStatus, ClaimStatus, FallReason, Parameters, Rejection};
 
 /// The budget of either side.
 const CLOCK_MS: u64 = 120_000;
@@ -75,108 +75,90 @@ fn a_spent_budget_still_leaves_the_floor_for_each_move() {
 }
 
 #[test]
-fn audit_a9_an_executor_that_answers_one_after_the_other_is_in_time_for_a_crowd() {
-    let (mut game, run, crowd) = challenged_by_a_crowd(20);
+fn audit_a9_an_executor_that_answers_one_after_the_other_is_in_time_for_any_crowd() {
+    let (mut game, run, crowd) = challenged_by_a_crowd(40);
     let parameters = Parameters::default();
-    // All demand at once, and the executor is as late as it can be: its budgets are spent.
-    let since = game.now_ms;
-    game = crowd.iter().fold(game, |game, who| game.demands(*who, &[], TRACE));
-    for (place, who) in (0..).zip(&crowd) {
-        game.now_ms = since + CLOCK_MS + place * parameters.reply_ms;
-        assert_eq!(game.deadline_ms(*who), game.now_ms, "one reply later for each before it");
-        game = game.reveals(&[*who], TRACE, run.open_trace());
-        assert_eq!(game.challenge_of(*who).executor_clock_ms, 0);
+    let served = parameters.served_max as usize;
+    // The first are served; it is as late as it can be, so that their budgets are spent.
+    game = crowd[..served].iter().fold(game, |game, who| game.demands(*who, &[], TRACE));
+    game = game.wait(CLOCK_MS);
+    for part in crowd[..served].chunks(16) {
+        game = game.reveals(part, TRACE, run.open_trace());
     }
-    // They demand at once again. It answers one each reply's time, and is in time for all of them, though
-    // there are more than fit into the floor.
-    game = crowd.iter().fold(game, |game, who| game.demands(*who, &[0], inside(0)));
-    let deadlines: Vec<u64> = crowd.iter().map(|who| game.deadline_ms(*who)).collect();
-    assert!(parameters.reply_ms * crowd.len() as u64 > parameters.move_floor_ms);
-    for (who, deadline) in crowd.iter().zip(deadlines) {
-        game = game.wait(parameters.reply_ms);
-        assert_eq!(game.deadline_ms(*who), deadline, "fixed when it was demanded");
-        game = game.reveals(&[*who], inside(0), run.open_subtrace(0));
+    // All of them demand at once, again and again; it answers one in each reply's time. Asking what is open
+    // already is refused, so each round asks for something else.
+    for (request, answer) in [(inside(0), run.open_subtrace(0)), (inside(1), run.open_subtrace(1))]
+    {
+        let asking = &crowd[..served];
+        game = asking.iter().fold(game, |game, who| game.demands(*who, &[0, 1], request));
+        for who in asking.iter().rev() {
+            game = game.wait(parameters.reply_ms);
+            assert_eq!(game.challenge_of(*who).executor_clock_ms, 0);
+            game = game.reveals(&[*who], request, answer.clone());
+        }
+    }
+    // Who waits cannot demand, and nobody's time runs out for it.
+    let queued = crowd[served];
+    let waiting = Rejection::Waiting { what: "an earlier challenge of the claim" };
+    game = game.refuses(queued, |game| game.demand(&[], TRACE), waiting.clone()).refuses(
+        Who::Stranger,
+        |game| game.call_time(queued),
+        waiting,
+    );
+    assert_eq!(game.challenge_of(queued).deadline_ms(parameters.move_floor_ms), None);
+    assert!(game.claim_of(Who::Executor).stands());
+}
+
+#[test]
+fn audit_a9_a_place_that_is_free_goes_to_the_challenge_that_waited_longest() {
+    let (mut game, _, crowd) = challenged_by_a_crowd(40);
+    let parameters = Parameters::default();
+    let served = parameters.served_max as usize;
+    let is_served = |game: &Game, place: usize| {
+        game.challenge_of(crowd[place]).deadline_ms(parameters.move_floor_ms).is_some()
+    };
+    // The first are silent; one after the other is called, the last first.
+    game = game.wait(CLOCK_MS + 1);
+    for ended in 1..=served {
+        assert!(!is_served(&game, served + ended - 1));
+        game = game.calls_time(crowd[served - ended]);
+        assert!(is_served(&game, served + ended - 1));
+        assert!(!is_served(&game, served + ended));
+        // Its clock begins with its turn.
+        assert_eq!(game.deadline_ms(crowd[served + ended - 1]), game.now_ms + CLOCK_MS);
     }
     assert!(game.claim_of(Who::Executor).stands());
-    assert_eq!(game.claim_of(Who::Executor).waiting, 0);
-}
-
-#[test]
-fn audit_a9_a_deadline_is_fixed_at_the_demand_and_waiting_pays_no_budget() {
-    let (game, run, crowd) = challenged_by_a_crowd(3);
-    let [first, second, third] = [crowd[0], crowd[1], crowd[2]];
-    let parameters = Parameters::default();
-    let game = game.demands(first, &[], TRACE).demands(second, &[], TRACE);
-    let fixed = [game.deadline_ms(first), game.deadline_ms(second)];
-    assert_eq!(fixed, [game.now_ms + CLOCK_MS, game.now_ms + CLOCK_MS + parameters.reply_ms]);
-    // Neither a later demand nor an answer to another moves them.
-    let game = game.demands(third, &[], TRACE);
-    assert_eq!([game.deadline_ms(first), game.deadline_ms(second)], fixed);
-    let game = game.wait(700).reveals(&[first], TRACE, run.open_trace());
-    assert_eq!(game.deadline_ms(second), fixed[1]);
-    // What is spent is the time beyond the extension; nothing comes back for being faster.
-    let game = game.wait(800).reveals(&[second, third], TRACE, run.open_trace());
-    let left = |who| game.challenge_of(who).executor_clock_ms;
-    assert_eq!(
-        [left(first), left(second), left(third)],
-        [CLOCK_MS - 700, CLOCK_MS - 1_500 + parameters.reply_ms, CLOCK_MS]
-    );
-    assert_eq!(game.challenge_of(third).delay_ms, parameters.delay_ms_max - 2_000);
-}
-
-#[test]
-fn audit_a9_the_time_for_waiting_ends_with_its_budget() {
-    let (mut game, run, crowd) = challenged_by_a_crowd(50);
-    let last = crowd[49];
-    let requests = [TRACE, inside(0), inside(1)];
-    let answers = [run.open_trace(), run.open_subtrace(0), run.open_subtrace(1)];
-    // 49 wait before it each time: 49 seconds of its minute, then the eleven that are left, then none.
-    for (round, (request, answer)) in requests.into_iter().zip(answers).enumerate() {
-        game = crowd.iter().fold(game, |game, who| game.demands(*who, &[0, 1], request));
-        let challenge = game.challenge_of(last);
-        let wanted = [(49_000, 11_000), (11_000, 0), (0, 0)][round];
-        assert_eq!((challenge.extension_ms, challenge.delay_ms), wanted);
-        assert_eq!(game.deadline_ms(last), game.now_ms + CLOCK_MS + wanted.0);
-        let parts = crowd.chunks(16);
-        game = parts.fold(game, |game, part| game.reveals(part, request, answer.clone()));
-        assert_eq!(game.challenge_of(last).extension_ms, 0);
-    }
+    assert_eq!(game.challenge_of(crowd[39]).status, ChallengeStatus::Queued);
 }
 
 #[test]
 fn everything_ends_by_the_printed_bound_whatever_the_players_do() {
-    // Floors are next to nothing, so that the bound is little more than window, clocks and waiting.
-    let parameters = Parameters {
-        move_floor_ms: 1,
-        reply_ms: 60_000,
-        delay_ms_max: 60_000,
-        ..Parameters::default()
-    };
+    // Floors are next to nothing, so that the bound is little more than window and clocks; one challenge is
+    // served at a time.
+    let parameters =
+        Parameters { move_floor_ms: 1, reply_ms: 1, served_max: 1, ..Parameters::default() };
     let run = Toy::new().run(None);
     let mut game = Game::under(parameters.clone()).claims(Who::Executor, &run);
-    let bound = game.claim_of(Who::Executor).last_finality_ms;
+    let alone = game.claim_of(Who::Executor).last_finality_ms;
     game.now_ms = game.claim_of(Who::Executor).window_end_ms;
-    game = game
-        .challenges(Who::Second, Who::Executor)
-        .demands(Who::Second, &[], TRACE)
-        .challenges(Who::Challenger, Who::Executor);
-    // Both sides use every millisecond of every move; the first answer waits for another challenge's.
+    game = game.challenges(Who::Second, Who::Executor).challenges(Who::Challenger, Who::Executor);
+    let bound = game.claim_of(Who::Executor).last_finality_ms;
+    assert_eq!(bound - alone, parameters.challenge_ms_max(), "one more that waits its turn");
+    // Both sides use every millisecond of every move, in one challenge after the other.
     let requests = [TRACE, inside(0), inside(1)];
     let answers = [run.open_trace(), run.open_subtrace(0), run.open_subtrace(1)];
-    for (round, (request, answer)) in requests.into_iter().zip(answers).enumerate() {
-        if round > 0 {
-            game.now_ms = game.deadline_ms(Who::Challenger);
+    let mut moves = requests.into_iter().zip(answers);
+    for (who, count) in [(Who::Second, 1), (Who::Challenger, 2)] {
+        for (request, answer) in moves.by_ref().take(count) {
+            game.now_ms = game.deadline_ms(who);
+            game = game.demands(who, &[0, 1], request);
+            game.now_ms = game.deadline_ms(who);
+            game = game.reveals(&[who], request, answer);
         }
-        game = game.demands(Who::Challenger, &[0, 1], request);
-        if round == 0 {
-            game = game.wait(1).reveals(&[Who::Second], TRACE, run.open_trace());
-        }
-        game.now_ms = game.deadline_ms(Who::Challenger);
-        game = game.reveals(&[Who::Challenger], request, answer);
+        game.now_ms = game.deadline_ms(who) + 1;
+        game = game.calls_time(who);
     }
-    game.now_ms = game.deadline_ms(Who::Challenger) + 1;
-    game = game.calls_time(Who::Challenger).calls_time(Who::Second);
-    let moves_ms = parameters.move_floor_ms * (2 * u64::from(24u32 + 20) + 2);
+    let moves_ms = 2 * parameters.move_floor_ms * (2 * u64::from(24u32 + 20) + 2);
     let least_ms = bound - moves_ms;
     assert!((least_ms..=bound).contains(&game.now_ms), "{} of {bound}", game.now_ms);
     game.finalises(Who::Executor);

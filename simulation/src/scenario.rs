@@ -231,7 +231,7 @@ pub struct ParameterPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub challenger_clock_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub delay_ms_max: Option<u64>,
+    pub served_max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -290,7 +290,7 @@ impl ParameterPatch {
         set(&mut all.window_ms_min, self.window_ms_min);
         set(&mut all.executor_clock_ms, self.executor_clock_ms);
         set(&mut all.challenger_clock_ms, self.challenger_clock_ms);
-        set(&mut all.delay_ms_max, self.delay_ms_max);
+        all.served_max = self.served_max.unwrap_or(all.served_max);
         set(&mut all.reply_ms, self.reply_ms);
         set(&mut all.move_floor_ms, self.move_floor_ms);
         let wei = |target: &mut u128, value: Option<u64>, unit: u128| {

@@ -7,8 +7,11 @@ use simulation::invariants::{Invariant, Sometimes};
 use simulation::scenario::{Outage, OutageKind, PartySpec, Scenario};
 use simulation::world::Ended;
 
-/// One bond (100) and the fees of sixteen demands (1 each), in thousandths of an ether.
-const NEEDED: u64 = 116;
+/// One bond (100), the fees of sixteen demands (1 each) and of one record (1), in thousandths of an ether.
+const NEEDED: u64 = 117;
+
+/// The record fee, in millionths of an ether: here as much as a demand's.
+const RECORD_FEE_MICROETHER: u64 = 1_000;
 
 fn world(capital_milliether: u64, liars: u32, away: bool) -> Ended {
     let environments =
@@ -18,6 +21,7 @@ fn world(capital_milliether: u64, liars: u32, away: bool) -> Ended {
     let mut liar = PartySpec::new("liar", "selective");
     liar.count = liars;
     let mut scenario = Scenario { party: vec![guardian, liar], seed: 3, ..Scenario::default() };
+    scenario.parameters.record_fee_microether = Some(RECORD_FEE_MICROETHER);
     if away {
         scenario.outage.push(Outage {
             party: "guardian".to_owned(),
@@ -45,7 +49,7 @@ fn unwatched(ended: &Ended) -> bool {
 
 #[test]
 fn a_guardian_that_cannot_pay_breaks_no_promise_and_one_that_can_refutes() {
-    for capital in [1, 99, 100, 112, NEEDED - 1] {
+    for capital in [1, 99, 100, 112, NEEDED - 2, NEEDED - 1] {
         let ended = world(capital, 1, false);
         assert_eq!(broken(&ended), [], "{capital}");
         assert_eq!(liar(&ended), "final", "{capital}");

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use challenger::{ChallengerCore, HonestView, Policy};
 use dispute::lies::Lie;
-use executor::{Defender, claim_terms};
+use executor::{Defender, statement_of};
 use inference::{Engine, Isa};
 use ledger::View;
 use node::Core;
 use protocol::facts::Request;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
-use protocol::ids::{ChallengeId, ClaimId};
+use protocol::ids::ClaimId;
 use protocol::settlement::{ChallengeStatus, ETHER, Event, Genesis, Parameters, Settlement};
 use protocol::transaction::{Action, Address, JobTerms};
 use simulation::fixtures::Fixtures;
@@ -60,8 +60,9 @@ impl Bounded {
         let parameters = Parameters {
             executor_clock_ms: 1_000 * TICK_MS,
             challenger_clock_ms: clock * TICK_MS,
-            // No floor: what is asked is what the budget alone must hold.
+            // No floor and no time for waiting: what is asked is what the budget alone must hold.
             move_floor_ms: 1,
+            delay_ms_max: 0,
             ..Parameters::default()
         };
         let genesis = Genesis {
@@ -74,7 +75,7 @@ impl Bounded {
         let mut ledger = Settlement::<Toy>::new_unchecked(genesis);
         let mut act = |who: Address, action: Action| {
             let nonce = ledger.nonce(&who);
-            ledger.perform(0, who, nonce, &action).unwrap()
+            ledger.perform_numbered(0, who, nonce, &action).unwrap()
         };
         for account in [LIAR, HONEST, BANK] {
             act(BANK, Action::Deposit { account, amount_wei: 100 * ETHER });
@@ -84,21 +85,27 @@ impl Bounded {
         act(BANK, Action::RegisterModel { header: truth.run.model().header().clone() });
         let mut challenger = ChallengerCore::new(HONEST, Policy::Differing);
         let mut defenders = Vec::new();
-        for _ in 0..disputes {
+        for number in 0..disputes {
             let terms = JobTerms {
                 model_root: truth.run.model().root(),
                 input_root: truth.run.trace().state_roots()[0],
                 profile: Profile::StrictF32,
+                executor: Address::default(),
                 fee_wei: 1,
+                fee_iteration_wei: 0,
+                iterations_max: 1,
+                may_cut: false,
                 stake_wei: parameters.stake_wei_min,
-                bond_wei: parameters.bond_wei_min,
                 window_ms: parameters.window_ms_min,
+                open_ms: 1,
                 attention_wei: 0,
+                salt: number as u64,
             };
             let events = act(BANK, Action::PostJob { terms });
             let Event::JobPosted { job } = events[0] else { panic!() };
-            let terms = claim_terms(job, lie.run.trace()).unwrap();
-            let events = act(LIAR, Action::PostClaim { terms });
+            let root = truth.run.model().root();
+            let statement = statement_of(job, root, lie.run.trace()).unwrap();
+            let events = act(LIAR, Action::PostClaim { statement });
             let Event::ClaimPosted { claim, .. } = events[0] else { panic!() };
             act(HONEST, Action::Challenge { claim });
             challenger.watch(job, HonestView::of_run(Arc::clone(&truth.run), Arc::default()));
@@ -118,7 +125,7 @@ impl Bounded {
 
 fn perform(ledger: &mut Settlement<Toy>, now_ms: u64, who: Address, action: &Action) -> bool {
     let nonce = ledger.nonce(&who);
-    ledger.perform(now_ms, who, nonce, action).is_ok()
+    ledger.perform_numbered(now_ms, who, nonce, action).is_ok()
 }
 
 fn is_lost(state: &State) -> bool {
@@ -171,18 +178,21 @@ impl Model for Bounded {
             let defender = self.defenders.iter().find(|(id, _)| *id == claim)?;
             if tick.answers & (1 << index) != 0 {
                 let reveal = defender.1.answer(&request).ok()?;
-                perform(&mut next.ledger, now_ms, LIAR, &Action::Reveal { claim, request, reveal });
+                let challengers = vec![HONEST];
+                let answer = Action::Reveal { claim, challengers, request, reveal };
+                perform(&mut next.ledger, now_ms, LIAR, &answer);
             }
         }
         // The adversary calls time as soon as it can.
-        let late: Vec<ChallengeId> = next
+        let late: Vec<ClaimId> = next
             .ledger
             .challenges()
             .filter(|(_, one)| one.deadline_ms(1).is_some_and(|at| now_ms > at))
-            .map(|(id, _)| *id)
+            .map(|(_, one)| one.claim)
             .collect();
-        for challenge in late {
-            perform(&mut next.ledger, now_ms, LIAR, &Action::CallTime { challenge });
+        for claim in late {
+            let call = Action::CallTime { claim, challenger: HONEST };
+            perform(&mut next.ledger, now_ms, LIAR, &call);
         }
         Some(next)
     }

@@ -64,9 +64,7 @@ parameter_choices! {
     executor_clock_ms: u64, "executor-clock-ms", "MS", clap::value_parser!(u64);
     /// Time that the challenger has for all its moves in one challenge.
     challenger_clock_ms: u64, "challenger-clock-ms", "MS", clap::value_parser!(u64);
-    /// Time beside its clock that the executor has in one challenge for waiting behind others of its claim.
-    delay_ms_max: u64, "delay-ms-max", "MS", clap::value_parser!(u64);
-    /// Time that a demand is given for each other challenge of the claim that waits for an answer.
+    /// Time that an executor takes at most for one answer, when it gives one after the other.
     reply_ms: u64, "reply-ms", "MS", clap::value_parser!(u64);
     /// Time that each move has at least, whatever is left of a clock.
     move_floor_ms: u64, "move-floor-ms", "MS", clap::value_parser!(u64);
@@ -109,6 +107,8 @@ parameter_choices! {
     end_log2: u32, "end-log2", "LEVELS", clap::value_parser!(u32);
     /// Deepest tree of an input or output that can be demanded.
     end_depth_max: u32, "end-depth-max", "LEVELS", clap::value_parser!(u32);
+    /// Challenges of one claim that are served at once; later ones wait their turn.
+    served_max: u32, "served-max", "COUNT", clap::value_parser!(u32);
     /// Attesters of one sealed claim.
     attestations_max: u32, "attestations-max", "COUNT", clap::value_parser!(u32);
 }

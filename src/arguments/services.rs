@@ -152,7 +152,7 @@ pub(crate) struct LedgerParameters {
     #[arg(long, value_enum)]
     pub(crate) preset: Option<Preset>,
     #[command(flatten)]
-    pub(crate) parameters: ParameterChoices,
+    pub(crate) parameters: Box<ParameterChoices>,
     #[command(flatten)]
     pub(crate) at: LedgerAt,
 }
@@ -233,7 +233,7 @@ pub(crate) struct LedgerServe {
     #[arg(long, conflicts_with = "bank")]
     pub(crate) dev: bool,
     #[command(flatten)]
-    pub(crate) parameters: ParameterChoices,
+    pub(crate) parameters: Box<ParameterChoices>,
 }
 
 #[derive(Debug, Args)]

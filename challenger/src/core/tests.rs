@@ -257,6 +257,7 @@ fn a_silent_executor_loses_after_its_deadline_and_not_at_it() {
 
 #[test]
 fn a_challenger_that_is_late_itself_does_not_move_any_more() {
+    cov_mark::check!(own_time_is_over);
     let (play, _) = one_false_claim();
     let play = play.does(&["challenge claim"]).wait(CLOCK_MS).wants(&[DEMAND_TRACE]);
     let play = play.wait(1).wants(&[]);
@@ -309,6 +310,7 @@ fn one_answer_serves_two_challengers() {
 
 #[test]
 fn a_challenge_without_a_move_is_told_and_blocks_nothing() {
+    cov_mark::check!(challenge_has_no_move);
     // A frivolous challenge of a true claim, beside a false claim.
     let (network, other) = (ladder(3), ladder(2));
     let mut court = Court::funded();

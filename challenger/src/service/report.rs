@@ -167,8 +167,7 @@ impl Service {
     /// Tells that the money does not reach for a single challenge, before one is wanted.
     pub(super) fn report_if_poor(&self, view: &View, free_wei: u128) {
         let parameters = view.settlement.parameters();
-        let fees_wei = node::exposure::demands_reserve_wei(parameters);
-        let least_wei = parameters.bond_wei_min.saturating_add(fees_wei);
+        let least_wei = node::exposure::challenge_takes_wei(parameters, parameters.stake_wei_min);
         let plays = self.challenges();
         self.health.money((plays && free_wei < least_wei).then(|| {
             format!(

@@ -57,7 +57,11 @@ impl<C: Commitment> Compared<'_, C> {
             match differs {
                 Some(child) => (depth, index) = (reached, child),
                 // The parent differs and no child does: only a broken ledger shows this.
-                None => return Descent::Equal,
+                None => {
+                    #[cfg(test)]
+                    cov_mark::hit!(no_child_differs);
+                    return Descent::Equal;
+                }
             }
         }
         Descent::Leaf(index)
@@ -76,6 +80,8 @@ impl<C: Commitment> Compared<'_, C> {
             return self.own.node(depth, index);
         }
         if depth >= shape.depth() {
+            #[cfg(test)]
+            cov_mark::hit!(leaf_is_not_known);
             return None;
         }
         let left = self.resolve(depth + 1, index << 1)?;

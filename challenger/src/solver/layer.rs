@@ -103,7 +103,11 @@ impl<C: Commitment> HonestView<C> {
                 return Ok(Next::Known(position as u32));
             }
             // A state of one value: its root is its only leaf, opened at once.
-            _ if facts.value(boundary, 0).is_some() => return Ok(Next::Known(0)),
+            _ if facts.value(boundary, 0).is_some() => {
+                #[cfg(test)]
+                cov_mark::hit!(state_has_one_value);
+                return Ok(Next::Known(0));
+            }
             _ => (0, 0),
         };
         let request = Request::Node { tree: id, depth, index };
@@ -119,6 +123,8 @@ impl<C: Commitment> HonestView<C> {
         operator: u32,
     ) -> Result<Reasoned, SolveError> {
         if argument.known().root(TreeId::Tensor { operator }).is_none() {
+            #[cfg(test)]
+            cov_mark::hit!(root_of_an_output_is_shown);
             let position = operator - definition.first_operator;
             let subtrace = self.run().inside(layer)?;
             let root = subtrace.roots()[position as usize];
@@ -140,6 +146,8 @@ impl<C: Commitment> HonestView<C> {
     ) -> Result<Reasoned, SolveError> {
         let place = definition.live_in.binary_search(&value).map_err(|_| stuck("no such value"))?;
         if argument.known().value(layer, place as u32).is_none() {
+            #[cfg(test)]
+            cov_mark::hit!(value_before_the_layer_is_shown);
             let before = self.own_state(layer).ok_or(stuck("no such state"))?;
             let root = *before.roots().get(place).ok_or(stuck("no such value"))?;
             let path = before.tree().tree().path(place as u64).ok_or(stuck("no such value"))?;

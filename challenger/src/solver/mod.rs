@@ -57,7 +57,11 @@ impl<C: Commitment> HonestView<C> {
             Next::Known(boundary) => boundary,
             Next::Ask(end) => return Ok(end),
         };
-        let layer = boundary.checked_sub(1).ok_or(stuck("the input states differ"))?;
+        let Some(layer) = boundary.checked_sub(1) else {
+            #[cfg(test)]
+            cov_mark::hit!(input_states_differ);
+            return Err(stuck("the input states differ"));
+        };
         found.layer = Some(layer);
         self.show_layer(argument, layer)?;
         let operator = match self.first_operator(argument, layer)? {

@@ -33,6 +33,8 @@ impl<C: Commitment> HonestView<C> {
         if argument.known().operator(operator).is_none() {
             let proof = self.model().node_proof(operator).ok_or(stuck("no such operator"))?;
             if !argument.show(Showing::Operator { proof }) {
+                #[cfg(test)]
+                cov_mark::hit!(operator_is_of_another_model);
                 return Err(stuck("the claim is about another model"));
             }
         }
@@ -72,6 +74,10 @@ impl<C: Commitment> HonestView<C> {
         if let Some(theirs) = announced.filter(|theirs| theirs.kind() == own.kind()) {
             let leaf = first_differing_leaf(own, theirs).ok_or(stuck("the outputs agree"))?;
             return show_leaf(argument, operator, theirs, leaf);
+        }
+        #[cfg(test)]
+        if announced.is_some() {
+            cov_mark::hit!(published_output_has_another_shape);
         }
         let own = OwnTree::whole(self.output_tree(operator).ok_or(stuck("no output"))?);
         match (Compared { facts, id, own, equal: false }).descend() {
@@ -136,6 +142,8 @@ impl<C: Commitment> HonestView<C> {
         };
         let (first, count) = node.output.leaf_range(leaf).ok_or(stuck("no such leaf"))?;
         if !leaf_is_canonical(node.output.element, bytes, count) {
+            #[cfg(test)]
+            cov_mark::hit!(leaf_holds_what_no_value_has);
             let reason = format!("leaf {leaf} holds bits that no stored value has");
             return Ok(Next::Ask(refute(Refutation::Leaf { operator, leaf }, reason)));
         }
@@ -190,6 +198,8 @@ impl<C: Commitment> HonestView<C> {
         let (segment, segments) = (step.segment, law::segment_count(node));
         let is_undefined = self.undefined_element(operator).is_some();
         if segments > 1 && segment == segments {
+            #[cfg(test)]
+            cov_mark::hit!(sums_do_not_end_in_the_element);
             let step = Refutation::Step { operator, element, segment, operands: Vec::new() };
             let end = if is_undefined { "have no end" } else { "do not end in it" };
             return Ok(refute(step, format!("the sums of element {element} {end}")));

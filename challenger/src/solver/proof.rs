@@ -52,9 +52,17 @@ pub(super) fn leaves_of_step(
             law::segment(node, element, segment, state, &mut recording).map(|_| ())
         }
     };
+    #[cfg(test)]
+    if matches!(outcome, Err(LawError::Undefined)) {
+        cov_mark::hit!(step_has_no_result);
+    }
     match outcome {
         Ok(()) | Err(LawError::Undefined) => Some(recording.leaves),
-        Err(LawError::Operand(())) => None,
+        Err(LawError::Operand(())) => {
+            #[cfg(test)]
+            cov_mark::hit!(step_reads_outside_its_operands);
+            None
+        }
     }
 }
 

@@ -261,6 +261,7 @@ fn an_inside_that_has_nothing_to_do_with_the_states_is_refuted_by_itself() {
 
 #[test]
 fn bits_that_no_stored_value_has_are_refuted_as_they_are() {
+    cov_mark::check!(leaf_holds_what_no_value_has);
     let network = ladder(2);
     let operator = rung(1, 2);
     let honest = game(&network).disputed().statement;

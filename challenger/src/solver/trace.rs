@@ -20,13 +20,19 @@ impl<C: Commitment> HonestView<C> {
             return;
         };
         if argument.known().root(TreeId::Trace {}) != Some(tree.root()) {
+            #[cfg(test)]
+            cov_mark::hit!(published_trace_is_not_the_claims);
             return;
         }
         let own = self.run().state_roots();
         let mut theirs = roots.iter().enumerate();
         // Also the first that the challenger does not have.
         let differs = theirs.find(|(boundary, root)| own.get(*boundary) != Some(root));
-        let Some((boundary, _)) = differs else { return };
+        let Some((boundary, _)) = differs else {
+            #[cfg(test)]
+            cov_mark::hit!(published_trace_agrees);
+            return;
+        };
         for boundary in [boundary.saturating_sub(1), boundary] {
             let known = argument.known().root(TreeId::State { boundary: boundary as u32 });
             let Some(path) = tree.tree().path(boundary as u64) else {
@@ -87,6 +93,8 @@ impl<C: Commitment> HonestView<C> {
         if argument.known().layer(layer).is_none() {
             let proof = self.model().layer_proof(layer).ok_or(stuck("no such layer"))?;
             if !argument.show(Showing::Layer { proof }) {
+                #[cfg(test)]
+                cov_mark::hit!(layer_is_of_another_model);
                 return Err(stuck("the claim is about another model"));
             }
         }

@@ -141,6 +141,8 @@ fn leaves_and_sums_are_those_of_the_run() {
 
 #[test]
 fn what_the_run_does_not_have_is_an_error_that_names_it() {
+    cov_mark::check!(no_such_state);
+    cov_mark::check!(no_such_values_of_a_state);
     let defender = Defender::new(honest(1), 6);
     // Beyond the states, and padding after a row of three leaves.
     for request in [

@@ -180,6 +180,7 @@ fn claims_are_made_as_far_as_the_money_reaches() {
 
 #[test]
 fn the_money_is_spent_once_and_what_is_too_dear_is_passed_over() {
+    cov_mark::check!(offer_is_too_dear);
     let mut court = Court::new();
     court.deposit(Who::Executor, 3 * ETHER);
     let (mut core, first) = offering(&mut court, 1, ETHER);

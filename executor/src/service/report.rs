@@ -129,15 +129,16 @@ impl Service {
             .filter(|(_, one)| matches!(one, Progress::Waiting { .. }))
             .map(|(id, _)| id)
             .collect();
-        let stake_wei_min = view.settlement.parameters().stake_wei_min;
-        let is_poor = exposure.free_wei < stake_wei_min && exposure.claims == 0;
+        let parameters = view.settlement.parameters();
+        let least_wei = node::exposure::claim_takes_wei(parameters, parameters.stake_wei_min);
+        let is_poor = exposure.free_wei < least_wei && exposure.claims == 0;
         self.api.health.money(is_poor.then(|| {
             format!(
-                "account {} has {} free and a claim locks {} at least: no job is taken; \
+                "account {} has {} free and a claim takes {} at least: no job is taken; \
                  rebut account deposit",
                 self.address,
                 ledger::words::ether(exposure.free_wei),
-                ledger::words::ether(stake_wei_min)
+                ledger::words::ether(least_wei)
             )
         }));
         let policy = self.settings.policy;
@@ -161,6 +162,7 @@ impl Service {
             "unpublished_count": unpublished,
             "refused_count": refused,
             "runs_kept": self.runs.len(), "claims_standing": exposure.claims,
+            "to_release_count": exposure.to_release,
             "disputes_open": exposure.disputes, "free_wei": exposure.free_wei.to_string(),
             "stakes_wei": exposure.stakes_wei.to_string(), "profit_wei": profit_wei.to_string(),
         }));

@@ -150,6 +150,8 @@ impl<'a> Grouping<'a> {
         }
         let Origin::Cell(to) = own else { return None };
         let whole = Layout::whole(own, layout.dimensions.clone());
+        #[cfg(test)]
+        cov_mark::hit!(elements_are_gathered);
         self.steps.push(Step::Gather { to, from: layout.clone() });
         self.layouts.insert(value, whole);
         Some(())
@@ -252,6 +254,8 @@ impl<'a> Grouping<'a> {
                 && self.used_after(self.value_of(*at), next - 1)
         };
         if (position..next).any(|at| truth(&at)) {
+            #[cfg(test)]
+            cov_mark::hit!(truth_is_wanted_outside_a_stage);
             return Some(None);
         }
         draft.stage.reuse_registers();
@@ -263,6 +267,8 @@ impl<'a> Grouping<'a> {
         let layout = self.layouts.get(&value)?;
         let depth = layout.dimensions.last().copied().unwrap_or(1);
         if depth > 1 && layout.strides.last() != Some(&1) {
+            #[cfg(test)]
+            cov_mark::hit!(left_rows_are_put_in_line);
             self.make_whole(value)?;
         }
         self.layouts.get(&value).cloned()
@@ -288,8 +294,12 @@ impl<'a> Grouping<'a> {
                 let operand = node.operands.first()?;
                 if sizes(&operand.kind.shape) != stage.dimensions
                     || node.output.element != ElementType::F32
-                    || (stage.has_source() && stage.rows < ROWS_MIN)
                 {
+                    return None;
+                }
+                if stage.has_source() && stage.rows < ROWS_MIN {
+                    #[cfg(test)]
+                    cov_mark::hit!(rows_are_too_few_to_be_folded);
                     return None;
                 }
                 let (outer, whole) = (outer.to_vec(), stage.dimensions.clone());
@@ -415,6 +425,8 @@ impl Draft {
         dimensions: Vec<usize>,
     ) -> Option<()> {
         if self.stage.narrow.iter().filter(|narrow| !**narrow).count() >= REGISTERS_MAX {
+            #[cfg(test)]
+            cov_mark::hit!(stage_is_full);
             return None;
         }
         let to = self.register(narrow);

@@ -20,3 +20,6 @@ pub(crate) use convolve::convolve;
 pub(crate) use plan::LayerPlan;
 #[allow(unreachable_pub, reason = "part of a public type of the engine")]
 pub use window::PackedKernel;
+
+#[cfg(test)]
+mod tests;

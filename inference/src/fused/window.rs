@@ -64,10 +64,15 @@ impl Convolution {
         let groups = groups as usize;
         let whole = padded.0.checked_mul(padded.1)?.checked_mul(input[0] * input[3])?;
         let own: usize = input.iter().product();
-        let fits = kernel[0] == output[3]
-            && kernel[3] * groups == input[3]
-            && whole <= BORDER_MAX.0.max(own * BORDER_MAX.1);
-        fits.then_some(Self { window: *window, groups, input, kernel, output, padded })
+        if kernel[0] != output[3] || kernel[3] * groups != input[3] {
+            return None;
+        }
+        if whole > BORDER_MAX.0.max(own * BORDER_MAX.1) {
+            #[cfg(test)]
+            cov_mark::hit!(border_takes_too_much_memory);
+            return None;
+        }
+        Some(Self { window: *window, groups, input, kernel, output, padded })
     }
 
     /// Whether each channel is convolved by itself.

@@ -191,6 +191,8 @@ impl Work<'_> {
                     let left = LeftRows { data, bases: rows, pieces };
                     return contract(self.isa, left, panels, source, pitch);
                 }
+                #[cfg(test)]
+                cov_mark::hit!(rows_would_evict_each_other);
                 // Rows that lie whole pages apart evict each other from the first-level cache.
                 let stride = self::pitch(depth);
                 grow(copy, height * stride);

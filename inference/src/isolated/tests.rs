@@ -1,4 +1,4 @@
-//! Frames between the two sides, and processes that die, hang or refuse.
+//! Runs in a process of their own: what crosses the pipe, and processes that die, hang or answer nonsense.
 
 use super::*;
 use crate::state_transfer::state_bytes;
@@ -55,10 +55,8 @@ fn states_that_crossed_the_pipe_are_those_of_a_run_here() {
             assert_eq!(found.values(), expected.values());
         }
         for cut in [1, 4, body.len() / 2] {
-            let cut = &body[..body.len() - cut];
-            assert!(
-                states_from(model, state.clone(), own.states().len() as u32 - 1, cut).is_none()
-            );
+            let (cut, layers) = (&body[..body.len() - cut], model.header().layer_count);
+            assert!(states_from(model, state.clone(), layers, cut).is_none());
         }
     }
 }
@@ -142,6 +140,12 @@ fn an_input_that_passes_the_first_layer_unchanged_crosses_the_pipe_as_well() {
 
 #[test]
 fn audit_a3_a_run_that_dies_or_never_ends_is_killed_and_the_next_one_has_a_new_process() {
+    cov_mark::check!(process_ended_during_a_run);
+    cov_mark::check!(run_takes_too_long);
+    cov_mark::check!(run_is_not_taken_in);
+    cov_mark::check!(run_is_refused);
+    cov_mark::check!(idle_process_has_ended);
+    cov_mark::check!(process_did_not_get_ready);
     let (engine, model_store) = (engine(), model_store());
     let model = model_store.named("digits-cnn").unwrap();
     let (input, root) = input(model);
@@ -183,4 +187,62 @@ fn audit_a3_a_run_that_dies_or_never_ends_is_killed_and_the_next_one_has_a_new_p
         let failed = Isolated::new(program(script)).run(&engine, model, &input, root);
         assert!(matches!(failed, Err(RunFailure::NoProcess { .. })), "{script}");
     }
+}
+
+#[test]
+fn frames_that_are_cut_or_longer_than_any_state_are_not_read() {
+    let mut whole = Vec::new();
+    write_frame(&mut whole, RUN, &[b"body"]).unwrap();
+    {
+        cov_mark::check!(frame_is_cut);
+        assert_eq!(read_frame(&mut &whole[..whole.len() - 1]).unwrap(), None);
+    }
+    assert_eq!(read_frame(&mut &whole[..]).unwrap(), Some((RUN, b"body".to_vec())));
+    {
+        cov_mark::check!(frame_is_too_long);
+        assert!(read_frame(&mut &[[RUN].as_slice(), &[0xFF; 8]].concat()[..]).is_err());
+    }
+}
+
+#[test]
+fn a_process_for_runs_refuses_what_it_cannot_run_and_ends_at_what_is_no_run() {
+    let (engine, model_store) = (engine(), model_store());
+    let answer = |kind: u8, body: &[u8]| {
+        let (mut asked, mut answered) = (Vec::new(), Vec::new());
+        write_frame(&mut asked, kind, &[body]).unwrap();
+        let served = serve(&model_store, &engine, asked.as_slice(), &mut answered);
+        let mut answered = answered.as_slice();
+        assert_eq!(read_frame(&mut answered).unwrap(), Some((READY, vec![])));
+        served.map(|()| read_frame(&mut answered).unwrap().unwrap())
+    };
+    let refused = |body: &[u8], why: &str| {
+        let (kind, reason) = answer(RUN, body).unwrap();
+        let reason = String::from_utf8(reason).unwrap();
+        assert!(kind == REFUSED && reason.contains(why), "{kind}: {reason}");
+    };
+    {
+        cov_mark::check!(model_is_not_there_any_more);
+        refused(&[7; 64], "no model 0x0707");
+    }
+    let model = model_store.named("digits-cnn").unwrap();
+    let (input, _) = input(model);
+    refused(&model.root().0, "the frame is broken");
+    // Under the root of another input.
+    refused(&[&model.root().0[..], &[7; 32], &input].concat(), "0x0707");
+    cov_mark::check!(frame_is_no_run);
+    assert!(answer(STATES, &[]).is_err());
+}
+
+#[test]
+fn states_that_are_not_the_models_are_no_run_of_it() {
+    cov_mark::check!(answer_does_not_fit_the_model);
+    let (engine, model_store) = (engine(), model_store());
+    let model = model_store.named("digits-cnn").unwrap();
+    let (input, root) = input(model);
+    let frame = |kind: &str| format!(r"printf '\{kind}\000\000\000\000\000\000\000\000'");
+    let (ready, nothing) = (frame("001"), frame("003"));
+    let script = format!("{ready}; head -c 100 >/dev/null; {nothing}; exec sleep 60");
+    let failed = Isolated::new(program(&script)).run(&engine, model, &input, root).unwrap_err();
+    let is_told = matches!(&failed, RunFailure::NoProcess { reason } if reason.contains("version"));
+    assert!(is_told, "{failed}");
 }

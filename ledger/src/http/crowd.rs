@@ -52,8 +52,12 @@ impl Seats {
         let others = self.of.iter().filter(|(source, _)| Some(**source) != spared);
         let largest = others.max_by_key(|(_, seats)| seats.len());
         let Some((source, seats)) = largest.filter(|(_, seats)| seats.len() > own + 1) else {
+            #[cfg(test)]
+            cov_mark::hit!(nobody_has_more_connections);
             return false;
         };
+        #[cfg(test)]
+        cov_mark::hit!(oldest_connection_gives_way);
         let (source, oldest) = (*source, seats.keys().next().copied());
         let ended = oldest.and_then(|number| self.leave(source, number));
         ended.inspect(|ended| ended.notify_one()).is_some()
@@ -108,6 +112,8 @@ mod tests {
 
     #[tokio::test]
     async fn audit_a7_who_has_most_connections_gives_its_oldest_to_who_has_fewer() {
+        cov_mark::check!(oldest_connection_gives_way);
+        cov_mark::check!(nobody_has_more_connections);
         let crowd = Crowd::new(16, None);
         let greedy: Vec<Vec<Seat>> =
             [1, 2].map(|one| (0..8).map(|_| crowd.seat(of(one), 8).unwrap()).collect()).into();

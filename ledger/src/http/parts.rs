@@ -53,8 +53,23 @@ fn body_in_parts(
                 return;
             }
             let given = timeout_at(patience(begun, sent), sender.send(made.map(Bytes::from)));
-            if !given.await.is_ok_and(|given| given.is_ok()) || failed {
-                return;
+            match given.await {
+                Ok(Ok(())) if !failed => {}
+                Ok(Ok(())) => {
+                    #[cfg(test)]
+                    cov_mark::hit!(part_of_an_answer_failed);
+                    return;
+                }
+                Ok(Err(_)) => {
+                    #[cfg(test)]
+                    cov_mark::hit!(reader_of_an_answer_left);
+                    return;
+                }
+                Err(_) => {
+                    #[cfg(test)]
+                    cov_mark::hit!(reader_of_an_answer_is_too_slow);
+                    return;
+                }
             }
             (part, sent) = (again, sent.saturating_add(length as u64));
         }
@@ -87,6 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_answer_comes_whole_and_one_that_fails_breaks_off() {
+        cov_mark::check!(part_of_an_answer_failed);
         let whole = body_in_parts((), parts_of(5 * PART_BYTES + 3)).collect().await.unwrap();
         assert_eq!(whole.to_bytes().len(), 5 * PART_BYTES + 3);
         let part = |from| match from {
@@ -98,6 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn audit_a7_who_does_not_read_on_holds_nothing_for_long() {
+        cov_mark::check!(reader_of_an_answer_is_too_slow);
         let held = Arc::new(());
         let body = body_in_parts(Arc::clone(&held), |_| Ok(vec![7; 1_000]));
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -105,5 +122,19 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(Arc::strong_count(&held), 1);
         drop(body);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_in_the_middle_of_an_answer_holds_nothing() {
+        cov_mark::check!(reader_of_an_answer_left);
+        let held = Arc::new(());
+        drop(body_in_parts(Arc::clone(&held), |_| Ok(vec![7; 1_000])));
+        let freed = async {
+            while Arc::strong_count(&held) > 1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // Long before it would be too slow.
+        tokio::time::timeout(Duration::from_secs(3), freed).await.unwrap();
     }
 }

@@ -65,12 +65,16 @@ impl Quota {
         let charged = charge(bytes);
         let own = self.accounts.get(&account);
         if own.is_some_and(|own| own.under_way.len() >= AT_ONCE_MAX) {
+            #[cfg(test)]
+            cov_mark::hit!(too_many_uploads_at_once);
             return Err(Over::AtOnce);
         }
         if own.map_or(0, Account::total).saturating_add(charged) > bounds.account_bytes {
             return Err(Over::Account);
         }
         if self.all.saturating_add(charged) > bounds.all_bytes {
+            #[cfg(test)]
+            cov_mark::hit!(all_uploads_are_at_their_bound);
             return Err(Over::All);
         }
         self.accounts.entry(account).or_default().under_way.push(charged);
@@ -82,6 +86,8 @@ impl Quota {
     pub(super) fn end(&mut self, account: Address, bytes: u64, is_kept: bool) {
         let charged = charge(bytes);
         let Some(own) = self.accounts.get_mut(&account) else {
+            #[cfg(test)]
+            cov_mark::hit!(upload_ended_twice);
             return;
         };
         let Some(place) = own.under_way.iter().position(|one| *one == charged) else {
@@ -165,6 +171,7 @@ mod tests {
 
     #[test]
     fn small_files_cost_their_blocks_and_all_accounts_have_one_bound_together() {
+        cov_mark::check!(all_uploads_are_at_their_bound);
         let mut quota = Quota::default();
         let bounds = Bounds { account_bytes: 1 << 20, all_bytes: 64 << 10 };
         let mut reserved = 0;
@@ -182,6 +189,8 @@ mod tests {
 
     #[test]
     fn an_account_has_few_uploads_at_a_time_and_none_is_given_back_twice() {
+        cov_mark::check!(too_many_uploads_at_once);
+        cov_mark::check!(upload_ended_twice);
         let mut quota = Quota::default();
         let bounds = Bounds { account_bytes: 1 << 20, all_bytes: 1 << 20 };
         for _ in 0..AT_ONCE_MAX {

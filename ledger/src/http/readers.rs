@@ -52,7 +52,11 @@ impl Drop for Place {
             match next.send(Self(Some(Arc::clone(&shared)))) {
                 Ok(()) => return,
                 // Whoever went away while it waited is passed over.
-                Err(mut returned) => returned.0 = None,
+                Err(mut returned) => {
+                    #[cfg(test)]
+                    cov_mark::hit!(reader_left_while_it_waited);
+                    returned.0 = None;
+                }
             }
         }
         hall.free += 1;
@@ -80,6 +84,8 @@ impl Hall {
         let own = self.queues.get(&source).map_or(0, VecDeque::len);
         let is_full = self.waiting >= waiting_max;
         if own >= waiting_max.div_ceil(SHARE) || (is_full && !self.send_away(own)) {
+            #[cfg(test)]
+            cov_mark::hit!(too_many_readers_wait);
             return None;
         }
         let (given, place) = oneshot::channel();
@@ -99,6 +105,8 @@ impl Hall {
             return false;
         };
         // Two or more are there: its turn stays. Who waits there is told to come again.
+        #[cfg(test)]
+        cov_mark::hit!(waiting_reader_is_sent_away);
         drop(queue.pop_back());
         self.waiting = self.waiting.saturating_sub(1);
         true
@@ -178,6 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn audit_a7_few_read_at_a_time_many_wait_and_the_rest_is_told_to_come_again() {
+        cov_mark::check!(too_many_readers_wait);
         let (readers, release, first) = taken().await;
         let waiting: Vec<_> = (0..WAITING)
             .map(|number| {
@@ -231,6 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn audit_a7_a_few_sources_that_fill_the_hall_make_room_for_one_that_waits_less() {
+        cov_mark::check!(waiting_reader_is_sent_away);
         let (readers, release, first) = taken().await;
         let mut greedy = Vec::new();
         for source in 0..SHARE {
@@ -267,5 +277,22 @@ mod tests {
         assert_eq!(at_once(&readers, MODEST, 7).await, Some(7));
         let hall = lock(&readers.hall);
         assert_eq!((hall.free, hall.waiting, hall.queues.len(), hall.turns.len()), (1, 0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_place_passes_those_who_left_and_comes_to_who_still_waits() {
+        cov_mark::check!(reader_left_while_it_waited);
+        let readers = Readers::new(1);
+        let place = readers.place(GREEDY).await;
+        let gone = tokio::time::timeout(Duration::ZERO, readers.place(MODEST)).await;
+        assert!(gone.is_err());
+        let patient = readers.clone();
+        let waiting = tokio::spawn(async move { patient.place(GREEDY).await.is_some() });
+        tokio::task::yield_now().await;
+        assert_eq!(lock(&readers.hall).waiting, 2);
+        drop(place);
+        assert!(waiting.await.unwrap());
+        let hall = lock(&readers.hall);
+        assert_eq!((hall.free, hall.waiting), (1, 0));
     }
 }

@@ -109,7 +109,11 @@ impl Uploads {
             for file in std::fs::read_dir(&own)? {
                 let file = file?;
                 match file.path().extension() {
-                    Some(_) => std::fs::remove_file(file.path())?,
+                    Some(_) => {
+                        #[cfg(test)]
+                        cov_mark::hit!(rest_of_a_killed_server_is_removed);
+                        std::fs::remove_file(file.path())?;
+                    }
                     None => quota.found(account, file.metadata()?.len()),
                 }
             }
@@ -222,6 +226,10 @@ impl Uploads {
             // Under the lock: of two writers of one state, one is the first.
             let _quota = self.lock();
             let is_first = !path.exists();
+            #[cfg(test)]
+            if !is_first {
+                cov_mark::hit!(state_came_twice_at_once);
+            }
             std::fs::rename(&partial, &path)?;
             reservation.is_kept = is_first;
             Ok(())
@@ -255,6 +263,8 @@ impl Uploads {
             if received > checked {
                 checked = received.saturating_add(CHECKED_BYTES);
                 if !self.has_disk(CHECKED_BYTES)? {
+                    #[cfg(test)]
+                    cov_mark::hit!(disk_filled_during_an_upload);
                     return Err(UploadRefusal::DiskReserve);
                 }
             }
@@ -262,10 +272,14 @@ impl Uploads {
             file.write_all(&part)?;
         }
         if received != bytes {
+            #[cfg(test)]
+            cov_mark::hit!(upload_is_not_of_its_length);
             return Err(UploadRefusal::Cut);
         }
         let found = hasher.finish()?;
         if found != *root {
+            #[cfg(test)]
+            cov_mark::hit!(upload_has_another_root);
             return Err(UploadRefusal::OtherRoot { found, wanted: *root });
         }
         Ok(file.sync_all()?)
@@ -273,144 +287,4 @@ impl Uploads {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    const ACCOUNT: Address = Address([1; 20]);
-
-    fn uploads(folder: &Path, account_bytes: u64, disk_free_bytes_min: u64) -> Uploads {
-        let limits = Limits { account_bytes, disk_free_bytes_min, ..Limits::default() };
-        Uploads::new(folder, &limits).unwrap()
-    }
-
-    fn file(folder: &Path, root: u8, hours: u64) {
-        let own = folder.join("inputs").join(ACCOUNT.to_string());
-        std::fs::create_dir_all(&own).unwrap();
-        let path = own.join(Digest([root; 32]).to_string());
-        std::fs::write(&path, [0; 4_000]).unwrap();
-        let at = SystemTime::now() - Duration::from_secs(hours * 3_600);
-        std::fs::File::options().append(true).open(path).unwrap().set_modified(at).unwrap();
-    }
-
-    fn needs(needed: &[u8], wanted: &[u8]) -> Needs {
-        let roots =
-            |numbers: &[u8]| numbers.iter().map(|one| (ACCOUNT, Digest([*one; 32]))).collect();
-        Needs { needed: roots(needed), wanted: roots(wanted) }
-    }
-
-    #[test]
-    fn an_account_at_its_bound_makes_room_by_its_oldest_state_that_nobody_needs() {
-        let folder = tempfile::tempdir().unwrap();
-        for (root, hours) in [(1, 6), (2, 5), (3, 3), (4, 0), (5, 4)] {
-            file(folder.path(), root, hours);
-        }
-        // Of a server that was killed.
-        let own = folder.path().join("inputs").join(ACCOUNT.to_string());
-        std::fs::write(own.join("0x07.partial-3"), [0; 9_000]).unwrap();
-        let uploads = uploads(folder.path(), 5 * (8 << 10), 0);
-        assert_eq!(uploads.lock().of(&ACCOUNT), 5 * (8 << 10));
-        assert_eq!(std::fs::read_dir(&own).unwrap().count(), 5);
-        let there =
-            |roots: [u8; 5]| roots.map(|root| uploads.file(&Digest([root; 32]), &ACCOUNT).exists());
-        let all = [1, 2, 3, 4, 5];
-        // 1 is needed, 2 is wanted, 4 is young: 5 is the oldest of the others, then 3, then what is
-        // only wanted.
-        let reserve = || uploads.reserve(ACCOUNT, 4_000, || needs(&[1], &[2]));
-        let first = reserve().unwrap();
-        assert_eq!(there(all), [true, true, true, true, false]);
-        let _second = reserve().unwrap();
-        assert_eq!(there(all), [true, true, false, true, false]);
-        let _third = reserve().unwrap();
-        assert_eq!(there(all), [true, false, false, true, false]);
-        assert!(matches!(reserve(), Err(UploadRefusal::Account { .. })));
-        // Nothing is looked through again at once.
-        let untouched = uploads.reserve(ACCOUNT, 4_000, || panic!("looked through again"));
-        assert!(matches!(untouched, Err(UploadRefusal::Account { .. })));
-        assert_eq!(there(all), [true, false, false, true, false]);
-        drop(first);
-        assert!(reserve().is_ok());
-    }
-
-    #[test]
-    fn audit_a7_an_account_at_its_bound_is_not_looked_through_at_every_upload() {
-        let folder = tempfile::tempdir().unwrap();
-        for root in 0..200 {
-            file(folder.path(), root, 2);
-        }
-        let uploads = uploads(folder.path(), 200 * (8 << 10), 0);
-        let looks = std::cell::Cell::new(0);
-        let reserve = || {
-            let needs = || {
-                looks.set(looks.get() + 1);
-                Needs::default()
-            };
-            uploads.reserve(ACCOUNT, 4_000, needs).map(|mut one| one.is_kept = true)
-        };
-        (0..9).for_each(|_| reserve().unwrap());
-        assert_eq!(looks.get(), 3);
-        // Nor is one that has little to remove.
-        let few = tempfile::tempdir().unwrap();
-        file(few.path(), 1, 2);
-        let uploads = self::uploads(few.path(), 2 * (8 << 10), 0);
-        uploads.reserve(ACCOUNT, 4_000, Needs::default).unwrap().is_kept = true;
-        uploads.reserve(ACCOUNT, 4_000, Needs::default).unwrap().is_kept = true;
-        for _ in 0..9 {
-            let looked = || panic!("looked through again");
-            assert!(uploads.reserve(ACCOUNT, 4_000, looked).is_err());
-        }
-    }
-
-    #[test]
-    fn when_all_are_at_their_bound_what_nobody_needs_goes_whosever_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        for root in 1..5 {
-            file(folder.path(), root, 2);
-        }
-        let limits =
-            Limits { uploads_bytes: 32 << 10, disk_free_bytes_min: 0, ..Limits::default() };
-        let uploads = Uploads::new(folder.path(), &limits).unwrap();
-        let other = Address([9; 20]);
-        let reserved = uploads.reserve(other, 4_000, || needs(&[1, 2], &[]));
-        assert!(reserved.is_ok());
-        let refused = uploads.reserve(other, 12_000, || needs(&[1, 2, 3, 4], &[]));
-        assert!(matches!(refused, Err(UploadRefusal::All { .. })));
-        assert!(uploads.file(&Digest([1; 32]), &ACCOUNT).exists());
-    }
-
-    #[test]
-    fn what_comes_again_is_as_young_as_what_comes_first() {
-        let folder = tempfile::tempdir().unwrap();
-        file(folder.path(), 1, 5);
-        let uploads = uploads(folder.path(), 8 << 10, 0);
-        assert!(uploads.touch(&Digest([1; 32]), &ACCOUNT));
-        assert!(!uploads.touch(&Digest([2; 32]), &ACCOUNT));
-        let refused = uploads.reserve(ACCOUNT, 4_000, Needs::default);
-        assert!(matches!(refused, Err(UploadRefusal::Account { .. })));
-    }
-
-    #[test]
-    fn audit_a7_uploads_under_way_stop_where_the_log_s_reserve_begins() {
-        let folder = tempfile::tempdir().unwrap();
-        let uploads = uploads(folder.path(), 1 << 30, 0);
-        let reservation = uploads.reserve(ACCOUNT, 400, Needs::default).unwrap();
-        // Others filled the disk meanwhile.
-        let full = Uploads { disk_free_bytes_min: u64::MAX / 2, ..uploads.clone() };
-        let (sender, parts) = mpsc::channel(4);
-        sender.try_send(Bytes::from_static(&[7; 400])).unwrap();
-        drop(sender);
-        let written = full.write(&Digest([1; 32]), reservation, parts);
-        assert!(matches!(written, Err(UploadRefusal::DiskReserve)), "{written:?}");
-        let left = std::fs::read_dir(full.folder_of(&ACCOUNT)).unwrap().count();
-        assert_eq!((left, uploads.lock().all()), (0, 0));
-    }
-
-    #[test]
-    fn uploads_leave_the_log_its_reserve_of_the_disk() {
-        let folder = tempfile::tempdir().unwrap();
-        let uploads = uploads(folder.path(), 1 << 30, u64::MAX / 2);
-        let refused = uploads.reserve(ACCOUNT, 1, Needs::default);
-        assert!(matches!(refused, Err(UploadRefusal::DiskReserve)));
-        assert_eq!(uploads.lock().all(), 0);
-    }
-}
+mod tests;

@@ -156,11 +156,13 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
             (Some("executor"), Some(words::request(request)))
         }
-        ChallengeStatus::Won { .. } | ChallengeStatus::Lost => (None, None),
+        ChallengeStatus::Queued | ChallengeStatus::Won { .. } | ChallengeStatus::Lost => {
+            (None, None)
+        }
     };
     let reward_wei = match &challenge.status {
         ChallengeStatus::Won { reward_wei } => Some(reward_wei.to_string()),
-        ChallengeStatus::Open { .. } | ChallengeStatus::Lost => None,
+        ChallengeStatus::Queued | ChallengeStatus::Open { .. } | ChallengeStatus::Lost => None,
     };
     json!({
         "challenge": id, "claim": challenge.claim.to_string(),
@@ -169,7 +171,6 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
         "demands": challenge.demands, "replies": challenge.replies,
         "executor_clock_ms": challenge.executor_clock_ms,
         "challenger_clock_ms": challenge.challenger_clock_ms,
-        "delay_ms": challenge.delay_ms, "extension_ms": challenge.extension_ms,
         "status": words::challenge_status(&challenge.status, under_way), "turn": turn, "request": request,
         "reward_wei": reward_wei, "deadline_ms": deadline_ms,
     })
@@ -204,6 +205,7 @@ fn event(event: &Event) -> Value {
         Event::Challenged { challenge, claim } => {
             json!({ "event": "challenged", "challenge": challenge.to_string(), "claim": claim.to_string() })
         }
+        Event::ChallengeServed { challenge } => id("challenge", "challenge-served", challenge),
         Event::Demanded { challenge, request } => {
             json!({ "event": "demanded", "challenge": challenge.to_string(), "request": words::request(request) })
         }
@@ -228,5 +230,136 @@ fn event(event: &Event) -> Value {
         Event::AttentionCollected { sealed, attester, share_wei, burned_wei } => {
             json!({ "event": "attention-collected", "sealed": sealed.to_string(), "attester": attester.to_string(), "share_wei": share_wei.to_string(), "burned_wei": burned_wei.to_string() })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{CHALLENGER, Court, EXECUTOR, OPEN_MS, SECOND, STRANGER, statement};
+    use protocol::settlement::{ETHER, challenge_id};
+    use protocol::transaction::Action;
+
+    fn job_of(court: &Court, id: &JobId) -> Value {
+        job(id, court.settlement.job(id).unwrap(), &court.settlement)
+    }
+
+    fn claim_of(court: &Court, id: &ClaimId) -> Value {
+        whole_claim(id, court.settlement.claim(id).unwrap(), &court.settlement)
+    }
+
+    fn challenge_of(court: &Court, claim: ClaimId, challenger: Address) -> Value {
+        let id = challenge_id(claim, challenger).to_string();
+        challenge(&id, court.challenge(claim, challenger), &court.settlement)
+    }
+
+    #[track_caller]
+    fn says(document: &Value, fields: Value) {
+        for (name, wanted) in fields.as_object().unwrap() {
+            assert_eq!(document.get(name), Some(wanted), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_shapes_have_the_third_version() {
+        let court = Court::new();
+        let settlement = std::sync::Arc::new(court.settlement);
+        says(&status(&View { height: 0, now_ms: 5, settlement }, 7), json!({ "schema": 3 }));
+    }
+
+    #[test]
+    fn a_job_tells_until_when_it_takes_claims_and_which_of_them_comes_next() {
+        let mut court = Court::new();
+        let id = court.job(0);
+        let posted_ms = court.now_ms;
+        says(
+            &job_of(&court, &id),
+            json!({
+                "status": "open", "open_until_ms": posted_ms + OPEN_MS, "executor": null,
+                "bond_wei": (ETHER / 10).to_string(), "salt": "0", "first_standing": 0,
+                "seals_waiting": 0, "claims": [], "final_claim": null,
+            }),
+        );
+        let claims = [court.claim(id, b"lie"), court.claim(id, b"output")];
+        court.fall(claims[0], &[CHALLENGER]);
+        says(
+            &job_of(&court, &id),
+            json!({ "first_standing": 1, "claims": claims.map(|claim| claim.to_string()) }),
+        );
+        court.does(STRANGER, &Action::Finalise { claim: claims[1] });
+        says(
+            &job_of(&court, &id),
+            json!({ "status": "done", "final_claim": claims[1].to_string() }),
+        );
+        let other = court.job(0);
+        court.now_ms += OPEN_MS + 1;
+        court.does(STRANGER, &Action::ExpireJob { job: other });
+        says(&job_of(&court, &other), json!({ "status": "expired", "salt": "1" }));
+    }
+
+    #[test]
+    fn a_claim_tells_its_number_and_both_roots_of_its_run() {
+        let mut court = Court::new();
+        let id = court.job(0);
+        court.claim(id, b"first");
+        let second = court.claim(id, b"second");
+        let wanted = statement(id, b"second");
+        says(
+            &claim_of(&court, &second),
+            json!({
+                "number": 1, "status": "standing", "job": id.to_string(),
+                "executor": EXECUTOR.to_string(), "challenges": [],
+                "sequence_root": wanted.terms.sequence_root.to_string(),
+                "trace_root": wanted.trace_root().to_string(),
+            }),
+        );
+    }
+
+    #[test]
+    fn an_open_challenge_of_a_fallen_claim_has_no_turn_and_no_deadline_and_is_to_collect() {
+        let mut court = Court::new();
+        let id = court.job(0);
+        let claim = court.claim(id, b"lie");
+        let mut disputed = court.clone();
+        disputed.does(SECOND, &Action::Challenge { claim });
+        let deadline_ms = court.now_ms + court.settlement.parameters().challenger_clock_ms;
+        says(
+            &challenge_of(&disputed, claim, SECOND),
+            json!({
+                "status": "open", "turn": "challenger", "request": null, "reward_wei": null,
+                "deadline_ms": deadline_ms,
+            }),
+        );
+        disputed.demand(SECOND, claim);
+        says(
+            &challenge_of(&disputed, claim, SECOND),
+            json!({
+                "status": "open", "turn": "executor", "request": "states of the run, level 0",
+                "extension_ms": 0, "demands": 1, "fees_wei": (ETHER / 1000).to_string(),
+            }),
+        );
+        court.fall(claim, &[CHALLENGER, SECOND]);
+        let convicting = challenge_id(claim, CHALLENGER).to_string();
+        let ids = [convicting.clone(), challenge_id(claim, SECOND).to_string()];
+        says(
+            &claim_of(&court, &claim),
+            json!({ "status": "rejected", "convicting_challenge": convicting, "challenges": ids }),
+        );
+        says(
+            &challenge_of(&court, claim, SECOND),
+            json!({
+                "status": "to-collect", "turn": null, "request": null, "reward_wei": null,
+                "deadline_ms": null,
+            }),
+        );
+        let events = court.does(STRANGER, &Action::Collect { claim, challenger: SECOND });
+        let [Event::ChallengeWon { reward_wei, .. }] = events.as_slice() else {
+            panic!("{events:?}");
+        };
+        let reward_wei = reward_wei.to_string();
+        says(
+            &challenge_of(&court, claim, SECOND),
+            json!({ "status": "won", "reward_wei": reward_wei, "deadline_ms": null }),
+        );
     }
 }

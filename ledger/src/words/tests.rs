@@ -4,7 +4,7 @@ use protocol::graph::{Fold, MapFunction, Operand, Operator};
 use protocol::hash::Digest;
 use protocol::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use protocol::tensor::{LEAF_BYTES, Shape, TensorType};
-use protocol::transaction::{Address, ClaimTerms, JobTerms};
+use protocol::transaction::{Address, Binding, BoundState, ClaimTerms, JobTerms, Statement};
 
 use super::*;
 
@@ -90,21 +90,28 @@ fn statuses_are_plain_words() {
         reason: FallReason::Silence(Request::Subtrace { layer: 1 }),
         challenge: ChallengeId(ID),
         at_ms: 5,
+        unit_wei: 0,
+        share_wei: 0,
     };
     assert_eq!(claim_status(&ClaimStatus::Standing), "standing");
     assert_eq!(claim_status(&fallen), "rejected");
-    assert_eq!(claim_status(&ClaimStatus::Final { at_ms: 5 }), "final");
+    let over = ClaimStatus::Final { at_ms: 5, attention_share_wei: 0 };
+    assert_eq!(claim_status(&over), "final");
     assert_eq!(claim_status(&ClaimStatus::Released { at_ms: 5 }), "released");
     assert_eq!(job_status(&JobStatus::Open), "open");
     assert_eq!(job_status(&JobStatus::Done { claim: ClaimId(ID) }), "done");
-    assert_eq!(job_status(&JobStatus::Cancelled), "cancelled");
+    assert_eq!(job_status(&JobStatus::Expired), "expired");
     assert_eq!(sealed_status(&SealedStatus::Waiting), "sealed");
     assert_eq!(sealed_status(&SealedStatus::Opened { claim: ClaimId(ID) }), "opened");
     assert_eq!(sealed_status(&SealedStatus::Expired), "expired");
     let open = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: 0 };
-    assert_eq!(challenge_status(&open), "open");
-    assert_eq!(challenge_status(&ChallengeStatus::Won { reward_wei: 1 }), "won");
-    assert_eq!(challenge_status(&ChallengeStatus::Lost), "lost");
+    assert_eq!(challenge_status(&open, true), "open");
+    assert_eq!(challenge_status(&open, false), "to-collect");
+    for under_way in [false, true] {
+        let won = ChallengeStatus::Won { reward_wei: 1 };
+        assert_eq!(challenge_status(&won, under_way), "won");
+        assert_eq!(challenge_status(&ChallengeStatus::Lost, under_way), "lost");
+    }
 }
 
 #[test]
@@ -240,7 +247,11 @@ fn every_event_is_a_sentence_without_debug_text() {
         ),
         (Event::ModelRegistered { model_root: ID }, "model 0x45454545… registered"),
         (Event::JobPosted { job }, "job 0xabababab… posted"),
-        (Event::JobCancelled { job }, "job 0xabababab… cancelled"),
+        (Event::JobExpired { job }, "job 0xabababab… expired"),
+        (
+            Event::JobPassed { job, first_standing: 3 },
+            "job 0xabababab…: its claim number 3 is next",
+        ),
         (
             Event::ClaimPosted { claim, job, last_finality_ms: 1 },
             "claim 0x45454545… on job 0xabababab… posted",
@@ -279,8 +290,16 @@ fn every_event_is_a_sentence_without_debug_text() {
             "attention for claim 0x45454545… proven by 0x7e7e7e7e…",
         ),
         (
-            Event::AttentionPaid { claim, attester, amount_wei: wei },
-            "1.5 ETH paid to 0x7e7e7e7e… for its attention to claim 0x45454545…",
+            Event::AttentionCollected { sealed, attester, share_wei: wei, burned_wei: 0 },
+            "1.5 ETH paid to 0x7e7e7e7e… for its attention to sealed claim 0x45454545…",
+        ),
+        (
+            Event::AttentionCollected { sealed, attester, share_wei: 0, burned_wei: 0 },
+            "the bond of 0x7e7e7e7e… for sealed claim 0x45454545… given back",
+        ),
+        (
+            Event::AttentionCollected { sealed, attester, share_wei: 0, burned_wei: wei },
+            "1.5 ETH of 0x7e7e7e7e… burned: it proved nothing about sealed claim 0x45454545…",
         ),
     ];
     for (happened, text) in table {
@@ -288,56 +307,90 @@ fn every_event_is_a_sentence_without_debug_text() {
     }
 }
 
-#[test]
-fn every_action_is_a_line_of_a_history() {
-    let (job, claim, challenge) = (JobId(ID), ClaimId(ID), ChallengeId(ID));
-    let (sealed, salt) = (SealedId(ID), ID);
-    let asked = Request::Leaf { operator: 49, leaf: 0 };
-    let terms = ClaimTerms {
-        job,
-        output_root: ID,
-        trace_root: OTHER,
-        input_path: Vec::new(),
-        output_path: Vec::new(),
-    };
-    let job_terms = JobTerms {
+fn job_terms() -> JobTerms {
+    JobTerms {
         model_root: ID,
         input_root: ID,
         profile: protocol::graph::Profile::StrictF32,
+        executor: Address::default(),
         fee_wei: 0,
+        fee_iteration_wei: 0,
+        iterations_max: 1,
+        may_cut: false,
         stake_wei: 0,
-        bond_wei: 0,
         window_ms: 0,
+        open_ms: 0,
         attention_wei: 0,
+        salt: 0,
+    }
+}
+
+fn statement(job: JobId) -> Statement {
+    let bound = BoundState { trace_root: ID, sequence_path: vec![], state_path: vec![] };
+    let terms = ClaimTerms {
+        job,
+        model_root: ID,
+        input_root: ID,
+        output_root: ID,
+        iterations: 1,
+        sequence_root: OTHER,
+        salt: 0,
     };
+    Statement { terms, binding: Binding { input: bound.clone(), output: bound } }
+}
+
+#[test]
+fn every_action_is_a_line_of_a_history() {
+    let (job, claim, challenger) = (JobId(ID), ClaimId(ID), ACCOUNT);
+    let (sealed, salt) = (SealedId(ID), ID);
+    let asked = Request::Leaf { operator: 49, leaf: 0 };
+    let statement = statement(job);
     let answer = Reveal::Leaf { bytes: [0; LEAF_BYTES] };
+    let challengers = vec![challenger];
     let showings = Vec::new();
     let table = [
         (Action::Deposit { account: ACCOUNT, amount_wei: 0 }, "0 ETH deposited to 0x7e7e7e7e…"),
         (Action::Withdraw { amount_wei: 0 }, "0 ETH withdrawn"),
-        (Action::PostJob { terms: job_terms }, "job posted for model 0x45454545…"),
-        (Action::CancelJob { job }, "job 0x45454545… cancelled"),
-        (Action::PostClaim { terms: terms.clone() }, "claim of the run 0xabababab… posted"),
+        (Action::PostJob { terms: job_terms() }, "job posted for model 0x45454545…"),
+        (Action::ExpireJob { job }, "job 0x45454545… expired"),
+        (Action::PostClaim { statement: statement.clone() }, "claim of the run 0xabababab… posted"),
         (Action::Challenge { claim }, "claim 0x45454545… challenged"),
         (
-            Action::Demand { challenge, showings: showings.clone(), request: asked },
+            Action::Demand { claim, showings: showings.clone(), request: asked },
             "demanded: output of operator 49, leaf 0",
         ),
         (
-            Action::Reveal { claim, request: asked, reveal: answer },
+            Action::Reveal { claim, challengers, request: asked, reveal: answer },
             "opened: output of operator 49, leaf 0 (256 bytes)",
         ),
         (
-            Action::Refute { challenge, showings, refutation: STEP },
+            Action::Refute { claim, challenger, showings, refutation: STEP },
             "refuted: operator 49, element 5",
         ),
-        (Action::CallTime { challenge }, "time called on challenge 0x45454545…"),
-        (Action::Finalise { job }, "job 0x45454545… settled"),
+        (
+            Action::CallTime { claim, challenger },
+            "time called on the challenge of claim 0x45454545… by 0x7e7e7e7e…",
+        ),
+        (Action::Finalise { claim }, "claim 0x45454545… made the answer of its job"),
         (Action::SealClaim { job, seal: OTHER }, "claim on job 0x45454545… sealed"),
         (Action::Attest { sealed, word: OTHER }, "sealed claim 0x45454545… attested"),
-        (Action::OpenClaim { sealed, terms, salt }, "claim of the run 0xabababab… posted"),
+        (Action::OpenClaim { sealed, statement, salt }, "claim of the run 0xabababab… posted"),
         (Action::ProveAttention { claim, salt }, "attention proven for claim 0x45454545…"),
         (Action::ExpireSeal { sealed }, "sealed claim 0x45454545… expired"),
+        (
+            Action::Collect { claim, challenger },
+            "what 0x7e7e7e7e… won by the fall of claim 0x45454545… collected",
+        ),
+        (Action::Release { claim }, "stake of claim 0x45454545… released"),
+        (Action::Pass { job, claims: vec![claim] }, "1 rejected claim of job 0x45454545… passed"),
+        (
+            Action::Pass { job, claims: vec![claim; 2] },
+            "2 rejected claims of job 0x45454545… passed",
+        ),
+        (
+            Action::CollectAttention { sealed, attester: challenger },
+            "what 0x7e7e7e7e… is due for its attention to sealed claim 0x45454545… collected",
+        ),
     ];
     for (done, text) in table {
         assert_eq!(action(&done), text);

@@ -20,7 +20,7 @@ pub fn key(number: u8) -> Key {
 }
 
 pub fn genesis() -> Genesis {
-    let parameters = Parameters::default();
+    let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
     Genesis {
         chain_id: 1,
         salt: Digest::default(),

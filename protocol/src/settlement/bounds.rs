@@ -105,14 +105,14 @@ pub(super) const BOUNDS: [Bound; 35] = [
         holds: |all| all.move_floor_ms <= all.seal_ms,
     },
     Bound {
-        name: "reply_ms",
-        bounds: "at most move_floor_ms",
-        holds: |all| all.reply_ms <= all.move_floor_ms,
+        name: "served_max",
+        bounds: "1 ≤ served_max ≤ 4096",
+        holds: |all| (1..=4096).contains(&all.served_max),
     },
     Bound {
-        name: "delay_ms_max",
-        bounds: "at most executor_clock_ms, and less than 2^32",
-        holds: |all| all.delay_ms_max <= all.executor_clock_ms.min((1 << 32) - 1),
+        name: "reply_ms",
+        bounds: "at most move_floor_ms / served_max, so that each of those served is answered in time",
+        holds: |all| all.reply_ms.saturating_mul(u64::from(all.served_max)) <= all.move_floor_ms,
     },
     Bound {
         name: "stake_wei_min",
@@ -157,13 +157,13 @@ pub(super) const BOUNDS: [Bound; 35] = [
     },
     Bound {
         name: "record_fee_wei",
-        bounds: "at most 2^100",
-        holds: |all| all.record_fee_wei <= MONEY_WEI_MAX,
+        bounds: "1 ≤ record_fee_wei ≤ 2^100: what is kept for ever is not free",
+        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.record_fee_wei),
     },
     Bound {
         name: "attest_bond_wei",
-        bounds: "at most 2^100",
-        holds: |all| all.attest_bond_wei <= MONEY_WEI_MAX,
+        bounds: "1 ≤ attest_bond_wei ≤ 2^100: a place that others want is not free",
+        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.attest_bond_wei),
     },
     Bound {
         name: "transfer_wei_min",
@@ -245,8 +245,11 @@ mod tests {
         (|all| all.challenger_clock_ms = 119_999, |all| all.challenger_clock_ms = 120_000),
         (|all| all.window_ms_min = 4_999, |all| all.window_ms_min = 5_000),
         (|all| all.seal_ms = 4_999, |all| all.seal_ms = 5_000),
-        (|all| all.reply_ms = 5_001, |all| all.reply_ms = 5_000),
-        (|all| all.delay_ms_max = 120_001, |all| all.delay_ms_max = 120_000),
+        (
+            |all| (all.served_max, all.reply_ms) = (4_097, 0),
+            |all| (all.served_max, all.reply_ms) = (4_096, 0),
+        ),
+        (|all| all.reply_ms = 313, |all| all.reply_ms = 312),
         (
             |all| all.stake_wei_min = all.stake_wei_max + 1,
             |all| all.stake_wei_min = all.stake_wei_max,
@@ -297,15 +300,15 @@ mod tests {
 
     #[test]
     fn bounds_from_two_sides_refuse_on_both() {
-        let table: [(&str, Change); 12] = [
+        let table: [(&str, Change); 14] = [
             ("window_ms_min", |all| all.window_ms_min = 0),
             ("move_floor_ms", |all| all.move_floor_ms = DURATION_MS_MAX + 1),
             ("arity_log2", |all| all.arity_log2 = 0),
             ("end_log2", |all| all.end_log2 = 13),
             ("end_asks_max", |all| all.demands_max = u32::MAX),
-            ("delay_ms_max", |all| {
-                (all.executor_clock_ms, all.delay_ms_max) = (1 << 33, 1 << 32);
-            }),
+            ("served_max", |all| all.served_max = 0),
+            ("record_fee_wei", |all| all.record_fee_wei = 0),
+            ("attest_bond_wei", |all| all.attest_bond_wei = 0),
             ("stake_wei_min", |all| all.stake_wei_min = 0),
             ("bond_wei_min", |all| all.bond_wei_min = 0),
             ("transfer_wei_min", |all| all.transfer_wei_min = MONEY_WEI_MAX + 1),

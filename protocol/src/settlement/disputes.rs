@@ -67,10 +67,17 @@ impl<C: Commitment> Settlement<C> {
         self.money.check(&challenger, bond_wei.saturating_add(record_fee_wei))?;
         self.money.burn_free(&challenger, record_fee_wei)?;
         self.money.lock(&challenger, bond_wei)?;
+        let number = claim.challenges;
+        let status = if number.saturating_sub(claim.ended) < parameters.served_max {
+            ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms }
+        } else {
+            ChallengeStatus::Queued
+        };
+        let last_ms = claim.window_end_ms.saturating_add(parameters.challenges_ms_max(number));
         let challenge = Challenge {
             claim: claim_id,
             challenger,
-            number: claim.challenges,
+            number,
             opened_ms: now_ms,
             bond_wei,
             fees_wei: 0,
@@ -78,15 +85,14 @@ impl<C: Commitment> Settlement<C> {
             replies: 0,
             executor_clock_ms: parameters.executor_clock_ms,
             challenger_clock_ms: parameters.challenger_clock_ms,
-            delay_ms: parameters.delay_ms_max,
-            extension_ms: 0,
-            status: ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms },
+            status,
         };
         self.challenges_by_number.insert((claim_id, challenge.number), id);
         if let Some(claim) = self.claims.get_mut(&claim_id) {
             claim.challenges = claim.challenges.saturating_add(1);
             claim.open = claim.open.saturating_add(1);
             claim.work = claim.work.saturating_add(challenge.work());
+            claim.last_finality_ms = claim.last_finality_ms.max(last_ms);
         }
         self.challenges.insert(id, challenge);
         Ok(vec![Event::Challenged { challenge: id, claim: claim_id }])
@@ -155,7 +161,7 @@ impl<C: Commitment> Settlement<C> {
         if challenge.demands >= parameters.demands_max {
             return Err(Rejection::DemandsUsed);
         }
-        let (fee_wei, reply_ms) = (parameters.demand_fee_wei, parameters.reply_ms);
+        let fee_wei = parameters.demand_fee_wei;
         self.money.check(&sender, fee_wei)?;
         let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         let shown = show_all(&mut claim.facts, showings)?;
@@ -163,8 +169,6 @@ impl<C: Commitment> Settlement<C> {
             claim.facts.take_back(&shown);
             return Err(error.into());
         }
-        let queue_ms = reply_ms.saturating_mul(u64::from(claim.waiting));
-        claim.waiting = claim.waiting.saturating_add(1);
         claim.work = claim.work.saturating_add(1);
         self.money.lock(&sender, fee_wei)?;
         if let Some(challenge) = self.challenges.get_mut(&id) {
@@ -172,9 +176,6 @@ impl<C: Commitment> Settlement<C> {
             challenge.demands = challenge.demands.saturating_add(1);
             let spent_ms = now_ms.saturating_sub(since_ms);
             challenge.challenger_clock_ms = challenge.challenger_clock_ms.saturating_sub(spent_ms);
-            // Fixed here: what others do later moves no deadline.
-            challenge.extension_ms = queue_ms.min(challenge.delay_ms);
-            challenge.delay_ms -= challenge.extension_ms;
             challenge.status =
                 ChallengeStatus::Open { turn: Turn::Executor(request), since_ms: now_ms };
         }
@@ -214,7 +215,6 @@ impl<C: Commitment> Settlement<C> {
         claim.facts.reveal(&request, reveal)?;
         claim.reveals = claim.reveals.saturating_add(1);
         for id in served {
-            claim.waiting = claim.waiting.saturating_sub(1);
             if let Some(challenge) = self.challenges.get_mut(&id) {
                 challenge.answered(now_ms);
             }
@@ -232,6 +232,8 @@ impl<C: Commitment> Settlement<C> {
     ) -> Outcome {
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::Refute)?;
         let (claim_id, challenger) = (challenge.claim, challenge.challenger);
+        // A challenge that is not served yet cannot end: or the number that is served next would be wrong.
+        let can_lose = sender == challenger && challenge.status != ChallengeStatus::Queued;
         let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         let shown = show_all(&mut claim.facts, showings)?;
         match judge(&claim.facts, refutation) {
@@ -239,9 +241,9 @@ impl<C: Commitment> Settlement<C> {
                 Ok(self.fall(now_ms, claim_id, id, FallReason::Refuted(evidence)))
             }
             // Only the challenger can lose its own case; a stranger's bad proof changes nothing.
-            Ok(Finding::Sound) if sender == challenger => {
+            Ok(Finding::Sound) if can_lose => {
                 claim.facts.take_back(&shown);
-                Ok(self.uphold(id))
+                Ok(self.uphold(now_ms, id))
             }
             Ok(Finding::Sound) => {
                 claim.facts.take_back(&shown);
@@ -258,19 +260,18 @@ impl<C: Commitment> Settlement<C> {
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::CallTime)?;
         Ok(match challenge.pending().copied() {
             Some(request) => self.fall(now_ms, challenge.claim, id, FallReason::Silence(request)),
-            None => self.uphold(id),
+            None => self.uphold(now_ms, id),
         })
     }
 }
 
 impl Challenge {
-    /// The executor answered at `now_ms`: its budget pays what it took beyond the time for waiting.
+    /// The executor answered at `now_ms`: its budget pays the time that it took.
     fn answered(&mut self, now_ms: u64) {
         if let ChallengeStatus::Open { since_ms, .. } = self.status {
-            let spent_ms = now_ms.saturating_sub(since_ms).saturating_sub(self.extension_ms);
+            let spent_ms = now_ms.saturating_sub(since_ms);
             self.executor_clock_ms = self.executor_clock_ms.saturating_sub(spent_ms);
         }
-        self.extension_ms = 0;
         self.replies = self.replies.saturating_add(1);
         self.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
     }

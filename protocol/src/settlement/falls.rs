@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason};
+use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn};
 use super::parameters::permille_of;
 use super::rules::ChallengeMove;
 use super::{Outcome, Parameters, Rejection, Settlement};
@@ -104,7 +104,7 @@ impl<C: Commitment> Settlement<C> {
     }
 
     /// The challenge failed: its fees and the cost of the replies go to the executor.
-    pub(super) fn uphold(&mut self, id: ChallengeId) -> Vec<Event> {
+    pub(super) fn uphold(&mut self, now_ms: u64, id: ChallengeId) -> Vec<Event> {
         let Some(challenge) = self.challenges.get_mut(&id) else {
             return Vec::new();
         };
@@ -117,11 +117,27 @@ impl<C: Commitment> Settlement<C> {
         let burned_wei = challenge.bond_wei - paid_wei;
         challenge.status = ChallengeStatus::Lost;
         claim.open = claim.open.saturating_sub(1);
+        claim.ended = claim.ended.saturating_add(1);
         claim.work = claim.work.saturating_sub(challenge.work());
-        let challenger = challenge.challenger;
+        let (challenger, claim_id) = (challenge.challenger, challenge.claim);
         self.money.release(claim.executor, challenge.fees_wei + paid_wei);
         self.money.burn(burned_wei);
-        vec![Event::ChallengeLost { challenge: id, challenger, burned_wei }]
+        let mut events = vec![Event::ChallengeLost { challenge: id, challenger, burned_wei }];
+        events.extend(self.serve_next(now_ms, claim_id));
+        events
+    }
+
+    /// A challenge ended, and its place is free: the first one that waits is served now.
+    fn serve_next(&mut self, now_ms: u64, claim: ClaimId) -> Option<Event> {
+        let ended = self.claims.get(&claim)?.ended;
+        let number = ended.checked_add(self.genesis.parameters.served_max)?.checked_sub(1)?;
+        let id = *self.challenges_by_number.get(&(claim, number))?;
+        let next = self.challenges.get_mut(&id)?;
+        if next.status != ChallengeStatus::Queued {
+            return None;
+        }
+        next.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
+        Some(Event::ChallengeServed { challenge: id })
     }
 }
 

@@ -69,7 +69,8 @@ pub struct Settlement<C: Commitment = Keccak> {
     challenges: BTreeMap<ChallengeId, Challenge>,
     sealed: BTreeMap<SealedId, Sealed>,
     attestations: BTreeMap<(SealedId, Address), Attestation>,
-    /// For those who read: no transition looks at the claims of a job or the challenges of a claim.
+    /// For those who read. A transition looks up one challenge by its number, the next that is served; none goes
+    /// through the claims of a job or the challenges of a claim.
     claims_by_number: BTreeMap<(JobId, u32), ClaimId>,
     challenges_by_number: BTreeMap<(ClaimId, u32), ChallengeId>,
     commitment: PhantomData<C>,
@@ -330,7 +331,9 @@ impl<C: Commitment> Settlement<C> {
             | ClaimStatus::Released { .. } => claim.owed_wei,
         });
         let challenges = self.challenges.values().map(|challenge| match challenge.status {
-            ChallengeStatus::Open { .. } => challenge.bond_wei + challenge.fees_wei,
+            ChallengeStatus::Open { .. } | ChallengeStatus::Queued => {
+                challenge.bond_wei + challenge.fees_wei
+            }
             ChallengeStatus::Won { .. } | ChallengeStatus::Lost => 0,
         });
         let sealed = self.sealed.values().map(|sealed| match sealed.status {

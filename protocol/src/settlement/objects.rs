@@ -73,12 +73,12 @@ pub struct Claim<C: Commitment = Keccak> {
     pub proofs: u32,
     /// Challenges so far; each has the number that it found here.
     pub challenges: u32,
-    /// Challenges that are under way; once the claim fell, as many as there were then.
+    /// Challenges that have not ended; once the claim fell, as many as there were then.
     pub open: u32,
-    /// Pieces of work of the challenges under way; once the claim fell, as many as there were then.
+    /// Challenges that ended while the claim stood.
+    pub ended: u32,
+    /// Pieces of work of the challenges that have not ended; once the claim fell, as many as there were then.
     pub work: u64,
-    /// Challenges under way that wait for the executor.
-    pub waiting: u32,
     /// Answers the executor gave.
     pub reveals: u32,
     /// Money of the claim that others can still collect, in wei: shares of challengers of a claim that
@@ -230,10 +230,6 @@ pub struct Challenge {
     pub executor_clock_ms: u64,
     /// What is left of the challenger's budget, in milliseconds.
     pub challenger_clock_ms: u64,
-    /// What is left of the budget for waiting, in milliseconds.
-    pub delay_ms: u64,
-    /// Time that the demand which waits has beside, because others waited before it.
-    pub extension_ms: u64,
     /// Its status.
     pub status: ChallengeStatus,
 }
@@ -241,6 +237,8 @@ pub struct Challenge {
 /// Status of a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ChallengeStatus {
+    /// Waits until challenges before it have ended: no clock runs, nothing can be demanded.
+    Queued,
     /// Under way.
     Open {
         /// Whose move it is.
@@ -268,17 +266,16 @@ pub enum Turn {
 
 impl Challenge {
     /// Last millisecond, by the ledger's clock, at which the side to move is in time, on a ledger where each
-    /// move has at least `floor_ms`; `None` once the challenge is over.
+    /// move has at least `floor_ms`; `None` before the challenge is served and once it is over.
     pub fn deadline_ms(&self, floor_ms: u64) -> Option<u64> {
         let ChallengeStatus::Open { turn, since_ms } = &self.status else {
             return None;
         };
-        let (budget_ms, extension_ms) = match turn {
-            Turn::Challenger => (self.challenger_clock_ms, 0),
-            Turn::Executor(_) => (self.executor_clock_ms, self.extension_ms),
+        let budget_ms = match turn {
+            Turn::Challenger => self.challenger_clock_ms,
+            Turn::Executor(_) => self.executor_clock_ms,
         };
-        let least_ms = since_ms.saturating_add(budget_ms.max(floor_ms));
-        Some(least_ms.saturating_add(extension_ms))
+        Some(since_ms.saturating_add(budget_ms.max(floor_ms)))
     }
 
     /// Pieces of work that it is: two, and one for each demand.
@@ -291,14 +288,18 @@ impl Challenge {
         match &self.status {
             ChallengeStatus::Open { turn: Turn::Executor(request), .. } => Some(request),
             ChallengeStatus::Open { turn: Turn::Challenger, .. }
+            | ChallengeStatus::Queued
             | ChallengeStatus::Won { .. }
             | ChallengeStatus::Lost => None,
         }
     }
 
-    /// Whether it is under way.
+    /// Whether it has not ended: it is under way, waits to be, or is to be collected.
     pub fn is_open(&self) -> bool {
-        matches!(self.status, ChallengeStatus::Open { .. })
+        match self.status {
+            ChallengeStatus::Open { .. } | ChallengeStatus::Queued => true,
+            ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
+        }
     }
 }
 
@@ -320,8 +321,10 @@ pub enum Event {
     JobPassed { job: JobId, first_standing: u32 },
     /// A claim stands and can be challenged.
     ClaimPosted { claim: ClaimId, job: JobId, last_finality_ms: u64 },
-    /// A challenge is open.
+    /// A challenge is open, or waits to be.
     Challenged { challenge: ChallengeId, claim: ClaimId },
+    /// A challenge that waited is under way now.
+    ChallengeServed { challenge: ChallengeId },
     /// The executor must answer.
     Demanded { challenge: ChallengeId, request: Request },
     /// Something is now known to all.

@@ -20,11 +20,8 @@ pub struct Parameters {
     pub executor_clock_ms: u64,
     /// Budget of the challenger in each challenge.
     pub challenger_clock_ms: u64,
-    /// Budget in each challenge for waiting: time that an executor gets for a reply because other
-    /// challenges of the same claim wait for theirs.
-    pub delay_ms_max: u64,
-    /// Added to a reply's time for each other challenge of the claim that waits for a reply, out of
-    /// `delay_ms_max`.
+    /// Time that an executor takes at most for one reply, sent and accepted, when it answers one after the
+    /// other. `served_max` of them fit into `move_floor_ms`.
     pub reply_ms: u64,
     /// Time that each move has at least, budget or not, so that inclusion delay cannot eat it.
     pub move_floor_ms: u64,
@@ -67,6 +64,9 @@ pub struct Parameters {
     pub end_log2: u32,
     /// Deepest tree of an input or output that can be demanded.
     pub end_depth_max: u32,
+    /// Challenges of one claim that are served at once; later ones wait their turn, without a clock. So
+    /// however many there are, an honest executor is in time for each.
+    pub served_max: u32,
     /// Attesters of one sealed claim.
     pub attestations_max: u32,
 }
@@ -76,7 +76,6 @@ canonical_struct!(Parameters {
     window_iteration_ms,
     executor_clock_ms,
     challenger_clock_ms,
-    delay_ms_max,
     reply_ms,
     move_floor_ms,
     seal_ms,
@@ -98,6 +97,7 @@ canonical_struct!(Parameters {
     end_asks_max,
     end_log2,
     end_depth_max,
+    served_max,
     attestations_max,
 });
 
@@ -112,8 +112,7 @@ impl Default for Parameters {
             window_iteration_ms: 0,
             executor_clock_ms: 120_000,
             challenger_clock_ms: 120_000,
-            delay_ms_max: 60_000,
-            reply_ms: 1_000,
+            reply_ms: 200,
             move_floor_ms: 5_000,
             seal_ms: 30_000,
             stake_wei_min: ETHER,
@@ -134,6 +133,7 @@ impl Default for Parameters {
             end_asks_max: 20,
             end_log2: 8,
             end_depth_max: 12,
+            served_max: 16,
             attestations_max: 64,
         }
     }
@@ -159,8 +159,7 @@ impl Parameters {
             window_ms_min: 5_000,
             executor_clock_ms: 24_000,
             challenger_clock_ms: 24_000,
-            delay_ms_max: 10_000,
-            reply_ms: 500,
+            reply_ms: 50,
             move_floor_ms: 1_000,
             seal_ms: 2_000,
             ..Self::default()
@@ -173,7 +172,6 @@ impl Parameters {
             window_ms_min: 24 * HOUR_MS,
             executor_clock_ms: 6 * HOUR_MS,
             challenger_clock_ms: 6 * HOUR_MS,
-            delay_ms_max: HOUR_MS,
             reply_ms: 10_000,
             move_floor_ms: HOUR_MS / 4,
             seal_ms: 6 * HOUR_MS,
@@ -214,6 +212,13 @@ impl Parameters {
         pieces + pieces.div_ceil((1 << arity_log2) - 1) + 1 + 12u32.div_ceil(arity_log2)
     }
 
+    /// Longest time from the end of a claim's window to the end of its challenge of this number, from 0: as
+    /// many as are served at once are over before the next as many begin.
+    pub fn challenges_ms_max(&self, number: u32) -> u64 {
+        let rounds = number.checked_div(self.served_max).unwrap_or(number).saturating_add(1);
+        self.challenge_ms_max().saturating_mul(u64::from(rounds))
+    }
+
     /// Checks every bound from which honesty pays and every dispute can be finished.
     ///
     /// # Errors
@@ -240,13 +245,12 @@ impl Parameters {
         self.reply_cost_wei.saturating_mul(u128::from(self.demands_max))
     }
 
-    /// Longest time from the start of a challenge to its end, whatever anybody does.
+    /// Longest time from the moment at which a challenge is served to its end, whatever anybody does.
     pub fn challenge_ms_max(&self) -> u64 {
         let demands = u64::from(self.demands_max).saturating_add(u64::from(self.end_asks_max));
         let moves = demands.saturating_mul(2).saturating_add(2);
         self.executor_clock_ms
             .saturating_add(self.challenger_clock_ms)
-            .saturating_add(self.delay_ms_max)
             .saturating_add(self.move_floor_ms.saturating_mul(moves))
     }
 }

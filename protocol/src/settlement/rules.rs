@@ -4,13 +4,13 @@
 //! is made in the sender's own challenge, so that whoever has none is told that there is none, not that
 //! it may not:
 //!
-//! | move | challenger to move | executor to move | either late | claim fell | ended |
-//! | --- | --- | --- | --- | --- | --- |
-//! | demand | the challenger | the challenger: not its move | the challenger: too late | over | over |
-//! | reveal | not its move | the executor | not its move | over | not its move |
-//! | refute | anyone | not its move | too late | over | over |
-//! | call time | too early | too early | anyone | over | over |
-//! | collect | waiting | waiting | waiting | anyone | over |
+//! | move | queued | challenger to move | executor to move | either late | claim fell | ended |
+//! | --- | --- | --- | --- | --- | --- | --- |
+//! | demand | the challenger: waiting | the challenger | the challenger: not its move | the challenger: too late | over | over |
+//! | reveal | not its move | not its move | the executor | not its move | over | not its move |
+//! | refute | anyone | anyone | not its move | too late | over | over |
+//! | call time | waiting | too early | too early | anyone | over | over |
+//! | collect | waiting | waiting | waiting | waiting | anyone | over |
 //!
 //! Moves on a claim:
 //!
@@ -46,6 +46,8 @@ pub enum ChallengeMove {
 /// State of a challenge at a moment, as far as moves depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChallengePhase {
+    /// Challenges before it must end first; it may refute, which takes nobody's time.
+    Queued,
     /// The challenger must move and has time left.
     ChallengerToMove,
     /// The executor must answer and has time left.
@@ -110,6 +112,8 @@ pub enum Answer {
     TooLate,
     /// The claim must fall first.
     Waiting,
+    /// Earlier challenges must end first.
+    Queued,
     /// Nothing is left to do.
     Over,
 }
@@ -141,25 +145,27 @@ pub const fn challenge_rule(step: ChallengeMove, phase: ChallengePhase) -> Rule 
     use Answer::{Allowed, NotYourMove, Over, TooEarly, TooLate, Waiting};
     use ChallengeMove::{CallTime, Collect, Demand, Refute, Reveal};
     use ChallengePhase::{
-        ChallengerLate, ChallengerToMove, Collectable, Ended, ExecutorLate, ExecutorToMove,
+        ChallengerLate, ChallengerToMove, Collectable, Ended, ExecutorLate, ExecutorToMove, Queued,
     };
     use Party::{Anyone, Challenger, Executor};
     match (step, phase) {
+        (Demand, Queued) => rule(Challenger, Answer::Queued),
+        (CallTime, Queued) => rule(Anyone, Answer::Queued),
         (Demand, ChallengerToMove) => rule(Challenger, Allowed),
         (Demand, ExecutorToMove) => rule(Challenger, NotYourMove),
         (Demand, ChallengerLate | ExecutorLate) => rule(Challenger, TooLate),
         (Reveal, ExecutorToMove) => rule(Executor, Allowed),
-        (Reveal, ChallengerToMove | ChallengerLate | ExecutorLate | Ended) => {
+        (Reveal, Queued | ChallengerToMove | ChallengerLate | ExecutorLate | Ended) => {
             rule(Executor, NotYourMove)
         }
         (Reveal, Collectable) => rule(Executor, Over),
-        (Refute, ChallengerToMove) => rule(Anyone, Allowed),
+        (Refute, Queued | ChallengerToMove) => rule(Anyone, Allowed),
         (Refute, ExecutorToMove) => rule(Anyone, NotYourMove),
         (Refute, ChallengerLate | ExecutorLate) => rule(Anyone, TooLate),
         (CallTime, ChallengerToMove | ExecutorToMove) => rule(Anyone, TooEarly),
         (CallTime, ChallengerLate | ExecutorLate) => rule(Anyone, Allowed),
         (Demand | Refute | CallTime, Collectable | Ended) => rule(Anyone, Over),
-        (Collect, ChallengerToMove | ExecutorToMove | ChallengerLate | ExecutorLate) => {
+        (Collect, Queued | ChallengerToMove | ExecutorToMove | ChallengerLate | ExecutorLate) => {
             rule(Anyone, Waiting)
         }
         (Collect, Collectable) => rule(Anyone, Allowed),
@@ -213,6 +219,7 @@ impl Rule {
             Answer::TooEarly => Err(Rejection::TooEarly { at_ms: end_ms.saturating_add(1) }),
             Answer::TooLate => Err(Rejection::TooLate { at_ms: end_ms }),
             Answer::Waiting => Err(Rejection::Waiting { what: "the claim" }),
+            Answer::Queued => Err(Rejection::Waiting { what: "an earlier challenge of the claim" }),
             Answer::Over => Err(Rejection::Over { kind }),
         }
     }
@@ -231,6 +238,7 @@ impl Challenge {
         }
         let late = self.deadline_ms(floor_ms).is_some_and(|end_ms| now_ms > end_ms);
         match (&self.status, late) {
+            (ChallengeStatus::Queued, _) => ChallengePhase::Queued,
             (ChallengeStatus::Open { turn: Turn::Challenger, .. }, false) => {
                 ChallengePhase::ChallengerToMove
             }
@@ -323,6 +331,7 @@ mod tests {
     fn one_side_moves_at_a_time_and_a_clock_that_ran_out_can_only_be_called() {
         use ChallengePhase as P;
         for (phase, demand, reveal, refute, call, collect) in [
+            (P::Queued, false, false, true, false, false),
             (P::ChallengerToMove, true, false, true, false, false),
             (P::ExecutorToMove, false, true, false, false, false),
             (P::ChallengerLate, false, false, false, true, false),

@@ -66,8 +66,8 @@ fn check_claim(state: &Settlement, id: &ClaimId, claim: &Claim) {
     let owed_wei = match &claim.status {
         ClaimStatus::Standing => {
             assert_eq!((claim.open as usize, claim.work), (open.len(), work(&open)));
-            let waiting = open.iter().filter(|one| one.pending().is_some()).count();
-            assert_eq!(claim.waiting as usize, waiting, "challenges that wait for the executor");
+            assert_eq!((claim.open + claim.ended) as usize, challenges.len());
+            check_turns(state, claim, &challenges);
             0
         }
         ClaimStatus::Fallen { unit_wei, share_wei, .. } => {
@@ -92,10 +92,23 @@ fn check_claim(state: &Settlement, id: &ClaimId, claim: &Claim) {
     assert_eq!(claim.owed_wei, owed_wei, "money that others can collect");
 }
 
+/// As many as are served at once, in the order of their numbers: no more, and no fewer while others wait.
+fn check_turns(state: &Settlement, claim: &Claim, challenges: &[&Challenge]) {
+    let served_max = state.parameters().served_max;
+    let is_queued = |one: &&&Challenge| one.status == ChallengeStatus::Queued;
+    let (queued, served): (Vec<&&Challenge>, Vec<&&Challenge>) =
+        challenges.iter().partition(is_queued);
+    let served = served.iter().filter(|one| one.is_open()).count();
+    assert!(served <= served_max as usize, "{served} challenges are served at once");
+    for one in &queued {
+        assert!(one.number >= claim.ended + served_max, "{one:?} waits though a place is free");
+        assert_eq!((one.demands, one.replies, one.fees_wei), (0, 0, 0));
+    }
+    assert!(queued.is_empty() || served == served_max as usize, "a place is free");
+}
+
 fn check_challenge(state: &Settlement, challenge: &Challenge) {
     let parameters = state.parameters();
-    assert!(challenge.delay_ms <= parameters.delay_ms_max);
-    assert!(challenge.extension_ms <= parameters.delay_ms_max - challenge.delay_ms);
     assert!(challenge.executor_clock_ms <= parameters.executor_clock_ms);
     assert!(challenge.challenger_clock_ms <= parameters.challenger_clock_ms);
     assert!(challenge.demands <= parameters.demands_max);
@@ -127,6 +140,7 @@ pub fn burned_by_wei(state: &Settlement, events: &[Event]) -> u128 {
             | Event::Withdrawn { .. }
             | Event::JobExpired { .. }
             | Event::JobPassed { .. }
+            | Event::ChallengeServed { .. }
             | Event::Demanded { .. }
             | Event::Revealed { .. }
             | Event::ChallengeWon { .. }

@@ -107,8 +107,8 @@ impl<C: Commitment> Audit<C> {
 
     fn claim_counters(&mut self, around: &Surroundings<'_>, state: &Settlement<C>, id: &ClaimId) {
         let Some(claim) = state.claim(id) else { return };
-        let (mut all, mut open, mut work, mut waiting, mut owed_wei) =
-            (0u32, 0u32, 0u64, 0u32, 0u128);
+        let (mut all, mut open, mut served, mut work, mut owed_wei) =
+            (0u32, 0u32, 0u32, 0u64, 0u128);
         let share = |work: u64| match claim.status {
             ClaimStatus::Fallen { unit_wei, share_wei, .. } => {
                 unit_wei * u128::from(work) + share_wei
@@ -120,10 +120,10 @@ impl<C: Commitment> Audit<C> {
             let own_work = 2 + u64::from(challenge.demands);
             // A fall ends no other challenge, and collecting takes nothing from the counts.
             match challenge.status {
-                ChallengeStatus::Open { .. } => {
+                ChallengeStatus::Queued | ChallengeStatus::Open { .. } => {
                     (open, work) = (open + 1, work + own_work);
                     owed_wei += share(own_work);
-                    waiting += u32::from(challenge.pending().is_some());
+                    served += u32::from(challenge.status != ChallengeStatus::Queued);
                 }
                 ChallengeStatus::Won { .. } => (open, work) = (open + 1, work + own_work),
                 ChallengeStatus::Lost => {}
@@ -134,9 +134,11 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::Counters, around.now_ms, counted == is, || {
             format!("{id} counts challenges, open, work {counted:?}; there are {is:?}")
         });
-        let waits = !claim.stands() || claim.waiting == waiting;
-        self.hold(Invariant::Counters, around.now_ms, waits, || {
-            format!("{id} counts {} that wait; {waiting} do", claim.waiting)
+        // As many are served as may be, or all that are open.
+        let served_max = state.parameters().served_max;
+        let turns = !claim.stands() || served == open.min(served_max);
+        self.hold(Invariant::Counters, around.now_ms, turns, || {
+            format!("{id} has {open} open challenges and serves {served}, not {served_max}")
         });
         owed_wei += attention_owed_wei(state, claim);
         self.hold(Invariant::Counters, around.now_ms, claim.owed_wei == owed_wei, || {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use protocol::facts::Request;
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
-use protocol::settlement::{Event, Settlement, challenge_id_under};
+use protocol::settlement::{Event, Settlement};
 use protocol::transaction::{Action, Address};
 
 use crate::bounds::ShapeBounds;
@@ -197,17 +197,21 @@ impl<C: Commitment> Audit<C> {
             return;
         }
         self.books_of(state, sender, action, events);
-        self.money(around, state);
         self.funds(around.now_ms, state, sender, action);
-        self.demand(around, state, sender, action);
-        self.moves_after_fall(around, action);
-        self.counters(around, state, action);
-        for event in events {
-            self.event(around, state, action, event);
-        }
-        if let Action::Demand { claim, .. } = action {
-            let id = challenge_id_under::<C>(*claim, *sender);
-            self.demanded(around.now_ms, state, &id);
+        // What went wrong first brings the rest with it.
+        let looks: [&mut dyn FnMut(&mut Self); 6] = [
+            &mut |audit| audit.moves_after_fall(around, action),
+            &mut |audit| audit.money(around, state),
+            &mut |audit| audit.demand(around, state, sender, action),
+            &mut |audit| audit.demanded(around.now_ms, state, sender, action),
+            &mut |audit| events.iter().for_each(|one| audit.event(around, state, action, one)),
+            &mut |audit| audit.counters(around, state, action),
+        ];
+        for look in looks {
+            look(self);
+            if !self.violations.is_empty() {
+                return;
+            }
         }
     }
 
@@ -240,6 +244,7 @@ impl<C: Commitment> Audit<C> {
             Event::StakeReleased { claim } => self.released(around, state, claim),
             Event::JobExpired { job } => self.expired(around, state, job),
             Event::JobPassed { .. } => self.saw(Sometimes::Passed),
+            Event::ChallengeServed { challenge } => self.served(around.now_ms, state, challenge),
             Event::ClaimPosted { claim, last_finality_ms, .. } => {
                 self.posted(around, state, claim, *last_finality_ms);
             }

@@ -89,7 +89,7 @@ named! {
         JobExpired => "a job expired",
         Collected => "a challenge of a fallen claim was collected",
         Passed => "fallen claims were passed",
-        Extended => "a demand had more time because others waited",
+        Queued => "a challenge waited for its turn and was served",
         Saturated => "a party had more moves than slots",
         QueueFull => "a block was full",
         FalseFinalUnwatched => "a false claim became final where nobody watched",

@@ -3,7 +3,8 @@
 
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId};
-use protocol::settlement::{Challenge, ChallengeStatus, Parameters, Settlement};
+use protocol::settlement::{Challenge, Parameters, Settlement, challenge_id_under};
+use protocol::transaction::{Action, Address};
 
 use super::{Audit, Invariant, Sometimes, Surroundings};
 
@@ -12,20 +13,15 @@ use super::{Audit, Invariant, Sometimes, Surroundings};
 pub(super) struct Clocks {
     executor_ms: u64,
     challenger_ms: u64,
-    delay_ms: u64,
-    /// Added to the reply that waits.
-    extension_ms: u64,
     since_ms: u64,
 }
 
 impl Clocks {
-    /// Those of a challenge that was just opened.
+    /// Those of a challenge whose turn just came.
     fn new(parameters: &Parameters, since_ms: u64) -> Self {
         Self {
             executor_ms: parameters.executor_clock_ms,
             challenger_ms: parameters.challenger_clock_ms,
-            delay_ms: parameters.delay_ms_max,
-            extension_ms: 0,
             since_ms,
         }
     }
@@ -35,8 +31,6 @@ impl Clocks {
         let rows = [
             ("executor's clock", challenge.executor_clock_ms, self.executor_ms),
             ("challenger's clock", challenge.challenger_clock_ms, self.challenger_ms),
-            ("time for waiting", challenge.delay_ms, self.delay_ms),
-            ("extension", challenge.extension_ms, self.extension_ms),
         ];
         let (name, is_ms, counted_ms) = rows.into_iter().find(|(_, is, counted)| is != counted)?;
         Some(format!("the {name} is {is_ms} ms, its moves left {counted_ms} ms"))
@@ -44,40 +38,46 @@ impl Clocks {
 }
 
 impl<C: Commitment> Audit<C> {
-    /// A challenger demanded: its clock paid for the time since the answer before, and the executor has more
-    /// time for each other challenge of the claim that waited.
-    pub(super) fn demanded(&mut self, now_ms: u64, state: &Settlement<C>, id: &ChallengeId) {
+    /// A challenge that waited is served: its clocks begin now.
+    pub(super) fn served(&mut self, now_ms: u64, state: &Settlement<C>, id: &ChallengeId) {
+        let Some(challenge) = state.challenge(id) else {
+            return;
+        };
+        self.saw(Sometimes::Queued);
+        self.keep_clocks(now_ms, id, challenge, Clocks::new(state.parameters(), now_ms));
+    }
+
+    /// A challenger demanded: its clock paid for the time since the answer before.
+    pub(super) fn demanded(
+        &mut self,
+        now_ms: u64,
+        state: &Settlement<C>,
+        sender: &Address,
+        action: &Action,
+    ) {
+        let Action::Demand { claim, .. } = action else {
+            return;
+        };
+        let id = &challenge_id_under::<C>(*claim, *sender);
         let Some(challenge) = state.challenge(id) else {
             return;
         };
         let parameters = state.parameters();
-        let others = state.challenges_of(&challenge.claim).filter(|other| *other != id);
-        let waiting = others
-            .filter_map(|other| state.challenge(other))
-            .filter(|other| other.pending().is_some())
-            .count();
         let mut clocks = self.clocks_of(parameters, id, challenge);
         let spent_ms = now_ms.saturating_sub(clocks.since_ms);
         clocks.challenger_ms = clocks.challenger_ms.saturating_sub(spent_ms);
-        let asked_ms = parameters.reply_ms.saturating_mul(waiting as u64);
-        clocks.extension_ms = asked_ms.min(clocks.delay_ms);
-        clocks.delay_ms -= clocks.extension_ms;
         clocks.since_ms = now_ms;
-        if clocks.extension_ms > 0 {
-            self.saw(Sometimes::Extended);
-        }
         self.keep_clocks(now_ms, id, challenge, clocks);
     }
 
-    /// The executor answered: its clock paid for what the answer took beyond the time for waiting.
+    /// The executor answered: its clock paid for what the answer took.
     pub(super) fn answered(&mut self, now_ms: u64, state: &Settlement<C>, id: &ChallengeId) {
         let Some(challenge) = state.challenge(id) else {
             return;
         };
         let mut clocks = self.clocks_of(state.parameters(), id, challenge);
-        let spent_ms = now_ms.saturating_sub(clocks.since_ms).saturating_sub(clocks.extension_ms);
+        let spent_ms = now_ms.saturating_sub(clocks.since_ms);
         clocks.executor_ms = clocks.executor_ms.saturating_sub(spent_ms);
-        clocks.extension_ms = 0;
         clocks.since_ms = now_ms;
         self.keep_clocks(now_ms, id, challenge, clocks);
     }
@@ -133,7 +133,7 @@ impl<C: Commitment> Audit<C> {
             });
         let honest = (around.honest)(&challenge.challenger);
         let over = around.now_ms > claim.last_finality_ms.saturating_add(around.slack_ms);
-        let open = matches!(challenge.status, ChallengeStatus::Open { .. });
+        let open = challenge.is_open();
         // Of a claim that fell, what is left concerns its challenger alone.
         let cared_for = honest || (honest_waits && claim.stands());
         self.hold(Invariant::DisputesEnd, around.now_ms, !(open && over && cared_for), || {

@@ -190,11 +190,13 @@ impl<C: Commitment> World<C> {
             match challenge.status {
                 ChallengeStatus::Won { .. } => won += 1,
                 // What is left is to collect.
-                ChallengeStatus::Open { .. } if !self.settlement.is_under_way(challenge) => {
+                ChallengeStatus::Queued | ChallengeStatus::Open { .. }
+                    if !self.settlement.is_under_way(challenge) =>
+                {
                     won += 1
                 }
                 ChallengeStatus::Lost => lost += 1,
-                ChallengeStatus::Open { .. } => open += 1,
+                ChallengeStatus::Queued | ChallengeStatus::Open { .. } => open += 1,
             }
         }
         let executes = members.iter().any(|one| one.plan.side == Side::Executor);

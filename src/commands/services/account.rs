@@ -169,8 +169,11 @@ async fn show(account: Address, at: &LedgerAt, as_json: bool) -> Result<(), Comm
         );
     }
     println!(
-        "takes         a claim {}, a challenge {} (of the least stake, with record fees and demands)",
-        words::ether(claim_wei),
+        "takes         {} for a claim of the least stake, with its record fee",
+        words::ether(claim_wei)
+    );
+    println!(
+        "              {} for a challenge of it, with record fee and demands",
         words::ether(challenge_wei)
     );
     Ok(())

@@ -66,8 +66,8 @@ pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<Ending, CommandE
     println!("executor      {}", explained.executor);
     println!("status        {}", explained.status);
     println!("number        {} of the job's claims, counted from 0", explained.number);
-    println!("sequence      {}", explained.claimed_sequence_root);
-    println!("claimed       {}", explained.claimed_trace_root);
+    println!("sequence root {}", explained.claimed_sequence_root);
+    println!("trace root    {}", explained.claimed_trace_root);
     match (&explained.own_trace_root, explained.agrees) {
         (Some(own), Some(true)) => println!("own run       {own}: agrees"),
         (Some(own), _) => println!("own run       {own}: DIFFERS"),

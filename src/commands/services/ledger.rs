@@ -342,15 +342,15 @@ fn tell(object: &Value) {
             Value::Null => {}
             _ if amount.is_some() => {
                 let (name, wei) = amount.unwrap_or_default();
-                println!("{name:<20} {}", words::ether(wei));
+                println!("{name:<22} {}", words::ether(wei));
             }
             Value::Number(at_ms) if moment.is_some() => {
                 let (name, at_ms) = (moment.unwrap_or_default(), at_ms.as_u64().unwrap_or(0));
-                println!("{name:<20} {}", words::moment(at_ms));
+                println!("{name:<22} {}", words::moment(at_ms));
             }
-            Value::String(text) => println!("{name:<20} {text}"),
-            Value::Array(items) => println!("{name:<20} {}", items.len()),
-            other => println!("{name:<20} {other}"),
+            Value::String(text) => println!("{name:<22} {text}"),
+            Value::Array(items) => println!("{name:<22} {}", items.len()),
+            other => println!("{name:<22} {other}"),
         }
     }
 }

@@ -102,19 +102,24 @@ fn text(value: Quantity) -> String {
     }
 }
 
-/// A time in its largest unit that is whole.
+/// A time in days, hours, minutes, seconds and milliseconds, as far as there are any.
 fn duration(ms: u64) -> String {
-    const UNITS: [(u64, &str, &str); 4] = [
+    const UNITS: [(u64, &str, &str); 5] = [
         (86_400_000, "day", "days"),
         (3_600_000, "hour", "hours"),
         (60_000, "minute", "minutes"),
         (1_000, "second", "seconds"),
+        (1, "ms", "ms"),
     ];
-    let whole = UNITS.iter().find(|(size, ..)| ms >= *size && ms % size == 0);
-    match whole {
-        Some((size, one, many)) => words::count(ms / size, one, many),
-        None => format!("{ms} ms"),
+    let mut left_ms = ms;
+    let mut parts = Vec::new();
+    for (size, one, many) in UNITS {
+        if left_ms >= size {
+            parts.push(words::count(left_ms / size, one, many));
+            left_ms %= size;
+        }
     }
+    if parts.is_empty() { "0 ms".to_owned() } else { parts.join(" ") }
 }
 
 /// All that follows, party by party.
@@ -134,8 +139,8 @@ fn of_everybody(held: &Parameters) -> Vec<Consequence> {
     vec![
         row(
             "a claim with the least time for challenges is final or rejected after, at most",
-            "D = window_ms + executor_clock_ms + challenger_clock_ms + delay_ms_max + move_floor_ms × \
-             (2 × (demands_max + end_asks_max) + 2)",
+            "D = window_ms + T with T = executor_clock_ms + challenger_clock_ms + move_floor_ms × \
+             (2 × (demands_max + end_asks_max) + 2); T more for each served_max challenges that wait",
             Quantity::Ms(least_ms),
         ),
         row(
@@ -158,8 +163,7 @@ fn of_everybody(held: &Parameters) -> Vec<Consequence> {
 
 fn of_executors(held: &Parameters) -> Vec<Consequence> {
     let row = |what, formula, value| Consequence { who: "executor, honest", what, formula, value };
-    let waiting = u128::from(held.delay_ms_max.checked_div(held.reply_ms).unwrap_or(u64::MAX));
-    let bond_wei = held.bond_wei(held.stake_wei_min);
+    let at_once_ms = held.reply_ms.saturating_mul(u64::from(held.served_max));
     vec![
         row(
             "a claim of the least stake takes",
@@ -177,14 +181,9 @@ fn of_executors(held: &Parameters) -> Vec<Consequence> {
             Quantity::Ms(held.executor_clock_ms),
         ),
         row(
-            "and while no more demands of one claim wait at once than",
-            "delay_ms_max / reply_ms",
-            Quantity::Count(waiting),
-        ),
-        row(
-            "more waiting demands cost their challengers, when all are answered, at least",
-            "delay_ms_max / reply_ms × bond_wei",
-            Quantity::Wei(bond_wei.saturating_mul(waiting)),
+            "and, kept out or not, while it answers all demands of a claim that can wait at once within",
+            "move_floor_ms; at reply_ms each they take served_max × reply_ms",
+            Quantity::Ms(at_once_ms),
         ),
     ]
 }
@@ -316,12 +315,12 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_their_largest_whole_unit() {
+    fn times_are_told_in_the_units_that_people_use() {
         for (ms, told) in [
             (0, "0 ms"),
             (1, "1 ms"),
             (1_000, "1 second"),
-            (90_000, "90 seconds"),
+            (90_500, "1 minute 30 seconds 500 ms"),
             (120_000, "2 minutes"),
             (86_400_000, "1 day"),
         ] {

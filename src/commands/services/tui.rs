@@ -72,7 +72,7 @@ impl Screen {
     /// Brings the screen up to a view; the log is kept.
     fn see(&mut self, url: &str, view: &View) {
         let settlement = &view.settlement;
-        let (floor_ms, now_ms) = (settlement.parameters().move_floor_ms, view.now_ms);
+        let now_ms = view.now_ms;
         let money = settlement.money();
         self.trouble = None;
         self.title = format!("{url}  height {}  {}", view.height, words::moment(now_ms));
@@ -82,45 +82,8 @@ impl Screen {
             ether(money.locked_wei()),
             ether(money.burned_wei())
         );
-        let open = settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open).count();
-        let count = |wanted: fn(&ClaimStatus) -> bool| {
-            settlement.claims().filter(|(_, claim)| wanted(&claim.status)).count()
-        };
-        let to_collect = settlement
-            .challenges()
-            .filter(|(_, one)| one.is_open() && !settlement.is_under_way(one))
-            .count();
-        self.counts = format!(
-            "jobs {open} open of {}  claims {} standing, {} final, {} rejected  challenges {to_collect} \
-             to collect",
-            settlement.jobs().count(),
-            count(|status| matches!(status, ClaimStatus::Standing)),
-            count(|status| matches!(status, ClaimStatus::Final { .. })),
-            count(|status| matches!(status, ClaimStatus::Fallen { .. })),
-        );
-        let mut disputes: Vec<(u64, [String; 6])> = settlement
-            .challenges()
-            .filter_map(|(id, challenge)| {
-                let ChallengeStatus::Open { turn, .. } = &challenge.status else {
-                    return None;
-                };
-                // Of a claim that was rejected it waits for nobody.
-                if !settlement.is_under_way(challenge) {
-                    return None;
-                }
-                let (turn, step) = match turn {
-                    Turn::Challenger => ("challenger", String::new()),
-                    Turn::Executor(request) => ("executor", words::request(request)),
-                };
-                let deadline_ms = challenge.deadline_ms(floor_ms)?;
-                let bond = ether(challenge.bond_wei.saturating_add(challenge.fees_wei));
-                let left = seconds(deadline_ms, now_ms);
-                let row = [short(id), short(challenge.claim), turn.to_owned(), left, bond, step];
-                Some((deadline_ms, row))
-            })
-            .collect();
-        disputes.sort();
-        self.disputes = disputes.into_iter().map(|(_, row)| row).collect();
+        self.counts = counts(settlement);
+        self.disputes = disputes(settlement, now_ms);
         let standing = Claim::stands;
         let mut claims: Vec<_> = settlement.claims().collect();
         self.standing = claims.iter().filter(|(_, claim)| standing(claim)).count();
@@ -185,9 +148,58 @@ impl Screen {
     }
 }
 
+/// How many of what there are.
+fn counts(settlement: &Settlement) -> String {
+    let open = settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open).count();
+    let count = |wanted: fn(&ClaimStatus) -> bool| {
+        settlement.claims().filter(|(_, claim)| wanted(&claim.status)).count()
+    };
+    let to_collect = settlement
+        .challenges()
+        .filter(|(_, one)| one.is_open() && !settlement.is_under_way(one))
+        .count();
+    format!(
+        "jobs {open} open of {}  claims {} standing, {} final, {} rejected  challenges {to_collect} \
+         to collect",
+        settlement.jobs().count(),
+        count(|status| matches!(status, ClaimStatus::Standing)),
+        count(|status| matches!(status, ClaimStatus::Final { .. })),
+        count(|status| matches!(status, ClaimStatus::Fallen { .. })),
+    )
+}
+
+/// Challenges under way, the first deadline first. Of a claim that was rejected they wait for nobody.
+fn disputes(settlement: &Settlement, now_ms: u64) -> Vec<[String; 6]> {
+    let floor_ms = settlement.parameters().move_floor_ms;
+    let mut disputes: Vec<(u64, [String; 6])> = settlement
+        .challenges()
+        .filter(|(_, challenge)| settlement.is_under_way(challenge))
+        .filter_map(|(id, challenge)| {
+            let ChallengeStatus::Open { turn, .. } = &challenge.status else {
+                return None;
+            };
+            let (turn, step) = match turn {
+                Turn::Challenger => ("challenger", String::new()),
+                Turn::Executor(request) => ("executor", words::request(request)),
+            };
+            let deadline_ms = challenge.deadline_ms(floor_ms)?;
+            let bond = ether(challenge.bond_wei.saturating_add(challenge.fees_wei));
+            let left = seconds(deadline_ms, now_ms);
+            let row = [short(id), short(challenge.claim), turn.to_owned(), left, bond, step];
+            Some((deadline_ms, row))
+        })
+        .collect();
+    disputes.sort();
+    disputes.into_iter().map(|(_, row)| row).collect()
+}
+
+/// A value with its name.
+fn pair(name: &str, value: String) -> String {
+    format!("{name:<14}{value}")
+}
+
 /// All that the ledger holds of a claim, line by line.
 fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> Vec<String> {
-    let pair = |name: &str, value: String| format!("{name:<14}{value}");
     let mut lines = vec![
         pair("claim", id.to_string()),
         pair("status", words::claim_status(&claim.status).to_owned()),
@@ -240,6 +252,13 @@ fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> 
     if !descent.is_empty() {
         lines.push(pair("descent", descent.join(" › ")));
     }
+    lines.extend(challenge_lines(id, settlement, now_ms));
+    lines
+}
+
+/// The challenges of a claim, line by line.
+fn challenge_lines(id: &ClaimId, settlement: &Settlement, now_ms: u64) -> Vec<String> {
+    let mut lines = Vec::new();
     let floor_ms = settlement.parameters().move_floor_ms;
     for challenge_id in settlement.challenges_of(id) {
         let Some(challenge) = settlement.challenge(challenge_id) else {

@@ -36,6 +36,7 @@ fn the_reserve_is_that_of_the_ledgers_fees() {
 
 #[test]
 fn a_challenge_needs_its_bond_its_record_fee_and_the_fees_of_its_demands() {
+    cov_mark::check!(challenge_is_unaffordable);
     let (play, _) = with_money(CHALLENGE_WEI);
     assert_eq!(unaffordable(&play), []);
     let play = play.does(&["challenge claim"]);
@@ -125,6 +126,7 @@ fn one_after_another(amount_wei: u128) -> (Play, JobId, Network) {
 
 #[test]
 fn what_open_challenges_may_still_need_is_not_spent_on_new_ones() {
+    cov_mark::check!(open_challenge_needs_a_reserve);
     for (amount_wei, reaches) in [(2 * CHALLENGE_WEI, true), (2 * CHALLENGE_WEI - 1, false)] {
         // Fees that were paid already are not set aside again: before and after a demand, the
         // same sum is enough.

@@ -116,6 +116,7 @@ fn equal_trees_are_not_opened() {
 
 #[test]
 fn a_node_that_differs_over_children_that_do_not_ends_the_descent() {
+    cov_mark::check!(no_child_differs);
     // Only a broken ledger shows this: the whole is said to differ, and no part does.
     let mut pair = Pair::new(&[], 6);
     pair.open(0, 0);
@@ -209,6 +210,7 @@ fn after_a_descent_paths_to_all_leaves_before_the_difference_are_known() {
 
 #[test]
 fn a_path_through_what_is_not_known_is_not_given() {
+    cov_mark::check!(leaf_is_not_known);
     let mut pair = Pair::new(&[2, 9], 1);
     assert_eq!(pair.compared().path(0), None);
     pair.walk();

@@ -96,6 +96,7 @@ fn a_constant_reads_nothing() {
 
 #[test]
 fn a_step_without_a_result_still_says_what_it_read() {
+    cov_mark::check!(step_has_no_result);
     let shape = Shape::new(&[40]).unwrap();
     let most = Tensor::from_i64(&shape, vec![i64::MAX; 40]).unwrap();
     // The sum has no 64 bits, and neither has that of the lanes.
@@ -129,6 +130,7 @@ fn the_state_that_a_run_goes_on_from_decides_whether_it_has_a_result() {
 
 #[test]
 fn a_step_that_reads_outside_its_operands_is_none() {
+    cov_mark::check!(step_reads_outside_its_operands);
     let (row, short) = (floats(&[70], 1), floats(&[3], 1));
     let node = node(map(MapFunction::Add), &[&row, &row], f32s(&[70]));
     let node = law::check(&node).unwrap();

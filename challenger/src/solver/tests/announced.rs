@@ -42,6 +42,7 @@ fn published_state_roots_stand_for_the_opened_trace() {
 
 #[test]
 fn published_state_roots_that_the_claim_does_not_confirm_are_as_good_as_none() {
+    cov_mark::check!(published_trace_is_not_the_claims);
     let network = ladder(10);
     let claim = game(&network).computes_wrongly(rung(4, 0), 0);
     let wrong = |executor: &Statement| {
@@ -60,6 +61,7 @@ fn published_state_roots_that_the_claim_does_not_confirm_are_as_good_as_none() {
 
 #[test]
 fn published_roots_of_a_claim_that_agrees_change_nothing() {
+    cov_mark::check!(published_trace_agrees);
     let claim = game(&ladder(3)).publishes(roots_of);
     claim.disputed().expect_error(&SolveError::NothingDiffers);
 }
@@ -92,6 +94,7 @@ fn published_outputs_do_not_stand_for_the_trace() {
 
 #[test]
 fn an_output_published_under_another_root_is_not_used() {
+    cov_mark::check!(published_output_has_another_shape);
     // What was published is another run's, or of another shape than the model's.
     let operator = rung(4, 1);
     let claim = game(&ladder(10)).computes_wrongly(operator, 100);

@@ -47,6 +47,8 @@ fn a_state_without_what_an_operator_wrote_contradicts_the_inside() {
 
 #[test]
 fn an_operators_root_is_shown_when_no_opening_of_the_inside_shows_it() {
+    cov_mark::check!(root_of_an_output_is_shown);
+    cov_mark::check!(state_has_one_value);
     // Of three operators, an opening of one level shows no output; the whole inside agrees.
     let game = game(&ladder(3)).with_levels(1);
     let (operator, truth) = (rung(1, 2), root_at(&game, 2, 0));
@@ -92,6 +94,7 @@ fn the_output_state_is_held_to_the_last_layer() {
 
 #[test]
 fn an_input_that_changes_on_its_way_contradicts_the_state_before() {
+    cov_mark::check!(value_before_the_layer_is_shown);
     let game = game(&carried());
     let truth = root_at(&game, 0, 1);
     let evidence = game

@@ -28,6 +28,7 @@ fn steps(function: MapFunction) -> Network {
 
 #[test]
 fn another_input_leaves_the_challenger_without_a_move() {
+    cov_mark::check!(input_states_differ);
     let network = ladder(3);
     let other = network.with_input(|element| element + 1.0).honest();
     game(&network)
@@ -48,6 +49,7 @@ fn another_input_leaves_the_challenger_without_a_move() {
 
 #[test]
 fn another_models_layer_cannot_be_shown() {
+    cov_mark::check!(layer_is_of_another_model);
     game(&steps(MapFunction::Multiply))
         .against(ladder(3).honest())
         .disputed()
@@ -58,6 +60,7 @@ fn another_models_layer_cannot_be_shown() {
 
 #[test]
 fn another_models_operator_cannot_be_shown() {
+    cov_mark::check!(operator_is_of_another_model);
     // The same layers over other operators.
     game(&steps(MapFunction::Multiply))
         .against(steps(MapFunction::Maximum).honest())

@@ -6,6 +6,7 @@ use inference::Tensor;
 use protocol::encoding::Canonical;
 use protocol::graph::{Fold, MapFunction, Operator, Window};
 use protocol::law;
+use protocol::numerics::{narrow_bf16, narrow_f16};
 use protocol::tensor::{Shape, TensorType};
 
 use super::*;
@@ -63,6 +64,15 @@ fn integers(element: ElementType, dimensions: &[u64], values: &[i64]) -> Tensor 
     Tensor::from_integers(element, &shape, &values).unwrap()
 }
 
+/// The numbers of [`floats`] in 16 bits.
+fn narrow(element: ElementType, dimensions: &[u64]) -> Tensor {
+    let kind = kind(element, dimensions);
+    let short = if element == ElementType::F16 { narrow_f16 } else { narrow_bf16 };
+    let floats = floats(dimensions, 3);
+    let bits: Vec<u16> = floats.as_f32().iter().map(|one| short(one.to_bits())).collect();
+    Tensor::given_narrow(&kind, &bits).unwrap()
+}
+
 fn truths(dimensions: &[u64]) -> Tensor {
     let shape = Shape::new(dimensions).unwrap();
     Tensor::from_bool(&shape, (0..shape.count()).map(|at| at % 3 == 0).collect()).unwrap()
@@ -72,7 +82,7 @@ fn truths(dimensions: &[u64]) -> Tensor {
 fn functions() -> Vec<MapFunction> {
     let all: Vec<_> =
         (0..=u8::MAX).filter_map(|code| MapFunction::from_canonical(&[code]).ok()).collect();
-    assert_eq!(all.len(), 33);
+    assert_eq!(all.len(), 34);
     all
 }
 
@@ -84,6 +94,7 @@ fn elements(function: MapFunction) -> (ElementType, ElementType) {
         F::Equal | F::Less | F::LessOrEqual | F::IsNan => (F32, Bool),
         F::And | F::Or | F::ExclusiveOr | F::Not => (I64, I64),
         F::Cast => (F32, I64),
+        F::Random => (I64, ElementType::U32),
         F::Add
         | F::Subtract
         | F::Multiply
@@ -140,6 +151,13 @@ fn an_error_in_a_function_of_any_element_type_is_convicted() {
         let network = model_of(map(MapFunction::Add), vec![row.clone(), row], 1, to);
         convicted(&network, 79, 0, "add");
     }
+    for element in [ElementType::Bf16, ElementType::F16] {
+        let (short, wide) = (narrow(element, &[200]), f32s(&[200]));
+        let to = short.kind().clone();
+        convicted(&model_of(map(MapFunction::Cast), vec![short], 0, wide), 199, 0, "cast");
+        let network = model_of(map(MapFunction::Cast), vec![floats(&[200], 1)], 0, to);
+        convicted(&network, 130, 0, "cast");
+    }
     let network = model_of(map(MapFunction::Not), vec![truths(&[300])], 0, kind(Bool, &[300]));
     convicted(&network, 299, 0, "not");
 }
@@ -158,6 +176,9 @@ fn operands_that_broadcast_are_proven_where_they_are_read() {
 fn movements() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64)> {
     let wide = || floats(&[3, 70], 1);
     let indices = integers(ElementType::I64, &[4], &[2, 0, -1, 1]);
+    let start = || integers(ElementType::U8, &[1], &[1]);
+    let updated = || vec![wide(), floats(&[1, 70], 2), start()];
+    let halves = kind(ElementType::F16, &[130, 3]);
     vec![
         (Operator::Reshape {}, vec![wide()], 0, f32s(&[70, 3]), 209),
         (Operator::Transpose { permutation: vec![1, 0] }, vec![wide()], 0, f32s(&[70, 3]), 100),
@@ -190,6 +211,10 @@ fn movements() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64)> {
             150,
         ),
         (Operator::Gather { axis: 1 }, vec![wide(), indices], 0, f32s(&[3, 4]), 11),
+        // A row of the base, and one that was updated.
+        (Operator::Update {}, updated(), 2, f32s(&[3, 70]), 209),
+        (Operator::Update {}, updated(), 1, f32s(&[3, 70]), 100),
+        (Operator::Reshape {}, vec![narrow(ElementType::F16, &[3, 130])], 0, halves, 389),
     ]
 }
 
@@ -244,6 +269,28 @@ fn folds() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64, u64)> {
             3,
         ),
     ];
+    for right in [ElementType::Bf16, ElementType::F16] {
+        let operands = vec![floats(&[2, 300], 1), narrow(right, &[3, 300])];
+        all.push((Operator::Contract {}, operands, 1, f32s(&[2, 3]), 4, 5));
+    }
+    let (bytes, sums) = (ElementType::I8, kind(ElementType::I32, &[2, 3]));
+    let rows = |depth: u64| {
+        let right = integers(bytes, &[3, depth], &[7, -128, 127, 5]);
+        vec![integers(ElementType::U8, &[2, depth], &[255, 3, 200]), right]
+    };
+    all.push((Operator::Contract {}, rows(50), 1, sums.clone(), 5, 1));
+    all.push((Operator::Contract {}, rows(300), 1, sums, 4, 5));
+    all.push((
+        Operator::Convolve { window: window((3, 3)), groups: 1 },
+        vec![
+            integers(ElementType::I16, &[1, 6, 8, 20], &[300, -9, 32_767]),
+            integers(bytes, &[2, 3, 3, 20], &[3, -128, 1, 0, 9]),
+        ],
+        1,
+        kind(ElementType::I64, &[1, 6, 4, 2]),
+        13,
+        3,
+    ));
     for fold in [Fold::Sum, Fold::Maximum, Fold::Minimum] {
         let short = Operator::Pool { fold, window: window((2, 2)) };
         let long = Operator::Pool { fold, window: window((6, 12)) };
@@ -261,6 +308,7 @@ fn folds() -> Vec<(Operator, Vec<Tensor>, usize, TensorType, u64, u64)> {
 
 #[test]
 fn an_error_in_any_fold_is_convicted_in_one_run_or_after_the_last() {
+    cov_mark::check!(sums_do_not_end_in_the_element);
     for (operator, operands, weights, to, element, segments) in folds() {
         let name = operator.kind();
         let network = model_of(operator, operands, weights, to);
@@ -319,6 +367,6 @@ fn all_kinds_of_operators_are_tried() {
     let mut kinds: BTreeSet<&str> = functions().into_iter().map(MapFunction::name).collect();
     kinds.extend(movements().iter().map(|honest_view| honest_view.0.kind()));
     kinds.extend(folds().iter().map(|honest_view| honest_view.0.kind()));
-    // Seven movements, two products, and two operators with three folds each.
-    assert_eq!(kinds.len(), functions().len() + 7 + 2 + 2 * 3, "{kinds:?}");
+    // Eight movements, two products, and two operators with three folds each.
+    assert_eq!(kinds.len(), functions().len() + 8 + 2 + 2 * 3, "{kinds:?}");
 }

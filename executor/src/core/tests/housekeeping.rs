@@ -249,6 +249,7 @@ fn the_next_look_is_just_after_the_window_or_the_first_deadline() {
 
 #[test]
 fn a_claim_before_ours_sets_the_next_look_too() {
+    cov_mark::check!(claim_before_ours_is_awaited);
     let (mut court, core, before, _) = after_a_rival();
     let next = |court: &Court| core.next_look_ms(&court.view());
     let window_end_ms = court.settlement.claim(&before).unwrap().window_end_ms;

@@ -157,6 +157,7 @@ fn a_claim_that_fell_is_not_defended() {
 
 #[test]
 fn without_its_run_a_claim_waits_until_it_is_made_again() {
+    cov_mark::check!(run_of_a_claim_is_missing);
     let (mut court, core, claim) = claiming();
     let challenge = court.challenge(Who::Challenger, claim);
     demand(&mut court, Who::Challenger, challenge, TRACE);
@@ -176,6 +177,7 @@ fn without_its_run_a_claim_waits_until_it_is_made_again() {
 
 #[test]
 fn what_cannot_be_answered_does_not_hinder_what_can() {
+    cov_mark::check!(demand_cannot_be_answered);
     // No layer can be computed again; the states are there.
     let (mut court, mut core, _, [first, second]) = challenged_twice();
     core.remember(lost(1), arity_log2());

@@ -117,7 +117,8 @@ mod tests {
     }
 
     fn settlement() -> Settlement {
-        let (salt, parameters) = (Digest::default(), Parameters::default());
+        let salt = Digest::default();
+        let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
         let bank = key().address();
         Settlement::new(Genesis { chain_id: 1, salt, begun_ms: 0, bank, parameters }).unwrap()
     }

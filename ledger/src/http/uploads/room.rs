@@ -46,8 +46,16 @@ impl Uploads {
                 Tidying::Exhausted(at) => at.elapsed() < EXHAUSTED,
             });
             match all.get(&whose) {
-                Some(Tidying::UnderWay) => return Err(UploadRefusal::Tidying),
-                Some(Tidying::Exhausted(_)) => return Ok(false),
+                Some(Tidying::UnderWay) => {
+                    #[cfg(test)]
+                    cov_mark::hit!(room_is_being_made);
+                    return Err(UploadRefusal::Tidying);
+                }
+                Some(Tidying::Exhausted(_)) => {
+                    #[cfg(test)]
+                    cov_mark::hit!(nothing_more_could_be_removed);
+                    return Ok(false);
+                }
                 None => drop(all.insert(whose, Tidying::UnderWay)),
             }
         }

@@ -71,9 +71,9 @@ impl<C: Commitment> Strategy<C> for ChallengeAllies {
 pub struct FreeRide;
 
 impl<C: Commitment> Strategy<C> for FreeRide {
-    fn play(&mut self, sight: &mut Sight<'_, C>, _: Vec<Intent>) -> Vec<Intent> {
+    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
         let settlement = &sight.view.settlement;
-        let mut intents = Vec::new();
+        intents.retain(|intent| matches!(intent.action, Action::Collect { .. }));
         for (id, claim) in settlement.claims() {
             let already = settlement.challenge_by(id, &sight.me).is_some();
             if claim.challenges > 0 && !already && claim.stands() {

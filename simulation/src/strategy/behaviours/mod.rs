@@ -4,6 +4,7 @@
 #[macro_use]
 mod boxed;
 
+mod after;
 mod aside;
 mod forge;
 
@@ -18,6 +19,7 @@ use protocol::transaction::Action;
 
 use super::{Intent, Sight, Strategy};
 
+pub use after::{CallAfterFall, ClaimTwice, PassOver, TakeBack};
 pub use aside::{AbsurdJobs, ChallengeAllies, FreeRide, Idle, Meddler, Overbid, Withdrawer};
 pub use forge::{Forge, Forgery};
 

@@ -57,6 +57,34 @@ struct RequestReport {
     waited_ms: u64,
 }
 
+impl RequestReport {
+    fn new(
+        job: &JobId,
+        ended: Ended,
+        own: &OwnRun,
+        outputs: Option<String>,
+        started: Instant,
+    ) -> Self {
+        let Ended { id, claim, others } = ended;
+        Self {
+            job: job.to_string(),
+            claim: id.to_string(),
+            status: "final",
+            alert: (own.agrees(&claim) == Some(false)).then_some("false-final"),
+            executor: claim.executor.to_string(),
+            output_root: claim.terms.output_root.to_string(),
+            sequence_root: claim.terms.sequence_root.to_string(),
+            trace_root: claim.trace_root().to_string(),
+            number: claim.number,
+            recomputed: own.is_made(),
+            matches_own_run: own.agrees(&claim),
+            others,
+            outputs,
+            waited_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandError> {
     check::files(arguments)?;
     let engine = load::engine(&arguments.engine)?;
@@ -102,23 +130,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
         let until = patience.until().unwrap_or(Instant::now() + DELIVERY);
         let delivery = async || deliver(arguments, &ledger, &model, &ended).await;
         let outputs = super::connection::patiently(Some(until), delivery).await?;
-        let Ended { id, claim, others } = ended;
-        Ok::<_, CommandError>(RequestReport {
-            job: job.to_string(),
-            claim: id.to_string(),
-            status: "final",
-            alert: (own.agrees(&claim) == Some(false)).then_some("false-final"),
-            executor: claim.executor.to_string(),
-            output_root: claim.terms.output_root.to_string(),
-            sequence_root: claim.terms.sequence_root.to_string(),
-            trace_root: claim.trace_root().to_string(),
-            number: claim.number,
-            recomputed: own.is_made(),
-            matches_own_run: own.agrees(&claim),
-            others,
-            outputs,
-            waited_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        })
+        Ok::<_, CommandError>(RequestReport::new(&job, ended, &own, outputs, started))
     })?;
     let is_false = report.matches_own_run == Some(false);
     if as_json {

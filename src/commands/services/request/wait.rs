@@ -144,12 +144,7 @@ pub(super) async fn wait(
         }
         if let Some((claim_id, claim)) = unsettled(&view, id) {
             match key.filter(|_| own.agrees(claim) != Some(false)) {
-                Some(key) => {
-                    for action in passing(&view.settlement, id, claim.number) {
-                        done(ledger, key, &action).await?;
-                    }
-                    done(ledger, key, &Action::Finalise { claim: claim_id }).await?;
-                }
+                Some(key) => settle(ledger, key, &view, (claim_id, claim)).await?,
                 None if !unsettled_told => {
                     unsettled_told = true;
                     eprintln!("waiting       {}", how_to_settle(id));
@@ -178,6 +173,19 @@ fn unsettled<'a>(view: &'a View, job: &JobId) -> Option<(ClaimId, &'a Claim)> {
 /// Whether nothing can become of a job any more, so that its money can go back.
 fn may_expire(job: &Job, now_ms: u64) -> bool {
     now_ms > job.open_until_ms() && job.standing == 0 && job.seals_waiting == 0
+}
+
+/// Makes a claim its job's answer, past claims before it that were rejected.
+async fn settle(
+    ledger: &HttpLedger,
+    key: &Key,
+    view: &View,
+    (id, claim): (ClaimId, &Claim),
+) -> Result<(), CommandError> {
+    for action in passing(&view.settlement, &claim.terms.job, claim.number) {
+        done(ledger, key, &action).await?;
+    }
+    done(ledger, key, &Action::Finalise { claim: id }).await
 }
 
 async fn done(ledger: &HttpLedger, key: &Key, action: &Action) -> Result<(), CommandError> {

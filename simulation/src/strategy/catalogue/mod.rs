@@ -1,9 +1,24 @@
 //! Every strategy that has a name: what it is, what it must come to, how it plays.
 
+macro_rules! entries {
+    ($($name:literal, $source:literal, $expect:literal, $summary:literal, $plan:expr;)*) => {
+        vec![$(Entry {
+            name: $name,
+            source: $source,
+            expect: $expect,
+            summary: $summary,
+            plan: $plan,
+        }),*]
+    };
+}
+
+mod after;
+mod honest;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use challenger::{Order, Policy};
+use challenger::Policy;
 use protocol::hash::Commitment;
 
 use super::behaviours::{
@@ -87,14 +102,15 @@ pub struct Catalogue<C: Commitment> {
 impl<C: Commitment> Default for Catalogue<C> {
     fn default() -> Self {
         let entries = [
-            honest_executors(),
-            honest_challengers(),
+            honest::executors(),
+            honest::challengers(),
             computing(),
             binding(),
             playing(),
             timing(),
             paying(),
             serving(),
+            after::endings(),
         ];
         Self { entries: entries.concat() }
     }
@@ -155,95 +171,6 @@ fn unbound<C: Commitment>(how: Unbound) -> Plan<C> {
 
 fn forging<C: Commitment>(forgery: Forgery) -> Plan<C> {
     liar().with(Forge { forgery })
-}
-
-/// An honest party that now and then crashes after it sent something.
-fn crash_prone<C: Commitment>(numbers: Numbers<'_>, side: Side) -> Plan<C> {
-    let crashes = Crashes {
-        permille: numbers.small_or("permille", 100),
-        down_ms: numbers.or("down_ms", 2_000),
-        before_sending: false,
-    };
-    Plan { crashes: Some(crashes), ..Plan::honest(side) }
-}
-
-macro_rules! entries {
-    ($($name:literal, $source:literal, $expect:literal, $summary:literal, $plan:expr;)*) => {
-        vec![$(Entry {
-            name: $name,
-            source: $source,
-            expect: $expect,
-            summary: $summary,
-            plan: $plan,
-        }),*]
-    };
-}
-
-/// Honest executors of all kinds.
-fn honest_executors<C: Commitment>() -> Vec<Entry<C>> {
-    entries! {
-        "honest", "", "final|released", "runs the model, claims, answers, settles",
-            |_| Plan::honest(Side::Executor);
-        "honest-publishing", "", "final|released", "as honest, and publishes its trace at once",
-            |_| Plan { publishing: Publishing::Everything, ..Plan::honest(Side::Executor) };
-        "honest-slow", "", "final|released", "an executor that takes seconds for everything",
-            |n| Plan {
-                inference_ms: n.or("inference_ms", 4_000),
-                think_ms: n.or("think_ms", 800),
-                ..Plan::honest(Side::Executor)
-            };
-        "honest-narrow", "", "final|released", "an executor that sends few transactions at a time",
-            |n| Plan { slots: n.small_or("slots", 16), ..Plan::honest(Side::Executor) };
-        "honest-crash-prone", "F45", "final|released", "an executor that crashes and restarts",
-            |n| crash_prone(n, Side::Executor);
-    }
-}
-
-/// Honest challengers of all kinds, and the client.
-fn honest_challengers<C: Commitment>() -> Vec<Entry<C>> {
-    entries! {
-        "prompt", "", "won|nothing", "a challenger that checks every job at once",
-            |_| Plan::honest(Side::Challenger);
-        "slow", "", "won|nothing", "a challenger that takes seconds for everything",
-            |n| Plan {
-                inference_ms: n.or("inference_ms", 6_000),
-                think_ms: n.or("think_ms", 1_000),
-                ..Plan::honest(Side::Challenger)
-            };
-        "sampling", "TOPLOC, proof of sampling", "won|nothing", "checks a share of the jobs",
-            |n| Plan {
-                sampling_permille: n.small_or("permille", 500),
-                guardian: false,
-                ..Plan::honest(Side::Challenger)
-            };
-        "poor", "", "won|nothing", "has money for one challenge only",
-            |n| Plan {
-                capital_milliether: n.or("capital_milliether", 130),
-                guardian: false,
-                ..Plan::honest(Side::Challenger)
-            };
-        "crash-prone", "F45", "won|nothing", "a challenger that crashes and restarts",
-            |n| crash_prone(n, Side::Challenger);
-        "torn-journal", "F46", "won|nothing", "crashes between deciding and sending, journal torn",
-            |n| Plan {
-                crashes: Some(Crashes {
-                    permille: n.small_or("permille", 150),
-                    down_ms: n.or("down_ms", 1_500),
-                    before_sending: true,
-                }),
-                ..Plan::honest(Side::Challenger)
-            };
-        "earliest-deadline", "", "won|nothing", "few slots, works by deadline",
-            |n| Plan { slots: n.small_or("slots", 6), ..Plan::honest(Side::Challenger) };
-        "largest-stake", "", "won|nothing", "few slots, works by money at risk",
-            |n| Plan {
-                slots: n.small_or("slots", 6),
-                order: Order::LargestStake,
-                ..Plan::honest(Side::Challenger)
-            };
-        "client", "", "nothing", "posts jobs",
-            |_| Plan { guardian: false, ..Plan::honest(Side::Client) };
-    }
 }
 
 /// A. Wrong computation.
@@ -327,7 +254,7 @@ fn binding<C: Commitment>() -> Vec<Entry<C>> {
             |_| frivolous().with(Refuter { kind: BadRefutation::WrongProof });
         "absurd-refutation", "B15, B19", "upheld", "refutes at absurd indices",
             |_| frivolous().with(Refuter { kind: BadRefutation::Absurd });
-        "absurd-jobs", "B19, D32", "nothing", "jobs with windows of zero and forever, without stake",
+        "absurd-jobs", "B19, D32", "nothing", "jobs with windows of zero and forever, without stake or for nothing",
             |_| nothing(Side::Client).with(AbsurdJobs);
     }
 }
@@ -351,8 +278,8 @@ fn playing<C: Commitment>() -> Vec<Entry<C>> {
         "copycat", "C24", "upheld|won|nothing", "copies waiting moves of others, with a higher bid",
             |_| Plan { watches_queue: true, transactions_max: 40, ..nothing(Side::Challenger) }
                 .with(Copycat);
-        "copycat-executor", "C24", "final|fraud/step|released|nothing",
-            "copies waiting claims of others",
+        "copycat-executor", "C24", "final|fraud/step|released|standing|nothing",
+            "copies waiting claims of others, and leaves them to themselves",
             |_| Plan { watches_queue: true, transactions_max: 40, ..nothing(Side::Stranger) }
                 .with(Copycat);
         "duplicate-moves", "C25", "fraud/step", "lies and sends every move twice",

@@ -1,0 +1,155 @@
+//! The embedded ledger, opened again and again, and when its disk fails.
+
+use super::*;
+use crate::clock::ManualClock;
+use protocol::hash::Digest;
+use protocol::settlement::Parameters;
+use protocol::transaction::{Action, Address, Key};
+
+fn bank() -> Key {
+    Key::from_secret(&[1; 32]).unwrap()
+}
+
+fn genesis() -> Genesis {
+    let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
+    Genesis {
+        chain_id: 1,
+        salt: Digest::default(),
+        begun_ms: 0,
+        bank: bank().address(),
+        parameters,
+    }
+}
+
+fn deposit(nonce: u64) -> SignedTransaction {
+    let action = Action::Deposit { account: bank().address(), amount_wei: 5 };
+    bank().sign(&genesis().domain(), nonce, &action)
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    {
+        let ledger = EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap();
+        for nonce in 0..5 {
+            assert_eq!(ledger.submit(deposit(nonce)).await.unwrap().height, nonce + 1);
+        }
+        let again = ledger.submit(deposit(4)).await.unwrap_err();
+        assert!(matches!(again, LedgerError::Rejected(_)), "{again}");
+    }
+    let ledger = EmbeddedLedger::open(folder.path(), genesis(), clock).unwrap();
+    let view = ledger.view().await.unwrap();
+    assert_eq!(view.height, 5);
+    assert_eq!(view.settlement.money().deposited_wei(), 25);
+    assert_eq!(ledger.view_at(2).await.unwrap().settlement.money().deposited_wei(), 10);
+    assert_eq!(ledger.events_after(3, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_kept_in_memory_is_read_from_the_log() {
+    cov_mark::check!(receipts_are_read_from_the_log);
+    cov_mark::check!(page_of_records_is_full);
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let count = 3 * RECENT_MAX as u64;
+    {
+        let ledger = EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap();
+        for nonce in 0..count {
+            ledger.submit(deposit(nonce)).await.unwrap();
+        }
+    }
+    let ledger = EmbeddedLedger::open(folder.path(), genesis(), clock).unwrap();
+    for after in [0, 5, count - RECENT_MAX as u64 - 1, count - RECENT_MAX as u64, count - 1] {
+        let receipts = ledger.events_after(after, 10).await.unwrap();
+        let heights: Vec<u64> = receipts.iter().map(|receipt| receipt.height).collect();
+        assert_eq!(heights, (after + 1..=count.min(after + 10)).collect::<Vec<_>>());
+        assert!(receipts.iter().all(|receipt| receipt.events.len() == 1));
+        let view = ledger.view_at(after).await.unwrap();
+        assert_eq!(view.settlement.money().deposited_wei(), 5 * u128::from(after));
+    }
+    assert_eq!(ledger.entries().unwrap().len() as u64, count);
+    assert_eq!(ledger.entries_after(count - 2, 1).unwrap().len(), 1);
+    assert!(ledger.view_at(count + 1).await.is_err());
+}
+
+#[tokio::test]
+async fn another_genesis_is_refused() {
+    cov_mark::check!(log_began_with_another_genesis);
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    drop(EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap());
+    let other = Genesis { chain_id: 2, ..genesis() };
+    assert!(EmbeddedLedger::open(folder.path(), other, clock).is_err());
+}
+
+#[tokio::test]
+async fn a_ledger_that_died_in_the_middle_of_a_write_opens_with_what_it_acknowledged() {
+    cov_mark::check!(opened_after_a_torn_write);
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    {
+        let ledger = EmbeddedLedger::open(folder.path(), genesis(), Arc::clone(&clock)).unwrap();
+        ledger.submit(deposit(0)).await.unwrap();
+        ledger.submit(deposit(1)).await.unwrap();
+    }
+    let database = sled::Config::new().path(folder.path()).flush_every_ms(None).open().unwrap();
+    // After the genesis and the two deposits.
+    database.open_tree("log").unwrap().insert(3u64.to_be_bytes(), b"torn").unwrap();
+    database.flush().unwrap();
+    drop(database);
+    let ledger = EmbeddedLedger::open(folder.path(), genesis(), clock).unwrap();
+    assert_eq!((ledger.cut(), ledger.view().await.unwrap().height), (1, 2));
+    assert_eq!(ledger.submit(deposit(2)).await.unwrap().height, 3);
+}
+
+/// What the writing thread has, on this one.
+fn inner(folder: &Path) -> Inner {
+    let (mut store, _) = Store::open(folder).unwrap();
+    store.append(&genesis().to_canonical()).unwrap();
+    let settlement = Arc::new(beginning(&genesis()).unwrap());
+    Inner { store, settlement, receipts: Recent::default(), stopped: false }
+}
+
+fn accept(inner: &mut Inner, nonce: u64, action: &Action) -> Result<Receipt, LedgerError> {
+    inner.accept(0, &bank().sign(&genesis().domain(), nonce, action), action)
+}
+
+const DEPOSIT: Action = Action::Deposit { account: Address([7; 20]), amount_wei: 5 };
+
+#[test]
+fn what_the_rules_refuse_does_not_stop_the_ledger() {
+    cov_mark::check!(rules_refuse_a_transaction);
+    let folder = tempfile::tempdir().unwrap();
+    let mut inner = inner(folder.path());
+    let refused = accept(&mut inner, 0, &Action::Withdraw { amount_wei: 1 });
+    assert!(matches!(refused, Err(LedgerError::Rejected(_))), "{refused:?}");
+    assert_eq!(accept(&mut inner, 0, &DEPOSIT).unwrap().height, 1);
+    assert_eq!(inner.flush(), Ok(()));
+}
+
+#[test]
+fn nothing_is_accepted_after_a_flush_that_failed() {
+    cov_mark::check!(flush_failed);
+    cov_mark::check!(nothing_is_accepted_any_more);
+    let folder = tempfile::tempdir().unwrap();
+    let mut inner = inner(folder.path());
+    accept(&mut inner, 0, &DEPOSIT).unwrap();
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    assert!(matches!(inner.flush(), Err(LedgerError::Store(_))));
+    assert_eq!(accept(&mut inner, 1, &DEPOSIT), Err(LedgerError::Stopped));
+    assert_eq!(inner.flush(), Err(LedgerError::Stopped));
+}
+
+#[tokio::test]
+async fn whoever_serves_a_ledger_whose_disk_failed_is_told_and_nobody_sees_what_may_be_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let ledger = EmbeddedLedger::open(folder.path(), genesis(), clock).unwrap();
+    ledger.submit(deposit(0)).await.unwrap();
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    assert!(ledger.submit(deposit(1)).await.is_err());
+    ledger.stopped().await;
+    assert_eq!(ledger.view().await.unwrap_err(), LedgerError::Stopped);
+    assert_eq!(ledger.submit(deposit(1)).await, Err(LedgerError::Stopped));
+}

@@ -1,0 +1,121 @@
+//! What the tests of this crate share: a ledger's state with jobs, claims and challenges of a model that
+//! nobody runs.
+
+use protocol::facts::{Request, TreeId};
+use protocol::graph::{ModelHeader, Profile};
+use protocol::hash::{Digest, Keccak, leaf};
+use protocol::ids::{ClaimId, JobId};
+use protocol::settlement::{
+    Challenge, ETHER, Event, Genesis, Parameters, Settlement, challenge_id, claim_id, job_id,
+};
+use protocol::transaction::{Action, Address, JobTerms, Statement};
+
+pub(crate) const BANK: Address = Address([1; 20]);
+pub(crate) const POSTER: Address = Address([2; 20]);
+pub(crate) const EXECUTOR: Address = Address([3; 20]);
+pub(crate) const CHALLENGER: Address = Address([4; 20]);
+pub(crate) const SECOND: Address = Address([5; 20]);
+/// Has money and no part in anything.
+pub(crate) const STRANGER: Address = Address([6; 20]);
+
+/// What every claim can be asked.
+pub(crate) const ASKED: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
+
+/// Time in which a job takes claims.
+pub(crate) const OPEN_MS: u64 = 600_000;
+
+pub(crate) fn header() -> ModelHeader {
+    ModelHeader {
+        graph_root: leaf(b"graph"),
+        weights_root: leaf(b"weights"),
+        layers_root: leaf(b"layers"),
+        operator_count: 1,
+        weight_count: 1,
+        input_count: 1,
+        layer_count: 1,
+        profile: Profile::StrictF32,
+    }
+}
+
+pub(crate) fn input_root() -> Digest {
+    leaf(b"input")
+}
+
+/// The claim of a run with this output.
+pub(crate) fn statement(job: JobId, output: &[u8]) -> Statement {
+    let states = [input_root(), leaf(output)];
+    Statement::of_run::<Keccak>(job, header().root(), &states).unwrap()
+}
+
+/// A state of a ledger whose time passes by hand. Everybody but the bank has money.
+#[derive(Clone, Debug)]
+pub(crate) struct Court {
+    pub(crate) settlement: Settlement,
+    pub(crate) now_ms: u64,
+}
+
+impl Court {
+    pub(crate) fn new() -> Self {
+        let (salt, parameters) = (leaf(b"salt"), Parameters::default());
+        let genesis = Genesis { chain_id: 1, salt, begun_ms: 1_000, bank: BANK, parameters };
+        let settlement = Settlement::new(genesis).unwrap();
+        let mut court = Self { settlement, now_ms: 1_000 };
+        for account in [POSTER, EXECUTOR, CHALLENGER, SECOND, STRANGER] {
+            court.does(BANK, &Action::Deposit { account, amount_wei: 1_000 * ETHER });
+        }
+        court.does(POSTER, &Action::RegisterModel { header: header() });
+        court
+    }
+
+    pub(crate) fn does(&mut self, sender: Address, action: &Action) -> Vec<Event> {
+        let outcome = self.settlement.perform(self.now_ms, sender, 0, action);
+        outcome.unwrap_or_else(|rejection| panic!("{sender} {action:?}: {rejection}"))
+    }
+
+    pub(crate) fn job(&mut self, attention_wei: u128) -> JobId {
+        let parameters = self.settlement.parameters();
+        let terms = JobTerms {
+            model_root: header().root(),
+            input_root: input_root(),
+            profile: Profile::StrictF32,
+            executor: Address::default(),
+            fee_wei: ETHER / 100,
+            fee_iteration_wei: 0,
+            iterations_max: 1,
+            may_cut: false,
+            stake_wei: ETHER,
+            window_ms: parameters.window_ms_of(1),
+            open_ms: OPEN_MS,
+            attention_wei,
+            salt: self.settlement.jobs().count() as u64,
+        };
+        self.does(POSTER, &Action::PostJob { terms: terms.clone() });
+        job_id(POSTER, &terms)
+    }
+
+    pub(crate) fn claim(&mut self, job: JobId, output: &[u8]) -> ClaimId {
+        let statement = statement(job, output);
+        let claim = claim_id(EXECUTOR, &statement.terms);
+        self.does(EXECUTOR, &Action::PostClaim { statement });
+        claim
+    }
+
+    pub(crate) fn demand(&mut self, challenger: Address, claim: ClaimId) {
+        let demand = Action::Demand { claim, showings: Vec::new(), request: ASKED };
+        self.does(challenger, &demand);
+    }
+
+    /// Lets a claim fall because the first of these challengers got no answer; the others wait too.
+    pub(crate) fn fall(&mut self, claim: ClaimId, challengers: &[Address]) {
+        for challenger in challengers {
+            self.does(*challenger, &Action::Challenge { claim });
+            self.demand(*challenger, claim);
+        }
+        self.now_ms += self.settlement.parameters().executor_clock_ms + 1;
+        self.does(STRANGER, &Action::CallTime { claim, challenger: challengers[0] });
+    }
+
+    pub(crate) fn challenge(&self, claim: ClaimId, challenger: Address) -> &Challenge {
+        self.settlement.challenge(&challenge_id(claim, challenger)).unwrap()
+    }
+}
