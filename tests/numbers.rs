@@ -111,6 +111,9 @@ const OTHER: &[(&str, &[&str], &str)] = &[
     ("CONTRIBUTING.md", &["twenty minutes"], "measured"),
     ("docs/protocol.md", &["32 bytes", "20 bytes", "4 bytes"], "the width of a type"),
     ("docs/protocol.md", &["four roots"], "of a run"),
+    ("docs/protocol.md", &["sixteen challengers", "fourteen demands"], "an attack that was found"),
+    ("protocol/src/asks/mod.rs", &["three words"], "what an ask is made of"),
+    ("docs/glossary.md", &["32 lanes"], "those of the protocol"),
     (
         "docs/engine.md",
         &[
@@ -131,7 +134,6 @@ const OTHER: &[(&str, &[&str], &str)] = &[
         &[
             "1,863 s",
             "61 s",
-            "4 openings",
             "0.050 ether",
             "6 s",
             "4 s",
@@ -169,7 +171,7 @@ const OTHER: &[(&str, &[&str], &str)] = &[
     ("docs/glossary.md", &["4 bytes"], "the width of a type"),
     ("docs/adr/0003-a-step-is-sixty-four-products.md", &["4,096 products"], "an example"),
     ("docs/adr/0007-crates-by-who-needs-them.md", &["seven functions"], "what was before"),
-    ("docs/reference.md", &["0.5 eth"], "an example"),
+    ("docs/reference.md", &["0.5 eth", "64 children"], "an example"),
 ];
 
 /// Folders of the workspace's sources.
@@ -245,7 +247,12 @@ fn tables_name_what_the_source_has() {
     let transaction = "protocol/src";
     let actions = quoted(transaction, "/// Name of the action, as users read it.", "\n    }\n");
     compare("actions", first_cells(protocol, "| action | who | needs | does |"), actions);
-    let refutations = between("protocol/src", "canonical_enum!(Refutation {", "});");
+    let parameters = between("protocol/src", "canonical_struct!(Parameters {", "});");
+    let parameters = parameters.split(',').map(|name| name.trim().to_owned());
+    let parameters: Vec<String> = parameters.filter(|name| !name.is_empty()).collect();
+    let found = first_cells(protocol, "| parameter | default | bounds, checked at genesis |");
+    compare("parameters", found, parameters);
+    let refutations = between("protocol/src/referee.rs", "canonical_enum!(Refutation {", "});");
     let refutations = refutations.split("=> ").skip(1).map(|rest| {
         let name = rest.split(' ').next().unwrap();
         kebab(name).replace('-', " ")
@@ -266,7 +273,9 @@ fn tables_name_what_the_source_has() {
     let found = first_cells(simulation, "| lie | what is wrong | expected outcome |");
     let found = found.iter().flat_map(|cell| cell.split(", ")).map(str::to_owned);
     compare("lies", found.filter(|lie| !lie.contains(':')).collect(), lies);
-    let catalogue = text("simulation/src/strategy/catalogue.rs");
+    let catalogue = ["mod", "honest", "after"]
+        .map(|name| text(&format!("simulation/src/strategy/catalogue/{name}.rs")))
+        .concat();
     // A row of the catalogue begins a line with its name, its source, its outcomes and its summary.
     let strategies = catalogue.split("\n        \"").skip(1).map(|entry| {
         let texts: Vec<&str> = entry.split('"').step_by(2).take(4).collect();

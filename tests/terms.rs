@@ -68,6 +68,7 @@ fn audit_a14_a_ledger_begins_with_the_parameters_of_its_flags_and_with_none_that
     for (wrong, flag, word) in [
         (["--demands-max", "21"], "--demands-max", "deepest dispute"),
         (["--move-floor-ms", "9000"], "--executor-clock-ms", "so that a dispute fits"),
+        (["--served-max", "21"], "--reply-ms", "is answered in time"),
         (["--bond-wei-max", "999ether"], "--bond-wei-max", "quarter of stake_wei_max"),
         (["--work-cost-wei", "1ether"], "--work-cost-wei", "who convicts has its cost back"),
     ] {
@@ -75,7 +76,7 @@ fn audit_a14_a_ledger_begins_with_the_parameters_of_its_flags_and_with_none_that
         assert!(code == 2 && text.contains(flag) && text.contains(word), "{text}");
         assert!(!place.join("l").exists(), "{wrong:?} left a folder");
     }
-    let chosen = ["--demands-max", "30", "--stake-wei-min", "2ether", "--move-floor-ms", "500"];
+    let chosen = ["--demands-max", "30", "--stake-wei-min", "2ether", "--move-floor-ms", "800"];
     let (process, url) = ledger_with(place, &chosen);
     let told = json(place, &["ledger", "parameters", "--ledger", &url]);
     let parameters = &told["parameters"];
@@ -96,7 +97,7 @@ fn audit_a14_a_ledger_begins_with_the_parameters_of_its_flags_and_with_none_that
     assert_eq!(&asked["parameters"], parameters);
     assert_eq!(asked["follows"], told["follows"]);
     let (text, code) = run(place, &[&words[..], &["--reply-ms", "2000"]].concat());
-    assert!(code == 2 && text.contains("--reply-ms") && text.contains("move_floor_ms"), "{text}");
+    assert!(code == 2 && text.contains("--reply-ms") && text.contains("served_max"), "{text}");
     for line in run(place, &words).0.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
@@ -248,7 +249,7 @@ fn after_claims_that_fell_out_of_order_a_job_is_settled_and_what_is_due_is_fetch
     let place = folder.path();
     // Clocks of two seconds, so that silence is soon over.
     let clocks = ["--executor-clock-ms", "2000", "--challenger-clock-ms", "2000"];
-    let floors = ["--move-floor-ms", "50", "--reply-ms", "10", "--delay-ms-max", "100"];
+    let floors = ["--move-floor-ms", "50", "--reply-ms", "3"];
     let (_ledger, url) = ledger_with(place, &[&clocks[..], &floors].concat());
     let table = Table::new(&url);
     let bank = key("bank").address();

@@ -259,6 +259,7 @@ impl<C: Commitment> ChallengerCore<C> {
                     let is_refutation =
                         |decision: &Decision| matches!(decision.action, Action::Refute { .. });
                     decisions.extend(next.filter(is_refutation));
+                    decisions.extend(overdue(view, &claim));
                 }
                 ChallengeStatus::Open { turn: Turn::Executor(_), .. }
                 | ChallengeStatus::Won { .. }
@@ -349,17 +350,48 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
     }
 
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
-        let floor_ms = view.settlement.parameters().move_floor_ms;
-        view.settlement
-            .challenges()
-            .filter(|(_, challenge)| {
-                challenge.challenger == self.address && view.settlement.is_under_way(challenge)
-            })
-            .filter_map(|(_, challenge)| challenge.deadline_ms(floor_ms))
-            .filter(|at_ms| *at_ms >= view.now_ms)
-            .min()
-            .map(|at_ms| at_ms.saturating_add(1))
+        let settlement = &view.settlement;
+        let floor_ms = settlement.parameters().move_floor_ms;
+        let own = settlement.challenges().map(|(_, challenge)| challenge).filter(|challenge| {
+            challenge.challenger == self.address && settlement.is_under_way(challenge)
+        });
+        let clocks = own.filter_map(|challenge| match challenge.deadline_ms(floor_ms) {
+            Some(at_ms) => Some(at_ms),
+            // It waits for the others of its claim.
+            None => first_deadline_ms(view, &challenge.claim),
+        });
+        clocks.filter(|at_ms| *at_ms >= view.now_ms).min().map(|at_ms| at_ms.saturating_add(1))
     }
+}
+
+/// Challenges of a claim that are under way, with the last moment of the side to move.
+fn clocks_of<'a, C: Commitment>(
+    view: &'a View<C>,
+    claim: &ClaimId,
+) -> impl Iterator<Item = (&'a Challenge, u64)> {
+    let settlement = &view.settlement;
+    let floor_ms = settlement.parameters().move_floor_ms;
+    let challenges = settlement.challenges_of(claim).filter_map(|id| settlement.challenge(id));
+    challenges.filter_map(move |challenge| Some((challenge, challenge.deadline_ms(floor_ms)?)))
+}
+
+/// The first moment at which a challenge of a claim may end by its clock.
+fn first_deadline_ms<C: Commitment>(view: &View<C>, claim: &ClaimId) -> Option<u64> {
+    let ends = clocks_of(view, claim).map(|(_, at_ms)| at_ms);
+    ends.filter(|at_ms| *at_ms >= view.now_ms).min()
+}
+
+/// Ends the challenges of a claim whose side to move is late: whoever waits behind them must, for the
+/// executor of a false claim will not.
+fn overdue<C: Commitment>(view: &View<C>, claim: &ClaimId) -> Vec<Decision> {
+    clocks_of(view, claim)
+        .filter(|(_, at_ms)| view.now_ms > *at_ms)
+        .map(|(challenge, _)| Decision {
+            action: Action::CallTime { claim: *claim, challenger: challenge.challenger },
+            reason: "its time is over, and our challenge waits for its place".to_owned(),
+            deadline_ms: None,
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -52,10 +52,10 @@ pub struct Dispute {
     pub challenger: String,
     /// How it ends if both sides play.
     pub forecast: Forecast,
-    /// Whose move it is: `executor` or `challenger`.
+    /// Whose move it is: `executor` or `challenger`; `queue` while earlier challenges must end first.
     pub turn: &'static str,
-    /// Until when, on the ledger's clock.
-    pub deadline_ms: u64,
+    /// Until when, on the ledger's clock; `None` while the challenge waits for its turn.
+    pub deadline_ms: Option<u64>,
     /// Money that is decided.
     pub at_risk_wei: String,
 }
@@ -268,13 +268,15 @@ impl Monitor {
             if forecast != Forecast::Unknown {
                 self.forecasts.insert(*id, forecast);
             }
-            let deadline_ms = challenge.deadline_ms(floor_ms).unwrap_or(u64::MAX);
+            let deadline_ms = challenge.deadline_ms(floor_ms);
             let right = match forecast {
                 Forecast::Falls => turn == "challenger",
                 Forecast::Stands => turn == "executor",
                 Forecast::Unknown => false,
             };
-            if right && deadline_ms.saturating_sub(view.now_ms) < LITTLE_MS.min(floor_ms / 2) {
+            if let Some(deadline_ms) = deadline_ms.filter(|_| right)
+                && deadline_ms.saturating_sub(view.now_ms) < LITTLE_MS.min(floor_ms / 2)
+            {
                 let challenge = id.to_string();
                 look.alerts.push(Alert::LittleTime { challenge, turn, deadline_ms });
             }
@@ -290,7 +292,7 @@ impl Monitor {
                 at_risk_wei: at_risk_wei.to_string(),
             });
         }
-        look.disputes.sort_by_key(|dispute| dispute.deadline_ms);
+        look.disputes.sort_by_key(|dispute| dispute.deadline_ms.unwrap_or(u64::MAX));
     }
 
     fn compare(&mut self, id: &ChallengeId, fell: bool) {

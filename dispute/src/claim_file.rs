@@ -235,3 +235,35 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), ClaimFileError
     std::fs::write(path, text).map_err(|error| fail(error.to_string()))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::hash::leaf;
+
+    fn file(states: &[&[u8]]) -> ClaimFile {
+        let state_roots: Vec<Digest> = states.iter().map(|state| leaf(state)).collect();
+        let trace = trace_tree::<Keccak>(&state_roots).unwrap();
+        let (input_root, output_root) = (state_roots[0], state_roots[states.len() - 1]);
+        let (model_root, trace_root) = (leaf(b"model"), trace.root());
+        ClaimFile { model_root, input_root, output_root, trace_root, state_roots }
+    }
+
+    #[test]
+    fn the_claim_of_a_folder_is_that_of_its_run() {
+        let (file, job) = (file(&[b"input", b"between", b"output"]), JobId(leaf(b"job")));
+        let of_run = Statement::of_run::<Keccak>(job, file.model_root, &file.state_roots);
+        assert_eq!(Some(file.statement(job)), of_run);
+    }
+
+    #[test]
+    fn a_claim_without_published_states_has_no_paths_to_bind_it() {
+        let mut file = file(&[b"input", b"output"]);
+        file.state_roots.clear();
+        let Statement { terms, binding } = file.statement(JobId::default());
+        assert_eq!((terms.input_root, terms.output_root), (file.input_root, file.output_root));
+        for bound in [binding.input, binding.output] {
+            assert_eq!((bound.trace_root, bound.state_path), (file.trace_root, Vec::new()));
+        }
+    }
+}

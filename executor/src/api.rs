@@ -98,6 +98,8 @@ pub struct Api {
     pub health: Arc<Health>,
     bail_out: bool,
     stake_wei: Option<u128>,
+    /// Salt of the last job in this executor's name.
+    last_salt: Mutex<u64>,
     waiting: Mutex<HashMap<JobId, oneshot::Sender<Answered>>>,
     /// Runs in memory, by trace root, for those who look into a claim.
     runs: Mutex<HashMap<Digest, Arc<Run>>>,
@@ -159,6 +161,7 @@ impl Api {
             health,
             bail_out,
             stake_wei,
+            last_salt: Mutex::default(),
             waiting,
             runs,
         }
@@ -236,7 +239,7 @@ impl Api {
             }
         }
         let (address, parameters) = (self.signer.key().address(), view.settlement.parameters());
-        let salt = view.settlement.nonce(&address);
+        let salt = self.salt(view.settlement.nonce(&address));
         let roots = (model.root(), input_root);
         let terms = own_terms(parameters, self.stake_wei, roots, address, salt);
         let free_wei = view.settlement.money().free_wei(&address);
@@ -258,6 +261,13 @@ impl Api {
         });
         let unusable = || LedgerError::Unusable { reason: "a posted job has no id".to_owned() };
         posted.ok_or_else(|| unusable().into())
+    }
+
+    /// A salt that no job of this account has: equal requests at one time are jobs of their own.
+    fn salt(&self, nonce: u64) -> u64 {
+        let mut last = lock(&self.last_salt);
+        *last = nonce.max(last.saturating_add(1));
+        *last
     }
 
     /// Jobs whose askers wait.

@@ -9,7 +9,9 @@ use node::{Core, Decision};
 use protocol::facts::Request;
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{CHALLENGERS_MAX, ChallengeStatus, Claim, JobStatus, PASSED_MAX, Turn};
+use protocol::settlement::{
+    CHALLENGERS_MAX, ChallengeStatus, Claim, Job, JobStatus, PASSED_MAX, Turn,
+};
 use protocol::transaction::{Action, Address, Statement};
 
 use crate::answer::{AnswerError, Defender};
@@ -83,11 +85,8 @@ impl<C: Commitment> ExecutorCore<C> {
     /// still, this account has not claimed it, and nobody's standing claim says the same.
     pub fn would_claim(&self, view: &View<C>, job: &JobId, trace_root: &Digest) -> bool {
         let settlement = &view.settlement;
-        let is_open = settlement.job(job).is_some_and(|job| {
-            job.status == JobStatus::Open
-                && view.now_ms <= job.open_until_ms()
-                && job.terms.admits(&self.address)
-        });
+        let is_open =
+            settlement.job(job).is_some_and(|job| takes_claims_of(job, &self.address, view.now_ms));
         let mut claims = settlement.claims_of(job).filter_map(|id| settlement.claim(id));
         is_open
             && !claims.any(|claim| {
@@ -193,12 +192,21 @@ impl<C: Commitment> ExecutorCore<C> {
         demands
     }
 
-    /// Ends challenges whose challengers are silent, settles jobs that are ripe, and takes stakes back.
+    /// Ends challenges whose challengers are silent, settles jobs that are ripe, takes stakes back, and ends
+    /// jobs of its own that nobody claimed.
     ///
     /// Also of claims by others that stand before ours: nobody else may care to, and ours waits
     /// for them (`simulation/scenarios/copycat-claim.toml`).
     fn housekeeping(&self, view: &View<C>) -> Vec<Decision> {
-        let mut decisions = Vec::new();
+        let mut decisions: Vec<Decision> = self
+            .idle_jobs(view)
+            .filter(|(_, job)| view.now_ms > job.open_until_ms())
+            .map(|(id, _)| Decision {
+                action: Action::ExpireJob { job: *id },
+                reason: "its time for claims is over and nobody claimed it".to_owned(),
+                deadline_ms: None,
+            })
+            .collect();
         for (id, claim) in self.awaited(view) {
             decisions.extend(self.overdue(view, &id, claim));
             let is_over = view
@@ -217,6 +225,15 @@ impl<C: Commitment> ExecutorCore<C> {
             }
         }
         decisions
+    }
+
+    /// Open jobs that this account posted and on which nothing stands or waits.
+    fn idle_jobs<'a>(&self, view: &'a View<C>) -> impl Iterator<Item = (&'a JobId, &'a Job)> {
+        let address = self.address;
+        view.settlement.jobs().filter(move |(_, job)| {
+            let is_idle = job.standing == 0 && job.seals_waiting == 0;
+            job.poster == address && job.status == JobStatus::Open && is_idle
+        })
     }
 
     /// Ends the challenges of a claim in which somebody else is late.
@@ -271,6 +288,12 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 }
 
+/// Whether a job takes a claim of this account now, were it the first.
+pub(crate) fn takes_claims_of(job: &Job, executor: &Address, now_ms: u64) -> bool {
+    let is_open = job.status == JobStatus::Open && now_ms <= job.open_until_ms();
+    is_open && job.terms.admits(executor)
+}
+
 /// Makes an undisputed claim whose window is over the answer of its job, once no other stands before it; what
 /// fell before it is passed first.
 fn finality<C: Commitment>(view: &View<C>, id: ClaimId, claim: &Claim<C>) -> Option<Decision> {
@@ -301,6 +324,7 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
+        let ends = self.idle_jobs(view).map(|(_, job)| job.open_until_ms());
         let mine = self.awaited(view).into_iter();
         let times = mine.flat_map(|(id, claim)| {
             let challenges =
@@ -308,7 +332,11 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
             let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
             clocks.chain([claim.window_end_ms]).collect::<Vec<u64>>()
         });
-        times.filter(|at_ms| *at_ms >= view.now_ms).min().map(|at_ms| at_ms.saturating_add(1))
+        times
+            .chain(ends)
+            .filter(|at_ms| *at_ms >= view.now_ms)
+            .min()
+            .map(|at_ms| at_ms.saturating_add(1))
     }
 }
 

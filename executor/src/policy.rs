@@ -54,8 +54,6 @@ pub enum Declined {
     Attention,
     /// It names another executor, and nobody else may claim.
     Named,
-    /// It takes no claims any more.
-    Closed,
     /// Its run has no result: a claim on it would be false, whatever it says.
     NoResult(Arc<NoResult>),
     /// Its fee is too small.
@@ -94,7 +92,6 @@ impl fmt::Display for Declined {
             Self::Model => write!(formatter, "its model is not in the folder of models"),
             Self::Attention => write!(formatter, "claims on it are sealed, which is not supported"),
             Self::Named => write!(formatter, "it names another executor"),
-            Self::Closed => write!(formatter, "its time for claims is over"),
             Self::NoResult(no_result) => write!(formatter, "it has no result: {no_result}"),
             Self::Fee { fee_wei, least_wei } => {
                 let (fee, least) = (ether(*fee_wei), ether(*least_wei));
@@ -150,33 +147,24 @@ impl JobPolicy {
         percent(total_wei, self.long_percent_max).saturating_sub(long_wei)
     }
 
-    /// Why a job's terms are not accepted by an account with so much money at this time of the ledger;
-    /// `None` when they are. Jobs in the executor's own name pay it nothing and are taken for who asked over
-    /// HTTP.
-    pub fn declines(
-        &self,
-        job: &Job,
-        executor: &Address,
-        total_wei: u128,
-        now_ms: u64,
-    ) -> Option<Declined> {
+    /// Why a job's terms are not accepted by an account with so much money; `None` when they are. Jobs in
+    /// the executor's own name pay it nothing and are taken for who asked over HTTP.
+    pub fn declines(&self, job: &Job, executor: &Address, total_wei: u128) -> Option<Declined> {
         let (terms, is_own) = (&job.terms, job.poster == *executor);
+        // Every run has one iteration at least.
+        let fee_wei = terms.fee_wei.saturating_add(terms.fee_iteration_wei);
         if !terms.admits(executor) {
             return Some(Declined::Named);
-        }
-        if now_ms > job.open_until_ms() {
-            return Some(Declined::Closed);
         }
         if terms.attention_wei > 0 {
             return Some(Declined::Attention);
         }
-        if !is_own && terms.fee_wei < self.fee_wei_min {
-            let (fee_wei, least_wei) = (terms.fee_wei, self.fee_wei_min);
-            return Some(Declined::Fee { fee_wei, least_wei });
+        if !is_own && fee_wei < self.fee_wei_min {
+            return Some(Declined::Fee { fee_wei, least_wei: self.fee_wei_min });
         }
         let least_wei = self.return_wei(terms.stake_wei, terms.window_ms);
-        if !is_own && terms.fee_wei < least_wei {
-            return Some(Declined::Return { fee_wei: terms.fee_wei, least_wei });
+        if !is_own && fee_wei < least_wei {
+            return Some(Declined::Return { fee_wei, least_wei });
         }
         let most_wei = percent(total_wei, self.stake_percent_max);
         if terms.stake_wei > most_wei {
@@ -196,7 +184,10 @@ mod tests {
     use protocol::graph::Profile;
     use protocol::hash::Digest;
     use protocol::settlement::JobStatus;
-    use protocol::transaction::{Address, JobTerms};
+    use protocol::transaction::JobTerms;
+
+    const POSTER: Address = Address([1; 20]);
+    const EXECUTOR: Address = Address([2; 20]);
 
     fn job(fee_wei: u128, stake_wei: u128, window_ms: u64, attention_wei: u128) -> Job {
         let root = Digest::default();
@@ -204,14 +195,32 @@ mod tests {
             model_root: root,
             input_root: root,
             profile: Profile::StrictF32,
+            executor: Address::default(),
             fee_wei,
+            fee_iteration_wei: 0,
+            iterations_max: 1,
+            may_cut: false,
             stake_wei,
-            bond_wei: 1,
             window_ms,
+            open_ms: 1_000,
             attention_wei,
+            salt: 0,
         };
-        let (poster, claims, status) = (Address([1; 20]), Vec::new(), JobStatus::Open);
-        Job { poster, terms, posted_ms: 0, claims, status }
+        Job {
+            poster: POSTER,
+            terms,
+            posted_ms: 0,
+            claims: 0,
+            first_standing: 0,
+            standing: 0,
+            seals_waiting: 0,
+            status: JobStatus::Open,
+        }
+    }
+
+    /// Who looks at a job: for one in its own name, who posted it.
+    fn looker(is_own: bool) -> Address {
+        if is_own { POSTER } else { EXECUTOR }
     }
 
     #[test]
@@ -234,11 +243,40 @@ mod tests {
             (job(10, 100, 1_001, 0), false, Some("--window-hours-max")),
             (job(10, 100, 1_000, 1), false, Some("sealed")),
         ] {
-            let declined = policy.declines(&job, is_own, total_wei).map(|why| why.to_string());
+            let declined = policy.declines(&job, &looker(is_own), total_wei);
+            let declined = declined.map(|why| why.to_string());
             match setting {
                 None => assert_eq!(declined, None),
                 Some(setting) => assert!(declined.unwrap().contains(setting), "{setting}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_job_that_names_another_executor_is_declined_whatever_it_pays() {
+        let policy = JobPolicy::default();
+        let free = job(ETHER, ETHER, 60_000, 0);
+        for (executor, wanted) in
+            [(Address::default(), None), (EXECUTOR, None), (POSTER, Some(Declined::Named))]
+        {
+            let terms = JobTerms { executor, ..free.terms.clone() };
+            let declined = policy.declines(&Job { terms, ..free.clone() }, &EXECUTOR, 40 * ETHER);
+            assert_eq!(declined, wanted, "{executor}");
+        }
+        assert!(Declined::Named.to_string().contains("another executor"));
+    }
+
+    #[test]
+    fn what_a_run_pays_for_its_iteration_counts_as_fee() {
+        let policy = JobPolicy::default();
+        let mut job = job(0, ETHER, 60_000, 0);
+        let least_wei = policy.fee_wei_min;
+        for (fee_iteration_wei, wanted) in [
+            (least_wei, None),
+            (least_wei - 1, Some(Declined::Fee { fee_wei: least_wei - 1, least_wei })),
+        ] {
+            job.terms.fee_iteration_wei = fee_iteration_wei;
+            assert_eq!(policy.declines(&job, &EXECUTOR, 40 * ETHER), wanted);
         }
     }
 
@@ -248,7 +286,8 @@ mod tests {
         let week_ms = 7 * 24 * 3_600_000;
         let total_wei = 40 * ETHER;
         let declined = |fee_wei, window_ms, is_own| {
-            policy.declines(&job(fee_wei, 10 * ETHER, window_ms, 0), is_own, total_wei)
+            let job = job(fee_wei, 10 * ETHER, window_ms, 0);
+            policy.declines(&job, &looker(is_own), total_wei)
         };
         // Ten ether for a week: ten millionths an hour.
         let least_wei = 10 * ETHER / 1_000_000 * 10 * 168;

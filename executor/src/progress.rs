@@ -38,8 +38,10 @@ pub(crate) struct Wanted {
 /// What new jobs may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Means {
-    /// Money for stakes.
+    /// Money for stakes and record fees.
     pub(crate) free_wei: u128,
+    /// What burns with each claim, beside its stake.
+    pub(crate) record_fee_wei: u128,
     /// Of it, money for stakes that are locked for long.
     pub(crate) long_wei: u128,
     /// Time for runs: a restart makes the runs of all claims in play again, and each must be there before
@@ -58,10 +60,15 @@ impl Means {
         if job.urgency != Urgency::New {
             return Some(self);
         }
-        let free_wei = self.free_wei.checked_sub(job.stake_wei)?;
+        let free_wei = self.free_wei.checked_sub(self.claim_wei(job))?;
         let long_wei = self.long_wei.checked_sub(if job.is_long { job.stake_wei } else { 0 })?;
         let left_ms = self.left_ms.checked_sub(job.run_ms)?;
-        Some(Self { free_wei, long_wei, left_ms })
+        Some(Self { free_wei, long_wei, left_ms, ..self })
+    }
+
+    /// What a claim on a job takes of the free money.
+    fn claim_wei(&self, job: &Wanted) -> u128 {
+        job.stake_wei.saturating_add(self.record_fee_wei)
     }
 }
 
@@ -99,7 +106,7 @@ pub(crate) fn choose(mut wanted: Vec<Wanted>, means: Means) -> Choice {
         wanted.retain(|one| one.urgency != Urgency::New || fits(one));
         before - wanted.len()
     };
-    let unaffordable = without(&|one| one.stake_wei <= means.free_wei);
+    let unaffordable = without(&|one| means.claim_wei(one) <= means.free_wei);
     let beyond_long = without(&|one| !one.is_long || one.stake_wei <= means.long_wei);
     let beyond_clock = without(&|one| one.run_ms <= means.left_ms);
     wanted.truncate(LOOKS_MAX);
@@ -143,7 +150,7 @@ mod tests {
     }
 
     fn money(free_wei: u128) -> Means {
-        Means { free_wei, long_wei: 0, left_ms: u64::MAX }
+        Means { free_wei, record_fee_wei: 0, long_wei: 0, left_ms: u64::MAX }
     }
 
     fn order(choice: &Choice) -> Vec<u8> {
@@ -196,6 +203,19 @@ mod tests {
         assert_eq!((order(&choice), choice.unaffordable), (vec![4, 1, 3], 1));
         let choice = choose(all, money(0));
         assert_eq!((order(&choice), choice.unaffordable), (vec![4], 3));
+    }
+
+    #[test]
+    fn the_record_fee_of_each_claim_is_kept_beside_its_stake() {
+        let all = vec![wanted(Urgency::New, 1, 60), wanted(Urgency::New, 2, 40)];
+        for (free_wei, expected, left) in
+            [(106, vec![1, 2], Some(40)), (63, vec![1, 2], None), (62, vec![2], None)]
+        {
+            let means = Means { record_fee_wei: 3, ..money(free_wei) };
+            assert_eq!(order(&choose(all.clone(), means)), expected, "{free_wei}");
+            let after = means.less(&all[0]).and_then(|left| left.less(&all[1]));
+            assert_eq!(after.map(|after| after.free_wei + 40), left, "{free_wei}");
+        }
     }
 
     #[test]

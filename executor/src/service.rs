@@ -22,12 +22,12 @@ use node::{Account, LogLimit, take_turns};
 use node::{Agent, Signer};
 use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{Claim, Job, JobStatus};
+use protocol::settlement::{Claim, Job};
 use protocol::transaction::{Address, Key};
 use tokio::sync::Notify;
 
 use crate::api::Api;
-use crate::core::{ExecutorCore, statement_of};
+use crate::core::{ExecutorCore, statement_of, takes_claims_of};
 use crate::inputs::Inputs;
 use crate::policy::Declined;
 use crate::progress::{End, Input, Jobs};
@@ -347,12 +347,13 @@ impl Service {
         Ok(())
     }
 
-    /// Lets go of jobs that are over and whose claim nobody can dispute any more.
+    /// Lets go of jobs that take no claims of ours any more and on which none stands.
     fn forget(&mut self, view: &View) {
         let (settlement, address) = (&view.settlement, self.address);
         let over = |id: &JobId| {
             settlement.job(id).is_none_or(|job| {
-                job.status != JobStatus::Open && standing_of(view, id, address).next().is_none()
+                !takes_claims_of(job, &address, view.now_ms)
+                    && standing_of(view, id, address).next().is_none()
             })
         };
         let gone = self.jobs.remove_finished(over);
@@ -411,10 +412,11 @@ impl Service {
         }
     }
 
-    /// Inputs of jobs that are open or on which a claim of ours stands.
+    /// Inputs of jobs that take claims of ours or on which one stands.
     fn inputs_needed(&self, view: &View) -> HashSet<Digest> {
-        let needed =
-            |(id, job): &(&JobId, &Job)| job.status == JobStatus::Open || self.stands(view, id);
+        let needed = |(id, job): &(&JobId, &Job)| {
+            takes_claims_of(job, &self.address, view.now_ms) || self.stands(view, id)
+        };
         view.settlement.jobs().filter(needed).map(|(_, job)| job.terms.input_root).collect()
     }
 

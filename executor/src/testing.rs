@@ -8,12 +8,14 @@ use inference::{ComputePolicy, Engine, EngineError, Honest, Isa, Model, Run, Run
 use ledger::View;
 use protocol::graph::{Fold, Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
 use protocol::hash::leaf;
-use protocol::ids::{ChallengeId, ClaimId, JobId};
-use protocol::settlement::{ETHER, Event, Genesis, Parameters, Rejection, Settlement};
+use protocol::ids::{ClaimId, JobId};
+use protocol::settlement::{
+    ETHER, Event, Genesis, Parameters, Rejection, Settlement, claim_id, job_id,
+};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{Action, Address, JobTerms, Key};
 
-use crate::core::claim_terms;
+use crate::core::statement_of;
 
 fn f32s(dimensions: &[u64]) -> TensorType {
     TensorType { element: ElementType::F32, shape: Shape::new(dimensions).unwrap() }
@@ -156,6 +158,9 @@ impl Who {
 /// Time for challenges of a job: shorter than the clocks.
 pub(crate) const WINDOW_MS: u64 = 60_000;
 
+/// Time for claims on a job: longer than all that happens in most tests.
+pub(crate) const OPEN_MS: u64 = 3_600_000;
+
 /// A ledger. Everybody but the executor has money.
 #[derive(Clone, Debug)]
 pub(crate) struct Court {
@@ -163,19 +168,26 @@ pub(crate) struct Court {
     pub(crate) now_ms: u64,
     /// Time for challenges of the jobs to come.
     pub(crate) window_ms: u64,
+    /// Who alone may claim the jobs to come; the zero address: anybody.
+    pub(crate) named: Address,
 }
 
 impl Court {
     pub(crate) fn new() -> Self {
+        Self::under(Parameters::default())
+    }
+
+    fn under(parameters: Parameters) -> Self {
         let genesis = Genesis {
             chain_id: 7,
             salt: leaf(b"salt"),
             begun_ms: 1_000,
             bank: Who::Bank.address(),
-            parameters: Parameters::default(),
+            parameters,
         };
         let settlement = Settlement::new(genesis).unwrap();
-        let mut court = Self { settlement, now_ms: 1_000, window_ms: WINDOW_MS };
+        let mut court =
+            Self { settlement, now_ms: 1_000, window_ms: WINDOW_MS, named: Address::default() };
         for who in [Who::Client, Who::Rival, Who::Challenger, Who::Second] {
             court.deposit(who, 1_000 * ETHER);
         }
@@ -186,7 +198,12 @@ impl Court {
 
     /// As [`Court::new`], with money for the executor.
     pub(crate) fn funded() -> Self {
-        let mut court = Self::new();
+        Self::serving(Parameters::default().served_max)
+    }
+
+    /// As [`Court::funded`], on a ledger that serves so many challenges of a claim at once.
+    pub(crate) fn serving(served_max: u32) -> Self {
+        let mut court = Self::under(Parameters { served_max, ..Parameters::default() });
         court.deposit(Who::Executor, 1_000 * ETHER);
         court
     }
@@ -208,35 +225,62 @@ impl Court {
 
     /// A job on an input of the model.
     pub(crate) fn job(&mut self, input: u64, stake_wei: u128) -> JobId {
+        self.job_of(Who::Client, input, stake_wei)
+    }
+
+    /// A job that somebody posts.
+    pub(crate) fn job_of(&mut self, poster: Who, input: u64, stake_wei: u128) -> JobId {
         let terms = JobTerms {
             model_root: model().root(),
             input_root: honest(input).trace().state_roots()[0],
             profile: Profile::StrictF32,
+            executor: self.named,
             fee_wei: ETHER / 100,
+            fee_iteration_wei: 0,
+            iterations_max: 1,
+            may_cut: false,
             stake_wei,
-            bond_wei: stake_wei / 10,
             window_ms: self.window_ms,
+            open_ms: OPEN_MS,
             attention_wei: 0,
+            salt: self.settlement.jobs().count() as u64,
         };
-        match self.does(Who::Client, &Action::PostJob { terms }).as_slice() {
-            [Event::JobPosted { job }] => *job,
-            other => panic!("{other:?}"),
-        }
+        self.does(poster, &Action::PostJob { terms: terms.clone() });
+        job_id(poster.address(), &terms)
+    }
+
+    /// A claim of a run, told apart from others of the same account and run by its salt.
+    pub(crate) fn claim_salted(&mut self, who: Who, job: JobId, run: &Run, salt: u64) -> ClaimId {
+        let mut statement = statement_of(job, model().root(), run.trace()).unwrap();
+        statement.terms.salt = salt;
+        let claim = claim_id(who.address(), &statement.terms);
+        self.does(who, &Action::PostClaim { statement });
+        claim
     }
 
     pub(crate) fn claim(&mut self, who: Who, job: JobId, run: &Run) -> ClaimId {
-        let terms = claim_terms(job, run.trace()).unwrap();
-        match self.does(who, &Action::PostClaim { terms }).as_slice() {
-            [Event::ClaimPosted { claim, .. }] => *claim,
-            other => panic!("{other:?}"),
-        }
+        self.claim_salted(who, job, run, 0)
     }
 
-    pub(crate) fn challenge(&mut self, who: Who, claim: ClaimId) -> ChallengeId {
-        match self.does(who, &Action::Challenge { claim }).as_slice() {
-            [Event::Challenged { challenge, .. }] => *challenge,
-            other => panic!("{other:?}"),
-        }
+    pub(crate) fn challenge(&mut self, who: Who, claim: ClaimId) {
+        self.does(who, &Action::Challenge { claim });
+    }
+
+    /// An account beside the named ones, with money and a challenge of a claim.
+    pub(crate) fn crowd(&mut self, number: u8, claim: ClaimId) -> Key {
+        let key = Key::from_secret(&[100 + number; 32]).unwrap();
+        let account = key.address();
+        self.does(Who::Bank, &Action::Deposit { account, amount_wei: ETHER });
+        self.signed(&key, &Action::Challenge { claim });
+        key
+    }
+
+    /// Does what somebody beside the named ones signs.
+    pub(crate) fn signed(&mut self, key: &Key, action: &Action) {
+        let nonce = self.settlement.nonce(&key.address());
+        let signed = key.sign(&self.settlement.domain(), nonce, action);
+        let outcome = self.settlement.apply(self.now_ms, &signed);
+        outcome.unwrap_or_else(|rejection| panic!("{action:?}: {rejection}"));
     }
 
     pub(crate) fn view(&self) -> View {

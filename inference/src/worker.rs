@@ -338,7 +338,7 @@ mod tests {
         let (job, input) = (JobId::default(), state_bytes(&state));
         let task = Task { job, model: Arc::clone(model), input, input_root: state.root() };
         let liar = Runner { engine: &engine, model, compute_policy: &Liar };
-        let (lie, mut seen) = (liar.run(state).unwrap(), HashSet::new());
+        let (lie, mut seen) = (liar.outcome(state).unwrap(), HashSet::new());
         assert_eq!(lie.state_roots()[0], task.input_root);
         let outcome = compared(&engine, &task, &lie, &mut seen);
         let is_told =

@@ -1,6 +1,8 @@
 //! What people read of the protocol's objects: one place for the words, used by the ledger's pages and by
 //! the command. Programs read ids and enums elsewhere; nothing here is parsed again.
 
+mod attention;
+
 use std::fmt;
 
 use protocol::facts::{Facts, Request, Reveal, TreeId};
@@ -474,23 +476,9 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
         Event::AttentionProven { claim, attester } => {
             format!("attention for claim {} proven by {}", short(claim), short(attester))
         }
-        Event::AttentionCollected { sealed, attester, burned_wei, .. } if *burned_wei > 0 => {
-            format!(
-                "{} of {} burned: it proved nothing about sealed claim {}",
-                ether(*burned_wei),
-                short(attester),
-                short(sealed)
-            )
+        Event::AttentionCollected { sealed, attester, share_wei, burned_wei } => {
+            attention::collected(&short(sealed), &short(attester), *share_wei, *burned_wei)
         }
-        Event::AttentionCollected { sealed, attester, share_wei: 0, .. } => {
-            format!("the bond of {} for sealed claim {} given back", short(attester), short(sealed))
-        }
-        Event::AttentionCollected { sealed, attester, share_wei, .. } => format!(
-            "{} paid to {} for its attention to sealed claim {}",
-            ether(*share_wei),
-            short(attester),
-            short(sealed)
-        ),
     }
 }
 

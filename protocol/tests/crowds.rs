@@ -35,11 +35,11 @@ fn convicted(game: Game, run: &Run) -> Game {
 
 #[test]
 fn sixty_sybils_one_winner() {
-    // audit_a11: the liar opens sixty challenges of its own first.
+    // audit_a11: the liar opens sixty challenges of its own beside an honest one.
     let (mut game, run) = lie();
     let sybils: Vec<Who> = (0..60).map(Who::Crowd).collect();
-    game = sybils.iter().fold(game, |game, who| game.challenges(*who, Who::Executor));
     game = game.challenges(Who::Challenger, Who::Executor);
+    game = sybils.iter().fold(game, |game, who| game.challenges(*who, Who::Executor));
     game = convicted(game, &run);
     let ClaimStatus::Fallen { unit_wei, share_wei, .. } = game.claim_of(Who::Executor).status
     else {
@@ -68,6 +68,37 @@ fn sixty_sybils_one_winner() {
     let liars = sybils.iter().map(|who| game.delta(*who)).sum::<i128>();
     let liars = liars + game.delta(Who::Executor);
     assert!(liars <= -((STAKE_WEI / 2 + cost_wei) as i128), "{liars}");
+}
+
+#[test]
+fn sixty_sybils_in_front_lose_their_bonds_before_an_honest_challenge_is_served_and_convicts() {
+    let (mut game, run) = lie();
+    let parameters = Parameters::default();
+    let sybils: Vec<Who> = (0..60).map(Who::Crowd).collect();
+    game = sybils.iter().fold(game, |game, who| game.challenges(*who, Who::Executor));
+    game = game.challenges(Who::Challenger, Who::Executor);
+    // They are silent; whoever waits behind them calls their time.
+    for served in sybils.chunks(parameters.served_max as usize) {
+        let waits =
+            |game: &Game| game.challenge_of(Who::Challenger).status == ChallengeStatus::Queued;
+        if waits(&game) {
+            game = game.wait(parameters.challenger_clock_ms + 1);
+        }
+        for who in served {
+            if waits(&game) {
+                game = game.calls_time(*who);
+            }
+        }
+    }
+    game = convicted(game, &run);
+    let lost = sybils.iter().filter(|who| game.challenge_of(**who).status == ChallengeStatus::Lost);
+    let lost = lost.count() as u128;
+    assert_eq!(lost, u128::from(61 - parameters.served_max));
+    let of_sybils = sybils.iter().map(|who| game.delta(*who)).sum::<i128>();
+    let bonds_wei = lost * parameters.bond_wei(STAKE_WEI);
+    assert!(of_sybils <= -(bonds_wei as i128), "{of_sybils}");
+    let cost_wei = 5 * parameters.work_cost_wei;
+    assert!(game.delta(Who::Challenger) >= (cost_wei - RECORD_WEI) as i128, "its whole cost");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub const VARIABLE: &str = "REBUT_DEFECT";
 pub enum Defect {
     FinalThoughDisputed = 1,
     NeverFinal,
-    BondNotReturned,
+    StakeNotReturned,
     MoneyAppears,
     ClocksNeverRunOut,
     OpenedAgain,
@@ -28,7 +28,7 @@ pub enum Defect {
     StakeNotBurned,
     RefereeSaysFraud,
     RefereeSaysSound,
-    OnlyOneChallengeEnds,
+    MovesAfterFall,
     SolverGoesAstray,
     SmallOpenings,
     AnswersNotShared,
@@ -36,6 +36,14 @@ pub enum Defect {
     EndlessWork,
     OpeningsNotChecked,
     LedgerForgets,
+    ConvictorUnpaid,
+    CollectPaysTwice,
+    PlaceNotFreed,
+    QueueIgnored,
+    PassOverStanding,
+    RecordFeeKept,
+    ReleasedThoughDisputed,
+    ExpiredThoughClaimed,
 }
 
 /// Whether this process has a defect.

@@ -18,7 +18,7 @@ const EVENTS_MAX: usize = 20;
 const DEFECTS: &[(Defect, Invariant)] = &[
     (Defect::FinalThoughDisputed, Invariant::NoFalseFinal),
     (Defect::NeverFinal, Invariant::TrueFinal),
-    (Defect::BondNotReturned, Invariant::NoHonestLoss),
+    (Defect::StakeNotReturned, Invariant::NoHonestLoss),
     (Defect::MoneyAppears, Invariant::Conservation),
     (Defect::ClocksNeverRunOut, Invariant::DisputesEnd),
     (Defect::OpenedAgain, Invariant::OpeningsBounded),
@@ -30,7 +30,7 @@ const DEFECTS: &[(Defect, Invariant)] = &[
     (Defect::StakeNotBurned, Invariant::HalfBurned),
     (Defect::RefereeSaysFraud, Invariant::VerdictIsTruth),
     (Defect::RefereeSaysSound, Invariant::HonestRefutationWins),
-    (Defect::OnlyOneChallengeEnds, Invariant::VerdictEndsAll),
+    (Defect::MovesAfterFall, Invariant::VerdictEndsAll),
     (Defect::SolverGoesAstray, Invariant::DescentContainsDivergence),
     (Defect::SmallOpenings, Invariant::DemandsBounded),
     (Defect::AnswersNotShared, Invariant::AnswersShared),
@@ -38,6 +38,14 @@ const DEFECTS: &[(Defect, Invariant)] = &[
     (Defect::EndlessWork, Invariant::WorkBounded),
     (Defect::OpeningsNotChecked, Invariant::FactsAreCommitted),
     (Defect::LedgerForgets, Invariant::ReplayIsIdentical),
+    (Defect::ConvictorUnpaid, Invariant::RewardCoversCost),
+    (Defect::CollectPaysTwice, Invariant::Conservation),
+    (Defect::PlaceNotFreed, Invariant::Counters),
+    (Defect::QueueIgnored, Invariant::Counters),
+    (Defect::PassOverStanding, Invariant::Counters),
+    (Defect::RecordFeeKept, Invariant::BurnedIsTold),
+    (Defect::ReleasedThoughDisputed, Invariant::EndsRightly),
+    (Defect::ExpiredThoughClaimed, Invariant::EndsRightly),
 ];
 
 #[test]
@@ -70,7 +78,8 @@ fn the_defect_of_this_process_is_found() {
     let Some(&(defect, expected)) = DEFECTS.iter().find(|(defect, _)| active(*defect)) else {
         return;
     };
-    let environments = Environments::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
+    let environments =
+        Environments::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
     let begun = Instant::now();
     let plan = SwarmPlan { seed: 5, threads: 1, real_permille: 0, worlds: None };
     let go_on = |known: &simulation::swarm::Totals| {
@@ -80,6 +89,9 @@ fn the_defect_of_this_process_is_found() {
     let found: BTreeSet<&str> =
         totals.violations.iter().map(|(_, _, one)| one.invariant.name()).collect();
     let took = begun.elapsed();
+    for (seed, _, one) in totals.violations.iter().filter(|(.., one)| one.invariant != expected) {
+        println!("    {seed:016x} {} at {}: {}", one.invariant.name(), one.at_ms, one.detail);
+    }
     let first = totals.violations.iter().find(|(_, _, one)| one.invariant == expected);
     let Some((seed, kind, _)) = first else {
         panic!("{defect:?}: {} not found, but {found:?}", expected.name());

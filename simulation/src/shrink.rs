@@ -92,6 +92,7 @@ impl Shrinker<'_> {
             }
         }
         smaller |= self.change(|scenario| scenario.jobs = 1);
+        smaller |= self.change(|scenario| scenario.open_ms = 10_000);
         smaller |= self.change(|scenario| scenario.network = NetworkSetting::default());
         smaller |= self.change(|scenario| {
             scenario.ledger.reorganisation_permille = 0;

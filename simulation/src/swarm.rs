@@ -81,6 +81,9 @@ fn faults(rng: &mut WorldRng, scenario: &mut Scenario, guarded: bool) {
     if rng.chance(300) {
         scenario.network.loss_permille = rng.between(1, 40) as u32;
     }
+    if rng.chance(250) {
+        scenario.parameters.served_max = Some(rng.between(1, 3) as u32);
+    }
     if rng.chance(300) {
         scenario.network.duplicate_permille = rng.between(1, 200) as u32;
     }

@@ -62,7 +62,6 @@ impl Bounded {
             challenger_clock_ms: clock * TICK_MS,
             // No floor and no time for waiting: what is asked is what the budget alone must hold.
             move_floor_ms: 1,
-            delay_ms_max: 0,
             ..Parameters::default()
         };
         let genesis = Genesis {

@@ -43,14 +43,14 @@ fn law() -> Vec<Row> {
         ("chunk of {} products", chunk),
         ("start again after {} products", chunk),
         ("after each {} products", chunk),
-        ("+0 at each {} segment", fold("CHUNK_SEGMENTS")),
         ("{} lanes element i", lanes),
         ("goes to lane i mod {}", lanes),
+        ("a pool it is {} words", lanes),
         ("into lane i mod {}", lanes),
-        ("one word (the accumulator) or {} words", lanes),
         ("at most {} segments a word", segments_max),
         ("fold at most {} segments into an element", segments_max),
-        ("so the list is at most {} kib", segments_max * 8 / 1024),
+        // Two words a segment.
+        ("so the list is at most {} kib", segments_max * 16 / 1024),
         ("kib ({} mib for a row reduction", (segments_max * 8 * lanes) >> 20),
         ("folds at most {} values into one element", segments_max * segment),
         ("magnitude of {} on", 1 << circle_max),
@@ -87,8 +87,8 @@ fn tensors() -> Vec<Row> {
         ("referee reads {} elements", leaf / 4),
         ("bytes: {} f32, i32 or u32", leaf / 4),
         ("u32, {} i64", leaf / 8),
-        ("i64, {} i16 or u16", leaf / 2),
-        ("u16, {} bool, i8 or u8", leaf),
+        ("i64, {} i16, u16, bf16 or f16", leaf / 2),
+        ("bf16 or f16, {} bool, i8 or u8", leaf),
         ("rank (at most {}", constant(PROTOCOL, "RANK_MAX")),
         ("and rank {} no dimension", constant(PROTOCOL, "RANK_MAX")),
         ("no zero product at most {}", constant(PROTOCOL, "ELEMENTS_MAX")),
@@ -105,7 +105,9 @@ fn tensors() -> Vec<Row> {
         ("u8 {} i16", code("U8")),
         ("i16 {} u16", code("I16")),
         ("u16 {} u32", code("U16")),
-        ("u32 {} tensor type", code("U32")),
+        ("u32 {} bf16", code("U32")),
+        ("bf16 {} f16", code("Bf16")),
+        ("f16 {} tensor type", code("F16")),
         ("depth is at most {}", constant(PROTOCOL, "DEPTH_MAX")),
         ("number of items then the items at most {} items", constant(PROTOCOL, "LIST_ITEMS_MAX")),
         ("the action is at most {} mib", constant(PROTOCOL, "ACTION_BYTES_MAX") >> 20),
@@ -117,13 +119,8 @@ fn parameters() -> Vec<Row> {
     let fast = |name| field(PROTOCOL, "fn fast()", name);
     let mainnet = |name| field(PROTOCOL, "fn mainnet_like()", name);
     let seconds = |ms: u128| ms / 1000;
-    let bound = |before| between(PROTOCOL, before, ",").parse().unwrap();
     let (arity, stake) = (default("arity_log2"), default("stake_wei_min"));
     let (fee, reserved) = (default("demand_fee_wei"), constant("node/src", "DEMANDS_RESERVED"));
-    let quarter =
-        between(PROTOCOL, "bond_wei_max(stake_wei: u128) -> u128 {\n        stake_wei / ", "\n")
-            .parse()
-            .unwrap();
     let [clock, window] = [fast("executor_clock_ms"), fast("window_ms_min")].map(seconds);
     let mut found = rows(&[
         ("demand ⇄ reveal {} at a time", 1 << arity),
@@ -131,28 +128,18 @@ fn parameters() -> Vec<Row> {
         ("an opening shows {} levels", arity),
         ("levels ({} hashes", 1 << arity),
         ("hashes, {} kib) by default", (32 << arity) >> 10),
-        ("‰, {} children", 1 << arity),
-        ("children (an opening of {} kib", (32 << arity) >> 10),
         ("every leaf of a tensor of {} elements is two openings away", 64 << (2 * arity)),
         ("default of {} would open", arity),
-        ("window {} s clocks", seconds(default("window_ms_min"))),
-        ("clocks {} s floor", seconds(default("executor_clock_ms"))),
-        ("floor {} s stake", seconds(default("move_floor_ms"))),
-        ("challenge cost 0.01 ether reward {} ‰", default("reward_permille")),
-        ("away) {} demands", default("demands_max")),
-        ("{} s to attest", seconds(default("seal_ms"))),
-        ("attest and {} s to open", seconds(default("seal_ms"))),
-        ("open {} attesters", default("attestations_max")),
         ("now {} s and 24 demands", seconds(default("executor_clock_ms"))),
         ("now 120 s and {} demands", default("demands_max")),
-        ("bond and {} demands are set aside", reserved),
+        ("record fee and {} demands are set aside", reserved),
         ("the fees of {} demands", reserved),
         ("{} fees × false claims", reserved),
-        ("bond + {} fees", reserved),
-        ("reward_permille ≤ {}", bound("reward_permille <= ")),
-        ("bond at most a {} of the stake", quarter),
-        ("bonds are at most a {} of the stake", quarter),
-        ("bond_min ≤ stake_min / {}", quarter),
+        ("opening of {} children", 1 << arity),
+        ("children is {} kib", (32 << arity) >> 10),
+        ("names {} to 16 challengers", 1),
+        ("names 1 to {} challengers", constant(PROTOCOL, "CHALLENGERS_MAX")),
+        ("up to {} fallen claims", constant(PROTOCOL, "PASSED_MAX")),
         ("windows of {} seconds", window),
         ("final after {} seconds", window),
         ("after {} seconds the honest claim is final", window),
@@ -166,21 +153,61 @@ fn parameters() -> Vec<Row> {
     let depths = between(PROTOCOL, "demands_of_deepest_dispute(&self)", "].map(");
     let depths = depths.rsplit('[').next().unwrap().replace("u32", "");
     let depths = depths.split(", ").map(|depth| depth.parse::<u128>().unwrap());
-    let deepest = depths.map(|depth| depth.div_ceil(arity)).sum::<u128>() + 2;
+    let deepest = depths.map(|depth| depth.div_ceil(arity)).sum::<u128>() + 4;
     found.extend([
-        ("stake {} bond", ether(stake)),
-        ("bond {} demand fee and reply cost", ether(default("bond_wei_min"))),
-        ("demand fee and reply cost {} challenge cost", ether(fee)),
-        ("challenge cost {} ether", ether(default("challenge_cost_wei"))),
-        ("deepest: {} at a = 6", deepest.to_string()),
+        ("{} at a = arity_log2 = 6", deepest.to_string()),
         (
             "with the default parameters {} eth each",
-            ether(default("bond_wei_min") + fee * reserved),
+            ether(default("bond_wei_min") + fee * reserved + default("record_fee_wei")),
         ),
         (
             "the challenger gained {} of it",
-            ether(stake * default("reward_permille") / 1000 + default("challenge_cost_wei")),
+            // With four demands.
+            ether(stake * default("reward_permille") / 1000 + 6 * default("work_cost_wei")),
         ),
+    ]);
+    found.extend(defaults());
+    found
+}
+
+/// The default of each parameter, as the table of the protocol says it.
+fn defaults() -> Vec<Row> {
+    let default = |name| field(PROTOCOL, "impl Default for Parameters", name);
+    let (day, second, milli) = (86_400_000, 1_000, 100);
+    let tenths = |ms: u128| format!("{}.{}", ms / second, ms % second / milli);
+    let mut found = rows(&[
+        ("window_ms_max {} days", default("window_ms_max") / day),
+        ("window_iteration_ms {} ten years", default("window_iteration_ms")),
+        ("arity_log2 {} 64 children", default("arity_log2")),
+        ("arity_log2 6: {} children", 1 << default("arity_log2")),
+        ("bond_permille {} 250", default("bond_permille")),
+        ("reward_permille {} 500", default("reward_permille")),
+        ("withdraw_permille {} 1,000", default("withdraw_permille")),
+        ("demands_max {} enough", default("demands_max")),
+        ("end_asks_max {} waits", default("end_asks_max")),
+        ("end_log2 {} arity_log2", default("end_log2")),
+        ("end_depth_max {} end_log2", default("end_depth_max")),
+        ("served_max {} 1", default("served_max")),
+        ("attestations_max {} 1", default("attestations_max")),
+    ]);
+    let seconds = |name| default(name) / second;
+    found.extend([
+        ("window_ms_min {} s", seconds("window_ms_min").to_string()),
+        ("executor_clock_ms {} s", seconds("executor_clock_ms").to_string()),
+        ("challenger_clock_ms {} s", seconds("challenger_clock_ms").to_string()),
+        ("move_floor_ms {} s", seconds("move_floor_ms").to_string()),
+        ("seal_ms {} s", seconds("seal_ms").to_string()),
+        ("reply_ms {} s", tenths(default("reply_ms"))),
+        ("stake_wei_min {} ether", ether(default("stake_wei_min"))),
+        ("stake_wei_max {} ether", ether(default("stake_wei_max"))),
+        ("bond_wei_min {} ether", ether(default("bond_wei_min"))),
+        ("bond_wei_max {} ether", ether(default("bond_wei_max"))),
+        ("demand_fee_wei {} ether", ether(default("demand_fee_wei"))),
+        ("reply_cost_wei {} ether", ether(default("reply_cost_wei"))),
+        ("work_cost_wei {} ether", ether(default("work_cost_wei"))),
+        ("record_fee_wei {} ether", ether(default("record_fee_wei"))),
+        ("attest_bond_wei {} ether", ether(default("attest_bond_wei"))),
+        ("transfer_wei_min {} ether", ether(default("transfer_wei_min"))),
     ]);
     found
 }
@@ -235,7 +262,6 @@ fn ledger() -> Vec<Row> {
             constant("ledger/src/http/views.rs", "SCHEMA"),
         ),
         ("every refusal over http {} in what daemons", constant("executor/src/http.rs", "SCHEMA")),
-        ("the ledger answers {} in what daemons", constant("executor/src/http.rs", "SCHEMA")),
     ])
 }
 

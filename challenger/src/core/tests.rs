@@ -370,15 +370,23 @@ fn two_claims() -> Play {
 
 #[test]
 fn what_ends_first_comes_first() {
-    two_claims()
-        .does(&["challenge small", "challenge large"])
+    let mut play = two_claims().wants(&["challenge small", "challenge large"]);
+    // Challenged one after the other, so that the clocks end one after the other too.
+    for decision in play.decisions() {
+        play.court.perform(Who::Challenger, decision.action);
+        play.court.now_ms += 10;
+    }
+    let mut play = play
         .does(&[
             "demand of small: states of the run, level 0",
             "demand of large: states of the run, level 0",
         ])
-        .wait(CLOCK_MS + 1)
-        // Calling time can wait, so that nothing comes before a claim that can still be challenged.
-        .wants(&["call time on small", "call time on large"]);
+        .wait(CLOCK_MS + 1);
+    // Calling time can wait, so that nothing comes before a claim that can still be challenged.
+    let decisions = play.decisions();
+    let waits =
+        |one: &Decision| matches!(one.action, Action::CallTime { .. }) && one.deadline_ms.is_none();
+    assert!(decisions.len() == 2 && decisions.iter().all(waits), "{decisions:?}");
 }
 
 #[test]

@@ -65,12 +65,17 @@ pub(crate) fn call_time(claim: ClaimId, challenger: Who) -> Action {
 
 impl Court {
     pub(crate) fn new() -> Self {
+        Self::serving(Parameters::default().served_max)
+    }
+
+    /// As [`Court::new`], on a ledger that serves so many challenges of a claim at once.
+    pub(crate) fn serving(served_max: u32) -> Self {
         let genesis = Genesis {
             chain_id: 7,
             salt: leaf(b"salt"),
             begun_ms: 1_000,
             bank: Who::Bank.address(),
-            parameters: Parameters::default(),
+            parameters: Parameters { served_max, ..Parameters::default() },
         };
         let settlement = Settlement::new(genesis).unwrap();
         let (statements, names) = (BTreeMap::new(), BTreeMap::new());

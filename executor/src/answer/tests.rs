@@ -6,15 +6,15 @@ use protocol::ids::JobId;
 use protocol::law;
 
 use super::*;
-use crate::core::claim_terms;
+use crate::core::statement_of;
 use crate::testing::{FOLD, FOLDED, honest, lost, model};
 
 /// What is known of a claim on a run when it is posted, with all of the model shown.
 fn facts(run: &Run, arity_log2: u32) -> Facts {
-    let terms = claim_terms(JobId::default(), run.trace()).unwrap();
-    let input_root = run.trace().state_roots()[0];
-    let (header, trace_root) = (run.model().header().clone(), terms.trace_root);
-    let mut facts = Facts::new(header, arity_log2, trace_root, input_root, terms.output_root);
+    let statement = statement_of(JobId::default(), run.model().root(), run.trace()).unwrap();
+    let (header, trace_root) = (run.model().header().clone(), statement.trace_root());
+    let (input_root, output_root) = (statement.terms.input_root, statement.terms.output_root);
+    let mut facts = Facts::new(header, arity_log2, trace_root, input_root, output_root);
     for layer in 0..run.model().header().layer_count {
         let proof = run.model().layer_proof(layer).unwrap();
         facts.show(&Showing::Layer { proof }).unwrap();

@@ -5,14 +5,16 @@ mod replies;
 
 use protocol::facts::TreeId;
 use protocol::hash::leaf;
-use protocol::ids::ChallengeId;
 use protocol::settlement::{ETHER, JobStatus};
 
 use super::*;
-use crate::testing::{Court, WINDOW_MS, Who, honest, model, wrong};
+use crate::testing::{Court, OPEN_MS, WINDOW_MS, Who, honest, model, wrong};
 
 /// Budget of either side, and what each move has at least.
 const CLOCK_MS: u64 = 120_000;
+
+/// Burned for each object.
+const RECORD_FEE_WEI: u128 = ETHER / 10_000;
 
 const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
 
@@ -51,13 +53,16 @@ fn offering(court: &mut Court, input: u64, stake_wei: u128) -> (ExecutorCore, Jo
 
 fn offer(core: &mut ExecutorCore, job: JobId, input: u64) {
     let run = honest(input);
-    core.offer(claim_terms(job, run.trace()).unwrap());
+    core.offer(statement_of(job, model().root(), run.trace()).unwrap());
     core.remember(run, arity_log2());
 }
 
 /// An executor with a claim on a job.
 fn claiming() -> (Court, ExecutorCore, ClaimId) {
-    let mut court = Court::funded();
+    claiming_on(Court::funded())
+}
+
+fn claiming_on(mut court: Court) -> (Court, ExecutorCore, ClaimId) {
     let (mut core, _) = offering(&mut court, 1, ETHER);
     perform(&mut core, &mut court);
     let claim = *court.settlement.claims().next().unwrap().0;
@@ -65,19 +70,27 @@ fn claiming() -> (Court, ExecutorCore, ClaimId) {
 }
 
 fn post(job: JobId, input: u64) -> Action {
-    Action::PostClaim { terms: claim_terms(job, honest(input).trace()).unwrap() }
+    let statement = statement_of(job, model().root(), honest(input).trace()).unwrap();
+    Action::PostClaim { statement }
 }
 
 #[test]
-fn the_terms_of_a_claim_are_those_of_the_run() {
+fn a_claim_states_the_run_and_binds_it_to_input_and_output() {
     let run = honest(1);
     let (job, trace) = (JobId(leaf(b"job")), run.trace());
-    let terms = claim_terms(job, trace).unwrap();
-    assert_eq!((terms.job, terms.trace_root), (job, trace.root()));
-    assert_eq!(terms.output_root, *trace.state_roots().last().unwrap());
+    let Statement { terms, binding } = statement_of(job, model().root(), trace).unwrap();
+    assert_eq!((terms.job, terms.model_root, terms.iterations), (job, model().root(), 1));
+    assert_eq!(Some(terms.input_root), trace.state_roots().first().copied());
+    assert_eq!(Some(terms.output_root), trace.state_roots().last().copied());
+    let sequence = protocol::roots::sequence_tree::<Keccak>(&[trace.root()]).unwrap();
+    assert_eq!(terms.sequence_root, sequence.root());
     let tree = trace.tree().tree();
-    assert_eq!(Some(terms.input_path), tree.path(0));
-    assert_eq!(Some(terms.output_path), tree.path(u64::from(model().header().layer_count)));
+    let ends = [(0, binding.input), (u64::from(model().header().layer_count), binding.output)];
+    for (boundary, bound) in ends {
+        assert_eq!(bound.trace_root, trace.root());
+        assert_eq!(Some(bound.state_path), tree.path(boundary));
+        assert_eq!(Some(bound.sequence_path), sequence.path(0));
+    }
 }
 
 #[test]
@@ -110,13 +123,14 @@ fn nothing_is_claimed_without_an_offer_or_on_a_job_that_the_ledger_does_not_know
 fn a_job_that_is_over_is_not_claimed() {
     let mut court = Court::funded();
     let (mut core, job) = offering(&mut court, 1, ETHER);
-    let mut cancelled = court.clone();
-    cancelled.does(Who::Client, &Action::CancelJob { job });
-    assert_eq!(actions(&mut core, &cancelled), []);
+    let mut expired = court.clone();
+    expired.now_ms += OPEN_MS + 1;
+    expired.does(Who::Client, &Action::ExpireJob { job });
+    assert_eq!(actions(&mut core, &expired), []);
     // Another's other claim became final.
-    court.claim(Who::Rival, job, &wrong(1));
+    let claim = court.claim(Who::Rival, job, &wrong(1));
     court.now_ms += WINDOW_MS + 1;
-    court.does(Who::Rival, &Action::Finalise { job });
+    court.does(Who::Rival, &Action::Finalise { claim });
     assert!(matches!(court.settlement.job(&job).unwrap().status, JobStatus::Done { .. }));
     assert_eq!(actions(&mut core, &court), []);
 }
@@ -131,10 +145,10 @@ fn a_standing_claim_that_says_the_same_is_not_repeated() {
     assert!(!core.would_claim(&court.view(), &job, &root));
     assert_eq!(actions(&mut core, &court), []);
     // It falls, though it is true, because its executor is silent: then it is said again.
-    let challenge = court.challenge(Who::Challenger, claim);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     court.now_ms += CLOCK_MS + 1;
-    court.does(Who::Challenger, &Action::CallTime { challenge });
+    court.does(Who::Challenger, &call_time(claim, Who::Challenger));
     assert!(core.would_claim(&court.view(), &job, &root));
     assert_eq!(actions(&mut core, &court), [post(job, 1)]);
 }
@@ -158,6 +172,34 @@ fn an_account_claims_a_job_once_whatever_it_claimed() {
 }
 
 #[test]
+fn a_job_that_names_another_executor_is_not_claimed() {
+    let mut court = Court::funded();
+    let root = honest(1).trace().root();
+    for (named, claimed) in [(Who::Rival, false), (Who::Executor, true)] {
+        court.named = named.address();
+        let (mut core, job) = offering(&mut court, 1, ETHER);
+        assert_eq!(core.would_claim(&court.view(), &job, &root), claimed, "{named:?}");
+        let expected = if claimed { vec![post(job, 1)] } else { Vec::new() };
+        assert_eq!(actions(&mut core, &court), expected);
+        perform(&mut core, &mut court);
+    }
+}
+
+#[test]
+fn a_job_is_claimed_until_its_time_for_claims_is_over() {
+    let mut court = Court::funded();
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    court.now_ms += OPEN_MS;
+    assert_eq!(actions(&mut core, &court), [post(job, 1)]);
+    let mut late = court.clone();
+    late.now_ms += 1;
+    assert_eq!(actions(&mut core, &late), []);
+    // As the ledger sees it too.
+    assert!(late.submit(Who::Executor, &post(job, 1)).is_err());
+    court.does(Who::Executor, &post(job, 1));
+}
+
+#[test]
 fn would_claim_is_no_question_of_money_or_of_an_offer() {
     let mut court = Court::new();
     let job = court.job(1, ETHER);
@@ -169,7 +211,9 @@ fn would_claim_is_no_question_of_money_or_of_an_offer() {
 
 #[test]
 fn claims_are_made_as_far_as_the_money_reaches() {
-    for (amount_wei, claimed) in [(ETHER, true), (ETHER - 1, false)] {
+    // The record fee burns beside the stake.
+    let least_wei = ETHER + RECORD_FEE_WEI;
+    for (amount_wei, claimed) in [(least_wei, true), (least_wei - 1, false)] {
         let mut court = Court::new();
         court.deposit(Who::Executor, amount_wei);
         let (mut core, job) = offering(&mut court, 1, ETHER);
@@ -182,7 +226,7 @@ fn claims_are_made_as_far_as_the_money_reaches() {
 fn the_money_is_spent_once_and_what_is_too_dear_is_passed_over() {
     cov_mark::check!(offer_is_too_dear);
     let mut court = Court::new();
-    court.deposit(Who::Executor, 3 * ETHER);
+    court.deposit(Who::Executor, 3 * (ETHER + RECORD_FEE_WEI));
     let (mut core, first) = offering(&mut court, 1, ETHER);
     let mut cheap = vec![(first, 1)];
     for input in 2..5 {
@@ -211,7 +255,7 @@ fn the_money_is_spent_once_and_what_is_too_dear_is_passed_over() {
 #[test]
 fn an_offer_that_is_not_wanted_takes_no_money_from_one_that_is() {
     let mut court = Court::new();
-    court.deposit(Who::Executor, ETHER);
+    court.deposit(Who::Executor, ETHER + RECORD_FEE_WEI);
     let (mut core, first) = offering(&mut court, 1, ETHER);
     let second = court.job(2, ETHER);
     offer(&mut core, second, 2);
@@ -226,8 +270,8 @@ fn an_offer_that_is_not_wanted_takes_no_money_from_one_that_is() {
 #[test]
 fn a_forgotten_job_is_not_offered_and_its_run_goes_unless_another_needs_it() {
     let (mut court, mut core, claim) = claiming();
-    let challenge = court.challenge(Who::Challenger, claim);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     let job = court.settlement.claim(&claim).unwrap().terms.job;
     core.forget(&job, None);
     assert_eq!(actions(&mut core, &court).len(), 1, "the run is still there");
@@ -242,8 +286,12 @@ fn a_forgotten_job_is_not_offered_and_its_run_goes_unless_another_needs_it() {
     assert_eq!(actions(&mut core, &court), []);
 }
 
+fn call_time(claim: ClaimId, challenger: Who) -> Action {
+    Action::CallTime { claim, challenger: challenger.address() }
+}
+
 /// A demand of the trace's or a layer's opening, with the layer shown.
-fn demand(court: &mut Court, who: Who, challenge: ChallengeId, request: Request) {
+fn demand(court: &mut Court, who: Who, claim: ClaimId, request: Request) {
     let showings = match request {
         Request::Subtrace { layer } => {
             let proof = model().layer_proof(layer).unwrap();
@@ -251,16 +299,16 @@ fn demand(court: &mut Court, who: Who, challenge: ChallengeId, request: Request)
         }
         _ => Vec::new(),
     };
-    court.does(who, &Action::Demand { challenge, showings, request });
+    court.does(who, &Action::Demand { claim, showings, request });
 }
 
 #[test]
 fn an_honest_executor_defends_its_claim_and_is_paid() {
     let (mut court, mut core, claim) = claiming();
     let before_wei = court.settlement.money().free_wei(&Who::Executor.address());
-    let challenge = court.challenge(Who::Challenger, claim);
+    court.challenge(Who::Challenger, claim);
     for request in [TRACE, Request::Subtrace { layer: 1 }, Request::Subtrace { layer: 0 }] {
-        demand(&mut court, Who::Challenger, challenge, request);
+        demand(&mut court, Who::Challenger, claim, request);
         perform(&mut core, &mut court);
         assert_eq!(actions(&mut core, &court), [], "{request:?} is answered");
     }

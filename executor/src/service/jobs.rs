@@ -10,9 +10,10 @@ use ledger::{Ledger as _, LedgerError, View};
 use node::Exposure;
 use node::meanwhile;
 use protocol::ids::JobId;
-use protocol::settlement::{Job, JobStatus};
+use protocol::settlement::Job;
 
 use super::Service;
+use crate::core::takes_claims_of;
 use crate::inputs::KeepError;
 use crate::policy::is_long;
 use crate::progress::{End, Input, Means, Urgency, Wanted, choose, left_ms};
@@ -64,7 +65,9 @@ impl Service {
         let promised = self.jobs.iter().filter_map(|(id, progress)| {
             let job = view.settlement.job(id)?;
             let will_claim = match progress {
-                Progress::Running { .. } => job.status == JobStatus::Open && !self.stands(view, id),
+                Progress::Running { .. } => {
+                    takes_claims_of(job, &self.address, view.now_ms) && !self.stands(view, id)
+                }
                 Progress::Ended(End::Ready { trace_root }) => {
                     self.agent.core.would_claim(view, id, trace_root)
                 }
@@ -127,7 +130,7 @@ impl Service {
                 End::Ready { .. } | End::Refused | End::NoResult => false,
             });
             let is_new = takes_new
-                && job.status == JobStatus::Open
+                && takes_claims_of(job, &self.address, view.now_ms)
                 && !self.declined.contains_key(id)
                 && !self.quarantine.holds(id);
             let runs = is_due
@@ -155,8 +158,8 @@ impl Service {
                 event = "executor.out_of_money",
                 jobs = choice.unaffordable,
                 free_wei = means.free_wei,
-                "jobs are not taken: free money does not reach for their stakes; deposit more, or \
-                 wait for claims to become final"
+                "jobs are not taken: free money does not reach for their stakes and record fees; deposit \
+                 more, or wait for claims to become final"
             );
         }
         self.unaffordable = choice.unaffordable;
@@ -189,8 +192,10 @@ impl Service {
     fn means(&self, view: &View) -> Means {
         let free_wei = view.settlement.money().free_wei(&self.address);
         let promised = self.promised(view);
-        let promised_wei =
-            promised.iter().fold(0, |sum: u128, job| sum.saturating_add(job.terms.stake_wei));
+        let record_fee_wei = view.settlement.parameters().record_fee_wei;
+        let promised_wei = promised.iter().fold(0, |sum: u128, job| {
+            sum.saturating_add(job.terms.stake_wei).saturating_add(record_fee_wei)
+        });
         let stands =
             view.settlement.jobs().filter(|(id, _)| self.stands(view, id)).map(|(_, job)| job);
         let long = stands.chain(promised).filter(|job| self.is_long(view, job));
@@ -198,6 +203,7 @@ impl Service {
         let total_wei = Exposure::of(view, &self.address).total_wei();
         Means {
             free_wei: free_wei.saturating_sub(promised_wei),
+            record_fee_wei,
             long_wei: self.settings.policy.long_left_wei(total_wei, long_wei),
             left_ms: self.left_ms(view),
         }

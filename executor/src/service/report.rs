@@ -7,7 +7,7 @@ use ledger::View;
 use node::Exposure;
 use node::jobs::Progress;
 use protocol::ids::JobId;
-use protocol::settlement::JobStatus;
+use protocol::settlement::{Job, JobStatus};
 
 use super::Service;
 use crate::api::ClaimedRun;
@@ -57,15 +57,15 @@ impl Service {
         }
     }
 
-    /// Tells once of each open job that is not taken, and why.
+    /// Tells once of each job that takes claims and is not taken, and why.
     pub(super) fn decline(&mut self, view: &View) {
         let total_wei = Exposure::of(view, &self.address).total_wei();
         let settlement = &view.settlement;
-        self.declined
-            .retain(|id, _| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
-        self.quarantine
-            .retain(|id| settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
-        for (id, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
+        let takes_claims =
+            |job: &Job| job.status == JobStatus::Open && view.now_ms <= job.open_until_ms();
+        self.declined.retain(|id, _| settlement.job(id).is_some_and(takes_claims));
+        self.quarantine.retain(|id| settlement.job(id).is_some_and(takes_claims));
+        for (id, job) in settlement.jobs().filter(|(_, job)| takes_claims(job)) {
             if self.jobs.ended(id) == Some(&End::NoResult) {
                 // Told when its run ended.
                 continue;
@@ -76,9 +76,7 @@ impl Service {
             }
             let why = match self.api.model_store.model(&job.terms.model_root) {
                 None => Some(Declined::Model),
-                Some(_) => {
-                    self.settings.policy.declines(job, &self.address, total_wei, view.now_ms)
-                }
+                Some(_) => self.settings.policy.declines(job, &self.address, total_wei),
             };
             match why {
                 None => drop(self.declined.remove(id)),

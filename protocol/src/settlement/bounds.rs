@@ -7,6 +7,16 @@ pub(super) const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
 /// Largest sum that a parameter or a term may name, in wei.
 pub(super) const MONEY_WEI_MAX: u128 = 1 << 100;
 
+/// Why a set of parameters is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the parameter {name} is outside its bounds: {bounds}")]
+pub struct ParameterError {
+    /// The parameter.
+    pub name: &'static str,
+    /// What it must satisfy.
+    pub bounds: &'static str,
+}
+
 /// What a parameter must satisfy.
 pub(super) struct Bound {
     /// The parameter that is named when it does not hold.
@@ -191,6 +201,19 @@ pub(super) const BOUNDS: [Bound; 35] = [
         holds: |all| (1..=4096).contains(&all.attestations_max),
     },
 ];
+
+impl Parameters {
+    /// Checks every bound from which honesty pays and every dispute can be finished.
+    ///
+    /// # Errors
+    /// The first parameter that is outside its bounds.
+    pub fn check(&self) -> Result<(), ParameterError> {
+        match BOUNDS.iter().find(|bound| !(bound.holds)(self)) {
+            Some(Bound { name, bounds, .. }) => Err(ParameterError { name, bounds }),
+            None => Ok(()),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

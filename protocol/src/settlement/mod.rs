@@ -15,6 +15,7 @@ mod parameters;
 mod rejection;
 pub mod rules;
 
+pub use bounds::ParameterError;
 pub use claims::{claim_id, claim_id_under};
 pub use disputes::{CHALLENGERS_MAX, challenge_id, challenge_id_under};
 pub use jobs::{PASSED_MAX, job_id};
@@ -23,7 +24,7 @@ pub use objects::{
     Attestation, AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event,
     FallReason, Job, JobStatus, Sealed, SealedStatus, Turn,
 };
-pub use parameters::{ETHER, Genesis, ParameterError, Parameters};
+pub use parameters::{ETHER, Genesis, Parameters};
 pub use rejection::Rejection;
 
 use alloc::collections::BTreeMap;

@@ -1,6 +1,5 @@
 //! What a ledger fixes for good at its start.
 
-use super::bounds::{BOUNDS, Bound};
 use crate::encoding::canonical_struct;
 use crate::hash::{self, Digest, Tag};
 use crate::transaction::{Address, Domain};
@@ -139,16 +138,6 @@ impl Default for Parameters {
     }
 }
 
-/// Why a set of parameters is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the parameter {name} is outside its bounds: {bounds}")]
-pub struct ParameterError {
-    /// The parameter.
-    pub name: &'static str,
-    /// What it must satisfy.
-    pub bounds: &'static str,
-}
-
 const HOUR_MS: u64 = 3_600_000;
 
 impl Parameters {
@@ -217,17 +206,6 @@ impl Parameters {
     pub fn challenges_ms_max(&self, number: u32) -> u64 {
         let rounds = number.checked_div(self.served_max).unwrap_or(number).saturating_add(1);
         self.challenge_ms_max().saturating_mul(u64::from(rounds))
-    }
-
-    /// Checks every bound from which honesty pays and every dispute can be finished.
-    ///
-    /// # Errors
-    /// The first parameter that is outside its bounds.
-    pub fn check(&self) -> Result<(), ParameterError> {
-        match BOUNDS.iter().find(|bound| !(bound.holds)(self)) {
-            Some(Bound { name, bounds, .. }) => Err(ParameterError { name, bounds }),
-            None => Ok(()),
-        }
     }
 
     /// Most pieces of work that one challenge can be: two, and one for each demand.

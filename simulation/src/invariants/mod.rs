@@ -3,6 +3,7 @@
 //! The audit knows the truth by construction: it holds the honest run of every job and the run
 //! of every claim, and keeps its own books from the transactions alone.
 
+mod clocks;
 mod committed;
 mod counters;
 mod finality;
@@ -28,8 +29,8 @@ use crate::fixtures::Known;
 
 pub use names::{Invariant, Sometimes};
 
+use clocks::Clocks;
 use guardian::Guardian;
-use times::Clocks;
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

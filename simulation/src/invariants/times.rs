@@ -6,36 +6,8 @@ use protocol::ids::{ChallengeId, ClaimId};
 use protocol::settlement::{Challenge, Parameters, Settlement, challenge_id_under};
 use protocol::transaction::{Action, Address};
 
+use super::clocks::Clocks;
 use super::{Audit, Invariant, Sometimes, Surroundings};
-
-/// The budgets of a challenge as the audit counts them from its moves alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Clocks {
-    executor_ms: u64,
-    challenger_ms: u64,
-    since_ms: u64,
-}
-
-impl Clocks {
-    /// Those of a challenge whose turn just came.
-    fn new(parameters: &Parameters, since_ms: u64) -> Self {
-        Self {
-            executor_ms: parameters.executor_clock_ms,
-            challenger_ms: parameters.challenger_clock_ms,
-            since_ms,
-        }
-    }
-
-    /// The budgets in which a challenge differs from these, for people.
-    fn differs(&self, challenge: &Challenge) -> Option<String> {
-        let rows = [
-            ("executor's clock", challenge.executor_clock_ms, self.executor_ms),
-            ("challenger's clock", challenge.challenger_clock_ms, self.challenger_ms),
-        ];
-        let (name, is_ms, counted_ms) = rows.into_iter().find(|(_, is, counted)| is != counted)?;
-        Some(format!("the {name} is {is_ms} ms, its moves left {counted_ms} ms"))
-    }
-}
 
 impl<C: Commitment> Audit<C> {
     /// A challenge that waited is served: its clocks begin now.

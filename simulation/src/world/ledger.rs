@@ -366,17 +366,20 @@ impl<C: Commitment> World<C> {
         one.rejections += 1;
         one.refused = true;
         // Who is refused for noise looks less often, and so does who settles in vain; a move that
-        // has a deadline is made again at once.
-        let patient = matches!(
-            pending.action.as_ref(),
-            Action::Finalise { .. }
-                | Action::CallTime { .. }
-                | Action::PostClaim { .. }
-                | Action::Pass { .. }
-                | Action::Release { .. }
-                | Action::Collect { .. }
-                | Action::ExpireJob { .. }
-        );
+        // has a deadline is made again at once. A number out of turn says nothing about the move: one that
+        // is always refused must not hold up what is sent after it.
+        let out_of_turn = matches!(rejection, Rejection::Nonce { .. });
+        let patient = !out_of_turn
+            && matches!(
+                pending.action.as_ref(),
+                Action::Finalise { .. }
+                    | Action::CallTime { .. }
+                    | Action::PostClaim { .. }
+                    | Action::Pass { .. }
+                    | Action::Release { .. }
+                    | Action::Collect { .. }
+                    | Action::ExpireJob { .. }
+            );
         let pause_ms = match (one.plan.honest, patient) {
             (true, false) => block_ms / 2,
             (true, true) => one.is_refused_again(pending.fingerprint, self.now_ms, block_ms),

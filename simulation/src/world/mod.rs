@@ -291,8 +291,8 @@ impl<C: Commitment> World<C> {
         let jobs_ms = self.scenario.job_every_ms.saturating_mul(u64::from(self.scenario.jobs));
         jobs_ms
             .saturating_add(self.scenario.open_ms)
-            .saturating_add(3 * parameters.window_ms_min)
-            .saturating_add(3 * parameters.challenge_ms_max())
+            .saturating_add(2 * parameters.window_ms_min)
+            .saturating_add(2 * parameters.challenge_ms_max())
             .saturating_add(4 * self.slack_ms)
     }
 

@@ -452,10 +452,7 @@ impl<C: Commitment> World<C> {
                 (terms.sequence_root, terms.output_root) = (zero, zero);
                 (binding.input.trace_root, binding.output.trace_root) = (zero, zero);
             }
-            Unbound::Paths => {
-                binding.input.state_path = vec![zero; 4_096];
-                binding.input.sequence_path = vec![zero; 4_096];
-            }
+            Unbound::Paths => binding.input.state_path = vec![zero; 4_096],
         }
         statement
     }

@@ -140,7 +140,9 @@ fn text(look: &Observation) -> String {
                 }
                 .to_owned(),
                 dispute.turn.to_owned(),
-                format!("{} s", left(dispute.deadline_ms)),
+                dispute
+                    .deadline_ms
+                    .map_or("waits".to_owned(), |at_ms| format!("{} s", left(at_ms))),
                 ether(&dispute.at_risk_wei),
             ]
         });
@@ -217,9 +219,10 @@ mod tests {
                 unchecked: Unchecked::ModelMissing { model_root: text_of("0x77") },
             }],
             disputes: vec![
-                dispute("0xaaaaaaaaaaaaaaaa", Forecast::Falls, "executor", 30_000),
-                dispute("0xcccccccccccccccc", Forecast::Stands, "challenger", 31_500),
-                dispute("0xdddddddddddddddd", Forecast::Unknown, "executor", 9_000),
+                dispute("0xaaaaaaaaaaaaaaaa", Forecast::Falls, "executor", Some(30_000)),
+                dispute("0xcccccccccccccccc", Forecast::Stands, "challenger", Some(31_500)),
+                dispute("0xdddddddddddddddd", Forecast::Unknown, "executor", Some(9_000)),
+                dispute("0x9999999999999999", Forecast::Falls, "queue", None),
             ],
             parties: vec![Collateral {
                 account: text_of("0xeeeeeeeeeeeeeeee"),

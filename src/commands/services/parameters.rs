@@ -270,14 +270,14 @@ fn of_attackers(held: &Parameters) -> Vec<Consequence> {
         ),
         row(
             "whoever delays a true claim",
-            "by a false challenge, for D − window_ms at most, loses at least",
-            "bond_wei + record_fee_wei",
+            "by a false challenge, for T at most, loses at least",
+            "bond_wei + record_fee_wei; as much for each of served_max more challenges for T more",
             Quantity::Wei(delay_wei),
         ),
         row(
             "whoever delays a job",
             "by false claims before the true one, for D at most whatever their number, loses for each",
-            "stake_wei / 2",
+            "stake_wei / 2; with challenges of its own before others', as above",
             Quantity::Wei(half_wei),
         ),
     ]
@@ -297,21 +297,19 @@ mod tests {
     #[test]
     fn what_follows_is_what_the_formulas_give() {
         let held = Parameters::default();
-        // 60 s, twice 120 s, 60 s, and 5 s for each of 90 moves.
-        let last_ms = 60_000 + 240_000 + 60_000 + 5_000 * (2 * (24 + 20) + 2);
+        // 60 s, twice 120 s, and 5 s for each of 90 moves.
+        let last_ms = 60_000 + 240_000 + 5_000 * (2 * (24 + 20) + 2);
         assert_eq!(of(&held, "everybody", "D ="), Quantity::Ms(last_ms));
         let bond = |stake| of(&held, "everybody", stake);
         assert_eq!(bond("stake_wei × bond"), Quantity::Wei(ETHER / 10));
         assert_eq!(bond("the same with stake"), Quantity::Wei(10 * ETHER));
         let executor = |formula| of(&held, "executor, honest", formula);
         assert_eq!(executor("stake_wei +"), Quantity::Wei(ETHER + ETHER / 10_000));
-        assert_eq!(executor("delay_ms_max / reply_ms"), Quantity::Count(60));
+        // 16 answers of 0.2 s.
+        assert_eq!(executor("move_floor_ms;"), Quantity::Ms(3_200));
         let truth = of(&held, "challenger of a true claim", "bond_wei");
         assert_eq!(truth, Quantity::Wei(ETHER / 10 + 24 * ETHER / 1_000 + ETHER / 10_000));
         assert_eq!(of(&held, "liar", "q ×"), Quantity::Wei(9 * ETHER / 2));
-        // Without a time for an answer nobody waits behind others.
-        let none = Parameters { reply_ms: 0, ..held };
-        consequences(&none);
     }
 
     #[test]

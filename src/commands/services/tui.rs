@@ -175,18 +175,21 @@ fn disputes(settlement: &Settlement, now_ms: u64) -> Vec<[String; 6]> {
         .challenges()
         .filter(|(_, challenge)| settlement.is_under_way(challenge))
         .filter_map(|(id, challenge)| {
-            let ChallengeStatus::Open { turn, .. } = &challenge.status else {
-                return None;
+            let (turn, step) = match &challenge.status {
+                ChallengeStatus::Open { turn: Turn::Challenger, .. } => {
+                    ("challenger", String::new())
+                }
+                ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
+                    ("executor", words::request(request))
+                }
+                ChallengeStatus::Queued => ("nobody", "queued behind others".to_owned()),
+                ChallengeStatus::Won { .. } | ChallengeStatus::Lost => return None,
             };
-            let (turn, step) = match turn {
-                Turn::Challenger => ("challenger", String::new()),
-                Turn::Executor(request) => ("executor", words::request(request)),
-            };
-            let deadline_ms = challenge.deadline_ms(floor_ms)?;
+            let deadline_ms = challenge.deadline_ms(floor_ms);
+            let left = deadline_ms.map_or_else(String::new, |at_ms| seconds(at_ms, now_ms));
             let bond = ether(challenge.bond_wei.saturating_add(challenge.fees_wei));
-            let left = seconds(deadline_ms, now_ms);
             let row = [short(id), short(challenge.claim), turn.to_owned(), left, bond, step];
-            Some((deadline_ms, row))
+            Some((deadline_ms.unwrap_or(u64::MAX), row))
         })
         .collect();
     disputes.sort();

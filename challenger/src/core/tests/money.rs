@@ -1,7 +1,6 @@
 //! Challenges are opened as far as the money reaches, and none that could not be finished.
 
 use super::*;
-use crate::testing::court::BOND_WEI;
 
 /// Money for the demands of one challenge.
 const FEES_WEI: u128 = 16 * ETHER / 1_000;

@@ -34,6 +34,70 @@ fn the_next_look_is_just_after_the_first_deadline_of_an_own_challenge() {
     assert_eq!(next_look_ms(&play), None);
 }
 
+/// A false claim on a ledger that serves one challenge at a time; ours waits behind another, and the window
+/// is over.
+fn queued() -> (Play, ClaimId) {
+    let network = ladder(3);
+    let mut court = Court::serving(1);
+    court.deposit(Who::Challenger, ETHER);
+    let job = court.job(&network, ETHER);
+    let claim = court.claim("claim", Who::Executor, job, &false_claim(&network));
+    let mut core = core(Policy::Differing);
+    core.watch(job, honest_view(&network));
+    let mut play = court.played_by(core).wait(WINDOW_MS);
+    play.court.challenge(Who::Second, claim);
+    let play = play.does(&["challenge claim"]).wait(1);
+    assert_eq!(*play.challenge_status(), ChallengeStatus::Queued);
+    (play, claim)
+}
+
+#[test]
+fn a_challenge_that_waits_for_its_turn_has_no_clock_and_looks_when_the_one_before_it_may_end() {
+    let (play, _) = queued();
+    let turn_ms = play.court.now_ms + CLOCK_MS;
+    assert_eq!(next_look_ms(&play), Some(turn_ms));
+    let play = play.wants(&[]);
+    assert!(play.core.stuck().is_empty() && is_in_play(&play));
+    let contested = crate::queue::contested(&play.court.view());
+    assert_eq!(contested.iter().map(|one| one.job).collect::<Vec<_>>(), [job_of(&play)]);
+    // The other is late, and its end is our turn, with all of our time.
+    let play = play.wait(CLOCK_MS).does(&["call time on claim"]);
+    assert_eq!(next_look_ms(&play), Some(turn_ms + CLOCK_MS + 1));
+    play.does(&[DEMAND_TRACE]);
+}
+
+#[test]
+fn a_watcher_sees_a_dispute_that_waits_without_a_deadline_and_its_collateral() {
+    let (play, claim) = queued();
+    let truth = play.core.truth();
+    let look = crate::monitor::Monitor::default().look(&play.court.view(), &truth, &[]);
+    let disputes: Vec<_> = look.disputes.iter().map(|one| (one.turn, one.deadline_ms)).collect();
+    let second_ms = play.court.now_ms - 1 + CLOCK_MS;
+    assert_eq!(disputes, [("challenger", Some(second_ms)), ("queue", None)]);
+    let account = Who::Challenger.address().to_string();
+    let ours = look.parties.iter().find(|one| one.account == account).unwrap();
+    assert_eq!(ours.locked_wei, BOND_WEI.to_string());
+    assert!(look.disputes.iter().all(|one| one.claim == claim.to_string()));
+}
+
+#[test]
+fn a_watcher_sees_no_dispute_and_no_alert_in_what_is_only_to_be_collected() {
+    let (mut play, claim) = one_false_claim();
+    let mut watcher = crate::monitor::Monitor::default();
+    play.court.challenge(Who::Second, claim);
+    play.court.demand_trace(Who::Second, claim);
+    let mut play = play.does(&["challenge claim"]).wait(CLOCK_MS + 1);
+    let truth = play.core.truth();
+    let look = watcher.look(&play.court.view(), &truth, &[]);
+    assert_eq!((look.disputes.len(), look.false_claims.len()), (2, 1));
+    play.court.perform(Who::Second, call_time(claim, Who::Second));
+    let look = watcher.look(&play.court.view(), &truth, &[]);
+    assert_eq!((look.claims, look.disputes, look.alerts, watcher.wrong()), (0, vec![], vec![], 0));
+    // Our bond is still locked.
+    let ours = node::Exposure::of(&play.court.view(), &Who::Challenger.address());
+    assert_eq!((ours.bonds_wei, ours.to_collect, ours.deadline_ms), (BOND_WEI, 1, None));
+}
+
 #[test]
 fn of_two_challenges_the_one_that_ends_first_decides_the_next_look() {
     let play = two_claims();

@@ -1,10 +1,8 @@
 //! Challenges whose challengers are silent, jobs that are ripe, and the claims of others before ours.
 
-use super::*;
+use protocol::settlement::ClaimStatus;
 
-fn call_time(challenge: ChallengeId) -> Action {
-    Action::CallTime { challenge }
-}
+use super::*;
 
 fn job_of(court: &Court, claim: ClaimId) -> JobId {
     court.settlement.claim(&claim).unwrap().terms.job
@@ -17,8 +15,7 @@ fn a_claim_is_settled_after_its_window_and_not_at_its_end() {
     assert_eq!(actions(&mut core, &court), []);
     court.now_ms += 1;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
-    let job = job_of(&court, claim);
-    assert_eq!(decision.action, Action::Finalise { job });
+    assert_eq!(decision.action, Action::Finalise { claim });
     assert_eq!(decision.reason, "the window is over and nobody disputes the claim");
     assert_eq!(decision.deadline_ms, None);
     perform(&mut core, &mut court);
@@ -28,45 +25,44 @@ fn a_claim_is_settled_after_its_window_and_not_at_its_end() {
 #[test]
 fn a_disputed_claim_is_not_settled_until_the_dispute_is_over() {
     let (mut court, mut core, claim) = claiming();
-    let challenge = court.challenge(Who::Challenger, claim);
+    court.challenge(Who::Challenger, claim);
     court.now_ms += CLOCK_MS;
     // The window is over; the challenger has its last moment.
     assert_eq!(actions(&mut core, &court), []);
     court.now_ms += 1;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
-    assert_eq!(decision.action, call_time(challenge));
+    assert_eq!(decision.action, call_time(claim, Who::Challenger));
     assert_eq!(decision.reason, "the challenger's time is over");
     assert_eq!(decision.deadline_ms, None);
     perform(&mut core, &mut court);
-    let job = job_of(&court, claim);
-    assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { claim }]);
 }
 
 #[test]
 fn one_open_challenge_of_several_keeps_a_claim_from_being_settled() {
     let (mut court, mut core, claim) = claiming();
-    let first = court.challenge(Who::Challenger, claim);
+    court.challenge(Who::Challenger, claim);
     court.now_ms += 50_000;
-    let second = court.challenge(Who::Second, claim);
+    court.challenge(Who::Second, claim);
     court.now_ms += CLOCK_MS - 50_000 + 1;
-    assert_eq!(actions(&mut core, &court), [call_time(first)]);
+    assert_eq!(actions(&mut core, &court), [call_time(claim, Who::Challenger)]);
     perform(&mut core, &mut court);
     assert_eq!(actions(&mut core, &court), []);
     court.now_ms += 50_000;
-    assert_eq!(actions(&mut core, &court), [call_time(second)]);
+    assert_eq!(actions(&mut core, &court), [call_time(claim, Who::Second)]);
 }
 
 #[test]
 fn a_challenge_that_is_over_does_not_hide_an_earlier_one_that_is_open() {
     let (mut court, mut core, claim) = claiming();
-    let first = court.challenge(Who::Challenger, claim);
-    let second = court.challenge(Who::Second, claim);
+    court.challenge(Who::Challenger, claim);
+    court.challenge(Who::Second, claim);
     // An answer starts the challenger's clock again.
-    demand(&mut court, Who::Challenger, first, TRACE);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     court.now_ms += 10;
     perform(&mut core, &mut court);
     court.now_ms += CLOCK_MS - 9;
-    assert_eq!(actions(&mut core, &court), [call_time(second)]);
+    assert_eq!(actions(&mut core, &court), [call_time(claim, Who::Second)]);
     perform(&mut core, &mut court);
     assert_eq!(actions(&mut core, &court), []);
 }
@@ -74,8 +70,8 @@ fn a_challenge_that_is_over_does_not_hide_an_earlier_one_that_is_open() {
 #[test]
 fn nobody_calls_time_on_himself() {
     let (mut court, mut core, claim) = claiming();
-    let challenge = court.challenge(Who::Challenger, claim);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     court.now_ms += CLOCK_MS + 1;
     assert_eq!(actions(&mut core, &court), []);
 }
@@ -93,28 +89,27 @@ fn after_a_rival() -> (Court, ExecutorCore, ClaimId, ClaimId) {
 
 #[test]
 fn time_is_called_on_a_silent_executor_whose_claim_stands_before_ours() {
-    let (mut court, mut core, before, _) = after_a_rival();
-    let challenge = court.challenge(Who::Challenger, before);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    let (mut court, mut core, before, own) = after_a_rival();
+    court.challenge(Who::Challenger, before);
+    demand(&mut court, Who::Challenger, before, TRACE);
     court.now_ms += CLOCK_MS;
     assert_eq!(actions(&mut core, &court), []);
     court.now_ms += 1;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
-    assert_eq!(decision.action, call_time(challenge));
+    assert_eq!(decision.action, call_time(before, Who::Challenger));
     assert_eq!(decision.reason, "the executor's time is over");
     perform(&mut core, &mut court);
     // The rival's claim fell: ours is the first now.
-    let job = court.settlement.jobs().next().unwrap().0;
-    assert_eq!(actions(&mut core, &court), [Action::Finalise { job: *job }]);
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { claim: own }]);
 }
 
 #[test]
 fn time_is_called_on_a_silent_challenger_of_a_claim_before_ours() {
     let (mut court, mut core, before, _) = after_a_rival();
-    let challenge = court.challenge(Who::Challenger, before);
+    court.challenge(Who::Challenger, before);
     court.now_ms += CLOCK_MS + 1;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
-    assert_eq!(decision.action, call_time(challenge));
+    assert_eq!(decision.action, call_time(before, Who::Challenger));
     assert_eq!(decision.reason, "the challenger's time is over");
 }
 
@@ -126,10 +121,17 @@ fn a_claim_before_ours_is_settled_when_it_is_ripe_though_ours_loses_by_it() {
     court.now_ms += WINDOW_MS - 10_000;
     assert_eq!(actions(&mut core, &court), []);
     court.now_ms += 1;
-    assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { claim: before }]);
     perform(&mut core, &mut court);
     assert_eq!(court.settlement.job(&job).unwrap().status, JobStatus::Done { claim: before });
-    // Ours is released, and nothing is left to do.
+    // Ours stands, and takes its stake back though its window is not over; nothing is left to do.
+    let before_wei = court.settlement.money().free_wei(&Who::Executor.address());
+    let [decision] = decisions(&mut core, &court).try_into().unwrap();
+    assert_eq!(decision.action, Action::Release { claim: own });
+    assert_eq!(decision.reason, "the job is over and nobody disputes the claim");
+    perform(&mut core, &mut court);
+    let after_wei = court.settlement.money().free_wei(&Who::Executor.address());
+    assert_eq!(after_wei - before_wei, ETHER);
     let status = &court.settlement.claim(&own).unwrap().status;
     assert!(matches!(status, ClaimStatus::Released { .. }));
     assert_eq!(actions(&mut core, &court), []);
@@ -138,13 +140,12 @@ fn a_claim_before_ours_is_settled_when_it_is_ripe_though_ours_loses_by_it() {
 #[test]
 fn when_ours_has_fallen_the_claims_before_it_are_others_to_look_after() {
     let (mut court, mut core, before, own) = after_a_rival();
-    let challenge = court.challenge(Who::Challenger, own);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, own);
+    demand(&mut court, Who::Challenger, own, TRACE);
     court.now_ms += CLOCK_MS + 1;
     // Ripe, and settled by us while ours waits for it.
-    let job = job_of(&court, before);
-    assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);
-    court.does(Who::Challenger, &call_time(challenge));
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { claim: before }]);
+    court.does(Who::Challenger, &call_time(own, Who::Challenger));
     assert_eq!(actions(&mut core, &court), []);
     assert_eq!(core.next_look_ms(&court.view()), None);
 }
@@ -161,17 +162,18 @@ fn when_the_job_is_done_the_disputes_of_others_are_not_ours() {
     };
     let others: Vec<ClaimId> =
         court.settlement.claims().map(|(id, _)| *id).filter(|id| *id != first).collect();
-    let challenges = others.iter().map(|claim| court.challenge(Who::Challenger, *claim));
-    let challenges: Vec<ChallengeId> = challenges.collect();
+    for claim in &others {
+        court.challenge(Who::Challenger, *claim);
+    }
     court.now_ms += WINDOW_MS + 1;
-    let job = job_of(&court, first);
-    assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { claim: first }]);
     perform(&mut core, &mut court);
     court.now_ms += CLOCK_MS;
-    let own = others.iter().zip(challenges).find(|(claim, _)| {
+    let is_ours = |claim: &&ClaimId| {
         court.settlement.claim(claim).unwrap().executor == Who::Executor.address()
-    });
-    assert_eq!(actions(&mut core, &court), [call_time(own.unwrap().1)]);
+    };
+    let own = *others.iter().find(is_ours).unwrap();
+    assert_eq!(actions(&mut core, &court), [call_time(own, Who::Challenger)]);
 }
 
 #[test]
@@ -188,10 +190,10 @@ fn claims_after_ours_are_not_looked_after() {
     let (mut court, mut core, own) = claiming();
     let job = job_of(&court, own);
     let after = court.claim(Who::Rival, job, &wrong(1));
-    let challenge = court.challenge(Who::Challenger, after);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, after);
+    demand(&mut court, Who::Challenger, after, TRACE);
     court.now_ms += CLOCK_MS + 1;
-    assert_eq!(actions(&mut core, &court), [Action::Finalise { job }]);
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { claim: own }]);
     perform(&mut core, &mut court);
     // The job is done; the rival's dispute is not ours.
     assert_eq!(actions(&mut core, &court), []);
@@ -212,18 +214,21 @@ fn a_job_without_our_claim_is_not_settled_by_us() {
 #[test]
 fn a_disputed_claim_of_ours_on_a_job_that_is_done_is_still_looked_after() {
     let (mut court, mut core, before, own) = after_a_rival();
-    let job = job_of(&court, before);
-    let challenge = court.challenge(Who::Challenger, own);
+    court.challenge(Who::Challenger, own);
     court.now_ms += WINDOW_MS;
-    court.does(Who::Rival, &Action::Finalise { job });
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.does(Who::Rival, &Action::Finalise { claim: before });
+    demand(&mut court, Who::Challenger, own, TRACE);
     assert_eq!(actions(&mut core, &court).len(), 1, "the demand is answered");
     perform(&mut core, &mut court);
     court.now_ms += CLOCK_MS + 1;
-    assert_eq!(actions(&mut core, &court), [call_time(challenge)]);
+    assert_eq!(actions(&mut core, &court), [call_time(own, Who::Challenger)]);
+    perform(&mut core, &mut court);
+    // Nobody disputes it any more.
+    assert_eq!(actions(&mut core, &court), [Action::Release { claim: own }]);
     perform(&mut core, &mut court);
     let status = &court.settlement.claim(&own).unwrap().status;
     assert!(matches!(status, ClaimStatus::Released { .. }));
+    assert_eq!(actions(&mut core, &court), []);
 }
 
 #[test]
@@ -233,7 +238,7 @@ fn the_next_look_is_just_after_the_window_or_the_first_deadline() {
     let window_end_ms = court.now_ms + WINDOW_MS;
     assert_eq!(next(&court), Some(window_end_ms + 1));
     court.now_ms += 20_000;
-    let challenge = court.challenge(Who::Challenger, claim);
+    court.challenge(Who::Challenger, claim);
     let deadline_ms = court.now_ms + CLOCK_MS;
     assert_eq!(next(&court), Some(window_end_ms + 1));
     court.now_ms = window_end_ms;
@@ -241,7 +246,7 @@ fn the_next_look_is_just_after_the_window_or_the_first_deadline() {
     court.now_ms += 1;
     assert_eq!(next(&court), Some(deadline_ms + 1));
     // A demand starts the executor's clock.
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     assert_eq!(next(&court), Some(court.now_ms + CLOCK_MS + 1));
     court.now_ms += CLOCK_MS + 1;
     assert_eq!(next(&court), None);
@@ -269,8 +274,8 @@ fn a_claim_before_ours_that_fell_sets_no_look() {
     court.window_ms = 2 * CLOCK_MS;
     let (mut core, job) = offering(&mut court, 1, ETHER);
     let before = court.claim(Who::Rival, job, &wrong(1));
-    let challenge = court.challenge(Who::Challenger, before);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, before);
+    demand(&mut court, Who::Challenger, before, TRACE);
     court.now_ms += 10_000;
     perform(&mut core, &mut court);
     let window_end_ms = court.now_ms + 2 * CLOCK_MS;
@@ -284,4 +289,115 @@ fn a_claim_before_ours_that_fell_sets_no_look() {
 fn an_executor_without_claims_need_not_look() {
     let court = Court::funded();
     assert_eq!(ExecutorCore::new(Who::Executor.address()).next_look_ms(&court.view()), None);
+}
+
+/// Rivals' claims with errors, and after them the executor's; all but it fall, the last one first.
+fn after_fallen_rivals(count: u64) -> (Court, ExecutorCore, ClaimId, Vec<ClaimId>) {
+    let mut court = Court::funded();
+    court.window_ms = 4 * CLOCK_MS;
+    court.deposit(Who::Rival, u128::from(count) * 2 * ETHER);
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    let rivals: Vec<ClaimId> =
+        (0..count).map(|salt| court.claim_salted(Who::Rival, job, &wrong(1), salt)).collect();
+    perform(&mut core, &mut court);
+    for rival in &rivals {
+        court.challenge(Who::Challenger, *rival);
+        demand(&mut court, Who::Challenger, *rival, TRACE);
+    }
+    court.now_ms += CLOCK_MS + 1;
+    for rival in rivals.iter().rev() {
+        court.does(Who::Challenger, &call_time(*rival, Who::Challenger));
+    }
+    let own = court.settlement.claims().find(|(_, claim)| claim.stands()).map(|(id, _)| *id);
+    let own = own.unwrap();
+    (court, core, own, rivals)
+}
+
+#[test]
+fn claims_that_fell_before_ours_are_passed_before_ours_is_settled() {
+    let (mut court, mut core, own, rivals) = after_fallen_rivals(3);
+    let job = job_of(&court, own);
+    // The first one moved the number on as it fell; the others fell before it and are passed.
+    assert_eq!(court.settlement.job(&job).unwrap().first_standing, 1);
+    assert_eq!(actions(&mut core, &court), [], "the window is not over");
+    court.now_ms += 4 * CLOCK_MS;
+    let [decision] = decisions(&mut core, &court).try_into().unwrap();
+    assert_eq!(decision.action, Action::Pass { job, claims: rivals[1..].to_vec() });
+    assert_eq!(decision.reason, "claims before this one were rejected");
+    assert!(court.submit(Who::Executor, &Action::Finalise { claim: own }).is_err());
+    perform(&mut core, &mut court);
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { claim: own }]);
+    perform(&mut core, &mut court);
+    assert_eq!(court.settlement.job(&job).unwrap().status, JobStatus::Done { claim: own });
+}
+
+#[test]
+fn more_fallen_claims_than_one_transaction_takes_are_passed_in_parts() {
+    let most = PASSED_MAX as u64;
+    let (mut court, mut core, own, rivals) = after_fallen_rivals(most + 2);
+    let job = job_of(&court, own);
+    court.now_ms += 4 * CLOCK_MS;
+    for claims in [&rivals[1..=PASSED_MAX], &rivals[PASSED_MAX + 1..]] {
+        assert_eq!(actions(&mut core, &court), [Action::Pass { job, claims: claims.to_vec() }]);
+        perform(&mut core, &mut court);
+    }
+    assert_eq!(actions(&mut core, &court), [Action::Finalise { claim: own }]);
+}
+
+#[test]
+fn a_disputed_claim_of_ours_is_not_released() {
+    let (mut court, mut core, before, own) = after_a_rival();
+    court.challenge(Who::Challenger, own);
+    court.now_ms += WINDOW_MS;
+    court.does(Who::Rival, &Action::Finalise { claim: before });
+    assert_eq!(actions(&mut core, &court), []);
+    // The ledger would refuse it.
+    assert!(court.submit(Who::Executor, &Action::Release { claim: own }).is_err());
+}
+
+#[test]
+fn claims_of_others_are_not_released_by_us() {
+    let (mut court, mut core, before, own) = after_a_rival();
+    let job = job_of(&court, own);
+    court.claim_salted(Who::Rival, job, &wrong(1), 7);
+    court.now_ms += WINDOW_MS + 1;
+    perform(&mut core, &mut court);
+    assert_eq!(court.settlement.job(&job).unwrap().status, JobStatus::Done { claim: before });
+    assert_eq!(actions(&mut core, &court), [Action::Release { claim: own }]);
+}
+
+#[test]
+fn a_job_of_its_own_that_nobody_claimed_ends_after_its_time_for_claims() {
+    let mut court = Court::funded();
+    let job = court.job_of(Who::Executor, 1, ETHER);
+    court.job(2, ETHER);
+    let mut core = ExecutorCore::new(Who::Executor.address());
+    let until_ms = court.now_ms + OPEN_MS;
+    assert_eq!(core.next_look_ms(&court.view()), Some(until_ms + 1));
+    court.now_ms = until_ms;
+    assert_eq!(actions(&mut core, &court), []);
+    court.now_ms += 1;
+    let [decision] = decisions(&mut core, &court).try_into().unwrap();
+    assert_eq!(decision.action, Action::ExpireJob { job });
+    assert_eq!(decision.reason, "its time for claims is over and nobody claimed it");
+    perform(&mut core, &mut court);
+    assert_eq!(court.settlement.job(&job).unwrap().status, JobStatus::Expired);
+    assert_eq!(actions(&mut core, &court), [], "the client's job is the client's to end");
+    assert_eq!(core.next_look_ms(&court.view()), None);
+}
+
+#[test]
+fn a_job_of_its_own_with_a_standing_claim_does_not_end_before_it() {
+    let mut court = Court::funded();
+    court.window_ms = 2 * OPEN_MS;
+    let job = court.job_of(Who::Executor, 1, ETHER);
+    let mut core = ExecutorCore::new(Who::Executor.address());
+    let claim = court.claim(Who::Rival, job, &wrong(1));
+    court.now_ms += OPEN_MS + 1;
+    assert_eq!(actions(&mut core, &court), []);
+    court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, claim, TRACE);
+    court.now_ms += CLOCK_MS + 1;
+    court.does(Who::Challenger, &call_time(claim, Who::Challenger));
+    assert_eq!(actions(&mut core, &court), [Action::ExpireJob { job }]);
 }

@@ -6,24 +6,25 @@ use super::*;
 use crate::testing::lost;
 
 /// A claim with two open challenges.
-fn challenged_twice() -> (Court, ExecutorCore, ClaimId, [ChallengeId; 2]) {
+fn challenged_twice() -> (Court, ExecutorCore, ClaimId) {
     let (mut court, core, claim) = claiming();
-    let first = court.challenge(Who::Challenger, claim);
-    let second = court.challenge(Who::Second, claim);
-    (court, core, claim, [first, second])
+    court.challenge(Who::Challenger, claim);
+    court.challenge(Who::Second, claim);
+    (court, core, claim)
 }
 
 #[test]
 fn a_demand_is_answered_with_what_the_run_has() {
     let (mut court, mut core, claim) = claiming();
-    let challenge = court.challenge(Who::Challenger, claim);
+    court.challenge(Who::Challenger, claim);
     assert_eq!(actions(&mut core, &court), []);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     let deadline_ms = court.now_ms + CLOCK_MS;
     court.now_ms += 10;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
     let reveal = Defender::new(honest(1), arity_log2()).answer(&TRACE).unwrap();
-    assert_eq!(decision.action, Action::Reveal { claim, request: TRACE, reveal });
+    let challengers = vec![Who::Challenger.address()];
+    assert_eq!(decision.action, Action::Reveal { claim, challengers, request: TRACE, reveal });
     assert_eq!(decision.reason, "a challenger demands states of the run, level 0");
     assert_eq!(decision.deadline_ms, Some(deadline_ms));
 }
@@ -32,14 +33,18 @@ fn a_demand_is_answered_with_what_the_run_has() {
 fn one_answer_serves_all_who_wait_and_its_deadline_is_the_earliest() {
     // Whoever asked first: the earliest deadline counts, not the last one seen.
     for order in [[0, 1], [1, 0]] {
-        let (mut court, mut core, claim, challenges) = challenged_twice();
-        let who = [Who::Challenger, Who::Second];
-        demand(&mut court, who[order[0]], challenges[order[0]], TRACE);
+        let (mut court, mut core, claim) = challenged_twice();
+        let who = order.map(|place| [Who::Challenger, Who::Second][place]);
+        demand(&mut court, who[0], claim, TRACE);
         let deadline_ms = court.now_ms + CLOCK_MS;
         court.now_ms += 500;
-        demand(&mut court, who[order[1]], challenges[order[1]], TRACE);
+        demand(&mut court, who[1], claim, TRACE);
         let [decision] = decisions(&mut core, &court).try_into().unwrap();
-        assert!(matches!(decision.action, Action::Reveal { claim: of, .. } if of == claim));
+        let Action::Reveal { claim: of, challengers, .. } = decision.action else {
+            panic!("{:?}", decision.action);
+        };
+        // The most urgent is named first.
+        assert_eq!((of, challengers), (claim, who.map(Who::address).to_vec()));
         assert_eq!(decision.deadline_ms, Some(deadline_ms));
         perform(&mut core, &mut court);
         assert_eq!(actions(&mut core, &court), []);
@@ -50,10 +55,10 @@ fn one_answer_serves_all_who_wait_and_its_deadline_is_the_earliest() {
 fn different_demands_are_answered_in_the_order_of_their_deadlines() {
     let inside = Request::Subtrace { layer: 1 };
     for requests in [[TRACE, inside], [inside, TRACE]] {
-        let (mut court, mut core, _, [first, second]) = challenged_twice();
-        demand(&mut court, Who::Challenger, first, requests[0]);
+        let (mut court, mut core, claim) = challenged_twice();
+        demand(&mut court, Who::Challenger, claim, requests[0]);
         court.now_ms += 500;
-        demand(&mut court, Who::Second, second, requests[1]);
+        demand(&mut court, Who::Second, claim, requests[1]);
         let answered: Vec<Request> = actions(&mut core, &court)
             .into_iter()
             .map(|action| match action {
@@ -74,8 +79,8 @@ fn demands_of_two_claims_are_answered_from_their_own_runs() {
     perform(&mut core, &mut court);
     let claims: Vec<ClaimId> = court.settlement.claims().map(|(id, _)| *id).collect();
     for claim in claims {
-        let challenge = court.challenge(Who::Challenger, claim);
-        demand(&mut court, Who::Challenger, challenge, TRACE);
+        court.challenge(Who::Challenger, claim);
+        demand(&mut court, Who::Challenger, claim, TRACE);
     }
     let answers = actions(&mut core, &court);
     assert_eq!(answers.len(), 2);
@@ -93,8 +98,8 @@ fn a_claim_without_its_run_keeps_no_other_from_being_answered() {
     perform(&mut core, &mut court);
     let claims: Vec<ClaimId> = court.settlement.claims().map(|(id, _)| *id).collect();
     for claim in claims {
-        let challenge = court.challenge(Who::Challenger, claim);
-        demand(&mut court, Who::Challenger, challenge, TRACE);
+        court.challenge(Who::Challenger, claim);
+        demand(&mut court, Who::Challenger, claim, TRACE);
     }
     for kept in [1, 2] {
         let mut core = ExecutorCore::new(Who::Executor.address());
@@ -102,7 +107,7 @@ fn a_claim_without_its_run_keeps_no_other_from_being_answered() {
         let [Action::Reveal { claim, .. }] = actions(&mut core, &court)[..] else {
             panic!("one answer was expected");
         };
-        let root = court.settlement.claim(&claim).unwrap().terms.trace_root;
+        let root = court.settlement.claim(&claim).unwrap().trace_root();
         assert_eq!(root, honest(kept).trace().root());
     }
 }
@@ -110,8 +115,8 @@ fn a_claim_without_its_run_keeps_no_other_from_being_answered() {
 #[test]
 fn an_answer_is_given_until_its_deadline() {
     let (mut court, mut core, claim) = claiming();
-    let challenge = court.challenge(Who::Challenger, claim);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     court.now_ms += CLOCK_MS;
     assert_eq!(actions(&mut core, &court).len(), 1);
     court.now_ms += 1;
@@ -120,10 +125,10 @@ fn an_answer_is_given_until_its_deadline() {
 
 #[test]
 fn who_asked_too_long_ago_does_not_set_the_deadline_of_who_still_waits() {
-    let (mut court, mut core, _, [first, second]) = challenged_twice();
-    demand(&mut court, Who::Challenger, first, TRACE);
+    let (mut court, mut core, claim) = challenged_twice();
+    demand(&mut court, Who::Challenger, claim, TRACE);
     court.now_ms += 1_000;
-    demand(&mut court, Who::Second, second, TRACE);
+    demand(&mut court, Who::Second, claim, TRACE);
     let deadline_ms = court.now_ms + CLOCK_MS;
     court.now_ms += CLOCK_MS;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
@@ -135,8 +140,8 @@ fn the_claims_of_others_are_not_defended() {
     let mut court = Court::funded();
     let job = court.job(1, ETHER);
     let claim = court.claim(Who::Rival, job, &honest(1));
-    let challenge = court.challenge(Who::Challenger, claim);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     // Though the run is there.
     let mut core = ExecutorCore::new(Who::Executor.address());
     core.remember(honest(1), arity_log2());
@@ -145,13 +150,13 @@ fn the_claims_of_others_are_not_defended() {
 
 #[test]
 fn a_claim_that_fell_is_not_defended() {
-    let (mut court, mut core, _, [first, second]) = challenged_twice();
-    demand(&mut court, Who::Challenger, first, TRACE);
+    let (mut court, mut core, claim) = challenged_twice();
+    demand(&mut court, Who::Challenger, claim, TRACE);
     court.now_ms += CLOCK_MS - 10;
-    demand(&mut court, Who::Second, second, TRACE);
+    demand(&mut court, Who::Second, claim, TRACE);
     assert_eq!(actions(&mut core, &court).len(), 1);
     court.now_ms += 11;
-    court.does(Who::Client, &Action::CallTime { challenge: first });
+    court.does(Who::Client, &call_time(claim, Who::Challenger));
     assert_eq!(actions(&mut core, &court), []);
 }
 
@@ -159,8 +164,8 @@ fn a_claim_that_fell_is_not_defended() {
 fn without_its_run_a_claim_waits_until_it_is_made_again() {
     cov_mark::check!(run_of_a_claim_is_missing);
     let (mut court, core, claim) = claiming();
-    let challenge = court.challenge(Who::Challenger, claim);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, claim, TRACE);
     drop(core);
     let mut core = ExecutorCore::new(Who::Executor.address());
     assert_eq!(actions(&mut core, &court), []);
@@ -179,10 +184,10 @@ fn without_its_run_a_claim_waits_until_it_is_made_again() {
 fn what_cannot_be_answered_does_not_hinder_what_can() {
     cov_mark::check!(demand_cannot_be_answered);
     // No layer can be computed again; the states are there.
-    let (mut court, mut core, _, [first, second]) = challenged_twice();
+    let (mut court, mut core, claim) = challenged_twice();
     core.remember(lost(1), arity_log2());
-    demand(&mut court, Who::Challenger, first, Request::Subtrace { layer: 0 });
-    demand(&mut court, Who::Second, second, TRACE);
+    demand(&mut court, Who::Challenger, claim, Request::Subtrace { layer: 0 });
+    demand(&mut court, Who::Second, claim, TRACE);
     let [Action::Reveal { request: TRACE, .. }] = actions(&mut core, &court)[..] else {
         panic!("an answer about the trace was expected");
     };
@@ -196,15 +201,83 @@ fn answers_come_before_claims_and_both_before_what_can_wait() {
     let (disputed, offered) = (court.job(2, ETHER), court.job(3, ETHER));
     offer(&mut core, disputed, 2);
     let second = court.claim(Who::Executor, disputed, &honest(2));
-    let challenge = court.challenge(Who::Challenger, second);
-    demand(&mut court, Who::Challenger, challenge, TRACE);
+    court.challenge(Who::Challenger, second);
+    demand(&mut court, Who::Challenger, second, TRACE);
     offer(&mut core, offered, 3);
-    let job = court.settlement.claim(&claim).unwrap().terms.job;
     let wanted = actions(&mut core, &court);
     let [Action::Reveal { claim: answered, .. }, post_claim, finalise] = wanted.as_slice() else {
         panic!("{wanted:?}");
     };
     assert_eq!(*answered, second);
     assert_eq!(*post_claim, post(offered, 3));
-    assert_eq!(*finalise, Action::Finalise { job });
+    assert_eq!(*finalise, Action::Finalise { claim });
+}
+
+/// Who demanded the states of a run, in the order in which each of these named.
+fn named(decisions: &[Decision]) -> Vec<Vec<protocol::transaction::Address>> {
+    let challengers = |decision: &Decision| match &decision.action {
+        Action::Reveal { challengers, request: TRACE, .. } => challengers.clone(),
+        other => panic!("{other:?}"),
+    };
+    decisions.iter().map(challengers).collect()
+}
+
+#[test]
+fn seventeen_who_wait_for_one_answer_are_served_by_two_that_name_the_most_urgent_first() {
+    // On a ledger that serves so many at once.
+    let (mut court, mut core, claim) = claiming_on(Court::serving(20));
+    let crowd: Vec<_> = (0..17).map(|number| court.crowd(number, claim)).collect();
+    let mut deadlines_ms = Vec::new();
+    // The last of them asks first.
+    for key in crowd.iter().rev() {
+        let demand = Action::Demand { claim, showings: Vec::new(), request: TRACE };
+        court.signed(key, &demand);
+        deadlines_ms.push(court.now_ms + CLOCK_MS);
+        court.now_ms += 10;
+    }
+    let decided = decisions(&mut core, &court);
+    let order: Vec<_> = crowd.iter().rev().map(|key| key.address()).collect();
+    assert_eq!(named(&decided), [order[..16].to_vec(), order[16..].to_vec()]);
+    let found: Vec<_> = decided.iter().map(|decision| decision.deadline_ms.unwrap()).collect();
+    assert_eq!(found, [deadlines_ms[0], deadlines_ms[16]]);
+    // The ledger takes both, and nobody waits any more.
+    perform(&mut core, &mut court);
+    assert!(court.settlement.challenges().all(|(_, challenge)| challenge.pending().is_none()));
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn who_waits_for_something_else_or_is_late_is_not_named() {
+    let (mut court, mut core, claim) = challenged_twice();
+    let late = court.crowd(0, claim);
+    court.signed(&late, &Action::Demand { claim, showings: Vec::new(), request: TRACE });
+    court.now_ms += CLOCK_MS - 10;
+    demand(&mut court, Who::Challenger, claim, TRACE);
+    demand(&mut court, Who::Second, claim, Request::Subtrace { layer: 1 });
+    court.now_ms += 11;
+    let answers = decisions(&mut core, &court);
+    let both: Vec<_> = answers
+        .iter()
+        .map(|decision| match &decision.action {
+            Action::Reveal { challengers, .. } => challengers.as_slice(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(both, [&[Who::Challenger.address()], &[Who::Second.address()]]);
+}
+
+#[test]
+fn a_challenge_that_waits_for_its_turn_asks_for_nothing_and_keeps_the_claim_from_being_settled() {
+    let (mut court, mut core, claim) = claiming_on(Court::serving(1));
+    court.challenge(Who::Challenger, claim);
+    court.challenge(Who::Second, claim);
+    assert_eq!(actions(&mut core, &court), []);
+    court.now_ms += CLOCK_MS + 1;
+    // The first is silent; the second has its turn, and all of its time, only then.
+    assert_eq!(actions(&mut core, &court), [call_time(claim, Who::Challenger)]);
+    perform(&mut core, &mut court);
+    assert_eq!(actions(&mut core, &court), []);
+    assert_eq!(core.next_look_ms(&court.view()), Some(court.now_ms + CLOCK_MS + 1));
+    demand(&mut court, Who::Second, claim, TRACE);
+    assert_eq!(named(&decisions(&mut core, &court)), [[Who::Second.address()]]);
 }

@@ -2,7 +2,7 @@
 
 use protocol::hash::Commitment;
 
-use super::{Entry, executor, liar};
+use super::entry::{Entry, executor, liar};
 use crate::scenario::Side;
 use crate::strategy::Plan;
 use crate::strategy::behaviours::{CallAfterFall, ClaimTwice, PassOver, TakeBack, Twice};

@@ -3,7 +3,7 @@
 use challenger::Order;
 use protocol::hash::Commitment;
 
-use super::{Entry, Numbers};
+use super::entry::{Entry, Numbers};
 use crate::scenario::Side;
 use crate::strategy::{Crashes, Plan, Publishing};
 
