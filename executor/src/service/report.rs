@@ -82,10 +82,11 @@ impl Service {
                 None => drop(self.declined.remove(id)),
                 // Numbers change with the account's money; that is told once as well.
                 Some(why) => {
+                    let reason = why.to_string();
                     if self.declined.insert(*id, why).is_none() {
                         metrics::counter!("rebut_executor_declined_total").increment(1);
                         if self.lines.has_room() {
-                            tracing::info!(event = "executor.declined", job = %id, reason = %why);
+                            tracing::info!(event = "executor.declined", job = %id, %reason);
                         }
                     }
                 }

@@ -69,8 +69,8 @@ fn a_challenge_that_waits_for_its_turn_has_no_clock_and_looks_when_the_one_befor
 #[test]
 fn a_watcher_sees_a_dispute_that_waits_without_a_deadline_and_its_collateral() {
     let (play, claim) = queued();
-    let truth = play.core.truth();
-    let look = crate::monitor::Monitor::default().look(&play.court.view(), &truth, &[]);
+    let truths = play.core.truths();
+    let look = crate::monitor::Monitor::default().look(&play.court.view(), &truths, &[]);
     let disputes: Vec<_> = look.disputes.iter().map(|one| (one.turn, one.deadline_ms)).collect();
     let second_ms = play.court.now_ms - 1 + CLOCK_MS;
     assert_eq!(disputes, [("challenger", Some(second_ms)), ("queue", None)]);
@@ -87,11 +87,11 @@ fn a_watcher_sees_no_dispute_and_no_alert_in_what_is_only_to_be_collected() {
     play.court.challenge(Who::Second, claim);
     play.court.demand_trace(Who::Second, claim);
     let mut play = play.does(&["challenge claim"]).wait(CLOCK_MS + 1);
-    let truth = play.core.truth();
-    let look = watcher.look(&play.court.view(), &truth, &[]);
+    let truths = play.core.truths();
+    let look = watcher.look(&play.court.view(), &truths, &[]);
     assert_eq!((look.disputes.len(), look.false_claims.len()), (2, 1));
     play.court.perform(Who::Second, call_time(claim, Who::Second));
-    let look = watcher.look(&play.court.view(), &truth, &[]);
+    let look = watcher.look(&play.court.view(), &truths, &[]);
     assert_eq!((look.claims, look.disputes, look.alerts, watcher.wrong()), (0, vec![], vec![], 0));
     // Our bond is still locked.
     let ours = node::Exposure::of(&play.court.view(), &Who::Challenger.address());

@@ -1,6 +1,8 @@
 //! Claims on inputs for which an operator has no result: each is followed to the element without one, or to an
 //! earlier lie.
 
+use protocol::facts::Request;
+
 use super::*;
 use crate::testing::game::{End, Game, game_without_result};
 use crate::testing::statement::Statement;
