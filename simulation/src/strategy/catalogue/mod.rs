@@ -16,6 +16,8 @@ mod after;
 mod entry;
 mod honest;
 
+use std::collections::BTreeMap;
+
 pub use entry::{Entry, Numbers};
 use entry::{executor, liar};
 
