@@ -8,8 +8,8 @@ use dispute::claim_file::{ClaimFile, ExecutorFile};
 use dispute::{Lie, Lying, parse_lie};
 use inference::files::read_tensors;
 use inference::{
-    ComputePolicy, Engine, Honest, ImportError, ImportOptions, Model, ModelFile, Runner, Tensor,
-    Trace,
+    ComputePolicy, Engine, Honest, ImportError, ImportOptions, Model, ModelFile, Outcome, Runner,
+    Tensor, Trace,
 };
 use protocol::tensor::{Shape, TensorType};
 
@@ -309,7 +309,8 @@ pub(crate) struct Folder {
     pub(crate) model: Arc<Model>,
     pub(crate) inputs: HashMap<String, Tensor>,
     pub(crate) claim: ClaimFile,
-    pub(crate) honest: Trace,
+    /// This machine's own run.
+    pub(crate) honest: Outcome,
     /// How the executor computed; unknown to who has only what is public.
     pub(crate) compute_policy: Option<Arc<dyn ComputePolicy>>,
 }
@@ -393,7 +394,11 @@ pub(crate) fn folder(
     let lie = made.as_ref().map(|made| made.lie.as_deref());
     let inputs = read_tensors(&path.join("inputs.npz"), &input_types(&model))?;
     let runner = Runner::honest(&engine, &model);
-    let honest = runner.run(runner.input_state(&inputs)?)?;
-    let compute_policy = lie.map(|lie| compute_policy(lie, &model, &honest)).transpose()?;
+    let honest = runner.outcome(runner.input_state(&inputs)?)?;
+    let compute_policy = match &honest {
+        Outcome::Whole(honest) => lie.map(|lie| compute_policy(lie, &model, honest)).transpose()?,
+        // Lies are made of a run with a result.
+        Outcome::Partial(_) => None,
+    };
     Ok(Folder { engine, model, inputs, claim, honest, compute_policy })
 }

@@ -30,10 +30,11 @@ fn layer_referee_agrees(
 ) -> Option<bool> {
     let facts = &outcome.view.settlement.claim(claim)?.facts;
     let honest = Runner::honest(&participants.engine, &participants.model)
-        .run(participants.input_state().ok()?)
+        .outcome(participants.input_state().ok()?)
         .ok()?;
     if verdict.verdict == "upheld" {
-        return Some(facts.root(protocol::facts::TreeId::Trace {}) == Some(honest.root()));
+        let root = honest.root();
+        return Some(root.is_some() && facts.root(protocol::facts::TreeId::Trace {}) == root);
     }
     let layer = verdict.layer.as_ref()?.index;
     let finding =

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use ledger::View;
 use node::exposure::demands_reserve_wei;
 use node::{Core, Decision};
-use protocol::hash::{Commitment, Digest, Keccak};
+use protocol::hash::{Commitment, Keccak};
 use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{Challenge, ChallengeStatus, Claim, Turn};
 use protocol::transaction::{Action, Address};
 
 use crate::honest_view::HonestView;
 use crate::solver::{Move, SolveError};
+use crate::truth::Truth;
 
 /// Which claims a challenger challenges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +43,8 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     policy: Policy,
     order: Order,
     honest_views: BTreeMap<JobId, HonestView<C>>,
-    /// What this machine's runs commit to, by job: of those in memory, and of those let go.
-    roots: BTreeMap<JobId, Digest>,
+    /// Which claims are true by this machine's runs, by job: of those in memory, and of those let go.
+    truths: BTreeMap<JobId, Truth>,
     /// Decides as if money were no question: for those who only want to know.
     is_funded: bool,
     /// Own challenges without a next move, as of the last look.
@@ -53,9 +54,9 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
 impl<C: Commitment> ChallengerCore<C> {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
-        let (order, honest_views, roots) = (Order::default(), BTreeMap::new(), BTreeMap::new());
+        let (order, honest_views, truths) = (Order::default(), BTreeMap::new(), BTreeMap::new());
         let stuck = BTreeMap::new();
-        Self { address, policy, order, honest_views, roots, is_funded: false, stuck }
+        Self { address, policy, order, honest_views, truths, is_funded: false, stuck }
     }
 
     /// Works in another order.
@@ -76,14 +77,14 @@ impl<C: Commitment> ChallengerCore<C> {
 
     /// Watches a job with the challenger's own run of it.
     pub fn watch(&mut self, job: JobId, honest_view: HonestView<C>) {
-        self.roots.insert(job, honest_view.trace().root());
+        self.truths.insert(job, honest_view.truth());
         self.honest_views.insert(job, honest_view);
     }
 
     /// Lets go of a job on which nothing can be disputed any more.
     pub fn forget(&mut self, job: &JobId) {
         self.honest_views.remove(job);
-        self.roots.remove(job);
+        self.truths.remove(job);
     }
 
     /// Lets go of a run that takes memory, and remembers what it commits to: claims on its job are still
@@ -95,10 +96,10 @@ impl<C: Commitment> ChallengerCore<C> {
     /// Whether a run of a job is needed to play: a standing claim on it differs and can be challenged, or
     /// a challenge of this account is under way.
     pub fn is_in_play(&self, view: &View<C>, job: &JobId) -> bool {
-        let own = self.roots.get(job);
+        let truth = self.truths.get(job);
         let mut standing = standing_on(view, job);
         standing.any(|(id, claim)| {
-            let differs = own.is_some_and(|own| *own != claim.trace_root());
+            let differs = truth.is_some_and(|truth| !truth.admits(&claim.trace_root()));
             differs && view.now_ms <= claim.window_end_ms || self.is_open(view, id)
         })
     }
@@ -114,14 +115,14 @@ impl<C: Commitment> ChallengerCore<C> {
         own.is_some_and(Challenge::is_open)
     }
 
-    /// What this machine's runs commit to, by job.
-    pub fn truth(&self) -> HashMap<JobId, Digest> {
-        self.roots.iter().map(|(job, root)| (*job, *root)).collect()
+    /// Which claims are true by this machine's runs, by job.
+    pub fn truths(&self) -> HashMap<JobId, Truth> {
+        self.truths.iter().map(|(job, truth)| (*job, truth.clone())).collect()
     }
 
-    /// What this machine's run of a job commits to.
-    pub fn root(&self, job: &JobId) -> Option<&Digest> {
-        self.roots.get(job)
+    /// Which claims on a job are true by this machine's run of it.
+    pub fn truth(&self, job: &JobId) -> Option<&Truth> {
+        self.truths.get(job)
     }
 
     /// Runs in memory.
@@ -148,7 +149,7 @@ impl<C: Commitment> ChallengerCore<C> {
         let fees_wei = demands_reserve_wei(parameters).saturating_add(parameters.record_fee_wei);
         let mut free_wei = self.spendable_wei(view);
         let (mut decisions, mut unaffordable) = (Vec::new(), Vec::new());
-        for (claim, id, differs) in wanted {
+        for (claim, id, reason) in wanted {
             let bond_wei = parameters.bond_wei(claim.stake_wei);
             let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
                 #[cfg(test)]
@@ -159,33 +160,35 @@ impl<C: Commitment> ChallengerCore<C> {
             free_wei = left_wei;
             decisions.push(Decision {
                 action: Action::Challenge { claim: *id },
-                reason: if differs {
-                    "the claim's trace root is not ours".to_owned()
-                } else {
-                    "policy: challenge everything".to_owned()
-                },
+                reason,
                 deadline_ms: Some(claim.window_end_ms),
             });
         }
         (decisions, unaffordable)
     }
 
-    /// Claims that the policy challenges and this account has not, and whether each differs from its run.
-    fn wanted<'a>(&self, view: &'a View<C>) -> Vec<(&'a Claim<C>, &'a ClaimId, bool)> {
+    /// Claims that the policy challenges and this account has not, and why. Where the run has no result, that is
+    /// every claim.
+    fn wanted<'a>(&self, view: &'a View<C>) -> Vec<(&'a Claim<C>, &'a ClaimId, String)> {
         let settlement = &view.settlement;
         let open = settlement
             .claims()
             .filter(|(_, claim)| claim.stands() && view.now_ms <= claim.window_end_ms);
         open.filter_map(|(id, claim)| {
-            let own = self.roots.get(&claim.terms.job)?;
-            let differs = claim.trace_root() != *own;
+            let truth = self.truths.get(&claim.terms.job)?;
+            let differs = !truth.admits(&claim.trace_root());
             let policy = match self.policy {
                 Policy::Differing => differs,
                 Policy::Everything => true,
                 Policy::Nothing => false,
             };
             let already = settlement.challenge_by(id, &self.address).is_some();
-            (policy && !already).then_some((claim, id, differs))
+            let reason = || match truth.no_result() {
+                Some(no_result) => format!("the job has no result: {no_result}"),
+                None if differs => "the claim's trace root is not ours".to_owned(),
+                None => "policy: challenge everything".to_owned(),
+            };
+            (policy && !already).then(|| (claim, id, reason()))
         })
         .collect()
     }

@@ -4,9 +4,14 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use inference::{ComputePolicy, Engine, Model, Run, Runner, Tensor, Trace};
+use inference::{
+    AnyRun, ComputePolicy, Engine, Model, Outcome, Run, RunError, Runner, State, Tensor,
+};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::Tree;
+
+use crate::own_tree::OwnTree;
+use crate::truth::Truth;
 
 /// Data that the executor published, by content. Wrong data is the same as no data: everything is
 /// checked against the claim's commitments before it is used.
@@ -33,34 +38,43 @@ impl<C: Commitment> Announcement<C> {
 }
 
 /// The challenger's own view of a job, computed once for all claims on it. Clones share the run.
+///
+/// Of a job whose run has no result there is what was before the operator without one: every claim on it is
+/// false, and this view leads to the element for which the law gives nothing, or to an earlier lie.
 #[derive(Clone, Debug)]
 pub struct HonestView<C: Commitment = Keccak> {
-    run: Arc<Run<C>>,
+    run: AnyRun<C>,
     pub(crate) announced: Arc<Announcement<C>>,
 }
 
 impl<C: Commitment> HonestView<C> {
-    /// A view from the challenger's own run. An honest challenger's compute policy is
+    /// A view from what the challenger's own run gave. An honest challenger's compute policy is
     /// [`inference::Honest`].
     pub fn new(
         engine: Engine,
         model: Arc<Model<C>>,
         compute_policy: Arc<dyn ComputePolicy<C>>,
-        trace: Trace<C>,
+        outcome: Outcome<C>,
         announced: Announcement<C>,
     ) -> Self {
-        Self::of_run(Arc::new(Run::new(engine, model, compute_policy, trace)), Arc::new(announced))
+        let run = AnyRun::new(engine, model, compute_policy, outcome);
+        Self::of_any_run(run, Arc::new(announced))
     }
 
     /// A view from a run that others may share.
     pub fn of_run(run: Arc<Run<C>>, announced: Arc<Announcement<C>>) -> Self {
+        Self::of_any_run(AnyRun::Whole(run), announced)
+    }
+
+    /// As [`HonestView::of_run`], of a run that may have no result.
+    pub fn of_any_run(run: AnyRun<C>, announced: Arc<Announcement<C>>) -> Self {
         Self { run, announced }
     }
 
     /// The same view with what was published meanwhile.
     #[must_use]
     pub fn with_announced(&self, announced: Arc<Announcement<C>>) -> Self {
-        Self { run: Arc::clone(&self.run), announced }
+        Self { run: self.run.clone(), announced }
     }
 
     /// The model.
@@ -68,12 +82,16 @@ impl<C: Commitment> HonestView<C> {
         self.run.model()
     }
 
-    /// The challenger's own run.
-    pub fn trace(&self) -> &Trace<C> {
-        self.run.trace()
+    /// Which claims are true by this view.
+    pub fn truth(&self) -> Truth {
+        match &self.run {
+            AnyRun::Whole(run) => Truth::Root(run.trace().root()),
+            AnyRun::Partial(run) => Truth::NoResult(Arc::clone(run.trace().no_result())),
+        }
     }
 
-    pub(crate) fn run(&self) -> &Run<C> {
+    /// The challenger's own run.
+    pub fn run(&self) -> &AnyRun<C> {
         &self.run
     }
 
@@ -82,7 +100,29 @@ impl<C: Commitment> HonestView<C> {
         self.run.runner()
     }
 
-    /// Bits of an output element in the challenger's view; `None` outside the model.
+    /// The tree of the challenger's own state roots, as far as there are states.
+    pub(crate) fn own_trace(&self) -> OwnTree<'_, C> {
+        OwnTree::begun(self.run.tree().tree(), self.run.states().len() as u64)
+    }
+
+    /// The tree of the challenger's own outputs of a layer, as far as there are results.
+    pub(crate) fn own_inside(&self, layer: u32) -> Result<OwnTree<'_, C>, RunError> {
+        let inside = self.run.inside(layer)?;
+        Ok(OwnTree::begun(inside.tree().tree(), inside.tensors().len() as u64))
+    }
+
+    /// The state at a boundary, if the challenger has one.
+    pub(crate) fn own_state(&self, boundary: u32) -> Option<&State<C>> {
+        self.run.state(boundary)
+    }
+
+    /// The first element of this operator's output that has no result, where the operator has none.
+    pub(crate) fn undefined_element(&self, operator: u32) -> Option<u64> {
+        let end = self.run.no_result().filter(|end| end.operator == operator)?;
+        Some(end.element)
+    }
+
+    /// Bits of an output element in the challenger's view; `None` outside the model, and where there are none.
     pub fn own_element(&self, operator: u32, element: u64) -> Option<u64> {
         self.run.output(operator).ok()?.bits(element)
     }

@@ -4,13 +4,16 @@ mod core;
 pub mod coverage;
 mod honest_view;
 pub mod monitor;
+mod own_tree;
 pub mod queue;
 pub mod sampling;
 pub mod service;
 mod solver;
 #[cfg(test)]
 mod testing;
+mod truth;
 
 pub use core::{ChallengerCore, Order, Policy};
 pub use honest_view::{Announcement, HonestView};
 pub use solver::{Divergence, Move, SolveError};
+pub use truth::Truth;

@@ -14,6 +14,7 @@ use protocol::transaction::Address;
 use serde::Serialize;
 
 use crate::coverage::Gap;
+use crate::truth::Truth;
 
 /// How a dispute ends if both sides play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +26,17 @@ pub enum Forecast {
     Stands,
     /// The watcher has no run of this job.
     Unknown,
+}
+
+impl Forecast {
+    /// How a dispute about a claim with this trace root ends.
+    fn of(truth: Option<&Truth>, trace_root: &Digest) -> Self {
+        match truth {
+            None => Self::Unknown,
+            Some(truth) if truth.admits(trace_root) => Self::Stands,
+            Some(_) => Self::Falls,
+        }
+    }
 }
 
 /// An open dispute.
@@ -152,13 +164,13 @@ pub struct Monitor {
 const LITTLE_MS: u64 = 60_000;
 
 impl Monitor {
-    /// Looks at a ledger with the trace roots of the watcher's own runs, by job.
+    /// Looks at a ledger with what the watcher's own runs say, by job.
     ///
     /// `gaps` are the standing claims that it does not check.
     pub fn look<C: Commitment>(
         &mut self,
         view: &View<C>,
-        truth: &HashMap<JobId, Digest>,
+        truths: &HashMap<JobId, Truth>,
         gaps: &[Gap],
     ) -> Observation {
         let settlement = &view.settlement;
@@ -171,9 +183,9 @@ impl Monitor {
             }
             accounts.insert(claim.executor);
             look.claims += 1;
-            let known = truth.get(&claim.terms.job);
+            let known = truths.get(&claim.terms.job);
             look.unknown_claims += usize::from(known.is_none());
-            if known.is_none_or(|own| *own == claim.trace_root()) {
+            if known.is_none_or(|truth| truth.admits(&claim.trace_root())) {
                 continue;
             }
             look.false_claims.push(id.to_string());
@@ -190,7 +202,7 @@ impl Monitor {
             window_end_ms: gap.window_end_ms,
             reason: gap.unchecked.to_string(),
         }));
-        self.disputes(view, truth, &mut look, &mut accounts);
+        self.disputes(view, truths, &mut look, &mut accounts);
         for account in accounts {
             let exposure = Exposure::of(view, &account);
             let locked_wei = exposure.total_wei() - exposure.free_wei;
@@ -224,7 +236,7 @@ impl Monitor {
     fn disputes<C: Commitment>(
         &mut self,
         view: &View<C>,
-        truth: &HashMap<JobId, Digest>,
+        truths: &HashMap<JobId, Truth>,
         look: &mut Observation,
         accounts: &mut BTreeSet<Address>,
     ) {
@@ -252,11 +264,7 @@ impl Monitor {
                 }
             };
             accounts.extend([claim.executor, challenge.challenger]);
-            let forecast = match truth.get(&claim.terms.job) {
-                None => Forecast::Unknown,
-                Some(own) if *own == claim.trace_root() => Forecast::Stands,
-                Some(_) => Forecast::Falls,
-            };
+            let forecast = Forecast::of(truths.get(&claim.terms.job), &claim.trace_root());
             if forecast != Forecast::Unknown {
                 self.forecasts.insert(*id, forecast);
             }

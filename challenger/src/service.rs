@@ -25,6 +25,7 @@ use crate::core::{ChallengerCore, Policy};
 use crate::coverage::{Gap, Unchecked};
 use crate::honest_view::{Announcement, HonestView};
 use crate::queue::{Contested, contested, standing};
+use crate::truth::Truth;
 
 /// What a challenger does about what it finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,8 +117,8 @@ fn subject(action: &Action) -> Option<ClaimId> {
 /// What one look found, for those who watch.
 #[derive(Debug)]
 pub struct Seen<'a> {
-    /// What this machine's runs commit to, by job.
-    pub truth: &'a HashMap<JobId, Digest>,
+    /// Which claims are true by this machine's runs, by job.
+    pub truths: &'a HashMap<JobId, Truth>,
     /// Standing claims that are not checked.
     pub gaps: &'a [Gap],
     /// Contested jobs that may still be run.
@@ -329,7 +330,14 @@ impl Service {
                     self.health.no_process(false);
                     metrics::counter!("rebut_challenger_runs_total").increment(1);
                     metrics::histogram!("rebut_challenger_run_seconds").record(finished.took);
-                    let honest_view = HonestView::of_run(run, Arc::new(Announcement::default()));
+                    if let Some(end) = run.no_result() {
+                        metrics::counter!("rebut_challenger_no_result_total").increment(1);
+                        tracing::warn!(event = "challenger.no_result", job = %finished.job,
+                            operator = end.operator, element = end.element, reason = %end,
+                            "this job has no result: any claim on it is false, whatever it says");
+                    }
+                    let announced = Arc::new(Announcement::default());
+                    let honest_view = HonestView::of_any_run(run, announced);
                     self.agent.core.watch(finished.job, honest_view);
                     self.order.push_back(finished.job);
                     self.jobs.end(finished.job, End::Ready);

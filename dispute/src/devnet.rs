@@ -390,7 +390,12 @@ impl Devnet {
         let executor = Agent::new(wrap(core), Arc::clone(&ledger), key);
         let key = actor_key(Role::Challenger);
         let mut core = ChallengerCore::new(key.address(), participants.policy);
-        let own = participants.run(participants.challenger.as_ref())?;
+        let own = Runner {
+            engine: &participants.engine,
+            model: &participants.model,
+            compute_policy: participants.challenger.as_ref(),
+        };
+        let own = own.outcome(participants.input_state()?)?;
         let honest_view = HonestView::new(
             participants.engine.clone(),
             Arc::clone(&participants.model),

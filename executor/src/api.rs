@@ -63,6 +63,14 @@ pub enum AskError {
     /// The ledger failed, or refused.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The run has no result.
+    #[error("job {job} is posted and cannot be answered: {reason}")]
+    NoResult {
+        /// The job.
+        job: JobId,
+        /// Which operator and element has none.
+        reason: String,
+    },
     /// The job is on the ledger and was not answered in time.
     #[error("job {job} is posted and not answered yet; look for its claims on the ledger")]
     Late {
@@ -70,6 +78,9 @@ pub enum AskError {
         job: JobId,
     },
 }
+
+/// What who asked gets in the end.
+type Answered = Result<ClaimedRun, AskError>;
 
 /// Most requests that wait at a time.
 const WAITING_MAX: usize = 256;
@@ -89,7 +100,7 @@ pub struct Api {
     stake_wei: Option<u128>,
     /// Salt of the last job in this executor's name.
     last_salt: Mutex<u64>,
-    waiting: Mutex<HashMap<JobId, oneshot::Sender<ClaimedRun>>>,
+    waiting: Mutex<HashMap<JobId, oneshot::Sender<Answered>>>,
     /// Runs in memory, by trace root, for those who look into a claim.
     runs: Mutex<HashMap<Digest, Arc<Run>>>,
 }
@@ -209,7 +220,7 @@ impl Api {
         lock(&self.waiting).insert(job, sender);
         self.wake_ups.notify_one();
         match tokio::time::timeout(patience, receiver).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => {
                 lock(&self.waiting).remove(&job);
                 Err(AskError::Late { job })
@@ -267,7 +278,14 @@ impl Api {
     pub(crate) fn answer(&self, answer: ClaimedRun) {
         if let Some(sender) = lock(&self.waiting).remove(&answer.job) {
             // Who asked may be gone; the claim stands all the same.
-            let _ = sender.send(answer);
+            let _ = sender.send(Ok(answer));
+        }
+    }
+
+    /// Nobody can answer, for this reason.
+    pub(crate) fn refuse(&self, job: JobId, reason: String) {
+        if let Some(sender) = lock(&self.waiting).remove(&job) {
+            let _ = sender.send(Err(AskError::NoResult { job, reason }));
         }
     }
 

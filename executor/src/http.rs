@@ -57,7 +57,9 @@ fn not_asked(error: AskError) -> Failure {
     metrics::counter!("rebut_executor_asked_failed_total").increment(1);
     let message = error.to_string();
     match error {
-        AskError::Inputs { .. } | AskError::Run(_) => malformed(message),
+        AskError::Inputs { .. } | AskError::Run(_) | AskError::NoResult { .. } => {
+            malformed(message)
+        }
         AskError::Busy { .. } => failure(StatusCode::SERVICE_UNAVAILABLE, "busy", message),
         AskError::Ledger(_) => failure(StatusCode::BAD_GATEWAY, "ledger", message),
         AskError::Late { .. } => failure(StatusCode::GATEWAY_TIMEOUT, "late", message),

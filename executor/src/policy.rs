@@ -1,7 +1,9 @@
 //! Which jobs an executor takes: terms on which a claim is worth its stake.
 
 use std::fmt;
+use std::sync::Arc;
 
+use inference::NoResult;
 use ledger::words::ether;
 use protocol::settlement::{ETHER, Job};
 use protocol::transaction::Address;
@@ -44,7 +46,7 @@ impl Default for JobPolicy {
 }
 
 /// Why a job is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Declined {
     /// Its model is not in this executor's folder.
     Model,
@@ -52,6 +54,8 @@ pub enum Declined {
     Attention,
     /// It names another executor, and nobody else may claim.
     Named,
+    /// Its run has no result: a claim on it would be false, whatever it says.
+    NoResult(Arc<NoResult>),
     /// Its fee is too small.
     Fee {
         /// What it pays.
@@ -88,6 +92,7 @@ impl fmt::Display for Declined {
             Self::Model => write!(formatter, "its model is not in the folder of models"),
             Self::Attention => write!(formatter, "claims on it are sealed, which is not supported"),
             Self::Named => write!(formatter, "it names another executor"),
+            Self::NoResult(no_result) => write!(formatter, "it has no result: {no_result}"),
             Self::Fee { fee_wei, least_wei } => {
                 let (fee, least) = (ether(*fee_wei), ether(*least_wei));
                 write!(formatter, "it pays {fee}, below --fee-min of {least}")

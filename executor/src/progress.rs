@@ -131,6 +131,8 @@ pub(crate) enum End {
     Kept { trace_root: Digest },
     /// It cannot be run, and will not be tried again.
     Refused,
+    /// By the law it has no result.
+    NoResult,
 }
 
 /// The jobs of an executor.

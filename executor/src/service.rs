@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use inference::state_transfer::state_bytes;
 use inference::worker::{RunFailure, Worker};
-use inference::{Engine, ModelStore, Run};
+use inference::{AnyRun, Engine, ModelStore, NoResult, Run};
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, LedgerError, View};
 use node::jobs::{Pace, Progress};
@@ -192,7 +192,10 @@ impl Service {
     fn collect(&mut self, view: &View) {
         for finished in self.worker.take() {
             match finished.outcome {
-                Ok(run) => self.ran(view, finished.job, run, finished.took),
+                Ok(AnyRun::Whole(run)) => self.ran(view, finished.job, run, finished.took),
+                Ok(AnyRun::Partial(run)) => {
+                    self.without_result(view, finished.job, run.trace().no_result());
+                }
                 Err(failure) => {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
                     tracing::error!(event = "executor.cannot_run", job = %finished.job, %failure);
@@ -230,6 +233,23 @@ impl Service {
         metrics::histogram!("rebut_executor_run_seconds").record(took);
         tracing::info!(event = "executor.ran", %job, %trace_root);
         self.jobs.end(job, End::Ready { trace_root });
+    }
+
+    /// A run without a result: nothing is claimed, and nobody's claim can stand.
+    fn without_result(&mut self, view: &View, job: JobId, no_result: &Arc<NoResult>) {
+        self.api.health.no_process(false);
+        metrics::counter!("rebut_executor_no_result_total").increment(1);
+        tracing::warn!(event = "executor.no_result", %job, operator = no_result.operator,
+            element = no_result.element, reason = %no_result,
+            "this job is declined: no claim on its input can stand");
+        let at_risk_wei: u128 = self.own_claims(view, &job).map(|(_, claim)| claim.stake_wei).sum();
+        if at_risk_wei > 0 {
+            tracing::error!(event = "executor.cannot_defend", %job, at_risk_wei, reason = %no_result,
+                "a claim of ours stands on a job without a result: a challenge wins");
+        }
+        self.declined.insert(job, Declined::NoResult(Arc::clone(no_result)));
+        self.api.refuse(job, no_result.to_string());
+        self.jobs.end(job, End::NoResult);
     }
 
     /// A run that failed. What is kept on disk may be damaged, what was published may be corrected: tried

@@ -124,7 +124,7 @@ struct Unable;
 
 impl ComputePolicy for Unable {
     fn compute(&self, _: &Engine, _: &Model, _: u32, _: &[&Tensor]) -> Result<Tensor, EngineError> {
-        Err(EngineError::Undefined { kind: "nothing" })
+        Err(EngineError::Undefined { kind: "nothing", element: 0 })
     }
 }
 

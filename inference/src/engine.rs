@@ -22,7 +22,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use self::burn::{aligned, exact_by_burn, stored, whole};
-pub use self::definition::{WholeTensors, by_law};
+pub use self::definition::{WholeTensors, by_law, first_undefined};
 pub use self::error::EngineError;
 use self::movement::movement;
 use self::window::Geometry;
@@ -151,7 +151,7 @@ impl Engine {
                 }
                 Operator::Reduce { fold } => self.reduce(&node, *fold, operands),
                 Operator::Pool { fold, window } => self.pool(&node, *fold, window, operands),
-                _ => movement(&node, operands)?,
+                _ => movement(&node, operands),
             };
             match fast {
                 Some(tensor) => Ok((tensor, false)),

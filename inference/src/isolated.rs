@@ -2,8 +2,8 @@
 //! and hands back the states.
 //!
 //! Frames are a kind (one byte), a length (eight bytes, big-endian) and a body. The process says `Ready`
-//! once it has its models, then answers each `Run` with `States` or `Refused`. What passes a layer
-//! unchanged is sent once. Both ends are the same program on the same machine and believe each other.
+//! once it has its models, then answers each `Run` with `States`, with `Begun` where an operator has no
+//! result, or with `Refused`. What passes a layer unchanged is sent once. Both ends are the same program on the same machine and believe each other.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -18,11 +18,11 @@ use crate::engine::Engine;
 use crate::failure::RunFailure;
 use crate::model::Model;
 use crate::model_store::ModelStore;
+use crate::partial::{NoResult, Outcome};
 use crate::runner::Runner;
 use crate::state::State;
 use crate::state_transfer::{PublishedError, kind_of, published_input};
 use crate::tensor::Tensor;
-use crate::trace::Trace;
 
 /// How the process for runs is started, and how long it may take.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ const READY: u8 = 1;
 const RUN: u8 = 2;
 const STATES: u8 = 3;
 const REFUSED: u8 = 4;
+/// The operator without a result and the first element that has none, then the states before its layer.
+const BEGUN: u8 = 5;
 
 type Frame = (u8, Vec<u8>);
 
@@ -171,7 +173,7 @@ impl Isolated {
         model: &Model,
         input: &[u8],
         input_root: Digest,
-    ) -> Result<Trace, RunFailure> {
+    ) -> Result<Outcome, RunFailure> {
         // One that ended while it had nothing to do says nothing about the next run.
         let mut idle = self.process.take();
         if idle.as_mut().is_some_and(|process| !matches!(process.child.try_wait(), Ok(None))) {
@@ -189,8 +191,8 @@ impl Isolated {
         let root = model.root();
         let frame = [&root.0[..], &input_root.0, input];
         let (answer, is_usable) = process.exchange(&frame, self.program.run_max);
-        let body = match answer {
-            Ok(Ok((STATES, body))) => body,
+        let (kind, body) = match answer {
+            Ok(Ok((kind @ (STATES | BEGUN), body))) => (kind, body),
             Ok(Ok((REFUSED, body))) => {
                 self.process = Some(process).filter(|_| is_usable);
                 #[cfg(test)]
@@ -211,10 +213,7 @@ impl Isolated {
         };
         self.process = Some(process).filter(|_| is_usable);
         let input = published_input(model, input, input_root)?;
-        let trace = states_from(model, input, &body).and_then(|states| {
-            Runner::honest(engine, model).trace_of(states, Duration::ZERO, Duration::ZERO).ok()
-        });
-        trace.ok_or_else(|| {
+        outcome_from(engine, model, input, kind, &body).ok_or_else(|| {
             #[cfg(test)]
             cov_mark::hit!(answer_does_not_fit_the_model);
             let reason = "its answer does not fit the model; both must be of one version";
@@ -282,8 +281,51 @@ fn states_into(states: &[State], out: &mut Vec<u8>) {
     }
 }
 
-/// All states, the input's first: what passes the first layer unchanged is the input's.
-fn states_from(model: &Model, input: State, bytes: &[u8]) -> Option<Vec<State>> {
+/// What a run gave, as it is sent.
+fn outcome_into(outcome: &Outcome, out: &mut Vec<u8>) -> u8 {
+    match outcome {
+        Outcome::Whole(trace) => {
+            states_into(trace.states(), out);
+            STATES
+        }
+        Outcome::Partial(trace) => {
+            out.extend(trace.no_result().operator.to_be_bytes());
+            out.extend(trace.no_result().element.to_be_bytes());
+            states_into(trace.states(), out);
+            BEGUN
+        }
+    }
+}
+
+/// What a run gave, from what was sent.
+fn outcome_from(
+    engine: &Engine,
+    model: &Model,
+    input: State,
+    kind: u8,
+    body: &[u8],
+) -> Option<Outcome> {
+    let (runner, times) = (Runner::honest(engine, model), (Duration::ZERO, Duration::ZERO));
+    if kind == STATES {
+        let states = states_from(model, input, model.header().layer_count, body)?;
+        return runner.trace_of(states, times).ok().map(Outcome::Whole);
+    }
+    let (operator, rest) = body.split_first_chunk::<4>()?;
+    let (element, rest) = rest.split_first_chunk::<8>()?;
+    let (operator, element) = (u32::from_be_bytes(*operator), u64::from_be_bytes(*element));
+    let (layer, node) = (model.layer_of(operator)?, model.node(operator)?);
+    if element >= node.output.shape.count() {
+        return None;
+    }
+    let (kind, name) = (node.operator.kind(), model.operator_name(operator).to_owned());
+    let states = states_from(model, input, layer, rest)?;
+    let no_result = NoResult { layer, operator, kind, name, element };
+    runner.partial_of(states, no_result, times).ok().map(Outcome::Partial)
+}
+
+/// The states up to the one before a layer, the input's first: what passes the first layer unchanged is the
+/// input's.
+fn states_from(model: &Model, input: State, layer: u32, bytes: &[u8]) -> Option<Vec<State>> {
     let mut rest = bytes;
     let mut take = |length: usize| {
         let (taken, after) = rest.split_at_checked(length)?;
@@ -291,7 +333,7 @@ fn states_from(model: &Model, input: State, bytes: &[u8]) -> Option<Vec<State>> 
         Some(taken)
     };
     let mut states = vec![input];
-    for _ in 0..model.header().layer_count {
+    for _ in 0..layer {
         let count = u32::from_be_bytes(take(4)?.try_into().ok()?);
         let (mut values, mut roots) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -336,10 +378,10 @@ pub fn serve(
             return Err(std::io::Error::other(format!("a frame of kind {kind}")));
         }
         match run(models, engine, &body) {
-            Ok(trace) => {
-                let mut states = Vec::new();
-                states_into(trace.states(), &mut states);
-                write_frame(&mut to, STATES, &[&states])?;
+            Ok(outcome) => {
+                let mut body = Vec::new();
+                let kind = outcome_into(&outcome, &mut body);
+                write_frame(&mut to, kind, &[&body])?;
             }
             Err(reason) => write_frame(&mut to, REFUSED, &[reason.as_bytes()])?,
         }
@@ -347,7 +389,7 @@ pub fn serve(
     Ok(())
 }
 
-fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Trace, String> {
+fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Outcome, String> {
     let broken = || "the frame is broken".to_owned();
     let (root, rest) = body.split_first_chunk::<32>().ok_or_else(broken)?;
     let (input_root, input) = rest.split_first_chunk::<32>().ok_or_else(broken)?;
@@ -359,7 +401,7 @@ fn run(models: &ModelStore, engine: &Engine, body: &[u8]) -> Result<Trace, Strin
     })?;
     let input = published_input(model, input, Digest(*input_root))
         .map_err(|error: PublishedError| error.to_string())?;
-    Runner::honest(engine, model).run(input).map_err(|error| error.to_string())
+    Runner::honest(engine, model).outcome(input).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use protocol::facts::{Facts, TreeId};
 use protocol::hash::Digest;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::model::Model;
 use crate::runner::Runner;
 use crate::state::State;
@@ -22,6 +22,13 @@ pub enum LayerFinding {
         claimed: Digest,
         /// What the layer gives.
         expected: Digest,
+    },
+    /// An operator of the layer has no result, so that no state after it is right.
+    NoResult {
+        /// The operator.
+        operator: u32,
+        /// Flat index of its first element without a result.
+        element: u64,
     },
     /// The layer gives the state that was claimed, but not the running sums that were opened.
     FalseSums {
@@ -82,7 +89,14 @@ pub fn judge_layer(
     let after = TreeId::State { boundary: layer.saturating_add(1) };
     let claimed = facts.root(after).ok_or(LayerRefereeError::NotOpen { layer })?;
     let runner = Runner::honest(engine, model);
-    let expected = runner.next_state(layer, before)?.root();
+    let expected = match runner.next_state(layer, before) {
+        Err(RunError::Operator {
+            operator, error: EngineError::Undefined { element, .. }, ..
+        }) => {
+            return Ok(LayerFinding::NoResult { operator, element });
+        }
+        after => after?.root(),
+    };
     if claimed != expected {
         return Ok(LayerFinding::Fraud { claimed, expected });
     }

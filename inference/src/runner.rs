@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use protocol::graph::{Layer, ValueSource};
 use protocol::hash::{Commitment, Keccak};
-use protocol::law;
+use protocol::law::{self, LawError};
 
 use crate::boundaries::Boundaries;
 use crate::compute_policy::{ComputePolicy, Honest};
-use crate::engine::{Engine, WholeTensors};
+use crate::engine::{Engine, EngineError, WholeTensors};
 use crate::execute::run_layer;
 use crate::fused::LayerPlan;
 use crate::model::Model;
+use crate::partial::{NoResult, Outcome, PartialTrace};
 use crate::state::{State, Subtrace, find};
 use crate::tensor::Tensor;
 use crate::trace::{RunError, Trace, type_text};
@@ -24,6 +25,35 @@ enum Hashing {
     Beside,
     /// Before the next layer begins.
     InTurn,
+}
+
+/// The outputs of a layer's operators, up to the first without a result.
+pub(crate) struct BegunLayer {
+    pub(crate) outputs: Vec<Tensor>,
+    pub(crate) no_result: Option<NoResult>,
+}
+
+/// Why there are no values after a layer.
+enum LayerEnd {
+    /// By the law there are none.
+    NoResult(NoResult),
+    /// The layer could not be run.
+    Error(RunError),
+}
+
+impl From<RunError> for LayerEnd {
+    fn from(error: RunError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<LayerEnd> for RunError {
+    fn from(end: LayerEnd) -> Self {
+        match end {
+            LayerEnd::NoResult(no_result) => no_result.error(),
+            LayerEnd::Error(error) => error,
+        }
+    }
 }
 
 /// A model on an engine, computed by somebody.
@@ -95,7 +125,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
             for layer in 0..self.model.header().layer_count {
                 values = self.next_values(layer, &values)?;
             }
-            Ok(values)
+            Ok::<_, RunError>(values)
         })?;
         Ok(self.named(&values))
     }
@@ -116,6 +146,17 @@ impl<'a, C: Commitment> Runner<'a, C> {
         layer: u32,
         before: &[(u32, Tensor)],
     ) -> Result<Vec<Tensor>, RunError> {
+        let BegunLayer { outputs, no_result } = self.begin_layer(layer, before)?;
+        no_result.map_or(Ok(outputs), |no_result| Err(no_result.error()))
+    }
+
+    /// As [`Runner::layer_outputs`], up to the first operator without a result: operator by operator, which is
+    /// the order in which everybody finds the same one.
+    pub(crate) fn begin_layer(
+        &self,
+        layer: u32,
+        before: &[(u32, Tensor)],
+    ) -> Result<BegunLayer, RunError> {
         let definition = self
             .model
             .layer(layer)
@@ -125,17 +166,17 @@ impl<'a, C: Commitment> Runner<'a, C> {
             let operator = definition.first_operator + position;
             let operands =
                 self.operands_of(operator, definition, |value| find(before, value), &outputs)?;
-            let output = self
-                .compute_policy
-                .compute(self.engine, self.model, operator, &operands)
-                .map_err(|error| RunError::Operator {
-                    operator,
-                    name: self.model.operator_name(operator).to_owned(),
-                    error,
-                })?;
-            outputs.push(output);
+            let name = || self.model.operator_name(operator).to_owned();
+            match self.compute_policy.compute(self.engine, self.model, operator, &operands) {
+                Ok(output) => outputs.push(output),
+                Err(EngineError::Undefined { kind, element }) => {
+                    let no_result = NoResult { layer, operator, kind, name: name(), element };
+                    return Ok(BegunLayer { outputs, no_result: Some(no_result) });
+                }
+                Err(error) => return Err(RunError::Operator { operator, name: name(), error }),
+            }
         }
-        Ok(outputs)
+        Ok(BegunLayer { outputs, no_result: None })
     }
 
     /// The state after a layer, from the state before it.
@@ -152,15 +193,22 @@ impl<'a, C: Commitment> Runner<'a, C> {
         &self,
         layer: u32,
         before: &[(u32, Tensor)],
-    ) -> Result<Vec<(u32, Tensor)>, RunError> {
+    ) -> Result<Vec<(u32, Tensor)>, LayerEnd> {
         let missing = || RunError::NotInModel { what: format!("layer {layer}") };
         let definition = self.model.layer(layer).ok_or_else(missing)?;
         if self.compute_policy.is_plain()
             && let Some(plan) = self.model.plan(layer)
         {
-            return self.run_plan(definition, plan, before);
+            match self.run_plan(definition, plan, before) {
+                // A plan may come to a later operator first: what has no result is decided below.
+                Err(RunError::Operator { error: EngineError::Undefined { .. }, .. }) => {}
+                outcome => return outcome.map_err(LayerEnd::Error),
+            }
         }
-        let outputs = self.layer_outputs(layer, before)?;
+        let BegunLayer { outputs, no_result } = self.begin_layer(layer, before)?;
+        if let Some(no_result) = no_result {
+            return Err(LayerEnd::NoResult(no_result));
+        }
         let first = self.model.header().output_of(definition.first_operator);
         let mut values = Vec::new();
         for value in &definition.live_out {
@@ -198,9 +246,17 @@ impl<'a, C: Commitment> Runner<'a, C> {
     /// Runs the model and commits to every state.
     ///
     /// # Errors
-    /// When an operator fails.
+    /// When an operator fails or has no result.
     pub fn run(&self, input: State<C>) -> Result<Trace<C>, RunError> {
         self.run_watched(input, &mut |_| {})
+    }
+
+    /// As [`Runner::run`]; where an operator has no result, what was committed to before its layer.
+    ///
+    /// # Errors
+    /// When the model cannot be run.
+    pub fn outcome(&self, input: State<C>) -> Result<Outcome<C>, RunError> {
+        self.run_hashing(input, Hashing::Beside, &mut |_| {})
     }
 
     /// As [`Runner::run`], telling after each layer.
@@ -214,7 +270,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
         input: State<C>,
         watch: &mut (dyn FnMut(u32) + Send),
     ) -> Result<Trace<C>, RunError> {
-        self.run_hashing(input, Hashing::Beside, watch)
+        whole(self.run_hashing(input, Hashing::Beside, watch)?)
     }
 
     /// As [`Runner::run`], hashing each state before the next layer begins: the same trace, with
@@ -223,7 +279,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
     /// # Errors
     /// When an operator fails.
     pub fn run_in_turn(&self, input: State<C>) -> Result<Trace<C>, RunError> {
-        self.run_hashing(input, Hashing::InTurn, &mut |_| {})
+        whole(self.run_hashing(input, Hashing::InTurn, &mut |_| {})?)
     }
 
     fn run_hashing(
@@ -231,7 +287,7 @@ impl<'a, C: Commitment> Runner<'a, C> {
         input: State<C>,
         hashing: Hashing,
         watch: &mut (dyn FnMut(u32) + Send),
-    ) -> Result<Trace<C>, RunError> {
+    ) -> Result<Outcome<C>, RunError> {
         let mut inference = Duration::ZERO;
         let mut boundaries = Boundaries::new(input);
         let computed = self.engine.install(|| {
@@ -249,23 +305,43 @@ impl<'a, C: Commitment> Runner<'a, C> {
                     }
                     watch(layer);
                 }
-                Ok(())
+                Ok::<_, LayerEnd>(())
             })
         });
-        computed?;
+        let no_result = match computed {
+            Ok(()) => None,
+            Err(LayerEnd::NoResult(no_result)) => Some(no_result),
+            Err(LayerEnd::Error(error)) => return Err(error),
+        };
         let hashed = boundaries.time_of_hashing();
         let started = Instant::now();
         let states = boundaries.into_states();
         let states = states.ok_or_else(|| RunError::NotInModel { what: "state".to_owned() })?;
-        self.trace_of(states, inference, hashed + started.elapsed())
+        let times = (inference, hashed + started.elapsed());
+        match no_result {
+            None => self.trace_of(states, times).map(Outcome::Whole),
+            Some(no_result) => self.partial_of(states, no_result, times).map(Outcome::Partial),
+        }
+    }
+
+    /// The trace of states that were computed by this compute policy, up to an operator without a result.
+    pub(crate) fn partial_of(
+        &self,
+        states: Vec<State<C>>,
+        no_result: NoResult,
+        times: (Duration, Duration),
+    ) -> Result<PartialTrace<C>, RunError> {
+        let state_roots = self.compute_policy.trace(states.iter().map(State::root).collect());
+        let count = self.model.header().state_count();
+        PartialTrace::new(states, state_roots, count, no_result, times)
+            .ok_or_else(|| RunError::NotInModel { what: "state".to_owned() })
     }
 
     /// The trace of states that were computed by this compute policy.
     pub(crate) fn trace_of(
         &self,
         states: Vec<State<C>>,
-        inference: Duration,
-        commit: Duration,
+        (inference, commit): (Duration, Duration),
     ) -> Result<Trace<C>, RunError> {
         let state_roots = self.compute_policy.trace(states.iter().map(State::root).collect());
         Trace::new(states, state_roots, inference, commit)
@@ -284,6 +360,17 @@ impl<'a, C: Commitment> Runner<'a, C> {
     pub fn subtrace(&self, layer: u32, before: &State<C>) -> Result<Subtrace<C>, RunError> {
         Subtrace::new(self.layer_outputs(layer, before.values())?)
             .ok_or_else(|| RunError::NotInModel { what: format!("layer {layer}") })
+    }
+
+    /// As [`Runner::subtrace`], up to the first operator without a result.
+    ///
+    /// # Errors
+    /// When an operator fails otherwise.
+    pub fn begun_subtrace(&self, layer: u32, before: &State<C>) -> Result<Subtrace<C>, RunError> {
+        let missing = || RunError::NotInModel { what: format!("layer {layer}") };
+        let count = self.model.layer(layer).ok_or_else(missing)?.operator_count;
+        let outputs = self.begin_layer(layer, before.values())?.outputs;
+        Subtrace::begun(outputs, count as usize).ok_or_else(missing)
     }
 
     /// Operands of an operator, from the inside of its layer and the state before it.
@@ -343,14 +430,39 @@ impl<'a, C: Commitment> Runner<'a, C> {
         element: u64,
         operands: &[&Tensor],
     ) -> Result<Vec<u64>, RunError> {
+        let words = self.begun_accumulators(operator, element, operands)?;
+        let lost = || RunError::NotInModel { what: format!("accumulators of operator {operator}") };
+        let node = self.model.checked(operator).ok_or_else(lost)?;
+        let all = law::segment_count(node).checked_mul(law::state_words(node) as u64);
+        if all == Some(words.len() as u64) { Ok(words) } else { Err(lost()) }
+    }
+
+    /// As [`Runner::accumulators`], up to the first segment for which the law gives no state.
+    pub(crate) fn begun_accumulators(
+        &self,
+        operator: u32,
+        element: u64,
+        operands: &[&Tensor],
+    ) -> Result<Vec<u64>, RunError> {
         let lost = || RunError::NotInModel { what: format!("accumulators of operator {operator}") };
         let node = self.model.checked(operator).ok_or_else(lost)?;
         let mut states: Vec<Vec<u64>> = Vec::new();
         for number in 0..law::segment_count(node) {
             let before = law::start(node, number, states.last().map(Vec::as_slice));
-            let state = law::segment(node, element, number, before, &mut WholeTensors(operands));
-            states.push(state.map_err(|_| lost())?);
+            match law::segment(node, element, number, before, &mut WholeTensors(operands)) {
+                Ok(state) => states.push(state),
+                Err(LawError::Undefined) if law::is_folded(node) => break,
+                Err(_) => return Err(lost()),
+            }
         }
         Ok(self.compute_policy.accumulators(self.model, operator, element, states.concat()))
+    }
+}
+
+/// The trace of a run that must have a result.
+fn whole<C: Commitment>(outcome: Outcome<C>) -> Result<Trace<C>, RunError> {
+    match outcome {
+        Outcome::Whole(trace) => Ok(trace),
+        Outcome::Partial(trace) => Err(trace.no_result().error()),
     }
 }

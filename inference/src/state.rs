@@ -107,7 +107,7 @@ fn cached_tree<'a, C: Commitment>(
     }
 }
 
-/// Outputs of the operators of one layer.
+/// Outputs of the operators of one layer: of all of them, or of those before the first without a result.
 #[derive(Clone, Debug)]
 pub struct Subtrace<C: Commitment = Keccak> {
     tensors: Vec<Tensor>,
@@ -119,9 +119,19 @@ pub struct Subtrace<C: Commitment = Keccak> {
 impl<C: Commitment> Subtrace<C> {
     /// Commits to outputs in the order of the operators. `None` for none.
     pub(crate) fn new(tensors: Vec<Tensor>) -> Option<Self> {
-        let roots: Vec<Digest> = tensors.iter().map(Tensor::root_under::<C>).collect();
+        let count = tensors.len();
+        Self::begun(tensors, count)
+    }
+
+    /// As [`Subtrace::new`] of the first of so many operators. In its tree the others stand empty: what is above
+    /// them is nobody's commitment.
+    pub(crate) fn begun(tensors: Vec<Tensor>, count: usize) -> Option<Self> {
+        let mut roots: Vec<Digest> = tensors.iter().map(Tensor::root_under::<C>).collect();
+        let known = roots.len();
+        roots.resize(count.max(known), Digest::default());
         let tree = subtrace_tree(&roots)?;
-        let leaf_trees = vec![OnceLock::new(); tensors.len()];
+        roots.truncate(known);
+        let leaf_trees = vec![OnceLock::new(); known];
         Some(Self { tensors, roots, tree, leaf_trees })
     }
 

@@ -31,7 +31,7 @@ pub enum RunError {
         wanted: String,
     },
     /// An operator failed.
-    #[error("operator {operator} ({name}): {error}")]
+    #[error("operator {operator} (ONNX node {name}): {error}")]
     Operator {
         /// Index of the operator.
         operator: u32,

@@ -17,7 +17,8 @@ use crate::engine::Engine;
 pub use crate::failure::RunFailure;
 use crate::isolated::{Isolated, Program};
 use crate::model::Model;
-use crate::run::Run;
+use crate::partial::{Outcome, PartialTrace};
+use crate::run::AnyRun;
 use crate::runner::Runner;
 use crate::state_transfer::published_input;
 use crate::trace::Trace;
@@ -67,8 +68,8 @@ pub struct Finished {
     pub job: JobId,
     /// How long it took.
     pub took: Duration,
-    /// The run.
-    pub outcome: Result<Arc<Run>, RunFailure>,
+    /// The run: whole, or up to an operator without a result.
+    pub outcome: Result<AnyRun, RunFailure>,
 }
 
 /// A thread with a queue of jobs.
@@ -143,11 +144,11 @@ enum Running {
 fn compared(
     engine: &Engine,
     task: &Task,
-    trace: &Trace,
+    outcome: &Outcome,
     seen: &mut HashSet<Digest>,
 ) -> Result<(), RunFailure> {
     let wrong = |reason: String| Err(RunFailure::Wrong { reason });
-    if trace.state_roots().first() != Some(&task.input_root) {
+    if outcome.state_roots().first() != Some(&task.input_root) {
         #[cfg(test)]
         cov_mark::hit!(run_apart_has_another_input);
         return wrong("it does not begin with the job's input".to_owned());
@@ -157,45 +158,48 @@ fn compared(
         return Ok(());
     }
     let input = published_input(model, &task.input, task.input_root)?;
-    let own = Runner::honest(engine, model).run(input);
+    let own = Runner::honest(engine, model).outcome(input);
     let own = own.map_err(|error| RunFailure::Refused { reason: error.to_string() })?;
-    if own.root() != trace.root() {
+    if !own.is_same(outcome) {
         #[cfg(test)]
         cov_mark::hit!(run_apart_has_another_trace);
-        return wrong(format!("apart it gives the trace {}, here {}", trace.root(), own.root()));
+        return wrong(format!("apart it gives {}, here {}", outcome.words(), own.words()));
     }
     seen.insert(model.root());
     Ok(())
 }
 
 impl Running {
-    fn run(&mut self, engine: &Engine, task: Task) -> Result<Arc<Run>, RunFailure> {
-        let (compute_policy, trace): (Arc<dyn ComputePolicy>, Trace) = match self {
+    fn run(&mut self, engine: &Engine, task: Task) -> Result<AnyRun, RunFailure> {
+        let (compute_policy, outcome): (Arc<dyn ComputePolicy>, Outcome) = match self {
             Self::Here(compute_policies, hidden, told) => {
                 match run_here(engine, &task, compute_policies.as_ref())? {
-                    Rehearsed::False(compute_policy, trace) => (compute_policy, trace),
+                    Rehearsed::False(compute_policy, trace) => {
+                        (compute_policy, Outcome::Whole(trace))
+                    }
                     Rehearsed::Honest(trace) => {
                         if told.insert(task.job) {
                             hidden(&task.job);
                         }
-                        (Arc::new(Honest), trace)
+                        (Arc::new(Honest), Outcome::Whole(trace))
                     }
+                    Rehearsed::NoResult(trace) => (Arc::new(Honest), Outcome::Partial(trace)),
                 }
             }
             Self::Apart(isolated, seen) => {
                 let before = isolated.started();
-                let trace = isolated.run(engine, &task.model, &task.input, task.input_root)?;
+                let outcome = isolated.run(engine, &task.model, &task.input, task.input_root)?;
                 if isolated.started() != before {
                     #[cfg(test)]
                     cov_mark::hit!(process_for_runs_is_a_new_one);
                     // Perhaps of a program that was replaced meanwhile.
                     seen.clear();
                 }
-                compared(engine, &task, &trace, seen)?;
-                (Arc::new(Honest), trace)
+                compared(engine, &task, &outcome, seen)?;
+                (Arc::new(Honest), outcome)
             }
         };
-        Ok(Arc::new(Run::new(engine.clone(), task.model, compute_policy, trace)))
+        Ok(AnyRun::new(engine.clone(), task.model, compute_policy, outcome))
     }
 }
 
@@ -204,6 +208,8 @@ enum Rehearsed {
     False(Arc<dyn ComputePolicy>, Trace),
     /// It changed no state: the claim is true, and must be defended as one.
     Honest(Trace),
+    /// The honest run has no result: there is nothing that a lie could change.
+    NoResult(PartialTrace),
 }
 
 fn run_here(
@@ -214,8 +220,11 @@ fn run_here(
     let refused = |reason: String| RunFailure::Refused { reason };
     let model = &task.model;
     let input = published_input(model, &task.input, task.input_root)?;
-    let honest = Runner::honest(engine, model).run(input.clone());
-    let honest = honest.map_err(|error| refused(error.to_string()))?;
+    let honest = Runner::honest(engine, model).outcome(input.clone());
+    let honest = match honest.map_err(|error| refused(error.to_string()))? {
+        Outcome::Whole(trace) => trace,
+        Outcome::Partial(trace) => return Ok(Rehearsed::NoResult(trace)),
+    };
     let compute_policy = compute_policies(model, &honest).map_err(refused)?;
     let runner = Runner { engine, model, compute_policy: compute_policy.as_ref() };
     let trace = runner.run(input).map_err(|error| refused(error.to_string()))?;
@@ -260,7 +269,7 @@ mod tests {
         for job in [one, one, other, one] {
             let input = state_bytes(&state);
             let task = Task { job, model: Arc::clone(&model), input, input_root: state.root() };
-            assert_eq!(place.run(&engine, task).unwrap().trace().root(), honest.root());
+            assert_eq!(place.run(&engine, task).unwrap().root(), Some(honest.root()));
         }
         assert_eq!(*told.lock().unwrap(), [one, other]);
     }
@@ -284,7 +293,7 @@ mod tests {
             input: state_bytes(state),
             input_root: state.root(),
         };
-        let run = |state: &State| Runner::honest(&engine, &model).run(state.clone()).unwrap();
+        let run = |state: &State| Runner::honest(&engine, &model).outcome(state.clone()).unwrap();
         let mut seen = HashSet::new();
         let is_wrong = |outcome| matches!(outcome, Err(RunFailure::Wrong { .. }));
         assert!(is_wrong(compared(&engine, &task(&asked), &run(&other), &mut seen)));
@@ -329,7 +338,7 @@ mod tests {
         let (job, input) = (JobId::default(), state_bytes(&state));
         let task = Task { job, model: Arc::clone(model), input, input_root: state.root() };
         let liar = Runner { engine: &engine, model, compute_policy: &Liar };
-        let (lie, mut seen) = (liar.run(state).unwrap(), HashSet::new());
+        let (lie, mut seen) = (liar.outcome(state).unwrap(), HashSet::new());
         assert_eq!(lie.state_roots()[0], task.input_root);
         let outcome = compared(&engine, &task, &lie, &mut seen);
         let is_told =

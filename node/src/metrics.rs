@@ -174,6 +174,12 @@ pub const METRICS: &[Metric] = &[
         Counter,
         "Open jobs that were not taken for their model or terms",
     ),
+    (
+        Of::Executor,
+        "rebut_executor_no_result_total",
+        Counter,
+        "Jobs that were run and declined because they have no result",
+    ),
     (Of::Executor, "rebut_executor_declined", Gauge, "Open jobs that are not taken"),
     (Of::Executor, "rebut_executor_quarantined", Gauge, "Jobs not run again, for they killed runs"),
     (Of::Executor, "rebut_executor_asked_total", Counter, "Requests to infer over HTTP"),
@@ -208,6 +214,18 @@ pub const METRICS: &[Metric] = &[
         "rebut_challenger_unchecked_total",
         Counter,
         "Jobs that were found not to be checkable",
+    ),
+    (
+        Of::Challenger,
+        "rebut_challenger_no_result",
+        Gauge,
+        "Jobs without a result, on which any claim is false",
+    ),
+    (
+        Of::Challenger,
+        "rebut_challenger_no_result_total",
+        Counter,
+        "Jobs that were run and have no result",
     ),
     (
         Of::Challenger,

@@ -2,6 +2,7 @@
 
 mod ends;
 mod money;
+mod no_result;
 mod views;
 
 use std::sync::Arc;

@@ -11,8 +11,10 @@ fn clones_and_later_publications_share_one_run() {
     let published =
         Announcement { state_roots: vec![Digest::default()], ..Announcement::default() };
     let later = honest_view.clone().with_announced(Arc::new(published));
-    assert!(Arc::ptr_eq(&honest_view.run, &later.run));
-    assert!(std::ptr::eq(honest_view.run(), later.run()));
+    let (AnyRun::Whole(run), AnyRun::Whole(same)) = (honest_view.run(), later.run()) else {
+        panic!()
+    };
+    assert!(Arc::ptr_eq(run, same));
     assert_eq!(later.announced.state_roots, [Digest::default()]);
     assert!(honest_view.announced.state_roots.is_empty());
 }
@@ -27,13 +29,13 @@ fn a_case_made_of_its_parts_is_that_of_the_run() {
         engine(),
         Arc::clone(&model),
         Arc::new(Honest),
-        trace,
+        Outcome::Whole(trace),
         Announcement::default(),
     );
-    assert_eq!(honest_view.trace().root(), run.trace().root());
+    assert_eq!(honest_view.truth(), Truth::Root(run.trace().root()));
     assert!(Arc::ptr_eq(honest_view.model(), &model));
     // The runner computes the model's layers again.
-    let before = honest_view.trace().state(1).unwrap();
+    let before = honest_view.run().state(1).unwrap();
     let again = honest_view.runner().subtrace(1, before).unwrap();
     assert_eq!(again.roots(), run.inside(1).unwrap().roots());
 }

@@ -1,18 +1,58 @@
 //! What a challenger's daemon tells: what it checks and what not, what it can afford, and whether there is
 //! time for all.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use inference::NoResult;
 use ledger::View;
 use node::jobs::Progress;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::ClaimStatus;
+use serde::Serialize;
 
 use super::{End, Mode, Seen, Service, unchecked};
 use crate::core::stuck_line;
 use crate::coverage::{Unchecked, gaps, without_model};
 use crate::queue::{Contested, contested, is_saturated};
 use crate::solver::SolveError;
+use crate::truth::Truth;
+
+/// A job that has no result, and how many claims on it stand all the same.
+#[derive(Serialize)]
+struct WithoutResult {
+    job: String,
+    operator: u32,
+    element: u64,
+    reason: String,
+    claims_standing: usize,
+    /// What this daemon does about claims on it.
+    claims: &'static str,
+}
+
+/// Jobs whose runs have no result, in the order of their ids.
+fn without_result(
+    view: &View,
+    truths: &HashMap<JobId, Truth>,
+    challenges: bool,
+) -> Vec<WithoutResult> {
+    let settlement = &view.settlement;
+    let stands = |claim: &&ClaimId| settlement.claim(claim).is_some_and(|claim| claim.stands());
+    let jobs = truths.iter().filter_map(|(job, truth)| Some((job, truth.no_result()?)));
+    let jobs: BTreeMap<_, _> = jobs.collect();
+    let one = |(job, end): (&JobId, &NoResult)| WithoutResult {
+        job: job.to_string(),
+        operator: end.operator,
+        element: end.element,
+        reason: end.to_string(),
+        claims_standing: settlement.claims_of(job).filter(stands).count(),
+        claims: if challenges {
+            "any claim on this job is false and is challenged"
+        } else {
+            "any claim on this job is false; this daemon challenges none"
+        },
+    };
+    jobs.into_iter().map(one).collect()
+}
 
 impl Service {
     /// Tells, counts and shows what is not checked.
@@ -47,6 +87,9 @@ impl Service {
         let not_drawn = found.len() - lines.len();
         metrics::gauge!("rebut_challenger_unchecked").set(lines.len() as f64);
         self.health.unchecked(&lines);
+        let truths = self.agent.core.truths();
+        let no_result = without_result(view, &truths, self.challenges());
+        metrics::gauge!("rebut_challenger_no_result").set(no_result.len() as f64);
         self.health.say(serde_json::json!({
             "height": view.height, "mode": self.settings.mode.name(),
             "dry_run": self.settings.dry_run, "sample_permille": self.settings.sample_permille,
@@ -54,16 +97,16 @@ impl Service {
                 serde_json::json!({ "name": name, "root": root.to_string() })
             }).collect::<Vec<_>>(),
             "unchecked": found.iter().take(100).collect::<Vec<_>>(),
-            "unchecked_count": lines.len(), "not_drawn_count": not_drawn,
+            "no_result": no_result.iter().take(100).collect::<Vec<_>>(),
+            "no_result_count": no_result.len(), "unchecked_count": lines.len(), "not_drawn_count": not_drawn,
             "jobs_waiting": waiting, "saturated": self.saturated,
             "runs_kept": self.agent.core.at_hand(), "unaffordable_count": self.unaffordable.len(),
             "too_late_count": self.too_late,
         }));
         self.unchecked = left;
         if let Some(observer) = &mut self.observer {
-            let truth = self.agent.core.truth();
             let waiting = waiting.max(self.jobs.running());
-            observer(view, &Seen { truth: &truth, gaps: &found, waiting });
+            observer(view, &Seen { truths: &truths, gaps: &found, waiting });
         }
     }
 
@@ -71,7 +114,7 @@ impl Service {
     pub(super) fn report_late(&mut self, view: &View) {
         let contested: HashSet<JobId> = contested(view).into_iter().map(|one| one.job).collect();
         for job in self.contested.difference(&contested) {
-            let known = self.agent.core.root(job).is_some();
+            let known = self.agent.core.truth(job).is_some();
             let model = view.settlement.job(job).map(|job| job.terms.model_root);
             let has_model = model.is_some_and(|root| self.model_store.model(&root).is_some());
             // What was left on purpose, or cannot be run, was told as such.
@@ -116,11 +159,16 @@ impl Service {
         self.saturated = saturated;
     }
 
+    /// Whether false claims are challenged.
+    fn challenges(&self) -> bool {
+        self.settings.mode == Mode::Full && !self.settings.dry_run
+    }
+
     /// Tells that the money does not reach for a single challenge, before one is wanted.
     pub(super) fn report_if_poor(&self, view: &View, free_wei: u128) {
         let parameters = view.settlement.parameters();
         let least_wei = node::exposure::challenge_takes_wei(parameters, parameters.stake_wei_min);
-        let plays = self.settings.mode == Mode::Full && !self.settings.dry_run;
+        let plays = self.challenges();
         self.health.money((plays && free_wei < least_wei).then(|| {
             format!(
                 "{} free, and a challenge takes {} at least: no claim can be challenged; \
@@ -164,19 +212,19 @@ impl Service {
     /// Tells of each standing claim once whether it is that of this machine.
     pub(super) fn report(&mut self, view: &View) {
         for (id, claim) in view.settlement.claims() {
-            let Some(own) = self.agent.core.root(&claim.terms.job).copied() else {
+            let Some(truth) = self.agent.core.truth(&claim.terms.job) else {
                 continue;
             };
             if !claim.stands() || !self.told.insert(*id) {
                 continue;
             }
-            if own == claim.trace_root() {
+            if truth.admits(&claim.trace_root()) {
                 metrics::counter!("rebut_challenger_agreed_total").increment(1);
                 tracing::info!(event = "challenger.agrees", claim = %id);
             } else {
                 metrics::counter!("rebut_challenger_differed_total").increment(1);
                 tracing::warn!(event = "challenger.differs", claim = %id,
-                    executor = %claim.executor, claimed = %claim.trace_root(), %own);
+                    executor = %claim.executor, claimed = %claim.trace_root(), own = %truth);
             }
         }
     }

@@ -2,14 +2,17 @@
 
 use protocol::facts::{Facts, TreeId};
 use protocol::hash::{Commitment, Digest};
-use protocol::merkle::{Tree, empty_subtree};
+use protocol::merkle::empty_subtree;
+
+use crate::own_tree::OwnTree;
 
 /// A tree of the executor next to the challenger's own of the same shape.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Compared<'a, C: Commitment> {
     pub(super) facts: &'a Facts<C>,
     pub(super) id: TreeId,
-    pub(super) own: &'a Tree<C>,
+    /// What it does not have differs.
+    pub(super) own: OwnTree<'a, C>,
     /// Whether the whole trees are known to be equal.
     pub(super) equal: bool,
 }

@@ -1,7 +1,8 @@
 //! Inside a layer: the first operator whose output differs, or, where none does, how the state after the
 //! layer contradicts its inside.
 
-use protocol::facts::{Request, Showing, TreeId};
+use inference::RunError;
+use protocol::facts::{Facts, Request, Showing, TreeId};
 use protocol::graph::Layer;
 use protocol::hash::Commitment;
 use protocol::referee::Refutation;
@@ -10,6 +11,7 @@ use super::argument::Argument;
 use super::descent::{Compared, Descent};
 use super::moves::{Next, Reasoned, SolveError, demand, refute, stuck};
 use crate::honest_view::HonestView;
+use crate::own_tree::OwnTree;
 
 impl<C: Commitment> HonestView<C> {
     /// The first operator of a layer whose output differs; `None` when all outputs agree.
@@ -19,13 +21,14 @@ impl<C: Commitment> HonestView<C> {
         layer: u32,
     ) -> Result<Option<Next<u32>>, SolveError> {
         let (facts, id) = (argument.known(), TreeId::Subtrace { layer });
-        let Some(claimed) = facts.root(id) else {
-            let reason = format!("layer {layer} is the first whose result differs");
+        if facts.root(id).is_none() {
+            let reason = match self.run().no_result().filter(|end| end.layer == layer) {
+                None => format!("layer {layer} is the first whose result differs"),
+                Some(end) => format!("layer {layer} has no result: {end}"),
+            };
             return Ok(Some(Next::Ask(demand(Request::Subtrace { layer }, reason))));
-        };
-        let own = self.run().inside(layer)?.tree();
-        let equal = claimed == own.root();
-        Ok(match (Compared { facts, id, own: own.tree(), equal }).descend() {
+        }
+        Ok(match self.compared_inside(facts, layer)?.descend() {
             Descent::Equal => None,
             Descent::Leaf(position) => {
                 let first = self.model().layer(layer).map_or(0, |layer| layer.first_operator);
@@ -37,6 +40,19 @@ impl<C: Commitment> HonestView<C> {
                 Some(Next::Ask(demand(request, reason)))
             }
         })
+    }
+
+    /// The inside of a layer as the executor says it, beside the challenger's own.
+    pub(super) fn compared_inside<'a>(
+        &'a self,
+        facts: &'a Facts<C>,
+        layer: u32,
+    ) -> Result<Compared<'a, C>, RunError> {
+        let (id, own) = (TreeId::Subtrace { layer }, self.own_inside(layer)?);
+        let is_whole = self.run().no_result().is_none_or(|end| end.layer != layer);
+        let claimed = facts.root(id);
+        let equal = is_whole && claimed == Some(self.run().inside(layer)?.tree().root());
+        Ok(Compared { facts, id, own, equal })
     }
 
     /// The inside of the layer agrees, so a value of the state after it contradicts the inside or the
@@ -75,7 +91,8 @@ impl<C: Commitment> HonestView<C> {
         argument: &Argument<'_, C>,
         boundary: u32,
     ) -> Result<Next<u32>, SolveError> {
-        let own = self.trace().state(boundary).ok_or(stuck("no such state"))?.tree().tree();
+        let own = self.own_state(boundary).ok_or(stuck("no such state"))?.tree().tree();
+        let own = OwnTree::whole(own);
         let (facts, id) = (argument.known(), TreeId::State { boundary });
         if facts.root(id).is_none() {
             return Err(stuck("the state after the layer is not known"));
@@ -131,7 +148,7 @@ impl<C: Commitment> HonestView<C> {
         if argument.known().value(layer, place as u32).is_none() {
             #[cfg(test)]
             cov_mark::hit!(value_before_the_layer_is_shown);
-            let before = self.trace().state(layer).ok_or(stuck("no such state"))?;
+            let before = self.own_state(layer).ok_or(stuck("no such state"))?;
             let root = *before.roots().get(place).ok_or(stuck("no such value"))?;
             let path = before.tree().tree().path(place as u64).ok_or(stuck("no such value"))?;
             let (boundary, position) = (layer, place as u32);

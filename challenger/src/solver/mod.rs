@@ -3,6 +3,9 @@
 //! A pure function of the claim's facts and the challenger's own run. Asked again after every
 //! answer, it goes one step further down: layer ([`trace`]), operator or contradiction ([`layer`]), leaf,
 //! sum and step ([`operator`]). What it compares is in [`descent`], what it proves in [`proof`].
+//!
+//! Where the run has no result, whatever is claimed there differs: the way ends at the element for which the
+//! law gives nothing, unless the claim lies before.
 
 mod argument;
 mod descent;

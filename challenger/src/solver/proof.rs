@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use inference::Tensor;
 use inference::engine::WholeTensors;
-use protocol::facts::{Facts, LeafProof, TreeId};
+use protocol::facts::{Facts, LeafProof};
 use protocol::graph::ValueSource;
 use protocol::hash::Commitment;
 use protocol::law::{self, CheckedNode, LawError, Operands};
 use protocol::referee::OperandProof;
 
-use super::descent::Compared;
 use crate::honest_view::HonestView;
 
 /// Operands that remember which elements the law asked for.
@@ -78,8 +77,7 @@ pub(super) fn prove_operands<C: Commitment>(
     let model = honest_view.model();
     let definition = model.layer(layer)?;
     let node = model.node(operator)?;
-    let (before, subtrace) =
-        (honest_view.trace().state(layer)?, honest_view.run().inside(layer).ok()?);
+    let (before, subtrace) = (honest_view.own_state(layer)?, honest_view.run().inside(layer).ok()?);
     let tensors = honest_view.run().operands(operator).ok()?;
     let mut proofs = Vec::new();
     for ((operand, tensor), positions) in node.operands.iter().zip(tensors).zip(leaves) {
@@ -90,10 +88,7 @@ pub(super) fn prove_operands<C: Commitment>(
             }
             ValueSource::Operator(from) if definition.position(from).is_some() => {
                 let position = definition.position(from)?;
-                let id = TreeId::Subtrace { layer };
-                let own = subtrace.tree();
-                let equal = facts.root(id) == Some(own.root());
-                let compared = Compared { facts, id, own: own.tree(), equal };
+                let compared = honest_view.compared_inside(facts, layer).ok()?;
                 let root = subtrace.roots().get(position as usize).copied()?;
                 (root, compared.path(u64::from(position))?, subtrace.leaf_tree(position)?)
             }

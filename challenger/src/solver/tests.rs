@@ -5,6 +5,7 @@ mod any_claim;
 mod contradictions;
 mod known;
 mod misfits;
+mod no_result;
 mod operators;
 
 use protocol::facts::{Children, Reveal, Showing};
@@ -187,7 +188,7 @@ fn the_state_before_a_layer_is_shown_by_the_shortest_path_to_what_is_open() {
         else {
             panic!("{showings:?}");
         };
-        assert_eq!(*root, dispute.honest_view.trace().state_roots()[7]);
+        assert_eq!(*root, dispute.honest_view.run().state_roots()[7]);
         assert_eq!(path.len(), length);
         dispute.expect_demand(inside(7)).showing(&["layer 7", "state 7"]);
     }

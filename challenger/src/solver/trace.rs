@@ -24,9 +24,11 @@ impl<C: Commitment> HonestView<C> {
             cov_mark::hit!(published_trace_is_not_the_claims);
             return;
         }
-        let mut pairs = self.trace().state_roots().iter().zip(roots);
-        let differs = pairs.position(|(own, root)| own != root);
-        let Some(boundary) = differs else {
+        let own = self.run().state_roots();
+        let mut theirs = roots.iter().enumerate();
+        // Also the first that the challenger does not have.
+        let differs = theirs.find(|(boundary, root)| own.get(*boundary) != Some(root));
+        let Some((boundary, _)) = differs else {
             #[cfg(test)]
             cov_mark::hit!(published_trace_agrees);
             return;
@@ -43,7 +45,8 @@ impl<C: Commitment> HonestView<C> {
         }
     }
 
-    /// The first boundary at which the states differ: 0 before the first layer, then one after each.
+    /// The first boundary at which the states differ: 0 before the first layer, then one after each. Where the
+    /// challenger's run has no result, the states differ after its last layer at the latest.
     pub(super) fn first_difference(
         &self,
         argument: &Argument<'_, C>,
@@ -52,9 +55,10 @@ impl<C: Commitment> HonestView<C> {
         if let Some(boundary) = self.first_shown_difference(facts) {
             return Ok(Next::Known(boundary));
         }
-        let (id, own) = (TreeId::Trace {}, self.trace().tree());
-        let equal = facts.root(id) == Some(own.root());
-        match (Compared { facts, id, own: own.tree(), equal }).descend() {
+        let (id, own) = (TreeId::Trace {}, self.own_trace());
+        let root = self.run().root();
+        let equal = root.is_some() && facts.root(id) == root;
+        match (Compared { facts, id, own, equal }).descend() {
             Descent::Equal => Err(SolveError::NothingDiffers),
             Descent::Leaf(boundary) => Ok(Next::Known(boundary as u32)),
             Descent::Open { depth, index } => {
@@ -66,12 +70,17 @@ impl<C: Commitment> HonestView<C> {
 
     /// The first boundary at which a known state root differs while the one before agrees.
     fn first_shown_difference(&self, facts: &Facts<C>) -> Option<u32> {
-        let own = self.trace().state_roots();
-        (1..own.len()).map(|boundary| boundary as u32).find(|boundary| {
-            let known = |boundary: u32| facts.root(TreeId::State { boundary });
-            let differs = known(*boundary).is_some_and(|root| root != own[*boundary as usize]);
-            let agrees = known(*boundary - 1) == Some(own[*boundary as usize - 1]);
-            differs && agrees
+        let own = self.run().state_roots();
+        let known = |boundary: u32| facts.root(TreeId::State { boundary });
+        let agrees = |boundary: u32| {
+            known(boundary).is_some_and(|root| own.get(boundary as usize) == Some(&root))
+        };
+        let end = self.run().no_result().map(|end| end.layer.saturating_add(1));
+        (1..self.model().header().state_count()).find(|boundary| {
+            // No state is right where there is no result, whatever it is.
+            let differs = known(*boundary)
+                .is_some_and(|root| own.get(*boundary as usize).is_some_and(|own| *own != root));
+            (differs || end == Some(*boundary)) && agrees(*boundary - 1)
         })
     }
 
@@ -90,11 +99,10 @@ impl<C: Commitment> HonestView<C> {
             }
         }
         if argument.known().root(TreeId::State { boundary: layer }).is_none() {
-            let own = self.trace().tree().tree();
             let root =
-                *self.trace().state_roots().get(layer as usize).ok_or(stuck("no such state"))?;
+                *self.run().state_roots().get(layer as usize).ok_or(stuck("no such state"))?;
             // The shortest path that ends at a node the executor has opened.
-            let full = own.path(u64::from(layer)).ok_or(stuck("no such state"))?;
+            let full = self.own_trace().begun_path(u64::from(layer));
             let shown = (0..=full.len()).any(|length| {
                 let path = full[..length].to_vec();
                 argument.show(Showing::TraceLeaf { boundary: layer, root, path })

@@ -117,7 +117,7 @@ impl Court {
         }
         let terms = JobTerms {
             model_root,
-            input_root: network.honest().trace().state_roots()[0],
+            input_root: network.input_root(),
             profile: Profile::StrictF32,
             executor: Address::default(),
             fee_wei: 1,

@@ -10,12 +10,12 @@
 
 use std::sync::Arc;
 
-use inference::Run;
+use inference::{AnyRun, Honest, Run};
 use protocol::facts::{Facts, Request, Reveal, Showing, Shown, TreeId};
 use protocol::referee::{Evidence, Finding, RefereeError, Refutation, judge};
 
 use super::models::Network;
-use super::statement::{Statement, Wrong};
+use super::statement::{Inventing, Statement, Wrong};
 use crate::honest_view::{Announcement, HonestView};
 use crate::solver::{Divergence, Move, SolveError};
 
@@ -74,7 +74,7 @@ pub(crate) fn shown(showing: &Showing) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Game {
     network: Network,
-    own: Arc<Run>,
+    own: AnyRun,
     statement: Statement,
     published: Announcement,
     arity_log2: u32,
@@ -84,6 +84,16 @@ pub(crate) struct Game {
 pub(crate) fn game(network: &Network) -> Game {
     let own = network.honest();
     let statement = Statement::of(&own);
+    let published = Announcement::default();
+    let own = AnyRun::Whole(own);
+    Game { network: network.clone(), own, statement, published, arity_log2: 6 }
+}
+
+/// The challenger's run has no result; the executor invents ones, and has other values at these places too.
+pub(crate) fn game_without_result(network: &Network, places: &[(u32, u64)]) -> Game {
+    let own = network.any_run(Arc::new(Honest));
+    assert!(own.no_result().is_some());
+    let statement = Statement::of(&network.run(Arc::new(Inventing(places.to_vec()))));
     let published = Announcement::default();
     Game { network: network.clone(), own, statement, published, arity_log2: 6 }
 }
@@ -122,11 +132,11 @@ impl Game {
 
     /// The challenger has another run than the honest one.
     pub(crate) fn against(mut self, own: Arc<Run>) -> Self {
-        self.own = own;
+        self.own = AnyRun::Whole(own);
         self
     }
 
-    pub(crate) fn own(&self) -> &Arc<Run> {
+    pub(crate) fn own(&self) -> &AnyRun {
         &self.own
     }
 
@@ -134,7 +144,7 @@ impl Game {
     pub(crate) fn disputed(self) -> Dispute {
         let claimed = self.statement.claimed(Default::default());
         // The job says what the input is, not the claim.
-        let input_root = self.network.honest().trace().state_roots()[0];
+        let input_root = self.network.input_root();
         let facts = Facts::new(
             self.network.model.header().clone(),
             self.arity_log2,
@@ -143,7 +153,7 @@ impl Game {
             claimed.terms.output_root,
         );
         Dispute {
-            honest_view: HonestView::of_run(self.own, Arc::new(self.published)),
+            honest_view: HonestView::of_any_run(self.own, Arc::new(self.published)),
             statement: self.statement,
             arity_log2: self.arity_log2,
             facts,

@@ -5,3 +5,4 @@ pub(crate) mod court;
 pub(crate) mod game;
 pub(crate) mod models;
 pub(crate) mod statement;
+pub(crate) mod undefined;

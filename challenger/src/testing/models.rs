@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use inference::{ComputePolicy, Engine, Honest, Isa, Model, Run, Runner, Tensor};
+use inference::{AnyRun, ComputePolicy, Engine, Honest, Isa, Model, Run, Runner, Tensor};
 use protocol::graph::{Fold, Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
+use protocol::hash::Digest;
 use protocol::tensor::{ElementType, Shape, TensorType};
 
 /// Where an operand comes from.
@@ -134,6 +135,20 @@ impl Network {
             Runner { engine: &engine, model: &self.model, compute_policy: compute_policy.as_ref() };
         let trace = runner.run(runner.input_state(&self.input).unwrap()).unwrap();
         Arc::new(Run::new(engine, Arc::clone(&self.model), compute_policy, trace))
+    }
+
+    /// As [`Network::run`], of an input that may have no result.
+    pub(crate) fn any_run(&self, compute_policy: Arc<dyn ComputePolicy>) -> AnyRun {
+        let engine = engine();
+        let runner =
+            Runner { engine: &engine, model: &self.model, compute_policy: compute_policy.as_ref() };
+        let outcome = runner.outcome(runner.input_state(&self.input).unwrap()).unwrap();
+        AnyRun::new(engine, Arc::clone(&self.model), compute_policy, outcome)
+    }
+
+    /// Root of the input state.
+    pub(crate) fn input_root(&self) -> Digest {
+        Runner::honest(&engine(), &self.model).input_state(&self.input).unwrap().root()
     }
 
     /// The run as the model says.

@@ -187,7 +187,7 @@ fn a_layer_that_cannot_be_recomputed_is_told_and_states_are_answered_all_the_sam
     let error = RunError::Operator {
         operator: 0,
         name: "node 0".to_owned(),
-        error: inference::EngineError::Undefined { kind: "nothing" },
+        error: inference::EngineError::Undefined { kind: "nothing", element: 0 },
     };
     let request = Request::Subtrace { layer: 0 };
     let outcome = defender.answer(&request);

@@ -71,9 +71,8 @@ impl Service {
                 Progress::Ended(End::Ready { trace_root }) => {
                     self.agent.core.would_claim(view, id, trace_root)
                 }
-                Progress::Waiting { .. } | Progress::Ended(End::Kept { .. } | End::Refused) => {
-                    false
-                }
+                Progress::Waiting { .. }
+                | Progress::Ended(End::Kept { .. } | End::Refused | End::NoResult) => false,
             };
             will_claim.then_some(job)
         });
@@ -128,7 +127,7 @@ impl Service {
                 End::Kept { trace_root } => {
                     disputed || self.agent.core.would_claim(view, id, trace_root)
                 }
-                End::Ready { .. } | End::Refused => false,
+                End::Ready { .. } | End::Refused | End::NoResult => false,
             });
             let is_new = takes_new
                 && takes_claims_of(job, &self.address, view.now_ms)

@@ -66,6 +66,10 @@ impl Service {
         self.declined.retain(|id, _| settlement.job(id).is_some_and(takes_claims));
         self.quarantine.retain(|id| settlement.job(id).is_some_and(takes_claims));
         for (id, job) in settlement.jobs().filter(|(_, job)| takes_claims(job)) {
+            if self.jobs.ended(id) == Some(&End::NoResult) {
+                // Told when its run ended.
+                continue;
+            }
             if self.jobs.get(id).is_some() || self.stands(view, id) {
                 self.declined.remove(id);
                 continue;
@@ -78,10 +82,11 @@ impl Service {
                 None => drop(self.declined.remove(id)),
                 // Numbers change with the account's money; that is told once as well.
                 Some(why) => {
+                    let reason = why.to_string();
                     if self.declined.insert(*id, why).is_none() {
                         metrics::counter!("rebut_executor_declined_total").increment(1);
                         if self.lines.has_room() {
-                            tracing::info!(event = "executor.declined", job = %id, reason = %why);
+                            tracing::info!(event = "executor.declined", job = %id, %reason);
                         }
                     }
                 }

@@ -3,14 +3,17 @@
 /// Why an operator cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// The operator has no result for these operands.
+    /// The operator has no result for these operands, by the law.
     #[error(
-        "{kind} has no defined result for these inputs (integer overflow, division by zero or an \
-         index out of range); a run with such inputs cannot be claimed"
+        "{kind} has no defined result at element {element}, the first of its output that has none \
+         (integer overflow, division by zero, or an index or magnitude out of range); no claim on this \
+         input can stand"
     )]
     Undefined {
         /// Kind of the operator.
         kind: &'static str,
+        /// Flat index of the first element without a result.
+        element: u64,
     },
     /// Operands are missing or have other types than the node says.
     #[error("{kind} was given operands that do not fit its definition")]

@@ -7,17 +7,14 @@ use protocol::graph::{Node, Operator};
 use protocol::tensor::{ElementType, Shape};
 
 use super::burn::{aligned, whole};
-use super::error::EngineError;
 use crate::tensor::{Tensor, burn_shape};
 
-/// Movements, by burn. `Ok(None)` hands the node to the law.
-pub(super) fn movement(node: &Node, operands: &[&Tensor]) -> Result<Option<Tensor>, EngineError> {
-    let Some(first) = operands.first() else {
-        return Ok(None);
-    };
+/// Movements, by burn. `None` hands the node to the law, which says also where there is no result.
+pub(super) fn movement(node: &Node, operands: &[&Tensor]) -> Option<Tensor> {
+    let first = operands.first()?;
     let shape = &node.output.shape;
     let moved = match &node.operator {
-        Operator::Reshape {} => return Ok(first.reshaped(shape)),
+        Operator::Reshape {} => return first.reshaped(shape),
         Operator::Expand {} => Some(whole(&aligned(first, shape), node)),
         Operator::Transpose { permutation } if !permutation.is_empty() => {
             let axes: Vec<usize> = permutation.iter().map(|axis| *axis as usize).collect();
@@ -31,11 +28,11 @@ pub(super) fn movement(node: &Node, operands: &[&Tensor]) -> Result<Option<Tenso
             Some(Flex::float_cat(parts, *axis as usize))
         }
         Operator::Pad { before, fill } => pad(node, first, before, *fill),
-        Operator::Gather { axis } => gather(node, operands, *axis as usize)?,
-        Operator::Update {} => update(node, operands)?,
+        Operator::Gather { axis } => gather(node, operands, *axis as usize),
+        Operator::Update {} => update(operands),
         _ => None,
     };
-    Ok(moved.and_then(|moved| Tensor::from_burn(&node.output, moved)))
+    moved.and_then(|moved| Tensor::from_burn(&node.output, moved))
 }
 
 fn slice(first: &Tensor, starts: &[i64], steps: &[i64], shape: &Shape) -> Option<FlexTensor> {
@@ -70,18 +67,14 @@ fn pad(node: &Node, first: &Tensor, before: &[i64], fill: u64) -> Option<FlexTen
     Some(Flex::float_slice_assign(base.burn(), &slices, first.burn()))
 }
 
-fn update(node: &Node, operands: &[&Tensor]) -> Result<Option<FlexTensor>, EngineError> {
+fn update(operands: &[&Tensor]) -> Option<FlexTensor> {
     let &[base, rows, start] = operands else {
-        return Ok(None);
+        return None;
     };
-    let start = start.integers().and_then(|start| start.first().copied());
+    let start = start.integers()?.first().copied()?;
     let (sizes, counts) = (base.shape().dimensions(), rows.shape().dimensions());
-    let (Some(start), Some(size), Some(count)) = (start, sizes.first(), counts.first()) else {
-        return Ok(None);
-    };
-    let most = size.saturating_sub(*count);
-    let start = u64::try_from(start).ok().filter(|start| *start <= most);
-    let start = start.ok_or(EngineError::Undefined { kind: node.operator.kind() })?;
+    let most = sizes.first()?.saturating_sub(*counts.first()?);
+    let start = u64::try_from(start).ok().filter(|start| *start <= most)?;
     let slices: Vec<Slice> = counts
         .iter()
         .enumerate()
@@ -90,30 +83,24 @@ fn update(node: &Node, operands: &[&Tensor]) -> Result<Option<FlexTensor>, Engin
             Slice::new(first as isize, Some((first + count) as isize), 1)
         })
         .collect();
-    Ok(Some(Flex::float_slice_assign(base.burn(), &slices, rows.burn())))
+    Some(Flex::float_slice_assign(base.burn(), &slices, rows.burn()))
 }
 
-fn gather(
-    node: &Node,
-    operands: &[&Tensor],
-    axis: usize,
-) -> Result<Option<FlexTensor>, EngineError> {
+fn gather(node: &Node, operands: &[&Tensor], axis: usize) -> Option<FlexTensor> {
     let &[first, indices] = operands else {
-        return Ok(None);
+        return None;
     };
-    let Some(indices) = indices.integers() else {
-        return Ok(None);
-    };
+    let indices = indices.integers()?;
     let size = first.shape().dimensions()[axis] as i64;
     let indices: Vec<i64> = indices
         .into_iter()
         .map(|index| if index < 0 { index.saturating_add(size) } else { index })
         .collect();
     if indices.iter().any(|index| !(0..size).contains(index)) {
-        return Err(EngineError::Undefined { kind: node.operator.kind() });
+        return None;
     }
-    let selected = select(first, axis, indices);
-    Ok(selected.map(|selected| selected.reshape(burn_shape(&node.output.shape))))
+    let selected = select(first, axis, indices)?;
+    Some(selected.reshape(burn_shape(&node.output.shape)))
 }
 
 fn select(operand: &Tensor, axis: usize, indices: Vec<i64>) -> Option<FlexTensor> {

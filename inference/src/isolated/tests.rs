@@ -47,7 +47,7 @@ fn states_that_crossed_the_pipe_are_those_of_a_run_here() {
         let (kind, body) = read_frame(&mut answered).unwrap().unwrap();
         assert_eq!((kind, read_frame(&mut answered).unwrap()), (STATES, None));
         let state = published_input(model, &input, input_root).unwrap();
-        let states = states_from(model, state.clone(), &body).unwrap();
+        let states = states_from(model, state.clone(), model.header().layer_count, &body).unwrap();
         let own = Runner::honest(&engine, model).run(state.clone()).unwrap();
         assert_eq!(states.len(), own.states().len());
         for (found, expected) in states.iter().zip(own.states()) {
@@ -55,9 +55,58 @@ fn states_that_crossed_the_pipe_are_those_of_a_run_here() {
             assert_eq!(found.values(), expected.values());
         }
         for cut in [1, 4, body.len() / 2] {
-            assert!(states_from(model, state.clone(), &body[..body.len() - cut]).is_none());
+            let (cut, layers) = (&body[..body.len() - cut], model.header().layer_count);
+            assert!(states_from(model, state.clone(), layers, cut).is_none());
         }
     }
+}
+
+/// `x / x` after `x + x`, in two layers.
+fn quotient() -> (Model, State) {
+    use protocol::graph::{Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
+    use protocol::tensor::{ElementType, Shape, TensorType};
+    let row = TensorType { element: ElementType::I64, shape: Shape::new(&[3]).unwrap() };
+    let node = |function, value| {
+        let operand = Operand { value, kind: row.clone() };
+        let operands = vec![operand.clone(), operand];
+        Node { operator: Operator::Map { function }, operands, output: row.clone() }
+    };
+    let layer = |index| Layer {
+        first_operator: index,
+        operator_count: 1,
+        live_in: vec![index],
+        live_out: vec![index + 1],
+    };
+    let nodes = vec![node(MapFunction::Add, 0), node(MapFunction::Divide, 1)];
+    let (inputs, layers) = (vec![row.clone()], vec![layer(0), layer(1)]);
+    let graph = Graph { inputs, weights: Vec::new(), nodes, layers };
+    let names = vec!["sum".to_owned(), "quotient".to_owned()];
+    let outputs = vec![("y".to_owned(), 2)];
+    let inputs = vec!["x".to_owned()];
+    let model = Model::new(graph, Vec::new(), inputs, outputs, names, Profile::StrictF32).unwrap();
+    let input = Tensor::from_i64(&row.shape, vec![2, 0, 0]).unwrap();
+    (model, State::new(vec![(0, input)]).unwrap())
+}
+
+#[test]
+fn audit_a2_a_run_without_a_result_crosses_the_pipe_as_what_it_is() {
+    let (engine, (model, input)) = (engine(), quotient());
+    let own = Runner::honest(&engine, &model).outcome(input.clone()).unwrap();
+    let Outcome::Partial(trace) = &own else { panic!("there is nothing to divide by") };
+    assert_eq!((trace.no_result().operator, trace.no_result().element), (1, 1));
+    let mut body = Vec::new();
+    let kind = outcome_into(&own, &mut body);
+    let from = |kind, body: &[u8]| outcome_from(&engine, &model, input.clone(), kind, body);
+    assert!(from(kind, &body).unwrap().is_same(&own));
+    for cut in [1, 20, body.len() - 8] {
+        assert!(from(kind, &body[..body.len() - cut]).is_none());
+    }
+    // An operator, or an element, that the model does not have; and as many states as a whole run has.
+    for (operator, element) in [(2u32, 1u64), (1, 3), (0, 0)] {
+        let other = [&operator.to_be_bytes()[..], &element.to_be_bytes(), &body[12..]].concat();
+        assert!(from(kind, &other).is_none());
+    }
+    assert!(from(STATES, &body).is_none() && from(STATES, &body[12..]).is_none());
 }
 
 #[test]
@@ -82,7 +131,7 @@ fn an_input_that_passes_the_first_layer_unchanged_crosses_the_pipe_as_well() {
     states[1] = with_input(&states[1]);
     let mut body = Vec::new();
     states_into(&states, &mut body);
-    let found = states_from(model, input, &body).unwrap();
+    let found = states_from(model, input, model.header().layer_count, &body).unwrap();
     assert_eq!(found.len(), states.len());
     for (found, sent) in found.iter().zip(&states) {
         assert_eq!((found.root(), found.values()), (sent.root(), sent.values()));

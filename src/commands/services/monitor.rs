@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Monitor, as_json: bool) -> Result<Ending, CommandE
             (Follower::default(), arguments.once, Arc::clone(&done));
         let mut before = None;
         service.observed(Box::new(move |view, seen| {
-            let look = follower.look(view, seen.truth, seen.gaps);
+            let look = follower.look(view, seen.truths, seen.gaps);
             measure(&look, &follower);
             // Clocks alone are no news.
             let seen_now = (look.height, look.alerts.clone(), look.unknown_claims);

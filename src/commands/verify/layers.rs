@@ -1,7 +1,7 @@
 //! `rebut verify --layers` and `--sample`: single layers, each from the state published before it.
 
 use challenger::sampling::{detection_probability, draw};
-use inference::Runner;
+use inference::{EngineError, RunError, Runner};
 use protocol::hash::Digest;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -67,7 +67,17 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandEr
         {
             return Ok(Some(other));
         }
-        let after = runner.next_state(*layer, &before)?;
+        let after = match runner.next_state(*layer, &before) {
+            Err(error @ RunError::Operator { error: EngineError::Undefined { .. }, .. }) => {
+                return Ok(Some(FalseLayer {
+                    layer: *layer,
+                    reason: "the layer has no result",
+                    claimed: root(*layer + 1).to_string(),
+                    found: error.to_string(),
+                }));
+            }
+            after => after?,
+        };
         Ok(differs("the layer gives another state", root(*layer + 1), after.root()))
     };
     let found: Vec<Option<FalseLayer>> =

@@ -8,7 +8,7 @@ use dispute::claim_file::ClaimFile;
 use dispute::offline::{self, OfflineEnd};
 use dispute::verdict::{LayerPlace, OperatorPlace};
 use executor::Defender;
-use inference::{Honest, Model, Run, Runner, Trace};
+use inference::{Honest, Model, NoResult, Outcome, Run, Runner, Trace};
 use protocol::facts::{Facts, Request};
 use protocol::hash::Keccak;
 use protocol::referee::{Evidence, Finding};
@@ -117,7 +117,7 @@ fn outputs_fit(
 }
 
 /// The file may be anybody's: it says nothing about the claim.
-fn other_input(claim: &ClaimFile, own: &Trace) -> CommandError {
+fn other_input(claim: &ClaimFile, own: &Outcome) -> CommandError {
     let found = own.state_roots().first().copied().unwrap_or_default();
     CommandError::Argument {
         argument: "FOLDER",
@@ -137,12 +137,18 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
     if folder.honest.state_roots().first() != Some(&claim.input_root) {
         return Err(other_input(claim, &folder.honest));
     }
-    if folder.honest.root() == claim.trace_root {
+    let count = folder.model.header().layer_count;
+    let honest = match &folder.honest {
+        Outcome::Whole(honest) => honest.clone(),
+        Outcome::Partial(honest) => {
+            return Ok(without_result(&folder.model, honest.no_result(), count));
+        }
+    };
+    if honest.root() == claim.trace_root {
         return Ok(VerifyReport::new("stands", "the trace is that of this machine's own run"));
     }
-    let count = folder.model.header().layer_count;
     let Some(compute_policy) = &folder.compute_policy else {
-        return Ok(from_states(claim, &folder.honest, count));
+        return Ok(from_states(claim, &honest, count));
     };
     let arity_log2 = Parameters::default().arity_log2;
     let mut facts = Facts::<Keccak>::new(
@@ -166,9 +172,9 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
     );
     let defender = Defender::new(Arc::new(theirs), arity_log2);
     let published = Announcement::of_roots(claim.state_roots.clone());
-    let honest = Arc::new(Honest);
+    let honestly = Arc::new(Honest);
     let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
-    let honest_view = HonestView::new(engine, model, honest, folder.honest, published);
+    let honest_view = HonestView::new(engine, model, honestly, folder.honest, published);
     let mut found = Divergence::default();
     let end = offline::decide(&honest_view, &mut facts, &defender, &mut found)?;
     let mut report = match end {
@@ -187,6 +193,18 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
     report.layer = found.layer.map(|index| LayerPlace { index, count });
     report.place(&folder.model, &honest_view, &facts, &found);
     Ok(report)
+}
+
+/// Where no run has a result, no claim is true.
+fn without_result(model: &Model, no_result: &NoResult, count: u32) -> VerifyReport {
+    let mut report = VerifyReport::new("falls", no_result.to_string());
+    report.layer = Some(LayerPlace { index: no_result.layer, count });
+    let (name, kind) = (no_result.name.clone(), no_result.kind.to_owned());
+    report.operator = Some(OperatorPlace { index: no_result.operator, name, kind });
+    let node = model.node(no_result.operator);
+    report.element = node.map(|node| node.output.shape.unravel(no_result.element));
+    report.element_type = node.map(|node| node.output.element.name());
+    report
 }
 
 /// What the states of a claim say where only they are available: where, not what inside the layer.

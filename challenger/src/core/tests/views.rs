@@ -69,8 +69,8 @@ fn a_challenge_that_waits_for_its_turn_has_no_clock_and_looks_when_the_one_befor
 #[test]
 fn a_watcher_sees_a_dispute_that_waits_without_a_deadline_and_its_collateral() {
     let (play, claim) = queued();
-    let truth = play.core.truth();
-    let look = crate::monitor::Monitor::default().look(&play.court.view(), &truth, &[]);
+    let truths = play.core.truths();
+    let look = crate::monitor::Monitor::default().look(&play.court.view(), &truths, &[]);
     let disputes: Vec<_> = look.disputes.iter().map(|one| (one.turn, one.deadline_ms)).collect();
     let second_ms = play.court.now_ms - 1 + CLOCK_MS;
     assert_eq!(disputes, [("challenger", Some(second_ms)), ("queue", None)]);
@@ -87,11 +87,11 @@ fn a_watcher_sees_no_dispute_and_no_alert_in_what_is_only_to_be_collected() {
     play.court.challenge(Who::Second, claim);
     play.court.demand_trace(Who::Second, claim);
     let mut play = play.does(&["challenge claim"]).wait(CLOCK_MS + 1);
-    let truth = play.core.truth();
-    let look = watcher.look(&play.court.view(), &truth, &[]);
+    let truths = play.core.truths();
+    let look = watcher.look(&play.court.view(), &truths, &[]);
     assert_eq!((look.disputes.len(), look.false_claims.len()), (2, 1));
     play.court.perform(Who::Second, call_time(claim, Who::Second));
-    let look = watcher.look(&play.court.view(), &truth, &[]);
+    let look = watcher.look(&play.court.view(), &truths, &[]);
     assert_eq!((look.claims, look.disputes, look.alerts, watcher.wrong()), (0, vec![], vec![], 0));
     // Our bond is still locked.
     let ours = node::Exposure::of(&play.court.view(), &Who::Challenger.address());
@@ -162,8 +162,8 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     play.core.let_go(&job);
     assert_eq!(play.core.at_hand(), 0);
     assert!(play.core.honest_view(&job).is_none());
-    assert_eq!(play.core.root(&job), Some(&root));
-    assert_eq!(play.core.truth(), HashMap::from([(job, root)]));
+    assert_eq!(play.core.truth(&job), Some(&Truth::Root(root)));
+    assert_eq!(play.core.truths(), HashMap::from([(job, Truth::Root(root))]));
     assert!(is_in_play(&play));
     // What could be challenged has no clock yet.
     assert!(!play.core.is_challenging(&play.court.view(), &job));
@@ -186,9 +186,9 @@ fn of_a_job_that_was_forgotten_nothing_stays() {
     let job = job_of(&play);
     assert!(play.core.honest_view(&job).is_some());
     play.core.forget(&job);
-    assert_eq!((play.core.at_hand(), play.core.root(&job)), (0, None));
+    assert_eq!((play.core.at_hand(), play.core.truth(&job)), (0, None));
     assert!(play.core.honest_view(&job).is_none());
-    assert!(play.core.truth().is_empty());
+    assert!(play.core.truths().is_empty());
     assert!(!is_in_play(&play));
     play.wants(&[]);
 }

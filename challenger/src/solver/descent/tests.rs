@@ -3,7 +3,7 @@
 use protocol::facts::{Children, Request, Reveal};
 use protocol::graph::{ModelHeader, Profile};
 use protocol::hash::{Keccak, Tag, leaf};
-use protocol::merkle::{ListTree, TreeShape};
+use protocol::merkle::{ListTree, Tree, TreeShape};
 
 use super::*;
 
@@ -52,7 +52,7 @@ impl Pair {
 
     fn compared(&self) -> Compared<'_, Keccak> {
         let equal = self.own.root() == self.theirs.root();
-        Compared { facts: &self.facts, id: ID, own: self.own.tree(), equal }
+        Compared { facts: &self.facts, id: ID, own: OwnTree::whole(self.own.tree()), equal }
     }
 
     fn open(&mut self, depth: u32, index: u64) {
@@ -128,7 +128,7 @@ fn a_node_that_differs_over_children_that_do_not_ends_the_descent() {
 fn a_tree_of_one_leaf_is_its_leaf() {
     let pair = Pair::new(&[1], 2);
     let own = Tree::<Keccak>::new(TreeShape::list(1).unwrap(), &[leaf(b"one")]).unwrap();
-    let compared = Compared { facts: &pair.facts, id: ID, own: &own, equal: false };
+    let compared = Compared { facts: &pair.facts, id: ID, own: OwnTree::whole(&own), equal: false };
     assert_eq!(compared.descend(), Descent::Leaf(0));
     assert_eq!(compared.path(0), Some(Vec::new()));
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use protocol::facts::TreeId;
 use protocol::graph::{Fold, MapFunction, Node, Operand, Operator, Window};
 use protocol::hash::{Keccak, Tag};
 use protocol::merkle::{root_of_path, verify_list};

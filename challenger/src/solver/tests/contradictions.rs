@@ -18,7 +18,7 @@ fn contradiction(value: u32, expected: Digest) -> Evidence {
 
 /// The honest root at a place of a state.
 fn root_at(game: &Game, boundary: u32, position: usize) -> Digest {
-    game.own().trace().state(boundary).unwrap().roots()[position]
+    game.own().state(boundary).unwrap().roots()[position]
 }
 
 #[test]

@@ -114,7 +114,7 @@ struct Unable;
 
 impl ComputePolicy for Unable {
     fn compute(&self, _: &Engine, _: &Model, _: u32, _: &[&Tensor]) -> Result<Tensor, EngineError> {
-        Err(EngineError::Undefined { kind: "nothing" })
+        Err(EngineError::Undefined { kind: "nothing", element: 0 })
     }
 }
 
@@ -135,7 +135,7 @@ fn a_layer_that_cannot_be_recomputed_is_told() {
         .expect_error(&SolveError::Run(RunError::Operator {
             operator: rung(1, 0),
             name: "node 3".to_owned(),
-            error: EngineError::Undefined { kind: "nothing" },
+            error: EngineError::Undefined { kind: "nothing", element: 0 },
         }));
 }
 
