@@ -138,7 +138,7 @@ impl Inventor {
         let engine = Engine::detect().unwrap();
         let file = place.join("models/quotients.onnx");
         let model = import_file(&file, &engine, &ImportOptions::default()).unwrap();
-        let x = Tensor::from_i64(model.graph().inputs[0].shape(), vec![1, 2, 0, 0]).unwrap();
+        let x = Tensor::from_i64(&model.graph().inputs[0].shape, vec![1, 2, 0, 0]).unwrap();
         let runner = Runner { engine: &engine, model: &model, compute_policy: &Inventing };
         let input = runner.input_state(&HashMap::from([("x".to_owned(), x)])).unwrap();
         let trace = runner.run(input).unwrap();
