@@ -38,16 +38,7 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandEr
         argument: "FOLDER",
         reason: reason.to_owned(),
     })?;
-    let (checked, seed) = match (&arguments.layers, arguments.sample) {
-        (Some(text), _) => (parse(text, count)?, None),
-        (None, wanted) => {
-            let seed = match &arguments.seed {
-                Some(seed) => seed.clone(),
-                None => random_seed()?,
-            };
-            (draw(count, wanted.unwrap_or(count), seed.as_bytes()), Some(seed))
-        }
-    };
+    let (checked, seed) = chosen(arguments, count)?;
     let runner = Runner::honest(&claim.engine, &claim.model);
     let check = |layer: &u32| -> Result<Option<FalseLayer>, CommandError> {
         let before = archive::read(&arguments.folder, &claim.model, *layer)?;
@@ -100,6 +91,20 @@ pub(super) fn run(arguments: &Verify, as_json: bool) -> Result<Ending, CommandEr
         tell(&report, arguments.machines);
     }
     Ok(Ending::falls_if(falls))
+}
+
+/// The layers that are checked, and the seed by which they were drawn.
+fn chosen(arguments: &Verify, count: u32) -> Result<(Vec<u32>, Option<String>), CommandError> {
+    Ok(match (&arguments.layers, arguments.sample) {
+        (Some(text), _) => (parse(text, count)?, None),
+        (None, wanted) => {
+            let seed = match &arguments.seed {
+                Some(seed) => seed.clone(),
+                None => random_seed()?,
+            };
+            (draw(count, wanted.unwrap_or(count), seed.as_bytes()), Some(seed))
+        }
+    })
 }
 
 fn tell(report: &LayersReport, machines: u32) {
