@@ -253,14 +253,7 @@ impl<C: Commitment> ChallengerCore<C> {
                         None => {}
                     }
                 }
-                // Who waits for its turn may refute already, if what others opened is enough.
-                ChallengeStatus::Queued => {
-                    let next = self.own_turn(view, challenge, None).and_then(Result::ok);
-                    let is_refutation =
-                        |decision: &Decision| matches!(decision.action, Action::Refute { .. });
-                    decisions.extend(next.filter(is_refutation));
-                    decisions.extend(overdue(view, &claim));
-                }
+                ChallengeStatus::Queued => decisions.extend(overdue(view, &claim)),
                 ChallengeStatus::Open { turn: Turn::Executor(_), .. }
                 | ChallengeStatus::Won { .. }
                 | ChallengeStatus::Lost => {}

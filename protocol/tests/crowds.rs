@@ -50,19 +50,22 @@ fn sixty_sybils_one_winner() {
     let reward_wei = cost_wei + share_wei;
     assert_eq!(game.challenge_of(Who::Challenger).status, ChallengeStatus::Won { reward_wei });
     assert_eq!(game.delta(Who::Challenger), (reward_wei - RECORD_WEI) as i128);
-    // The others divide what half of the stake leaves, by their work.
-    assert_eq!(unit_wei, (STAKE_WEI / 2 - cost_wei) / 120);
+    // Those that are served divide what half of the stake leaves, by their work; who waits has done none.
+    let served = Parameters::default().served_max as usize - 1;
+    let work_wei = Parameters::default().work_cost_wei;
+    assert_eq!(unit_wei, work_wei.min((STAKE_WEI / 2 - cost_wei) / (2 * served as u128)));
     let before_wei = game.state.money().burned_wei();
-    for who in &sybils {
+    for (place, who) in sybils.iter().enumerate() {
         game = game.collects(*who);
-        let paid_wei = 2 * unit_wei + share_wei;
+        let work = if place < served { 2 } else { 0 };
+        let paid_wei = work * unit_wei + share_wei;
         assert_eq!(game.delta(*who), (paid_wei - RECORD_WEI) as i128);
     }
     assert_eq!(game.state.money().burned_wei(), before_wei, "collecting burns nothing");
     let records_wei = (3 + 61) * RECORD_WEI;
     assert!(before_wei - records_wei >= STAKE_WEI / 2, "half of the stake burns");
     let claim = game.claim_of(Who::Executor);
-    assert_eq!((claim.open, claim.work, claim.owed_wei), (61, 125, 0));
+    assert_eq!((claim.open, claim.work, claim.owed_wei), (61, 5 + 2 * served as u64, 0));
     // Nothing is locked but the job's fee.
     assert_eq!(game.state.money().locked_wei(), ETHER / 10);
     let liars = sybils.iter().map(|who| game.delta(*who)).sum::<i128>();

@@ -68,7 +68,8 @@ impl<C: Commitment> Settlement<C> {
         self.money.burn_free(&challenger, record_fee_wei)?;
         self.money.lock(&challenger, bond_wei)?;
         let number = claim.challenges;
-        let status = if number.saturating_sub(claim.ended) < parameters.served_max {
+        let served = number.saturating_sub(claim.ended) < parameters.served_max;
+        let status = if served {
             ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms }
         } else {
             ChallengeStatus::Queued
@@ -81,6 +82,7 @@ impl<C: Commitment> Settlement<C> {
             opened_ms: now_ms,
             bond_wei,
             fees_wei: 0,
+            served,
             demands: 0,
             replies: 0,
             executor_clock_ms: parameters.executor_clock_ms,
@@ -232,8 +234,6 @@ impl<C: Commitment> Settlement<C> {
     ) -> Outcome {
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::Refute)?;
         let (claim_id, challenger) = (challenge.claim, challenge.challenger);
-        // A challenge that is not served yet cannot end: or the number that is served next would be wrong.
-        let can_lose = sender == challenger && challenge.status != ChallengeStatus::Queued;
         let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         let shown = show_all(&mut claim.facts, showings)?;
         match judge(&claim.facts, refutation) {
@@ -241,7 +241,7 @@ impl<C: Commitment> Settlement<C> {
                 Ok(self.fall(now_ms, claim_id, id, FallReason::Refuted(evidence)))
             }
             // Only the challenger can lose its own case; a stranger's bad proof changes nothing.
-            Ok(Finding::Sound) if can_lose => {
+            Ok(Finding::Sound) if sender == challenger => {
                 claim.facts.take_back(&shown);
                 Ok(self.uphold(now_ms, id))
             }

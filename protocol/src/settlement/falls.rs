@@ -137,6 +137,11 @@ impl<C: Commitment> Settlement<C> {
             return None;
         }
         next.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
+        next.served = true;
+        let work = next.work();
+        if let Some(claim) = self.claims.get_mut(&claim) {
+            claim.work = claim.work.saturating_add(work);
+        }
         Some(Event::ChallengeServed { challenge: id })
     }
 }

@@ -222,6 +222,8 @@ pub struct Challenge {
     pub bond_wei: u128,
     /// Demand fees paid so far, in wei.
     pub fees_wei: u128,
+    /// Whether its turn came.
+    pub served: bool,
     /// Demands so far.
     pub demands: u32,
     /// Demands of this challenge that were answered.
@@ -278,9 +280,10 @@ impl Challenge {
         Some(since_ms.saturating_add(budget_ms.max(floor_ms)))
     }
 
-    /// Pieces of work that it is: two, and one for each demand.
+    /// Pieces of work that it is: two, and one for each demand; none before it is served, so that a crowd which
+    /// waits takes nothing of what others are paid for their work.
     pub fn work(&self) -> u64 {
-        u64::from(self.demands).saturating_add(2)
+        if self.served { u64::from(self.demands).saturating_add(2) } else { 0 }
     }
 
     /// What the executor was asked and has not answered.

@@ -8,7 +8,7 @@
 //! | --- | --- | --- | --- | --- | --- | --- |
 //! | demand | the challenger: waiting | the challenger | the challenger: not its move | the challenger: too late | over | over |
 //! | reveal | not its move | not its move | the executor | not its move | over | not its move |
-//! | refute | anyone | anyone | not its move | too late | over | over |
+//! | refute | waiting | anyone | not its move | too late | over | over |
 //! | call time | waiting | too early | too early | anyone | over | over |
 //! | collect | waiting | waiting | waiting | waiting | anyone | over |
 //!
@@ -46,7 +46,7 @@ pub enum ChallengeMove {
 /// State of a challenge at a moment, as far as moves depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChallengePhase {
-    /// Challenges before it must end first; it may refute, which takes nobody's time.
+    /// Challenges before it must end first.
     Queued,
     /// The challenger must move and has time left.
     ChallengerToMove,
@@ -150,7 +150,7 @@ pub const fn challenge_rule(step: ChallengeMove, phase: ChallengePhase) -> Rule 
     use Party::{Anyone, Challenger, Executor};
     match (step, phase) {
         (Demand, Queued) => rule(Challenger, Answer::Queued),
-        (CallTime, Queued) => rule(Anyone, Answer::Queued),
+        (Refute | CallTime, Queued) => rule(Anyone, Answer::Queued),
         (Demand, ChallengerToMove) => rule(Challenger, Allowed),
         (Demand, ExecutorToMove) => rule(Challenger, NotYourMove),
         (Demand, ChallengerLate | ExecutorLate) => rule(Challenger, TooLate),
@@ -159,7 +159,7 @@ pub const fn challenge_rule(step: ChallengeMove, phase: ChallengePhase) -> Rule 
             rule(Executor, NotYourMove)
         }
         (Reveal, Collectable) => rule(Executor, Over),
-        (Refute, Queued | ChallengerToMove) => rule(Anyone, Allowed),
+        (Refute, ChallengerToMove) => rule(Anyone, Allowed),
         (Refute, ExecutorToMove) => rule(Anyone, NotYourMove),
         (Refute, ChallengerLate | ExecutorLate) => rule(Anyone, TooLate),
         (CallTime, ChallengerToMove | ExecutorToMove) => rule(Anyone, TooEarly),
@@ -331,7 +331,7 @@ mod tests {
     fn one_side_moves_at_a_time_and_a_clock_that_ran_out_can_only_be_called() {
         use ChallengePhase as P;
         for (phase, demand, reveal, refute, call, collect) in [
-            (P::Queued, false, false, true, false, false),
+            (P::Queued, false, false, false, false, false),
             (P::ChallengerToMove, true, false, true, false, false),
             (P::ExecutorToMove, false, true, false, false, false),
             (P::ChallengerLate, false, false, false, true, false),

@@ -102,7 +102,7 @@ fn check_turns(state: &Settlement, claim: &Claim, challenges: &[&Challenge]) {
     assert!(served <= served_max as usize, "{served} challenges are served at once");
     for one in &queued {
         assert!(one.number >= claim.ended + served_max, "{one:?} waits though a place is free");
-        assert_eq!((one.demands, one.replies, one.fees_wei), (0, 0, 0));
+        assert_eq!((one.demands, one.replies, one.fees_wei, one.served), (0, 0, 0, false));
     }
     assert!(queued.is_empty() || served == served_max as usize, "a place is free");
 }

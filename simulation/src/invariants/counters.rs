@@ -117,13 +117,13 @@ impl<C: Commitment> Audit<C> {
         };
         for challenge in state.challenges_of(id).filter_map(|id| state.challenge(id)) {
             all += 1;
-            let own_work = 2 + u64::from(challenge.demands);
+            let own_work = if challenge.served { 2 + u64::from(challenge.demands) } else { 0 };
             // A fall ends no other challenge, and collecting takes nothing from the counts.
             match challenge.status {
                 ChallengeStatus::Queued | ChallengeStatus::Open { .. } => {
                     (open, work) = (open + 1, work + own_work);
                     owed_wei += share(own_work);
-                    served += u32::from(challenge.status != ChallengeStatus::Queued);
+                    served += u32::from(challenge.served);
                 }
                 ChallengeStatus::Won { .. } => (open, work) = (open + 1, work + own_work),
                 ChallengeStatus::Lost => {}
