@@ -1,5 +1,6 @@
 //! The challenger's core at a ledger whose time passes by hand.
 
+mod accomplice;
 mod ends;
 mod money;
 mod no_result;

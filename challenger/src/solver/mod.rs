@@ -15,12 +15,12 @@ mod operator;
 mod proof;
 mod trace;
 
-use protocol::facts::Facts;
+use protocol::facts::{Facts, Request, TreeId};
 use protocol::hash::Commitment;
 
 use self::argument::Argument;
 pub use self::moves::{Divergence, Move, SolveError};
-use self::moves::{Next, Reasoned, stuck};
+use self::moves::{End, Next, Reasoned, stuck};
 use crate::honest_view::HonestView;
 
 impl<C: Commitment> HonestView<C> {
@@ -53,10 +53,57 @@ impl<C: Commitment> HonestView<C> {
         found: &mut Divergence,
     ) -> Result<Reasoned, SolveError> {
         self.show_published_trace(argument);
-        let boundary = match self.first_difference(argument)? {
-            Next::Known(boundary) => boundary,
-            Next::Ask(end) => return Ok(end),
+        if let Some(boundary) = self.nearest_to_its_end(argument) {
+            return self.below(argument, boundary, found);
+        }
+        match self.first_difference(argument)? {
+            Next::Known(boundary) => self.below(argument, boundary, found),
+            Next::Ask(end) => Ok(end),
+        }
+    }
+
+    /// Of the differences that are known, the one that takes fewest demands from here: what others show can then
+    /// only bring the end nearer. Always going to the first one, an accomplice of the executor could show an
+    /// earlier one whenever the last demand is near, until none is left.
+    fn nearest_to_its_end(&self, argument: &Argument<'_, C>) -> Option<u32> {
+        let facts = argument.known();
+        let differences = self.shown_differences(facts);
+        let is_begun = |boundary: &&u32| {
+            let layer = boundary.saturating_sub(1);
+            facts.root(TreeId::Subtrace { layer }).is_some()
         };
+        let remaining = |boundary: &&u32| {
+            let mut trial = Argument::new(facts);
+            let next = self.below(&mut trial, **boundary, &mut Divergence::default());
+            next.map_or(u32::MAX, |next| self.demands_left(&next))
+        };
+        let begun = differences.iter().filter(is_begun).min_by_key(remaining);
+        begun.or(differences.first()).copied()
+    }
+
+    /// Demands from a move to the end of its way, this one counted; as far as it can be told from the move.
+    fn demands_left(&self, next: &Reasoned) -> u32 {
+        const UNKNOWN: u32 = 1_000;
+        match &next.end {
+            End::Refute(_) => 0,
+            End::Demand(Request::Accumulators { .. }) => 1,
+            End::Demand(Request::Leaf { .. }) => 2,
+            End::Demand(Request::Node { tree: TreeId::Tensor { operator }, depth, .. }) => {
+                let shape = self.model().node(*operator).and_then(|node| node.output.tree_shape());
+                let levels = shape.map_or(0, |shape| shape.depth().saturating_sub(*depth));
+                2 + levels
+            }
+            End::Demand(Request::Node { .. } | Request::Subtrace { .. }) => UNKNOWN,
+        }
+    }
+
+    /// The next move into the layer before a boundary at which the states differ.
+    fn below(
+        &self,
+        argument: &mut Argument<'_, C>,
+        boundary: u32,
+        found: &mut Divergence,
+    ) -> Result<Reasoned, SolveError> {
         let Some(layer) = boundary.checked_sub(1) else {
             #[cfg(test)]
             cov_mark::hit!(input_states_differ);

@@ -45,16 +45,13 @@ impl<C: Commitment> HonestView<C> {
         }
     }
 
-    /// The first boundary at which the states differ: 0 before the first layer, then one after each. Where the
+    /// The first boundary at which the states differ, where none is shown: 0 before the first layer, then one after each. Where the
     /// challenger's run has no result, the states differ after its last layer at the latest.
     pub(super) fn first_difference(
         &self,
         argument: &Argument<'_, C>,
     ) -> Result<Next<u32>, SolveError> {
         let facts = argument.known();
-        if let Some(boundary) = self.first_shown_difference(facts) {
-            return Ok(Next::Known(boundary));
-        }
         let (id, own) = (TreeId::Trace {}, self.own_trace());
         let root = self.run().root();
         let equal = root.is_some() && facts.root(id) == root;
@@ -68,20 +65,21 @@ impl<C: Commitment> HonestView<C> {
         }
     }
 
-    /// The first boundary at which a known state root differs while the one before agrees.
-    fn first_shown_difference(&self, facts: &Facts<C>) -> Option<u32> {
+    /// Boundaries at which a known state root differs while the one before agrees, ascending.
+    pub(super) fn shown_differences(&self, facts: &Facts<C>) -> Vec<u32> {
         let own = self.run().state_roots();
         let known = |boundary: u32| facts.root(TreeId::State { boundary });
         let agrees = |boundary: u32| {
             known(boundary).is_some_and(|root| own.get(boundary as usize) == Some(&root))
         };
         let end = self.run().no_result().map(|end| end.layer.saturating_add(1));
-        (1..self.model().header().state_count()).find(|boundary| {
+        let is_difference = |boundary: &u32| {
             // No state is right where there is no result, whatever it is.
             let differs = known(*boundary)
                 .is_some_and(|root| own.get(*boundary as usize).is_some_and(|own| *own != root));
             (differs || end == Some(*boundary)) && agrees(*boundary - 1)
-        })
+        };
+        (1..self.model().header().state_count()).filter(is_difference).collect()
     }
 
     /// Shows the layer, and the state before it, which both views share.
