@@ -37,27 +37,31 @@ impl Dice {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// Small numbers, and now and then one at a bound.
-    fn integer(&mut self, element: ElementType) -> i64 {
-        let (least, most) = element.integer_range().unwrap();
-        match self.below(60) {
-            0 => most,
-            1 => least,
-            _ => (self.below(15) as i64 - 5).clamp(least, most),
+    /// An element that most operators have a result for, and now and then one that few have.
+    fn integer(&mut self, kind: &TensorType) -> i64 {
+        let (least, most) = kind.element.integer_range().unwrap();
+        match (self.below(500), kind.shape.dimensions()) {
+            (0, _) => most,
+            (1, _) => least,
+            // Numbers of rows.
+            (_, [ROWS]) => self.below(ROWS) as i64,
+            // A start: there is room for none but the first.
+            (roll, [1]) => i64::from(roll <= 60),
+            _ => 1 + self.below(9) as i64,
         }
     }
 
     fn tensor(&mut self, kind: &TensorType) -> Tensor {
         let count = kind.shape.count();
         if kind.element == F32 {
-            let floats = (0..count).map(|_| match self.below(80) {
+            let floats = (0..count).map(|_| match self.below(500) {
                 0 => 3e9,
                 1 => f32::NAN,
-                _ => self.below(400) as f32 * 0.37 - 60.0,
+                _ => self.below(400) as f32 * 0.037 - 6.0,
             });
             return Tensor::from_f32(&kind.shape, floats.collect()).unwrap();
         }
-        let integers: Vec<i64> = (0..count).map(|_| self.integer(kind.element)).collect();
+        let integers: Vec<i64> = (0..count).map(|_| self.integer(kind)).collect();
         Tensor::from_integers(kind.element, &kind.shape, &integers).unwrap()
     }
 }
@@ -76,6 +80,16 @@ struct Sketch {
 }
 
 const INPUTS: usize = 4;
+
+/// The weight of models that have none.
+fn unused() -> Tensor {
+    Tensor::from_f32(&Shape::new(&[]).unwrap(), vec![0.0]).unwrap()
+}
+
+/// Id of an input or of an operator's output: between them stands a weight.
+fn value_of(index: usize) -> u32 {
+    (index + usize::from(index >= INPUTS)) as u32
+}
 
 impl Sketch {
     fn new() -> Self {
@@ -158,7 +172,7 @@ impl Sketch {
 
     fn build(self, layer_operators_max: usize) -> Model {
         let operand =
-            |value: &usize| Operand { value: *value as u32, kind: self.kinds[*value].clone() };
+            |value: &usize| Operand { value: value_of(*value), kind: self.kinds[*value].clone() };
         let nodes: Vec<Node> = self
             .nodes
             .iter()
@@ -169,20 +183,21 @@ impl Sketch {
                 output: to.clone(),
             })
             .collect();
-        let last = (self.kinds.len() - 1) as u32;
+        let last = value_of(self.kinds.len() - 1);
         let inputs = self.kinds[..INPUTS].to_vec();
-        let layers = cut_layers(&inputs, 0, &nodes, &[last], Some(layer_operators_max));
+        let layers = cut_layers(&inputs, 1, &nodes, &[last], Some(layer_operators_max));
         let names = (0..nodes.len()).map(|node| format!("node {node}")).collect();
-        let graph = Graph { inputs, weights: Vec::new(), nodes, layers };
+        let weights = vec![unused()];
+        let graph = Graph { inputs, weights: vec![unused().kind().clone()], nodes, layers };
         let input_names = (0..INPUTS).map(|input| input.to_string()).collect();
         let outputs = vec![("y".to_owned(), last)];
-        Model::new(graph, Vec::new(), input_names, outputs, names, Profile::StrictF32).unwrap()
+        Model::new(graph, weights, input_names, outputs, names, Profile::StrictF32).unwrap()
     }
 }
 
 /// The first operator and element without a result, by the law alone.
 fn by_the_law(model: &Model, inputs: &[Tensor]) -> Option<(u32, u64)> {
-    let mut values: Vec<Tensor> = inputs.to_vec();
+    let mut values = [inputs, &[unused()]].concat();
     for operator in 0..model.header().operator_count {
         let node = model.checked(operator).unwrap();
         let operands: Vec<&Tensor> =

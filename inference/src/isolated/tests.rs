@@ -71,19 +71,23 @@ fn quotient() -> (Model, State) {
         let operands = vec![operand.clone(), operand];
         Node { operator: Operator::Map { function }, operands, output: row.clone() }
     };
-    let layer = |index| Layer {
+    let layer = |index, before, after| Layer {
         first_operator: index,
         operator_count: 1,
-        live_in: vec![index],
-        live_out: vec![index + 1],
+        live_in: vec![before],
+        live_out: vec![after],
     };
-    let nodes = vec![node(MapFunction::Add, 0), node(MapFunction::Divide, 1)];
-    let (inputs, layers) = (vec![row.clone()], vec![layer(0), layer(1)]);
-    let graph = Graph { inputs, weights: Vec::new(), nodes, layers };
+    let nodes = vec![node(MapFunction::Add, 0), node(MapFunction::Divide, 2)];
+    let (inputs, layers) = (vec![row.clone()], vec![layer(0, 0, 2), layer(1, 2, 3)]);
+    // A model without weights carries one that nobody reads.
+    let unused = Tensor::from_f32(&Shape::new(&[]).unwrap(), vec![0.0]).unwrap();
+    let kinds = vec![unused.kind().clone()];
+    let graph = Graph { inputs, weights: kinds, nodes, layers };
     let names = vec!["sum".to_owned(), "quotient".to_owned()];
-    let outputs = vec![("y".to_owned(), 2)];
+    let outputs = vec![("y".to_owned(), 3)];
     let inputs = vec!["x".to_owned()];
-    let model = Model::new(graph, Vec::new(), inputs, outputs, names, Profile::StrictF32).unwrap();
+    let model =
+        Model::new(graph, vec![unused], inputs, outputs, names, Profile::StrictF32).unwrap();
     let input = Tensor::from_i64(&row.shape, vec![2, 0, 0]).unwrap();
     (model, State::new(vec![(0, input)]).unwrap())
 }

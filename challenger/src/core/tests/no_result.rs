@@ -25,13 +25,13 @@ fn two_inventions(
     mut court: Court,
 ) -> (Play, JobId, [ClaimId; 2]) {
     let job = court.job(&case.network, ETHER);
-    let claims = [
-        court.claim("one", Who::Executor, job, &invented(case, None)),
-        court.claim("other", Who::Rival, job, &invented(case, Some((1, 0)))),
-    ];
+    let one = court.claim("one", Who::Executor, job, &invented(case, None));
+    // Later, so that the order in which they are challenged is known.
+    court.now_ms += 1_000;
+    let other = court.claim("other", Who::Rival, job, &invented(case, Some((1, 0))));
     let mut core = core(policy);
     core.watch(job, without_result(case));
-    (court.played_by(core), job, claims)
+    (court.played_by(core), job, [one, other])
 }
 
 #[test]
