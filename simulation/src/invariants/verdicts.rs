@@ -12,7 +12,8 @@ use super::{Audit, Invariant, Sometimes, Surroundings};
 
 /// Pieces of work of a challenge: two, and one for each demand.
 fn work_of(challenge: &Challenge) -> u128 {
-    2 + u128::from(challenge.demands)
+    // Who only waited has done none.
+    if challenge.served { 2 + u128::from(challenge.demands) } else { 0 }
 }
 
 impl<C: Commitment> Audit<C> {
