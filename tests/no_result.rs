@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use executor::{ExecutorCore, statement_of};
+use inference::state_transfer::state_bytes;
 use inference::{
     ComputePolicy, Engine, EngineError, ImportOptions, Model, Run, Runner, Tensor,
     compute_honestly, import_file,
@@ -19,11 +20,12 @@ use inference::{
 use ledger::Ledger;
 use ledger::http::HttpLedger;
 use node::Agent;
+use protocol::graph::Profile;
 use protocol::hash::keccak;
 use protocol::ids::{ClaimId, JobId};
 use protocol::referee::Evidence;
-use protocol::settlement::{ClaimStatus, ETHER, FallReason};
-use protocol::transaction::{Action, Key};
+use protocol::settlement::{ClaimStatus, ETHER, Event, FallReason};
+use protocol::transaction::{Action, Address, JobTerms, Key};
 use serde_json::Value;
 use services::{Process, get, http, infer, ledger, listening, rebut, token};
 
@@ -119,6 +121,53 @@ fn status(at: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Signs and sends an action; what happened.
+async fn act(ledger: &HttpLedger, key: &Key, action: &Action) -> Vec<Event> {
+    let view = ledger.view().await.unwrap();
+    let nonce = view.settlement.nonce(&key.address());
+    let signed = key.sign(&view.settlement.domain(), nonce, action);
+    ledger.submit(signed).await.unwrap().events
+}
+
+/// Posts the job as somebody who does not run the model first: `rebut request` would not.
+async fn post(url: &str, place: &Path) -> JobId {
+    let ledger = HttpLedger::connect(url, None).await.unwrap();
+    let bank = Key::from_secret(&keccak(b"rebut devnet bank").0).unwrap();
+    let key = Key::from_secret(&[8; 32]).unwrap();
+    let deposit = Action::Deposit { account: key.address(), amount_wei: ETHER };
+    act(&ledger, &bank, &deposit).await;
+    let engine = Engine::detect().unwrap();
+    let file = place.join("models/quotients.onnx");
+    let model = import_file(&file, &engine, &ImportOptions::default()).unwrap();
+    let x = Tensor::from_i64(&model.graph().inputs[0].shape, vec![1, 2, 0, 0]).unwrap();
+    let runner = Runner::honest(&engine, &model);
+    let input = runner.input_state(&HashMap::from([("x".to_owned(), x)])).unwrap();
+    ledger.upload(&key, &input.root(), state_bytes(&input)).await.unwrap();
+    act(&ledger, &key, &Action::RegisterModel { header: model.header().clone() }).await;
+    let parameters = ledger.genesis().parameters.clone();
+    let terms = JobTerms {
+        model_root: model.root(),
+        input_root: input.root(),
+        profile: Profile::StrictF32,
+        executor: Address::default(),
+        fee_wei: ETHER / 20,
+        fee_iteration_wei: 0,
+        iterations_max: 1,
+        may_cut: false,
+        stake_wei: parameters.stake_wei_min,
+        window_ms: 60_000,
+        open_ms: 3_600_000,
+        attention_wei: 0,
+        salt: 0,
+    };
+    let events = act(&ledger, &key, &Action::PostJob { terms }).await;
+    let posted = events.iter().find_map(|event| match event {
+        Event::JobPosted { job } => Some(*job),
+        _ => None,
+    });
+    posted.unwrap()
+}
+
 /// An executor in this process that claims what it invents, and answers for it.
 struct Inventor {
     ledger: Arc<HttpLedger>,
@@ -181,11 +230,13 @@ fn audit_a2_a_claim_on_an_input_without_a_result_is_challenged_and_falls_and_nob
     for part in ["the-quotient", "divide", "element 2", "no claim on this input can stand"] {
         assert!(message.contains(part), "{message}");
     }
+    // Whoever asks for it is told before it pays.
     let request = ["request", "models/quotients.onnx", "--input", "in.json", "--dev", "client"];
-    let more = ["--ledger", &url, "--patience-seconds", "1", "--window-ms", "60000"];
-    let _ = rebut().args([&request[..], &more].concat()).current_dir(place).output().unwrap();
-    let (view, _) = services::view_of(&url);
-    let job = *view.settlement.jobs().next().expect("the job is posted").0;
+    let (refused, code) = run(place, &[&request[..], &["--ledger", &url]].concat());
+    assert_ne!(code, 0);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("element 2"), "{refused}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let job = runtime.block_on(post(&url, place));
     // An honest executor declines it, once, and says why.
     let words = ["executor", "serve", "--no-preflight"];
     let (_honest, office) = daemon(place, &url, &words, "honest");
@@ -201,7 +252,6 @@ fn audit_a2_a_claim_on_an_input_without_a_result_is_challenged_and_falls_and_nob
     let (code, text) = http(&office, &infer(&token(place)), asked);
     assert!(code == 400 && text.contains("the-quotient") && text.contains("element 2"), "{text}");
     // One who invents a result is known to be false before anybody challenges, and falls.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut inventor = runtime.block_on(Inventor::new(&url, place, job));
     runtime.block_on(async {
         let view = inventor.ledger.view().await.unwrap();
