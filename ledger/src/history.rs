@@ -176,7 +176,8 @@ mod tests {
     /// A log of so many deposits of one wei.
     fn past(folder: &Path, count: u64) -> Past {
         let bank = Key::from_secret(&[1; 32]).unwrap();
-        let (salt, parameters) = (Digest::default(), Parameters::default());
+        let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
+        let salt = Digest::default();
         let bank_address = bank.address();
         let genesis = Genesis { chain_id: 1, salt, begun_ms: 0, bank: bank_address, parameters };
         let (mut store, _) = Store::open(folder).unwrap();

@@ -26,6 +26,7 @@ const WORDS: &[&str] = &[
     "a standing claim on the job",
     "all places are taken",
     "amount_wei",
+    "an earlier challenge of the claim",
     "an earlier claim on the job",
     "anybody but the executor",
     "at least the ledger's least transfer",

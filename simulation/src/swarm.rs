@@ -73,6 +73,10 @@ pub fn make_up<C: Commitment>(
         scenario.party.push(spec);
     }
     faults(&mut rng, &mut scenario, guarded);
+    // Few are served at once, so that others wait.
+    if rng.chance(250) {
+        scenario.parameters.served_max = Some(rng.between(1, 3) as u32);
+    }
     scenario
 }
 
@@ -80,9 +84,6 @@ pub fn make_up<C: Commitment>(
 fn faults(rng: &mut WorldRng, scenario: &mut Scenario, guarded: bool) {
     if rng.chance(300) {
         scenario.network.loss_permille = rng.between(1, 40) as u32;
-    }
-    if rng.chance(250) {
-        scenario.parameters.served_max = Some(rng.between(1, 3) as u32);
     }
     if rng.chance(300) {
         scenario.network.duplicate_permille = rng.between(1, 200) as u32;

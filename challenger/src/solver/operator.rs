@@ -223,6 +223,9 @@ fn show_leaf<C: Commitment>(
     theirs: &Tensor,
     leaf: u64,
 ) -> Result<Next<u64>, SolveError> {
+    if argument.known().leaf(operator, leaf).is_some() {
+        return Ok(Next::Known(leaf));
+    }
     let path = theirs.tree::<C>().and_then(|tree| tree.path(leaf));
     let (Some(bytes), Some(path)) = (theirs.leaf(leaf), path) else {
         return Err(stuck("no such leaf"));

@@ -335,7 +335,7 @@ mod tests {
             &challenge_of(&disputed, claim, SECOND),
             json!({
                 "status": "open", "turn": "executor", "request": "states of the run, level 0",
-                "extension_ms": 0, "demands": 1, "fees_wei": (ETHER / 1000).to_string(),
+                "demands": 1, "fees_wei": (ETHER / 1000).to_string(),
             }),
         );
         court.fall(claim, &[CHALLENGER, SECOND]);

@@ -44,9 +44,13 @@ impl<C: Commitment> Audit<C> {
         }
         self.in_time(around, claim.last_finality_ms, id);
         // Claims that came no later than this one delay it by their own disputes at most, all of
-        // which ran at once: their number does not matter.
+        // which ran at once: their number does not matter, but how many challenges wait for their turn.
         let (parameters, window_ms) = (state.parameters(), job.terms.window_ms);
+        let printed = state.claims_of(&claim.terms.job).filter_map(|id| state.claim(id));
+        let printed_ms =
+            printed.filter(|one| one.number <= claim.number).map(|one| one.last_finality_ms).max();
         let bound_ms = last_finality_ms(parameters, claim.posted_ms, window_ms)
+            .max(printed_ms.unwrap_or_default())
             .saturating_add(around.slack_ms);
         self.hold(Invariant::DelayIndependent, around.now_ms, around.now_ms <= bound_ms, || {
             format!("{} claims delayed the job beyond {bound_ms} ms", job.claims)
