@@ -134,7 +134,7 @@ const OTHER: &[(&str, &[&str], &str)] = &[
         &[
             "1,863 s",
             "61 s",
-            "0.050 ether",
+            "0.0499 ether",
             "6 s",
             "4 s",
             "8 s",
@@ -144,7 +144,6 @@ const OTHER: &[(&str, &[&str], &str)] = &[
             "0.002 ether",
             "0.004 ether",
             "0.010 ether",
-            "three lies",
         ],
         "measured, or what was measured",
     ),

@@ -126,6 +126,8 @@ fn parameters() -> Vec<Row> {
         ("demand ⇄ reveal {} at a time", 1 << arity),
         ("an opening for each factor of {}", 1 << arity),
         ("an opening shows {} levels", arity),
+        ("encoded in at most {} kib", (protocol::validate::NODE_BYTES_MAX >> 10) as u128),
+        ("tree is more than {} levels", u128::from(protocol::validate::TENSOR_DEPTH_MAX)),
         ("levels ({} hashes", 1 << arity),
         ("hashes, {} kib) by default", (32 << arity) >> 10),
         ("every leaf of a tensor of {} elements is two openings away", 64 << (2 * arity)),
