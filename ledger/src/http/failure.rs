@@ -8,7 +8,7 @@ use serde_json::json;
 use super::views;
 use crate::{LedgerError, rejection};
 
-/// An answer that is not what was asked for: `{"schema": 2, "error": {"kind": …, "message": …}}`, and in
+/// An answer that is not what was asked for: `{"schema": 3, "error": {"kind": …, "message": …}}`, and in
 /// `error` a `rejection` for programs where the protocol's rules refused a transaction.
 #[derive(Debug)]
 pub struct Failure {
