@@ -56,8 +56,8 @@ fn sources() -> BTreeMap<String, String> {
 
 /// A file without the tests at its end; nothing of a file that holds tests only.
 fn production<'a>(path: &str, text: &'a str) -> &'a str {
-    let is_test = path.ends_with("/tests.rs")
-        || ["/tests/", "/testing"].iter().any(|part| path.contains(part));
+    let is_test = ["/tests.rs", "/testing.rs"].iter().any(|end| path.ends_with(end))
+        || ["/tests/", "/testing/"].iter().any(|part| path.contains(part));
     let end = text.find("\n#[cfg(test)]\nmod tests {").filter(|_| !is_test);
     if is_test { "" } else { &text[..end.unwrap_or(text.len())] }
 }
@@ -76,30 +76,58 @@ fn files_are_short() {
     assert!(long.is_empty(), "over {FILE_LINES_MAX} lines:\n{}", long.join("\n"));
 }
 
+/// A line without what stands after `//` at its beginning or after a space.
+fn without_comment(line: &str) -> &str {
+    let start = if line.trim_start().starts_with("//") { Some(0) } else { line.find(" //") };
+    line[..start.unwrap_or(line.len())].trim_end()
+}
+
+#[test]
+fn tests_are_the_last_of_their_file() {
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        let rest = &text[production(&path, &text).len()..];
+        let is_last = rest.find("\n}\n").is_none_or(|at| rest[at + 3..].trim().is_empty());
+        if !is_last && rest.starts_with("\n#[cfg(test)]\nmod tests {") {
+            found.push(path);
+        }
+    }
+    assert!(found.is_empty(), "production code after the tests: {found:?}");
+}
+
 /// Functions of a file with their lines, as rustfmt lays them out.
 fn functions(text: &str) -> Vec<(String, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
     for (first, line) in lines.iter().enumerate() {
+        let line = without_comment(line);
         let code = line.trim_start();
-        let words: Vec<&str> =
-            code.split(|one: char| !one.is_alphanumeric() && one != '_').collect();
-        let head = ["pub", "crate", "super", "const", "async", "unsafe", "in", "default", "fn", ""];
-        let place = words.iter().position(|word| *word == "fn");
-        let Some(place) = place.filter(|at| words[..*at].iter().all(|word| head.contains(word)))
+        let Some((head, rest)) =
+            code.strip_prefix("fn ").map(|rest| ("", rest)).or(code.split_once(" fn "))
         else {
             continue;
         };
-        if code.starts_with("//") {
+        let known = ["pub", "const", "async", "unsafe", "default", "extern"];
+        // `pub(in crate::one)` and `extern "C"`: what stands in brackets or quotes says nothing here.
+        let is_known = |word: &str| {
+            let word = word.split(['(', '"']).next().unwrap_or_default();
+            word.is_empty() || word.ends_with(')') || known.contains(&word)
+        };
+        if !head.split_whitespace().all(|word| is_known(word) || word.contains("::")) {
             continue;
         }
         let end = format!("{}}}", &line[..line.len() - code.len()]);
         // A function of a trait may have a head alone.
-        let is_end = |line: &&str| *line == end || *line == end.replace('}', ") -> Self;");
+        let is_end = |line: &&str| {
+            let line = without_comment(line);
+            line == end || line == end.replace('}', ") -> Self;")
+        };
         let is_head = code.ends_with(';') || code.ends_with('}');
-        let lines = if is_head { Some(0) } else { lines[first..].iter().position(is_end) };
-        let lines = lines.map_or(1, |at| at + 1);
-        found.push((words.get(place + 1).unwrap_or(&"").to_string(), lines));
+        let last = if is_head { Some(0) } else { lines[first..].iter().position(is_end) };
+        // One whose end is not found ends with the file, so that it shows.
+        let count = last.map_or(lines.len() - first, |at| at + 1);
+        let name = rest.split(|one: char| !one.is_alphanumeric() && one != '_').next();
+        found.push((name.unwrap_or_default().to_owned(), count));
     }
     found
 }
@@ -144,8 +172,32 @@ fn no_modules_stand_in_a_circle() {
 
 #[test]
 fn the_checks_find_what_they_are_for() {
-    let long = format!("    pub(crate) async fn wide(\n{}    }}\n", "        one();\n".repeat(80));
-    assert_eq!(functions(&long), [("wide".to_owned(), 82)]);
+    let body = "        one();\n".repeat(80);
+    for head in [
+        "fn",
+        "pub(crate) async fn",
+        "pub(in crate::http) fn",
+        "pub extern \"C\" fn",
+        "pub const fn",
+    ] {
+        for (first, last) in [("(", ""), ("() { // one;", " // end")] {
+            let long = format!("    {head} wide{first}\n{body}    }}{last}\n");
+            assert_eq!(functions(&long), [("wide".to_owned(), 82)], "{long}");
+        }
+    }
+    assert_eq!(functions("// has fn in it\nlet one: fn (u32) = two;\n"), []);
+    assert!(!production("one/src/testing_nothing/two.rs", "fn one() {}\n").is_empty());
+    assert!(production("one/src/testing/two.rs", "fn one() {}\n").is_empty());
+    for hidden in ["cov_mark::hit![x];", "cov_mark::hit! (x);", "use ::cov_mark::hit as h;"] {
+        assert!(hides_marks(hidden), "{hidden}");
+    }
+    assert_eq!(
+        marks(
+            "// cov_mark::check!(one);\ncov_mark::check!(two); // cov_mark::check!(three);\n",
+            "check"
+        ),
+        ["two"]
+    );
     let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
     let files: BTreeMap<String, String> = [
         file("lib.rs", "mod one;\nmod two;\npub use two::inner::Deep;\n"),
@@ -165,6 +217,13 @@ fn the_checks_find_what_they_are_for() {
     for (from, to) in expected {
         assert!(edges.contains(&(from.to_owned(), to.to_owned())), "{from} uses {to}: {edges:?}");
     }
+    let beside: BTreeMap<String, String> = [
+        file("lib.rs", "mod one;\nmod two;\n"),
+        file("one.rs", "pub(crate) use crate::two::B;\nfn run(_: B) {}\n"),
+        file("two.rs", "use crate::one;\n"),
+    ]
+    .into();
+    assert_eq!(circles(&Modules::new(&beside).edges()).len(), 1);
     let circle: BTreeSet<String> = ["three.rs", "two/inner.rs"].map(str::to_owned).into();
     assert_eq!(circles(&edges), [circle]);
     let hit = |name: &str| format!("cov_mark::hit!({name});\n");
@@ -184,10 +243,18 @@ fn the_checks_find_what_they_are_for() {
     }
 }
 
-/// What a file says inside of `cov_mark::MACRO!(…)`, up to a comma.
+/// What a file says inside of `cov_mark::MACRO!(…)`, up to a comma; comments say nothing.
 fn marks<'a>(text: &'a str, named: &str) -> Vec<&'a str> {
     let call = format!("cov_mark::{named}!(");
-    text.split(&call).skip(1).filter_map(|rest| rest.split([')', ',']).next()).collect()
+    let calls = text.lines().flat_map(|line| without_comment(line).split(&call).skip(1));
+    calls.filter_map(|rest| rest.split([')', ',']).next()).collect()
+}
+
+/// Whether a file names the marks' crate in another way than by a call: it would not be found.
+fn hides_marks(text: &str) -> bool {
+    let calls = ["hit!(", "check!(", "check_count!("].map(|call| format!("::{call}"));
+    let mut named = text.lines().flat_map(|line| without_comment(line).split("cov_mark").skip(1));
+    named.any(|rest| !calls.iter().any(|call| rest.starts_with(call)))
 }
 
 /// What is wrong with the marks of these files, by crate: each is hit in one place, and checked in a test of
@@ -207,7 +274,7 @@ fn faults_of_marks(crates: &BTreeMap<String, BTreeMap<String, String>>) -> Vec<S
                 }
             }
             // Under another name they would not be found here.
-            if text.contains("use cov_mark") {
+            if hides_marks(text) {
                 faults.push(format!(
                     "{path}: marks are called as cov_mark::hit! and cov_mark::check!"
                 ));

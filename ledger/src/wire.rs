@@ -99,8 +99,14 @@ mod tests {
         }
 
         #[test]
-        fn foreign_bytes_are_an_error_and_not_a_crash(bytes: Vec<u8>) {
-            let _ = decode::<(u64, Vec<u8>)>(&bytes);
+        fn foreign_bytes_are_an_error_or_exactly_what_is_encoded(bytes: Vec<u8>, at: u64, cut: usize) {
+            let good = encode(&(at, bytes.clone())).unwrap();
+            let mixed = [&good[..cut % good.len()], &bytes[..]].concat();
+            for foreign in [bytes, mixed] {
+                if let Ok(decoded) = decode::<(u64, Vec<u8>)>(&foreign) {
+                    prop_assert_eq!(encode(&decoded).unwrap(), foreign);
+                }
+            }
         }
     }
 

@@ -148,20 +148,21 @@ impl Modules {
         Some(at)
     }
 
-    /// Which file uses which. That a module gives on what a module below it defines is no use of it.
+    /// Which file uses which. That a module gives on what a module below it defines is no use of it; what it
+    /// gives on from beside it may be used by itself as well.
     pub fn edges(&self) -> BTreeSet<(String, String)> {
         let mut edges = BTreeSet::new();
         for (module, (file, text)) in &self.modules {
-            let used = imports(text).into_iter().filter(|(_, is_public)| !is_public);
+            let is_given = |(path, is_public): &(Path, bool)| {
+                let home = self.defines(module, path, 0);
+                *is_public && home.is_none_or(|home| home.starts_with(module))
+            };
+            let (given, used): (Vec<_>, Vec<_>) = imports(text).into_iter().partition(is_given);
             let named = paths(text, &self.children(module));
-            let given: BTreeSet<Path> = imports(text)
-                .into_iter()
-                .filter(|(_, public)| *public)
-                .map(|(path, _)| path)
-                .collect();
+            let given: BTreeSet<Path> = given.into_iter().map(|(path, _)| path).collect();
             let named =
                 named.into_iter().filter(|path| !given.iter().any(|one| one.starts_with(path)));
-            for path in used.map(|(path, _)| path).chain(named) {
+            for path in used.into_iter().map(|(path, _)| path).chain(named) {
                 let target = self.defines(module, &path, 0);
                 if let Some((other, _)) = target.and_then(|target| self.modules.get(&target))
                     && other != file

@@ -415,9 +415,9 @@ fn simulation() -> Vec<Row> {
         ),
         ("% of {} held-out images", accuracy("digits-cnn", "test_images") as u128),
         ("functions have at most {} lines", constant("tests/tidy.rs", "FUNCTION_LINES_MAX")),
-        ("files at most {}", constant("tests/tidy.rs", "FILE_LINES_MAX")),
+        ("files in `src` at most {}", constant("tests/tidy.rs", "FILE_LINES_MAX")),
         ("no function over {}", constant("tests/tidy.rs", "FUNCTION_LINES_MAX")),
-        ("no file is over {} lines", constant("tests/tidy.rs", "FILE_LINES_MAX")),
+        ("no file in `src` is over {} lines", constant("tests/tidy.rs", "FILE_LINES_MAX")),
         ("{} programs that embed it", files(&["examples".to_owned()]).len() as u128),
         (
             "presets {} of a ledger's parameters",

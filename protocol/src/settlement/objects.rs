@@ -61,7 +61,7 @@ pub struct Claim<C: Commitment = Keccak> {
     pub posted_ms: u64,
     /// Last millisecond of the time for challenges.
     pub window_end_ms: u64,
-    /// The latest possible end of everything about this claim.
+    /// The latest possible end of everything about this claim; each `served_max` further challenges move it.
     pub last_finality_ms: u64,
     /// The stake, in wei.
     pub stake_wei: u128,
