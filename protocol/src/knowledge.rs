@@ -238,6 +238,17 @@ impl<C: Commitment> Knowledge<C> {
         }
     }
 
+    /// Learns what several showings of an accepted transaction say.
+    pub fn learn_showings(&mut self, showings: &[Showing]) {
+        showings.iter().for_each(|showing| self.learn_showing(showing));
+    }
+
+    /// Learns an accepted demand.
+    pub fn learn_demand(&mut self, showings: &[Showing], ask: &Ask) {
+        self.learn_showings(showings);
+        self.learn_ask(ask);
+    }
+
     /// Learns an accepted answer, and the root that it says, if the ask was to say one.
     pub fn learn_answer(&mut self, ask: &Ask, answer: &Answer, said: Option<Digest>) {
         self.learn_ask(ask);

@@ -1,9 +1,8 @@
 //! What a caller does about an error: try again, refuse, or stop.
 
+use crate::asks::{AskError, RefereeError};
 use crate::encoding::DecodeError;
 use crate::law::{LawError, NodeFault};
-use crate::openings::FactError;
-use crate::referee::RefereeError;
 use crate::settlement::{MoneyError, ParameterError, Rejection};
 use crate::state_stream::StateError;
 use crate::transaction::SignatureError;
@@ -62,30 +61,35 @@ impl MoneyError {
     }
 }
 
-impl FactError {
-    /// What a caller does about it: what is not known yet can be opened or shown first.
+impl AskError {
+    /// What a caller does about it: a root that nobody said yet can be asked for first.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::UnknownTree | Self::UnknownNode => Severity::Retry,
-            Self::OutOfRange
+            Self::UnknownRoot => Severity::Retry,
+            Self::OutsideClaim
+            | Self::Shape
+            | Self::OutOfRange
             | Self::AlreadyOpen
             | Self::WrongKind
             | Self::Mismatch
             | Self::NotOfModel
+            | Self::NotAsked
             | Self::WrongLength => Severity::Refuse,
         }
     }
 }
 
 impl RefereeError {
-    /// What a caller does about it: what is not open yet can be opened first.
+    /// What a caller does about it: sums that were not said yet can be asked for first.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::NotOpen => Severity::Retry,
-            Self::MalformedNode
+            Self::BadState => Severity::Retry,
+            Self::NotShown
+            | Self::MalformedNode
             | Self::OutOfRange
             | Self::BadOperand { .. }
-            | Self::MissingLeaf { .. } => Severity::Refuse,
+            | Self::MissingLeaf { .. }
+            | Self::UnreadOperand { .. } => Severity::Refuse,
         }
     }
 }
@@ -154,12 +158,13 @@ impl Rejection {
             | Self::Terms { .. }
             | Self::NotBound
             | Self::DemandsUsed
+            | Self::NotWithdrawable
             | Self::NothingRefuted
             | Self::ModelLimits => Severity::Refuse,
             Self::Malformed(error) => error.severity(),
             Self::Signature(error) => error.severity(),
             Self::Money(error) => error.severity(),
-            Self::Fact(error) => error.severity(),
+            Self::Ask(error) => error.severity(),
             Self::Referee(error) => error.severity(),
         }
     }

@@ -1,6 +1,6 @@
 //! Whether something can be asked.
 
-use super::{Ask, AskError, Place, Proven, Tree, TreeKind};
+use super::{Ask, AskError, Context, Place, Proven, Tree, TreeKind};
 use crate::hash::{Commitment, Digest};
 
 /// What an ask counts as.
@@ -26,8 +26,25 @@ pub struct Asking {
 }
 
 impl Asking {
+    /// What an ask counts as, were it accepted. It reads the ask alone, not what is shown for it.
+    pub fn cost(&self, context: &Context<'_>, ask: &Ask) -> Cost {
+        let is_end = match ask {
+            Ask::Open { place } | Ask::Leaves { place } => is_end(context, &place.tree),
+            Ask::Say { .. } => false,
+        };
+        let fees = match ask {
+            Ask::Leaves { place } if place.tree.is_end() => {
+                let depth = place.kind.shape().map_or(0, |shape| shape.depth());
+                let levels = depth.saturating_sub(place.depth).saturating_sub(self.leaf_log2);
+                1u64.checked_shl(levels).unwrap_or(u64::MAX)
+            }
+            Ask::Open { .. } | Ask::Leaves { .. } | Ask::Say { .. } => 1,
+        };
+        Cost { is_end, fees }
+    }
+
     /// Whether the executor can be asked this, given what the transaction proves; `path` leads from the
-    /// asked place up to a root or to the place that was asked last. Says what it counts as.
+    /// asked place up to a root or to the place that was asked last.
     ///
     /// # Errors
     /// What the challenger must show or change.
@@ -36,7 +53,7 @@ impl Asking {
         proven: &Proven<'_>,
         ask: &Ask,
         path: &[Digest],
-    ) -> Result<Cost, AskError> {
+    ) -> Result<(), AskError> {
         match ask {
             Ask::Open { place } => {
                 let depth = self.check_place::<C>(proven, place, path)?;
@@ -45,7 +62,7 @@ impl Asking {
                     TreeKind::Tensor { .. } => false,
                 };
                 if place.depth < depth || (depth == 0 && is_list) {
-                    Ok(Cost { is_end: self.is_end(proven, &place.tree), fees: 1 })
+                    Ok(())
                 } else {
                     Err(AskError::OutOfRange)
                 }
@@ -70,7 +87,7 @@ impl Asking {
                 }
                 match proven.root(tree) {
                     Some(_) => Err(AskError::AlreadyOpen),
-                    None => Ok(Cost { is_end: false, fees: 1 }),
+                    None => Ok(()),
                 }
             }
         }
@@ -81,19 +98,16 @@ impl Asking {
         proven: &Proven<'_>,
         place: &Place,
         path: &[Digest],
-    ) -> Result<Cost, AskError> {
+    ) -> Result<(), AskError> {
         let depth = self.check_place::<C>(proven, place, path)?;
         if let TreeKind::List { .. } = place.kind {
             return Err(AskError::WrongKind);
         }
-        let is_end = place.tree.is_end();
-        let levels = depth.saturating_sub(place.depth);
-        let most = if is_end { self.end_log2 } else { self.leaf_log2 };
-        if levels > most {
+        let most = if place.tree.is_end() { self.end_log2 } else { self.leaf_log2 };
+        if depth.saturating_sub(place.depth) > most {
             return Err(AskError::OutOfRange);
         }
-        let fees = 1u64.checked_shl(levels.saturating_sub(self.leaf_log2)).unwrap_or(u64::MAX);
-        Ok(Cost { is_end, fees: if is_end { fees } else { 1 } })
+        Ok(())
     }
 
     /// Whether a place is what was committed; returns the depth of its tree.
@@ -115,22 +129,21 @@ impl Asking {
         }
         Ok(total)
     }
+}
 
-    /// Whether an opening counts as one for an end: inputs and outputs, and the states that hold them.
-    fn is_end(&self, proven: &Proven<'_>, tree: &Tree) -> bool {
-        let (terms, header) = (proven.context.terms, proven.context.header);
-        let last = terms.iterations.saturating_sub(1);
-        match *tree {
-            Tree::Input { .. } | Tree::Output { .. } => true,
-            Tree::State { iteration, boundary } => {
-                (iteration, boundary) == (0, 0)
-                    || (iteration, boundary) == (last, header.layer_count)
-            }
-            Tree::Sequence {}
-            | Tree::Trace { .. }
-            | Tree::Subtrace { .. }
-            | Tree::Tensor { .. }
-            | Tree::Accumulators { .. } => false,
+/// Whether an opening counts as one for an end: inputs and outputs, and the states that hold them.
+fn is_end(context: &Context<'_>, tree: &Tree) -> bool {
+    let last = context.terms.iterations.saturating_sub(1);
+    match *tree {
+        Tree::Input { .. } | Tree::Output { .. } => true,
+        Tree::State { iteration, boundary } => {
+            (iteration, boundary) == (0, 0)
+                || (iteration, boundary) == (last, context.header.layer_count)
         }
+        Tree::Sequence {}
+        | Tree::Trace { .. }
+        | Tree::Subtrace { .. }
+        | Tree::Tensor { .. }
+        | Tree::Accumulators { .. } => false,
     }
 }

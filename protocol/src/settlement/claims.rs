@@ -1,15 +1,16 @@
 //! Claims: how they come to stand, and how they end when nobody refutes them.
 
+use alloc::collections::BTreeMap;
 use alloc::vec;
 
 use super::objects::{Claim, ClaimStatus, Event, Job, JobStatus};
 use super::rules::ClaimMove;
 use super::{Outcome, Rejection, Settlement};
 use crate::encoding::Canonical;
-use crate::facts::Facts;
 use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::ids::{ClaimId, SealedId};
+use crate::knowledge::Knowledge;
 use crate::roots::{is_state_of_trace, is_trace_of_sequence};
 use crate::transaction::{Address, BoundState, ClaimTerms, Statement};
 
@@ -111,18 +112,12 @@ impl<C: Commitment> Settlement<C> {
         stake_wei: u128,
         sealed: Option<SealedId>,
     ) -> Outcome {
-        let (terms, binding) = (&statement.terms, &statement.binding);
+        let terms = &statement.terms;
         let parameters = &self.genesis.parameters;
         let job = self.jobs.get_mut(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
         let header =
             self.models.get(&terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
-        let facts = Facts::new(
-            header.clone(),
-            parameters.arity_log2,
-            binding.input.trace_root,
-            terms.input_root,
-            terms.output_root,
-        );
+        let knowledge = Knowledge::new(header.clone(), parameters.arity_log2, statement);
         let claim = claim_id_under::<C>(executor, terms);
         let window_end_ms = now_ms.saturating_add(job.terms.window_ms);
         let last_finality_ms = window_end_ms.saturating_add(parameters.challenge_ms_max());
@@ -138,7 +133,9 @@ impl<C: Commitment> Settlement<C> {
             window_end_ms,
             last_finality_ms,
             stake_wei,
-            facts,
+            trace_root: statement.trace_root(),
+            said: BTreeMap::new(),
+            knowledge,
             sealed,
             proofs: 0,
             challenges: 0,

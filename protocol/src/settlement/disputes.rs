@@ -3,13 +3,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::objects::{Challenge, ChallengeStatus, Claim, Event, FallReason, Turn};
+use super::objects::{Asked, Challenge, ChallengeStatus, Claim, Event, FallReason, Turn};
 use super::rules::{Answer, ChallengeMove, ChallengePhase, ClaimMove, Party, challenge_rule};
 use super::{Outcome, Rejection, Settlement};
-use crate::facts::{Facts, Request, Reveal, Showing, Shown};
-use crate::hash::{Commitment, Keccak, Tag};
+use crate::asks::{self, Ask, AskError, Context, Finding, Proven, Refutation, Showing, fits, judge};
+use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::ids::{ChallengeId, ClaimId};
-use crate::referee::{Finding, Refutation, judge};
 use crate::transaction::Address;
 
 /// Showings that one transaction may carry.
@@ -25,27 +24,6 @@ pub fn challenge_id(claim: ClaimId, challenger: Address) -> ChallengeId {
 /// As [`challenge_id`], under any commitment.
 pub fn challenge_id_under<C: Commitment>(claim: ClaimId, challenger: Address) -> ChallengeId {
     ChallengeId(C::tagged(Tag::Challenge, &[&claim.0.0, &challenger.0]))
-}
-
-/// Adds a challenger's showings to a claim's facts: all of them, or none.
-fn show_all<C: Commitment>(
-    facts: &mut Facts<C>,
-    showings: &[Showing],
-) -> Result<Vec<Shown>, Rejection> {
-    if showings.len() > SHOWINGS_MAX {
-        return Err(Rejection::Terms { name: "showings", bounds: "at most 16" });
-    }
-    let mut added = Vec::new();
-    for showing in showings {
-        match facts.show(showing) {
-            Ok(shown) => added.push(shown),
-            Err(error) => {
-                facts.take_back(&added);
-                return Err(error.into());
-            }
-        }
-    }
-    Ok(added)
 }
 
 impl<C: Commitment> Settlement<C> {
@@ -84,7 +62,10 @@ impl<C: Commitment> Settlement<C> {
             fees_wei: 0,
             served,
             demands: 0,
+            end_asks: 0,
             replies: 0,
+            end_replies: 0,
+            asked: None,
             executor_clock_ms: parameters.executor_clock_ms,
             challenger_clock_ms: parameters.challenger_clock_ms,
             status,
@@ -146,13 +127,45 @@ impl<C: Commitment> Settlement<C> {
         Ok(challenge)
     }
 
+    /// What a transaction in a challenge proves: its showings hold under the claim's terms, what was said, and
+    /// what the challenge asked last.
+    fn proven<'a>(
+        &'a self,
+        challenge: &Challenge,
+        showings: &[Showing],
+        from: Option<&'a Ask>,
+    ) -> Result<Proven<'a>, Rejection> {
+        if showings.len() > SHOWINGS_MAX {
+            return Err(Rejection::Terms { name: "showings", bounds: "at most 16" });
+        }
+        if from.is_some() && from != challenge.last_ask() {
+            return Err(AskError::NotAsked.into());
+        }
+        let claim =
+            self.claims.get(&challenge.claim).ok_or(Rejection::Unknown { kind: "claim" })?;
+        let context = self.context(claim, from)?;
+        Ok(Proven::new::<C>(context, showings)?)
+    }
+
+    /// The claim as far as asks and showings depend on it.
+    fn context<'a>(
+        &'a self,
+        claim: &'a Claim<C>,
+        from: Option<&'a Ask>,
+    ) -> Result<Context<'a>, Rejection> {
+        let model = self.models.get(&claim.terms.model_root);
+        let header = model.ok_or(Rejection::Unknown { kind: "model" })?;
+        let arity_log2 = self.genesis.parameters.arity_log2;
+        Ok(Context { terms: &claim.terms, header, said: &claim.said, from, arity_log2 })
+    }
+
     pub(super) fn demand(
         &mut self,
         now_ms: u64,
         sender: Address,
         claim_id: ClaimId,
-        showings: &[Showing],
-        request: Request,
+        (showings, from): (&[Showing], Option<&Ask>),
+        (ask, path): (&Ask, &[Digest]),
     ) -> Outcome {
         let id = challenge_id_under::<C>(claim_id, sender);
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::Demand)?;
@@ -160,28 +173,39 @@ impl<C: Commitment> Settlement<C> {
             return Err(Rejection::NotYourMove);
         };
         let parameters = &self.genesis.parameters;
-        if challenge.demands >= parameters.demands_max {
+        let claim = self.claims.get(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
+        let asking = parameters.asking();
+        let cost = asking.cost(&self.context(claim, from)?, ask);
+        let is_used = if cost.is_end {
+            challenge.end_asks >= parameters.end_asks_max
+        } else {
+            challenge.demands >= parameters.demands_max
+        };
+        if is_used {
             return Err(Rejection::DemandsUsed);
         }
-        let fee_wei = parameters.demand_fee_wei;
+        let fee_wei = parameters.demand_fee_wei.saturating_mul(u128::from(cost.fees));
         self.money.check(&sender, fee_wei)?;
-        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
-        let shown = show_all(&mut claim.facts, showings)?;
-        if let Err(error) = claim.facts.check_request(&request) {
-            claim.facts.take_back(&shown);
-            return Err(error.into());
-        }
-        claim.work = claim.work.saturating_add(1);
+        let proven = self.proven(challenge, showings, from)?;
+        asking.check::<C>(&proven, ask, path)?;
         self.money.lock(&sender, fee_wei)?;
+        if let Some(claim) = self.claims.get_mut(&claim_id) {
+            claim.work = claim.work.saturating_add(1);
+            claim.knowledge.learn_demand(showings, ask);
+        }
         if let Some(challenge) = self.challenges.get_mut(&id) {
             challenge.fees_wei = challenge.fees_wei.saturating_add(fee_wei);
-            challenge.demands = challenge.demands.saturating_add(1);
+            if cost.is_end {
+                challenge.end_asks = challenge.end_asks.saturating_add(1);
+            } else {
+                challenge.demands = challenge.demands.saturating_add(1);
+            }
+            challenge.asked = Some(Asked { ask: ask.clone(), is_end: cost.is_end });
             let spent_ms = now_ms.saturating_sub(since_ms);
             challenge.challenger_clock_ms = challenge.challenger_clock_ms.saturating_sub(spent_ms);
-            challenge.status =
-                ChallengeStatus::Open { turn: Turn::Executor(request), since_ms: now_ms };
+            challenge.status = ChallengeStatus::Open { turn: Turn::Executor, since_ms: now_ms };
         }
-        Ok(vec![Event::Demanded { challenge: id, request }])
+        Ok(vec![Event::Demanded { challenge: id, ask: ask.clone() }])
     }
 
     pub(super) fn reveal(
@@ -190,7 +214,7 @@ impl<C: Commitment> Settlement<C> {
         sender: Address,
         claim_id: ClaimId,
         challengers: &[Address],
-        (request, reveal): (Request, &Reveal),
+        (ask, answer): (&Ask, &asks::Answer),
     ) -> Outcome {
         let claim = self.claims.get(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
         claim.check_move(now_ms, sender, ClaimMove::Reveal)?;
@@ -204,7 +228,7 @@ impl<C: Commitment> Settlement<C> {
             let id = challenge_id_under::<C>(claim_id, *challenger);
             let waits = self.challenges.get(&id).is_some_and(|challenge| {
                 let rule = challenge_rule(ChallengeMove::Reveal, self.phase_of(challenge, now_ms));
-                challenge.pending() == Some(&request) && rule.answer == Answer::Allowed
+                challenge.pending() == Some(ask) && rule.answer == Answer::Allowed
             });
             if waits && !served.contains(&id) {
                 served.push(id);
@@ -213,15 +237,22 @@ impl<C: Commitment> Settlement<C> {
         if served.is_empty() {
             return Err(Rejection::NotYourMove);
         }
+        let said = fits::<C>(ask, answer, self.genesis.parameters.arity_log2)?;
         let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
-        claim.facts.reveal(&request, reveal)?;
+        if let Some(root) = said {
+            // The first answer binds.
+            if *claim.said.entry(*ask.tree()).or_insert(root) != root {
+                return Err(AskError::Mismatch.into());
+            }
+        }
         claim.reveals = claim.reveals.saturating_add(1);
+        claim.knowledge.learn_answer(ask, answer, said);
         for id in served {
             if let Some(challenge) = self.challenges.get_mut(&id) {
                 challenge.answered(now_ms);
             }
         }
-        Ok(vec![Event::Revealed { claim: claim_id, request }])
+        Ok(vec![Event::Revealed { claim: claim_id, ask: ask.clone() }])
     }
 
     pub(super) fn refute(
@@ -229,37 +260,29 @@ impl<C: Commitment> Settlement<C> {
         now_ms: u64,
         sender: Address,
         id: ChallengeId,
-        showings: &[Showing],
+        (showings, from): (&[Showing], Option<&Ask>),
         refutation: &Refutation,
     ) -> Outcome {
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::Refute)?;
         let (claim_id, challenger) = (challenge.claim, challenge.challenger);
-        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
-        let shown = show_all(&mut claim.facts, showings)?;
-        match judge(&claim.facts, refutation) {
-            Ok(Finding::Fraud(evidence)) => {
+        let proven = self.proven(challenge, showings, from)?;
+        match judge::<C>(&proven, refutation)? {
+            Finding::Fraud(evidence) => {
+                if let Some(claim) = self.claims.get_mut(&claim_id) {
+                    claim.knowledge.learn_showings(showings);
+                }
                 Ok(self.fall(now_ms, claim_id, id, FallReason::Refuted(evidence)))
             }
             // Only the challenger can lose its own case; a stranger's bad proof changes nothing.
-            Ok(Finding::Sound) if sender == challenger => {
-                claim.facts.take_back(&shown);
-                Ok(self.uphold(now_ms, id))
-            }
-            Ok(Finding::Sound) => {
-                claim.facts.take_back(&shown);
-                Err(Rejection::NothingRefuted)
-            }
-            Err(error) => {
-                claim.facts.take_back(&shown);
-                Err(error.into())
-            }
+            Finding::Sound if sender == challenger => Ok(self.uphold(now_ms, id)),
+            Finding::Sound => Err(Rejection::NothingRefuted),
         }
     }
 
     pub(super) fn call_time(&mut self, now_ms: u64, sender: Address, id: ChallengeId) -> Outcome {
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::CallTime)?;
-        Ok(match challenge.pending().copied() {
-            Some(request) => self.fall(now_ms, challenge.claim, id, FallReason::Silence(request)),
+        Ok(match challenge.pending().cloned() {
+            Some(ask) => self.fall(now_ms, challenge.claim, id, FallReason::Silence(ask)),
             None => self.uphold(now_ms, id),
         })
     }
@@ -272,7 +295,11 @@ impl Challenge {
             let spent_ms = now_ms.saturating_sub(since_ms);
             self.executor_clock_ms = self.executor_clock_ms.saturating_sub(spent_ms);
         }
-        self.replies = self.replies.saturating_add(1);
+        if self.asked.as_ref().is_some_and(|asked| asked.is_end) {
+            self.end_replies = self.end_replies.saturating_add(1);
+        } else {
+            self.replies = self.replies.saturating_add(1);
+        }
         self.status = ChallengeStatus::Open { turn: Turn::Challenger, since_ms: now_ms };
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::objects::{Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, Turn};
+use super::objects::{Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Turn};
 use super::parameters::permille_of;
 use super::rules::ChallengeMove;
 use super::{Outcome, Parameters, Rejection, Settlement};
@@ -111,20 +111,46 @@ impl<C: Commitment> Settlement<C> {
         let Some(claim) = self.claims.get_mut(&challenge.claim) else {
             return Vec::new();
         };
+        // Of demands for inputs and outputs the fee pays alone.
         let replies = u128::from(challenge.replies);
         let cost_wei = self.genesis.parameters.reply_cost_wei.saturating_mul(replies);
         let paid_wei = cost_wei.min(challenge.bond_wei);
         let burned_wei = challenge.bond_wei - paid_wei;
         challenge.status = ChallengeStatus::Lost;
-        claim.open = claim.open.saturating_sub(1);
-        claim.ended = claim.ended.saturating_add(1);
-        claim.work = claim.work.saturating_sub(challenge.work());
+        claim.let_go(challenge);
         let (challenger, claim_id) = (challenge.challenger, challenge.claim);
         self.money.release(claim.executor, challenge.fees_wei + paid_wei);
         self.money.burn(burned_wei);
         let mut events = vec![Event::ChallengeLost { challenge: id, challenger, burned_wei }];
         events.extend(self.serve_next(now_ms, claim_id));
         events
+    }
+
+    /// The challenger looked at an input or an output, was answered, and has nothing against the claim.
+    pub(super) fn withdraw_challenge(
+        &mut self,
+        now_ms: u64,
+        sender: Address,
+        id: ChallengeId,
+    ) -> Outcome {
+        if !self.admitted(now_ms, sender, &id, ChallengeMove::Withdraw)?.can_be_withdrawn() {
+            return Err(Rejection::NotWithdrawable);
+        }
+        let challenge =
+            self.challenges.get_mut(&id).ok_or(Rejection::Unknown { kind: "challenge" })?;
+        let (claim_id, challenger) = (challenge.claim, challenge.challenger);
+        let claim = self.claims.get_mut(&claim_id).ok_or(Rejection::Unknown { kind: "claim" })?;
+        // One that costs nothing would make delay free.
+        let permille = self.genesis.parameters.withdraw_permille;
+        let burned_wei = permille_of(challenge.bond_wei, permille).min(challenge.bond_wei);
+        challenge.status = ChallengeStatus::Withdrawn;
+        claim.let_go(challenge);
+        self.money.release(claim.executor, challenge.fees_wei);
+        self.money.release(challenger, challenge.bond_wei - burned_wei);
+        self.money.burn(burned_wei);
+        let mut events = vec![Event::ChallengeWithdrawn { challenge: id, challenger, burned_wei }];
+        events.extend(self.serve_next(now_ms, claim_id));
+        Ok(events)
     }
 
     /// A challenge ended, and its place is free: the first one that waits is served now.
@@ -143,6 +169,15 @@ impl<C: Commitment> Settlement<C> {
             claim.work = claim.work.saturating_add(work);
         }
         Some(Event::ChallengeServed { challenge: id })
+    }
+}
+
+impl<C: Commitment> Claim<C> {
+    /// A challenge ended while the claim stands.
+    fn let_go(&mut self, challenge: &Challenge) {
+        self.open = self.open.saturating_sub(1);
+        self.ended = self.ended.saturating_add(1);
+        self.work = self.work.saturating_sub(challenge.work());
     }
 }
 

@@ -21,7 +21,7 @@ pub use disputes::{CHALLENGERS_MAX, challenge_id, challenge_id_under};
 pub use jobs::{PASSED_MAX, job_id};
 pub use money::{Ether, Money, MoneyError};
 pub use objects::{
-    Attestation, AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event,
+    Asked, Attestation, AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event,
     FallReason, Job, JobStatus, Sealed, SealedStatus, Turn,
 };
 pub use parameters::{ETHER, Genesis, Parameters};
@@ -195,15 +195,15 @@ impl<C: Commitment> Settlement<C> {
             Action::ExpireJob { job } => self.expire_job(now_ms, *job),
             Action::PostClaim { statement } => self.post_claim(now_ms, sender, statement),
             Action::Challenge { claim } => self.open_challenge(now_ms, sender, *claim),
-            Action::Demand { claim, showings, request } => {
-                self.demand(now_ms, sender, *claim, showings, *request)
+            Action::Demand { claim, showings, ask, path, from } => {
+                self.demand(now_ms, sender, *claim, (showings, from.as_ref()), (ask, path))
             }
-            Action::Reveal { claim, challengers, request, reveal } => {
-                self.reveal(now_ms, sender, *claim, challengers, (*request, reveal))
+            Action::Reveal { claim, challengers, ask, answer } => {
+                self.reveal(now_ms, sender, *claim, challengers, (ask, answer))
             }
-            Action::Refute { claim, challenger, showings, refutation } => {
+            Action::Refute { claim, challenger, showings, refutation, from } => {
                 let id = challenge_id_under::<C>(*claim, *challenger);
-                self.refute(now_ms, sender, id, showings, refutation)
+                self.refute(now_ms, sender, id, (showings, from.as_ref()), refutation)
             }
             Action::CallTime { claim, challenger } => {
                 self.call_time(now_ms, sender, challenge_id_under::<C>(*claim, *challenger))
@@ -218,6 +218,9 @@ impl<C: Commitment> Settlement<C> {
                 self.prove_attention(now_ms, sender, *claim, salt)
             }
             Action::ExpireSeal { sealed } => self.expire_seal(now_ms, *sealed),
+            Action::WithdrawChallenge { claim } => {
+                self.withdraw_challenge(now_ms, sender, challenge_id_under::<C>(*claim, sender))
+            }
             Action::Collect { claim, challenger } => {
                 self.collect(now_ms, sender, challenge_id_under::<C>(*claim, *challenger))
             }
@@ -335,7 +338,7 @@ impl<C: Commitment> Settlement<C> {
             ChallengeStatus::Open { .. } | ChallengeStatus::Queued => {
                 challenge.bond_wei + challenge.fees_wei
             }
-            ChallengeStatus::Won { .. } | ChallengeStatus::Lost => 0,
+            ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn => 0,
         });
         let sealed = self.sealed.values().map(|sealed| match sealed.status {
             SealedStatus::Waiting => sealed.stake_wei,

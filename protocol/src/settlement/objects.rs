@@ -1,9 +1,11 @@
 //! Jobs, claims, challenges and what happens to them.
 
-use crate::facts::{Facts, Request, TreeId};
+use alloc::collections::BTreeMap;
+
+use crate::asks::{Ask, Evidence, Tree};
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
-use crate::referee::Evidence;
+use crate::knowledge::Knowledge;
 use crate::transaction::{Address, ClaimTerms, JobTerms};
 
 /// A posted job.
@@ -65,8 +67,13 @@ pub struct Claim<C: Commitment = Keccak> {
     pub last_finality_ms: u64,
     /// The stake, in wei.
     pub stake_wei: u128,
-    /// What is publicly known of its run.
-    pub facts: Facts<C>,
+    /// Trace of its first iteration, which its posting proved.
+    pub trace_root: Digest,
+    /// Roots that its executor said: of the inside of layers and of the sums of elements. The first answer binds.
+    pub said: BTreeMap<Tree, Digest>,
+    /// What is publicly known of its run, folded from what was accepted. No decision reads it: the same
+    /// transactions are accepted whatever stands here.
+    pub knowledge: Knowledge<C>,
     /// The seal that it was opened from.
     pub sealed: Option<SealedId>,
     /// Those who proved that they ran the model before the claim was opened.
@@ -191,11 +198,6 @@ impl<C: Commitment> Claim<C> {
     pub fn is_disputed(&self) -> bool {
         self.stands() && self.open > 0
     }
-
-    /// The trace root of a claim of one iteration, which its posting proved.
-    pub fn trace_root(&self) -> Digest {
-        self.facts.root(TreeId::Trace {}).unwrap_or_default()
-    }
 }
 
 /// How a claim fell.
@@ -204,7 +206,7 @@ pub enum FallReason {
     /// The referee convicted it.
     Refuted(Evidence),
     /// The executor did not answer in time.
-    Silence(Request),
+    Silence(Ask),
 }
 
 /// A bonded challenge.
@@ -224,10 +226,16 @@ pub struct Challenge {
     pub fees_wei: u128,
     /// Whether its turn came.
     pub served: bool,
-    /// Demands so far.
+    /// Demands so far, those for inputs and outputs of the run left out.
     pub demands: u32,
-    /// Demands of this challenge that were answered.
+    /// Demands for inputs and outputs of the run so far.
+    pub end_asks: u32,
+    /// Demands of this challenge that were answered, those for inputs and outputs left out.
     pub replies: u32,
+    /// Demands for inputs and outputs that were answered.
+    pub end_replies: u32,
+    /// What it asked last.
+    pub asked: Option<Asked>,
     /// What is left of the executor's budget, in milliseconds.
     pub executor_clock_ms: u64,
     /// What is left of the challenger's budget, in milliseconds.
@@ -255,6 +263,17 @@ pub enum ChallengeStatus {
     },
     /// The claim was upheld against it.
     Lost,
+    /// Its challenger withdrew it.
+    Withdrawn,
+}
+
+/// What a challenge asked last. A chain keeps its hash and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// The ask.
+    pub ask: Ask,
+    /// Whether it counts as one for an input or output of the run.
+    pub is_end: bool,
 }
 
 /// Whose move it is.
@@ -263,7 +282,7 @@ pub enum Turn {
     /// The challenger must demand or refute.
     Challenger,
     /// The executor must answer.
-    Executor(Request),
+    Executor,
 }
 
 impl Challenge {
@@ -275,33 +294,46 @@ impl Challenge {
         };
         let budget_ms = match turn {
             Turn::Challenger => self.challenger_clock_ms,
-            Turn::Executor(_) => self.executor_clock_ms,
+            Turn::Executor => self.executor_clock_ms,
         };
         Some(since_ms.saturating_add(budget_ms.max(floor_ms)))
     }
 
-    /// Pieces of work that it is: two, and one for each demand; none before it is served, so that a crowd which
+    /// Pieces of work that it is: two, and one for each demand of either kind; none before it is served, so that a crowd which
     /// waits takes nothing of what others are paid for their work.
     pub fn work(&self) -> u64 {
-        if self.served { u64::from(self.demands).saturating_add(2) } else { 0 }
+        let asks = u64::from(self.demands).saturating_add(u64::from(self.end_asks));
+        if self.served { asks.saturating_add(2) } else { 0 }
     }
 
     /// What the executor was asked and has not answered.
-    pub fn pending(&self) -> Option<&Request> {
+    pub fn pending(&self) -> Option<&Ask> {
         match &self.status {
-            ChallengeStatus::Open { turn: Turn::Executor(request), .. } => Some(request),
+            ChallengeStatus::Open { turn: Turn::Executor, .. } => self.last_ask(),
             ChallengeStatus::Open { turn: Turn::Challenger, .. }
             | ChallengeStatus::Queued
             | ChallengeStatus::Won { .. }
-            | ChallengeStatus::Lost => None,
+            | ChallengeStatus::Lost
+            | ChallengeStatus::Withdrawn => None,
         }
+    }
+
+    /// What it asked last, answered or not.
+    pub fn last_ask(&self) -> Option<&Ask> {
+        self.asked.as_ref().map(|asked| &asked.ask)
+    }
+
+    /// Whether its challenger may withdraw it on its turn: it asked for nothing but inputs and outputs of the
+    /// run, and was answered.
+    pub fn can_be_withdrawn(&self) -> bool {
+        self.demands == 0 && self.end_replies > 0
     }
 
     /// Whether it has not ended: it is under way, waits to be, or is to be collected.
     pub fn is_open(&self) -> bool {
         match self.status {
             ChallengeStatus::Open { .. } | ChallengeStatus::Queued => true,
-            ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
+            ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn => false,
         }
     }
 }
@@ -329,15 +361,17 @@ pub enum Event {
     /// A challenge that waited is under way now.
     ChallengeServed { challenge: ChallengeId },
     /// The executor must answer.
-    Demanded { challenge: ChallengeId, request: Request },
+    Demanded { challenge: ChallengeId, ask: Ask },
     /// Something is now known to all.
-    Revealed { claim: ClaimId, request: Request },
+    Revealed { claim: ClaimId, ask: Ask },
     /// A claim fell.
     ClaimFallen { claim: ClaimId, reason: FallReason, burned_wei: u128 },
     /// A challenge of a claim that fell was paid out.
     ChallengeWon { challenge: ChallengeId, challenger: Address, reward_wei: u128 },
     /// A challenge ended with the claim upheld.
     ChallengeLost { challenge: ChallengeId, challenger: Address, burned_wei: u128 },
+    /// A challenge was withdrawn by its challenger.
+    ChallengeWithdrawn { challenge: ChallengeId, challenger: Address, burned_wei: u128 },
     /// A claim is the job's answer.
     ClaimFinal { claim: ClaimId, job: JobId },
     /// A standing claim's stake went back.

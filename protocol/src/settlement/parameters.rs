@@ -1,5 +1,6 @@
 //! What a ledger fixes for good at its start.
 
+use crate::asks::Asking;
 use crate::encoding::canonical_struct;
 use crate::hash::{self, Digest, Tag};
 use crate::transaction::{Address, Domain};
@@ -192,6 +193,16 @@ impl Parameters {
     /// Levels of leaves of an operator's output that one demand shows.
     pub fn leaf_log2(&self) -> u32 {
         self.arity_log2.saturating_sub(3)
+    }
+
+    /// What can be asked.
+    pub fn asking(&self) -> Asking {
+        Asking {
+            arity_log2: self.arity_log2,
+            leaf_log2: self.leaf_log2(),
+            end_log2: self.end_log2,
+            end_depth_max: self.end_depth_max,
+        }
     }
 
     /// Demands that showing the whole of the largest input takes.

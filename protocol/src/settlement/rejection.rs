@@ -1,9 +1,8 @@
 //! Why a transaction is not accepted, and what its sender must do.
 
 use super::money::MoneyError;
+use crate::asks::{AskError, RefereeError};
 use crate::encoding::DecodeError;
-use crate::facts::FactError;
-use crate::referee::RefereeError;
 use crate::transaction::SignatureError;
 
 /// Why a transaction is not accepted. Nothing changed.
@@ -89,9 +88,14 @@ pub enum Rejection {
     /// The challenge has no demand left.
     #[error("the challenge has used all its demands; refute with what is open")]
     DemandsUsed,
-    /// A request, answer or showing is not accepted.
+    /// The challenge cannot be withdrawn.
+    #[error(
+        "the challenge asked for more than inputs and outputs of the run, or was not answered yet; refute, or let it end"
+    )]
+    NotWithdrawable,
+    /// An ask, answer or showing is not accepted.
     #[error(transparent)]
-    Fact(#[from] FactError),
+    Ask(#[from] AskError),
     /// A refutation decides nothing.
     #[error(transparent)]
     Referee(#[from] RefereeError),

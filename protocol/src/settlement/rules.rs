@@ -6,7 +6,7 @@
 //!
 //! | move | queued | challenger to move | executor to move | either late | claim fell | ended |
 //! | --- | --- | --- | --- | --- | --- | --- |
-//! | demand | the challenger: waiting | the challenger | the challenger: not its move | the challenger: too late | over | over |
+//! | demand, withdraw | the challenger: waiting | the challenger | the challenger: not its move | the challenger: too late | over | over |
 //! | reveal | not its move | not its move | the executor | not its move | over | not its move |
 //! | refute | waiting | anyone | not its move | too late | over | over |
 //! | call time | waiting | too early | too early | anyone | over | over |
@@ -21,7 +21,7 @@
 //! | finalise | too early | anyone | over |
 //! | release | anyone | anyone | over |
 //!
-//! What else a move needs (money, demands that are left, a proof that holds) its handler checks after.
+//! What else a move needs (money, answers before a withdrawal, demands that are left, a proof that holds) its handler checks after.
 
 use super::objects::{Challenge, ChallengeStatus, Claim, ClaimStatus, Turn};
 use super::rejection::Rejection;
@@ -33,6 +33,8 @@ use crate::transaction::Address;
 pub enum ChallengeMove {
     /// The challenger demands an opening.
     Demand,
+    /// The challenger withdraws.
+    Withdraw,
     /// The executor answers a demand.
     Reveal,
     /// Somebody refutes the claim.
@@ -143,17 +145,17 @@ const fn rule(party: Party, answer: Answer) -> Rule {
 /// ```
 pub const fn challenge_rule(step: ChallengeMove, phase: ChallengePhase) -> Rule {
     use Answer::{Allowed, NotYourMove, Over, TooEarly, TooLate, Waiting};
-    use ChallengeMove::{CallTime, Collect, Demand, Refute, Reveal};
+    use ChallengeMove::{CallTime, Collect, Demand, Refute, Reveal, Withdraw};
     use ChallengePhase::{
         ChallengerLate, ChallengerToMove, Collectable, Ended, ExecutorLate, ExecutorToMove, Queued,
     };
     use Party::{Anyone, Challenger, Executor};
     match (step, phase) {
-        (Demand, Queued) => rule(Challenger, Answer::Queued),
+        (Demand | Withdraw, Queued) => rule(Challenger, Answer::Queued),
         (Refute | CallTime, Queued) => rule(Anyone, Answer::Queued),
-        (Demand, ChallengerToMove) => rule(Challenger, Allowed),
-        (Demand, ExecutorToMove) => rule(Challenger, NotYourMove),
-        (Demand, ChallengerLate | ExecutorLate) => rule(Challenger, TooLate),
+        (Demand | Withdraw, ChallengerToMove) => rule(Challenger, Allowed),
+        (Demand | Withdraw, ExecutorToMove) => rule(Challenger, NotYourMove),
+        (Demand | Withdraw, ChallengerLate | ExecutorLate) => rule(Challenger, TooLate),
         (Reveal, ExecutorToMove) => rule(Executor, Allowed),
         (Reveal, Queued | ChallengerToMove | ChallengerLate | ExecutorLate | Ended) => {
             rule(Executor, NotYourMove)
@@ -164,7 +166,7 @@ pub const fn challenge_rule(step: ChallengeMove, phase: ChallengePhase) -> Rule 
         (Refute, ChallengerLate | ExecutorLate) => rule(Anyone, TooLate),
         (CallTime, ChallengerToMove | ExecutorToMove) => rule(Anyone, TooEarly),
         (CallTime, ChallengerLate | ExecutorLate) => rule(Anyone, Allowed),
-        (Demand | Refute | CallTime, Collectable | Ended) => rule(Anyone, Over),
+        (Demand | Withdraw | Refute | CallTime, Collectable | Ended) => rule(Anyone, Over),
         (Collect, Queued | ChallengerToMove | ExecutorToMove | ChallengerLate | ExecutorLate) => {
             rule(Anyone, Waiting)
         }
@@ -245,13 +247,16 @@ impl Challenge {
             (ChallengeStatus::Open { turn: Turn::Challenger, .. }, true) => {
                 ChallengePhase::ChallengerLate
             }
-            (ChallengeStatus::Open { turn: Turn::Executor(_), .. }, false) => {
+            (ChallengeStatus::Open { turn: Turn::Executor, .. }, false) => {
                 ChallengePhase::ExecutorToMove
             }
-            (ChallengeStatus::Open { turn: Turn::Executor(_), .. }, true) => {
+            (ChallengeStatus::Open { turn: Turn::Executor, .. }, true) => {
                 ChallengePhase::ExecutorLate
             }
-            (ChallengeStatus::Won { .. } | ChallengeStatus::Lost, _) => ChallengePhase::Ended,
+            (
+                ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn,
+                _,
+            ) => ChallengePhase::Ended,
         }
     }
 }
@@ -308,8 +313,9 @@ impl<C: Commitment> Claim<C> {
 mod tests {
     use super::*;
 
-    const MOVES: [ChallengeMove; 5] = [
+    const MOVES: [ChallengeMove; 6] = [
         ChallengeMove::Demand,
+        ChallengeMove::Withdraw,
         ChallengeMove::Reveal,
         ChallengeMove::Refute,
         ChallengeMove::CallTime,
@@ -323,7 +329,7 @@ mod tests {
         ClaimMove::Release,
     ];
 
-    fn allowed(phase: ChallengePhase) -> [bool; 5] {
+    fn allowed(phase: ChallengePhase) -> [bool; 6] {
         MOVES.map(|step| challenge_rule(step, phase).answer == Answer::Allowed)
     }
 
@@ -339,7 +345,7 @@ mod tests {
             (P::Collectable, false, false, false, false, true),
             (P::Ended, false, false, false, false, false),
         ] {
-            assert_eq!(allowed(phase), [demand, reveal, refute, call, collect], "{phase:?}");
+            assert_eq!(allowed(phase), [demand, demand, reveal, refute, call, collect], "{phase:?}");
         }
     }
 

@@ -4,11 +4,10 @@ use alloc::vec::Vec;
 
 use super::{Address, JobTerms, Statement};
 use crate::encoding::canonical_enum;
-use crate::facts::{Request, Reveal, Showing};
+use crate::asks::{Answer, Ask, Refutation, Showing};
 use crate::graph::ModelHeader;
 use crate::hash::Digest;
 use crate::ids::{ClaimId, JobId, SealedId};
-use crate::referee::Refutation;
 
 /// Everything a party can do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,8 +56,12 @@ pub enum Action {
         claim: ClaimId,
         /// What the challenger proves first.
         showings: Vec<Showing>,
-        /// What the executor must open.
-        request: Request,
+        /// What the executor must say.
+        ask: Ask,
+        /// Siblings from the asked place up to the root of its tree, or to the place of `from`; lowest first.
+        path: Vec<Digest>,
+        /// What the challenge asked last, if the transaction builds on it.
+        from: Option<Ask>,
     },
     /// Answers a demand of one or several challenges. Those that do not wait for it are skipped.
     Reveal {
@@ -67,9 +70,9 @@ pub enum Action {
         /// Who demanded it: 1 to 16 accounts.
         challengers: Vec<Address>,
         /// What was demanded.
-        request: Request,
+        ask: Ask,
         /// The answer.
-        reveal: Reveal,
+        answer: Answer,
     },
     /// Ends a dispute. Anyone may send it; the reward is the challengers'.
     Refute {
@@ -81,6 +84,8 @@ pub enum Action {
         showings: Vec<Showing>,
         /// The refutation.
         refutation: Refutation,
+        /// What the challenge asked last, if the transaction builds on it.
+        from: Option<Ask>,
     },
     /// Ends a challenge whose clock ran out. Anyone may send it.
     CallTime {
@@ -129,6 +134,12 @@ pub enum Action {
         /// Id of the sealed claim.
         sealed: SealedId,
     },
+    /// Ends the sender's challenge of the claim, when it asked for nothing but inputs and outputs of the run and
+    /// was answered.
+    WithdrawChallenge {
+        /// Id of the claim.
+        claim: ClaimId,
+    },
     /// Pays out a challenge of a claim that fell by another one. Anyone may send it.
     Collect {
         /// Id of the claim.
@@ -160,13 +171,14 @@ canonical_enum!(Action {
     1 => Deposit { account, amount_wei }, 2 => Withdraw { amount_wei },
     3 => RegisterModel { header }, 4 => PostJob { terms }, 5 => ExpireJob { job },
     6 => PostClaim { statement }, 7 => Challenge { claim },
-    8 => Demand { claim, showings, request },
-    9 => Reveal { claim, challengers, request, reveal },
-    10 => Refute { claim, challenger, showings, refutation },
+    8 => Demand { claim, showings, ask, path, from },
+    9 => Reveal { claim, challengers, ask, answer },
+    10 => Refute { claim, challenger, showings, refutation, from },
     11 => CallTime { claim, challenger }, 12 => Finalise { claim },
     13 => SealClaim { job, seal }, 14 => Attest { sealed, word },
     15 => OpenClaim { sealed, statement, salt }, 16 => ProveAttention { claim, salt },
-    17 => ExpireSeal { sealed }, 19 => Collect { claim, challenger }, 20 => Release { claim },
+    17 => ExpireSeal { sealed }, 18 => WithdrawChallenge { claim },
+    19 => Collect { claim, challenger }, 20 => Release { claim },
     21 => Pass { job, claims }, 22 => CollectAttention { sealed, attester },
 });
 
@@ -191,6 +203,7 @@ impl Action {
             Self::OpenClaim { .. } => "open-claim",
             Self::ProveAttention { .. } => "prove-attention",
             Self::ExpireSeal { .. } => "expire-seal",
+            Self::WithdrawChallenge { .. } => "withdraw-challenge",
             Self::Collect { .. } => "collect",
             Self::Release { .. } => "release",
             Self::Pass { .. } => "pass",
