@@ -2,8 +2,10 @@
 //!
 //! For ledgers whose operator accepts it, and as a cross-check of the step referee.
 
-use protocol::facts::{Facts, TreeId};
+use protocol::asks::Tree;
 use protocol::hash::Digest;
+use protocol::knowledge::{Knowledge, ShownSums};
+use protocol::tensor::leaf_element;
 
 use crate::engine::{Engine, EngineError};
 use crate::model::Model;
@@ -76,18 +78,18 @@ pub enum LayerRefereeError {
 pub fn judge_layer(
     engine: &Engine,
     model: &Model,
-    facts: &Facts,
+    known: &Knowledge,
     layer: u32,
     before: &State,
 ) -> Result<LayerFinding, LayerRefereeError> {
-    if *facts.header() != *model.header() {
+    if *known.header() != *model.header() {
         return Err(LayerRefereeError::OtherModel);
     }
-    if facts.root(TreeId::State { boundary: layer }) != Some(before.root()) {
+    if known.root(&Tree::State { iteration: 0, boundary: layer }) != Some(before.root()) {
         return Err(LayerRefereeError::OtherState { layer });
     }
-    let after = TreeId::State { boundary: layer.saturating_add(1) };
-    let claimed = facts.root(after).ok_or(LayerRefereeError::NotOpen { layer })?;
+    let after = Tree::State { iteration: 0, boundary: layer.saturating_add(1) };
+    let claimed = known.root(&after).ok_or(LayerRefereeError::NotOpen { layer })?;
     let runner = Runner::honest(engine, model);
     let expected = match runner.next_state(layer, before) {
         Err(RunError::Operator {
@@ -100,27 +102,31 @@ pub fn judge_layer(
     if claimed != expected {
         return Ok(LayerFinding::Fraud { claimed, expected });
     }
-    false_sums(&runner, facts, layer, before)
+    false_sums(&runner, known, layer, before)
 }
 
-/// Compares the running sums that were opened inside the layer.
+/// Compares the running sums that were shown inside the layer.
 fn false_sums(
     runner: &Runner<'_>,
-    facts: &Facts,
+    known: &Knowledge,
     layer: u32,
     before: &State,
 ) -> Result<LayerFinding, LayerRefereeError> {
     let inside = |operator: u32| runner.model.layer_of(operator) == Some(layer);
-    if !facts.all_accumulators().any(|(operator, ..)| inside(operator)) {
+    let shown: Vec<_> = known.shown_sums().filter(|sums| inside(sums.operator)).collect();
+    if shown.is_empty() {
         return Ok(LayerFinding::Sound);
     }
     let subtrace = runner.subtrace(layer, before)?;
-    for (operator, element, words) in facts.all_accumulators() {
-        if !inside(operator) {
-            continue;
-        }
+    for ShownSums { operator, element, kind, leaf, bytes, .. } in shown {
         let operands = runner.operands(operator, before, &subtrace)?;
-        if runner.accumulators(operator, element, &operands)? != words {
+        let own = runner.accumulators(operator, element, &operands)?;
+        let (first, count) = kind.leaf_range(leaf).unwrap_or_default();
+        let differs = (0..count).any(|place| {
+            let at = usize::try_from(first).ok().and_then(|first| first.checked_add(place));
+            leaf_element(kind.element, bytes, place) != at.and_then(|at| own.get(at).copied())
+        });
+        if differs {
             return Ok(LayerFinding::FalseSums { operator, element });
         }
     }

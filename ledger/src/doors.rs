@@ -32,6 +32,7 @@ pub(crate) fn is_urgent<C: Commitment>(
         Action::CallTime { claim, challenger } => {
             (challenger == sender || own_claim(claim)) && under_way(claim, challenger)
         }
+        Action::WithdrawChallenge { claim } => under_way(claim, sender),
         // A window ends; who has the bond may still keep a lie from becoming final.
         Action::Challenge { claim } => settlement.claim(claim).is_some_and(|found| {
             let parameters = settlement.parameters();
@@ -151,13 +152,11 @@ impl<T> Doors<T> {
 mod tests {
     use super::*;
     use crate::testing::{
-        ASKED, CHALLENGER, Court, EXECUTOR, POSTER, SECOND, STRANGER, header, statement,
+        CHALLENGER, Court, EXECUTOR, POSTER, SECOND, STRANGER, asked, header, statement,
     };
-    use protocol::facts::Reveal;
+    use protocol::asks::{Answer, Refutation};
     use protocol::hash::{Digest, Keccak};
     use protocol::ids::{ClaimId, SealedId};
-    use protocol::openings::Children;
-    use protocol::referee::Refutation;
     use protocol::settlement::attention;
     use std::sync::Arc;
     use std::time::Duration;
@@ -168,13 +167,21 @@ mod tests {
     fn moves(claim: ClaimId) -> Vec<(Action, Vec<Address>)> {
         let challenger = CHALLENGER;
         let (showings, challengers) = (Vec::new(), vec![challenger]);
-        let reveal = Reveal::Node { children: Children::Roots { roots: vec![] } };
-        let refutation = Refutation::Leaf { operator: 0, leaf: 0 };
+        let ask = asked(Digest::default());
+        let answer = Answer::Roots { roots: vec![] };
+        let refutation = Refutation::Leaf { iteration: 0, operator: 0, leaf: 0 };
         vec![
             (Action::Challenge { claim }, vec![SECOND]),
-            (Action::Demand { claim, showings, request: ASKED }, vec![CHALLENGER]),
-            (Action::Reveal { claim, challengers, request: ASKED, reveal }, vec![EXECUTOR]),
-            (Action::Refute { claim, challenger, showings: vec![], refutation }, vec![CHALLENGER]),
+            (
+                Action::Demand { claim, showings, ask: ask.clone(), path: vec![], from: None },
+                vec![CHALLENGER],
+            ),
+            (Action::Reveal { claim, challengers, ask, answer }, vec![EXECUTOR]),
+            (
+                Action::Refute { claim, challenger, showings: vec![], refutation, from: None },
+                vec![CHALLENGER],
+            ),
+            (Action::WithdrawChallenge { claim }, vec![CHALLENGER]),
             (Action::CallTime { claim, challenger }, vec![EXECUTOR, CHALLENGER]),
             (Action::Collect { claim, challenger }, vec![]),
             (Action::Release { claim }, vec![]),

@@ -3,9 +3,8 @@
 //! The words in a rejection are the protocol's own, and only those are read back: nothing that a server
 //! makes up is kept.
 
+use protocol::asks::{AskError, RefereeError};
 use protocol::encoding::DecodeError;
-use protocol::facts::FactError;
-use protocol::referee::RefereeError;
 use protocol::settlement::{MoneyError, Rejection};
 use protocol::transaction::SignatureError;
 use serde::{Deserialize, Serialize};
@@ -127,7 +126,8 @@ enum Form<W> {
     },
     NotBound,
     DemandsUsed,
-    Fact(u8),
+    NotWithdrawable,
+    Ask(u8),
     Referee {
         code: u8,
         operand: u32,
@@ -145,49 +145,57 @@ pub(crate) enum Told {
     Bytes,
 }
 
-/// All errors of facts, each at the place that is its number on the wire.
-const FACTS: [FactError; 8] = [
-    FactError::UnknownTree,
-    FactError::UnknownNode,
-    FactError::OutOfRange,
-    FactError::AlreadyOpen,
-    FactError::WrongKind,
-    FactError::Mismatch,
-    FactError::NotOfModel,
-    FactError::WrongLength,
+/// All errors of asks, each at the place that is its number on the wire.
+const ASKS: [AskError; 10] = [
+    AskError::OutsideClaim,
+    AskError::Shape,
+    AskError::UnknownRoot,
+    AskError::OutOfRange,
+    AskError::AlreadyOpen,
+    AskError::WrongKind,
+    AskError::Mismatch,
+    AskError::NotOfModel,
+    AskError::NotAsked,
+    AskError::WrongLength,
 ];
 
-fn code_of_fact(error: FactError) -> u8 {
+fn code_of_ask(error: AskError) -> u8 {
     match error {
-        FactError::UnknownTree => 0,
-        FactError::UnknownNode => 1,
-        FactError::OutOfRange => 2,
-        FactError::AlreadyOpen => 3,
-        FactError::WrongKind => 4,
-        FactError::Mismatch => 5,
-        FactError::NotOfModel => 6,
-        FactError::WrongLength => 7,
+        AskError::OutsideClaim => 0,
+        AskError::Shape => 1,
+        AskError::UnknownRoot => 2,
+        AskError::OutOfRange => 3,
+        AskError::AlreadyOpen => 4,
+        AskError::WrongKind => 5,
+        AskError::Mismatch => 6,
+        AskError::NotOfModel => 7,
+        AskError::NotAsked => 8,
+        AskError::WrongLength => 9,
     }
 }
 
 /// Number and operand of a referee's error; the operand is 0 where it names none.
 fn code_of_referee(error: RefereeError) -> (u8, u32) {
     match error {
-        RefereeError::NotOpen => (0, 0),
+        RefereeError::NotShown => (0, 0),
         RefereeError::MalformedNode => (1, 0),
         RefereeError::OutOfRange => (2, 0),
         RefereeError::BadOperand { operand } => (3, operand),
         RefereeError::MissingLeaf { operand } => (4, operand),
+        RefereeError::UnreadOperand { operand } => (5, operand),
+        RefereeError::BadState => (6, 0),
     }
 }
 
 fn referee_of(code: u8, operand: u32) -> Option<RefereeError> {
     let error = match code {
-        0 => RefereeError::NotOpen,
+        0 => RefereeError::NotShown,
         1 => RefereeError::MalformedNode,
         2 => RefereeError::OutOfRange,
         3 => RefereeError::BadOperand { operand },
         4 => RefereeError::MissingLeaf { operand },
+        5 => RefereeError::UnreadOperand { operand },
+        6 => RefereeError::BadState,
         _ => return None,
     };
     // One form for each error: an operand that it does not name must be 0.
@@ -224,7 +232,8 @@ impl From<&Rejection> for Form<&'static str> {
             Rejection::Terms { name, bounds } => Self::Terms { name, bounds },
             Rejection::NotBound => Self::NotBound,
             Rejection::DemandsUsed => Self::DemandsUsed,
-            Rejection::Fact(error) => Self::Fact(code_of_fact(error)),
+            Rejection::NotWithdrawable => Self::NotWithdrawable,
+            Rejection::Ask(error) => Self::Ask(code_of_ask(error)),
             Rejection::Referee(error) => {
                 let (code, operand) = code_of_referee(error);
                 Self::Referee { code, operand }
@@ -260,7 +269,8 @@ impl Form<String> {
             }
             Self::NotBound => Rejection::NotBound,
             Self::DemandsUsed => Rejection::DemandsUsed,
-            Self::Fact(code) => (*FACTS.get(usize::from(*code))?).into(),
+            Self::NotWithdrawable => Rejection::NotWithdrawable,
+            Self::Ask(code) => (*ASKS.get(usize::from(*code))?).into(),
             Self::Referee { code, operand } => referee_of(*code, *operand)?.into(),
             Self::NothingRefuted => Rejection::NothingRefuted,
             Self::ModelLimits => Rejection::ModelLimits,
@@ -295,15 +305,18 @@ pub(crate) fn of_every_kind() -> Vec<Rejection> {
         Rejection::NotYourMove,
         Rejection::NotBound,
         Rejection::DemandsUsed,
+        Rejection::NotWithdrawable,
         Rejection::NothingRefuted,
         Rejection::ModelLimits,
-        RefereeError::NotOpen.into(),
+        RefereeError::NotShown.into(),
         RefereeError::MalformedNode.into(),
         RefereeError::OutOfRange.into(),
         RefereeError::BadOperand { operand: 3 }.into(),
         RefereeError::MissingLeaf { operand: u32::MAX }.into(),
+        RefereeError::UnreadOperand { operand: 1 }.into(),
+        RefereeError::BadState.into(),
     ];
-    all.extend(FACTS.map(Rejection::from));
+    all.extend(ASKS.map(Rejection::from));
     for word in WORDS.iter().copied() {
         all.push(Rejection::NotAllowed { who: word });
         all.push(Rejection::Unknown { kind: word });
@@ -339,8 +352,8 @@ mod tests {
     fn foreign_words_codes_and_lengths_are_refused() {
         let foreign = |form: &Form<String>| decode(&wire::encode(form).unwrap());
         assert_eq!(foreign(&Form::Over { kind: "invented".to_owned() }), None);
-        assert_eq!(foreign(&Form::Fact(8)), None);
-        assert_eq!(foreign(&Form::Referee { code: 5, operand: 0 }), None);
+        assert_eq!(foreign(&Form::Ask(10)), None);
+        assert_eq!(foreign(&Form::Referee { code: 7, operand: 0 }), None);
         assert_eq!(foreign(&Form::Referee { code: 0, operand: 1 }), None);
         assert_eq!(foreign(&Form::Over { kind: "x".repeat(REJECTION_BYTES_MAX) }), None);
         let whole = encode(&Rejection::NotBound).unwrap();

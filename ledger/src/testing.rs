@@ -1,7 +1,7 @@
 //! What the tests of this crate share: a ledger's state with jobs, claims and challenges of a model that
 //! nobody runs.
 
-use protocol::facts::{Request, TreeId};
+use protocol::asks::{Ask, Place, Tree, TreeKind};
 use protocol::graph::{ModelHeader, Profile};
 use protocol::hash::{Digest, Keccak, leaf};
 use protocol::ids::{ClaimId, JobId};
@@ -19,7 +19,11 @@ pub(crate) const SECOND: Address = Address([5; 20]);
 pub(crate) const STRANGER: Address = Address([6; 20]);
 
 /// What every claim can be asked.
-pub(crate) const ASKED: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
+/// The first thing that can be asked of a claim with this sequence root.
+pub(crate) fn asked(hash: Digest) -> Ask {
+    let (tree, kind) = (Tree::Sequence {}, TreeKind::List { count: 1 });
+    Ask::Open { place: Place { tree, kind, depth: 0, index: 0, hash } }
+}
 
 /// Time in which a job takes claims.
 pub(crate) const OPEN_MS: u64 = 600_000;
@@ -101,7 +105,9 @@ impl Court {
     }
 
     pub(crate) fn demand(&mut self, challenger: Address, claim: ClaimId) {
-        let demand = Action::Demand { claim, showings: Vec::new(), request: ASKED };
+        let (showings, path) = (Vec::new(), Vec::new());
+        let hash = self.settlement.claim(&claim).unwrap().terms.sequence_root;
+        let demand = Action::Demand { claim, showings, ask: asked(hash), path, from: None };
         self.does(challenger, &demand);
     }
 

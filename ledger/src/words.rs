@@ -1,20 +1,24 @@
 //! What people read of the protocol's objects: one place for the words, used by the ledger's pages and by
 //! the command. Programs read ids and enums elsewhere; nothing here is parsed again.
 
+mod asks;
 mod attention;
 
 use std::fmt;
 
-use protocol::facts::{Facts, Request, Reveal, TreeId};
+use protocol::asks::Evidence;
 use protocol::graph::Node;
+use protocol::knowledge::Knowledge;
 use protocol::law;
-use protocol::openings::Children;
-use protocol::referee::{Evidence, Refutation, operator_of};
 use protocol::settlement::{
-    ChallengeStatus, ClaimStatus, Event, FallReason, JobStatus, SealedStatus, Settlement, Turn,
+    Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, JobStatus, SealedStatus,
+    Settlement, Turn,
 };
 use protocol::tensor::ElementType;
 use protocol::transaction::Action;
+
+pub use self::asks::{answer, ask, refutation, tree};
+use self::asks::within;
 
 /// A number with its noun: `1 proof`, `2 proofs`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
@@ -75,54 +79,13 @@ pub fn state(boundary: u32) -> String {
     }
 }
 
-/// A tree of a claim.
-pub fn tree(tree: &TreeId) -> String {
-    match tree {
-        TreeId::Trace {} => "states of the run".to_owned(),
-        TreeId::State { boundary } => state(*boundary),
-        TreeId::Subtrace { layer } => format!("operators inside layer {layer}"),
-        TreeId::Tensor { operator } => format!("output of operator {operator}"),
-    }
-}
-
-/// What an executor is asked to open.
-pub fn request(request: &Request) -> String {
-    match request {
-        Request::Node { tree: of, depth, index: 0 } => format!("{}, level {depth}", tree(of)),
-        Request::Node { tree: of, depth, index } => {
-            format!("{}, level {depth}, node {index}", tree(of))
-        }
-        Request::Subtrace { layer } => tree(&TreeId::Subtrace { layer: *layer }),
-        Request::Leaf { operator, leaf } => format!("output of operator {operator}, leaf {leaf}"),
-        Request::Accumulators { operator, element } => {
-            format!("running sums of element {element} of operator {operator}")
-        }
-    }
-}
-
-/// How much an answer opens.
-pub fn reveal(reveal: &Reveal) -> String {
-    let inside = |children: &Children| match children {
-        Children::Hashes { hashes } => count(hashes.len() as u64, "hash", "hashes"),
-        Children::Roots { roots } => count(roots.len() as u64, "root", "roots"),
-        Children::Values { values } => count(values.len() as u64, "value", "values"),
-    };
-    match reveal {
-        Reveal::Node { children } => inside(children),
-        Reveal::Subtrace { children, .. } => {
-            format!("a new commitment with {}", inside(children))
-        }
-        Reveal::Leaf { bytes } => count(bytes.len() as u64, "byte", "bytes"),
-        Reveal::Accumulators { words } => count(words.len() as u64, "word", "words"),
-    }
-}
-
 /// Statuses of jobs, as [`job_status`] gives them.
 pub const JOB_STATUSES: [&str; 3] = ["open", "done", "expired"];
 /// Statuses of claims, as [`claim_status`] gives them.
 pub const CLAIM_STATUSES: [&str; 4] = ["standing", "rejected", "final", "released"];
 /// Statuses of challenges, as [`challenge_status`] gives them.
-pub const CHALLENGE_STATUSES: [&str; 5] = ["queued", "open", "to-collect", "won", "lost"];
+pub const CHALLENGE_STATUSES: [&str; 6] =
+    ["queued", "open", "to-collect", "won", "lost", "withdrawn"];
 
 /// Progress of a job.
 pub fn job_status(status: &JobStatus) -> &'static str {
@@ -161,14 +124,15 @@ pub fn challenge_status(status: &ChallengeStatus, under_way: bool) -> &'static s
         ChallengeStatus::Open { .. } => "open",
         ChallengeStatus::Won { .. } => "won",
         ChallengeStatus::Lost => "lost",
+        ChallengeStatus::Withdrawn => "withdrawn",
     }
 }
 
-/// Whose move it is, and what must be done.
-pub fn turn(turn: &Turn) -> String {
-    match turn {
-        Turn::Challenger => "the challenger must demand or refute".to_owned(),
-        Turn::Executor(asked) => format!("the executor must open {}", request(asked)),
+/// Whose move it is in a challenge under way, and what must be done.
+pub fn turn(challenge: &Challenge, turn: Turn) -> String {
+    match (turn, challenge.pending()) {
+        (Turn::Executor, Some(asked)) => format!("the executor must open {}", ask(asked)),
+        (Turn::Executor | Turn::Challenger, _) => "the challenger must demand or refute".to_owned(),
     }
 }
 
@@ -226,25 +190,26 @@ pub struct EvidenceWords {
 /// What the referee found, in parts: the same as [`evidence`] says in one line.
 pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> EvidenceWords {
     match evidence {
-        Evidence::Step { operator, element, segment, claimed, expected, .. } => {
+        Evidence::Step { iteration, operator, element, segment, claimed, expected, .. } => {
             let kind = node.map(|node| node.output.element);
             let at = sum_within(node, *segment);
             let place = format!("{}, element {element}{at}", named(*operator, node));
+            let place = within(*iteration, place);
             let (lane, claimed, correct) = claimed_and_correct(kind, claimed, expected.as_deref());
             EvidenceWords { place: place + &lane, claimed, correct }
         }
-        Evidence::Contradiction { value, claimed, expected } => EvidenceWords {
-            place: format!("value {value}"),
+        Evidence::Contradiction { iteration, value, claimed, expected } => EvidenceWords {
+            place: within(*iteration, format!("value {value}")),
             claimed: claimed.to_string(),
             correct: Some(expected.to_string()),
         },
-        Evidence::StateValue { claimed, expected } => EvidenceWords {
-            place: "a state".to_owned(),
+        Evidence::StateValue { iteration, boundary, claimed, expected } => EvidenceWords {
+            place: within(*iteration, state(*boundary)),
             claimed: format!("value {claimed}"),
             correct: Some(format!("value {expected}")),
         },
-        Evidence::Leaf { operator, leaf } => EvidenceWords {
-            place: format!("{}, leaf {leaf}", named(*operator, node)),
+        Evidence::Leaf { iteration, operator, leaf } => EvidenceWords {
+            place: within(*iteration, format!("{}, leaf {leaf}", named(*operator, node))),
             claimed: "bits that no value has".to_owned(),
             correct: None,
         },
@@ -276,7 +241,7 @@ fn claimed_and_correct(
     }
 }
 
-/// What the referee found. With the operator (`referee::operator_of` finds it in a claim's facts) it names
+/// What the referee found. With the operator (`Knowledge::operator_of` finds it) it names
 /// the kind and shows numbers; without it, bits.
 pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
     match evidence {
@@ -289,16 +254,17 @@ pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
                 }
             }
         }
-        Evidence::Contradiction { value, claimed, expected } => format!(
+        Evidence::Contradiction { value, claimed, expected, .. } => format!(
             "the claim contradicts itself about value {value}: {} in the state, {} by what it \
              follows from",
             short(claimed),
             short(expected)
         ),
-        Evidence::StateValue { claimed, expected } => {
-            format!("a state holds value {claimed} where the model has value {expected}")
+        Evidence::StateValue { iteration, boundary, claimed, expected } => {
+            let place = within(*iteration, state(*boundary));
+            format!("{place} holds value {claimed} where the model has value {expected}")
         }
-        Evidence::Leaf { operator, leaf } => {
+        Evidence::Leaf { operator, leaf, .. } => {
             format!("{}, leaf {leaf} holds bits that no value has", named(*operator, node))
         }
     }
@@ -321,44 +287,19 @@ fn sum_within(node: Option<&Node>, segment: u64) -> String {
     }
 }
 
-/// That a claim was rejected, and why: with the claim's facts by numbers, without them by bits.
-pub fn fall(reason: &FallReason, facts: Option<&Facts>) -> String {
-    format!("rejected: {}", fallen(reason, facts))
+/// That a claim was rejected, and why: with what is known of the claim by numbers, without it by bits.
+pub fn fall(reason: &FallReason, known: Option<&Knowledge>) -> String {
+    format!("rejected: {}", fallen(reason, known))
 }
 
 /// Why a claim was rejected, as in [`fall`], where the text before says that it was.
-pub fn fallen(reason: &FallReason, facts: Option<&Facts>) -> String {
+pub fn fallen(reason: &FallReason, known: Option<&Knowledge>) -> String {
     match reason {
         FallReason::Refuted(found) => {
-            let node = facts.and_then(|facts| operator_of(facts, found));
+            let node = known.and_then(|known| known.operator_of(found));
             evidence(found, node)
         }
-        FallReason::Silence(asked) => format!("no answer about {}", request(asked)),
-    }
-}
-
-/// What a challenger says is false.
-pub fn refutation(refutation: &Refutation) -> String {
-    match refutation {
-        Refutation::Step { operator, element, segment: 0, .. } => {
-            format!("operator {operator}, element {element}")
-        }
-        Refutation::Step { operator, element, segment, .. } => {
-            format!("operator {operator}, element {element}, running sum {segment}")
-        }
-        Refutation::Binding { layer, operator } => format!(
-            "output of operator {operator} differs between layer {layer} and the {}",
-            state(layer.saturating_add(1))
-        ),
-        Refutation::Carry { layer, value } => {
-            format!("value {value} changes while it passes layer {layer}")
-        }
-        Refutation::StateValue { boundary, position } => {
-            format!("{}, position {position}, holds another value", state(*boundary))
-        }
-        Refutation::Leaf { operator, leaf } => {
-            format!("output of operator {operator}, leaf {leaf}, holds bits that no value has")
-        }
+        FallReason::Silence(asked) => format!("no answer about {}", ask(asked)),
     }
 }
 
@@ -376,9 +317,9 @@ pub fn action(action: &Action) -> String {
             format!("claim of the run {} posted", short(statement.terms.sequence_root))
         }
         Action::Challenge { claim } => format!("claim {} challenged", short(claim)),
-        Action::Demand { request: asked, .. } => format!("demanded: {}", request(asked)),
-        Action::Reveal { request: asked, reveal: answer, .. } => {
-            format!("opened: {} ({})", request(asked), reveal(answer))
+        Action::Demand { ask: asked, .. } => format!("demanded: {}", ask(asked)),
+        Action::Reveal { ask: asked, answer: given, .. } => {
+            format!("opened: {} ({})", ask(asked), answer(given))
         }
         Action::Refute { refutation: said, .. } => format!("refuted: {}", refutation(said)),
         Action::CallTime { claim, challenger } => {
@@ -393,6 +334,9 @@ pub fn action(action: &Action) -> String {
         Action::Attest { sealed, .. } => format!("sealed claim {} attested", short(sealed)),
         Action::ProveAttention { claim, .. } => {
             format!("attention proven for claim {}", short(claim))
+        }
+        Action::WithdrawChallenge { claim } => {
+            format!("challenge of claim {} withdrawn", short(claim))
         }
         Action::ExpireSeal { sealed } => format!("sealed claim {} expired", short(sealed)),
         Action::Collect { claim, challenger } => {
@@ -440,16 +384,16 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
         Event::ChallengeServed { challenge } => {
             format!("challenge {} is served now", short(challenge))
         }
-        Event::Demanded { challenge, request: asked } => {
-            format!("challenge {} demands {}", short(challenge), request(asked))
+        Event::Demanded { challenge, ask: asked } => {
+            format!("challenge {} demands {}", short(challenge), ask(asked))
         }
-        Event::Revealed { claim, request: asked } => {
-            format!("claim {}: {} opened", short(claim), request(asked))
+        Event::Revealed { claim, ask: asked } => {
+            format!("claim {}: {} opened", short(claim), ask(asked))
         }
         Event::ClaimFallen { claim, reason, burned_wei } => {
-            let facts = settlement.and_then(|state| state.claim(claim)).map(|claim| &claim.facts);
-            let burned = ether(*burned_wei);
-            format!("claim {} {}; {burned} burned", short(claim), fall(reason, facts))
+            let claim_of = settlement.and_then(|state| state.claim(claim));
+            let (known, burned) = (claim_of.map(|claim| &claim.knowledge), ether(*burned_wei));
+            format!("claim {} {}; {burned} burned", short(claim), fall(reason, known))
         }
         Event::ChallengeWon { challenge, challenger, reward_wei } => format!(
             "challenge {} won: {} to {}",
@@ -459,6 +403,9 @@ pub fn event(event: &Event, settlement: Option<&Settlement>) -> String {
         ),
         Event::ChallengeLost { challenge, burned_wei, .. } => {
             format!("challenge {} lost; {} burned", short(challenge), ether(*burned_wei))
+        }
+        Event::ChallengeWithdrawn { challenge, burned_wei, .. } => {
+            format!("challenge {} withdrawn; {} burned", short(challenge), ether(*burned_wei))
         }
         Event::ClaimFinal { claim, job } => {
             format!("claim {} is the answer of job {}", short(claim), short(job))

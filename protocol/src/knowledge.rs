@@ -7,21 +7,22 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
-use crate::asks::{Answer, Ask, Showing, Tree, TreeKind, shown_places};
+use crate::asks::{Answer, Ask, Context, Evidence, Showing, Tree, TreeKind, shown_places};
 use crate::graph::{Layer, ModelHeader, Node};
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::merkle::{TreeShape, empty_subtree};
 use crate::roots::{root_leaf, state_leaf};
-use crate::tensor::LeafBytes;
-use crate::transaction::{BoundState, Statement};
+use crate::tensor::{LeafBytes, TensorType};
+use crate::transaction::{BoundState, ClaimTerms, Statement};
 
 /// Everything that was shown, said and answered about one claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Knowledge<C: Commitment = Keccak> {
     header: ModelHeader,
-    iterations: u32,
+    terms: ClaimTerms,
     arity_log2: u32,
     roots: BTreeMap<Tree, Digest>,
+    said: BTreeMap<Tree, Digest>,
     kinds: BTreeMap<Tree, TreeKind>,
     nodes: BTreeMap<(Tree, u32, u64), Digest>,
     opened: BTreeSet<(Tree, u32, u64)>,
@@ -32,16 +33,33 @@ pub struct Knowledge<C: Commitment = Keccak> {
     commitment: PhantomData<C>,
 }
 
+/// One leaf of the running sums of an element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownSums<'a> {
+    /// Index of the iteration.
+    pub iteration: u32,
+    /// Index of the operator in the model.
+    pub operator: u32,
+    /// Flat index of the element.
+    pub element: u64,
+    /// What the sums are: a row of words.
+    pub kind: TensorType,
+    /// Position of the leaf.
+    pub leaf: u64,
+    /// Its bytes.
+    pub bytes: &'a LeafBytes,
+}
+
 impl<C: Commitment> Knowledge<C> {
     /// What is known when a claim is posted: its roots and what its paths show.
     pub fn new(header: ModelHeader, arity_log2: u32, statement: &Statement) -> Self {
         let Statement { terms, binding } = statement;
-        let (iterations, layers) = (terms.iterations, header.layer_count);
-        let last = iterations.saturating_sub(1);
+        let (last, layers) = (terms.iterations.saturating_sub(1), header.layer_count);
         let mut known = Self {
             header,
-            iterations,
+            terms: terms.clone(),
             arity_log2,
+            said: BTreeMap::new(),
             roots: BTreeMap::from([(Tree::Sequence {}, terms.sequence_root)]),
             kinds: BTreeMap::new(),
             nodes: BTreeMap::new(),
@@ -77,9 +95,15 @@ impl<C: Commitment> Knowledge<C> {
         self.arity_log2
     }
 
-    /// Number of iterations that are claimed.
-    pub fn iterations(&self) -> u32 {
-        self.iterations
+    /// The claim's terms.
+    pub fn terms(&self) -> &ClaimTerms {
+        &self.terms
+    }
+
+    /// The claim as a transaction's showings are checked against it, which builds on `from` if it says so.
+    pub fn context<'a>(&'a self, from: Option<&'a Ask>) -> Context<'a> {
+        let Self { terms, header, said, arity_log2, .. } = self;
+        Context { terms, header, said, from, arity_log2: *arity_log2 }
     }
 
     /// Committed root of a tree.
@@ -117,6 +141,29 @@ impl<C: Commitment> Knowledge<C> {
         self.leaves.get(&(*tree, leaf))
     }
 
+    /// Leaves of running sums that were shown.
+    pub fn shown_sums(&self) -> impl Iterator<Item = ShownSums<'_>> {
+        self.leaves.iter().filter_map(|((tree, leaf), bytes)| {
+            let Tree::Accumulators { iteration, operator, element } = *tree else {
+                return None;
+            };
+            let Some(TreeKind::Tensor { kind }) = self.kind(tree) else {
+                return None;
+            };
+            Some(ShownSums { iteration, operator, element, kind, leaf: *leaf, bytes })
+        })
+    }
+
+    /// The operator that evidence is about, if it was shown.
+    pub fn operator_of(&self, evidence: &Evidence) -> Option<&Node> {
+        match evidence {
+            Evidence::Step { operator, .. } | Evidence::Leaf { operator, .. } => {
+                self.operator(*operator)
+            }
+            Evidence::Contradiction { .. } | Evidence::StateValue { .. } => None,
+        }
+    }
+
     /// Trees of which something beyond the root was opened, in the order of a descent.
     pub fn opened_trees(&self) -> impl Iterator<Item = Tree> {
         let trees: BTreeSet<Tree> = self.opened.iter().map(|(tree, ..)| *tree).collect();
@@ -142,7 +189,7 @@ impl<C: Commitment> Knowledge<C> {
     pub fn kind(&self, tree: &Tree) -> Option<TreeKind> {
         let list = |count: usize| Some(TreeKind::List { count: u32::try_from(count).ok()? });
         let shown = match *tree {
-            Tree::Sequence {} => Some(TreeKind::List { count: self.iterations }),
+            Tree::Sequence {} => Some(TreeKind::List { count: self.terms.iterations }),
             Tree::Trace { .. } => Some(TreeKind::List { count: self.header.state_count() }),
             Tree::State { boundary, .. } => {
                 self.live_values(boundary).and_then(|live| list(live.len()))
@@ -254,6 +301,7 @@ impl<C: Commitment> Knowledge<C> {
         self.learn_ask(ask);
         let tree = *ask.tree();
         if let Some(root) = said {
+            self.said.entry(tree).or_insert(root);
             self.roots.insert(tree, root);
         }
         let Some((depth, indices)) = shown_places(ask, self.arity_log2) else {

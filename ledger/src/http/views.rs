@@ -5,7 +5,6 @@ use std::fmt;
 
 use protocol::graph::ModelHeader;
 use protocol::ids::{ClaimId, JobId};
-use protocol::referee::operator_of;
 use protocol::settlement::{
     Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Settlement,
     Turn,
@@ -100,7 +99,7 @@ pub(super) fn claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Val
     let (reason, at_ms) = match &claim.status {
         ClaimStatus::Standing => (None, None),
         ClaimStatus::Fallen { reason, at_ms, .. } => {
-            (Some(words::fall(reason, Some(&claim.facts))), Some(*at_ms))
+            (Some(words::fall(reason, Some(&claim.knowledge))), Some(*at_ms))
         }
         ClaimStatus::Final { at_ms, .. } | ClaimStatus::Released { at_ms } => (None, Some(*at_ms)),
     };
@@ -110,7 +109,7 @@ pub(super) fn claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Val
         "executor": claim.executor.to_string(),
         "output_root": claim.terms.output_root.to_string(),
         "sequence_root": claim.terms.sequence_root.to_string(),
-        "trace_root": claim.trace_root().to_string(), "posted_ms": claim.posted_ms,
+        "trace_root": claim.trace_root.to_string(), "posted_ms": claim.posted_ms,
         "window_end_ms": claim.window_end_ms, "last_finality_ms": claim.last_finality_ms,
         "stake_wei": claim.stake_wei.to_string(), "status": words::claim_status(&claim.status), "reason": reason,
         "at_ms": at_ms, "reveals": claim.reveals,
@@ -122,10 +121,10 @@ pub(super) fn claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Val
 pub(super) fn whole_claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Value {
     let mut document = self::claim(id, claim, settlement);
     let mut descent: Vec<String> =
-        claim.facts.opened_trees().map(|tree| words::tree(&tree)).collect();
+        claim.knowledge.opened_trees().map(|tree| words::tree(&tree)).collect();
     let verdict = match &claim.status {
         ClaimStatus::Fallen { reason: FallReason::Refuted(found), .. } => {
-            Some(words::verdict(found, operator_of(&claim.facts, found)))
+            Some(words::verdict(found, claim.knowledge.operator_of(found)))
         }
         _ => None,
     };
@@ -150,28 +149,32 @@ pub(super) fn challenge(id: &str, challenge: &Challenge, settlement: &Settlement
     let under_way = settlement.is_under_way(challenge);
     let deadline_ms =
         challenge.deadline_ms(settlement.parameters().move_floor_ms).filter(|_| under_way);
-    let (turn, request) = match &challenge.status {
-        ChallengeStatus::Open { .. } if !under_way => (None, None),
-        ChallengeStatus::Open { turn: Turn::Challenger, .. } => (Some("challenger"), None),
-        ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
-            (Some("executor"), Some(words::request(request)))
-        }
-        ChallengeStatus::Queued | ChallengeStatus::Won { .. } | ChallengeStatus::Lost => {
-            (None, None)
-        }
+    let turn = match &challenge.status {
+        ChallengeStatus::Open { .. } if !under_way => None,
+        ChallengeStatus::Open { turn: Turn::Challenger, .. } => Some("challenger"),
+        ChallengeStatus::Open { turn: Turn::Executor, .. } => Some("executor"),
+        ChallengeStatus::Queued
+        | ChallengeStatus::Won { .. }
+        | ChallengeStatus::Lost
+        | ChallengeStatus::Withdrawn => None,
     };
+    let ask = challenge.pending().filter(|_| under_way).map(words::ask);
     let reward_wei = match &challenge.status {
         ChallengeStatus::Won { reward_wei } => Some(reward_wei.to_string()),
-        ChallengeStatus::Queued | ChallengeStatus::Open { .. } | ChallengeStatus::Lost => None,
+        ChallengeStatus::Queued
+        | ChallengeStatus::Open { .. }
+        | ChallengeStatus::Lost
+        | ChallengeStatus::Withdrawn => None,
     };
     json!({
         "challenge": id, "claim": challenge.claim.to_string(),
         "challenger": challenge.challenger.to_string(), "opened_ms": challenge.opened_ms,
         "bond_wei": challenge.bond_wei.to_string(), "fees_wei": challenge.fees_wei.to_string(),
         "demands": challenge.demands, "replies": challenge.replies,
+        "end_asks": challenge.end_asks, "end_replies": challenge.end_replies,
         "executor_clock_ms": challenge.executor_clock_ms,
         "challenger_clock_ms": challenge.challenger_clock_ms,
-        "status": words::challenge_status(&challenge.status, under_way), "turn": turn, "request": request,
+        "status": words::challenge_status(&challenge.status, under_way), "turn": turn, "ask": ask,
         "reward_wei": reward_wei, "deadline_ms": deadline_ms,
     })
 }
@@ -206,11 +209,11 @@ fn event(event: &Event) -> Value {
             json!({ "event": "challenged", "challenge": challenge.to_string(), "claim": claim.to_string() })
         }
         Event::ChallengeServed { challenge } => id("challenge", "challenge-served", challenge),
-        Event::Demanded { challenge, request } => {
-            json!({ "event": "demanded", "challenge": challenge.to_string(), "request": words::request(request) })
+        Event::Demanded { challenge, ask } => {
+            json!({ "event": "demanded", "challenge": challenge.to_string(), "ask": words::ask(ask) })
         }
-        Event::Revealed { claim, request } => {
-            json!({ "event": "revealed", "claim": claim.to_string(), "request": words::request(request) })
+        Event::Revealed { claim, ask } => {
+            json!({ "event": "revealed", "claim": claim.to_string(), "ask": words::ask(ask) })
         }
         Event::ClaimFallen { claim, reason, burned_wei } => {
             json!({ "event": "claim-rejected", "claim": claim.to_string(), "reason": words::fall(reason, None), "burned_wei": burned_wei.to_string() })
@@ -219,6 +222,9 @@ fn event(event: &Event) -> Value {
             json!({ "event": "challenge-won", "challenge": challenge.to_string(), "reward_wei": reward_wei.to_string() })
         }
         Event::ChallengeLost { challenge, .. } => id("challenge", "challenge-lost", challenge),
+        Event::ChallengeWithdrawn { challenge, .. } => {
+            id("challenge", "challenge-withdrawn", challenge)
+        }
         Event::ClaimFinal { claim, job } => {
             json!({ "event": "claim-final", "claim": claim.to_string(), "job": job.to_string() })
         }
