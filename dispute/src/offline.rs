@@ -2,8 +2,9 @@
 
 use challenger::{Divergence, HonestView, Move, SolveError};
 use executor::Defender;
-use protocol::facts::{Facts, Request};
-use protocol::referee::{Finding, RefereeError, judge};
+use protocol::asks::{Ask, AskError, Finding, Proven, RefereeError, fits, judge};
+use protocol::hash::Keccak;
+use protocol::knowledge::Knowledge;
 
 /// How it ended.
 #[derive(Clone, Debug)]
@@ -11,7 +12,7 @@ pub enum OfflineEnd {
     /// The referee decided.
     Judged(Finding),
     /// The executor's data do not answer a demand.
-    Silent(Request),
+    Silent(Ask),
     /// The claim equals the challenger's own run.
     Agrees,
 }
@@ -25,6 +26,9 @@ pub enum OfflineError {
     /// The referee refused the refutation.
     #[error("the referee refused the refutation: {0}")]
     Referee(#[from] RefereeError),
+    /// What the challenger shows does not follow from the claim.
+    #[error("the showings of a move do not hold: {0}")]
+    Ask(#[from] AskError),
     /// It does not come to an end.
     #[error("the dispute did not end after {0} demands")]
     Endless(u32),
@@ -39,34 +43,40 @@ const DEMANDS_MAX: u32 = 64;
 /// When the challenger's own view does not fit the claim.
 pub fn decide(
     honest_view: &HonestView,
-    facts: &mut Facts,
+    known: &mut Knowledge,
     defender: &Defender,
     found: &mut Divergence,
 ) -> Result<OfflineEnd, OfflineError> {
+    let mut asked: Option<Ask> = None;
     for _ in 0..DEMANDS_MAX {
-        let next = match honest_view.next_move_watched(facts, found) {
+        let next = match honest_view.next_move_watched(known, asked.as_ref(), found) {
             Ok(next) => next,
             Err(SolveError::NothingDiffers) => return Ok(OfflineEnd::Agrees),
             Err(error) => return Err(error.into()),
         };
         match next {
-            Move::Demand { showings, request, .. } => {
-                showings.iter().for_each(|showing| {
-                    // The solver only offers what it has seen accepted.
-                    let _ = facts.show(showing);
+            Move::Demand { showings, ask, .. } => {
+                // The solver offers only what a ledger accepts.
+                known.learn_demand(&showings, &ask);
+                let arity_log2 = known.arity_log2();
+                let answer = defender.answer(&ask).ok();
+                let fitting = answer.and_then(|answer| {
+                    let said = fits::<Keccak>(&ask, &answer, arity_log2).ok()?;
+                    Some((answer, said))
                 });
-                let answered = defender
-                    .answer(&request)
-                    .is_ok_and(|reveal| facts.reveal(&request, &reveal).is_ok());
-                if !answered {
-                    return Ok(OfflineEnd::Silent(request));
-                }
+                let Some((answer, said)) = fitting else {
+                    return Ok(OfflineEnd::Silent(ask));
+                };
+                known.learn_answer(&ask, &answer, said);
+                asked = Some(ask);
             }
-            Move::Refute { showings, refutation, .. } => {
-                showings.iter().for_each(|showing| {
-                    let _ = facts.show(showing);
-                });
-                return Ok(OfflineEnd::Judged(judge(facts, &refutation)?));
+            Move::Refute { showings, refutation, from, .. } => {
+                let finding = {
+                    let proven = Proven::new::<Keccak>(known.context(from.as_ref()), &showings)?;
+                    judge::<Keccak>(&proven, &refutation)?
+                };
+                known.learn_showings(&showings);
+                return Ok(OfflineEnd::Judged(finding));
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use inference::{Run, RunError};
-use protocol::facts::{Children, Request, Reveal, TreeId};
+use inference::{Run, RunError, State, Tensor};
+use protocol::asks::{self, Answer, Ask, Place, Sums};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::Tree;
+use protocol::tensor::LeafBytes;
 
 /// Why a demand cannot be answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,14 +14,14 @@ pub enum AnswerError {
     /// The layer could not be recomputed.
     #[error("the layer could not be recomputed: {0}")]
     Run(#[from] RunError),
-    /// The request names something that the run does not have.
+    /// The ask names something that the run does not have.
     #[error(
         "the run has nothing at {}; the ledger should not have accepted the demand",
-        ledger::words::request(request)
+        ledger::words::ask(ask)
     )]
     NotInRun {
-        /// The request.
-        request: Request,
+        /// The ask.
+        ask: Box<Ask>,
     },
 }
 
@@ -42,95 +43,184 @@ impl<C: Commitment> Defender<C> {
         &self.run
     }
 
-    /// The answer to a request.
+    /// The answer to an ask.
     ///
     /// # Errors
     /// When the run has nothing there or a layer cannot be recomputed.
-    pub fn answer(&self, request: &Request) -> Result<Reveal, AnswerError> {
-        let missing = || AnswerError::NotInRun { request: *request };
-        match *request {
-            Request::Node { tree, depth, index } => {
-                let children = self.children(tree, depth, index)?;
-                Ok(Reveal::Node { children: children.ok_or_else(missing)? })
-            }
-            Request::Subtrace { layer } => {
-                let root = self.run.inside(layer)?.tree().root();
-                let children = self.children(TreeId::Subtrace { layer }, 0, 0)?;
-                Ok(Reveal::Subtrace { root, children: children.ok_or_else(missing)? })
-            }
-            Request::Leaf { operator, leaf } => {
-                let output = self.run.output(operator)?;
-                Ok(Reveal::Leaf { bytes: output.leaf(leaf).ok_or_else(missing)? })
-            }
-            Request::Accumulators { operator, element } => {
-                let words = self.run.accumulators(operator, element)?.to_vec();
-                Ok(Reveal::Accumulators { words })
-            }
-        }
+    pub fn answer(&self, ask: &Ask) -> Result<Answer, AnswerError> {
+        let answer = match ask {
+            Ask::Open { place } => self.opened(&place.tree, place.depth, place.index)?,
+            Ask::Leaves { place } => self.leaves(place)?,
+            Ask::Say { tree, .. } => match *tree {
+                asks::Tree::Accumulators { operator, element, .. } => {
+                    self.said_sums(operator, element)?
+                }
+                _ => self.opened(tree, 0, 0)?,
+            },
+        };
+        answer.ok_or_else(|| AnswerError::NotInRun { ask: Box::new(ask.clone()) })
     }
 
-    fn children(
+    /// The descendants of a node, one opening further down.
+    fn opened(
         &self,
-        tree: TreeId,
+        tree: &asks::Tree,
         depth: u32,
         index: u64,
-    ) -> Result<Option<Children>, AnswerError> {
-        let arity_log2 = self.arity_log2;
-        // A node outside the tree, or of padding alone, opens nothing.
-        let opened = |tree: &Tree<C>| {
-            let indices = tree.shape().opened_indices(depth, index, arity_log2);
-            Some(indices).filter(|indices| !indices.is_empty())
-        };
-        let hashes = |tree: &Tree<C>| {
-            opened(tree)?;
-            tree.opening(depth, index, arity_log2).map(|hashes| Children::Hashes { hashes })
-        };
-        let roots = |tree: &Tree<C>, all: &[Digest]| {
-            let indices = opened(tree)?;
-            let roots = indices.iter().map(|index| all.get(*index as usize).copied());
-            Some(Children::Roots { roots: roots.collect::<Option<Vec<_>>>()? })
-        };
-        let at_leaves = |tree: &Tree<C>| {
-            depth + tree.shape().opening_levels(depth, arity_log2) == tree.shape().depth()
-        };
-        Ok(match tree {
-            TreeId::Trace {} => {
-                let trace = self.run.trace();
-                if at_leaves(trace.tree().tree()) {
-                    roots(trace.tree().tree(), trace.state_roots())
-                } else {
-                    hashes(trace.tree().tree())
-                }
+    ) -> Result<Option<Answer>, AnswerError> {
+        let node = Node { depth, index, arity_log2: self.arity_log2 };
+        Ok(match *tree {
+            // A run of one iteration.
+            asks::Tree::Sequence {} => {
+                let trace_root = self.run.trace().root();
+                let roots = vec![trace_root];
+                ((depth, index) == (0, 0)).then_some(Answer::Roots { roots })
             }
-            TreeId::State { boundary } => {
+            asks::Tree::Trace { .. } => {
+                let trace = self.run.trace();
+                node.roots(trace.tree().tree(), trace.state_roots())
+            }
+            asks::Tree::State { boundary, .. } => {
                 let Some(state) = self.run.trace().state(boundary) else {
                     #[cfg(test)]
                     cov_mark::hit!(no_such_state);
                     return Ok(None);
                 };
-                let tree = state.tree().tree();
-                if !at_leaves(tree) {
-                    return Ok(hashes(tree));
-                }
-                let entries = state.entries();
-                let Some(indices) = opened(tree) else {
-                    #[cfg(test)]
-                    cov_mark::hit!(no_such_values_of_a_state);
-                    return Ok(None);
-                };
-                let values = indices.iter().map(|index| entries.get(*index as usize).copied());
-                values.collect::<Option<Vec<_>>>().map(|values| Children::Values { values })
+                node.values(state)
             }
-            TreeId::Subtrace { layer } => {
+            asks::Tree::Subtrace { layer, .. } => {
                 let inside = self.run.inside(layer)?;
-                if at_leaves(inside.tree().tree()) {
-                    roots(inside.tree().tree(), inside.roots())
-                } else {
-                    hashes(inside.tree().tree())
-                }
+                node.roots(inside.tree().tree(), inside.roots())
             }
-            TreeId::Tensor { operator } => hashes(self.run.output_tree(operator)?),
+            asks::Tree::Tensor { operator, .. } => node.hashes(self.run.output_tree(operator)?),
+            asks::Tree::Accumulators { operator, element, .. } => {
+                self.sums(operator, element)?.and_then(|sums| node.hashes(sums.tree()))
+            }
+            asks::Tree::Input { value, .. } => {
+                self.end(0, value).and_then(|(_, tree)| node.hashes(tree))
+            }
+            asks::Tree::Output { value, .. } => {
+                self.end(self.last_boundary(), value).and_then(|(_, tree)| node.hashes(tree))
+            }
         })
+    }
+
+    /// All leaves below a node of a tensor.
+    fn leaves(&self, place: &Place) -> Result<Option<Answer>, AnswerError> {
+        Ok(match place.tree {
+            asks::Tree::Tensor { operator, .. } => {
+                let output = self.run.output(operator)?;
+                leaves_below(place, |position| output.leaf(position))
+            }
+            asks::Tree::Accumulators { operator, element, .. } => {
+                let sums = self.sums(operator, element)?;
+                sums.and_then(|sums| leaves_below(place, |position| sums.leaf(position).copied()))
+            }
+            asks::Tree::Input { value, .. } => self
+                .end(0, value)
+                .and_then(|(tensor, _)| leaves_below(place, |position| tensor.leaf(position))),
+            asks::Tree::Output { value, .. } => self
+                .end(self.last_boundary(), value)
+                .and_then(|(tensor, _)| leaves_below(place, |position| tensor.leaf(position))),
+            asks::Tree::Sequence {}
+            | asks::Tree::Trace { .. }
+            | asks::Tree::State { .. }
+            | asks::Tree::Subtrace { .. } => None,
+        })
+    }
+
+    /// Number of the last boundary: that of the output.
+    fn last_boundary(&self) -> u32 {
+        self.run.model().header().layer_count
+    }
+
+    /// An input or output of the run, with the tree of its leaves.
+    fn end(&self, boundary: u32, value: u32) -> Option<(&Tensor, &Tree<C>)> {
+        let state = self.run.trace().state(boundary)?;
+        Some((state.tensor(value)?, state.leaf_tree(value)?))
+    }
+
+    /// The running sums of an element; `None` of an operator that has none.
+    fn sums(&self, operator: u32, element: u64) -> Result<Option<Sums<C>>, AnswerError> {
+        let words = self.run.accumulators(operator, element)?;
+        Ok(self.run.model().node(operator).and_then(|node| Sums::new(node, &words)))
+    }
+
+    /// The root of an element's sums, by all their leaves where one opening shows as much, or by its first
+    /// opening.
+    fn said_sums(&self, operator: u32, element: u64) -> Result<Option<Answer>, AnswerError> {
+        let node = Node { depth: 0, index: 0, arity_log2: self.arity_log2 };
+        Ok(self.sums(operator, element)?.and_then(|sums| {
+            let shape = sums.tree().shape();
+            if shape.depth() > asks::leaf_log2(self.arity_log2) {
+                return node.hashes(sums.tree());
+            }
+            let leaves = (0..shape.leaves()).map(|position| sums.leaf(position).copied());
+            Some(Answer::Leaves { leaves: leaves.collect::<Option<_>>()? })
+        }))
+    }
+}
+
+/// Leaves of a tensor below a place, padding left out; `None` where the tensor has none there.
+fn leaves_below(
+    place: &Place,
+    leaf: impl Fn(u64) -> Option<LeafBytes>,
+) -> Option<Answer> {
+    let shape = place.kind.shape()?;
+    let levels = shape.depth().checked_sub(place.depth)?;
+    let positions = shape.opened_indices(place.depth, place.index, levels);
+    let leaves: Vec<LeafBytes> = positions.into_iter().map(leaf).collect::<Option<_>>()?;
+    (!leaves.is_empty()).then_some(Answer::Leaves { leaves })
+}
+
+/// A node of a tree that is to be opened.
+#[derive(Clone, Copy)]
+struct Node {
+    depth: u32,
+    index: u64,
+    arity_log2: u32,
+}
+
+impl Node {
+    /// Indices of the descendants that the opening shows, and whether they are leaves; `None` outside the tree and
+    /// for padding, which open nothing.
+    fn shown<C: Commitment>(self, tree: &Tree<C>) -> Option<(Vec<u64>, bool)> {
+        let shape = tree.shape();
+        let indices = shape.opened_indices(self.depth, self.index, self.arity_log2);
+        let reached = self.depth.checked_add(shape.opening_levels(self.depth, self.arity_log2))?;
+        (!indices.is_empty()).then_some((indices, reached == shape.depth()))
+    }
+
+    fn hashes<C: Commitment>(self, tree: &Tree<C>) -> Option<Answer> {
+        self.shown(tree)?;
+        let hashes = tree.opening(self.depth, self.index, self.arity_log2)?;
+        Some(Answer::Hashes { hashes })
+    }
+
+    /// At the leaves the roots that stand there, above them hashes.
+    fn roots<C: Commitment>(self, tree: &Tree<C>, all: &[Digest]) -> Option<Answer> {
+        let (indices, at_leaves) = self.shown(tree)?;
+        if !at_leaves {
+            return self.hashes(tree);
+        }
+        let roots = indices.iter().map(|index| all.get(*index as usize).copied());
+        Some(Answer::Roots { roots: roots.collect::<Option<_>>()? })
+    }
+
+    /// At the leaves the values that stand there, above them hashes.
+    fn values<C: Commitment>(self, state: &State<C>) -> Option<Answer> {
+        let tree = state.tree().tree();
+        let Some((indices, at_leaves)) = self.shown(tree) else {
+            #[cfg(test)]
+            cov_mark::hit!(no_such_values_of_a_state);
+            return None;
+        };
+        if !at_leaves {
+            return self.hashes(tree);
+        }
+        let entries = state.entries();
+        let values = indices.iter().map(|index| entries.get(*index as usize).copied());
+        Some(Answer::Values { values: values.collect::<Option<_>>()? })
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use inference::{Run, Trace};
 use ledger::View;
 use node::{Core, Decision};
-use protocol::facts::Request;
+use protocol::asks::Ask;
+use protocol::encoding::Canonical as _;
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{
@@ -35,6 +36,17 @@ pub struct ExecutorCore<C: Commitment = Keccak> {
     offers: BTreeMap<JobId, Statement>,
     /// Demands without an answer, as of the last look.
     unanswered: Vec<(ClaimId, Unanswered)>,
+}
+
+/// Answers that one look makes.
+const REPLIES_AT_ONCE: usize = 8;
+
+/// What a standing claim is asked.
+struct Demanded {
+    claim: ClaimId,
+    ask: Ask,
+    /// Who waits for it, and until when; whoever must be served first comes first.
+    waiting: Vec<(u64, Address)>,
 }
 
 /// Why a demand is not answered now.
@@ -90,7 +102,7 @@ impl<C: Commitment> ExecutorCore<C> {
         let mut claims = settlement.claims_of(job).filter_map(|id| settlement.claim(id));
         is_open
             && !claims.any(|claim| {
-                let same = claim.trace_root() == *trace_root;
+                let same = claim.trace_root == *trace_root;
                 claim.executor == self.address || (same && claim.stands())
             })
     }
@@ -128,20 +140,27 @@ impl<C: Commitment> ExecutorCore<C> {
         &self.unanswered
     }
 
+    /// The answers that are most urgent, and why others cannot be given. A look makes [`REPLIES_AT_ONCE`] at most:
+    /// those are on their way before the next ones are computed.
     fn replies(&mut self, view: &View<C>) -> Vec<Decision> {
-        let (mut decisions, mut unanswered) = (Vec::new(), Vec::new());
-        for ((claim_id, request), mut waiting) in self.demands(view) {
+        let (mut decisions, mut unanswered, mut answered) = (Vec::new(), Vec::new(), 0);
+        for Demanded { claim: claim_id, ask, waiting } in self.demands(view) {
             let Some(claim) = view.settlement.claim(&claim_id) else {
                 continue;
             };
-            let Some(defender) = self.runs.get(&claim.trace_root()) else {
+            let Some(defender) = self.runs.get(&claim.trace_root) else {
                 #[cfg(test)]
                 cov_mark::hit!(run_of_a_claim_is_missing);
                 unanswered.push((claim_id, Unanswered::RunMissing));
                 continue;
             };
-            let reveal = match defender.answer(&request) {
-                Ok(reveal) => reveal,
+            if answered == REPLIES_AT_ONCE {
+                #[cfg(test)]
+                cov_mark::hit!(less_urgent_reply_waits);
+                continue;
+            }
+            let answer = match defender.answer(&ask) {
+                Ok(answer) => answer,
                 Err(error) => {
                     #[cfg(test)]
                     cov_mark::hit!(demand_cannot_be_answered);
@@ -149,17 +168,17 @@ impl<C: Commitment> ExecutorCore<C> {
                     continue;
                 }
             };
+            answered += 1;
             // One answer serves those that it names; whoever must be served first is named first.
-            waiting.sort_unstable();
             for named in waiting.chunks(CHALLENGERS_MAX) {
                 decisions.push(Decision {
                     action: Action::Reveal {
                         claim: claim_id,
                         challengers: named.iter().map(|(_, challenger)| *challenger).collect(),
-                        request,
-                        reveal: reveal.clone(),
+                        ask: ask.clone(),
+                        answer: answer.clone(),
                     },
-                    reason: format!("a challenger demands {}", ledger::words::request(&request)),
+                    reason: format!("a challenger demands {}", ledger::words::ask(&ask)),
                     deadline_ms: named.first().map(|(deadline_ms, _)| *deadline_ms),
                 });
             }
@@ -169,26 +188,30 @@ impl<C: Commitment> ExecutorCore<C> {
         decisions
     }
 
-    /// What this executor's standing claims are asked and can still answer: by claim and request, who waits
-    /// for it, and until when.
-    fn demands(&self, view: &View<C>) -> BTreeMap<(ClaimId, Request), Vec<(u64, Address)>> {
+    /// What this executor's standing claims are asked and can still answer, the most urgent first.
+    fn demands(&self, view: &View<C>) -> Vec<Demanded> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
-        let mut demands: BTreeMap<(ClaimId, Request), Vec<(u64, Address)>> = BTreeMap::new();
+        let mut demands: BTreeMap<(ClaimId, Vec<u8>), Demanded> = BTreeMap::new();
         for (_, challenge) in settlement.challenges() {
-            let (Some(request), Some(deadline_ms)) =
+            let (Some(ask), Some(deadline_ms)) =
                 (challenge.pending(), challenge.deadline_ms(floor_ms))
             else {
                 continue;
             };
+            let claim = challenge.claim;
             let mine = settlement
-                .claim(&challenge.claim)
+                .claim(&claim)
                 .is_some_and(|claim| claim.executor == self.address && claim.stands());
             if mine && view.now_ms <= deadline_ms {
-                let waiting = demands.entry((challenge.claim, *request)).or_default();
-                waiting.push((deadline_ms, challenge.challenger));
+                let new = || Demanded { claim, ask: ask.clone(), waiting: Vec::new() };
+                let demanded = demands.entry((claim, ask.to_canonical())).or_insert_with(new);
+                demanded.waiting.push((deadline_ms, challenge.challenger));
             }
         }
+        let mut demands: Vec<Demanded> = demands.into_values().collect();
+        demands.iter_mut().for_each(|demanded| demanded.waiting.sort_unstable());
+        demands.sort_by_key(|demanded| demanded.waiting.first().map(|(deadline_ms, _)| *deadline_ms));
         demands
     }
 
@@ -249,8 +272,8 @@ impl<C: Commitment> ExecutorCore<C> {
                 let late = challenge.deadline_ms(floor_ms).is_some_and(|at| view.now_ms > at);
                 let silent = match turn {
                     Turn::Challenger => Some("challenger"),
-                    Turn::Executor(_) if claim.executor != self.address => Some("executor"),
-                    Turn::Executor(_) => None,
+                    Turn::Executor if claim.executor != self.address => Some("executor"),
+                    Turn::Executor => None,
                 }?;
                 late.then(|| Decision {
                     action: Action::CallTime { claim: *id, challenger: challenge.challenger },

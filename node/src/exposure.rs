@@ -115,8 +115,11 @@ impl Exposure {
     fn count_move(&mut self, challenge: &Challenge, ours: bool, against: bool, floor_ms: u64) {
         let to_move = match &challenge.status {
             ChallengeStatus::Open { turn: Turn::Challenger, .. } => ours,
-            ChallengeStatus::Open { turn: Turn::Executor(_), .. } => against,
-            ChallengeStatus::Queued | ChallengeStatus::Won { .. } | ChallengeStatus::Lost => false,
+            ChallengeStatus::Open { turn: Turn::Executor, .. } => against,
+            ChallengeStatus::Queued
+            | ChallengeStatus::Won { .. }
+            | ChallengeStatus::Lost
+            | ChallengeStatus::Withdrawn => false,
         };
         if to_move {
             self.to_move += 1;

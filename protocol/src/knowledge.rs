@@ -12,7 +12,7 @@ use crate::graph::{Layer, ModelHeader, Node};
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::merkle::{TreeShape, empty_subtree};
 use crate::roots::{root_leaf, state_leaf};
-use crate::tensor::{LeafBytes, TensorType};
+use crate::tensor::{LeafBytes, TensorType, leaf_element};
 use crate::transaction::{BoundState, ClaimTerms, Statement};
 
 /// Everything that was shown, said and answered about one claim.
@@ -139,6 +139,21 @@ impl<C: Commitment> Knowledge<C> {
     /// A leaf of a tensor or of accumulators.
     pub fn leaf(&self, tree: &Tree, leaf: u64) -> Option<&LeafBytes> {
         self.leaves.get(&(*tree, leaf))
+    }
+
+    /// The shown layer that holds an operator, with its index.
+    pub fn layer_of(&self, operator: u32) -> Option<(u32, &Layer)> {
+        let mut layers = self.layers.iter();
+        let (index, layer) = layers.find(|(_, layer)| layer.position(operator).is_some())?;
+        Some((*index, layer))
+    }
+
+    /// Bits that the executor claims for an element, once its leaf is known.
+    pub fn claimed_element(&self, iteration: u32, operator: u32, element: u64) -> Option<u64> {
+        let output = &self.operator(operator)?.output;
+        let (leaf, place) = output.locate(element)?;
+        let bytes = self.leaf(&Tree::Tensor { iteration, operator }, leaf)?;
+        leaf_element(output.element, bytes, place)
     }
 
     /// Leaves of running sums that were shown.

@@ -1,9 +1,9 @@
 //! The verdict as it follows from a log alone.
 
-use protocol::facts::{Facts, Request, TreeId};
+use protocol::asks::{Ask, Evidence, Refutation, Tree};
 use protocol::ids::ClaimId;
+use protocol::knowledge::Knowledge;
 use protocol::law;
-use protocol::referee::{Evidence, Refutation};
 use protocol::settlement::{
     Challenge, ChallengeStatus, Claim, ClaimStatus, FallReason, Genesis, Settlement,
 };
@@ -68,11 +68,11 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &ClaimId) -> Op
     let challenges: Vec<&Challenge> =
         settlement.challenges_of(claim_id).filter_map(|id| settlement.challenge(id)).collect();
     let mut verdict = undecided(&told, claim_id, claim, &challenges);
-    let places = Places { facts: &claim.facts, count: claim.facts.header().layer_count };
+    let places = Places { known: &claim.knowledge, count: claim.knowledge.header().layer_count };
     let refutation = told.refutation.as_ref();
     match &claim.status {
-        ClaimStatus::Fallen { reason: FallReason::Silence(request), .. } => {
-            places.silence(&mut verdict, request);
+        ClaimStatus::Fallen { reason: FallReason::Silence(ask), .. } => {
+            places.silence(&mut verdict, ask);
         }
         ClaimStatus::Fallen { reason: FallReason::Refuted(evidence), .. } => {
             verdict.verdict = "fraud".to_owned();
@@ -140,9 +140,9 @@ fn undecided(told: &Told, claim_id: &ClaimId, claim: &Claim, challenges: &[&Chal
     }
 }
 
-/// Where in the model things are, as far as the claim's facts say.
+/// Where in the model things are, as far as is known of the claim.
 struct Places<'a> {
-    facts: &'a Facts,
+    known: &'a Knowledge,
     /// Layers of the model.
     count: u32,
 }
@@ -154,69 +154,70 @@ impl Places<'_> {
 
     /// The layer of an operator that was shown.
     fn layer_of(&self, operator: u32) -> Option<LayerPlace> {
-        self.facts.layer_of(operator).map(|(index, _)| self.layer(index))
+        self.known.layer_of(operator).map(|(index, _)| self.layer(index))
     }
 
     /// An operator that was shown.
     fn shown_operator(&self, index: u32) -> Option<OperatorPlace> {
-        self.facts.operator(index).map(|_| self.operator(index))
+        self.known.operator(index).map(|_| self.operator(index))
     }
 
     /// An operator, of no known kind when it was not shown.
     fn operator(&self, index: u32) -> OperatorPlace {
-        let node = self.facts.operator(index);
+        let node = self.known.operator(index);
         let kind = node.map_or(String::new(), |node| node.operator.kind().to_owned());
         OperatorPlace { index, name: String::new(), kind }
     }
 
     /// A claim fell because nobody answered this.
-    fn silence(&self, verdict: &mut Verdict, request: &Request) {
+    fn silence(&self, verdict: &mut Verdict, ask: &Ask) {
         verdict.verdict = "fraud".to_owned();
         verdict.reason = "silence".to_owned();
-        match request {
-            Request::Leaf { operator, .. }
-            | Request::Accumulators { operator, .. }
-            | Request::Node { tree: TreeId::Tensor { operator }, .. } => {
-                verdict.operator = self.shown_operator(*operator);
-                verdict.layer = self.layer_of(*operator);
+        match *ask.tree() {
+            Tree::Tensor { operator, .. } | Tree::Accumulators { operator, .. } => {
+                verdict.operator = self.shown_operator(operator);
+                verdict.layer = self.layer_of(operator);
             }
-            Request::Subtrace { layer }
-            | Request::Node { tree: TreeId::Subtrace { layer }, .. } => {
-                verdict.layer = Some(self.layer(*layer));
-            }
-            Request::Node { tree: TreeId::State { boundary }, .. } => {
+            Tree::Subtrace { layer, .. } => verdict.layer = Some(self.layer(layer)),
+            Tree::State { boundary, .. } => {
                 verdict.layer = boundary.checked_sub(1).map(|index| self.layer(index));
             }
-            Request::Node { tree: TreeId::Trace {}, .. } => {}
+            Tree::Sequence {} | Tree::Trace { .. } | Tree::Input { .. } | Tree::Output { .. } => {}
         }
     }
 
     /// A claim stands although this was said against it.
     fn nothing_refuted(&self, verdict: &mut Verdict, refutation: &Refutation, bytes: u64) {
-        let Refutation::Step { operator, element, segment, .. } = refutation else {
+        let Refutation::Step { iteration, operator, element, segment, .. } = refutation else {
             return;
         };
         verdict.step_proof_bytes = bytes;
         verdict.layer = self.layer_of(*operator);
         verdict.operator = self.shown_operator(*operator);
         verdict.segment = Some(*segment);
-        self.place_element(verdict, *operator, *element);
-        let node = self.facts.operator(*operator).and_then(|node| law::check(node).ok());
+        self.place_element(verdict, *iteration, *operator, *element);
+        let node = self.known.operator(*operator).and_then(|node| law::check(node).ok());
         if let Some(node) = node {
             verdict.step_multiply_adds = law::multiply_adds(node).min(law::SEGMENT_ELEMENTS);
         }
-        let claimed = self.facts.claimed_element(*operator, *element).ok();
+        let claimed = self.known.claimed_element(*iteration, *operator, *element);
         verdict.claimed_bits = claimed.map(|bits| bits_text(&[bits]));
         verdict.true_bits.clone_from(&verdict.claimed_bits);
     }
 
     /// Where an element stands, what it is, and what was claimed of it.
-    fn place_element(&self, verdict: &mut Verdict, operator: u32, element: u64) {
-        let Some(node) = self.facts.operator(operator) else { return };
+    fn place_element(
+        &self,
+        verdict: &mut Verdict,
+        iteration: u32,
+        operator: u32,
+        element: u64,
+    ) {
+        let Some(node) = self.known.operator(operator) else { return };
         verdict.element = Some(node.output.shape.unravel(element));
         verdict.element_type = Some(node.output.element.name().to_owned());
         verdict.segments = law::check(node).ok().map(law::segment_count);
-        let claimed = self.facts.claimed_element(operator, element).ok();
+        let claimed = self.known.claimed_element(iteration, operator, element);
         verdict.element_bits = claimed.map(|bits| bits_text(&[bits]));
     }
 
@@ -228,11 +229,19 @@ impl Places<'_> {
         refutation: Option<&Refutation>,
     ) {
         match evidence {
-            Evidence::Step { operator, element, segment, claimed, expected, multiply_adds } => {
+            Evidence::Step {
+                iteration,
+                operator,
+                element,
+                segment,
+                claimed,
+                expected,
+                multiply_adds,
+            } => {
                 verdict.reason = "step".to_owned();
                 verdict.layer = self.layer_of(*operator);
                 verdict.operator = Some(self.operator(*operator));
-                self.place_element(verdict, *operator, *element);
+                self.place_element(verdict, *iteration, *operator, *element);
                 verdict.segment = Some(*segment);
                 verdict.step_multiply_adds = *multiply_adds;
                 let (claimed, expected) = match expected {
@@ -248,7 +257,7 @@ impl Places<'_> {
             Evidence::Contradiction { claimed, expected, .. } => {
                 let (reason, layer) = match refutation {
                     Some(Refutation::Carry { layer, .. }) => ("carry", Some(*layer)),
-                    Some(Refutation::Binding { layer, operator }) => {
+                    Some(Refutation::Binding { layer, operator, .. }) => {
                         verdict.operator = Some(self.operator(*operator));
                         ("binding", Some(*layer))
                     }
@@ -264,8 +273,9 @@ impl Places<'_> {
                 verdict.claimed_bits = Some(claimed.to_string());
                 verdict.true_bits = Some(expected.to_string());
             }
-            Evidence::StateValue { claimed, expected } => {
+            Evidence::StateValue { boundary, claimed, expected, .. } => {
                 verdict.reason = "malformed".to_owned();
+                verdict.layer = boundary.checked_sub(1).map(|index| self.layer(index));
                 verdict.claimed_bits = Some(claimed.to_string());
                 verdict.true_bits = Some(expected.to_string());
             }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Ask, AskError, Place, Tree};
+use super::{Ask, AskError, Place, Tree, leaf_log2};
 use crate::encoding::canonical_enum;
 use crate::hash::{Commitment, Digest};
 use crate::merkle::{TreeShape, fold_opening};
@@ -88,7 +88,7 @@ fn wanted(ask: &Ask, shape: &TreeShape, arity_log2: u32) -> (u32, Items) {
         Ask::Open { place } => opened(&place.tree, place.depth),
         Ask::Leaves { place } => (shape.depth().saturating_sub(place.depth), Items::Leaves),
         Ask::Say { tree, .. } => match tree {
-            Tree::Accumulators { .. } if shape.depth() <= arity_log2.saturating_sub(3) => {
+            Tree::Accumulators { .. } if shape.depth() <= leaf_log2(arity_log2) => {
                 (shape.depth(), Items::Leaves)
             }
             Tree::Sequence {}

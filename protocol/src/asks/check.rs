@@ -25,6 +25,12 @@ pub struct Asking {
     pub end_depth_max: u32,
 }
 
+/// Levels of leaves of an operator's output that one ask shows, where one opening goes down `arity_log2` levels:
+/// as many bytes as 2^`arity_log2` hashes.
+pub const fn leaf_log2(arity_log2: u32) -> u32 {
+    arity_log2.saturating_sub(3)
+}
+
 impl Asking {
     /// What an ask counts as, were it accepted. It reads the ask alone, not what is shown for it.
     pub fn cost(&self, context: &Context<'_>, ask: &Ask) -> Cost {

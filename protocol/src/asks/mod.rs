@@ -12,13 +12,15 @@ mod judge;
 mod place;
 mod proven;
 mod refutation;
+mod sums;
 
 pub use answer::{Answer, fits, shown_places};
-pub use check::{Asking, Cost};
+pub use check::{Asking, Cost, leaf_log2};
 pub use judge::judge;
 pub use place::{Ask, Place, Tree, TreeKind};
 pub use proven::{Context, Proven, Showing};
 pub use refutation::{Evidence, Finding, LeafProof, OperandProof, RefereeError, Refutation};
+pub use sums::Sums;
 
 /// Why an ask, an answer or a showing is not accepted. Nothing changes; send another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

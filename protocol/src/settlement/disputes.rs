@@ -266,17 +266,20 @@ impl<C: Commitment> Settlement<C> {
         let challenge = self.admitted(now_ms, sender, &id, ChallengeMove::Refute)?;
         let (claim_id, challenger) = (challenge.claim, challenge.challenger);
         let proven = self.proven(challenge, showings, from)?;
-        match judge::<C>(&proven, refutation)? {
-            Finding::Fraud(evidence) => {
-                if let Some(claim) = self.claims.get_mut(&claim_id) {
-                    claim.knowledge.learn_showings(showings);
-                }
-                Ok(self.fall(now_ms, claim_id, id, FallReason::Refuted(evidence)))
-            }
-            // Only the challenger can lose its own case; a stranger's bad proof changes nothing.
-            Finding::Sound if sender == challenger => Ok(self.uphold(now_ms, id)),
-            Finding::Sound => Err(Rejection::NothingRefuted),
+        let finding = judge::<C>(&proven, refutation)?;
+        // Only the challenger can lose its own case; a stranger's bad proof changes nothing.
+        if finding == Finding::Sound && sender != challenger {
+            return Err(Rejection::NothingRefuted);
         }
+        if let Some(claim) = self.claims.get_mut(&claim_id) {
+            claim.knowledge.learn_showings(showings);
+        }
+        Ok(match finding {
+            Finding::Fraud(evidence) => {
+                self.fall(now_ms, claim_id, id, FallReason::Refuted(evidence))
+            }
+            Finding::Sound => self.uphold(now_ms, id),
+        })
     }
 
     pub(super) fn call_time(&mut self, now_ms: u64, sender: Address, id: ChallengeId) -> Outcome {

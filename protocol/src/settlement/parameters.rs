@@ -1,6 +1,6 @@
 //! What a ledger fixes for good at its start.
 
-use crate::asks::Asking;
+use crate::asks::{self, Asking};
 use crate::encoding::canonical_struct;
 use crate::hash::{self, Digest, Tag};
 use crate::transaction::{Address, Domain};
@@ -192,7 +192,7 @@ impl Parameters {
 
     /// Levels of leaves of an operator's output that one demand shows.
     pub fn leaf_log2(&self) -> u32 {
-        self.arity_log2.saturating_sub(3)
+        asks::leaf_log2(self.arity_log2)
     }
 
     /// What can be asked.
