@@ -4,6 +4,7 @@ use dispute::verdict::{Verdict, derive};
 use dispute::{Devnet, Outcome, Participants};
 use inference::Runner;
 use inference::referee::judge_layer;
+use protocol::asks::Tree;
 use protocol::ids::ClaimId;
 
 /// The verdict on a claim of a play; `None` when the ledger has no such claim.
@@ -28,17 +29,17 @@ fn layer_referee_agrees(
     claim: &ClaimId,
     verdict: &Verdict,
 ) -> Option<bool> {
-    let facts = &outcome.view.settlement.claim(claim)?.facts;
+    let known = &outcome.view.settlement.claim(claim)?.knowledge;
     let honest = Runner::honest(&participants.engine, &participants.model)
         .outcome(participants.input_state().ok()?)
         .ok()?;
     if verdict.verdict == "upheld" {
         let root = honest.root();
-        return Some(root.is_some() && facts.root(protocol::facts::TreeId::Trace {}) == root);
+        return Some(root.is_some() && known.root(&Tree::Trace { iteration: 0 }) == root);
     }
     let layer = verdict.layer.as_ref()?.index;
     let finding =
-        judge_layer(&participants.engine, &participants.model, facts, layer, honest.state(layer)?);
+        judge_layer(&participants.engine, &participants.model, known, layer, honest.state(layer)?);
     match finding {
         Ok(finding) => Some(finding.is_fraud() == (verdict.verdict == "fraud")),
         // The state after the layer was never opened: only the step referee can say.

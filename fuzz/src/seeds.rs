@@ -53,12 +53,12 @@ pub(crate) fn referee() -> Vec<Vec<u8>> {
     let (header, node) = (hex(&toy["model_header"]), hex(&toy["node_0"]));
     let showing = hex(&toy["node_0"]);
     let mut seeds = vec![
-        [header.clone(), vec![3], node.clone()].concat(),
-        [header.clone(), vec![0, 0], showing].concat(),
+        [header.clone(), vec![1, 4], node.clone()].concat(),
+        [header.clone(), vec![1, 0, 0], showing].concat(),
         [header.clone(), vec![1; 40], node].concat(),
         [header.clone(), vec![2; 40]].concat(),
     ];
-    seeds.extend(nodes().map(|node| [header.clone(), vec![3], node].concat()));
+    seeds.extend(nodes().map(|node| [header.clone(), vec![1, 4], node].concat()));
     seeds
 }
 

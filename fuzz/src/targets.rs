@@ -1,20 +1,23 @@
 //! The targets without a server.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use inference::files::parse_tensors;
 use inference::{Engine, ImportOptions, Isa, import_bytes};
 use protocol::encoding::{Canonical, Reader};
-use protocol::facts::{Facts, Request, Reveal, Showing};
+use protocol::asks::{Answer, Ask, Context, Proven, Refutation, Showing, Tree, fits, judge};
 use protocol::graph::{Layer, ModelHeader, Node};
 use protocol::hash::{Digest, Keccak};
 use protocol::ids::JobId;
+use protocol::knowledge::Knowledge;
 use protocol::law::{self, Operands};
-use protocol::referee::{Refutation, judge};
 use protocol::settlement::{Genesis, Parameters, Settlement};
 use protocol::state_stream::{StateHasher, StateLimits};
 use protocol::tensor::{ElementType, Shape, TensorType};
-use protocol::transaction::{Action, Key, SignedTransaction};
+use protocol::transaction::{
+    Action, Binding, BoundState, ClaimTerms, Key, SignedTransaction, Statement,
+};
 
 #[path = "../../src/configuration/file.rs"]
 #[allow(dead_code)]
@@ -36,8 +39,8 @@ fn one_encoding<T: Canonical>(bytes: &[u8]) -> Option<T> {
 /// Every canonical decoder, and a settlement that is given what decodes.
 pub(crate) fn transaction(bytes: &[u8]) {
     one_encoding::<SignedTransaction>(bytes);
-    one_encoding::<Request>(bytes);
-    one_encoding::<Reveal>(bytes);
+    one_encoding::<Ask>(bytes);
+    one_encoding::<Answer>(bytes);
     one_encoding::<Showing>(bytes);
     one_encoding::<Layer>(bytes);
     one_encoding::<ModelHeader>(bytes);
@@ -64,36 +67,74 @@ impl Operands for Ones {
     }
 }
 
-/// Facts and the referee: any showings, reveals and refutations about a small claim.
+/// What the referee's target is about: a small claim, and what was made known of it.
+struct Case {
+    said: BTreeMap<Tree, Digest>,
+    known: Knowledge,
+}
+
+/// Asks, answers and the referee: any showings, asks, answers and refutations about a small claim.
 pub(crate) fn referee(bytes: &[u8]) {
     let mut reader = Reader::new(bytes);
     let Ok(header) = ModelHeader::decode(&mut reader) else { return };
+    let Ok(iterations) = u8::decode(&mut reader) else { return };
     let zero = Digest::default();
-    let mut facts: Facts = Facts::new(header, 4, zero, zero, zero);
-    while reader.remaining() > 0 && step(&mut facts, &mut reader).is_ok() {}
+    let terms = ClaimTerms {
+        job: JobId(zero),
+        model_root: header.root(),
+        input_root: zero,
+        output_root: zero,
+        iterations: u32::from(iterations),
+        sequence_root: zero,
+        salt: 0,
+    };
+    let bound = || BoundState {
+        trace_root: zero,
+        sequence_path: Vec::new(),
+        state_path: Vec::new(),
+    };
+    let statement = Statement { terms, binding: Binding { input: bound(), output: bound() } };
+    let known = Knowledge::new(header, 4, &statement);
+    let mut case = Case { said: BTreeMap::new(), known };
+    while reader.remaining() > 0 && step(&mut case, &mut reader).is_ok() {}
 }
 
-fn step(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), ()> {
+fn step(case: &mut Case, reader: &mut Reader<'_>) -> Result<(), ()> {
     let undecodable = |_| ();
-    match u8::decode(reader).map_err(undecodable)? % 4 {
+    match u8::decode(reader).map_err(undecodable)? % 5 {
         0 => {
-            let showing = Showing::decode(reader).map_err(undecodable)?;
-            // What is shown can be taken back without a trace, and shown again.
-            let before = facts.clone();
-            if let Ok(shown) = facts.show(&showing) {
-                facts.take_back(&[shown]);
-                assert_eq!(*facts, before);
-                assert_eq!(facts.show(&showing), Ok(shown));
+            let showings = Vec::<Showing>::decode(reader).map_err(undecodable)?;
+            let from = Option::<Ask>::decode(reader).map_err(undecodable)?;
+            let (ask, path) = (Ask::decode(reader), Vec::<Digest>::decode(reader));
+            let (ask, path) = (ask.map_err(undecodable)?, path.map_err(undecodable)?);
+            let asking = Parameters::default().asking();
+            let context = Context { said: &case.said, ..case.known.context(from.as_ref()) };
+            assert!(asking.cost(&context, &ask).fees > 0);
+            if let Ok(proven) = Proven::new::<Keccak>(context, &showings)
+                && asking.check::<Keccak>(&proven, &ask, &path).is_ok()
+            {
+                case.known.learn_demand(&showings, &ask);
             }
         }
         1 => {
-            let request = Request::decode(reader).map_err(undecodable)?;
-            let reveal = Reveal::decode(reader).map_err(undecodable)?;
-            let _ = facts.reveal(&request, &reveal);
+            let (ask, answer) = (Ask::decode(reader), Answer::decode(reader));
+            let (ask, answer) = (ask.map_err(undecodable)?, answer.map_err(undecodable)?);
+            if let Ok(said) = fits::<Keccak>(&ask, &answer, 4) {
+                case.known.learn_answer(&ask, &answer, said);
+            }
         }
         2 => {
+            let showings = Vec::<Showing>::decode(reader).map_err(undecodable)?;
+            let from = Option::<Ask>::decode(reader).map_err(undecodable)?;
             let refutation = Refutation::decode(reader).map_err(undecodable)?;
-            let _ = judge(facts, &refutation);
+            let context = Context { said: &case.said, ..case.known.context(from.as_ref()) };
+            if let Ok(proven) = Proven::new::<Keccak>(context, &showings) {
+                let _ = judge::<Keccak>(&proven, &refutation);
+            }
+        }
+        3 => {
+            let (tree, root) = (Tree::decode(reader), Digest::decode(reader));
+            case.said.insert(tree.map_err(undecodable)?, root.map_err(undecodable)?);
         }
         // The law on any node that passes the check, at its first, last and a middle element.
         _ => {

@@ -9,7 +9,7 @@ use dispute::verdict::Verdict;
 use dispute::{Devnet, Lie, Lying, Outcome, Participants, PlayedMove, Role, actor_key};
 use inference::{Engine, Honest, Model, Runner, Tensor, Trace};
 use ledger::words;
-use protocol::facts::{Request, TreeId};
+use protocol::asks::{Ask, Tree};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, Event, FallReason, Parameters};
 use protocol::tensor::{ElementType, Shape};
 use protocol::transaction::Action;
@@ -358,37 +358,40 @@ impl Narrator {
                 (format!("claims the run {root} with its stake"), None)
             }
             Action::Challenge { .. } => ("challenges with a bond".to_owned(), because),
-            Action::Demand { request, showings, .. } => {
+            Action::Demand { ask, showings, .. } => {
                 let shown = match showings.len() as u64 {
                     0 => String::new(),
                     count => format!(", showing {}", words::count(count, "proof", "proofs")),
                 };
-                (format!("demands the {}{shown}", self.request(request)), because)
+                (format!("demands the {}{shown}", self.asked(ask)), because)
             }
-            Action::Reveal { request, reveal, .. } => {
-                let size = words::reveal(reveal);
-                (format!("opens the {} ({size})", self.request(request)), None)
+            Action::Reveal { ask, answer, .. } => {
+                let size = words::answer(answer);
+                (format!("opens the {} ({size})", self.asked(ask)), None)
             }
             Action::Refute { .. } => ("refutes".to_owned(), because),
             Action::CallTime { .. } => ("calls time".to_owned(), because),
             Action::Finalise { .. } => ("settles the job".to_owned(), because),
             Action::Pass { .. } => ("passes claims that were rejected".to_owned(), because),
+            Action::WithdrawChallenge { .. } => ("withdraws its challenge".to_owned(), because),
             Action::Collect { .. } => ("collects".to_owned(), because),
             Action::Release { .. } => ("releases its stake".to_owned(), because),
             other => (other.name().to_owned(), None),
         }
     }
 
-    /// A request, with the operator's name in the ONNX file.
-    fn request(&self, request: &Request) -> String {
-        let operator = match request {
-            Request::Leaf { operator, .. } | Request::Accumulators { operator, .. } => {
-                Some(*operator)
-            }
-            Request::Node { tree: TreeId::Tensor { operator }, .. } => Some(*operator),
-            Request::Node { .. } | Request::Subtrace { .. } => None,
+    /// What is asked, with the operator's name in the ONNX file.
+    fn asked(&self, ask: &Ask) -> String {
+        let operator = match *ask.tree() {
+            Tree::Tensor { operator, .. } | Tree::Accumulators { operator, .. } => Some(operator),
+            Tree::Sequence {}
+            | Tree::Trace { .. }
+            | Tree::State { .. }
+            | Tree::Subtrace { .. }
+            | Tree::Input { .. }
+            | Tree::Output { .. } => None,
         };
-        let text = words::request(request);
+        let text = words::ask(ask);
         match operator.map(|operator| self.model.operator_name(operator)) {
             None | Some("") => text,
             Some(name) => {
@@ -416,6 +419,10 @@ fn consequence(event: &Event) -> Option<String> {
         ),
         Event::ChallengeLost { burned_wei, .. } => format!(
             "the claim is right there: fees to the executor, {} of the bond burned",
+            words::ether(*burned_wei)
+        ),
+        Event::ChallengeWithdrawn { burned_wei, .. } => format!(
+            "the challenge is withdrawn: fees to the executor, {} of the bond burned",
             words::ether(*burned_wei)
         ),
         Event::ClaimFinal { .. } => {

@@ -134,7 +134,7 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
         status: status(claim, job),
         number: claim.number,
         claimed_sequence_root: claim.terms.sequence_root.to_string(),
-        claimed_trace_root: claim.trace_root().to_string(),
+        claimed_trace_root: claim.trace_root.to_string(),
         own_trace_root: None,
         agrees: None,
         alert: None,
@@ -162,7 +162,7 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
             return Ok(explained);
         }
     };
-    let agrees = trace.root() == claim.trace_root();
+    let agrees = trace.root() == claim.trace_root;
     explained.own_trace_root = Some(trace.root().to_string());
     explained.agrees = Some(agrees);
     let is_final = matches!(claim.status, ClaimStatus::Final { .. });
@@ -192,7 +192,7 @@ fn status(claim: &Claim, job: &Job) -> String {
         ClaimStatus::Fallen { reason, at_ms, .. } => format!(
             "rejected at {}: {}",
             words::moment(*at_ms),
-            words::fallen(reason, Some(&claim.facts))
+            words::fallen(reason, Some(&claim.knowledge))
         ),
         ClaimStatus::Final { at_ms, .. } => format!("final since {}", words::moment(*at_ms)),
         ClaimStatus::Released { at_ms } => {
@@ -205,11 +205,11 @@ fn status(claim: &Claim, job: &Job) -> String {
 fn step(action: &Action, id: &ClaimId, job: &JobId) -> Option<String> {
     match action {
         Action::Challenge { claim } if claim == id => Some("challenged".to_owned()),
-        Action::Demand { claim, request, .. } if claim == id => {
-            Some(format!("demanded {}", words::request(request)))
+        Action::Demand { claim, ask, .. } if claim == id => {
+            Some(format!("demanded {}", words::ask(ask)))
         }
-        Action::Reveal { claim, request, .. } if claim == id => {
-            Some(format!("answered {}", words::request(request)))
+        Action::Reveal { claim, ask, .. } if claim == id => {
+            Some(format!("answered {}", words::ask(ask)))
         }
         Action::Refute { claim, refutation, .. } if claim == id => {
             Some(format!("refuted: {}", words::refutation(refutation)))
@@ -278,13 +278,13 @@ async fn parting(
     model: &Model,
     own: &Trace,
 ) -> Result<Option<Parting>, CommandError> {
-    let at = format!("{}/v1/traces/{}", url.trim_end_matches('/'), claim.trace_root());
+    let at = format!("{}/v1/traces/{}", url.trim_end_matches('/'), claim.trace_root);
     let listed: Value =
         serde_json::from_slice(&fetch(&at).await?).map_err(|error| system(at.clone(), error))?;
     let texts = listed["state_roots"].as_array().map(Vec::as_slice).unwrap_or_default();
     let roots: Vec<Digest> = texts.iter().filter_map(|text| parse_digest(text.as_str()?)).collect();
     let list = trace_tree::<Keccak>(&roots);
-    if list.map(|list| list.root()) != Some(claim.trace_root()) {
+    if list.map(|list| list.root()) != Some(claim.trace_root) {
         return Err(system(at, "these state roots are not those of the claim: the server lies"));
     }
     let mut pairs = (0u32..).zip(roots.iter().zip(own.state_roots()));

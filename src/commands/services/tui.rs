@@ -6,7 +6,6 @@ use std::time::Duration;
 use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError, View, words};
 use protocol::ids::ClaimId;
-use protocol::referee::operator_of;
 use protocol::settlement::{
     ChallengeStatus, Claim, ClaimStatus, Event, FallReason, JobStatus, Settlement, Turn,
 };
@@ -179,11 +178,13 @@ fn disputes(settlement: &Settlement, now_ms: u64) -> Vec<[String; 6]> {
                 ChallengeStatus::Open { turn: Turn::Challenger, .. } => {
                     ("challenger", String::new())
                 }
-                ChallengeStatus::Open { turn: Turn::Executor(request), .. } => {
-                    ("executor", words::request(request))
+                ChallengeStatus::Open { turn: Turn::Executor, .. } => {
+                    ("executor", challenge.pending().map(words::ask).unwrap_or_default())
                 }
                 ChallengeStatus::Queued => ("nobody", "queued behind others".to_owned()),
-                ChallengeStatus::Won { .. } | ChallengeStatus::Lost => return None,
+                ChallengeStatus::Won { .. }
+                | ChallengeStatus::Lost
+                | ChallengeStatus::Withdrawn => return None,
             };
             let deadline_ms = challenge.deadline_ms(floor_ms);
             let left = deadline_ms.map_or_else(String::new, |at_ms| seconds(at_ms, now_ms));
@@ -233,14 +234,14 @@ fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> 
         ),
         pair("output root", claim.terms.output_root.to_string()),
         pair("sequence root", claim.terms.sequence_root.to_string()),
-        pair("trace root", claim.trace_root().to_string()),
+        pair("trace root", claim.trace_root.to_string()),
     ]);
     let mut descent: Vec<String> =
-        claim.facts.opened_trees().map(|tree| words::tree(&tree)).collect();
+        claim.knowledge.opened_trees().map(|tree| words::tree(&tree)).collect();
     if let ClaimStatus::Fallen { reason, .. } = &claim.status {
         match reason {
             FallReason::Refuted(found) => {
-                let verdict = words::verdict(found, operator_of(&claim.facts, found));
+                let verdict = words::verdict(found, claim.knowledge.operator_of(found));
                 lines.push(pair("convicted at", verdict.place.clone()));
                 lines.push(pair("claimed", verdict.claimed));
                 lines.push(pair(
@@ -272,7 +273,7 @@ fn challenge_lines(id: &ClaimId, settlement: &Settlement, now_ms: u64) -> Vec<St
         let state = match &challenge.status {
             ChallengeStatus::Open { turn, .. } if under_way => {
                 let left = challenge.deadline_ms(floor_ms).map(|at_ms| seconds(at_ms, now_ms));
-                format!("{}, {}", words::turn(turn), left.unwrap_or_default())
+                format!("{}, {}", words::turn(challenge, *turn), left.unwrap_or_default())
             }
             other => words::challenge_status(other, under_way).to_owned(),
         };
@@ -295,8 +296,8 @@ fn line(event: &Event) -> String {
         Event::Challenged { challenge, claim } => {
             format!("challenge {} of claim {}", short(challenge), short(claim))
         }
-        Event::Demanded { challenge, request } => {
-            format!("challenge {} demands {}", short(challenge), words::request(request))
+        Event::Demanded { challenge, ask } => {
+            format!("challenge {} demands {}", short(challenge), words::ask(ask))
         }
         Event::Revealed { claim, .. } => format!("claim {} answered", short(claim)),
         Event::ClaimFallen { claim, burned_wei, .. } => {

@@ -9,9 +9,9 @@ use dispute::offline::{self, OfflineEnd};
 use dispute::verdict::{LayerPlace, OperatorPlace};
 use executor::Defender;
 use inference::{Honest, Model, NoResult, Outcome, Run, Runner, Trace};
-use protocol::facts::{Facts, Request};
-use protocol::hash::Keccak;
-use protocol::referee::{Evidence, Finding};
+use protocol::asks::{Ask, Evidence, Finding};
+use protocol::ids::JobId;
+use protocol::knowledge::Knowledge;
 use protocol::settlement::Parameters;
 use serde::Serialize;
 
@@ -61,7 +61,7 @@ impl VerifyReport {
         &mut self,
         model: &Model,
         honest_view: &HonestView,
-        facts: &Facts<Keccak>,
+        known: &Knowledge,
         found: &Divergence,
     ) {
         self.operator = found.operator.and_then(|index| {
@@ -74,7 +74,7 @@ impl VerifyReport {
             let node = model.node(operator);
             self.element = node.map(|node| node.output.shape.unravel(element));
             self.element_type = node.map(|node| node.output.element.name());
-            let claimed = facts.claimed_element(operator, element).ok();
+            let claimed = known.claimed_element(0, operator, element);
             self.claimed_bits = claimed.map(|bits| format!("0x{bits:08x}"));
             let own = honest_view.own_element(operator, element);
             self.true_bits = own.map(|bits| format!("0x{bits:08x}"));
@@ -151,13 +151,8 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
         return Ok(from_states(claim, &honest, count));
     };
     let arity_log2 = Parameters::default().arity_log2;
-    let mut facts = Facts::<Keccak>::new(
-        folder.model.header().clone(),
-        arity_log2,
-        claim.trace_root,
-        claim.input_root,
-        claim.output_root,
-    );
+    let statement = claim.statement(JobId::default());
+    let mut known = Knowledge::new(folder.model.header().clone(), arity_log2, &statement);
     let runner = Runner {
         engine: &folder.engine,
         model: &folder.model,
@@ -176,10 +171,10 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
     let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
     let honest_view = HonestView::new(engine, model, honestly, folder.honest, published);
     let mut found = Divergence::default();
-    let end = offline::decide(&honest_view, &mut facts, &defender, &mut found)?;
+    let end = offline::decide(&honest_view, &mut known, &defender, &mut found)?;
     let mut report = match end {
         OfflineEnd::Agrees => return Ok(VerifyReport::new("stands", "nothing differs")),
-        OfflineEnd::Silent(request) => VerifyReport::new("falls", silence(&request)),
+        OfflineEnd::Silent(ask) => VerifyReport::new("falls", silence(&ask)),
         OfflineEnd::Judged(Finding::Sound) => {
             return Err(CommandError::Argument {
                 argument: "FOLDER",
@@ -191,7 +186,7 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
         OfflineEnd::Judged(Finding::Fraud(evidence)) => from_evidence(&evidence),
     };
     report.layer = found.layer.map(|index| LayerPlace { index, count });
-    report.place(&folder.model, &honest_view, &facts, &found);
+    report.place(&folder.model, &honest_view, &known, &found);
     Ok(report)
 }
 
@@ -223,8 +218,8 @@ fn from_states(claim: &ClaimFile, own: &Trace, count: u32) -> VerifyReport {
     report
 }
 
-fn silence(request: &Request) -> String {
-    format!("silence: the executor's data do not hold the {}", ledger::words::request(request))
+fn silence(ask: &Ask) -> String {
+    format!("silence: the executor's data do not hold the {}", ledger::words::ask(ask))
 }
 
 fn from_evidence(evidence: &Evidence) -> VerifyReport {
@@ -236,7 +231,7 @@ fn from_evidence(evidence: &Evidence) -> VerifyReport {
             report.true_bits = Some(expected.to_string());
             report
         }
-        Evidence::StateValue { claimed, expected } => VerifyReport::new(
+        Evidence::StateValue { claimed, expected, .. } => VerifyReport::new(
             "falls",
             format!("malformed: value {claimed} stands where {expected} must"),
         ),

@@ -74,7 +74,7 @@ impl RequestReport {
             executor: claim.executor.to_string(),
             output_root: claim.terms.output_root.to_string(),
             sequence_root: claim.terms.sequence_root.to_string(),
-            trace_root: claim.trace_root().to_string(),
+            trace_root: claim.trace_root.to_string(),
             number: claim.number,
             recomputed: own.is_made(),
             matches_own_run: own.agrees(&claim),

@@ -243,7 +243,7 @@ fn ended(view: &View, job: &JobId, id: ClaimId) -> Result<Ended, CommandError> {
     let others = settlement.claims_of(job).filter(|other| **other != id).filter_map(|other| {
         let claim = settlement.claim(other)?;
         let reason = match &claim.status {
-            ClaimStatus::Fallen { reason, .. } => Some(words::fallen(reason, Some(&claim.facts))),
+            ClaimStatus::Fallen { reason, .. } => Some(words::fallen(reason, Some(&claim.knowledge))),
             _ => None,
         };
         Some(Other {
@@ -270,7 +270,7 @@ fn wake_ups(event: &Event, job: &JobId, settlement: &Settlement, own: &OwnRun) -
         Event::Challenged { claim, .. } => about(claim).map(|_| format!("challenged    {claim}")),
         Event::Revealed { claim, .. } => about(claim).map(|_| format!("answered      {claim}")),
         Event::ClaimFallen { claim, reason, .. } => about(claim).map(|found| {
-            format!("rejected      {claim}: {}", words::fallen(reason, Some(&found.facts)))
+            format!("rejected      {claim}: {}", words::fallen(reason, Some(&found.knowledge)))
         }),
         _ => None,
     }
