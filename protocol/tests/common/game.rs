@@ -60,6 +60,7 @@ pub fn address(who: Who) -> Address {
 }
 
 /// A settlement with funded parties, a registered toy and a posted job.
+#[derive(Clone)]
 pub struct Game {
     pub toy: Toy,
     /// What the executor's claim is of.
