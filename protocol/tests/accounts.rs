@@ -144,9 +144,7 @@ fn large_game() -> Game {
 #[test]
 fn the_largest_sums_move_without_overflow_whoever_wins() {
     // True: upheld, final, attention collected and burned, the rival released.
-    let game = large_game()
-        .challenges(Who::Third, Who::Executor)
-        .opens_up(Who::Third, &[TRACE]);
+    let game = large_game().challenges(Who::Third, Who::Executor).opens_up(Who::Third, &[TRACE]);
     let game = game
         .wait(120_001)
         .calls_time(Who::Third)

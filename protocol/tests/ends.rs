@@ -23,9 +23,7 @@ const LAST: Want = state(2);
 
 fn disputed(parameters: Parameters) -> Game {
     let run = Toy::new().run(None);
-    Game::under(parameters)
-        .claims(Who::Executor, &run)
-        .challenges(Who::Challenger, Who::Executor)
+    Game::under(parameters).claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor)
 }
 
 /// What leaves below a node at this depth of a tensor with 2^12 leaves cost.
@@ -93,7 +91,10 @@ fn a_limit_says_how_much_of_an_input_or_output_is_asked_for_at_once_and_at_all()
     let single = Parameters { arity_log2: 1, end_log2: 0, ..Parameters::default() };
     disputed(single)
         .refuses(Who::Challenger, |game| game.demand(INPUT), refused())
-        .opens_up(Who::Challenger, &[Want::Leaves(INPUT_TREE, 1, 0), Want::Leaves(INPUT_TREE, 1, 1)])
+        .opens_up(
+            Who::Challenger,
+            &[Want::Leaves(INPUT_TREE, 1, 0), Want::Leaves(INPUT_TREE, 1, 1)],
+        )
         .opens_up(Who::Challenger, &[OUTPUT]);
     // The input is too large to be asked for, in whatever way; the output is not.
     let shallow = Parameters { end_depth_max: 0, ..Parameters::default() };
@@ -155,10 +156,7 @@ fn a_challenge_that_looked_at_inputs_and_outputs_only_may_be_withdrawn() {
     assert_eq!((claim.open, claim.ended, claim.work), (1, 1, 2));
     // Stake, fee and the second's bond are held, nothing of the first's.
     assert_eq!(game.state.money().locked_wei(), ETHER + ETHER / 10 + BOND_WEI);
-    let game = game
-        .wait(CLOCK_MS + 1)
-        .calls_time(Who::Second)
-        .finalises(Who::Executor);
+    let game = game.wait(CLOCK_MS + 1).calls_time(Who::Second).finalises(Who::Executor);
     assert_eq!(game.state.money().locked_wei(), 0);
 }
 
@@ -167,14 +165,18 @@ fn withdraw_delay() {
     // However cheap or dear it is: what burns is the ledger's share of the bond.
     for (withdraw_permille, burned_wei) in [(0, 0), (1, BOND_WEI / 1_000), (1_000, BOND_WEI)] {
         let parameters = Parameters { withdraw_permille, ..Parameters::default() };
-        let game = disputed(parameters).opens_up(Who::Challenger, &[OUTPUT]).withdraws(Who::Challenger);
+        let game =
+            disputed(parameters).opens_up(Who::Challenger, &[OUTPUT]).withdraws(Who::Challenger);
         let spent_wei = burned_wei + FEE_WEI + RECORD_WEI;
         assert_eq!(game.delta(Who::Challenger), -(spent_wei as i128));
         // Once for each account.
         let claim = game.claim(Who::Executor);
         let exists = Rejection::Exists { kind: "challenge" };
-        game.rejects(Who::Challenger, Action::Challenge { claim }, exists)
-            .refuses(Who::Challenger, Game::withdraw, Rejection::Over { kind: "challenge" });
+        game.rejects(Who::Challenger, Action::Challenge { claim }, exists).refuses(
+            Who::Challenger,
+            Game::withdraw,
+            Rejection::Over { kind: "challenge" },
+        );
     }
 }
 
@@ -196,14 +198,17 @@ fn a_challenge_is_withdrawn_by_its_challenger_in_its_turn_in_time_and_after_an_a
         .refuses(Who::Second, withdraw, not_it());
     // An ordinary demand, before or after, makes it an ordinary challenge.
     looked.clone().opens_up(Who::Challenger, &[TRACE]).refuses(Who::Challenger, withdraw, not_it());
-    disputed(Parameters::default())
-        .opens_up(Who::Challenger, &[inside(0), INPUT, OUTPUT])
-        .refuses(Who::Challenger, withdraw, not_it());
+    disputed(Parameters::default()).opens_up(Who::Challenger, &[inside(0), INPUT, OUTPUT]).refuses(
+        Who::Challenger,
+        withdraw,
+        not_it(),
+    );
     // Pending again, late, or after the fall.
-    looked
-        .clone()
-        .demands(Who::Challenger, OUTPUT)
-        .refuses(Who::Challenger, withdraw, Rejection::NotYourMove);
+    looked.clone().demands(Who::Challenger, OUTPUT).refuses(
+        Who::Challenger,
+        withdraw,
+        Rejection::NotYourMove,
+    );
     let late = looked.clone().wait(CLOCK_MS + 1);
     let at_ms = late.deadline_ms(Who::Challenger);
     late.refuses(Who::Challenger, withdraw, Rejection::TooLate { at_ms });

@@ -6,8 +6,10 @@ mod common;
 use common::answers::{Answers, inside, leaves};
 use common::{Game, Toy, Who, address, genesis, key};
 use proptest::prelude::*;
+use protocol::asks::{
+    Answer, Ask, AskError, Finding, Proven, Refutation, Showing, Tree as ClaimTree, fits, judge,
+};
 use protocol::encoding::{Canonical, DecodeError};
-use protocol::asks::{Answer, Ask, AskError, Proven, Finding, Refutation, Showing, Tree as ClaimTree, fits, judge};
 use protocol::graph::{Layer, ModelHeader, Node};
 use protocol::hash::{self, Digest, Keccak};
 use protocol::merkle::{Tree, TreeShape, climb, fold_opening, root_of_path};
@@ -229,9 +231,8 @@ fn what_does_not_belong_to_the_claim_or_its_model_is_neither_shown_nor_answered(
         let found = fits::<Keccak>(&ask, &other.answer(&ask, 6), 6);
         assert!(found.is_err(), "{want:?}");
     }
-    let show = |showing: Showing| {
-        Proven::new::<Keccak>(held.context(None, 6), &[showing]).map(drop)
-    };
+    let show =
+        |showing: Showing| Proven::new::<Keccak>(held.context(None, 6), &[showing]).map(drop);
     let mut wrong = toy.layer(1);
     if let Showing::Layer { proof } = &mut wrong {
         proof.layer.operator_count = 3;

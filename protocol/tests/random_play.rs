@@ -583,7 +583,6 @@ fn without_knowledge(game: &Game) -> Vec<String> {
     all
 }
 
-
 /// The same games each time, so that what they reach is known.
 #[test]
 fn random_play_reaches_every_action() {

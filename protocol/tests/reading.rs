@@ -147,8 +147,8 @@ impl Case {
         let mut held = Held(bits, RefCell::default());
         law::element(law::check(node).unwrap(), element, &mut held).unwrap();
         // What the law does not read for the element is left out.
-        let operands = held.1.borrow().iter().map(|place| {
-            let value = node.operands[*place].value;
+        let operands = held.1.take().into_iter().map(|place| {
+            let value = node.operands[place].value;
             let bits = &self.values[value as usize];
             let path = match value {
                 2 => self.committed.weights.path(0).unwrap(),
@@ -159,7 +159,7 @@ impl Case {
             };
             let (positions, leaves, siblings) = (vec![0], vec![bits.leaf(0)], Vec::new());
             let root = bits.root();
-            (*place as u8, OperandProof { root, path, positions, leaves, siblings })
+            (place as u8, OperandProof { root, path, positions, leaves, siblings })
         });
         let (iteration, layer, segment, states) = (0, 0, 0, Vec::new());
         let operands = operands.collect();

@@ -264,9 +264,7 @@ fn a_leaf_of_bits_that_are_never_stored_is_convicted() {
 fn what_is_not_shown_or_not_of_the_claim_decides_nothing() {
     let claim = Claim { middle: vec![(0, 1.0), (2, 1.0)], outputs: [1.0, 2.0] };
     let good = negation(vec![operand(1.0, Vec::new())]);
-    for refutation in
-        [good.clone(), binding(0, 0), carry(0, 0), state_value(1, 0), leaf_of(0, 0)]
-    {
+    for refutation in [good.clone(), binding(0, 0), carry(0, 0), state_value(1, 0), leaf_of(0, 0)] {
         let found = claim.judged(&[], &refutation);
         assert_eq!(found, Err(RefereeError::NotShown), "{refutation:?}");
     }

@@ -44,9 +44,7 @@ fn two_asks_one_saying() {
     ] {
         assert_ne!(true_words, other_words);
         // Whether the truth comes first or not: nothing but the first words says which they are.
-        for [first, second] in
-            [[&true_words, &other_words], [&other_words, &true_words]]
-        {
+        for [first, second] in [[&true_words, &other_words], [&other_words, &true_words]] {
             let (one, two) = (&[Who::Challenger], &[Who::Second]);
             let game = disputed(Parameters::default(), None)
                 .demands(Who::Challenger, want)
@@ -59,11 +57,7 @@ fn two_asks_one_saying() {
                 )
                 // It waits still: for the same words.
                 .plays(Who::Executor, |game| game.reveal_with(two, want, first.clone()))
-                .refuses(
-                    Who::Second,
-                    |game| game.demand(want),
-                    refused(AskError::AlreadyOpen),
-                );
+                .refuses(Who::Second, |game| game.demand(want), refused(AskError::AlreadyOpen));
             assert_eq!(game.claim_of(Who::Executor).said.len(), 1);
             let before = game.claim_of(Who::Executor).said.clone();
             let game = game.challenges(Who::Third, Who::Executor).refuses(
@@ -212,11 +206,7 @@ fn nobody_builds_on_what_its_own_challenge_did_not_ask_last() {
         .opens_up(Who::Challenger, &[TRACE])
         .plays(Who::Challenger, |game| built_on(game, trace.clone()));
     // While the executor is to answer, nobody moves, whatever it builds on.
-    game.refuses(
-        Who::Challenger,
-        |game| built_on(game, trace.clone()),
-        Rejection::NotYourMove,
-    );
+    game.refuses(Who::Challenger, |game| built_on(game, trace.clone()), Rejection::NotYourMove);
 }
 
 #[test]

@@ -77,7 +77,8 @@ fn a_sum_of_two_runs_is_refuted_by_its_running_sums() {
         );
     // Whatever words it says: those of the run, or others.
     for word in [None, Some(0)] {
-        let mut game = Game { answers: game.answers.clone(), state: game.state.clone(), ..disputed(None) };
+        let mut game =
+            Game { answers: game.answers.clone(), state: game.state.clone(), ..disputed(None) };
         if let Some(word) = word {
             game.answers = game.answers.with_sums(word);
         }
@@ -149,11 +150,7 @@ fn one_answer_serves_every_named_challenger_that_waits_and_skips_the_others() {
     let game = game
         // Whoever waits for something else, or has no challenge, does not hinder the others.
         .answers(&everybody, TRACE)
-        .refuses(
-            Who::Executor,
-            |game| game.reveal(&everybody, TRACE),
-            Rejection::NotYourMove,
-        );
+        .refuses(Who::Executor, |game| game.reveal(&everybody, TRACE), Rejection::NotYourMove);
     assert_eq!(game.claim_of(Who::Executor).reveals, 1);
     for (who, replies) in [(Who::Challenger, 1), (Who::Third, 1), (Who::Second, 0)] {
         assert_eq!(game.challenge_of(who).replies, replies, "{who:?}");

@@ -165,7 +165,9 @@ fn expected_in_challenge(game: &Game, phase: Phase, step: Move, who: Who) -> Opt
     let Kind { in_time, late, over, .. } = kind(phase);
     match step {
         // Each account has a challenge of its own, or none.
-        Move::Demand | Move::Withdraw if who != Who::Challenger => Some(Rejection::Unknown { kind: "challenge" }),
+        Move::Demand | Move::Withdraw if who != Who::Challenger => {
+            Some(Rejection::Unknown { kind: "challenge" })
+        }
         Move::Demand | Move::Withdraw | Move::Refute if late => {
             Some(Rejection::TooLate { at_ms: deadline_ms })
         }

@@ -333,7 +333,9 @@ impl Challenge {
     pub fn is_open(&self) -> bool {
         match self.status {
             ChallengeStatus::Open { .. } | ChallengeStatus::Queued => true,
-            ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn => false,
+            ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn => {
+                false
+            }
         }
     }
 }

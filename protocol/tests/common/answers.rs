@@ -95,10 +95,8 @@ fn of_roots(roots: &[Digest]) -> Grown {
 }
 
 fn of_values(values: &[(u32, Digest)]) -> Grown {
-    let leaves: Vec<Digest> = values
-        .iter()
-        .map(|(value, root)| state_leaf::<Keccak>(*value, root))
-        .collect();
+    let leaves: Vec<Digest> =
+        values.iter().map(|(value, root)| state_leaf::<Keccak>(*value, root)).collect();
     let (kind, nodes) = list(&leaves);
     Grown { kind, nodes, roots: Vec::new(), values: values.to_vec(), bits: None }
 }

@@ -28,12 +28,12 @@ pub fn check_decision(
         Action::Reveal { .. } => revealed(before, sent, action),
         Action::Refute { .. } => refuted(before, sent, action),
         Action::WithdrawChallenge { claim } => {
-            turn_of_challenger(before, sent, before.challenge_by(claim, &sent.1)).and_then(
-                |one| match one.demands == 0 && one.end_replies > 0 {
+            turn_of_challenger(before, sent, before.challenge_by(claim, &sent.1)).and_then(|one| {
+                match one.demands == 0 && one.end_replies > 0 {
                     true => Ok(()),
                     false => Err(Rejection::NotWithdrawable),
-                },
-            )
+                }
+            })
         }
         _ => return,
     };
@@ -178,8 +178,9 @@ fn check_change(before: &Settlement, after: &Settlement, (now_ms, sender): Sent,
             assert_eq!(is.said, said);
             for (challenge, one) in before.challenges() {
                 let then = after.challenge(challenge).unwrap();
-                let in_time =
-                    one.deadline_ms(before.parameters().move_floor_ms).is_some_and(|end| end >= now_ms);
+                let in_time = one
+                    .deadline_ms(before.parameters().move_floor_ms)
+                    .is_some_and(|end| end >= now_ms);
                 let is_served = one.claim == *id
                     && challengers.contains(&one.challenger)
                     && one.pending() == Some(ask)

@@ -302,7 +302,12 @@ impl Game {
 
     pub fn reveal_with(&self, challengers: &[Who], want: Want, answer: Answer) -> Action {
         let challengers = challengers.iter().map(|who| address(*who)).collect();
-        Action::Reveal { claim: self.claim(Who::Executor), challengers, ask: self.ask(want), answer }
+        Action::Reveal {
+            claim: self.claim(Who::Executor),
+            challengers,
+            ask: self.ask(want),
+            answer,
+        }
     }
 
     pub fn refute(&self, challenger: Who, proof: Proof) -> Action {
