@@ -225,7 +225,7 @@ impl<C: Commitment> ExecutorCore<C> {
     fn housekeeping(&self, view: &View<C>) -> Vec<Decision> {
         let mut decisions: Vec<Decision> = self
             .idle_jobs(view)
-            .filter(|(_, job)| view.now_ms > job.open_until_ms())
+            .filter(|(_, job)| view.now_ms > job.open_until_ms)
             .map(|(id, _)| Decision {
                 action: Action::ExpireJob { job: *id },
                 reason: "its time for claims is over and nobody claimed it".to_owned(),
@@ -351,7 +351,7 @@ fn run_of<C: Commitment>(defender: &Defender<C>) -> Option<(Digest, Digest)> {
 
 /// Whether a job takes a claim of this account now, were it the first.
 pub(crate) fn takes_claims_of(job: &Job, executor: &Address, now_ms: u64) -> bool {
-    let is_open = job.status == JobStatus::Open && now_ms <= job.open_until_ms();
+    let is_open = job.status == JobStatus::Open && now_ms <= job.open_until_ms;
     is_open && job.terms.admits(executor)
 }
 
@@ -385,7 +385,7 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
-        let ends = self.idle_jobs(view).map(|(_, job)| job.open_until_ms());
+        let ends = self.idle_jobs(view).map(|(_, job)| job.open_until_ms);
         let (awaited, watched) = (self.awaited(view), self.watched(view));
         let windows = awaited.values().map(|claim| claim.window_end_ms);
         let challenges = awaited.keys().chain(watched.keys()).flat_map(|claim| {

@@ -136,7 +136,7 @@ impl fmt::Display for Declined {
 /// Why a job is not run now, by an executor that takes so long for a run of its model: the claim would come too
 /// late, and the run would be for nothing.
 pub(crate) fn closes_too_soon(job: &Job, now_ms: u64, run_ms: u64) -> Option<Declined> {
-    let left_ms = job.open_until_ms().saturating_sub(now_ms);
+    let left_ms = job.open_until_ms.saturating_sub(now_ms);
     (left_ms < run_ms).then_some(Declined::Open { left_ms, run_ms })
 }
 
@@ -228,6 +228,7 @@ mod tests {
             poster: POSTER,
             terms,
             posted_ms: 0,
+            open_until_ms: 1_000,
             claims: 0,
             first_standing: 0,
             standing: 0,

@@ -40,7 +40,7 @@ impl<C: Commitment> PartyCore<C> {
             Self::Challenger(core) => core.next_look_ms(view),
             Self::Client { jobs } => {
                 let open = jobs.iter().filter_map(|id| view.settlement.job(id));
-                let times = open.map(|job| job.open_until_ms().saturating_add(1));
+                let times = open.map(|job| job.open_until_ms.saturating_add(1));
                 times.filter(|at_ms| *at_ms > view.now_ms).min()
             }
         }
@@ -52,7 +52,7 @@ fn expiries<C: Commitment>(jobs: &[JobId], view: &View<C>) -> Vec<Decision> {
     let ripe = jobs.iter().filter(|id| {
         view.settlement.job(id).is_some_and(|job| {
             job.status == JobStatus::Open
-                && view.now_ms > job.open_until_ms()
+                && view.now_ms > job.open_until_ms
                 && job.standing == 0
                 && job.seals_waiting == 0
         })
