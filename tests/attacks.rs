@@ -342,8 +342,10 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     // Fewer than use up the demands of a challenge.
     for operator in 0..6 {
         let showings = showings_of(&run, operator);
-        let (tree, kind) = (Tree::Tensor { iteration, operator }, run.output(operator).unwrap().kind());
-        let place = root_of(tree, TreeKind::Tensor { kind: kind.clone() }, output_root(&run, operator));
+        let (tree, kind) =
+            (Tree::Tensor { iteration, operator }, run.output(operator).unwrap().kind());
+        let place =
+            root_of(tree, TreeKind::Tensor { kind: kind.clone() }, output_root(&run, operator));
         let sums = Tree::Accumulators { iteration, operator, element: 0 };
         let sums_kind = TreeKind::of_accumulators(model.node(operator).unwrap());
         let kind = sums_kind.unwrap_or_else(|| place.kind.clone());

@@ -287,7 +287,10 @@ mod tests {
             assert_eq!(closes_too_soon(&job, now_ms, run_ms), wanted, "{now_ms} {run_ms}");
         }
         let why = Declined::Open { left_ms: 599, run_ms: 600 }.to_string();
-        assert_eq!(why, "it takes claims for 599 ms more, and a run of its model takes 600 ms here");
+        assert_eq!(
+            why,
+            "it takes claims for 599 ms more, and a run of its model takes 600 ms here"
+        );
     }
 
     #[test]

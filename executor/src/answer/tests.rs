@@ -24,7 +24,8 @@ fn nodes(claimed: &Claimed, tree: asks::Tree) -> Vec<(u32, u64)> {
 
 /// Everything that can be asked about a tree, and more than that.
 fn asks_about(claimed: &Claimed, tree: asks::Tree) -> Vec<Ask> {
-    let places = nodes(claimed, tree).into_iter().map(|(depth, index)| claimed.place(tree, depth, index));
+    let places =
+        nodes(claimed, tree).into_iter().map(|(depth, index)| claimed.place(tree, depth, index));
     let both = |place: Place| [Ask::Open { place: place.clone() }, Ask::Leaves { place }];
     places.flat_map(both).chain([claimed.say(tree)]).collect()
 }
@@ -156,9 +157,12 @@ fn leaves_are_those_below_the_place_without_padding() {
         (asks::Tree::Tensor { iteration, operator: 0 }, output),
         (asks::Tree::Input { iteration, value: 0 }, input),
     ] {
-        for (depth, index, positions) in
-            [(3, 6, vec![6]), (2, 1, vec![2]), (1, 1, vec![4, 5, 6]), (0, 0, vec![0, 1, 2, 4, 5, 6])]
-        {
+        for (depth, index, positions) in [
+            (3, 6, vec![6]),
+            (2, 1, vec![2]),
+            (1, 1, vec![4, 5, 6]),
+            (0, 0, vec![0, 1, 2, 4, 5, 6]),
+        ] {
             let place = claimed.place(tree, depth, index);
             let leaves = positions.into_iter().map(|leaf| tensor.leaf(leaf).unwrap()).collect();
             assert_eq!(defender.answer(&Ask::Leaves { place }), Ok(Answer::Leaves { leaves }));

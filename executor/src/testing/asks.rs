@@ -48,7 +48,9 @@ impl Claimed {
         let mut trees = vec![Tree::Sequence {}, Tree::Trace { iteration }];
         trees.extend(states.map(|boundary| Tree::State { iteration, boundary }));
         trees.extend((0..header.layer_count).map(|layer| Tree::Subtrace { iteration, layer }));
-        trees.extend((0..header.operator_count).map(|operator| Tree::Tensor { iteration, operator }));
+        trees.extend(
+            (0..header.operator_count).map(|operator| Tree::Tensor { iteration, operator }),
+        );
         let sums = |element| Tree::Accumulators { iteration, operator: FOLD, element };
         trees.extend((0..FOLDED).map(sums));
         trees.extend([0, 1].map(|value| Tree::Input { iteration, value }));
@@ -79,7 +81,8 @@ impl Claimed {
             }
             Tree::Accumulators { operator, element, .. } => {
                 let words = self.run.accumulators(operator, element).unwrap();
-                let sums: Sums = Sums::new(self.run.model().node(operator).unwrap(), &words).unwrap();
+                let sums: Sums =
+                    Sums::new(self.run.model().node(operator).unwrap(), &words).unwrap();
                 (TreeKind::Tensor { kind: sums.kind().clone() }, sums.tree().clone())
             }
             Tree::Input { value, .. } => end(0, value),

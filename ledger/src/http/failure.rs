@@ -93,6 +93,9 @@ mod tests {
             assert_eq!((&body["schema"], &body["error"]["code"]), (&4.into(), &code.into()));
         }
         let body = body(busy("no room")).await;
-        assert_eq!(body["error"].as_object().unwrap().keys().collect::<Vec<_>>(), ["kind", "message"]);
+        assert_eq!(
+            body["error"].as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["kind", "message"]
+        );
     }
 }

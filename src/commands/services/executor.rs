@@ -153,10 +153,7 @@ fn lock(folder: &Path) -> Result<std::fs::File, CommandError> {
 }
 
 /// Compares arithmetic with the law on every model, and takes the time of a dispute.
-fn rehearse(
-    engine: &Engine,
-    model_store: &ModelStore,
-) -> Result<Vec<Rehearsed>, CommandError> {
+fn rehearse(engine: &Engine, model_store: &ModelStore) -> Result<Vec<Rehearsed>, CommandError> {
     let mut rehearsals = Vec::new();
     for (name, _) in model_store.names() {
         if let Some(model) = model_store.named(&name) {
