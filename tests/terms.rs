@@ -282,6 +282,10 @@ fn after_claims_that_fell_out_of_order_a_job_is_settled_and_what_is_due_is_fetch
     assert_eq!(status["challenges_to_collect"], 2);
     let (text, code) = by(&["account", "settle-job", &job]);
     assert!(code == 2 && text.contains("too early"), "{text}");
+    // The number of the rejection, for programs.
+    let settle = ["account", "settle-job", &job, "--dev", "anybody"];
+    let told = json(place, &[&settle[..], &at].concat());
+    assert_eq!((&told["error"]["kind"], &told["error"]["code"]), (&"ledger".into(), &7.into()));
     let settled = until("the end of the window", || {
         let (text, code) = by(&["account", "settle-job", &job]);
         assert!(code == 0 || text.contains("too early"), "{text}");
