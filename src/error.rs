@@ -42,6 +42,17 @@ pub(crate) enum CommandError {
 }
 
 impl CommandError {
+    /// Number of the rejection, where the ledger's rules refused a transaction.
+    pub(crate) fn code(&self) -> Option<u16> {
+        let (Self::Ledger(error) | Self::Devnet(dispute::DevnetError::Ledger(error))) = self else {
+            return None;
+        };
+        match error {
+            ledger::LedgerError::Rejected(rejection) => Some(rejection.code()),
+            _ => None,
+        }
+    }
+
     /// A stable name of the kind of failure.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -94,6 +105,15 @@ pub(crate) fn plain(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_by_the_rules_has_the_number_of_its_kind_and_nothing_else_has_one() {
+        let rejected = || ledger::LedgerError::Rejected(protocol::settlement::Rejection::NotBound);
+        assert_eq!(CommandError::from(rejected()).code(), Some(12));
+        assert_eq!(CommandError::Devnet(rejected().into()).code(), Some(12));
+        assert_eq!(CommandError::from(ledger::LedgerError::Stopped).code(), None);
+        assert_eq!(CommandError::Incomplete.code(), None);
+    }
 
     #[test]
     fn what_the_system_says_is_told_with_its_remedy() {

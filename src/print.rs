@@ -154,9 +154,11 @@ pub(crate) fn failure(error: &CommandError, as_json: bool) {
     let message = crate::error::plain(&error.to_string());
     // A document that says what is missing is there already.
     if as_json && !matches!(error, CommandError::Incomplete) {
-        let document = serde_json::json!({
-            "schema": SCHEMA, "error": { "kind": error.kind(), "message": message }
-        });
+        let mut told = serde_json::json!({ "kind": error.kind(), "message": message });
+        if let Some(code) = error.code() {
+            told["code"] = code.into();
+        }
+        let document = serde_json::json!({ "schema": SCHEMA, "error": told });
         println!("{document:#}");
     }
     eprintln!("error: {message}");

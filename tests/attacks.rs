@@ -12,13 +12,12 @@ use common::{MODELS, fall_reason, honest_cast, lying_cast, model, model_cut, pla
 use dispute::verdict::derive;
 use dispute::{Devnet, Lie, Lying, Muted, Outcome, Participants, Role, Stubborn, actor_key};
 use executor::{preflight, statement_of};
-use inference::{ComputePolicy, Honest, Model, Tensor};
+use inference::{ComputePolicy, Honest, Model, Run, Tensor};
 use ledger::{Ledger, LedgerError};
+use protocol::asks::{Answer, Ask, AskError, Evidence, Place, Showing, Tree, TreeKind};
 use protocol::encoding::Canonical;
-use protocol::facts::{Children, FactError, Request, Reveal, TreeId};
 use protocol::hash::Digest;
 use protocol::ids::JobId;
-use protocol::referee::Evidence;
 use protocol::settlement::{FallReason, Parameters, Rejection};
 use protocol::transaction::Action;
 
@@ -225,48 +224,41 @@ async fn attacks_15_16_absurd_and_malformed_encodings_are_typed_rejections() {
 #[derive(Debug)]
 struct FalseAnswers<C> {
     inner: C,
-    from: fn(&Request) -> bool,
+    from: fn(&Ask) -> bool,
 }
 
 impl<C: node::Core> node::Core for FalseAnswers<C> {
     fn decide(&mut self, view: &ledger::View) -> Vec<node::Decision> {
         let mut decisions = self.inner.decide(view);
         for decision in &mut decisions {
-            if let Action::Reveal { request, reveal, .. } = &mut decision.action
-                && (self.from)(request)
+            if let Action::Reveal { ask, answer, .. } = &mut decision.action
+                && (self.from)(ask)
             {
-                *reveal = falsified(reveal);
+                falsify(answer);
             }
         }
         decisions
     }
 }
 
-fn falsified(reveal: &Reveal) -> Reveal {
+fn falsify(answer: &mut Answer) {
     let bend = |digest: &mut Digest| digest.0[0] ^= 1;
-    let mut reveal = reveal.clone();
-    match &mut reveal {
-        Reveal::Node { children } | Reveal::Subtrace { children, .. } => match children {
-            Children::Hashes { hashes } => hashes.iter_mut().take(1).for_each(bend),
-            Children::Roots { roots } => roots.iter_mut().take(1).for_each(bend),
-            Children::Values { values } => {
-                values.iter_mut().take(1).for_each(|(_, root)| bend(root))
-            }
-        },
-        Reveal::Leaf { bytes } => bytes[0] ^= 1,
-        Reveal::Accumulators { words } => words.truncate(1),
+    match answer {
+        Answer::Hashes { hashes } => hashes.iter_mut().take(1).for_each(bend),
+        Answer::Roots { roots } => roots.iter_mut().take(1).for_each(bend),
+        Answer::Values { values } => values.iter_mut().take(1).for_each(|(_, root)| bend(root)),
+        Answer::Leaves { leaves } => leaves.iter_mut().take(1).for_each(|leaf| leaf[0] ^= 1),
     }
-    reveal
 }
 
 #[tokio::test]
 async fn attacks_20_and_22_an_honest_claim_defended_falsely_falls_by_silence() {
     let model = model("digits-transformer");
-    let table: [fn(&Request) -> bool; 4] = [
-        |request| matches!(request, Request::Node { tree: TreeId::Trace {}, .. }),
-        |request| matches!(request, Request::Subtrace { .. }),
-        |request| matches!(request, Request::Node { tree: TreeId::Tensor { .. }, .. }),
-        |request| matches!(request, Request::Leaf { .. }),
+    let table: [fn(&Ask) -> bool; 4] = [
+        |ask| matches!(ask.tree(), Tree::Trace { .. }),
+        |ask| matches!(ask, Ask::Say { tree: Tree::Subtrace { .. }, .. }),
+        |ask| matches!(ask, Ask::Open { place } if matches!(place.tree, Tree::Tensor { .. })),
+        |ask| matches!(ask, Ask::Leaves { .. }),
     ];
     for from in table {
         let mut participants = honest_cast(&model);
@@ -282,11 +274,31 @@ async fn attacks_20_and_22_an_honest_claim_defended_falsely_falls_by_silence() {
         common::check_referees(&participants, &outcome);
         assert_eq!(code(&devnet, &outcome), "fraud/silence", "{}", story(&outcome));
         let refused = outcome.played.iter().any(|played| {
-            let mismatch = Rejection::Fact(FactError::Mismatch);
+            let mismatch = Rejection::Ask(AskError::Mismatch);
             played.outcome == Err(LedgerError::Rejected(mismatch))
         });
         assert!(refused, "the false answer was refused first");
     }
+}
+
+/// The committed root of what an operator wrote.
+fn output_root(run: &Run, operator: u32) -> Digest {
+    let layer = run.model().layer_of(operator).unwrap();
+    let position = run.model().layer(layer).unwrap().position(operator).unwrap();
+    run.inside(layer).unwrap().roots()[position as usize]
+}
+
+/// What shows an operator of a layer that was said, and the root of what it wrote.
+fn showings_of(run: &Run, operator: u32) -> Vec<Showing> {
+    let layer = run.model().layer_of(operator).unwrap();
+    let position = run.model().layer(layer).unwrap().position(operator).unwrap();
+    let path = run.inside(layer).unwrap().tree().path(u64::from(position)).unwrap();
+    let root = output_root(run, operator);
+    vec![
+        Showing::Layer { proof: run.model().layer_proof(layer).unwrap() },
+        Showing::Operator { proof: run.model().node_proof(operator).unwrap() },
+        Showing::SubtraceLeaf { iteration: 0, layer, position, root, path },
+    ]
 }
 
 #[tokio::test]
@@ -306,44 +318,62 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     devnet.act(Role::Challenger, &Action::Challenge { claim }).await.unwrap();
     let arity = view.settlement.parameters().arity_log2;
     let defender = executor::Defender::new(participants.run_of(Arc::new(Honest), trace), arity);
-    let layers = 0..model.header().layer_count;
-    let mut showings: Vec<_> = layers
-        .map(|layer| protocol::facts::Showing::Layer { proof: model.layer_proof(layer).unwrap() })
-        .collect();
-    showings.extend((0..8).map(|operator| protocol::facts::Showing::Operator {
-        proof: model.node_proof(operator).unwrap(),
-    }));
-    let mut requests = vec![Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 }];
+    let run = Arc::clone(defender.run());
+    let iteration = 0;
+    let trace_root = run.trace().root();
+    let states = TreeKind::List { count: model.header().state_count() };
+    let root_of = |tree, kind, hash| Place { tree, kind, depth: 0, index: 0, hash };
+    let sequence = Showing::SequenceLeaf { iteration, root: trace_root, path: Vec::new() };
+    let trace = root_of(Tree::Trace { iteration }, states, trace_root);
+    let mut asks = vec![(vec![sequence.clone()], Ask::Open { place: trace })];
     for layer in 0..model.header().layer_count {
-        requests.push(Request::Subtrace { layer });
-        requests.push(Request::Node {
-            tree: TreeId::State { boundary: layer },
-            depth: 0,
-            index: 0,
-        });
+        let shown = Showing::Layer { proof: model.layer_proof(layer).unwrap() };
+        let count = model.layer(layer).unwrap().operator_count;
+        let tree = Tree::Subtrace { iteration, layer };
+        asks.push((vec![shown.clone()], Ask::Say { tree, kind: TreeKind::List { count } }));
+        let root = run.trace().state_roots()[layer as usize];
+        let path = run.trace().tree().path(u64::from(layer)).unwrap();
+        let state = Showing::TraceLeaf { iteration, boundary: layer, root, path };
+        let count = model.live_values(layer).unwrap().len() as u32;
+        let tree = Tree::State { iteration, boundary: layer };
+        let place = root_of(tree, TreeKind::List { count }, root);
+        asks.push((vec![sequence.clone(), state, shown], Ask::Open { place }));
     }
     // Fewer than use up the demands of a challenge.
     for operator in 0..6 {
-        requests.push(Request::Node { tree: TreeId::Tensor { operator }, depth: 0, index: 0 });
-        requests.push(Request::Leaf { operator, leaf: 0 });
-        requests.push(Request::Accumulators { operator, element: 0 });
-        requests.push(Request::Leaf { operator, leaf: u64::MAX });
-        requests.push(Request::Node { tree: TreeId::Tensor { operator }, depth: 99, index: 0 });
+        let showings = showings_of(&run, operator);
+        let (tree, kind) =
+            (Tree::Tensor { iteration, operator }, run.output(operator).unwrap().kind());
+        let place =
+            root_of(tree, TreeKind::Tensor { kind: kind.clone() }, output_root(&run, operator));
+        let sums = Tree::Accumulators { iteration, operator, element: 0 };
+        let sums_kind = TreeKind::of_accumulators(model.node(operator).unwrap());
+        let kind = sums_kind.unwrap_or_else(|| place.kind.clone());
+        for ask in [
+            Ask::Open { place: place.clone() },
+            Ask::Leaves { place: place.clone() },
+            Ask::Say { tree: sums, kind },
+            Ask::Leaves { place: Place { index: u64::MAX, ..place.clone() } },
+            Ask::Open { place: Place { depth: 99, ..place } },
+        ] {
+            asks.push((showings.clone(), ask));
+        }
     }
     let challenger = actor_key(Role::Challenger).address();
     let (mut answered, mut refused) = (0, 0);
-    for request in requests {
-        let demand = Action::Demand { claim, showings: showings.clone(), request };
+    for (showings, ask) in asks {
+        let demand =
+            Action::Demand { claim, showings, ask: ask.clone(), path: Vec::new(), from: None };
         match devnet.act(Role::Challenger, &demand).await {
             Ok(_) => {
-                let reveal = defender.answer(&request).unwrap();
+                let answer = defender.answer(&ask).unwrap();
                 let challengers = vec![challenger];
-                let answer = Action::Reveal { claim, challengers, request, reveal };
+                let answer = Action::Reveal { claim, challengers, ask, answer };
                 devnet.act(Role::Executor, &answer).await.unwrap();
                 answered += 1;
             }
-            Err(LedgerError::Rejected(Rejection::Fact(_))) => refused += 1,
-            Err(error) => panic!("{request:?}: {error}"),
+            Err(LedgerError::Rejected(Rejection::Ask(_))) => refused += 1,
+            Err(error) => panic!("{ask:?}: {error}"),
         }
     }
     assert!(answered > 15 && refused > 15, "{answered} {refused}");
@@ -487,10 +517,10 @@ async fn both_referees_agree_on_every_lie() {
             let claim = outcome.view.settlement.claim(&outcome.claim.unwrap()).unwrap();
             let layer = (0..model.header().layer_count)
                 .find(|layer| {
-                    let after = TreeId::State { boundary: layer + 1 };
+                    let after = Tree::State { iteration: 0, boundary: layer + 1 };
                     claim
-                        .facts
-                        .root(after)
+                        .knowledge
+                        .root(&after)
                         .is_some_and(|root| root != honest.state(layer + 1).unwrap().root())
                 })
                 .unwrap();
@@ -498,12 +528,15 @@ async fn both_referees_agree_on_every_lie() {
             let finding = inference::referee::judge_layer(
                 &participants.engine,
                 &model,
-                &claim.facts,
+                &claim.knowledge,
                 layer,
                 before,
             );
             let fraud = inference::referee::LayerFinding::Fraud {
-                claimed: claim.facts.root(TreeId::State { boundary: layer + 1 }).unwrap(),
+                claimed: claim
+                    .knowledge
+                    .root(&Tree::State { iteration: 0, boundary: layer + 1 })
+                    .unwrap(),
                 expected: honest.state(layer + 1).unwrap().root(),
             };
             assert_eq!(finding, Ok(fraud), "{name} {lie}");

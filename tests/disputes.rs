@@ -6,7 +6,7 @@ mod common;
 
 use common::{MODELS, fall_reason, honest_cast, model, play};
 use dispute::{Lie, Lying};
-use protocol::referee::Evidence;
+use protocol::asks::Evidence;
 use protocol::settlement::FallReason;
 use std::sync::Arc;
 

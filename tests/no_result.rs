@@ -20,10 +20,10 @@ use inference::{
 use ledger::Ledger;
 use ledger::http::HttpLedger;
 use node::Agent;
+use protocol::asks::Evidence;
 use protocol::graph::Profile;
 use protocol::hash::keccak;
 use protocol::ids::{ClaimId, JobId};
-use protocol::referee::Evidence;
 use protocol::settlement::{ClaimStatus, ETHER, Event, FallReason};
 use protocol::transaction::{Action, Address, JobTerms, Key};
 use serde_json::Value;

@@ -170,7 +170,7 @@ fn what_is_printed_fits_eighty_columns_and_holds_no_debug_text() {
             let path = line.contains(folder.path().to_str().unwrap());
             let wide = line.chars().count();
             assert!(wide <= 80 || pasted || path, "{words:?}: {wide} columns: {line}");
-            for debug in ["Some(", "None,", " { ", "Refuted(", "TreeId", "Digest("] {
+            for debug in ["Some(", "None,", " { ", "Refuted(", "TreeKind", "Digest("] {
                 assert!(!line.contains(debug), "{words:?}: {line}");
             }
             for plural in [" 1 proofs", " 1 bytes", " 1 multiply-adds", " 1 hashes", " 1 roots"] {

@@ -109,8 +109,8 @@ fn no_move_was_made_twice_with_another_content(actions: &[Action]) {
     let mut claimed: HashMap<JobId, Vec<String>> = HashMap::new();
     for action in actions {
         match action {
-            Action::Reveal { claim, request, reveal, .. } => {
-                let (key, content) = ((*claim, format!("{request:?}")), format!("{reveal:?}"));
+            Action::Reveal { claim, ask, answer, .. } => {
+                let (key, content) = ((*claim, format!("{ask:?}")), format!("{answer:?}"));
                 let before = said.entry(key).or_insert_with(|| content.clone());
                 assert_eq!(*before, content);
             }
@@ -175,7 +175,7 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
     let truth: HashSet<String> = (0..10).map(|digit| town.true_trace_root(digit)).collect();
     let mut refuted = 0;
     for (id, claim) in view.settlement.claims() {
-        let is_true = truth.contains(&claim.trace_root().to_string());
+        let is_true = truth.contains(&claim.trace_root.to_string());
         let (status, challenges) = (&claim.status, claim.challenges);
         match status {
             ClaimStatus::Final { .. } | ClaimStatus::Released { .. } => {

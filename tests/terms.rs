@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, View};
-use protocol::facts::{Request, TreeId};
+use protocol::asks::{Ask, Place, Tree, TreeKind};
 use protocol::hash::{Digest, keccak};
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ETHER, claim_id};
@@ -224,8 +224,12 @@ impl Table {
         for who in challengers {
             self.act(who, &Action::Challenge { claim });
         }
-        let request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
-        self.act(challengers[0], &Action::Demand { claim, showings: Vec::new(), request });
+        let hash = self.view().settlement.claim(&claim).unwrap().terms.sequence_root;
+        let (tree, kind) = (Tree::Sequence {}, TreeKind::List { count: 1 });
+        let ask = Ask::Open { place: Place { tree, kind, depth: 0, index: 0, hash } };
+        let (showings, path) = (Vec::new(), Vec::new());
+        let demand = Action::Demand { claim, showings, ask, path, from: None };
+        self.act(challengers[0], &demand);
         std::thread::sleep(Duration::from_millis(2_500));
         let challenger = key(challengers[0]).address();
         self.act("anybody", &Action::CallTime { claim, challenger });
@@ -278,6 +282,10 @@ fn after_claims_that_fell_out_of_order_a_job_is_settled_and_what_is_due_is_fetch
     assert_eq!(status["challenges_to_collect"], 2);
     let (text, code) = by(&["account", "settle-job", &job]);
     assert!(code == 2 && text.contains("too early"), "{text}");
+    // The number of the rejection, for programs.
+    let settle = ["account", "settle-job", &job, "--dev", "anybody"];
+    let told = json(place, &[&settle[..], &at].concat());
+    assert_eq!((&told["error"]["kind"], &told["error"]["code"]), (&"ledger".into(), &7.into()));
     let settled = until("the end of the window", || {
         let (text, code) = by(&["account", "settle-job", &job]);
         assert!(code == 0 || text.contains("too early"), "{text}");

@@ -4,8 +4,8 @@
 
 use dispute::verdict::derive;
 use ledger::LogEntry;
+use protocol::asks::{Ask, Place, Tree, TreeKind};
 use protocol::encoding::Canonical as _;
-use protocol::facts::{Request, TreeId};
 use protocol::graph::{ModelHeader, Profile};
 use protocol::hash::{Keccak, leaf};
 use protocol::ids::ClaimId;
@@ -86,6 +86,15 @@ impl Court {
         self.does(3, &Action::PostClaim { statement });
         claim
     }
+
+    /// Demands the first thing that can be demanded of every claim.
+    fn demand(&mut self, challenger: u8, claim: ClaimId) {
+        let root = self.settlement.claim(&claim).unwrap().terms.sequence_root;
+        let (tree, kind) = (Tree::Sequence {}, TreeKind::List { count: 1 });
+        let ask = Ask::Open { place: Place { tree, kind, depth: 0, index: 0, hash: root } };
+        let (showings, path) = (Vec::new(), Vec::new());
+        self.does(challenger, &Action::Demand { claim, showings, ask, path, from: None });
+    }
 }
 
 #[test]
@@ -94,8 +103,7 @@ fn a_verdict_counts_what_is_collected_after_the_fall_as_the_claims_own() {
     let claim = court.claim();
     for challenger in [4, 5] {
         court.does(challenger, &Action::Challenge { claim });
-        let request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
-        court.does(challenger, &Action::Demand { claim, showings: Vec::new(), request });
+        court.demand(challenger, claim);
         court.now_ms += 10;
     }
     let open = derive(court.settlement.genesis(), &court.entries, &claim).unwrap();

@@ -48,17 +48,29 @@ impl<C: Commitment> Defender<C> {
     /// # Errors
     /// When the run has nothing there or a layer cannot be recomputed.
     pub fn answer(&self, ask: &Ask) -> Result<Answer, AnswerError> {
+        // A run of one iteration: it has no trees of others.
         let answer = match ask {
+            _ if ask.tree().iteration() != 0 => None,
             Ask::Open { place } => self.opened(&place.tree, place.depth, place.index)?,
             Ask::Leaves { place } => self.leaves(place)?,
-            Ask::Say { tree, .. } => match *tree {
-                asks::Tree::Accumulators { operator, element, .. } => {
-                    self.said_sums(operator, element)?
-                }
-                _ => self.opened(tree, 0, 0)?,
-            },
+            Ask::Say { tree, .. } => self.said(tree)?,
         };
         answer.ok_or_else(|| AnswerError::NotInRun { ask: Box::new(ask.clone()) })
+    }
+
+    /// The root of a tree, which only this executor can say, by its first opening.
+    fn said(&self, tree: &asks::Tree) -> Result<Option<Answer>, AnswerError> {
+        match *tree {
+            asks::Tree::Accumulators { operator, element, .. } => self.said_sums(operator, element),
+            asks::Tree::Subtrace { .. } => self.opened(tree, 0, 0),
+            // Their roots follow from the claim: nobody needs to say them.
+            asks::Tree::Sequence {}
+            | asks::Tree::Trace { .. }
+            | asks::Tree::State { .. }
+            | asks::Tree::Tensor { .. }
+            | asks::Tree::Input { .. }
+            | asks::Tree::Output { .. } => Ok(None),
+        }
     }
 
     /// The descendants of a node, one opening further down.
@@ -70,7 +82,6 @@ impl<C: Commitment> Defender<C> {
     ) -> Result<Option<Answer>, AnswerError> {
         let node = Node { depth, index, arity_log2: self.arity_log2 };
         Ok(match *tree {
-            // A run of one iteration.
             asks::Tree::Sequence {} => {
                 let trace_root = self.run.trace().root();
                 let roots = vec![trace_root];
@@ -162,10 +173,7 @@ impl<C: Commitment> Defender<C> {
 }
 
 /// Leaves of a tensor below a place, padding left out; `None` where the tensor has none there.
-fn leaves_below(
-    place: &Place,
-    leaf: impl Fn(u64) -> Option<LeafBytes>,
-) -> Option<Answer> {
+fn leaves_below(place: &Place, leaf: impl Fn(u64) -> Option<LeafBytes>) -> Option<Answer> {
     let shape = place.kind.shape()?;
     let levels = shape.depth().checked_sub(place.depth)?;
     let positions = shape.opened_indices(place.depth, place.index, levels);

@@ -1,6 +1,6 @@
 //! What an executor does next, from the ledger's state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use inference::{Run, Trace};
@@ -211,15 +211,18 @@ impl<C: Commitment> ExecutorCore<C> {
         }
         let mut demands: Vec<Demanded> = demands.into_values().collect();
         demands.iter_mut().for_each(|demanded| demanded.waiting.sort_unstable());
-        demands.sort_by_key(|demanded| demanded.waiting.first().map(|(deadline_ms, _)| *deadline_ms));
+        demands
+            .sort_by_key(|demanded| demanded.waiting.first().map(|(deadline_ms, _)| *deadline_ms));
         demands
     }
 
     /// Ends challenges whose challengers are silent, settles jobs that are ripe, takes stakes back, and ends
     /// jobs of its own that nobody claimed.
     ///
-    /// Also of claims by others that stand before ours: nobody else may care to, and ours waits
-    /// for them (`simulation/scenarios/copycat-claim.toml`).
+    /// Also of claims by others that stand before ours or on jobs of its own: nobody else may care to, and
+    /// this account waits for them (`simulation/scenarios/copycat-claim.toml`). Where a job was run and another
+    /// claims it, silent challengers are called too: a true claim that is held by an accomplice would
+    /// keep the job from ending.
     fn housekeeping(&self, view: &View<C>) -> Vec<Decision> {
         let mut decisions: Vec<Decision> = self
             .idle_jobs(view)
@@ -246,6 +249,9 @@ impl<C: Commitment> ExecutorCore<C> {
             if !is_over && !claim.is_disputed() && view.now_ms > claim.window_end_ms {
                 decisions.extend(finality(view, id, claim));
             }
+        }
+        for (id, claim) in self.watched(view) {
+            decisions.extend(self.overdue(view, &id, claim));
         }
         decisions
     }
@@ -284,18 +290,23 @@ impl<C: Commitment> ExecutorCore<C> {
             .collect()
     }
 
-    /// This executor's standing claims, and the claims that stand before them on their jobs.
+    /// This executor's standing claims, the claims that stand before them on their jobs, and those that stand on
+    /// open jobs that this account posted.
     fn awaited<'a>(&self, view: &'a View<C>) -> BTreeMap<ClaimId, &'a Claim<C>> {
         let settlement = &view.settlement;
         let mut awaited = BTreeMap::new();
-        for (id, claim) in settlement.claims() {
-            if claim.executor != self.address || !claim.stands() {
+        for (id, claim) in settlement.claims().filter(|(_, claim)| claim.stands()) {
+            let open = settlement.job(&claim.terms.job).filter(|job| job.status == JobStatus::Open);
+            if open.is_some_and(|job| job.poster == self.address) {
+                #[cfg(test)]
+                cov_mark::hit!(claim_on_a_job_of_its_own_is_awaited);
+                awaited.insert(*id, claim);
+            }
+            if claim.executor != self.address {
                 continue;
             }
             awaited.insert(*id, claim);
-            let is_open =
-                settlement.job(&claim.terms.job).is_some_and(|job| job.status == JobStatus::Open);
-            if !is_open {
+            if open.is_none() {
                 continue;
             }
             let others = settlement.claims_of(&claim.terms.job);
@@ -309,6 +320,34 @@ impl<C: Commitment> ExecutorCore<C> {
         }
         awaited
     }
+
+    /// Others' standing claims on open jobs that this executor ran or means to claim, where none of its own
+    /// stands: what it waits for then is that they end.
+    fn watched<'a>(&self, view: &'a View<C>) -> BTreeMap<ClaimId, &'a Claim<C>> {
+        let settlement = &view.settlement;
+        let runs: BTreeSet<(Digest, Digest)> = self.runs.values().filter_map(run_of).collect();
+        let ours = settlement.jobs().filter(|(id, job)| {
+            let was_run = runs.contains(&(job.terms.model_root, job.terms.input_root));
+            let is_ours = was_run || self.offers.contains_key(id);
+            job.status == JobStatus::Open && job.poster != self.address && is_ours
+        });
+        let mut watched = BTreeMap::new();
+        for (job, _) in ours {
+            let claims = settlement.claims_of(job);
+            let claims = claims.filter_map(|id| Some((*id, settlement.claim(id)?)));
+            let standing: Vec<_> = claims.filter(|(_, claim)| claim.stands()).collect();
+            if standing.iter().all(|(_, claim)| claim.executor != self.address) {
+                watched.extend(standing);
+            }
+        }
+        watched
+    }
+}
+
+/// What a run is of: model and input.
+fn run_of<C: Commitment>(defender: &Defender<C>) -> Option<(Digest, Digest)> {
+    let run = defender.run();
+    Some((run.model().root(), *run.trace().state_roots().first()?))
 }
 
 /// Whether a job takes a claim of this account now, were it the first.
@@ -348,14 +387,14 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
         let ends = self.idle_jobs(view).map(|(_, job)| job.open_until_ms);
-        let mine = self.awaited(view).into_iter();
-        let times = mine.flat_map(|(id, claim)| {
-            let challenges =
-                settlement.challenges_of(&id).filter_map(|id| settlement.challenge(id));
-            let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
-            clocks.chain([claim.window_end_ms]).collect::<Vec<u64>>()
+        let (awaited, watched) = (self.awaited(view), self.watched(view));
+        let windows = awaited.values().map(|claim| claim.window_end_ms);
+        let challenges = awaited.keys().chain(watched.keys()).flat_map(|claim| {
+            settlement.challenges_of(claim).filter_map(|id| settlement.challenge(id))
         });
-        times
+        let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
+        clocks
+            .chain(windows)
             .chain(ends)
             .filter(|at_ms| *at_ms >= view.now_ms)
             .min()

@@ -84,6 +84,13 @@ pub enum Declined {
         /// What is allowed.
         most_ms: u64,
     },
+    /// Its time for claims would be over before its run is.
+    Open {
+        /// How long it takes claims still.
+        left_ms: u64,
+        /// How long a run of its model takes here.
+        run_ms: u64,
+    },
 }
 
 impl fmt::Display for Declined {
@@ -118,8 +125,19 @@ impl fmt::Display for Declined {
                 window_ms / 1_000,
                 most_ms / 1_000
             ),
+            Self::Open { left_ms, run_ms } => write!(
+                formatter,
+                "it takes claims for {left_ms} ms more, and a run of its model takes {run_ms} ms here"
+            ),
         }
     }
+}
+
+/// Why a job is not run now, by an executor that takes so long for a run of its model: the claim would come too
+/// late, and the run would be for nothing.
+pub(crate) fn closes_too_soon(job: &Job, now_ms: u64, run_ms: u64) -> Option<Declined> {
+    let left_ms = job.open_until_ms.saturating_sub(now_ms);
+    (left_ms < run_ms).then_some(Declined::Open { left_ms, run_ms })
 }
 
 /// A part of an amount.
@@ -210,6 +228,7 @@ mod tests {
             poster: POSTER,
             terms,
             posted_ms: 0,
+            open_until_ms: 1_000,
             claims: 0,
             first_standing: 0,
             standing: 0,
@@ -250,6 +269,28 @@ mod tests {
                 Some(setting) => assert!(declined.unwrap().contains(setting), "{setting}"),
             }
         }
+    }
+
+    #[test]
+    fn a_job_whose_time_for_claims_ends_before_its_run_would_is_declined() {
+        // It takes claims until the thousandth millisecond.
+        let job = job(ETHER, ETHER, 60_000, 0);
+        for (now_ms, run_ms, wanted) in [
+            (0, 1_000, None),
+            (0, 1_001, Some(Declined::Open { left_ms: 1_000, run_ms: 1_001 })),
+            (400, 600, None),
+            (401, 600, Some(Declined::Open { left_ms: 599, run_ms: 600 })),
+            // Of a model that never ran here nothing is known.
+            (999, 0, None),
+            (u64::MAX, 1, Some(Declined::Open { left_ms: 0, run_ms: 1 })),
+        ] {
+            assert_eq!(closes_too_soon(&job, now_ms, run_ms), wanted, "{now_ms} {run_ms}");
+        }
+        let why = Declined::Open { left_ms: 599, run_ms: 600 }.to_string();
+        assert_eq!(
+            why,
+            "it takes claims for 599 ms more, and a run of its model takes 600 ms here"
+        );
     }
 
     #[test]

@@ -136,6 +136,16 @@ impl Service {
         &self.api
     }
 
+    /// Learns how long a run of a model took on this machine: the pre-flight check's, before any job is taken.
+    pub fn took(&mut self, model_root: Digest, took: Duration) {
+        let took_ms = u64::try_from(took.as_millis() + 1).unwrap_or(u64::MAX);
+        let seen = self.run_ms.entry(model_root).or_default();
+        seen.push_back(took_ms);
+        if seen.len() > RUNS_SEEN {
+            seen.pop_front();
+        }
+    }
+
     /// Works until `stop` is over. A ledger that is not reached is waited for.
     ///
     /// # Errors
@@ -219,12 +229,7 @@ impl Service {
         self.api.show(&run);
         self.runs.insert(job, Arc::clone(&run));
         self.order.push_back(job);
-        let took_ms = u64::try_from(took.as_millis() + 1).unwrap_or(u64::MAX);
-        let seen = self.run_ms.entry(run.model().root()).or_default();
-        seen.push_back(took_ms);
-        if seen.len() > RUNS_SEEN {
-            seen.pop_front();
-        }
+        self.took(run.model().root(), took);
         // What is claimed is published: such a run is made again to defend it.
         if !self.stands(view, &job) {
             self.unclaimed.push_back(Unclaimed { job, run, until_ms: 0, is_refused: false });

@@ -17,6 +17,8 @@ use protocol::transaction::{Action, Address, JobTerms, Key};
 
 use crate::core::statement_of;
 
+pub(crate) mod asks;
+
 fn f32s(dimensions: &[u64]) -> TensorType {
     TensorType { element: ElementType::F32, shape: Shape::new(dimensions).unwrap() }
 }

@@ -18,7 +18,6 @@ pub(crate) const SECOND: Address = Address([5; 20]);
 /// Has money and no part in anything.
 pub(crate) const STRANGER: Address = Address([6; 20]);
 
-/// What every claim can be asked.
 /// The first thing that can be asked of a claim with this sequence root.
 pub(crate) fn asked(hash: Digest) -> Ask {
     let (tree, kind) = (Tree::Sequence {}, TreeKind::List { count: 1 });

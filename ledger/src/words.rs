@@ -17,8 +17,8 @@ use protocol::settlement::{
 use protocol::tensor::ElementType;
 use protocol::transaction::Action;
 
-pub use self::asks::{answer, ask, refutation, tree};
 use self::asks::within;
+pub use self::asks::{answer, ask, refutation, tree};
 
 /// A number with its noun: `1 proof`, `2 proofs`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
@@ -254,18 +254,22 @@ pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
                 }
             }
         }
-        Evidence::Contradiction { value, claimed, expected, .. } => format!(
-            "the claim contradicts itself about value {value}: {} in the state, {} by what it \
-             follows from",
-            short(claimed),
-            short(expected)
-        ),
+        Evidence::Contradiction { iteration, value, claimed, expected } => {
+            let said = format!(
+                "the claim contradicts itself about value {value}: {} in the state, {} by what it \
+                 follows from",
+                short(claimed),
+                short(expected)
+            );
+            within(*iteration, said)
+        }
         Evidence::StateValue { iteration, boundary, claimed, expected } => {
             let place = within(*iteration, state(*boundary));
             format!("{place} holds value {claimed} where the model has value {expected}")
         }
-        Evidence::Leaf { operator, leaf, .. } => {
-            format!("{}, leaf {leaf} holds bits that no value has", named(*operator, node))
+        Evidence::Leaf { iteration, operator, leaf } => {
+            let named = named(*operator, node);
+            within(*iteration, format!("{named}, leaf {leaf} holds bits that no value has"))
         }
     }
 }

@@ -113,7 +113,7 @@ pub fn check_referees(participants: &Participants, outcome: &Outcome) {
     for layer in 0..participants.model.header().layer_count {
         let before = honest.state(layer).unwrap();
         let finding =
-            judge_layer(&participants.engine, &participants.model, &claim.facts, layer, before);
+            judge_layer(&participants.engine, &participants.model, &claim.knowledge, layer, before);
         frauds += u32::from(finding.is_ok_and(|finding| finding.is_fraud()));
     }
     match fall_reason(outcome) {

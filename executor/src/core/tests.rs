@@ -3,7 +3,7 @@
 mod housekeeping;
 mod replies;
 
-use protocol::facts::TreeId;
+use protocol::asks::{Place, Showing, Tree, TreeKind};
 use protocol::hash::leaf;
 use protocol::settlement::{ETHER, JobStatus};
 
@@ -16,7 +16,50 @@ const CLOCK_MS: u64 = 120_000;
 /// Burned for each object.
 const RECORD_FEE_WEI: u128 = ETHER / 10_000;
 
-const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
+/// What is demanded in these tests.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// The states of the run.
+    Trace,
+    /// The inside of a layer.
+    Inside { layer: u32 },
+}
+
+const TRACE: Wanted = Wanted::Trace;
+
+/// The ask of a claim, and what is shown for it.
+fn ask(court: &Court, claim: ClaimId, wanted: Wanted) -> (Ask, Vec<Showing>) {
+    let (claim, iteration) = (court.settlement.claim(&claim).unwrap(), 0);
+    match wanted {
+        Wanted::Trace => {
+            let (tree, count) = (Tree::Trace { iteration }, model().header().state_count());
+            let (kind, root) = (TreeKind::List { count }, claim.trace_root);
+            let place = Place { tree, kind, depth: 0, index: 0, hash: root };
+            let showing = Showing::SequenceLeaf { iteration, root, path: Vec::new() };
+            (Ask::Open { place }, vec![showing])
+        }
+        Wanted::Inside { layer } => {
+            let count = model().layer(layer).unwrap().operator_count;
+            let (tree, kind) = (Tree::Subtrace { iteration, layer }, TreeKind::List { count });
+            let proof = model().layer_proof(layer).unwrap();
+            (Ask::Say { tree, kind }, vec![Showing::Layer { proof }])
+        }
+    }
+}
+
+/// The demand of a claim that is made first in its challenge.
+fn demanding(court: &Court, claim: ClaimId, wanted: Wanted) -> Action {
+    let (ask, showings) = ask(court, claim, wanted);
+    Action::Demand { claim, showings, ask, path: Vec::new(), from: None }
+}
+
+/// What an answer is to.
+fn is_to(ask: &Ask, wanted: Wanted) -> bool {
+    match wanted {
+        Wanted::Trace => matches!(ask.tree(), Tree::Trace { .. }),
+        Wanted::Inside { layer } => *ask.tree() == Tree::Subtrace { iteration: 0, layer },
+    }
+}
 
 /// Levels of one opening.
 fn arity_log2() -> u32 {
@@ -290,16 +333,10 @@ fn call_time(claim: ClaimId, challenger: Who) -> Action {
     Action::CallTime { claim, challenger: challenger.address() }
 }
 
-/// A demand of the trace's or a layer's opening, with the layer shown.
-fn demand(court: &mut Court, who: Who, claim: ClaimId, request: Request) {
-    let showings = match request {
-        Request::Subtrace { layer } => {
-            let proof = model().layer_proof(layer).unwrap();
-            vec![protocol::facts::Showing::Layer { proof }]
-        }
-        _ => Vec::new(),
-    };
-    court.does(who, &Action::Demand { claim, showings, request });
+/// Demands the trace's opening or the inside of a layer.
+fn demand(court: &mut Court, who: Who, claim: ClaimId, wanted: Wanted) {
+    let action = demanding(court, claim, wanted);
+    court.does(who, &action);
 }
 
 #[test]
@@ -307,10 +344,10 @@ fn an_honest_executor_defends_its_claim_and_is_paid() {
     let (mut court, mut core, claim) = claiming();
     let before_wei = court.settlement.money().free_wei(&Who::Executor.address());
     court.challenge(Who::Challenger, claim);
-    for request in [TRACE, Request::Subtrace { layer: 1 }, Request::Subtrace { layer: 0 }] {
-        demand(&mut court, Who::Challenger, claim, request);
+    for wanted in [TRACE, Wanted::Inside { layer: 1 }, Wanted::Inside { layer: 0 }] {
+        demand(&mut court, Who::Challenger, claim, wanted);
         perform(&mut core, &mut court);
-        assert_eq!(actions(&mut core, &court), [], "{request:?} is answered");
+        assert_eq!(actions(&mut core, &court), [], "{wanted:?} is answered");
     }
     court.now_ms += CLOCK_MS + 1;
     perform(&mut core, &mut court);

@@ -84,8 +84,8 @@ impl Service {
         !self.settings.bail_out && self.api.health.may_stake() && self.unclaimed.len() < HANDED_MAX
     }
 
-    /// Time of a run of a model: the longest of the last ones.
-    fn run_ms(&self, job: &Job) -> u64 {
+    /// Time of a run of a model: the longest of the last ones, the rehearsal among them.
+    pub(super) fn run_ms(&self, job: &Job) -> u64 {
         let seen = self.run_ms.get(&job.terms.model_root);
         seen.and_then(|seen| seen.iter().max().copied()).unwrap_or(0)
     }

@@ -12,7 +12,7 @@ use protocol::settlement::{Job, JobStatus};
 use super::Service;
 use crate::api::ClaimedRun;
 use crate::core::Unanswered;
-use crate::policy::Declined;
+use crate::policy::{Declined, closes_too_soon};
 use crate::progress::End;
 
 impl Service {
@@ -70,15 +70,7 @@ impl Service {
                 // Told when its run ended.
                 continue;
             }
-            if self.jobs.get(id).is_some() || self.stands(view, id) {
-                self.declined.remove(id);
-                continue;
-            }
-            let why = match self.api.model_store.model(&job.terms.model_root) {
-                None => Some(Declined::Model),
-                Some(_) => self.settings.policy.declines(job, &self.address, total_wei),
-            };
-            match why {
+            match self.why_declined(view, (id, job), total_wei) {
                 None => drop(self.declined.remove(id)),
                 // Numbers change with the account's money; that is told once as well.
                 Some(why) => {
@@ -98,6 +90,31 @@ impl Service {
                 count,
                 "jobs that were not taken and are not told one by one; /v1/status lists them"
             );
+        }
+    }
+
+    /// Why a job that takes claims is not run; `None` for one that is, or on which a claim of ours stands.
+    fn why_declined(
+        &self,
+        view: &View,
+        (id, job): (&JobId, &Job),
+        total_wei: u128,
+    ) -> Option<Declined> {
+        if self.stands(view, id) {
+            return None;
+        }
+        let too_soon = || closes_too_soon(job, view.now_ms, self.run_ms(job));
+        match self.jobs.get(id) {
+            // What waits for its input may wait too long.
+            Some(Progress::Waiting { .. } | Progress::Ended(End::Kept { .. })) => too_soon(),
+            Some(Progress::Running { .. } | Progress::Ended(_)) => None,
+            None => match self.api.model_store.model(&job.terms.model_root) {
+                None => Some(Declined::Model),
+                Some(_) => {
+                    let declined = self.settings.policy.declines(job, &self.address, total_wei);
+                    declined.or_else(too_soon)
+                }
+            },
         }
     }
 

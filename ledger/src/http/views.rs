@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{Receipt, View, words};
 
 /// Version of all shapes.
-pub(super) const SCHEMA: u32 = 3;
+pub(super) const SCHEMA: u32 = 4;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
@@ -267,10 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn the_shapes_have_the_third_version() {
+    fn the_shapes_have_the_fourth_version() {
         let court = Court::new();
         let settlement = std::sync::Arc::new(court.settlement);
-        says(&status(&View { height: 0, now_ms: 5, settlement }, 7), json!({ "schema": 3 }));
+        says(&status(&View { height: 0, now_ms: 5, settlement }, 7), json!({ "schema": 4 }));
     }
 
     #[test]
@@ -332,7 +332,7 @@ mod tests {
         says(
             &challenge_of(&disputed, claim, SECOND),
             json!({
-                "status": "open", "turn": "challenger", "request": null, "reward_wei": null,
+                "status": "open", "turn": "challenger", "ask": null, "reward_wei": null,
                 "deadline_ms": deadline_ms,
             }),
         );
@@ -340,8 +340,8 @@ mod tests {
         says(
             &challenge_of(&disputed, claim, SECOND),
             json!({
-                "status": "open", "turn": "executor", "request": "states of the run, level 0",
-                "demands": 1, "fees_wei": (ETHER / 1000).to_string(),
+                "status": "open", "turn": "executor", "ask": "iterations of the run, level 0",
+                "demands": 1, "end_asks": 0, "fees_wei": (ETHER / 1000).to_string(),
             }),
         );
         court.fall(claim, &[CHALLENGER, SECOND]);
@@ -354,7 +354,7 @@ mod tests {
         says(
             &challenge_of(&court, claim, SECOND),
             json!({
-                "status": "to-collect", "turn": null, "request": null, "reward_wei": null,
+                "status": "to-collect", "turn": null, "ask": null, "reward_wei": null,
                 "deadline_ms": null,
             }),
         );

@@ -1,18 +1,32 @@
 #![allow(clippy::unwrap_used)]
 
+use protocol::asks::{Answer, Ask, Place, Refutation, Tree, TreeKind};
 use protocol::graph::{Fold, MapFunction, Operand, Operator};
 use protocol::hash::Digest;
 use protocol::ids::{ChallengeId, ClaimId, JobId, SealedId};
+use protocol::settlement::Asked;
 use protocol::tensor::{LEAF_BYTES, Shape, TensorType};
 use protocol::transaction::{Address, Binding, BoundState, ClaimTerms, JobTerms, Statement};
 
 use super::*;
 
+mod asks;
+
 const ID: Digest = Digest([0x45; 32]);
 const OTHER: Digest = Digest([0xab; 32]);
 const ACCOUNT: Address = Address([0x7e; 20]);
-const STEP: Refutation =
-    Refutation::Step { operator: 49, element: 5, segment: 0, operands: Vec::new() };
+
+/// A step of an iteration that gives another result.
+fn refuted_step(iteration: u32, segment: u64) -> Refutation {
+    let (operands, states) = (Vec::new(), Vec::new());
+    let (layer, operator, element) = (3, 49, 5);
+    Refutation::Step { iteration, layer, operator, element, segment, operands, states }
+}
+
+/// The first ask for the inside of a layer.
+fn asked(layer: u32) -> Ask {
+    Ask::Say { tree: Tree::Subtrace { iteration: 0, layer }, kind: TreeKind::List { count: 2 } }
+}
 
 fn kind(element: ElementType, dimensions: &[u64]) -> TensorType {
     TensorType { element, shape: Shape::new(dimensions).unwrap() }
@@ -32,62 +46,52 @@ fn sum() -> Node {
 }
 
 fn step(segment: u64, claimed: Vec<u64>, expected: Option<Vec<u64>>) -> Evidence {
-    Evidence::Step { operator: 49, element: 0, segment, claimed, expected, multiply_adds: 1 }
+    let (iteration, operator, element, multiply_adds) = (0, 49, 0, 1);
+    Evidence::Step { iteration, operator, element, segment, claimed, expected, multiply_adds }
 }
 
 fn bits(float: f32) -> u64 {
     u64::from(float.to_bits())
 }
 
-#[test]
-fn requests_name_what_is_opened() {
-    let node = |tree, depth, index| Request::Node { tree, depth, index };
-    let table = [
-        (node(TreeId::Trace {}, 0, 0), "states of the run, level 0"),
-        (node(TreeId::State { boundary: 0 }, 0, 0), "state before layer 0, level 0"),
-        (node(TreeId::State { boundary: 4 }, 0, 0), "state after layer 3, level 0"),
-        (node(TreeId::Subtrace { layer: 1 }, 0, 0), "operators inside layer 1, level 0"),
-        (node(TreeId::Tensor { operator: 49 }, 0, 0), "output of operator 49, level 0"),
-        (node(TreeId::Tensor { operator: 49 }, 6, 3), "output of operator 49, level 6, node 3"),
-        (Request::Subtrace { layer: 1 }, "operators inside layer 1"),
-        (Request::Leaf { operator: 49, leaf: 7 }, "output of operator 49, leaf 7"),
-        (
-            Request::Accumulators { operator: 49, element: 5 },
-            "running sums of element 5 of operator 49",
-        ),
-    ];
-    for (asked, text) in table {
-        assert_eq!(request(&asked), text);
-    }
-    assert_eq!(
-        turn(&Turn::Executor(Request::Subtrace { layer: 1 })),
-        "the executor must open operators inside layer 1"
-    );
-    assert_eq!(turn(&Turn::Challenger), "the challenger must demand or refute");
+/// A place of a tensor of ten rows of 300: five leaves in each row, padded to eight.
+fn place(tree: Tree, depth: u32, index: u64) -> Place {
+    let kind = TreeKind::Tensor { kind: kind(ElementType::F32, &[10, 300]) };
+    Place { tree, kind, depth, index, hash: ID }
 }
 
 #[test]
-fn answers_are_counted_in_singular_and_plural() {
-    let node = |children| Reveal::Node { children };
-    let one = Children::Hashes { hashes: vec![ID] };
-    let table = [
-        (node(one.clone()), "1 hash"),
-        (node(Children::Hashes { hashes: vec![ID; 64] }), "64 hashes"),
-        (node(Children::Roots { roots: vec![ID] }), "1 root"),
-        (node(Children::Values { values: vec![(1, ID); 2] }), "2 values"),
-        (Reveal::Subtrace { root: ID, children: one }, "a new commitment with 1 hash"),
-        (Reveal::Leaf { bytes: [0; LEAF_BYTES] }, "256 bytes"),
-        (Reveal::Accumulators { words: vec![1] }, "1 word"),
-    ];
-    for (answer, text) in table {
-        assert_eq!(reveal(&answer), text);
+fn a_turn_says_who_must_do_what() {
+    let challenge = |turn, ask: Ask| Challenge {
+        claim: ClaimId(ID),
+        challenger: ACCOUNT,
+        number: 0,
+        opened_ms: 0,
+        bond_wei: 0,
+        fees_wei: 0,
+        served: true,
+        demands: 1,
+        end_asks: 0,
+        replies: 0,
+        end_replies: 0,
+        asked: Some(Asked { ask, is_end: false }),
+        executor_clock_ms: 0,
+        challenger_clock_ms: 0,
+        status: ChallengeStatus::Open { turn, since_ms: 0 },
+    };
+    for (side, text) in [
+        (Turn::Executor, "the executor must open operators inside layer 1"),
+        // What it asked last is answered.
+        (Turn::Challenger, "the challenger must demand or refute"),
+    ] {
+        assert_eq!(turn(&challenge(side, asked(1)), side), text);
     }
 }
 
 #[test]
 fn statuses_are_plain_words() {
     let fallen = ClaimStatus::Fallen {
-        reason: FallReason::Silence(Request::Subtrace { layer: 1 }),
+        reason: FallReason::Silence(asked(1)),
         challenge: ChallengeId(ID),
         at_ms: 5,
         unit_wei: 0,
@@ -111,6 +115,7 @@ fn statuses_are_plain_words() {
         let won = ChallengeStatus::Won { reward_wei: 1 };
         assert_eq!(challenge_status(&won, under_way), "won");
         assert_eq!(challenge_status(&ChallengeStatus::Lost, under_way), "lost");
+        assert_eq!(challenge_status(&ChallengeStatus::Withdrawn, under_way), "withdrawn");
     }
 }
 
@@ -156,24 +161,65 @@ fn evidence_shows_numbers_where_the_operator_is_known_and_bits_elsewhere() {
             "operator 49, element 0, running sum 2: claimed 0x00000001, correct 0x00000002",
         ),
         (
-            Evidence::Contradiction { value: 3, claimed: ID, expected: OTHER },
+            Evidence::Contradiction { iteration: 0, value: 3, claimed: ID, expected: OTHER },
             None,
             "the claim contradicts itself about value 3: 0x45454545… in the state, 0xabababab… by \
              what it follows from",
         ),
         (
-            Evidence::StateValue { claimed: 7, expected: 9 },
+            Evidence::StateValue { iteration: 0, boundary: 2, claimed: 7, expected: 9 },
             None,
-            "a state holds value 7 where the model has value 9",
+            "state after layer 1 holds value 7 where the model has value 9",
         ),
         (
-            Evidence::Leaf { operator: 49, leaf: 2 },
+            Evidence::Leaf { iteration: 0, operator: 49, leaf: 2 },
             Some(&subtract),
             "operator 49 (subtract), leaf 2 holds bits that no value has",
         ),
     ];
     for (found, node, text) in table {
         assert_eq!(evidence(&found, node), text);
+        let third = evidence(&in_iteration(3, found), node);
+        assert_eq!(third, format!("iteration 3: {text}"));
+    }
+}
+
+/// The same of another iteration.
+fn in_iteration(number: u32, found: Evidence) -> Evidence {
+    let mut found = found;
+    let (Evidence::Step { iteration, .. }
+    | Evidence::Contradiction { iteration, .. }
+    | Evidence::StateValue { iteration, .. }
+    | Evidence::Leaf { iteration, .. }) = &mut found;
+    *iteration = number;
+    found
+}
+
+#[test]
+fn a_verdict_says_the_same_in_parts() {
+    for (number, begins) in [(0, ""), (3, "iteration 3: ")] {
+        let whole = |found| verdict(&in_iteration(number, found), None);
+        let parts = |place: &str, claimed: &str, correct: Option<&str>| EvidenceWords {
+            place: format!("{begins}{place}"),
+            claimed: claimed.to_owned(),
+            correct: correct.map(str::to_owned),
+        };
+        assert_eq!(
+            whole(step(0, vec![1], Some(vec![2]))),
+            parts("operator 49, element 0", "0x00000001", Some("0x00000002"))
+        );
+        assert_eq!(
+            whole(Evidence::Contradiction { iteration: 0, value: 3, claimed: ID, expected: OTHER }),
+            parts("value 3", &ID.to_string(), Some(&OTHER.to_string()))
+        );
+        assert_eq!(
+            whole(Evidence::StateValue { iteration: 0, boundary: 0, claimed: 7, expected: 9 }),
+            parts("state before layer 0", "value 7", Some("value 9"))
+        );
+        assert_eq!(
+            whole(Evidence::Leaf { iteration: 0, operator: 49, leaf: 2 }),
+            parts("operator 49, leaf 2", "bits that no value has", None)
+        );
     }
 }
 
@@ -201,42 +247,11 @@ fn numbers_are_written_by_their_type() {
 }
 
 #[test]
-fn refutations_and_falls_say_what_is_false() {
-    let table = [
-        (STEP, "operator 49, element 5"),
-        (
-            Refutation::Step { operator: 49, element: 5, segment: 2, operands: Vec::new() },
-            "operator 49, element 5, running sum 2",
-        ),
-        (
-            Refutation::Binding { layer: 3, operator: 49 },
-            "output of operator 49 differs between layer 3 and the state after layer 3",
-        ),
-        (Refutation::Carry { layer: 3, value: 8 }, "value 8 changes while it passes layer 3"),
-        (
-            Refutation::StateValue { boundary: 0, position: 2 },
-            "state before layer 0, position 2, holds another value",
-        ),
-        (
-            Refutation::Leaf { operator: 49, leaf: 1 },
-            "output of operator 49, leaf 1, holds bits that no value has",
-        ),
-    ];
-    for (said, text) in table {
-        assert_eq!(refutation(&said), text);
-    }
-    let silence = FallReason::Silence(Request::Subtrace { layer: 1 });
-    assert_eq!(fall(&silence, None), "rejected: no answer about operators inside layer 1");
-    let refuted = FallReason::Refuted(Evidence::StateValue { claimed: 7, expected: 9 });
-    assert_eq!(fall(&refuted, None), "rejected: a state holds value 7 where the model has value 9");
-}
-
-#[test]
 fn every_event_is_a_sentence_without_debug_text() {
     let (claim, job) = (ClaimId(ID), JobId(OTHER));
     let (sealed, challenge) = (SealedId(ID), ChallengeId(ID));
-    let request = Request::Subtrace { layer: 1 };
-    let reason = FallReason::Silence(request);
+    let ask = asked(1);
+    let reason = FallReason::Silence(asked(1));
     let (account, challenger, attester) = (ACCOUNT, ACCOUNT, ACCOUNT);
     let wei = 1_500_000_000_000_000_000;
     let table = [
@@ -261,10 +276,10 @@ fn every_event_is_a_sentence_without_debug_text() {
             "claim 0x45454545… challenged (0xabababab…)",
         ),
         (
-            Event::Demanded { challenge, request },
+            Event::Demanded { challenge, ask: ask.clone() },
             "challenge 0x45454545… demands operators inside layer 1",
         ),
-        (Event::Revealed { claim, request }, "claim 0x45454545…: operators inside layer 1 opened"),
+        (Event::Revealed { claim, ask }, "claim 0x45454545…: operators inside layer 1 opened"),
         (
             Event::ClaimFallen { claim, reason, burned_wei: wei },
             "claim 0x45454545… rejected: no answer about operators inside layer 1; 1.5 ETH burned",
@@ -277,6 +292,11 @@ fn every_event_is_a_sentence_without_debug_text() {
             Event::ChallengeLost { challenge, challenger, burned_wei: 0 },
             "challenge 0x45454545… lost; 0 ETH burned",
         ),
+        (
+            Event::ChallengeWithdrawn { challenge, challenger, burned_wei: wei },
+            "challenge 0x45454545… withdrawn; 1.5 ETH burned",
+        ),
+        (Event::ChallengeServed { challenge }, "challenge 0x45454545… is served now"),
         (Event::ClaimFinal { claim, job }, "claim 0x45454545… is the answer of job 0xabababab…"),
         (Event::StakeReleased { claim }, "stake of claim 0x45454545… released"),
         (Event::ClaimSealed { sealed, job }, "claim 0x45454545… on job 0xabababab… sealed"),
@@ -343,11 +363,11 @@ fn statement(job: JobId) -> Statement {
 fn every_action_is_a_line_of_a_history() {
     let (job, claim, challenger) = (JobId(ID), ClaimId(ID), ACCOUNT);
     let (sealed, salt) = (SealedId(ID), ID);
-    let asked = Request::Leaf { operator: 49, leaf: 0 };
+    let ask = Ask::Leaves { place: place(Tree::Tensor { iteration: 0, operator: 49 }, 7, 0) };
     let statement = statement(job);
-    let answer = Reveal::Leaf { bytes: [0; LEAF_BYTES] };
+    let answer = Answer::Leaves { leaves: vec![[0; LEAF_BYTES]] };
     let challengers = vec![challenger];
-    let showings = Vec::new();
+    let (showings, path, from) = (Vec::new(), Vec::new(), None);
     let table = [
         (Action::Deposit { account: ACCOUNT, amount_wei: 0 }, "0 ETH deposited to 0x7e7e7e7e…"),
         (Action::Withdraw { amount_wei: 0 }, "0 ETH withdrawn"),
@@ -356,21 +376,28 @@ fn every_action_is_a_line_of_a_history() {
         (Action::PostClaim { statement: statement.clone() }, "claim of the run 0xabababab… posted"),
         (Action::Challenge { claim }, "claim 0x45454545… challenged"),
         (
-            Action::Demand { claim, showings: showings.clone(), request: asked },
+            Action::Demand {
+                claim,
+                showings: showings.clone(),
+                ask: ask.clone(),
+                path,
+                from: from.clone(),
+            },
             "demanded: output of operator 49, leaf 0",
         ),
         (
-            Action::Reveal { claim, challengers, request: asked, reveal: answer },
-            "opened: output of operator 49, leaf 0 (256 bytes)",
+            Action::Reveal { claim, challengers, ask, answer },
+            "opened: output of operator 49, leaf 0 (1 leaf)",
         ),
         (
-            Action::Refute { claim, challenger, showings, refutation: STEP },
+            Action::Refute { claim, challenger, showings, refutation: refuted_step(0, 0), from },
             "refuted: operator 49, element 5",
         ),
         (
             Action::CallTime { claim, challenger },
             "time called on the challenge of claim 0x45454545… by 0x7e7e7e7e…",
         ),
+        (Action::WithdrawChallenge { claim }, "challenge of claim 0x45454545… withdrawn"),
         (Action::Finalise { claim }, "claim 0x45454545… made the answer of its job"),
         (Action::SealClaim { job, seal: OTHER }, "claim on job 0x45454545… sealed"),
         (Action::Attest { sealed, word: OTHER }, "sealed claim 0x45454545… attested"),

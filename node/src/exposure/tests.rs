@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use protocol::facts::{Request, TreeId};
+use protocol::asks::{Ask, Place, Tree, TreeKind};
 use protocol::graph::{ModelHeader, Profile};
 use protocol::hash::{Digest, Keccak, leaf};
 use protocol::ids::{ClaimId, JobId};
@@ -93,8 +93,11 @@ impl Court {
     }
 
     fn demand(&mut self, challenger: Address, claim: ClaimId) {
-        let request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
-        self.does(challenger, &Action::Demand { claim, showings: Vec::new(), request });
+        let root = self.settlement.claim(&claim).unwrap().terms.sequence_root;
+        let (tree, kind) = (Tree::Sequence {}, TreeKind::List { count: 1 });
+        let ask = Ask::Open { place: Place { tree, kind, depth: 0, index: 0, hash: root } };
+        let (showings, path) = (Vec::new(), Vec::new());
+        self.does(challenger, &Action::Demand { claim, showings, ask, path, from: None });
     }
 
     fn exposure(&self, account: Address) -> Exposure {

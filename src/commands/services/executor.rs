@@ -25,6 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the bodies of those who ask over HTTP may take in memory together.
 const BODIES_BYTES: usize = 256 << 20;
 
+/// What the check before the first stake found of a model.
+struct Rehearsed {
+    name: String,
+    model_root: Digest,
+    times: Rehearsal,
+}
+
 pub(crate) fn run(command: &ExecutorCommand, as_json: bool) -> Result<Ending, CommandError> {
     let ExecutorAction::Serve(arguments) = &command.action;
     let options = &arguments.daemon;
@@ -60,7 +67,7 @@ fn settings(arguments: &ExecutorServe) -> Settings {
 async fn serve(
     arguments: &ExecutorServe,
     prepared: Prepared,
-    rehearsals: Vec<(String, Rehearsal)>,
+    rehearsals: Vec<Rehearsed>,
     as_json: bool,
 ) -> Result<(), CommandError> {
     let options = &arguments.daemon;
@@ -68,7 +75,7 @@ async fn serve(
     let ledger =
         super::connection::patiently(None, async || super::connection::connect(&options.at).await)
             .await?;
-    check_clocks(rehearsals, ledger.genesis().parameters.executor_clock_ms)?;
+    check_clocks(&rehearsals, ledger.genesis().parameters.executor_clock_ms)?;
     let key = super::connection::key_at(&options.key, &ledger, None).await?;
     let (worker, wake_ups) = daemon::worker(options, arguments.lie.as_deref(), &engine)?;
     let address = key.address();
@@ -81,6 +88,9 @@ async fn serve(
     let settings = settings(arguments);
     let mut service =
         Service::new(ledger, key, engine.clone(), model_store, worker, wake_ups, settings, &folder);
+    for Rehearsed { model_root, times, .. } in rehearsals {
+        service.took(model_root, times.run);
+    }
     let api = Arc::clone(service.api());
     daemon::self_tests(options, engine, model, Arc::clone(&api.health))?;
     let listening = match options.listen {
@@ -109,10 +119,10 @@ async fn serve(
 }
 
 /// Refuses a model that takes longer to be run again and answered for than this ledger's clocks last.
-fn check_clocks(rehearsals: Vec<(String, Rehearsal)>, clock_ms: u64) -> Result<(), CommandError> {
-    for (name, rehearsal) in rehearsals {
-        if !rehearsal.fits(clock_ms) {
-            let (needs, clock) = (rehearsal.run + rehearsal.answer, clock_ms / 1_000);
+fn check_clocks(rehearsals: &[Rehearsed], clock_ms: u64) -> Result<(), CommandError> {
+    for Rehearsed { name, times, .. } in rehearsals {
+        if !times.fits(clock_ms) {
+            let (needs, clock) = (times.run + times.answer, clock_ms / 1_000);
             return Err(CommandError::Argument {
                 argument: "--models",
                 reason: format!(
@@ -143,17 +153,14 @@ fn lock(folder: &Path) -> Result<std::fs::File, CommandError> {
 }
 
 /// Compares arithmetic with the law on every model, and takes the time of a dispute.
-fn rehearse(
-    engine: &Engine,
-    model_store: &ModelStore,
-) -> Result<Vec<(String, Rehearsal)>, CommandError> {
+fn rehearse(engine: &Engine, model_store: &ModelStore) -> Result<Vec<Rehearsed>, CommandError> {
     let mut rehearsals = Vec::new();
     for (name, _) in model_store.names() {
         if let Some(model) = model_store.named(&name) {
             let rehearsal = ::executor::preflight(engine, model, &Honest)?;
             let (run_ms, answer_ms) = (rehearsal.run.as_millis(), rehearsal.answer.as_millis());
             tracing::info!(event = "executor.preflight_passed", %name, run_ms, answer_ms);
-            rehearsals.push((name, rehearsal));
+            rehearsals.push(Rehearsed { name, model_root: model.root(), times: rehearsal });
         }
     }
     Ok(rehearsals)

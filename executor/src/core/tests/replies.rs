@@ -1,9 +1,16 @@
 //! Answers to demands: once for all who wait, in time, and of the claim's own run.
 
-use protocol::facts::Reveal;
-
 use super::*;
 use crate::testing::lost;
+
+/// What was asked for, of answers in their order.
+fn asks(decisions: &[Decision]) -> Vec<Ask> {
+    let ask = |decision: &Decision| match &decision.action {
+        Action::Reveal { ask, .. } => ask.clone(),
+        other => panic!("{other:?}"),
+    };
+    decisions.iter().map(ask).collect()
+}
 
 /// A claim with two open challenges.
 fn challenged_twice() -> (Court, ExecutorCore, ClaimId) {
@@ -22,10 +29,12 @@ fn a_demand_is_answered_with_what_the_run_has() {
     let deadline_ms = court.now_ms + CLOCK_MS;
     court.now_ms += 10;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
-    let reveal = Defender::new(honest(1), arity_log2()).answer(&TRACE).unwrap();
+    let (ask, _) = ask(&court, claim, TRACE);
+    let answer = Defender::new(honest(1), arity_log2()).answer(&ask).unwrap();
     let challengers = vec![Who::Challenger.address()];
-    assert_eq!(decision.action, Action::Reveal { claim, challengers, request: TRACE, reveal });
-    assert_eq!(decision.reason, "a challenger demands states of the run, level 0");
+    let reason = format!("a challenger demands {}", ledger::words::ask(&ask));
+    assert_eq!(decision.action, Action::Reveal { claim, challengers, ask, answer });
+    assert_eq!(decision.reason, reason);
     assert_eq!(decision.deadline_ms, Some(deadline_ms));
 }
 
@@ -53,20 +62,14 @@ fn one_answer_serves_all_who_wait_and_its_deadline_is_the_earliest() {
 
 #[test]
 fn different_demands_are_answered_in_the_order_of_their_deadlines() {
-    let inside = Request::Subtrace { layer: 1 };
-    for requests in [[TRACE, inside], [inside, TRACE]] {
+    let inside = Wanted::Inside { layer: 1 };
+    for wanted in [[TRACE, inside], [inside, TRACE]] {
         let (mut court, mut core, claim) = challenged_twice();
-        demand(&mut court, Who::Challenger, claim, requests[0]);
+        demand(&mut court, Who::Challenger, claim, wanted[0]);
         court.now_ms += 500;
-        demand(&mut court, Who::Second, claim, requests[1]);
-        let answered: Vec<Request> = actions(&mut core, &court)
-            .into_iter()
-            .map(|action| match action {
-                Action::Reveal { request, .. } => request,
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(answered, requests);
+        demand(&mut court, Who::Second, claim, wanted[1]);
+        let answered = asks(&decisions(&mut core, &court));
+        assert_eq!(answered, wanted.map(|wanted| ask(&court, claim, wanted).0));
     }
 }
 
@@ -107,7 +110,7 @@ fn a_claim_without_its_run_keeps_no_other_from_being_answered() {
         let [Action::Reveal { claim, .. }] = actions(&mut core, &court)[..] else {
             panic!("one answer was expected");
         };
-        let root = court.settlement.claim(&claim).unwrap().trace_root();
+        let root = court.settlement.claim(&claim).unwrap().trace_root;
         assert_eq!(root, honest(kept).trace().root());
     }
 }
@@ -173,11 +176,10 @@ fn without_its_run_a_claim_waits_until_it_is_made_again() {
     core.remember(honest(2), arity_log2());
     assert_eq!(actions(&mut core, &court), []);
     core.remember(honest(1), arity_log2());
-    let [Action::Reveal { request: TRACE, reveal: Reveal::Node { .. }, .. }] =
-        actions(&mut core, &court)[..]
-    else {
+    let [Action::Reveal { ask, .. }] = &actions(&mut core, &court)[..] else {
         panic!("an answer was expected");
     };
+    assert!(is_to(ask, TRACE));
 }
 
 #[test]
@@ -186,11 +188,12 @@ fn what_cannot_be_answered_does_not_hinder_what_can() {
     // No layer can be computed again; the states are there.
     let (mut court, mut core, claim) = challenged_twice();
     core.remember(lost(1), arity_log2());
-    demand(&mut court, Who::Challenger, claim, Request::Subtrace { layer: 0 });
+    demand(&mut court, Who::Challenger, claim, Wanted::Inside { layer: 0 });
     demand(&mut court, Who::Second, claim, TRACE);
-    let [Action::Reveal { request: TRACE, .. }] = actions(&mut core, &court)[..] else {
-        panic!("an answer about the trace was expected");
+    let [Action::Reveal { ask, .. }] = &actions(&mut core, &court)[..] else {
+        panic!("one answer was expected");
     };
+    assert!(is_to(ask, TRACE));
 }
 
 #[test]
@@ -216,7 +219,7 @@ fn answers_come_before_claims_and_both_before_what_can_wait() {
 /// Who demanded the states of a run, in the order in which each of these named.
 fn named(decisions: &[Decision]) -> Vec<Vec<protocol::transaction::Address>> {
     let challengers = |decision: &Decision| match &decision.action {
-        Action::Reveal { challengers, request: TRACE, .. } => challengers.clone(),
+        Action::Reveal { challengers, ask, .. } if is_to(ask, TRACE) => challengers.clone(),
         other => panic!("{other:?}"),
     };
     decisions.iter().map(challengers).collect()
@@ -230,7 +233,7 @@ fn seventeen_who_wait_for_one_answer_are_served_by_two_that_name_the_most_urgent
     let mut deadlines_ms = Vec::new();
     // The last of them asks first.
     for key in crowd.iter().rev() {
-        let demand = Action::Demand { claim, showings: Vec::new(), request: TRACE };
+        let demand = demanding(&court, claim, TRACE);
         court.signed(key, &demand);
         deadlines_ms.push(court.now_ms + CLOCK_MS);
         court.now_ms += 10;
@@ -250,10 +253,11 @@ fn seventeen_who_wait_for_one_answer_are_served_by_two_that_name_the_most_urgent
 fn who_waits_for_something_else_or_is_late_is_not_named() {
     let (mut court, mut core, claim) = challenged_twice();
     let late = court.crowd(0, claim);
-    court.signed(&late, &Action::Demand { claim, showings: Vec::new(), request: TRACE });
+    let demanded = demanding(&court, claim, TRACE);
+    court.signed(&late, &demanded);
     court.now_ms += CLOCK_MS - 10;
     demand(&mut court, Who::Challenger, claim, TRACE);
-    demand(&mut court, Who::Second, claim, Request::Subtrace { layer: 1 });
+    demand(&mut court, Who::Second, claim, Wanted::Inside { layer: 1 });
     court.now_ms += 11;
     let answers = decisions(&mut core, &court);
     let both: Vec<_> = answers
@@ -280,4 +284,74 @@ fn a_challenge_that_waits_for_its_turn_asks_for_nothing_and_keeps_the_claim_from
     assert_eq!(core.next_look_ms(&court.view()), Some(court.now_ms + CLOCK_MS + 1));
     demand(&mut court, Who::Second, claim, TRACE);
     assert_eq!(named(&decisions(&mut core, &court)), [[Who::Second.address()]]);
+}
+
+/// Claims on so many jobs.
+fn many_claims(count: usize) -> (Court, ExecutorCore, Vec<ClaimId>) {
+    let mut court = Court::funded();
+    let mut core = ExecutorCore::new(Who::Executor.address());
+    for input in 1..=count as u64 {
+        let job = court.job(input, ETHER);
+        offer(&mut core, job, input);
+    }
+    perform(&mut core, &mut court);
+    let claims: Vec<ClaimId> = court.settlement.claims().map(|(id, _)| *id).collect();
+    assert_eq!(claims.len(), count);
+    (court, core, claims)
+}
+
+/// Each is demanded a second after the one before it.
+fn demand_all(court: &mut Court, claims: &[ClaimId]) {
+    for claim in claims {
+        court.challenge(Who::Challenger, *claim);
+        demand(court, Who::Challenger, *claim, TRACE);
+        court.now_ms += 1_000;
+    }
+}
+
+fn answered(decisions: &[Decision]) -> Vec<ClaimId> {
+    let claim = |decision: &Decision| match &decision.action {
+        Action::Reveal { claim, .. } => *claim,
+        other => panic!("{other:?}"),
+    };
+    decisions.iter().map(claim).collect()
+}
+
+#[test]
+fn a_look_answers_the_most_urgent_and_the_next_one_the_rest() {
+    cov_mark::check!(less_urgent_reply_waits);
+    let (mut court, mut core, mut claims) = many_claims(REPLIES_AT_ONCE + 3);
+    // Not in the order of their ids.
+    claims.reverse();
+    demand_all(&mut court, &claims);
+    let first = decisions(&mut core, &court);
+    assert_eq!(answered(&first), claims[..REPLIES_AT_ONCE]);
+    assert_eq!(core.unanswered(), [], "who waits for the next look is not given up");
+    perform(&mut core, &mut court);
+    assert_eq!(answered(&decisions(&mut core, &court)), claims[REPLIES_AT_ONCE..]);
+    perform(&mut core, &mut court);
+    assert_eq!(actions(&mut core, &court), []);
+}
+
+#[test]
+fn a_run_that_is_missing_or_does_not_answer_takes_no_place_of_a_reply() {
+    let (mut court, mut core, claims) = many_claims(REPLIES_AT_ONCE + 2);
+    let (missing, lame) = (claims[0], claims[1]);
+    // The most urgent is of a layer that its run cannot make again; then one without a run.
+    court.challenge(Who::Second, lame);
+    demand(&mut court, Who::Second, lame, Wanted::Inside { layer: 0 });
+    court.now_ms += 1_000;
+    demand_all(&mut court, &claims);
+    let root = |claim: &ClaimId| court.settlement.claim(claim).unwrap().trace_root;
+    let of = |input: &u64| honest(*input).trace().root() == root(&lame);
+    let input = (1..=claims.len() as u64).find(of).unwrap();
+    core.remember(lost(input), arity_log2());
+    core.forget(&court.settlement.claim(&missing).unwrap().terms.job, Some(&root(&missing)));
+    let decided = decisions(&mut core, &court);
+    assert_eq!(answered(&decided), claims[1..=REPLIES_AT_ONCE]);
+    let [(first, Unanswered::Failed(_)), (second, Unanswered::RunMissing)] = core.unanswered()
+    else {
+        panic!("{:?}", core.unanswered());
+    };
+    assert_eq!((*first, *second), (lame, missing));
 }
