@@ -162,10 +162,7 @@ impl<C: Commitment> Defender<C> {
 }
 
 /// Leaves of a tensor below a place, padding left out; `None` where the tensor has none there.
-fn leaves_below(
-    place: &Place,
-    leaf: impl Fn(u64) -> Option<LeafBytes>,
-) -> Option<Answer> {
+fn leaves_below(place: &Place, leaf: impl Fn(u64) -> Option<LeafBytes>) -> Option<Answer> {
     let shape = place.kind.shape()?;
     let levels = shape.depth().checked_sub(place.depth)?;
     let positions = shape.opened_indices(place.depth, place.index, levels);

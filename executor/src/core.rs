@@ -211,7 +211,8 @@ impl<C: Commitment> ExecutorCore<C> {
         }
         let mut demands: Vec<Demanded> = demands.into_values().collect();
         demands.iter_mut().for_each(|demanded| demanded.waiting.sort_unstable());
-        demands.sort_by_key(|demanded| demanded.waiting.first().map(|(deadline_ms, _)| *deadline_ms));
+        demands
+            .sort_by_key(|demanded| demanded.waiting.first().map(|(deadline_ms, _)| *deadline_ms));
         demands
     }
 

@@ -17,8 +17,8 @@ use protocol::settlement::{
 use protocol::tensor::ElementType;
 use protocol::transaction::Action;
 
-pub use self::asks::{answer, ask, refutation, tree};
 use self::asks::within;
+pub use self::asks::{answer, ask, refutation, tree};
 
 /// A number with its noun: `1 proof`, `2 proofs`.
 pub fn count(number: u64, one: &str, many: &str) -> String {

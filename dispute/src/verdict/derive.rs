@@ -206,13 +206,7 @@ impl Places<'_> {
     }
 
     /// Where an element stands, what it is, and what was claimed of it.
-    fn place_element(
-        &self,
-        verdict: &mut Verdict,
-        iteration: u32,
-        operator: u32,
-        element: u64,
-    ) {
+    fn place_element(&self, verdict: &mut Verdict, iteration: u32, operator: u32, element: u64) {
         let Some(node) = self.known.operator(operator) else { return };
         verdict.element = Some(node.output.shape.unravel(element));
         verdict.element_type = Some(node.output.element.name().to_owned());
