@@ -249,7 +249,10 @@ impl<C: Commitment> World<C> {
             if let Event::Withdrawn { account, amount_wei } = event {
                 *self.withdrawn.entry(*account).or_default() += amount_wei;
             }
-            if let Event::ChallengeWon { .. } | Event::ChallengeLost { .. } = event {
+            if let Event::ChallengeWon { .. }
+            | Event::ChallengeLost { .. }
+            | Event::ChallengeWithdrawn { .. } = event
+            {
                 self.disputes += 1;
             }
         }
@@ -338,7 +341,8 @@ impl<C: Commitment> World<C> {
             Event::ClaimFinal { job, .. } | Event::JobPassed { job, .. } => {
                 concerned.extend(self.executors_on(job));
             }
-            Event::ChallengeLost { challenge, .. } => {
+            Event::ChallengeLost { challenge, .. }
+            | Event::ChallengeWithdrawn { challenge, .. } => {
                 let claim = self.settlement.challenge(challenge).map(|one| one.claim);
                 concerned.extend(claim.and_then(|claim| executor_of(self, &claim)));
             }
@@ -403,7 +407,7 @@ impl<C: Commitment> World<C> {
             Rejection::NotBound => Some(Sometimes::Unbound),
             Rejection::DemandsUsed => Some(Sometimes::DemandsUsed),
             Rejection::Money(_) => Some(Sometimes::OutOfMoney),
-            Rejection::Fact(_) => match pending.action.as_ref() {
+            Rejection::Ask(_) => match pending.action.as_ref() {
                 Action::Reveal { .. } => Some(Sometimes::BadAnswer),
                 _ => Some(Sometimes::DemandRefused),
             },

@@ -160,7 +160,7 @@ pub(crate) fn fingerprint(action: &Action) -> u64 {
 /// What a move is about, where saying two things about it is equivocation.
 pub(crate) fn subject(action: &Action) -> Option<u64> {
     match action {
-        Action::Reveal { claim, request, .. } => Some(hash_of(&(1u8, claim, request))),
+        Action::Reveal { claim, ask, .. } => Some(hash_of(&(1u8, claim, ask))),
         Action::PostClaim { statement } => Some(hash_of(&(2u8, statement.terms.job))),
         _ => None,
     }
@@ -169,7 +169,7 @@ pub(crate) fn subject(action: &Action) -> Option<u64> {
 /// What a move says about its subject: of an answer not to whom it is given.
 fn saying(action: &Action) -> u64 {
     match action {
-        Action::Reveal { reveal, .. } => hash_of(reveal),
+        Action::Reveal { answer, .. } => hash_of(answer),
         _ => hash_of(action),
     }
 }
