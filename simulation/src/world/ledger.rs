@@ -268,11 +268,22 @@ impl<C: Commitment> World<C> {
             Action::Demand { claim, .. } => {
                 self.wake_at_deadlines(index, claim, std::slice::from_ref(&pending.sender));
             }
+            // Answers are given a few at a time: what is left waits for the next look.
+            Action::Reveal { .. } if self.owes_answers(&pending.sender) => self.wake_soon(index),
             Action::Reveal { claim, challengers, .. } => {
                 self.wake_at_deadlines(index, claim, challengers);
             }
             _ => self.wake_soon(index),
         }
+    }
+
+    /// Whether an executor is asked something that it has not answered.
+    fn owes_answers(&self, executor: &Address) -> bool {
+        let settlement = &self.settlement;
+        settlement.challenges().any(|(_, challenge)| {
+            let claim = settlement.claim(&challenge.claim);
+            challenge.pending().is_some() && claim.is_some_and(|claim| claim.executor == *executor)
+        })
     }
 
     /// A party looks again when the time of these challengers' challenges of a claim is over.
