@@ -154,7 +154,6 @@ const OTHER: &[(&str, &[&str], &str)] = &[
         "what a reader needs; what is named after it",
     ),
     ("docs/ARCHITECTURE.md", &["4 threads"], "what a test runs"),
-    ("docs/ARCHITECTURE.md", &["8 bytes"], "the width of a word"),
     (
         "docs/ARCHITECTURE.md",
         &["256 bytes", "85 bytes", "six openings", "four levels", "1,000 kills"],
@@ -251,7 +250,7 @@ fn tables_name_what_the_source_has() {
     let parameters: Vec<String> = parameters.filter(|name| !name.is_empty()).collect();
     let found = first_cells(protocol, "| parameter | default | bounds, checked at genesis |");
     compare("parameters", found, parameters);
-    let refutations = between("protocol/src/referee.rs", "canonical_enum!(Refutation {", "});");
+    let refutations = between("protocol/src/asks/refutation.rs", "canonical_enum!(Refutation {", "});");
     let refutations = refutations.split("=> ").skip(1).map(|rest| {
         let name = rest.split(' ').next().unwrap();
         kebab(name).replace('-', " ")
@@ -272,7 +271,7 @@ fn tables_name_what_the_source_has() {
     let found = first_cells(simulation, "| lie | what is wrong | expected outcome |");
     let found = found.iter().flat_map(|cell| cell.split(", ")).map(str::to_owned);
     compare("lies", found.filter(|lie| !lie.contains(':')).collect(), lies);
-    let catalogue = ["mod", "honest", "after"]
+    let catalogue = ["mod", "honest", "after", "asking"]
         .map(|name| text(&format!("simulation/src/strategy/catalogue/{name}.rs")))
         .concat();
     // A row of the catalogue begins a line with its name, its source, its outcomes and its summary.

@@ -1,6 +1,6 @@
 //! What a challenger does next, from the ledger's state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ledger::View;
 use node::exposure::demands_reserve_wei;
@@ -99,7 +99,7 @@ impl<C: Commitment> ChallengerCore<C> {
         let truth = self.truths.get(job);
         let mut standing = standing_on(view, job);
         standing.any(|(id, claim)| {
-            let differs = truth.is_some_and(|truth| !truth.admits(&claim.trace_root()));
+            let differs = truth.is_some_and(|truth| !truth.admits(&claim.trace_root));
             differs && view.now_ms <= claim.window_end_ms || self.is_open(view, id)
         })
     }
@@ -176,7 +176,7 @@ impl<C: Commitment> ChallengerCore<C> {
             .filter(|(_, claim)| claim.stands() && view.now_ms <= claim.window_end_ms);
         open.filter_map(|(id, claim)| {
             let truth = self.truths.get(&claim.terms.job)?;
-            let differs = !truth.admits(&claim.trace_root());
+            let differs = !truth.admits(&claim.trace_root);
             let policy = match self.policy {
                 Policy::Differing => differs,
                 Policy::Everything => true,
@@ -238,7 +238,7 @@ impl<C: Commitment> ChallengerCore<C> {
             let deadline_ms = challenge.deadline_ms(floor_ms);
             let late = deadline_ms.is_some_and(|at_ms| view.now_ms > at_ms);
             match &challenge.status {
-                ChallengeStatus::Open { turn: Turn::Executor(_), .. } if late => {
+                ChallengeStatus::Open { turn: Turn::Executor, .. } if late => {
                     let reason = "the executor's time is over";
                     decisions.push(plain(Action::CallTime { claim, challenger }, reason));
                 }
@@ -254,13 +254,62 @@ impl<C: Commitment> ChallengerCore<C> {
                     }
                 }
                 ChallengeStatus::Queued => decisions.extend(overdue(view, &claim)),
-                ChallengeStatus::Open { turn: Turn::Executor(_), .. }
+                ChallengeStatus::Open { turn: Turn::Executor, .. }
                 | ChallengeStatus::Won { .. }
-                | ChallengeStatus::Lost => {}
+                | ChallengeStatus::Lost
+                | ChallengeStatus::Withdrawn => {}
             }
         }
         self.stuck = stuck;
+        let called: BTreeSet<(ClaimId, Address)> = decisions.iter().filter_map(called_on).collect();
+        let others = self.late_challenges(view);
         decisions
+            .extend(others.filter(|one| called_on(one).is_none_or(|on| !called.contains(&on))));
+        decisions
+    }
+
+    /// Challenges of others, of standing claims on jobs that this machine has run, each with the first moment at
+    /// which this account calls time in it.
+    ///
+    /// Whoever is late there may be an accomplice of the other side: a claim or a job that nobody ends would
+    /// wait for ever. An executor whose claim is true is given one more move's time, in which those whom its
+    /// silence costs something act first.
+    fn clocks_of_others<'a>(
+        &'a self,
+        view: &'a View<C>,
+    ) -> impl Iterator<Item = (&'a Challenge, u64)> + 'a {
+        let settlement = &view.settlement;
+        let floor_ms = settlement.parameters().move_floor_ms;
+        settlement.challenges().filter_map(move |(_, challenge)| {
+            let claim = settlement.claim(&challenge.claim)?;
+            let truth = self.truths.get(&claim.terms.job)?;
+            let end_ms = challenge.deadline_ms(floor_ms)?;
+            if challenge.challenger == self.address || !claim.stands() {
+                return None;
+            }
+            let is_courtesy = challenge.pending().is_some() && truth.admits(&claim.trace_root);
+            let grace_ms = if is_courtesy { floor_ms } else { 0 };
+            Some((challenge, end_ms.saturating_add(grace_ms).saturating_add(1)))
+        })
+    }
+
+    /// Ends challenges of others in which a side is late.
+    fn late_challenges<'a>(&'a self, view: &'a View<C>) -> impl Iterator<Item = Decision> + 'a {
+        let late = self.clocks_of_others(view).filter(|(_, from_ms)| view.now_ms >= *from_ms);
+        late.map(|(challenge, _)| {
+            let side = match challenge.pending() {
+                Some(_) => "the executor",
+                None => "its challenger",
+            };
+            Decision {
+                action: Action::CallTime {
+                    claim: challenge.claim,
+                    challenger: challenge.challenger,
+                },
+                reason: format!("{side} is late, and the claim's job waits for the end"),
+                deadline_ms: None,
+            }
+        })
     }
 
     fn own_turn(
@@ -275,13 +324,14 @@ impl<C: Commitment> ChallengerCore<C> {
             cov_mark::hit!(own_run_is_missing);
             return Some(Err(SolveError::RunMissing));
         };
-        let (action, reason) = match honest_view.next_move(&claim.facts) {
-            Ok(Move::Demand { showings, request, reason }) => {
-                (Action::Demand { claim: challenge.claim, showings, request }, reason)
+        let next = honest_view.next_move(&claim.knowledge, challenge.last_ask());
+        let (claim, challenger) = (challenge.claim, self.address);
+        let (action, reason) = match next {
+            Ok(Move::Demand { showings, ask, path, from, reason }) => {
+                (Action::Demand { claim, showings, ask, path, from }, reason)
             }
-            Ok(Move::Refute { showings, refutation, reason }) => {
-                let (claim, challenger) = (challenge.claim, self.address);
-                (Action::Refute { claim, challenger, showings, refutation }, reason)
+            Ok(Move::Refute { showings, refutation, from, reason }) => {
+                (Action::Refute { claim, challenger, showings, refutation, from }, reason)
             }
             Err(error) => {
                 #[cfg(test)]
@@ -301,6 +351,14 @@ fn standing_on<'a, C: Commitment>(
     let settlement = &view.settlement;
     let claims = settlement.claims_of(job).filter_map(|id| Some((id, settlement.claim(id)?)));
     claims.filter(|(_, claim)| claim.stands())
+}
+
+/// The challenge in which a decision calls time.
+fn called_on(decision: &Decision) -> Option<(ClaimId, Address)> {
+    match &decision.action {
+        Action::CallTime { claim, challenger } => Some((*claim, *challenger)),
+        _ => None,
+    }
 }
 
 /// That a challenge has no next move, and why.
@@ -353,7 +411,9 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
             // It waits for the others of its claim.
             None => first_deadline_ms(view, &challenge.claim),
         });
-        clocks.filter(|at_ms| *at_ms >= view.now_ms).min().map(|at_ms| at_ms.saturating_add(1))
+        let own = clocks.filter(|at_ms| *at_ms >= view.now_ms).map(|at_ms| at_ms.saturating_add(1));
+        let others = self.clocks_of_others(view).map(|(_, from_ms)| from_ms);
+        own.chain(others.filter(|from_ms| *from_ms > view.now_ms)).min()
     }
 }
 

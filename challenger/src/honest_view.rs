@@ -8,7 +8,6 @@ use inference::{
     AnyRun, ComputePolicy, Engine, Model, Outcome, Run, RunError, Runner, State, Tensor,
 };
 use protocol::hash::{Commitment, Digest, Keccak};
-use protocol::merkle::Tree;
 
 use crate::own_tree::OwnTree;
 use crate::truth::Truth;
@@ -101,12 +100,12 @@ impl<C: Commitment> HonestView<C> {
     }
 
     /// The tree of the challenger's own state roots, as far as there are states.
-    pub(crate) fn own_trace(&self) -> OwnTree<'_, C> {
+    pub(crate) fn own_trace(&self) -> OwnTree<C> {
         OwnTree::begun(self.run.tree().tree(), self.run.states().len() as u64)
     }
 
     /// The tree of the challenger's own outputs of a layer, as far as there are results.
-    pub(crate) fn own_inside(&self, layer: u32) -> Result<OwnTree<'_, C>, RunError> {
+    pub(crate) fn own_inside(&self, layer: u32) -> Result<OwnTree<C>, RunError> {
         let inside = self.run.inside(layer)?;
         Ok(OwnTree::begun(inside.tree().tree(), inside.tensors().len() as u64))
     }
@@ -125,10 +124,6 @@ impl<C: Commitment> HonestView<C> {
     /// Bits of an output element in the challenger's view; `None` outside the model, and where there are none.
     pub fn own_element(&self, operator: u32, element: u64) -> Option<u64> {
         self.run.output(operator).ok()?.bits(element)
-    }
-
-    pub(crate) fn output_tree(&self, operator: u32) -> Option<&Tree<C>> {
-        self.run.output_tree(operator).ok()
     }
 }
 

@@ -185,7 +185,7 @@ impl Monitor {
             look.claims += 1;
             let known = truths.get(&claim.terms.job);
             look.unknown_claims += usize::from(known.is_none());
-            if known.is_none_or(|truth| truth.admits(&claim.trace_root())) {
+            if known.is_none_or(|truth| truth.admits(&claim.trace_root)) {
                 continue;
             }
             look.false_claims.push(id.to_string());
@@ -256,15 +256,20 @@ impl Monitor {
                 }
                 ChallengeStatus::Queued => "queue",
                 ChallengeStatus::Open { turn: Turn::Challenger, .. } => "challenger",
-                ChallengeStatus::Open { turn: Turn::Executor(_), .. } => "executor",
+                ChallengeStatus::Open { turn: Turn::Executor, .. } => "executor",
                 ended @ (ChallengeStatus::Won { .. } | ChallengeStatus::Lost) => {
                     let fell = matches!(ended, ChallengeStatus::Won { .. });
                     self.compare(id, fell);
                     continue;
                 }
+                // It ended without a word about the claim.
+                ChallengeStatus::Withdrawn => {
+                    self.forecasts.remove(id);
+                    continue;
+                }
             };
             accounts.extend([claim.executor, challenge.challenger]);
-            let forecast = Forecast::of(truths.get(&claim.terms.job), &claim.trace_root());
+            let forecast = Forecast::of(truths.get(&claim.terms.job), &claim.trace_root);
             if forecast != Forecast::Unknown {
                 self.forecasts.insert(*id, forecast);
             }

@@ -4,34 +4,26 @@ use protocol::hash::{Commitment, Digest};
 use protocol::merkle::{Tree, TreeShape};
 
 /// A tree of the challenger's own. Where a run has no result, leaves are missing from some place on: what is
-/// above a missing leaf is not known, and differs from whatever somebody claims.
-#[derive(Debug)]
-pub(crate) struct OwnTree<'a, C: Commitment> {
-    tree: &'a Tree<C>,
+/// above a missing leaf is not known, and differs from whatever somebody claims. Clones share the nodes.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnTree<C: Commitment> {
+    tree: Tree<C>,
     /// Leaves that there are: the first so many.
     known: u64,
 }
 
-impl<C: Commitment> Clone for OwnTree<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C: Commitment> Copy for OwnTree<'_, C> {}
-
-impl<'a, C: Commitment> OwnTree<'a, C> {
+impl<C: Commitment> OwnTree<C> {
     /// A tree with all its leaves.
-    pub(crate) fn whole(tree: &'a Tree<C>) -> Self {
-        Self { tree, known: u64::MAX }
+    pub(crate) fn whole(tree: &Tree<C>) -> Self {
+        Self { tree: tree.clone(), known: u64::MAX }
     }
 
     /// A tree with its first leaves.
-    pub(crate) fn begun(tree: &'a Tree<C>, known: u64) -> Self {
-        Self { tree, known }
+    pub(crate) fn begun(tree: &Tree<C>, known: u64) -> Self {
+        Self { tree: tree.clone(), known }
     }
 
-    pub(crate) fn shape(&self) -> &'a TreeShape {
+    pub(crate) fn shape(&self) -> &TreeShape {
         self.tree.shape()
     }
 
@@ -47,12 +39,5 @@ impl<'a, C: Commitment> OwnTree<'a, C> {
             return None;
         }
         self.tree.node(depth, index)
-    }
-
-    /// The path of a leaf as far up as its siblings are known.
-    pub(crate) fn begun_path(&self, leaf: u64) -> Vec<Digest> {
-        let depth = self.shape().depth();
-        let sibling = |level: u32| self.node(depth.checked_sub(level)?, (leaf >> level) ^ 1);
-        (0..depth).map_while(sibling).collect()
     }
 }

@@ -1,5 +1,8 @@
 //! In which order contested jobs are run, and whether there is time for all.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::JobId;
@@ -66,8 +69,35 @@ fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Conteste
             });
         }
     }
-    found.sort_by_key(|one| (one.urgent_ms, std::cmp::Reverse(one.stake_wei), one.job));
+    found.sort_by_key(|one| (one.urgent_ms, Reverse(one.stake_wei), one.job));
     found
+}
+
+/// The order in which jobs, the most urgent first, are of most use to a machine whose runs take `run_ms` and that
+/// has `before` of them to make already. While there is time for all, that is the order they come in. Where there
+/// is not, those with the least at stake wait: or somebody could keep a machine from a lie by true claims that
+/// end a little earlier. Claims that do so need as much stake as the lie, each.
+pub fn most_useful_first(
+    waiting: Vec<Contested>,
+    before: usize,
+    run_ms: u64,
+    now_ms: u64,
+) -> Vec<Contested> {
+    let mut chosen: BTreeMap<(u128, Reverse<usize>), Contested> = BTreeMap::new();
+    let mut later = Vec::new();
+    for (place, one) in waiting.into_iter().enumerate() {
+        chosen.insert((one.stake_wei, Reverse(place)), one);
+        let runs = u64::try_from(before.saturating_add(chosen.len())).unwrap_or(u64::MAX);
+        if now_ms.saturating_add(runs.saturating_mul(run_ms)) > one.urgent_ms
+            && let Some((_, least)) = chosen.pop_first()
+        {
+            later.push(least);
+        }
+    }
+    let mut first: Vec<((u128, Reverse<usize>), Contested)> = chosen.into_iter().collect();
+    first.sort_by_key(|((_, Reverse(place)), _)| *place);
+    later.sort_by_key(|one| Reverse(one.stake_wei));
+    first.into_iter().map(|(_, one)| one).chain(later).collect()
 }
 
 /// Whether some job would be run only after its window for challenges, when each takes `run_ms` and
@@ -88,6 +118,33 @@ mod tests {
         let poster = Address([0; 20]);
         let job = JobId::default();
         Contested { job, poster, model_root: root, input_root: root, urgent_ms, stake_wei: 1 }
+    }
+
+    fn places(waiting: Vec<(u64, u128)>, before: usize, run_ms: u64) -> Vec<(u64, u128)> {
+        let of = |(urgent_ms, stake_wei)| Contested { stake_wei, ..until(urgent_ms) };
+        let ordered =
+            most_useful_first(waiting.into_iter().map(of).collect(), before, run_ms, 1_000);
+        ordered.into_iter().map(|one| (one.urgent_ms, one.stake_wei)).collect()
+    }
+
+    #[test]
+    fn where_there_is_time_for_all_the_earliest_end_comes_first_whatever_is_at_stake() {
+        let waiting = vec![(1_100, 1), (1_200, 9), (1_300, 5)];
+        assert_eq!(places(waiting.clone(), 0, 100), waiting);
+        assert_eq!(places(waiting.clone(), 0, 0), waiting);
+        assert_eq!(places(Vec::new(), 3, 100), []);
+    }
+
+    #[test]
+    fn decoys_that_end_earlier_keep_no_machine_from_a_claim_with_more_at_stake() {
+        // Twenty true claims of least stake, and behind them the lie: only three runs fit.
+        let mut waiting: Vec<(u64, u128)> = (0..20).map(|at| (1_301 + at, 1)).collect();
+        waiting.push((1_350, 7));
+        let ordered = places(waiting, 0, 100);
+        assert_eq!(ordered.iter().position(|one| *one == (1_350, 7)), Some(2), "{ordered:?}");
+        assert_eq!(ordered.len(), 21);
+        // What is too late already does not take the place of what is not.
+        assert_eq!(places(vec![(900, 9), (1_100, 1)], 0, 100), [(1_100, 1), (900, 9)]);
     }
 
     #[test]

@@ -108,6 +108,7 @@ fn subject(action: &Action) -> Option<ClaimId> {
         | Action::Reveal { claim, .. }
         | Action::Demand { claim, .. }
         | Action::Refute { claim, .. }
+        | Action::WithdrawChallenge { claim }
         | Action::CallTime { claim, .. }
         | Action::Collect { claim, .. } => Some(*claim),
         _ => None,

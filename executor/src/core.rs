@@ -223,7 +223,7 @@ impl<C: Commitment> ExecutorCore<C> {
     fn housekeeping(&self, view: &View<C>) -> Vec<Decision> {
         let mut decisions: Vec<Decision> = self
             .idle_jobs(view)
-            .filter(|(_, job)| view.now_ms > job.open_until_ms())
+            .filter(|(_, job)| view.now_ms > job.open_until_ms)
             .map(|(id, _)| Decision {
                 action: Action::ExpireJob { job: *id },
                 reason: "its time for claims is over and nobody claimed it".to_owned(),
@@ -313,7 +313,7 @@ impl<C: Commitment> ExecutorCore<C> {
 
 /// Whether a job takes a claim of this account now, were it the first.
 pub(crate) fn takes_claims_of(job: &Job, executor: &Address, now_ms: u64) -> bool {
-    let is_open = job.status == JobStatus::Open && now_ms <= job.open_until_ms();
+    let is_open = job.status == JobStatus::Open && now_ms <= job.open_until_ms;
     is_open && job.terms.admits(executor)
 }
 
@@ -347,7 +347,7 @@ impl<C: Commitment> Core<C> for ExecutorCore<C> {
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
-        let ends = self.idle_jobs(view).map(|(_, job)| job.open_until_ms());
+        let ends = self.idle_jobs(view).map(|(_, job)| job.open_until_ms);
         let mine = self.awaited(view).into_iter();
         let times = mine.flat_map(|(id, claim)| {
             let challenges =

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use protocol::hash::Digest;
+use protocol::hash::{Commitment, Digest};
 use protocol::state_stream::StateHead;
 use protocol::tensor::TensorType;
 
@@ -117,7 +117,7 @@ pub fn state_head(model: &Model, boundary: u32) -> Option<StateHead> {
 }
 
 /// What the published input of a model must begin with: all inputs, whether a layer reads them or not.
-pub fn input_head(model: &Model) -> StateHead {
+pub fn input_head<C: Commitment>(model: &Model<C>) -> StateHead {
     head_of((0..).zip(&model.graph().inputs))
 }
 

@@ -71,7 +71,7 @@ impl Exposure {
             if job.poster == *account && job.status == JobStatus::Open {
                 found.fees_wei += job.terms.locked_wei().unwrap_or_default();
                 let waits = job.standing > 0 || job.seals_waiting > 0;
-                found.to_expire += u64::from(!waits && view.now_ms > job.open_until_ms());
+                found.to_expire += u64::from(!waits && view.now_ms > job.open_until_ms);
             }
         }
         for (_, claim) in settlement.claims() {

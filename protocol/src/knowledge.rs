@@ -11,6 +11,7 @@ use crate::asks::{Answer, Ask, Context, Evidence, Showing, Tree, TreeKind, shown
 use crate::graph::{Layer, ModelHeader, Node};
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::merkle::{TreeShape, empty_subtree};
+use crate::persistent::Map;
 use crate::roots::{root_leaf, state_leaf};
 use crate::tensor::{LeafBytes, TensorType, leaf_element};
 use crate::transaction::{BoundState, ClaimTerms, Statement};
@@ -21,15 +22,15 @@ pub struct Knowledge<C: Commitment = Keccak> {
     header: ModelHeader,
     terms: ClaimTerms,
     arity_log2: u32,
-    roots: BTreeMap<Tree, Digest>,
+    roots: Map<Tree, Digest>,
     said: BTreeMap<Tree, Digest>,
-    kinds: BTreeMap<Tree, TreeKind>,
-    nodes: BTreeMap<(Tree, u32, u64), Digest>,
-    opened: BTreeSet<(Tree, u32, u64)>,
-    values: BTreeMap<(u32, u32, u32), (u32, Digest)>,
-    layers: BTreeMap<u32, Layer>,
-    operators: BTreeMap<u32, Node>,
-    leaves: BTreeMap<(Tree, u64), LeafBytes>,
+    kinds: Map<Tree, TreeKind>,
+    nodes: Map<(Tree, u32, u64), Digest>,
+    opened: Map<(Tree, u32, u64), ()>,
+    values: Map<(u32, u32, u32), (u32, Digest)>,
+    layers: Map<u32, Layer>,
+    operators: Map<u32, Node>,
+    leaves: Map<(Tree, u64), LeafBytes>,
     commitment: PhantomData<C>,
 }
 
@@ -60,14 +61,14 @@ impl<C: Commitment> Knowledge<C> {
             terms: terms.clone(),
             arity_log2,
             said: BTreeMap::new(),
-            roots: BTreeMap::from([(Tree::Sequence {}, terms.sequence_root)]),
-            kinds: BTreeMap::new(),
-            nodes: BTreeMap::new(),
-            opened: BTreeSet::new(),
-            values: BTreeMap::new(),
-            layers: BTreeMap::new(),
-            operators: BTreeMap::new(),
-            leaves: BTreeMap::new(),
+            roots: Map::from_iter([(Tree::Sequence {}, terms.sequence_root)]),
+            kinds: Map::new(),
+            nodes: Map::new(),
+            opened: Map::new(),
+            values: Map::new(),
+            layers: Map::new(),
+            operators: Map::new(),
+            leaves: Map::new(),
             commitment: PhantomData,
         };
         known.learn_bound((0, 0), &terms.input_root, &binding.input);
@@ -118,7 +119,7 @@ impl<C: Commitment> Knowledge<C> {
 
     /// Whether a node was opened.
     pub fn is_opened(&self, tree: &Tree, depth: u32, index: u64) -> bool {
-        self.opened.contains(&(*tree, depth, index))
+        self.opened.contains_key(&(*tree, depth, index))
     }
 
     /// Value id and tensor root at a position of a state.
@@ -181,7 +182,7 @@ impl<C: Commitment> Knowledge<C> {
 
     /// Trees of which something beyond the root was opened, in the order of a descent.
     pub fn opened_trees(&self) -> impl Iterator<Item = Tree> {
-        let trees: BTreeSet<Tree> = self.opened.iter().map(|(tree, ..)| *tree).collect();
+        let trees: BTreeSet<Tree> = self.opened.keys().map(|(tree, ..)| *tree).collect();
         trees.into_iter()
     }
 
@@ -290,7 +291,7 @@ impl<C: Commitment> Knowledge<C> {
 
     /// Learns what an accepted ask was about.
     pub fn learn_ask(&mut self, ask: &Ask) {
-        self.kinds.entry(*ask.tree()).or_insert_with(|| ask.kind().clone());
+        self.kinds.insert_first(*ask.tree(), || ask.kind().clone());
         if let Ask::Open { place } | Ask::Leaves { place } = ask {
             if place.depth == 0 {
                 self.roots.insert(place.tree, place.hash);
@@ -323,7 +324,7 @@ impl<C: Commitment> Knowledge<C> {
             return;
         };
         let (from, index) = ask.node();
-        self.opened.insert((tree, from, index));
+        self.opened.insert((tree, from, index), ());
         let hashes = answer.hashes::<C>();
         for (place, hash) in indices.iter().zip(&hashes) {
             self.nodes.insert((tree, depth, *place), *hash);

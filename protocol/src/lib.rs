@@ -146,6 +146,7 @@ pub mod knowledge;
 pub mod law;
 pub mod merkle;
 pub mod numerics;
+pub mod persistent;
 pub mod roots;
 pub mod settlement;
 mod severity;

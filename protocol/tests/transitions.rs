@@ -179,7 +179,7 @@ fn expected_in_challenge(game: &Game, phase: Phase, step: Move, who: Who) -> Opt
 /// What the rules say of a move on the claim or the job: `None` where it is made.
 fn expected_of_claim(game: &Game, phase: Phase, step: Move, who: Who) -> Option<Rejection> {
     let window_end_ms = game.claim_of(Who::Executor).window_end_ms;
-    let open_until_ms = game.job_of().open_until_ms();
+    let open_until_ms = game.job_of().open_until_ms;
     let Kind { in_time, late, fallen, over, done } = kind(phase);
     let waiting = |what| Some(Rejection::Waiting { what });
     match step {

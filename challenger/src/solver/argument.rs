@@ -1,45 +1,66 @@
-//! What is known in the course of one move, and what is shown for it.
+//! What is known in the course of one move.
 
-use std::borrow::Cow;
+use protocol::asks::{Ask, Asking, Tree};
+use protocol::hash::{Commitment, Digest};
+use protocol::knowledge::Knowledge;
+use protocol::merkle;
+use protocol::roots::trace_tree;
 
-use protocol::facts::{Facts, Showing};
-use protocol::hash::Commitment;
+use super::trees;
+use crate::honest_view::Announcement;
 
-use super::moves::{End, Move, Reasoned};
-
-/// The knowledge of a claim, with what this move shows already part of it.
+/// What everybody knows of a claim, what the executor published of its states, and what this challenge asked
+/// last.
 pub(super) struct Argument<'a, C: Commitment> {
-    /// Most moves show nothing, so that the facts are copied only when one does.
-    knowledge: Cow<'a, Facts<C>>,
-    showings: Vec<Showing>,
+    pub(super) known: &'a Knowledge<C>,
+    pub(super) asked: Option<&'a Ask>,
+    /// State roots that the executor published and that its trace root confirms, with their tree.
+    published: Option<(&'a [Digest], merkle::Tree<C>)>,
 }
 
 impl<'a, C: Commitment> Argument<'a, C> {
-    /// From what is known before anything is shown.
-    pub(super) fn new(facts: &'a Facts<C>) -> Self {
-        Self { knowledge: Cow::Borrowed(facts), showings: Vec::new() }
-    }
-
-    /// What is known by now.
-    pub(super) fn known(&self) -> &Facts<C> {
-        &self.knowledge
-    }
-
-    /// Shows something, unless it does not follow from the claim; whether it does.
-    pub(super) fn show(&mut self, showing: Showing) -> bool {
-        let is_shown = self.knowledge.to_mut().show(&showing).is_ok();
-        if is_shown {
-            self.showings.push(showing);
+    pub(super) fn new(
+        known: &'a Knowledge<C>,
+        asked: Option<&'a Ask>,
+        announced: &'a Announcement<C>,
+    ) -> Self {
+        let roots = announced.state_roots.as_slice();
+        let tree = trace_tree::<C>(roots);
+        let is_confirmed = |root| known.root(&trees::trace()) == Some(root);
+        #[cfg(test)]
+        if tree.as_ref().is_some_and(|tree| !is_confirmed(tree.root())) {
+            cov_mark::hit!(published_trace_is_not_the_claims);
         }
-        is_shown
+        let confirmed = tree.filter(|tree| is_confirmed(tree.root()));
+        let published = confirmed.map(|tree| (roots, tree.tree().clone()));
+        Self { known, asked, published }
     }
 
-    /// The move, with all that was shown.
-    pub(super) fn end(self, Reasoned { end, reason }: Reasoned) -> Move {
-        let showings = self.showings;
-        match end {
-            End::Demand(request) => Move::Demand { showings, request, reason },
-            End::Refute(refutation) => Move::Refute { showings, refutation, reason },
-        }
+    /// Committed root of a tree, as everybody knows it or as the executor published it.
+    pub(super) fn root(&self, tree: &Tree) -> Option<Digest> {
+        let published = || match (tree, &self.published) {
+            (Tree::State { boundary, .. }, Some((roots, _))) => {
+                roots.get(usize::try_from(*boundary).ok()?).copied()
+            }
+            _ => None,
+        };
+        self.known.root(tree).or_else(published)
+    }
+
+    /// The executor's whole tree of states, where it was published.
+    pub(super) fn published_trace(&self) -> Option<merkle::Tree<C>> {
+        self.published.as_ref().map(|(_, tree)| tree.clone())
+    }
+
+    /// What can be asked on the claim's ledger. What it lets one ask of inputs and outputs of the run does not
+    /// matter here, for the solver asks nothing of them.
+    pub(super) fn asking(&self) -> Asking {
+        let (arity_log2, leaf_log2) = (self.known.arity_log2(), self.leaf_log2());
+        Asking { arity_log2, leaf_log2, end_log2: leaf_log2, end_depth_max: 0 }
+    }
+
+    /// Levels of leaves that one ask shows.
+    pub(super) fn leaf_log2(&self) -> u32 {
+        self.known.arity_log2().saturating_sub(3)
     }
 }

@@ -1,27 +1,30 @@
-//! The executor's trees, as far as facts and the challenger's own trees tell.
+//! The executor's trees, as far as what is known and the challenger's own trees tell.
 
-use protocol::facts::{Facts, TreeId};
+use protocol::asks::{Tree, TreeKind};
 use protocol::hash::{Commitment, Digest};
-use protocol::merkle::empty_subtree;
+use protocol::knowledge::Knowledge;
+use protocol::merkle::{self, TreeShape, empty_subtree};
 
 use crate::own_tree::OwnTree;
 
 /// A tree of the executor next to the challenger's own of the same shape.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Compared<'a, C: Commitment> {
-    pub(super) facts: &'a Facts<C>,
-    pub(super) id: TreeId,
+    known: &'a Knowledge<C>,
+    tree: Tree,
     /// What it does not have differs.
-    pub(super) own: OwnTree<'a, C>,
+    own: OwnTree<C>,
+    /// The executor's whole tree, where it was published.
+    published: Option<merkle::Tree<C>>,
     /// Whether the whole trees are known to be equal.
-    pub(super) equal: bool,
+    equal: bool,
 }
 
 /// Where a comparison has got to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Descent {
-    /// This node differs and must be opened.
-    Open {
+    /// This node differs, and what is below it is not known.
+    Below {
         /// Depth of the node.
         depth: u32,
         /// Index of the node.
@@ -33,29 +36,46 @@ pub(super) enum Descent {
     Equal,
 }
 
-impl<C: Commitment> Compared<'_, C> {
-    /// Walks down the opened nodes to the first difference.
+impl<'a, C: Commitment> Compared<'a, C> {
+    /// The executor's tree with this committed root next to the challenger's own.
+    pub(super) fn new(
+        known: &'a Knowledge<C>,
+        (tree, kind): (Tree, &TreeKind),
+        claimed: Option<Digest>,
+        own: OwnTree<C>,
+    ) -> Self {
+        let own_root = own.node(0, 0).and_then(|inner| tree.commit::<C>(kind, &inner));
+        let equal = own_root.is_some() && own_root == claimed;
+        Self { known, tree, own, published: None, equal }
+    }
+
+    /// With the executor's whole tree, if it was published under the claimed root.
+    pub(super) fn published(self, published: Option<merkle::Tree<C>>) -> Self {
+        Self { published, ..self }
+    }
+
+    pub(super) fn shape(&self) -> &TreeShape {
+        self.own.shape()
+    }
+
+    /// Walks down what is known to the first difference. It only goes where both children of a node are known,
+    /// so that a path leads back from wherever it gets to.
     pub(super) fn descend(&self) -> Descent {
         if self.equal {
             return Descent::Equal;
         }
-        let shape = self.own.shape();
         let (mut depth, mut index) = (0, 0);
-        while depth < shape.depth() {
-            let levels = shape.opening_levels(depth, self.facts.arity_log2());
-            let reached = depth + levels;
-            let children = shape.opened_indices(depth, index, self.facts.arity_log2());
-            let opened = children
-                .first()
-                .is_some_and(|first| self.facts.node(self.id, reached, *first).is_some());
-            if !opened {
-                return Descent::Open { depth, index };
-            }
-            let differs = children.into_iter().find(|child| {
-                self.facts.node(self.id, reached, *child) != self.own.node(reached, *child)
-            });
+        while depth < self.shape().depth() {
+            let children = [index << 1, (index << 1) | 1];
+            let [Some(left), Some(right)] = children.map(|child| self.node(depth + 1, child))
+            else {
+                return Descent::Below { depth, index };
+            };
+            let mut pairs = children.into_iter().zip([left, right]);
+            let differs =
+                pairs.find(|(child, hash)| self.own.node(depth + 1, *child) != Some(*hash));
             match differs {
-                Some(child) => (depth, index) = (reached, child),
+                Some((child, _)) => (depth, index) = (depth + 1, child),
                 // The parent differs and no child does: only a broken ledger shows this.
                 None => {
                     #[cfg(test)]
@@ -67,41 +87,46 @@ impl<C: Commitment> Compared<'_, C> {
         Descent::Leaf(index)
     }
 
-    /// The executor's hash at a node, if it follows from what is known.
-    pub(super) fn resolve(&self, depth: u32, index: u64) -> Option<Digest> {
-        let shape = self.own.shape();
+    /// The executor's hash at a node below the root, if it follows from what is known.
+    pub(super) fn node(&self, depth: u32, index: u64) -> Option<Digest> {
+        let shape = self.shape();
         if shape.is_padding(depth, index) {
             return Some(empty_subtree::<C>(shape.depth().checked_sub(depth)?));
         }
-        if let Some(known) = self.facts.node(self.id, depth, index) {
+        if let Some(published) = &self.published {
+            return published.node(depth, index);
+        }
+        if let Some(known) = self.known.node(&self.tree, depth, index) {
             return Some(known);
         }
-        if self.equal || self.below_equal_node(depth, index) {
+        if self.equal || self.is_below_equal_node(depth, index) {
             return self.own.node(depth, index);
         }
-        if depth >= shape.depth() {
-            #[cfg(test)]
-            cov_mark::hit!(leaf_is_not_known);
-            return None;
-        }
-        let left = self.resolve(depth + 1, index << 1)?;
-        let right = self.resolve(depth + 1, (index << 1) | 1)?;
-        Some(C::node(&left, &right))
+        None
     }
 
     /// Whether an ancestor is known and equal to the challenger's own, so that all below is.
-    fn below_equal_node(&self, depth: u32, index: u64) -> bool {
+    fn is_below_equal_node(&self, depth: u32, index: u64) -> bool {
         (1..=depth).any(|above| {
             let ancestor = index >> (depth - above);
-            let known = self.facts.node(self.id, above, ancestor);
+            let known = self.known.node(&self.tree, above, ancestor);
             known.is_some() && known == self.own.node(above, ancestor)
         })
     }
 
-    /// The executor's full path from a leaf to the root.
-    pub(super) fn path(&self, leaf: u64) -> Option<Vec<Digest>> {
-        let depth = self.own.shape().depth();
-        (0..depth).map(|level| self.resolve(depth - level, (leaf >> level) ^ 1)).collect()
+    /// Whether a leaf is known to be the challenger's own.
+    pub(super) fn is_own_leaf(&self, leaf: u64) -> bool {
+        let depth = self.shape().depth();
+        let own = self.own.node(depth, leaf);
+        // A tree of one leaf is its leaf.
+        own.is_some() && (self.equal || (depth > 0 && own == self.node(depth, leaf)))
+    }
+
+    /// The executor's siblings from a node up to its ancestor at a depth, lowest first.
+    pub(super) fn path(&self, depth: u32, index: u64, until: u32) -> Option<Vec<Digest>> {
+        (0..depth.checked_sub(until)?)
+            .map(|level| self.node(depth - level, (index >> level) ^ 1))
+            .collect()
     }
 }
 

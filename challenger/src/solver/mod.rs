@@ -1,35 +1,43 @@
 //! The solver: from what is known of a claim to the next move.
 //!
-//! A pure function of the claim's facts and the challenger's own run. Asked again after every
-//! answer, it goes one step further down: layer ([`trace`]), operator or contradiction ([`layer`]), leaf,
-//! sum and step ([`operator`]). What it compares is in [`descent`], what it proves in [`proof`].
+//! A pure function of what everybody knows of a claim, of what this challenge asked last, and of the
+//! challenger's own run. Asked again after every answer, it goes one step further down: layer ([`trace`]),
+//! operator or contradiction ([`layer`]), leaf and element ([`operator`]), sum and step ([`sums`]). What it
+//! compares is in [`descent`]. Once a move is decided, [`proof`] and [`support`] give it all that it must show:
+//! a move proves itself.
 //!
 //! Where the run has no result, whatever is claimed there differs: the way ends at the element for which the
 //! law gives nothing, unless the claim lies before.
 
 mod argument;
+mod demands;
 mod descent;
 mod layer;
 mod moves;
 mod operator;
 mod proof;
+mod sums;
+mod support;
 mod trace;
+mod trees;
 
-use protocol::facts::{Facts, Request, TreeId};
+use protocol::asks::Ask;
 use protocol::hash::Commitment;
+use protocol::knowledge::Knowledge;
 
 use self::argument::Argument;
 pub use self::moves::{Divergence, Move, SolveError};
-use self::moves::{End, Next, Reasoned, stuck};
+use self::moves::{Next, Reasoned, stuck};
 use crate::honest_view::HonestView;
 
 impl<C: Commitment> HonestView<C> {
-    /// The next move against a claim with this trace root and these facts.
+    /// The next move against a claim of which this is known, in a challenge that asked this last (`None` at its
+    /// beginning).
     ///
     /// # Errors
-    /// When nothing differs, or the challenger's own view does not fit the facts.
-    pub fn next_move(&self, facts: &Facts<C>) -> Result<Move, SolveError> {
-        self.next_move_watched(facts, &mut Divergence::default())
+    /// When nothing differs, or the challenger's own view does not fit what is known.
+    pub fn next_move(&self, known: &Knowledge<C>, asked: Option<&Ask>) -> Result<Move, SolveError> {
+        self.next_move_watched(known, asked, &mut Divergence::default())
     }
 
     /// As [`HonestView::next_move`], also telling where the views part.
@@ -38,22 +46,27 @@ impl<C: Commitment> HonestView<C> {
     /// As [`HonestView::next_move`].
     pub fn next_move_watched(
         &self,
-        facts: &Facts<C>,
+        known: &Knowledge<C>,
+        asked: Option<&Ask>,
         found: &mut Divergence,
     ) -> Result<Move, SolveError> {
-        let mut argument = Argument::new(facts);
-        let end = self.decide(&mut argument, found)?;
-        Ok(argument.end(end))
+        if known.header() != self.model().header() {
+            #[cfg(test)]
+            cov_mark::hit!(claim_is_about_another_model);
+            return Err(stuck("the claim is about another model"));
+        }
+        let argument = Argument::new(known, asked, &self.announced);
+        let end = self.decide(&argument, found)?;
+        self.prove(&argument, end)
     }
 
-    /// What the move asks for or refutes; what it needs is shown in the argument.
+    /// What the move asks for or refutes.
     fn decide(
         &self,
-        argument: &mut Argument<'_, C>,
+        argument: &Argument<'_, C>,
         found: &mut Divergence,
     ) -> Result<Reasoned, SolveError> {
-        self.show_published_trace(argument);
-        if let Some(boundary) = self.nearest_to_its_end(argument) {
+        if let Some(boundary) = self.nearest_to_its_end(argument)? {
             return self.below(argument, boundary, found);
         }
         match self.first_difference(argument)? {
@@ -65,42 +78,22 @@ impl<C: Commitment> HonestView<C> {
     /// Of the differences that are known, the one that takes fewest demands from here: what others show can then
     /// only bring the end nearer. Always going to the first one, an accomplice of the executor could show an
     /// earlier one whenever the last demand is near, until none is left.
-    fn nearest_to_its_end(&self, argument: &Argument<'_, C>) -> Option<u32> {
-        let facts = argument.known();
-        let differences = self.shown_differences(facts);
-        let is_begun = |boundary: &&u32| {
-            let layer = boundary.saturating_sub(1);
-            facts.root(TreeId::Subtrace { layer }).is_some()
-        };
+    fn nearest_to_its_end(&self, argument: &Argument<'_, C>) -> Result<Option<u32>, SolveError> {
+        let differences = self.shown_differences(argument)?;
+        let is_begun =
+            |boundary: &&u32| argument.root(&trees::inside(boundary.saturating_sub(1))).is_some();
         let remaining = |boundary: &&u32| {
-            let mut trial = Argument::new(facts);
-            let next = self.below(&mut trial, **boundary, &mut Divergence::default());
-            next.map_or(u32::MAX, |next| self.demands_left(&next))
+            let next = self.below(argument, **boundary, &mut Divergence::default());
+            next.map_or(u32::MAX, |next| self.demands_left(argument, &next))
         };
         let begun = differences.iter().filter(is_begun).min_by_key(remaining);
-        begun.or(differences.first()).copied()
-    }
-
-    /// Demands from a move to the end of its way, this one counted; as far as it can be told from the move.
-    fn demands_left(&self, next: &Reasoned) -> u32 {
-        const UNKNOWN: u32 = 1_000;
-        match &next.end {
-            End::Refute(_) => 0,
-            End::Demand(Request::Accumulators { .. }) => 1,
-            End::Demand(Request::Leaf { .. }) => 2,
-            End::Demand(Request::Node { tree: TreeId::Tensor { operator }, depth, .. }) => {
-                let shape = self.model().node(*operator).and_then(|node| node.output.tree_shape());
-                let levels = shape.map_or(0, |shape| shape.depth().saturating_sub(*depth));
-                2 + levels
-            }
-            End::Demand(Request::Node { .. } | Request::Subtrace { .. }) => UNKNOWN,
-        }
+        Ok(begun.or(differences.first()).copied())
     }
 
     /// The next move into the layer before a boundary at which the states differ.
     fn below(
         &self,
-        argument: &mut Argument<'_, C>,
+        argument: &Argument<'_, C>,
         boundary: u32,
         found: &mut Divergence,
     ) -> Result<Reasoned, SolveError> {
@@ -110,7 +103,6 @@ impl<C: Commitment> HonestView<C> {
             return Err(stuck("the input states differ"));
         };
         found.layer = Some(layer);
-        self.show_layer(argument, layer)?;
         let operator = match self.first_operator(argument, layer)? {
             Some(Next::Known(operator)) => operator,
             Some(Next::Ask(end)) => return Ok(end),

@@ -62,7 +62,7 @@ impl Service {
         let total_wei = Exposure::of(view, &self.address).total_wei();
         let settlement = &view.settlement;
         let takes_claims =
-            |job: &Job| job.status == JobStatus::Open && view.now_ms <= job.open_until_ms();
+            |job: &Job| job.status == JobStatus::Open && view.now_ms <= job.open_until_ms;
         self.declined.retain(|id, _| settlement.job(id).is_some_and(takes_claims));
         self.quarantine.retain(|id| settlement.job(id).is_some_and(takes_claims));
         for (id, job) in settlement.jobs().filter(|(_, job)| takes_claims(job)) {

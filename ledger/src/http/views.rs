@@ -48,7 +48,7 @@ pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
     for (_, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
         let waits = job.standing > 0 || job.seals_waiting > 0;
         open += 1;
-        to_expire += u64::from(!waits && view.now_ms > job.open_until_ms());
+        to_expire += u64::from(!waits && view.now_ms > job.open_until_ms);
     }
     json!({
         "schema": SCHEMA, "height": view.height, "now_ms": view.now_ms,
@@ -78,7 +78,7 @@ pub(super) fn job(id: &JobId, job: &Job, settlement: &Settlement) -> Value {
         "model_root": terms.model_root.to_string(), "input_root": terms.input_root.to_string(),
         "fee_wei": terms.fee_wei.to_string(), "stake_wei": terms.stake_wei.to_string(),
         "bond_wei": parameters.bond_wei(terms.stake_wei).to_string(), "window_ms": terms.window_ms,
-        "open_until_ms": job.open_until_ms(), "executor": executor, "salt": terms.salt.to_string(),
+        "open_until_ms": job.open_until_ms, "executor": executor, "salt": terms.salt.to_string(),
         "status": words::job_status(&job.status), "final_claim": claim,
         "first_standing": job.first_standing, "seals_waiting": job.seals_waiting,
         "claims": settlement.claims_of(id).map(ToString::to_string).collect::<Vec<_>>(),

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use super::objects::{Asked, Challenge, ChallengeStatus, Claim, Event, FallReason, Turn};
 use super::rules::{Answer, ChallengeMove, ChallengePhase, ClaimMove, Party, challenge_rule};
 use super::{Outcome, Rejection, Settlement};
-use crate::asks::{self, Ask, AskError, Context, Finding, Proven, Refutation, Showing, fits, judge};
+use crate::asks::{
+    self, Ask, AskError, Context, Finding, Proven, Refutation, Showing, fits, judge,
+};
 use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::ids::{ChallengeId, ClaimId};
 use crate::transaction::Address;

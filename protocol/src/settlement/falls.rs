@@ -70,6 +70,8 @@ impl<C: Commitment> Settlement<C> {
         };
         if let Some(job) = self.jobs.get_mut(&claim.terms.job) {
             job.standing = job.standing.saturating_sub(1);
+            let again_until_ms = now_ms.saturating_add(parameters.executor_clock_ms);
+            job.open_until_ms = job.open_until_ms.max(again_until_ms);
             if job.first_standing == claim.number {
                 job.first_standing = job.first_standing.saturating_add(1);
             }

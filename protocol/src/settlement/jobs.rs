@@ -87,6 +87,7 @@ impl<C: Commitment> Settlement<C> {
             poster,
             terms: terms.clone(),
             posted_ms: now_ms,
+            open_until_ms: now_ms.saturating_add(terms.open_ms),
             claims: 0,
             first_standing: 0,
             standing: 0,
@@ -139,7 +140,7 @@ impl<C: Commitment> Settlement<C> {
         if job.status != JobStatus::Open {
             return Err(Rejection::Over { kind: "job" });
         }
-        let until_ms = job.open_until_ms();
+        let until_ms = job.open_until_ms;
         if now_ms <= until_ms {
             return Err(Rejection::TooEarly { at_ms: until_ms.saturating_add(1) });
         }
@@ -196,7 +197,7 @@ impl<C: Commitment> Settlement<C> {
         if !job.terms.admits(executor) {
             return Err(Rejection::NotAllowed { who: "the executor that the job names" });
         }
-        let until_ms = job.open_until_ms();
+        let until_ms = job.open_until_ms;
         if now_ms > until_ms {
             return Err(Rejection::TooLate { at_ms: until_ms });
         }

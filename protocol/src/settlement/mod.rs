@@ -27,13 +27,13 @@ pub use objects::{
 pub use parameters::{ETHER, Genesis, Parameters};
 pub use rejection::Rejection;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
+use crate::persistent::Map;
 use crate::transaction::{Action, Address, Domain, SignedTransaction};
 
 type Outcome = Result<Vec<Event>, Rejection>;
@@ -63,17 +63,17 @@ pub struct Settlement<C: Commitment = Keccak> {
     genesis: Genesis,
     now_ms: u64,
     money: Money,
-    nonces: BTreeMap<Address, u64>,
-    models: BTreeMap<Digest, ModelHeader>,
-    jobs: BTreeMap<JobId, Job>,
-    claims: BTreeMap<ClaimId, Claim<C>>,
-    challenges: BTreeMap<ChallengeId, Challenge>,
-    sealed: BTreeMap<SealedId, Sealed>,
-    attestations: BTreeMap<(SealedId, Address), Attestation>,
+    nonces: Map<Address, u64>,
+    models: Map<Digest, ModelHeader>,
+    jobs: Map<JobId, Job>,
+    claims: Map<ClaimId, Claim<C>>,
+    challenges: Map<ChallengeId, Challenge>,
+    sealed: Map<SealedId, Sealed>,
+    attestations: Map<(SealedId, Address), Attestation>,
     /// For those who read. A transition looks up one challenge by its number, the next that is served; none goes
     /// through the claims of a job or the challenges of a claim.
-    claims_by_number: BTreeMap<(JobId, u32), ClaimId>,
-    challenges_by_number: BTreeMap<(ClaimId, u32), ChallengeId>,
+    claims_by_number: Map<(JobId, u32), ClaimId>,
+    challenges_by_number: Map<(ClaimId, u32), ChallengeId>,
     commitment: PhantomData<C>,
 }
 
@@ -96,15 +96,15 @@ impl<C: Commitment> Settlement<C> {
             genesis,
             now_ms: 0,
             money: Money::default(),
-            nonces: BTreeMap::new(),
-            models: BTreeMap::new(),
-            jobs: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            challenges: BTreeMap::new(),
-            sealed: BTreeMap::new(),
-            attestations: BTreeMap::new(),
-            claims_by_number: BTreeMap::new(),
-            challenges_by_number: BTreeMap::new(),
+            nonces: Map::new(),
+            models: Map::new(),
+            jobs: Map::new(),
+            claims: Map::new(),
+            challenges: Map::new(),
+            sealed: Map::new(),
+            attestations: Map::new(),
+            claims_by_number: Map::new(),
+            challenges_by_number: Map::new(),
             commitment: PhantomData,
         }
     }

@@ -1,7 +1,6 @@
 //! Accounts in wei. Money moves between free, locked and burned, and nowhere else.
 
-use alloc::collections::BTreeMap;
-
+use crate::persistent::Map;
 use crate::transaction::Address;
 
 /// Wei as people read it: `0.41 ETH`, exact.
@@ -46,7 +45,7 @@ pub enum MoneyError {
 /// All money on a ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Money {
-    free: BTreeMap<Address, u128>,
+    free: Map<Address, u128>,
     /// Sum of `free`, kept so that conservation is checked in constant time.
     free_wei: u128,
     locked_wei: u128,
@@ -188,7 +187,8 @@ impl Money {
     }
 
     fn credit(&mut self, account: Address, amount_wei: u128) {
-        *self.free.entry(account).or_default() += amount_wei;
+        let free_wei = self.free.get(&account).copied().unwrap_or_default();
+        self.free.insert(account, free_wei + amount_wei);
         self.free_wei += amount_wei;
     }
 }

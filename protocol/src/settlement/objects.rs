@@ -17,6 +17,10 @@ pub struct Job {
     pub terms: JobTerms,
     /// Time of the transaction that posted it, by the ledger's clock.
     pub posted_ms: u64,
+    /// Last millisecond, by the ledger's clock, at which claims and seals are taken. Each fall of a claim on it
+    /// moves it on to one `executor_clock_ms` later at least: who held back because the same was claimed already
+    /// has time to claim.
+    pub open_until_ms: u64,
     /// Number of claims so far; each has the number that it found here.
     pub claims: u32,
     /// Claims before this number fell. The claim of this number may stand.
@@ -27,13 +31,6 @@ pub struct Job {
     pub seals_waiting: u32,
     /// Its status.
     pub status: JobStatus,
-}
-
-impl Job {
-    /// Last millisecond, by the ledger's clock, at which claims and seals are taken.
-    pub fn open_until_ms(&self) -> u64 {
-        self.posted_ms.saturating_add(self.terms.open_ms)
-    }
 }
 
 /// Status of a job.
@@ -333,7 +330,9 @@ impl Challenge {
     pub fn is_open(&self) -> bool {
         match self.status {
             ChallengeStatus::Open { .. } | ChallengeStatus::Queued => true,
-            ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn => false,
+            ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn => {
+                false
+            }
         }
     }
 }

@@ -345,7 +345,11 @@ mod tests {
             (P::Collectable, false, false, false, false, true),
             (P::Ended, false, false, false, false, false),
         ] {
-            assert_eq!(allowed(phase), [demand, demand, reveal, refute, call, collect], "{phase:?}");
+            assert_eq!(
+                allowed(phase),
+                [demand, demand, reveal, refute, call, collect],
+                "{phase:?}"
+            );
         }
     }
 

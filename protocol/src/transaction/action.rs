@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{Address, JobTerms, Statement};
-use crate::encoding::canonical_enum;
 use crate::asks::{Answer, Ask, Refutation, Showing};
+use crate::encoding::canonical_enum;
 use crate::graph::ModelHeader;
 use crate::hash::Digest;
 use crate::ids::{ClaimId, JobId, SealedId};

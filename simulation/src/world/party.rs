@@ -46,7 +46,7 @@ impl<C: Commitment> PartyCore<C> {
                 let jobs = jobs.iter().filter_map(|id| view.settlement.job(id));
                 let open = jobs.filter(|job| job.status == JobStatus::Open);
                 let times = open.map(|job| {
-                    let ripe_ms = job.open_until_ms().saturating_add(1);
+                    let ripe_ms = job.open_until_ms.saturating_add(1);
                     let soon_ms = view.now_ms.saturating_add(UNSETTLED_MS);
                     if ripe_ms > view.now_ms { ripe_ms.min(soon_ms) } else { soon_ms }
                 });
@@ -61,7 +61,7 @@ fn expiries<C: Commitment>(jobs: &[JobId], view: &View<C>) -> Vec<Decision> {
     let ripe = jobs.iter().filter(|id| {
         view.settlement.job(id).is_some_and(|job| {
             job.status == JobStatus::Open
-                && view.now_ms > job.open_until_ms()
+                && view.now_ms > job.open_until_ms
                 && job.standing == 0
                 && job.seals_waiting == 0
         })

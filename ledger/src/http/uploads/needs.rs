@@ -35,7 +35,7 @@ pub(in crate::http) fn needed(settlement: &Settlement) -> Needs {
     let mut needs = Needs::default();
     for (id, job) in settlement.jobs() {
         // Nothing can be claimed any more after its time, whether or not somebody has expired it.
-        let takes_claims = settlement.now_ms() <= job.open_until_ms() || job.seals_waiting > 0;
+        let takes_claims = settlement.now_ms() <= job.open_until_ms || job.seals_waiting > 0;
         let (mut stands, mut is_final) = (job.status == JobStatus::Open && takes_claims, false);
         for claim in settlement.claims_of(id).filter_map(|id| settlement.claim(id)) {
             match claim.status {

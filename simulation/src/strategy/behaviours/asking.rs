@@ -145,8 +145,8 @@ impl<C: Commitment> Strategy<C> for SayOtherKind {
             let longer = TreeKind::List { count: header.operator_count.saturating_add(1) };
             let kinds: Vec<TreeKind> = kinds.chain([longer]).collect();
             for tree in trees {
-                let showings = [inside, sums].iter().flat_map(|tree| ways.to(tree)).flatten();
-                let showings: Vec<Showing> = showings.collect();
+                let shown = [ways.to(&inside), ways.to(&sums)];
+                let showings: Vec<Showing> = shown.into_iter().flatten().flatten().collect();
                 let others = kinds.iter().filter(|kind| ways.kind(&tree).as_ref() != Some(*kind));
                 // What cannot be said at all is asked for under its own kind, too.
                 let own = ways.kind(&tree).filter(|_| !tree.is_said());

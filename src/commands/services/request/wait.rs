@@ -172,7 +172,7 @@ fn unsettled<'a>(view: &'a View, job: &JobId) -> Option<(ClaimId, &'a Claim)> {
 
 /// Whether nothing can become of a job any more, so that its money can go back.
 fn may_expire(job: &Job, now_ms: u64) -> bool {
-    now_ms > job.open_until_ms() && job.standing == 0 && job.seals_waiting == 0
+    now_ms > job.open_until_ms && job.standing == 0 && job.seals_waiting == 0
 }
 
 /// Makes a claim its job's answer, past claims before it that were rejected.

@@ -1,0 +1,182 @@
+//! The trees of a claim by name, and the challenger's own beside each.
+
+use protocol::asks::{Tree, TreeKind};
+use protocol::hash::Commitment;
+
+use super::argument::Argument;
+use super::descent::{Compared, Descent};
+use super::moves::{At, End, Next, Reasoned, SolveError, reasoned, stuck};
+use super::sums::OwnSums;
+use crate::honest_view::HonestView;
+use crate::own_tree::OwnTree;
+
+/// Runs have one iteration.
+pub(super) const ITERATION: u32 = 0;
+
+pub(super) fn trace() -> Tree {
+    Tree::Trace { iteration: ITERATION }
+}
+
+pub(super) fn state(boundary: u32) -> Tree {
+    Tree::State { iteration: ITERATION, boundary }
+}
+
+pub(super) fn inside(layer: u32) -> Tree {
+    Tree::Subtrace { iteration: ITERATION, layer }
+}
+
+pub(super) fn output(operator: u32) -> Tree {
+    Tree::Tensor { iteration: ITERATION, operator }
+}
+
+pub(super) fn sums(operator: u32, element: u64) -> Tree {
+    Tree::Accumulators { iteration: ITERATION, operator, element }
+}
+
+impl<C: Commitment> HonestView<C> {
+    /// What a tree is of, by the model.
+    pub(super) fn kind(&self, tree: &Tree) -> Result<TreeKind, SolveError> {
+        let model = self.model();
+        let list = |count: usize| Some(TreeKind::List { count: u32::try_from(count).ok()? });
+        let kind = match *tree {
+            Tree::Trace { .. } => Some(TreeKind::List { count: model.header().state_count() }),
+            Tree::State { boundary, .. } => {
+                model.live_values(boundary).and_then(|live| list(live.len()))
+            }
+            Tree::Subtrace { layer, .. } => {
+                model.layer(layer).map(|layer| TreeKind::List { count: layer.operator_count })
+            }
+            Tree::Tensor { operator, .. } => {
+                model.node(operator).map(|node| TreeKind::Tensor { kind: node.output.clone() })
+            }
+            Tree::Accumulators { operator, .. } => {
+                model.node(operator).and_then(TreeKind::of_accumulators)
+            }
+            Tree::Sequence {} | Tree::Input { .. } | Tree::Output { .. } => None,
+        };
+        kind.ok_or_else(|| stuck("the model has no such tree"))
+    }
+
+    /// The challenger's own tree of this name, as far as its run goes.
+    fn own_tree(&self, tree: &Tree) -> Result<OwnTree<C>, SolveError> {
+        Ok(match *tree {
+            Tree::Trace { .. } => self.own_trace(),
+            Tree::State { boundary, .. } => {
+                let state = self.own_state(boundary).ok_or_else(|| stuck("no such state"))?;
+                OwnTree::whole(state.tree().tree())
+            }
+            Tree::Subtrace { layer, .. } => self.own_inside(layer)?,
+            Tree::Tensor { operator, .. } => OwnTree::whole(self.run().output_tree(operator)?),
+            Tree::Accumulators { operator, element, .. } => {
+                OwnSums::of(self, operator, element)?.tree()?
+            }
+            Tree::Sequence {} | Tree::Input { .. } | Tree::Output { .. } => {
+                return Err(stuck("the run has no such tree"));
+            }
+        })
+    }
+
+    /// A tree of the executor beside the challenger's own.
+    pub(super) fn compared<'a>(
+        &self,
+        argument: &Argument<'a, C>,
+        tree: Tree,
+    ) -> Result<Compared<'a, C>, SolveError> {
+        let (kind, claimed) = (self.kind(&tree)?, argument.root(&tree));
+        let compared = Compared::new(argument.known, (tree, &kind), claimed, self.own_tree(&tree)?);
+        Ok(match tree {
+            Tree::Trace { .. } => compared.published(argument.published_trace()),
+            Tree::Tensor { operator, .. } => {
+                let tensor = self.published_output(argument, operator);
+                compared.published(tensor.and_then(|tensor| tensor.tree::<C>()))
+            }
+            Tree::Sequence {}
+            | Tree::State { .. }
+            | Tree::Subtrace { .. }
+            | Tree::Accumulators { .. }
+            | Tree::Input { .. }
+            | Tree::Output { .. } => compared,
+        })
+    }
+
+    /// The first leaf of a list that differs, with what stands there, as `content` says; `None` when nothing
+    /// differs.
+    pub(super) fn first_in_list<T>(
+        &self,
+        argument: &Argument<'_, C>,
+        tree: Tree,
+        content: impl FnOnce(u32) -> Option<T>,
+        reason: impl Into<String>,
+    ) -> Result<Option<Next<(u32, T)>>, SolveError> {
+        let compared = self.compared(argument, tree)?;
+        let total = compared.shape().depth();
+        let open = |depth: u32, index: u64| {
+            let arity_log2 = argument.known.arity_log2();
+            reasoned(End::Open(opening(tree, total, (depth, index), arity_log2)), reason)
+        };
+        Ok(match compared.descend() {
+            Descent::Equal => None,
+            Descent::Below { depth, index } => Some(Next::Ask(open(depth, index))),
+            Descent::Leaf(leaf) => {
+                let position = u32::try_from(leaf).map_err(|_| stuck("no such place"))?;
+                Some(match content(position) {
+                    Some(content) => Next::Known((position, content)),
+                    // Only its hash was shown, beside what somebody else proved.
+                    None => Next::Ask(open(total.saturating_sub(1), leaf >> total.min(1))),
+                })
+            }
+        })
+    }
+
+    /// The first leaf of a tensor that differs, once its bytes are known; `None` when nothing differs.
+    pub(super) fn first_in_tensor(
+        &self,
+        argument: &Argument<'_, C>,
+        tree: Tree,
+        reason: impl Fn(Option<u64>) -> String,
+    ) -> Result<Option<Next<u64>>, SolveError> {
+        let compared = self.compared(argument, tree)?;
+        let total = compared.shape().depth();
+        let (found, depth, index) = match compared.descend() {
+            Descent::Equal => return Ok(None),
+            Descent::Leaf(leaf) if argument.known.leaf(&tree, leaf).is_some() => {
+                return Ok(Some(Next::Known(leaf)));
+            }
+            Descent::Leaf(leaf) => (Some(leaf), total, leaf),
+            Descent::Below { depth, index } => (None, depth, index),
+        };
+        Ok(Some(Next::Ask(self.ask_below(argument, tree, total, (depth, index), reason(found)))))
+    }
+
+    /// Asks for what is below a node of a tensor: all leaves of the tree's lowest levels at once.
+    fn ask_below(
+        &self,
+        argument: &Argument<'_, C>,
+        tree: Tree,
+        total: u32,
+        (depth, index): (u32, u64),
+        reason: String,
+    ) -> Reasoned {
+        let leaf_log2 = argument.leaf_log2();
+        if total - depth <= leaf_log2 {
+            let above = depth.saturating_sub(total.saturating_sub(leaf_log2));
+            let at = At { tree, depth: depth - above, index: index >> above };
+            return reasoned(End::Leaves(at), reason);
+        }
+        let at = opening(tree, total, (depth, index), argument.known.arity_log2());
+        reasoned(End::Open(at), reason)
+    }
+}
+
+/// The opening that shows what is below a node: of the node itself, or of one above it from which the leaves
+/// are as many openings away, and which others ask for too, so that one answer serves all.
+pub(super) fn opening(tree: Tree, total: u32, (depth, index): (u32, u64), arity_log2: u32) -> At {
+    let arity_log2 = arity_log2.max(1);
+    let openings = |depth: u32| total.saturating_sub(depth).div_ceil(arity_log2);
+    let above = depth % arity_log2;
+    if openings(depth - above) == openings(depth) {
+        At { tree, depth: depth - above, index: index >> above }
+    } else {
+        At { tree, depth, index }
+    }
+}
