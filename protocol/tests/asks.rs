@@ -271,6 +271,23 @@ fn a_flipped_bit_is_convicted_by_its_step_and_an_honest_one_is_not() {
 }
 
 #[test]
+fn a_step_carries_the_leaves_that_it_reads_and_no_others() {
+    let lie = Answers::new(Some((1, 70))).with_all_said();
+    let (showings, mut refutation) = lie.product_proof(70);
+    assert!(matches!(judged(&lie, &showings, &refutation), Ok(Finding::Fraud(_))));
+    let both = [0, 1];
+    if let Refutation::Step { operands, .. } = &mut refutation {
+        let weight = &lie.toy.weight;
+        let operand = &mut operands[1].1;
+        operand.positions = both.to_vec();
+        operand.leaves = both.map(|position| weight.leaf(position)).to_vec();
+        operand.siblings = weight.tree().siblings_of(&both).unwrap();
+    }
+    let unread = RefereeError::UnreadOperand { operand: 1 };
+    assert_eq!(judged(&lie, &showings, &refutation), Err(unread));
+}
+
+#[test]
 fn sums_are_judged_by_their_states_and_the_last_step_by_the_element() {
     let honest = Answers::new(None).with_all_said();
     for segment in 0..3 {

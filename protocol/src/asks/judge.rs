@@ -113,7 +113,8 @@ fn judge_state_value(
 /// Operands of a step: only the leaves that were proven; remembers which were read.
 struct ProvenLeaves<'a> {
     operands: BTreeMap<usize, (&'a TensorType, BTreeMap<u64, &'a LeafBytes>)>,
-    read: BTreeSet<usize>,
+    /// Operand and position of each leaf that was read.
+    read: BTreeSet<(usize, u64)>,
 }
 
 impl Operands for ProvenLeaves<'_> {
@@ -124,7 +125,7 @@ impl Operands for ProvenLeaves<'_> {
         let (kind, leaves) = self.operands.get(&operand).ok_or(missing)?;
         let (position, place) = kind.locate(index).ok_or(RefereeError::OutOfRange)?;
         let bytes = leaves.get(&position).ok_or(missing)?;
-        self.read.insert(operand);
+        self.read.insert((operand, position));
         leaf_element(kind.element, bytes, place).ok_or(RefereeError::OutOfRange)
     }
 }
@@ -175,9 +176,13 @@ impl Step<'_> {
             Err(LawError::Undefined) => None,
             Err(LawError::Operand(error)) => return Err(error),
         };
-        if let Some((operand, _)) =
-            operands.iter().find(|(operand, _)| !leaves.read.contains(&usize::from(*operand)))
-        {
+        let is_read = |operand: u8, position: &u64| {
+            leaves.read.contains(&(usize::from(operand), *position))
+        };
+        let mut proofs = operands.iter();
+        if let Some((operand, _)) = proofs.find(|(operand, proof)| {
+            proof.positions.is_empty() || !proof.positions.iter().all(|at| is_read(*operand, at))
+        }) {
             return Err(RefereeError::UnreadOperand { operand: u32::from(*operand) });
         }
         let multiply_adds = law::multiply_adds(node).min(law::SEGMENT_ELEMENTS);

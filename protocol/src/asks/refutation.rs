@@ -207,8 +207,8 @@ pub enum RefereeError {
         /// Index of the operand in the node.
         operand: u32,
     },
-    /// The proof carries an operand that the step does not read.
-    #[error("the proof carries operand {operand}, which the step does not read; leave it out")]
+    /// The proof carries an operand, or a leaf of it, that the step does not read.
+    #[error("the proof carries leaves of operand {operand} that the step does not read; leave them out")]
     UnreadOperand {
         /// Index of the operand in the node.
         operand: u32,
