@@ -349,7 +349,8 @@ fn a_case_that_does_not_fit_the_claim_is_told() {
     let (job, _) = play.court.settlement.jobs().next().unwrap();
     let other = ladder(3).with_input(|element| element + 1.0);
     play.core.watch(*job, honest_view(&other));
-    let play = play.does(&["challenge claim"]).does(&[DEMAND_TRACE]).answered().wants(&[]);
+    // The claim's posting shows the input's state: nothing needs to be asked.
+    let play = play.does(&["challenge claim"]).wants(&[]);
     let stuck = SolveError::Stuck { what: "the input states differ".to_owned() };
     assert_eq!(play.core.stuck().get(&play.challenge()), Some(&stuck));
 }

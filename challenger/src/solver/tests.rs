@@ -7,6 +7,7 @@ mod known;
 mod misfits;
 mod no_result;
 mod operators;
+mod sizes;
 
 use protocol::asks::{Answer, Evidence, Refutation, Showing};
 use protocol::tensor::{ElementType, leaf_element, pack_leaf};
@@ -26,41 +27,42 @@ fn rung(layer: u32, position: u32) -> u32 {
 
 #[test]
 fn a_wrong_element_is_followed_from_the_trace_down_to_its_step() {
-    let operator = rung(4, 1);
-    let game = game(&ladder(10)).computes_wrongly(operator, 100).with_levels(2);
+    let operator = rung(20, 1);
+    let game = game(&ladder(40)).computes_wrongly(operator, 100).with_levels(2);
     let truth = game.own().output(operator).unwrap().bits(100).unwrap();
     let evidence = game
         .disputed()
-        .expect_demand(trace(0, 0))
+        // The ways of the first and of the last state were shown when the claim was posted.
+        .expect_demand(trace(2, 1))
         .showing(&["trace"])
         .because("the traces differ below this node")
         .parting_at(None, None, None, None)
         .answered()
-        .expect_demand(trace(2, 1))
+        .expect_demand(trace(4, 5))
         .showing(&[])
         .from_asked()
         .answered()
-        .expect_demand(inside(4))
-        .showing(&["layer 4"])
-        .because("layer 4 is the first whose result differs")
-        .parting_at(Some(4), None, None, None)
+        .expect_demand(inside(20))
+        .showing(&["layer 20"])
+        .because("layer 20 is the first whose result differs")
+        .parting_at(Some(20), None, None, None)
         .answered()
         .expect_demand(output(operator, 0, 0))
-        .showing(&["operator 13", "layer 4", "output 1 of layer 4"])
+        .showing(&["operator 61", "layer 20", "output 1 of layer 20"])
         .from_asked()
-        .because("the outputs of operator 13 differ below")
-        .parting_at(Some(4), Some(operator), None, None)
+        .because("the outputs of operator 61 differ below")
+        .parting_at(Some(20), Some(operator), None, None)
         .answered()
         .expect_demand(output_leaves(operator, 2, 1))
         .showing(&[])
         .from_asked()
-        .because("leaf 1 of operator 13 is the first that differs")
+        .because("leaf 1 of operator 61 is the first that differs")
         .answered()
         .expect_step(operator, 100, 0)
-        .showing(&["layer 4", "operator 13", "leaf 1 of operator 13"])
+        .showing(&["layer 20", "operator 61", "leaf 1 of operator 61"])
         .from_asked()
         .because("multiply gives another element 100 (segment 0)")
-        .parting_at(4, operator, 100, 0)
+        .parting_at(20, operator, 100, 0)
         .fraud();
     assert_eq!(
         evidence,
@@ -83,8 +85,6 @@ fn each_opening_goes_down_as_many_levels_as_the_ledger_says() {
         (
             1,
             vec![
-                trace(0, 0),
-                trace(1, 0),
                 trace(2, 1),
                 trace(3, 2),
                 inside(4),
@@ -94,16 +94,7 @@ fn each_opening_goes_down_as_many_levels_as_the_ledger_says() {
                 output_leaves(operator, 2, 1),
             ],
         ),
-        (
-            3,
-            vec![
-                trace(0, 0),
-                trace(3, 2),
-                inside(4),
-                output(operator, 0, 0),
-                output_leaves(operator, 2, 1),
-            ],
-        ),
+        (3, vec![trace(2, 1), inside(4), output(operator, 0, 0), output_leaves(operator, 2, 1)]),
         // From four levels on an answer shows several leaves: here all of the output.
         (4, vec![trace(0, 0), inside(4), output(operator, 0, 0), output_leaves(operator, 1, 0)]),
         (6, vec![trace(0, 0), inside(4), output_leaves(operator, 0, 0)]),
@@ -301,8 +292,6 @@ fn bits_that_no_stored_value_has_are_refuted_as_they_are() {
                 executor.write_to_states(operator);
             })
             .disputed()
-            .expect_demand(trace(0, 0))
-            .answered()
             .expect_demand(inside(1))
             .answered()
             .expect_demand(output_leaves(operator, 0, 0))

@@ -185,6 +185,11 @@ impl Dispute {
         }
     }
 
+    /// The same claim, with all that is known of it, to a challenger that has asked for nothing yet.
+    pub(crate) fn of_another_challenger(self) -> Self {
+        Self { asked: None, ..self }
+    }
+
     /// The solver must demand this next.
     pub(crate) fn expect_demand(mut self, question: Question) -> Self {
         assert_eq!(self.demand(), question);

@@ -8,7 +8,7 @@ use protocol::tensor::{ElementType, Shape};
 use super::*;
 use crate::testing::game::{Dispute, Game, game};
 use crate::testing::models::{Network, Sketch, Source, f32s, floats, kind, ladder, map};
-use crate::testing::questions::{inside, trace};
+use crate::testing::questions::inside;
 
 fn node(operator: Operator, operands: &[&Tensor], output: protocol::tensor::TensorType) -> Node {
     let operand = |tensor: &&Tensor| Operand { value: 0, kind: tensor.kind().clone() };
@@ -163,8 +163,7 @@ const LAYER: u32 = 1;
 const CONCAT: u32 = 2;
 
 fn opened(game: Game) -> Dispute {
-    let dispute = game.disputed().expect_demand(trace(0, 0)).answered();
-    dispute.expect_demand(inside(LAYER)).answered()
+    game.disputed().expect_demand(inside(LAYER)).answered()
 }
 
 /// The proofs of an operator's operands, with what they must show.

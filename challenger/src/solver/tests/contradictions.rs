@@ -34,12 +34,13 @@ fn a_state_without_what_an_operator_wrote_contradicts_the_inside() {
         .showing(&["layer 0"])
         .answered()
         .expect_demand(state(1, 0, 0))
-        .showing(&[])
+        .showing(&["layer 0", "trace", "state 1"])
         .because("the state after the layer differs")
         .parting_at(Some(0), None, None, None)
         .answered()
         .expect_refute(&Refutation::Binding { iteration: 0, layer: 0, operator: 0 })
-        .showing(&[])
+        .showing(&["layer 0", "output 0 of layer 0", "value at 1 of state 1"])
+        .from_asked()
         .because("the state does not hold what operator 0 wrote")
         .fraud();
     assert_eq!(evidence, contradiction(FIRST_OUTPUT, truth));
@@ -54,19 +55,18 @@ fn an_operators_root_is_shown_when_no_opening_of_the_inside_shows_it() {
     let evidence = game
         .says(|executor| executor.entry(2, 0, (value, nothing())))
         .disputed()
-        .expect_demand(trace(0, 0))
-        .answered()
+        // That state 2 differs is seen beside the way of the last state; its root is not.
         .expect_demand(trace(1, 1))
         .answered()
         .expect_demand(inside(1))
-        .showing(&["layer 1", "state 1"])
+        .showing(&["layer 1"])
         .answered()
         // A state of one value has its root for a leaf: the value itself is opened.
         .expect_demand(state(2, 0, 0))
         .because("the state after the layer differs")
         .answered()
         .expect_refute(&Refutation::Binding { iteration: 0, layer: 1, operator })
-        .showing(&["output 2 of layer 1"])
+        .showing(&["layer 1", "output 2 of layer 1", "value at 0 of state 2"])
         .fraud();
     assert_eq!(evidence, contradiction(value, truth));
 }
@@ -79,8 +79,7 @@ fn the_output_state_is_held_to_the_last_layer() {
     let evidence = game
         .says(|executor| executor.entry(3, 0, (value, nothing())))
         .disputed()
-        .expect_demand(trace(0, 0))
-        .answered()
+        // Its root is in the claim's terms.
         .expect_demand(inside(2))
         .answered()
         .expect_demand(state(3, 0, 0))
@@ -104,7 +103,7 @@ fn an_input_that_changes_on_its_way_contradicts_the_state_before() {
         .expect_demand(state(1, 0, 0))
         .answered()
         .expect_refute(&Refutation::Carry { iteration: 0, layer: 0, value: PASSING })
-        .showing(&["value at 1 of state 0"])
+        .showing(&["layer 0", "value at 1 of state 0", "value at 0 of state 1"])
         .because("value 1 passes through layer 0 and changes")
         .fraud();
     assert_eq!(evidence, contradiction(PASSING, truth));
@@ -125,13 +124,13 @@ fn an_output_that_changes_in_a_later_layer_contradicts_the_state_before() {
         .expect_demand(state(2, 0, 0))
         .answered()
         .expect_refute(&Refutation::Carry { iteration: 0, layer: 1, value: FIRST_OUTPUT })
-        .showing(&["value at 1 of state 1"])
+        .showing(&["layer 1", "trace", "state 1", "value at 1 of state 1", "value at 1 of state 2"])
         .fraud();
     assert_eq!(evidence, contradiction(FIRST_OUTPUT, truth));
 }
 
 #[test]
-fn the_state_before_is_not_shown_when_others_opened_it() {
+fn the_state_before_is_shown_also_when_others_opened_it() {
     game(&carried())
         .says(|executor| executor.entry(1, 0, (PASSING, nothing())))
         .disputed()
@@ -143,24 +142,30 @@ fn the_state_before_is_not_shown_when_others_opened_it() {
         .expect_demand(state(1, 0, 0))
         .answered()
         .expect_refute(&Refutation::Carry { iteration: 0, layer: 0, value: PASSING })
-        .showing(&[])
+        .showing(&["layer 0", "value at 1 of state 0", "value at 0 of state 1"])
         .fraud();
 }
 
 #[test]
 fn another_value_than_the_models_is_refuted_by_its_id() {
     for (boundary, position, found, value) in [(1, 0, 0, PASSING), (2, 2, 99, 4), (3, 0, 5, 6)] {
-        let evidence = game(&carried())
-            .says(|executor| executor.entry(boundary, position, (found, nothing())))
-            .disputed()
-            .expect_demand(trace(0, 0))
-            .answered()
+        let claim = game(&carried())
+            .says(|executor| executor.entry(boundary, position, (found, nothing())));
+        let mut dispute = claim.disputed();
+        if boundary < 3 {
+            dispute = dispute.expect_demand(trace(0, 0)).answered();
+        }
+        let evidence = dispute
             .expect_demand(inside(boundary - 1))
             .answered()
             .expect_demand(state(boundary, 0, 0))
             .answered()
             .expect_refute(&Refutation::StateValue { iteration: 0, boundary, position })
-            .showing(&[])
+            .showing(&[
+                &format!("layer {}", boundary - 1),
+                &format!("value at {position} of state {boundary}"),
+            ])
+            .from_asked()
             .because(&format!("value {found} stands where {value} must"))
             .fraud();
         assert_eq!(
@@ -183,8 +188,6 @@ fn a_state_is_opened_as_deep_as_it_is() {
             .with_levels(1)
             .says(|executor| executor.entry(2, position, (value, nothing())))
             .disputed()
-            .expect_demand(trace(0, 0))
-            .answered()
             .expect_demand(trace(1, 1))
             .answered()
             .expect_demand(inside(1))

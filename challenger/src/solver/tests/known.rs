@@ -45,14 +45,35 @@ fn two_states_that_others_showed_stand_for_the_opened_trace() {
 }
 
 #[test]
-fn one_shown_state_alone_does_not_tell_where_the_runs_part() {
-    for boundary in [4, 5, 8] {
+fn a_shown_state_tells_no_more_than_what_stands_beside_its_way() {
+    for (boundary, next) in [
+        // That state 5 differs is seen beside it, its root is not.
+        (4, trace(2, 1)),
+        // That state 4 agrees is seen beside it.
+        (5, inside(4)),
+        // State 8 differs; whether it is the first is not known.
+        (8, trace(2, 1)),
+    ] {
         let (_, dispute) = dispute();
         let shown = shown_states(&dispute, &[boundary]);
-        // State 8 differs; whether it is the first is not known.
-        let next = if boundary == 8 { trace(0, 0) } else { trace(2, 1) };
         dispute.shown_by_others(&shown).expect_demand(next);
     }
+}
+
+#[test]
+fn what_only_an_accomplice_can_prove_is_not_gone_to() {
+    // It asks for a node deep in the trace, whose way up nobody else has seen; an answer shows two states
+    // below it. What everybody can prove is asked for instead.
+    let nothing = protocol::hash::leaf(b"nothing");
+    let claim = game(&ladder(20)).with_levels(1).says(|executor| {
+        executor.state_root(3, nothing);
+        executor.state_root(9, nothing);
+        executor.state_root(17, nothing);
+    });
+    let dispute = claim.disputed().knowing(&[trace(4, 4)]);
+    let states = [8, 9].map(|boundary| dispute.known.root(&trees::state(boundary)));
+    assert!(states.iter().all(Option::is_some));
+    dispute.expect_demand(trace(4, 1)).showing(&["trace"]);
 }
 
 #[test]
@@ -106,7 +127,7 @@ fn with_everything_open_the_solver_refutes_without_a_demand() {
     let ways = ["layer 4", "operator 13", "leaf 1 of operator 13"];
     known.clone().expect_step(operator, 100, 0).showing(&ways).from_asked().fraud();
     // Who has asked for nothing itself proves the whole way.
-    let other = Dispute { asked: None, ..known };
+    let other = known.of_another_challenger();
     let ways = ["layer 4", "operator 13", "output 1 of layer 4", "leaf 1 of operator 13"];
     other.expect_step(operator, 100, 0).showing(&ways).fraud();
 }
@@ -119,7 +140,7 @@ fn a_challenger_goes_on_where_another_stopped() {
     let mut first = dispute;
     for (number, question) in questions.iter().enumerate() {
         // It has asked for nothing itself.
-        let other = Dispute { asked: None, ..first.clone() };
+        let other = first.clone().of_another_challenger();
         let (rest, refuted) = other.played_out();
         assert_eq!(rest, questions[number..], "after {number} moves");
         refuted.fraud();
