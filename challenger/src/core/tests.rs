@@ -2,6 +2,7 @@
 
 mod accomplice;
 mod ends;
+mod late;
 mod money;
 mod no_result;
 mod views;
@@ -13,8 +14,8 @@ use protocol::settlement::{ClaimStatus, ETHER, FallReason, Parameters};
 use super::*;
 use crate::honest_view::Announcement;
 use crate::testing::court::{BOND_WEI, Court, Play, WINDOW_MS, Who, call_time};
-use crate::testing::game::trace;
 use crate::testing::models::{Network, ladder};
+use crate::testing::questions::{Question, trace};
 use crate::testing::statement::{Statement, Wrong};
 
 /// Budget of either side, and what each move has at least.
@@ -72,9 +73,7 @@ fn a_false_claim_is_challenged_and_falls() {
         .answered()
         .does(&["demand of claim: operators inside layer 0"])
         .answered()
-        .does(&["demand of claim: output of operator 0, level 0"])
-        .answered()
-        .does(&["demand of claim: output of operator 0, leaf 0"])
+        .does(&["demand of claim: output of operator 0, leaves 0 to 3"])
         .answered()
         .does(&["refute claim"])
         .wants(&[]);
@@ -96,8 +95,8 @@ fn decisions_say_why_and_until_when() {
     assert_eq!(decision.reason, "the traces differ below this node");
     // The challenger's clock runs since the challenge was opened.
     assert_eq!(decision.deadline_ms, Some(play.court.now_ms - 10 + CLOCK_MS));
-    let Action::Demand { claim: of, request, .. } = decision.action else { panic!() };
-    assert_eq!((of, request), (claim, trace(0, 0)));
+    let Action::Demand { claim: of, ask, .. } = decision.action else { panic!() };
+    assert_eq!((of, Question::of(&ask)), (claim, trace(0, 0)));
 }
 
 #[test]
@@ -141,7 +140,8 @@ fn a_claim_that_no_longer_stands_is_not_challenged() {
     let (mut play, claim) = one_false_claim();
     play.court.challenge(Who::Second, claim);
     play.court.demand_trace(Who::Second, claim);
-    let mut play = play.wait(CLOCK_MS + 1).wants(&["challenge claim"]);
+    let expected = ["challenge claim", "call time on claim"];
+    let mut play = play.wait(CLOCK_MS + 1).wants(&expected);
     play.court.perform(Who::Second, call_time(claim, Who::Second));
     // Its window is still open.
     play.wants(&[]);
@@ -167,7 +167,7 @@ fn fallen_by_another() -> (Play, ClaimId) {
     play.court.challenge(Who::Second, claim);
     play.court.demand_trace(Who::Second, claim);
     let mut play = play.does(&["challenge claim"]).wait(10).does(&[DEMAND_TRACE]);
-    play = play.wait(CLOCK_MS - 9).wants(&[]);
+    play = play.wait(CLOCK_MS - 9).wants(&["call time on claim"]);
     play.court.perform(Who::Second, call_time(claim, Who::Second));
     (play, claim)
 }
@@ -286,10 +286,9 @@ fn the_challenges_of_others_are_not_played() {
     let (mut play, claim) = one_claim(Policy::Nothing, &false_claim(&ladder(3)));
     play.court.challenge(Who::Second, claim);
     play = play.wants(&[]);
-    assert_eq!(play.core.next_look_ms(&play.court.view()), None);
     play.court.demand_trace(Who::Second, claim);
-    // Not even when their executors are late.
-    play.wait(CLOCK_MS + 1).wants(&[]);
+    // Until somebody is late in them.
+    play.wait(CLOCK_MS).wants(&[]);
 }
 
 #[test]
@@ -350,8 +349,9 @@ fn a_case_that_does_not_fit_the_claim_is_told() {
     let (job, _) = play.court.settlement.jobs().next().unwrap();
     let other = ladder(3).with_input(|element| element + 1.0);
     play.core.watch(*job, honest_view(&other));
-    let play = play.does(&["challenge claim"]).does(&[DEMAND_TRACE]).answered().wants(&[]);
-    let stuck = SolveError::Stuck { what: "the input states differ" };
+    // The claim's posting shows the input's state: nothing needs to be asked.
+    let play = play.does(&["challenge claim"]).wants(&[]);
+    let stuck = SolveError::Stuck { what: "the input states differ".to_owned() };
     assert_eq!(play.core.stuck().get(&play.challenge()), Some(&stuck));
 }
 

@@ -41,18 +41,13 @@ fn a_case_made_of_its_parts_is_that_of_the_run() {
 }
 
 #[test]
-fn elements_and_trees_outside_the_model_are_none() {
+fn elements_outside_the_model_are_none() {
     let run = ladder(1).honest();
     let honest_view = HonestView::of_run(Arc::clone(&run), Arc::default());
     let output = run.output(2).unwrap();
     assert_eq!(honest_view.own_element(2, 149), output.bits(149));
     assert_eq!(honest_view.own_element(2, 150), None);
     assert_eq!(honest_view.own_element(3, 0), None);
-    assert_eq!(
-        honest_view.output_tree(2).map(Tree::root),
-        output.tree::<Keccak>().map(|one| one.root())
-    );
-    assert!(honest_view.output_tree(3).is_none());
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl<C: Commitment> HonestView<C> {
         let mut support = Support::new(self, argument);
         let path = support.path(at)?;
         let hash = match depth {
-            0 => argument.root(&tree),
+            0 => self.claimed_root(argument, &tree),
             _ => self.compared(argument, tree)?.node(depth, index),
         };
         let hash = hash.ok_or_else(|| stuck("what is to be opened is not known"))?;

@@ -140,15 +140,9 @@ impl<'a, C: Commitment> Support<'a, C> {
         if self.has(is_it) {
             return Ok(());
         }
-        let leaf = u64::from(boundary);
-        let own = || {
-            let own = self.view.run().state_roots().get(boundary as usize).copied();
-            let compared = self.view.compared(self.argument, trees::trace()).ok()?;
-            own.filter(|_| compared.is_own_leaf(leaf))
-        };
-        let root = self.argument.root(&trees::state(boundary)).or_else(own);
+        let root = self.view.claimed_root(self.argument, &trees::state(boundary));
         let root = root.ok_or_else(|| stuck("the state before the layer is not shared"))?;
-        let path = self.leaf_path(trees::trace(), leaf)?;
+        let path = self.leaf_path(trees::trace(), u64::from(boundary))?;
         self.showings.push(Showing::TraceLeaf { iteration: ITERATION, boundary, root, path });
         Ok(())
     }
@@ -184,17 +178,11 @@ impl<'a, C: Commitment> Support<'a, C> {
         if self.has(is_it) {
             return Ok(());
         }
-        let (tree, leaf) = (trees::inside(layer), u64::from(position));
-        let own = || {
-            let own = self.view.run().inside(layer).ok()?.roots().get(position as usize).copied();
-            let compared = self.view.compared(self.argument, tree).ok()?;
-            own.filter(|_| compared.is_own_leaf(leaf))
-        };
-        let root = self.argument.root(&trees::output(operator)).or_else(own);
+        let root = self.view.claimed_root(self.argument, &trees::output(operator));
         let root = root.ok_or_else(|| stuck("the output's root is not open"))?;
         // Which operator stands at the position, the layer says.
         self.layer(layer)?;
-        let path = self.leaf_path(tree, leaf)?;
+        let path = self.leaf_path(trees::inside(layer), u64::from(position))?;
         let iteration = ITERATION;
         self.showings.push(Showing::SubtraceLeaf { iteration, layer, position, root, path });
         Ok(())

@@ -7,14 +7,17 @@ mod known;
 mod misfits;
 mod no_result;
 mod operators;
+mod sizes;
 
-use protocol::facts::{Children, Reveal, Showing};
-use protocol::referee::{Evidence, Refutation};
+use protocol::asks::{Answer, Evidence, Refutation, Showing};
 use protocol::tensor::{ElementType, leaf_element, pack_leaf};
 
 use super::*;
-use crate::testing::game::{game, inside, inside_node, output, output_leaf, state, sums, trace};
+use crate::testing::game::game;
 use crate::testing::models::{RUNGS, carried, floats, ladder};
+use crate::testing::questions::{
+    inside, inside_node, output, output_leaves, state, sums, sums_leaves, sums_node, trace,
+};
 use crate::testing::statement::other_bits;
 
 /// The operator at a position of a layer of a ladder.
@@ -24,40 +27,47 @@ fn rung(layer: u32, position: u32) -> u32 {
 
 #[test]
 fn a_wrong_element_is_followed_from_the_trace_down_to_its_step() {
-    let operator = rung(4, 1);
-    let game = game(&ladder(10)).computes_wrongly(operator, 100).with_levels(2);
+    let operator = rung(20, 1);
+    let game = game(&ladder(40)).computes_wrongly(operator, 100).with_levels(2);
     let truth = game.own().output(operator).unwrap().bits(100).unwrap();
     let evidence = game
         .disputed()
-        .expect_demand(trace(0, 0))
-        .showing(&[])
+        // The ways of the first and of the last state were shown when the claim was posted.
+        .expect_demand(trace(2, 1))
+        .showing(&["trace"])
         .because("the traces differ below this node")
         .parting_at(None, None, None, None)
         .answered()
-        .expect_demand(trace(2, 1))
+        .expect_demand(trace(4, 5))
+        .showing(&[])
+        .from_asked()
         .answered()
-        .expect_demand(inside(4))
-        .showing(&["layer 4"])
-        .because("layer 4 is the first whose result differs")
-        .parting_at(Some(4), None, None, None)
+        .expect_demand(inside(20))
+        .showing(&["layer 20"])
+        .because("layer 20 is the first whose result differs")
+        .parting_at(Some(20), None, None, None)
         .answered()
         .expect_demand(output(operator, 0, 0))
-        .showing(&["operator 13"])
-        .because("the outputs of operator 13 differ below")
-        .parting_at(Some(4), Some(operator), None, None)
+        .showing(&["operator 61", "layer 20", "output 1 of layer 20"])
+        .from_asked()
+        .because("the outputs of operator 61 differ below")
+        .parting_at(Some(20), Some(operator), None, None)
         .answered()
-        .expect_demand(output_leaf(operator, 1))
+        .expect_demand(output_leaves(operator, 2, 1))
         .showing(&[])
-        .because("leaf 1 of operator 13 is the first that differs")
+        .from_asked()
+        .because("leaf 1 of operator 61 is the first that differs")
         .answered()
         .expect_step(operator, 100, 0)
-        .showing(&[])
+        .showing(&["layer 20", "operator 61", "leaf 1 of operator 61"])
+        .from_asked()
         .because("multiply gives another element 100 (segment 0)")
-        .parting_at(4, operator, 100, 0)
+        .parting_at(20, operator, 100, 0)
         .fraud();
     assert_eq!(
         evidence,
         Evidence::Step {
+            iteration: 0,
             operator,
             element: 100,
             segment: 0,
@@ -75,28 +85,19 @@ fn each_opening_goes_down_as_many_levels_as_the_ledger_says() {
         (
             1,
             vec![
-                trace(0, 0),
-                trace(1, 0),
                 trace(2, 1),
                 trace(3, 2),
                 inside(4),
                 inside_node(4, 1, 0),
                 output(operator, 0, 0),
                 output(operator, 1, 0),
-                output_leaf(operator, 1),
+                output_leaves(operator, 2, 1),
             ],
         ),
-        (
-            3,
-            vec![
-                trace(0, 0),
-                trace(3, 2),
-                inside(4),
-                output(operator, 0, 0),
-                output_leaf(operator, 1),
-            ],
-        ),
-        (6, vec![trace(0, 0), inside(4), output(operator, 0, 0), output_leaf(operator, 1)]),
+        (3, vec![trace(2, 1), inside(4), output(operator, 0, 0), output_leaves(operator, 2, 1)]),
+        // From four levels on an answer shows several leaves: here all of the output.
+        (4, vec![trace(0, 0), inside(4), output(operator, 0, 0), output_leaves(operator, 1, 0)]),
+        (6, vec![trace(0, 0), inside(4), output_leaves(operator, 0, 0)]),
     ] {
         let game = game(&ladder(10)).computes_wrongly(operator, 100).with_levels(levels);
         let (requests, refuted) = game.disputed().played_out();
@@ -162,40 +163,58 @@ fn between_a_single_layer_and_the_bound_states_the_trace_is_not_opened() {
         .expect_demand(inside(0))
         .showing(&["layer 0"])
         .answered()
-        .expect_demand(output(1, 0, 0))
-        .answered()
-        .expect_demand(output_leaf(1, 0))
+        .expect_demand(output_leaves(1, 0, 0))
+        .showing(&["operator 1", "layer 0", "output 1 of layer 0"])
         .answered()
         .expect_step(1, 3, 0)
         .fraud();
 }
 
 #[test]
-fn the_state_before_a_layer_is_shown_by_the_shortest_path_to_what_is_open() {
-    // States 7 and 8 stand on both sides of the middle of sixteen, so that no opening of one level
-    // shows both.
-    let way = [trace(0, 0), trace(1, 1), trace(2, 2), trace(3, 4)];
-    // The left half is known by its root from the first opening; others may have opened more of it.
-    for (others, length) in [(&[][..], 3), (&[trace(1, 0)], 2), (&[trace(1, 0), trace(2, 1)], 1)] {
-        let dispute = game(&ladder(15)).computes_wrongly(rung(7, 0), 0).with_levels(1).disputed();
-        let dispute = dispute.knowing(&way).knowing(others);
-        let Ok(Move::Demand { showings, .. }) = dispute.honest_view.next_move(&dispute.facts)
-        else {
-            panic!("a demand was expected");
-        };
-        let [Showing::Layer { .. }, Showing::TraceLeaf { boundary: 7, root, path }] =
-            showings.as_slice()
-        else {
-            panic!("{showings:?}");
-        };
-        assert_eq!(*root, dispute.honest_view.run().state_roots()[7]);
-        assert_eq!(path.len(), length);
-        dispute.expect_demand(inside(7)).showing(&["layer 7", "state 7"]);
+fn the_state_before_a_layer_is_shown_when_the_step_reads_it() {
+    for levels in [1, 2, 6] {
+        for (layer, position, shown) in [
+            (7, 0, &["trace", "state 7"][..]),
+            // Both operands are inside the layer, or weights.
+            (7, 1, &[]),
+            // The input state is in the claim's terms.
+            (0, 0, &[]),
+        ] {
+            let operator = rung(layer, position);
+            let dispute = game(&ladder(15)).computes_wrongly(operator, 0).with_levels(levels);
+            let (_, refuted) = dispute.disputed().played_out();
+            let step = [
+                format!("layer {layer}"),
+                format!("operator {operator}"),
+                format!("leaf 0 of operator {operator}"),
+            ];
+            let mut expected: Vec<&str> = step.iter().map(String::as_str).collect();
+            expected.extend(shown);
+            refuted.showing(&expected).from_asked().fraud();
+        }
     }
 }
 
 #[test]
-fn a_silent_executor_is_asked_the_same_again_and_shown_nothing_twice() {
+fn every_move_proves_itself_though_the_ledger_saw_the_same_before() {
+    let operator = rung(1, 0);
+    let ways = ["operator 3", "layer 1", "output 0 of layer 1"];
+    game(&ladder(3))
+        .computes_wrongly(operator, 0)
+        .with_levels(1)
+        .disputed()
+        .knowing(&[trace(0, 0), trace(1, 0), trace(1, 1), inside(1), inside_node(1, 1, 0)])
+        .expect_demand(output(operator, 0, 0))
+        .showing(&ways)
+        .answered()
+        // From what was asked last the way is short.
+        .expect_demand(output(operator, 1, 0))
+        .showing(&[])
+        .from_asked();
+}
+
+#[test]
+fn a_silent_executor_is_asked_the_same_again() {
     let operator = rung(1, 0);
     game(&ladder(3))
         .computes_wrongly(operator, 0)
@@ -204,15 +223,10 @@ fn a_silent_executor_is_asked_the_same_again_and_shown_nothing_twice() {
         .expect_demand(trace(0, 0))
         .answered()
         .expect_demand(inside(1))
-        .showing(&["layer 1"])
-        // The ledger kept the layer from the first demand.
         .expect_demand(inside(1))
-        .showing(&[])
         .answered()
-        .expect_demand(output(operator, 0, 0))
-        .showing(&["operator 3"])
-        .expect_demand(output(operator, 0, 0))
-        .showing(&[]);
+        .expect_demand(output_leaves(operator, 0, 0))
+        .expect_demand(output_leaves(operator, 0, 0));
 }
 
 #[test]
@@ -221,24 +235,23 @@ fn an_answer_that_is_not_what_was_committed_changes_nothing() {
     let operator = rung(1, 0);
     let honest = game(&network).disputed().statement;
     let roots = honest.state_roots().to_vec();
-    let true_roots = Reveal::Node { children: Children::Roots { roots } };
-    let true_leaf = honest.answer(&output_leaf(operator, 0), 6);
+    let true_roots = Answer::Roots { roots };
+    let ask = honest.ask(output_leaves(operator, 0, 0)).unwrap();
+    let true_leaves = honest.answer(&ask, 6);
     game(&network)
         .computes_wrongly(operator, 0)
         .disputed()
         .expect_demand(trace(0, 0))
         // What the challenger knows to be true was not committed.
         .rejects_answer(&true_roots)
-        .rejects_answer(&Reveal::Accumulators { words: vec![0; 4] })
+        .rejects_answer(&Answer::Leaves { leaves: vec![[0; 256]; 4] })
         .expect_demand(trace(0, 0))
         .answered()
         .expect_demand(inside(1))
         .answered()
-        .expect_demand(output(operator, 0, 0))
-        .answered()
-        .expect_demand(output_leaf(operator, 0))
-        .rejects_answer(&true_leaf)
-        .expect_demand(output_leaf(operator, 0));
+        .expect_demand(output_leaves(operator, 0, 0))
+        .rejects_answer(&true_leaves)
+        .expect_demand(output_leaves(operator, 0, 0));
 }
 
 #[test]
@@ -265,7 +278,9 @@ fn bits_that_no_stored_value_has_are_refuted_as_they_are() {
     let network = ladder(2);
     let operator = rung(1, 2);
     let honest = game(&network).disputed().statement;
-    let Reveal::Leaf { bytes } = honest.answer(&output_leaf(operator, 2), 6) else { panic!() };
+    let ask = honest.ask(output_leaves(operator, 2, 2)).unwrap();
+    let Answer::Leaves { leaves } = honest.answer(&ask, 6) else { panic!() };
+    let bytes = leaves[0];
     // The last leaf of a row of 150 holds 22 floats.
     for (place, bits) in [(3, 0x8000_0000), (21, 1), (22, 0x3F80_0000), (63, 1)] {
         let elements = (0..64).map(|at| leaf_element(ElementType::F32, &bytes, at).unwrap());
@@ -277,15 +292,13 @@ fn bits_that_no_stored_value_has_are_refuted_as_they_are() {
                 executor.write_to_states(operator);
             })
             .disputed()
-            .expect_demand(trace(0, 0))
-            .answered()
             .expect_demand(inside(1))
             .answered()
-            .expect_demand(output(operator, 0, 0))
+            .expect_demand(output_leaves(operator, 0, 0))
             .answered()
-            .expect_demand(output_leaf(operator, 2))
-            .answered()
-            .expect_refute(&Refutation::Leaf { operator, leaf: 2 })
+            .expect_refute(&Refutation::Leaf { iteration: 0, operator, leaf: 2 })
+            .showing(&["operator 5", "leaf 2 of operator 5"])
+            .from_asked()
             .because("leaf 2 holds bits that no stored value has")
             .fraud();
     }

@@ -1,7 +1,7 @@
 //! The trees of a claim by name, and the challenger's own beside each.
 
 use protocol::asks::{Tree, TreeKind};
-use protocol::hash::Commitment;
+use protocol::hash::{Commitment, Digest};
 
 use super::argument::Argument;
 use super::descent::{Compared, Descent};
@@ -76,13 +76,39 @@ impl<C: Commitment> HonestView<C> {
         })
     }
 
+    /// Committed root of a tree of the executor's: as it was shown, or because the place where it stands agrees.
+    pub(super) fn claimed_root(&self, argument: &Argument<'_, C>, tree: &Tree) -> Option<Digest> {
+        let agreed = |list: Tree, place: u32, own: Option<&Digest>| {
+            let compared = self.compared(argument, list).ok()?;
+            own.copied().filter(|_| compared.is_own_leaf(u64::from(place)))
+        };
+        let own = || match *tree {
+            Tree::State { boundary, .. } => {
+                agreed(trace(), boundary, self.run().state_roots().get(boundary as usize))
+            }
+            Tree::Tensor { operator, .. } => {
+                let layer = self.model().layer_of(operator)?;
+                let position = self.model().layer(layer)?.position(operator)?;
+                let roots = self.run().inside(layer).ok()?.roots();
+                agreed(inside(layer), position, roots.get(position as usize))
+            }
+            Tree::Sequence {}
+            | Tree::Trace { .. }
+            | Tree::Subtrace { .. }
+            | Tree::Accumulators { .. }
+            | Tree::Input { .. }
+            | Tree::Output { .. } => None,
+        };
+        argument.root(tree).or_else(own)
+    }
+
     /// A tree of the executor beside the challenger's own.
     pub(super) fn compared<'a>(
         &self,
         argument: &Argument<'a, C>,
         tree: Tree,
     ) -> Result<Compared<'a, C>, SolveError> {
-        let (kind, claimed) = (self.kind(&tree)?, argument.root(&tree));
+        let (kind, claimed) = (self.kind(&tree)?, self.claimed_root(argument, &tree));
         let compared = Compared::new(argument.known, (tree, &kind), claimed, self.own_tree(&tree)?);
         Ok(match tree {
             Tree::Trace { .. } => compared.published(argument.published_trace()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ledger::View;
 use node::{Core, Decision};
-use protocol::facts::Request;
+use protocol::asks::Ask;
 use protocol::graph::Profile;
 use protocol::hash::leaf;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
@@ -16,8 +16,8 @@ use protocol::settlement::{
 };
 use protocol::transaction::{Action, Address, JobTerms, Key};
 
-use super::game::trace;
 use super::models::Network;
+use super::questions::trace;
 use super::statement::Statement;
 use crate::core::ChallengerCore;
 
@@ -156,7 +156,10 @@ impl Court {
 
     /// A demand of the run's states.
     pub(crate) fn demand_trace(&mut self, who: Who, claim: ClaimId) {
-        self.accepted(who, &Action::Demand { claim, showings: Vec::new(), request: trace(0, 0) });
+        let statement = &self.statements[&claim];
+        let ask = statement.ask(trace(0, 0)).unwrap();
+        let (showings, path, from) = (vec![statement.trace_showing()], Vec::new(), None);
+        self.accepted(who, &Action::Demand { claim, showings, ask, path, from });
     }
 
     pub(crate) fn perform(&mut self, who: Who, action: Action) {
@@ -175,15 +178,18 @@ impl Court {
         self.settlement.money().free_wei(&who.address())
     }
 
-    /// Demands that wait for an answer: by claim and request, whose they are.
-    fn demands(&self) -> BTreeMap<(ClaimId, Request), Vec<Address>> {
-        let mut demands: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    /// Demands that wait for an answer: the claim and what is asked, and whose they are.
+    fn demands(&self) -> Vec<((ClaimId, Ask), Vec<Address>)> {
+        let mut demands: Vec<((ClaimId, Ask), Vec<Address>)> = Vec::new();
         for (_, challenge) in self.settlement.challenges() {
-            if let Some(request) = challenge.pending()
+            if let Some(ask) = challenge.pending()
                 && self.settlement.is_under_way(challenge)
             {
-                let waiting = demands.entry((challenge.claim, *request)).or_default();
-                waiting.push(challenge.challenger);
+                let demand = (challenge.claim, ask.clone());
+                match demands.iter_mut().find(|(same, _)| *same == demand) {
+                    Some((_, waiting)) => waiting.push(challenge.challenger),
+                    None => demands.push((demand, vec![challenge.challenger])),
+                }
             }
         }
         demands
@@ -198,11 +204,11 @@ impl Court {
     pub(crate) fn answer_all(&mut self) -> usize {
         let arity_log2 = self.settlement.parameters().arity_log2;
         let mut taken = 0;
-        for ((claim, request), challengers) in self.demands() {
+        for ((claim, ask), challengers) in self.demands() {
             let executor = self.settlement.claim(&claim).unwrap().executor;
             let who = [Who::Executor, Who::Rival].into_iter().find(|who| who.address() == executor);
-            let reveal = self.statements[&claim].answer(&request, arity_log2);
-            let reveal = Action::Reveal { claim, challengers, request, reveal };
+            let answer = self.statements[&claim].answer(&ask, arity_log2);
+            let reveal = Action::Reveal { claim, challengers, ask, answer };
             taken += usize::from(self.submit(who.unwrap(), &reveal).is_ok());
         }
         taken
@@ -213,8 +219,8 @@ impl Court {
         let name = |claim: &ClaimId| self.names[claim];
         match &decision.action {
             Action::Challenge { claim } => format!("challenge {}", name(claim)),
-            Action::Demand { claim, request, .. } => {
-                format!("demand of {}: {}", name(claim), ledger::words::request(request))
+            Action::Demand { claim, ask, .. } => {
+                format!("demand of {}: {}", name(claim), ledger::words::ask(ask))
             }
             Action::Refute { claim, .. } => format!("refute {}", name(claim)),
             Action::CallTime { claim, .. } => format!("call time on {}", name(claim)),

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! game(&ladder(10)).computes_wrongly(operator, element).disputed()
-//!     .expect_demand(trace(0, 0)).answered()
+//!     .expect_demand(trace(0, 0)).showing(&["trace"]).answered()
 //!     …
 //!     .expect_step(operator, element, segment).fraud();
 //! ```
@@ -11,10 +11,17 @@
 use std::sync::Arc;
 
 use inference::{AnyRun, Honest, Run};
-use protocol::facts::{Facts, Request, Reveal, Showing, Shown, TreeId};
-use protocol::referee::{Evidence, Finding, RefereeError, Refutation, judge};
+use protocol::asks::{
+    Answer, Ask, Asking, Evidence, Finding, Proven, RefereeError, Refutation, Showing, fits, judge,
+};
+use protocol::encoding::Canonical as _;
+use protocol::hash::Keccak;
+use protocol::knowledge::Knowledge;
+use protocol::settlement::Parameters;
+use protocol::transaction::Action;
 
 use super::models::Network;
+use super::questions::{Question, shown};
 use super::statement::{Inventing, Statement, Wrong};
 use crate::honest_view::{Announcement, HonestView};
 use crate::solver::{Divergence, Move, SolveError};
@@ -24,50 +31,9 @@ const DEMANDS_MAX: usize = 64;
 /// Showings that the ledger takes with one move.
 const SHOWINGS_MAX: usize = 16;
 
-pub(crate) fn trace(depth: u32, index: u64) -> Request {
-    Request::Node { tree: TreeId::Trace {}, depth, index }
-}
-
-pub(crate) fn state(boundary: u32, depth: u32, index: u64) -> Request {
-    Request::Node { tree: TreeId::State { boundary }, depth, index }
-}
-
-pub(crate) fn inside(layer: u32) -> Request {
-    Request::Subtrace { layer }
-}
-
-pub(crate) fn inside_node(layer: u32, depth: u32, index: u64) -> Request {
-    Request::Node { tree: TreeId::Subtrace { layer }, depth, index }
-}
-
-pub(crate) fn output(operator: u32, depth: u32, index: u64) -> Request {
-    Request::Node { tree: TreeId::Tensor { operator }, depth, index }
-}
-
-pub(crate) fn output_leaf(operator: u32, leaf: u64) -> Request {
-    Request::Leaf { operator, leaf }
-}
-
-pub(crate) fn sums(operator: u32, element: u64) -> Request {
-    Request::Accumulators { operator, element }
-}
-
-/// What a showing is about, without its proof.
-pub(crate) fn shown(showing: &Showing) -> String {
-    match showing {
-        Showing::Layer { proof } => format!("layer {}", proof.index),
-        Showing::Operator { proof } => format!("operator {}", proof.index),
-        Showing::TraceLeaf { boundary, .. } => format!("state {boundary}"),
-        Showing::StateLeaf { boundary, position, .. } => {
-            format!("value at {position} of state {boundary}")
-        }
-        Showing::SubtraceLeaf { layer, position, .. } => {
-            format!("output {position} of layer {layer}")
-        }
-        Showing::TensorLeaf { operator, leaf, .. } => {
-            format!("leaf {leaf} of operator {operator}")
-        }
-    }
+/// What can be asked on a ledger of so many levels an opening.
+fn asking(arity_log2: u32) -> Asking {
+    Parameters { arity_log2, ..Parameters::default() }.asking()
 }
 
 /// A claim about a network's input, and a challenger with a run of its own.
@@ -142,24 +108,20 @@ impl Game {
 
     /// The claim is posted and challenged.
     pub(crate) fn disputed(self) -> Dispute {
-        let claimed = self.statement.claimed(Default::default());
+        let mut claimed = self.statement.claimed(Default::default());
         // The job says what the input is, not the claim.
-        let input_root = self.network.input_root();
-        let facts = Facts::new(
-            self.network.model.header().clone(),
-            self.arity_log2,
-            claimed.trace_root(),
-            input_root,
-            claimed.terms.output_root,
-        );
+        claimed.terms.input_root = self.network.input_root();
+        let header = self.network.model.header().clone();
+        let known = Knowledge::new(header, self.arity_log2, &claimed);
         Dispute {
             honest_view: HonestView::of_any_run(self.own, Arc::new(self.published)),
             statement: self.statement,
             arity_log2: self.arity_log2,
-            facts,
+            known,
             found: Divergence::default(),
             asked: None,
             showings: Vec::new(),
+            builds_on_asked: false,
             reason: String::new(),
         }
     }
@@ -170,52 +132,73 @@ impl Game {
 pub(crate) struct Dispute {
     pub(crate) honest_view: HonestView,
     pub(crate) statement: Statement,
-    pub(crate) facts: Facts,
+    pub(crate) known: Knowledge,
     pub(crate) found: Divergence,
     arity_log2: u32,
-    asked: Option<Request>,
+    /// What this challenge asked last.
+    pub(crate) asked: Option<Ask>,
     showings: Vec<Showing>,
+    builds_on_asked: bool,
     reason: String,
 }
 
 impl Dispute {
-    /// Asks the solver. Asked twice it must say the same, and must leave the facts as they are.
-    fn solve(&mut self) -> Result<Move, SolveError> {
-        let (before, mut found) = (self.facts.clone(), Divergence::default());
-        let next = self.honest_view.next_move_watched(&self.facts, &mut found);
-        assert_eq!(next, self.honest_view.next_move(&self.facts), "the same facts, another move");
-        assert_eq!(before, self.facts);
+    /// Asks the solver. Asked twice it must say the same, and must leave what is known as it is.
+    pub(crate) fn solve(&mut self) -> Result<Move, SolveError> {
+        let (before, mut found) = (self.known.clone(), Divergence::default());
+        let asked = self.asked.as_ref();
+        let next = self.honest_view.next_move_watched(&self.known, asked, &mut found);
+        let again = self.honest_view.next_move(&self.known, asked);
+        assert_eq!(next, again, "the same knowledge, another move");
+        assert_eq!(before, self.known);
         self.found = found;
         next
     }
 
-    /// Adds showings to the facts. Each must be right, and must add something.
-    fn show(&mut self, showings: Vec<Showing>) {
+    /// What a move shows, as the ledger sees it: nothing twice, and nothing that does not hold.
+    fn accept(&mut self, showings: Vec<Showing>, from: Option<&Ask>) {
         assert!(showings.len() <= SHOWINGS_MAX);
-        for showing in &showings {
-            let added = self.facts.show(showing);
-            assert!(added.is_ok(), "{} is refused: {added:?}", shown(showing));
-            assert_ne!(added, Ok(Shown::Nothing), "{} is known already", shown(showing));
-        }
+        assert!(from.is_none() || from == self.asked.as_ref(), "{from:?} was not asked last");
+        let mut words: Vec<String> = showings.iter().map(shown).collect();
+        let proven = Proven::new::<Keccak>(self.known.context(from), &showings);
+        assert!(proven.is_ok(), "{words:?}: {proven:?}");
+        words.sort();
+        assert!(words.windows(2).all(|pair| pair[0] != pair[1]), "shown twice: {words:?}");
+        self.builds_on_asked = from.is_some();
         self.showings = showings;
     }
 
-    fn demand(&mut self) -> Request {
+    fn demand(&mut self) -> Question {
         match self.solve() {
-            Ok(Move::Demand { showings, request, reason }) => {
-                self.show(showings);
-                let accepted = self.facts.check_request(&request);
-                assert_eq!(accepted, Ok(()), "the ledger refuses the demand of {request:?}");
-                (self.asked, self.reason) = (Some(request), reason);
-                request
+            Ok(Move::Demand { showings, ask, path, from, reason }) => {
+                self.accept(showings, from.as_ref());
+                let context = self.known.context(from.as_ref());
+                let proven = Proven::new::<Keccak>(context, &self.showings).unwrap();
+                let accepted = asking(self.arity_log2).check::<Keccak>(&proven, &ask, &path);
+                assert_eq!(accepted, Ok(()), "the ledger refuses the demand of {ask:?}");
+                self.known.learn_demand(&self.showings, &ask);
+                let question = Question::of(&ask);
+                (self.asked, self.reason) = (Some(ask), reason);
+                question
             }
             other => panic!("a demand was expected: {other:?}"),
         }
     }
 
+    /// The same claim, with all that is known of it, to a challenger that has asked for nothing yet.
+    pub(crate) fn of_another_challenger(self) -> Self {
+        Self { asked: None, ..self }
+    }
+
     /// The solver must demand this next.
-    pub(crate) fn expect_demand(mut self, request: Request) -> Self {
-        assert_eq!(self.demand(), request);
+    pub(crate) fn expect_demand(mut self, question: Question) -> Self {
+        assert_eq!(self.demand(), question);
+        self
+    }
+
+    /// The last move must have built on what was asked before it.
+    pub(crate) fn from_asked(self) -> Self {
+        assert!(self.builds_on_asked);
         self
     }
 
@@ -232,43 +215,65 @@ impl Dispute {
     }
 
     /// The executor answers what was demanded.
-    pub(crate) fn answered(self) -> Self {
-        let request = self.asked.unwrap();
-        self.knowing(&[request])
+    pub(crate) fn answered(mut self) -> Self {
+        let ask = self.asked.clone().unwrap();
+        assert!(self.answer(&ask), "the executor does not answer {ask:?}");
+        self
+    }
+
+    /// The executor answers if it can: whether the answer is what was committed.
+    fn answer(&mut self, ask: &Ask) -> bool {
+        let answer = self.statement.answer(ask, self.arity_log2);
+        match fits::<Keccak>(ask, &answer, self.arity_log2) {
+            Ok(said) => {
+                self.known.learn_answer(ask, &answer, said);
+                true
+            }
+            Err(_) => false,
+        }
     }
 
     /// These are open too, by the demands of other challengers.
-    pub(crate) fn knowing(mut self, requests: &[Request]) -> Self {
-        for request in requests {
-            let reveal = self.statement.answer(request, self.arity_log2);
-            self.facts.reveal(request, &reveal).unwrap();
+    pub(crate) fn knowing(mut self, questions: &[Question]) -> Self {
+        for question in questions {
+            let ask = self.asked_by_others(question).unwrap();
+            assert!(self.answer(&ask), "the executor does not answer {ask:?}");
         }
         self
+    }
+
+    /// Another challenger demands this with everything that the ledger wants to see, if it takes it.
+    fn asked_by_others(&mut self, question: &Question) -> Option<Ask> {
+        let ask = self.statement.ask(*question)?;
+        let showings = self.statement.showings_to(question.tree());
+        let (depth, index) = question.node();
+        let path = self.statement.path(question.tree(), depth, index);
+        let proven = Proven::new::<Keccak>(self.known.context(None), &showings).ok()?;
+        asking(self.arity_log2).check::<Keccak>(&proven, &ask, &path).ok()?;
+        self.known.learn_demand(&showings, &ask);
+        Some(ask)
     }
 
     /// Others have shown these.
     pub(crate) fn shown_by_others(mut self, showings: &[Showing]) -> Self {
-        self.show(showings.to_vec());
+        let proven = Proven::new::<Keccak>(self.known.context(None), showings);
+        assert!(proven.is_ok(), "{proven:?}");
+        self.known.learn_showings(showings);
         self
     }
 
     /// Another challenger demands this, if the ledger lets it, and the executor answers if it can.
-    pub(crate) fn demanded_by_others(mut self, request: &Request) -> Self {
-        if self.facts.check_request(request).is_ok() {
-            let reveal = self.statement.answer(request, self.arity_log2);
+    pub(crate) fn demanded_by_others(mut self, question: &Question) -> Self {
+        if let Some(ask) = self.asked_by_others(question) {
             // What was not committed is refused, and nothing changes.
-            let _ = self.facts.reveal(request, &reveal);
+            self.answer(&ask);
         }
         self
     }
 
-    /// An answer that does not hash to the commitment, or is of another kind, is not taken: nothing
-    /// changes for the solver.
-    pub(crate) fn rejects_answer(mut self, reveal: &Reveal) -> Self {
-        let request = self.asked.unwrap();
-        let before = self.facts.clone();
-        assert!(self.facts.reveal(&request, reveal).is_err());
-        assert_eq!(before, self.facts);
+    /// An answer that does not hash to the commitment, or is of another kind, is not taken.
+    pub(crate) fn rejects_answer(self, answer: &Answer) -> Self {
+        assert!(fits::<Keccak>(self.asked.as_ref().unwrap(), answer, self.arity_log2).is_err());
         self
     }
 
@@ -287,11 +292,20 @@ impl Dispute {
     /// The solver must end the dispute.
     pub(crate) fn expect_refutation(mut self) -> Refuted {
         match self.solve() {
-            Ok(Move::Refute { showings, refutation, reason }) => {
-                self.show(showings);
+            Ok(Move::Refute { showings, refutation, from, reason }) => {
+                self.accept(showings, from.as_ref());
                 self.reason = reason;
-                let outcome = judge(&self.facts, &refutation);
-                Refuted { dispute: self, refutation, outcome }
+                let context = self.known.context(from.as_ref());
+                let proven = Proven::new::<Keccak>(context, &self.showings).unwrap();
+                let outcome = judge::<Keccak>(&proven, &refutation);
+                let action = Action::Refute {
+                    claim: Default::default(),
+                    challenger: Default::default(),
+                    showings: self.showings.clone(),
+                    refutation: refutation.clone(),
+                    from,
+                };
+                Refuted { bytes: action.to_canonical().len(), dispute: self, refutation, outcome }
             }
             other => panic!("a refutation was expected: {other:?}"),
         }
@@ -322,19 +336,19 @@ impl Dispute {
     }
 
     /// The solver must be stuck for this reason.
-    pub(crate) fn expect_stuck(self, what: &'static str) {
-        self.expect_error(&SolveError::Stuck { what });
+    pub(crate) fn expect_stuck(self, what: &str) {
+        self.expect_error(&SolveError::Stuck { what: what.to_owned() });
     }
 
     /// Every demand is answered until the solver refutes: what was demanded, and the end.
-    pub(crate) fn played_out(mut self) -> (Vec<Request>, Refuted) {
-        let mut requests = Vec::new();
+    pub(crate) fn played_out(mut self) -> (Vec<Question>, Refuted) {
+        let mut questions = Vec::new();
         while matches!(self.solve(), Ok(Move::Demand { .. })) {
-            requests.push(self.demand());
+            questions.push(self.demand());
             self = self.answered();
-            assert!(requests.len() < DEMANDS_MAX, "the game does not end: {requests:?}");
+            assert!(questions.len() < DEMANDS_MAX, "the game does not end: {questions:?}");
         }
-        (requests, self.expect_refutation())
+        (questions, self.expect_refutation())
     }
 
     /// Every demand is answered as far as the executor's data go; the claim must lose.
@@ -343,9 +357,9 @@ impl Dispute {
             if matches!(self.solve(), Ok(Move::Refute { .. })) {
                 return End::Convicted(self.expect_refutation().fraud());
             }
-            let request = self.demand();
-            let reveal = self.statement.answer(&request, self.arity_log2);
-            if self.facts.reveal(&request, &reveal).is_err() {
+            self.demand();
+            let ask = self.asked.clone().unwrap();
+            if !self.answer(&ask) {
                 return End::Silent;
             }
         }
@@ -368,6 +382,8 @@ pub(crate) struct Refuted {
     pub(crate) dispute: Dispute,
     pub(crate) refutation: Refutation,
     outcome: Result<Finding, RefereeError>,
+    /// Bytes of the transaction's action.
+    pub(crate) bytes: usize,
 }
 
 impl Refuted {
@@ -409,8 +425,9 @@ impl Refuted {
         assert_eq!(self.outcome, Ok(Finding::Sound), "{:?}", self.refutation);
     }
 
-    /// The referee must not take the refutation.
-    pub(crate) fn refused(self, error: RefereeError) {
-        assert_eq!(self.outcome, Err(error));
+    /// The move must have built on what was asked last.
+    pub(crate) fn from_asked(mut self) -> Self {
+        self.dispute = self.dispute.from_asked();
+        self
     }
 }

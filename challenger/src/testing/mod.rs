@@ -4,5 +4,6 @@
 pub(crate) mod court;
 pub(crate) mod game;
 pub(crate) mod models;
+pub(crate) mod questions;
 pub(crate) mod statement;
 pub(crate) mod undefined;

@@ -5,13 +5,15 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use inference::{ComputePolicy, Engine, EngineError, Model, Run, Tensor, compute_honestly};
-use protocol::facts::{Children, Request, Reveal, TreeId};
+use protocol::asks::{Answer, Ask, Place, Showing, Tree, TreeKind, shown_places};
 use protocol::graph::state_leaf;
 use protocol::hash::{Digest, Keccak, Tag, leaf};
 use protocol::ids::JobId;
-use protocol::merkle::{ListTree, Tree};
-use protocol::tensor::{ElementType, LeafBytes};
+use protocol::merkle::{self, ListTree};
+use protocol::tensor::{ElementType, LeafBytes, pack_leaf};
 use protocol::transaction;
+
+use super::questions::Question;
 
 use crate::honest_view::Announcement;
 
@@ -171,11 +173,11 @@ impl Statement {
         self.insides[layer as usize][position as usize] = self.output_root(operator);
     }
 
-    fn output_tree(&self, operator: u32) -> Tree {
+    fn output_tree(&self, operator: u32) -> merkle::Tree {
         let shape = self.run.model().node(operator).unwrap().output.tree_shape().unwrap();
         let leaves = self.leaves[operator as usize].iter();
         let leaves: Vec<Digest> = leaves.map(|(_, bytes)| leaf(bytes)).collect();
-        Tree::new(shape, &leaves).unwrap()
+        merkle::Tree::new(shape, &leaves).unwrap()
     }
 
     /// Root of what an operator is said to have written.
@@ -220,53 +222,173 @@ impl Statement {
         published
     }
 
-    /// What the executor answers on a ledger of this many levels an opening.
-    pub(crate) fn answer(&self, request: &Request, arity_log2: u32) -> Reveal {
-        match *request {
-            Request::Node { tree, depth, index } => {
-                Reveal::Node { children: self.children(tree, depth, index, arity_log2) }
+    /// What a tree is of.
+    fn kind(&self, tree: Tree) -> TreeKind {
+        let model = self.run.model();
+        let list = |count: usize| TreeKind::List { count: count as u32 };
+        match tree {
+            Tree::Sequence {} => list(1),
+            Tree::Trace { .. } => list(self.state_roots.len()),
+            Tree::State { boundary, .. } => list(self.entries[boundary as usize].len()),
+            Tree::Subtrace { layer, .. } => list(self.insides[layer as usize].len()),
+            Tree::Tensor { operator, .. } => {
+                TreeKind::Tensor { kind: model.node(operator).unwrap().output.clone() }
             }
-            Request::Subtrace { layer } => {
-                let root = list(Tag::Subtrace, &self.insides[layer as usize]).root();
-                let children = self.children(TreeId::Subtrace { layer }, 0, 0, arity_log2);
-                Reveal::Subtrace { root, children }
+            Tree::Accumulators { operator, .. } => {
+                TreeKind::of_accumulators(model.node(operator).unwrap()).unwrap()
             }
-            Request::Leaf { operator, leaf } => {
-                let mut leaves = self.leaves[operator as usize].iter();
-                Reveal::Leaf { bytes: leaves.find(|(at, _)| *at == leaf).unwrap().1 }
-            }
-            Request::Accumulators { operator, element } => {
-                let own = || self.run.accumulators(operator, element).unwrap().to_vec();
-                let said = self.sums.get(&(operator, element)).cloned();
-                Reveal::Accumulators { words: said.unwrap_or_else(own) }
-            }
+            Tree::Input { .. } | Tree::Output { .. } => panic!("nobody asks for {tree:?}"),
         }
     }
 
-    fn children(&self, id: TreeId, depth: u32, index: u64, arity_log2: u32) -> Children {
-        let (tree, roots) = match id {
-            TreeId::Trace {} => (self.trace_tree().tree().clone(), self.state_roots.clone()),
-            TreeId::Subtrace { layer } => {
-                let roots = self.insides[layer as usize].clone();
-                (list(Tag::Subtrace, &roots).tree().clone(), roots)
+    /// The leaves of the sums of an element.
+    fn sums_leaves(&self, operator: u32, element: u64) -> Vec<LeafBytes> {
+        let own = || self.run.accumulators(operator, element).unwrap().to_vec();
+        let words = self.sums.get(&(operator, element)).cloned().unwrap_or_else(own);
+        let tree = Tree::Accumulators { iteration: 0, operator, element };
+        let TreeKind::Tensor { kind } = self.kind(tree) else { panic!("{tree:?}") };
+        assert_eq!(words.len() as u64, kind.shape.count());
+        let leaves = words.chunks(kind.element.leaf_elements() as usize);
+        leaves.map(|leaf| pack_leaf(kind.element, leaf.iter().copied())).collect()
+    }
+
+    /// The nodes of a tree.
+    fn nodes(&self, tree: Tree) -> merkle::Tree {
+        match tree {
+            Tree::Sequence {} => list(Tag::Sequence, &[self.trace_tree().root()]).tree().clone(),
+            Tree::Trace { .. } => self.trace_tree().tree().clone(),
+            Tree::State { boundary, .. } => self.state_tree(boundary).tree().clone(),
+            Tree::Subtrace { layer, .. } => {
+                list(Tag::Subtrace, &self.insides[layer as usize]).tree().clone()
             }
-            TreeId::State { boundary } => (self.state_tree(boundary).tree().clone(), Vec::new()),
-            TreeId::Tensor { operator } => (self.output_tree(operator), Vec::new()),
+            Tree::Tensor { operator, .. } => self.output_tree(operator),
+            Tree::Accumulators { operator, element, .. } => {
+                let leaves = self.sums_leaves(operator, element);
+                let hashes: Vec<Digest> = leaves.iter().map(|bytes| leaf(bytes)).collect();
+                merkle::Tree::new(self.kind(tree).shape().unwrap(), &hashes).unwrap()
+            }
+            Tree::Input { .. } | Tree::Output { .. } => panic!("nobody asks for {tree:?}"),
+        }
+    }
+
+    /// Siblings from a node up to the root.
+    pub(crate) fn path(&self, tree: Tree, depth: u32, index: u64) -> Vec<Digest> {
+        let nodes = self.nodes(tree);
+        (0..depth).map(|level| nodes.node(depth - level, (index >> level) ^ 1).unwrap()).collect()
+    }
+
+    fn leaf_path(&self, tree: Tree, index: u64) -> Vec<Digest> {
+        self.path(tree, self.nodes(tree).shape().depth(), index)
+    }
+
+    /// The ask of a question to this executor; `None` where it has no such node.
+    pub(crate) fn ask(&self, question: Question) -> Option<Ask> {
+        let place = |tree: Tree, depth: u32, index: u64| {
+            let kind = self.kind(tree);
+            let node = self.nodes(tree).node(depth, index)?;
+            // At depth 0 stands what was committed, which is another thing where the executor lies about it.
+            let hash = match (depth, tree) {
+                (0, Tree::State { boundary, .. }) => self.state_roots[boundary as usize],
+                (0, Tree::Tensor { operator, .. }) => {
+                    let (layer, position) = self.run.place(operator).unwrap();
+                    self.insides[layer as usize][position as usize]
+                }
+                (0, _) => tree.commit::<Keccak>(&kind, &node)?,
+                _ => node,
+            };
+            Some(Place { tree, kind, depth, index, hash })
         };
-        let shape = *tree.shape();
-        let indices = shape.opened_indices(depth, index, arity_log2);
-        let at_leaves = depth + shape.opening_levels(depth, arity_log2) == shape.depth();
-        match id {
-            TreeId::State { boundary } if at_leaves => {
+        Some(match question {
+            Question::Open(tree, depth, index) => Ask::Open { place: place(tree, depth, index)? },
+            Question::Leaves(tree, depth, index) => {
+                Ask::Leaves { place: place(tree, depth, index)? }
+            }
+            Question::Say(tree) => Ask::Say { tree, kind: self.kind(tree) },
+        })
+    }
+
+    /// What shows a tree's kind and root, by full paths.
+    pub(crate) fn showings_to(&self, tree: Tree) -> Vec<Showing> {
+        let model = self.run.model();
+        let layer = |index: u32| Showing::Layer { proof: model.layer_proof(index).unwrap() };
+        let operator = |index: u32| Showing::Operator { proof: model.node_proof(index).unwrap() };
+        match tree {
+            Tree::Sequence {} => Vec::new(),
+            Tree::Trace { .. } => vec![self.trace_showing()],
+            Tree::State { boundary, .. } => {
+                let kind = layer(boundary.saturating_sub(1));
+                vec![self.trace_showing(), self.state_showing(boundary), kind]
+            }
+            Tree::Subtrace { layer: index, .. } => vec![layer(index)],
+            Tree::Tensor { operator: index, .. } => {
+                let (of, _) = self.run.place(index).unwrap();
+                vec![layer(of), operator(index), self.output_showing(index)]
+            }
+            Tree::Accumulators { operator: index, .. } => vec![operator(index)],
+            Tree::Input { .. } | Tree::Output { .. } => panic!("nobody asks for {tree:?}"),
+        }
+    }
+
+    /// The trace root in the sequence.
+    pub(crate) fn trace_showing(&self) -> Showing {
+        let path = self.leaf_path(Tree::Sequence {}, 0);
+        Showing::SequenceLeaf { iteration: 0, root: self.trace_tree().root(), path }
+    }
+
+    /// A state root in the trace.
+    pub(crate) fn state_showing(&self, boundary: u32) -> Showing {
+        let root = self.state_roots[boundary as usize];
+        let path = self.leaf_path(Tree::Trace { iteration: 0 }, u64::from(boundary));
+        Showing::TraceLeaf { iteration: 0, boundary, root, path }
+    }
+
+    /// An output root in the inside of its layer.
+    pub(crate) fn output_showing(&self, operator: u32) -> Showing {
+        let (layer, position) = self.run.place(operator).unwrap();
+        let root = self.insides[layer as usize][position as usize];
+        let path = self.leaf_path(Tree::Subtrace { iteration: 0, layer }, u64::from(position));
+        Showing::SubtraceLeaf { iteration: 0, layer, position, root, path }
+    }
+
+    /// What the executor answers on a ledger of this many levels an opening.
+    pub(crate) fn answer(&self, ask: &Ask, arity_log2: u32) -> Answer {
+        let (tree, nodes) = (*ask.tree(), self.nodes(*ask.tree()));
+        let (depth, places) = shown_places(ask, arity_log2).unwrap();
+        let at_leaves = depth == nodes.shape().depth();
+        let says_leaves = match ask {
+            Ask::Open { .. } => false,
+            Ask::Leaves { .. } => true,
+            Ask::Say { .. } => {
+                let is_short = nodes.shape().depth() <= arity_log2.saturating_sub(3);
+                is_short && matches!(tree, Tree::Accumulators { .. })
+            }
+        };
+        let roots = |roots: &[Digest]| Answer::Roots {
+            roots: places.iter().map(|place| roots[*place as usize]).collect(),
+        };
+        match tree {
+            Tree::Sequence {} if at_leaves => roots(&[self.trace_tree().root()]),
+            Tree::Trace { .. } if at_leaves => roots(&self.state_roots),
+            Tree::Subtrace { layer, .. } if at_leaves => roots(&self.insides[layer as usize]),
+            Tree::State { boundary, .. } if at_leaves => {
                 let entries = &self.entries[boundary as usize];
-                let values = indices.iter().map(|index| entries[*index as usize]).collect();
-                Children::Values { values }
+                let values = places.iter().map(|place| entries[*place as usize]).collect();
+                Answer::Values { values }
             }
-            TreeId::Trace {} | TreeId::Subtrace { .. } if at_leaves => {
-                let roots = indices.iter().map(|index| roots[*index as usize]).collect();
-                Children::Roots { roots }
+            Tree::Tensor { operator, .. } if says_leaves => {
+                let leaves: BTreeMap<u64, LeafBytes> =
+                    self.leaves[operator as usize].iter().copied().collect();
+                Answer::Leaves { leaves: places.iter().map(|place| leaves[place]).collect() }
             }
-            _ => Children::Hashes { hashes: tree.opening(depth, index, arity_log2).unwrap() },
+            Tree::Accumulators { operator, element, .. } if says_leaves => {
+                let leaves = self.sums_leaves(operator, element);
+                Answer::Leaves {
+                    leaves: places.iter().map(|place| leaves[*place as usize]).collect(),
+                }
+            }
+            _ => Answer::Hashes {
+                hashes: places.iter().map(|place| nodes.node(depth, *place).unwrap()).collect(),
+            },
         }
     }
 }

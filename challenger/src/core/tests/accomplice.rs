@@ -4,10 +4,10 @@ use super::*;
 
 #[test]
 fn an_accomplice_that_shows_earlier_faults_does_not_use_up_our_demands() {
-    use crate::testing::game::inside;
     use crate::testing::models::RUNGS;
+    use crate::testing::questions::inside;
     use crate::testing::statement::with_other;
-    use protocol::facts::Showing;
+    use protocol::asks::{Ask, Showing};
     let network = ladder(20);
     let mut statement = true_claim(&network);
     let false_layers: Vec<u32> = (0..9).map(|n| 17 - 2 * n).chain([19]).collect();
@@ -24,21 +24,14 @@ fn an_accomplice_that_shows_earlier_faults_does_not_use_up_our_demands() {
     let claim = court.claim("claim", Who::Executor, job, &statement);
     let mut core = core(Policy::Differing);
     core.watch(job, honest_view(&network));
-    let tree =
-        protocol::roots::trace_tree::<protocol::hash::Keccak>(statement.state_roots()).unwrap();
-    let pair = |layer: u32| {
-        [layer, layer + 1].map(|boundary| Showing::TraceLeaf {
-            boundary,
-            root: statement.state_roots()[boundary as usize],
-            path: tree.tree().path(u64::from(boundary)).unwrap(),
-        })
-    };
     // The accomplice demands the inside of a true layer each time, and shows a false one beside it.
     let meddle = |court: &mut Court, number: u32| {
-        let mut showings = pair(17 - 2 * number).to_vec();
-        let layer = 2 * number;
+        let (false_layer, layer) = (17 - 2 * number, 2 * number);
+        let mut showings = vec![statement.trace_showing()];
+        showings.extend([false_layer, false_layer + 1].map(|at| statement.state_showing(at)));
         showings.push(Showing::Layer { proof: network.model.layer_proof(layer).unwrap() });
-        court.perform(Who::Second, Action::Demand { claim, showings, request: inside(layer) });
+        let (ask, path, from) = (statement.ask(inside(layer)).unwrap(), Vec::new(), None);
+        court.perform(Who::Second, Action::Demand { claim, showings, ask, path, from });
     };
     court.challenge(Who::Second, claim);
     meddle(&mut court, 0);
@@ -48,12 +41,13 @@ fn an_accomplice_that_shows_earlier_faults_does_not_use_up_our_demands() {
     for demand in 0..24 {
         let decisions = play.decisions();
         let [decision] = &decisions[..] else { panic!("{demand}: {decisions:?}") };
+        let is_last = matches!(&decision.action, Action::Demand { ask: Ask::Leaves { .. }, .. });
         play.court.perform(Who::Challenger, decision.action.clone());
         if matches!(play.court.status(claim), ClaimStatus::Fallen { .. }) {
             return;
         }
         // What is asked is the last that is missing: the accomplice shows an earlier layer first.
-        if decision.reason.starts_with("leaf") && number < 9 {
+        if is_last && number < 9 {
             meddle(&mut play.court, number);
             number += 1;
         }

@@ -1,7 +1,7 @@
 //! However a claim is false, the core wins at the ledger; however true, no core makes it fall.
 
+use protocol::asks::Evidence;
 use protocol::hash::leaf;
-use protocol::referee::Evidence;
 use protocol::tensor::{ElementType, pack_leaf};
 
 use super::*;
@@ -144,9 +144,11 @@ fn an_opening_that_is_not_what_was_committed_is_as_good_as_silence() {
     let (play, claim) = one_false_claim();
     let mut play = play.does(&["challenge claim"]).does(&[DEMAND_TRACE]);
     // The executor would rather have claimed the truth.
-    let reveal = true_claim(&network).answer(&trace(0, 0), 6);
+    let challenge = play.court.settlement.challenge(&play.challenge()).unwrap();
+    let ask = challenge.pending().unwrap().clone();
+    let answer = true_claim(&network).answer(&ask, 6);
     let challengers = vec![Who::Challenger.address()];
-    let action = Action::Reveal { claim, challengers, request: trace(0, 0), reveal };
+    let action = Action::Reveal { claim, challengers, ask, answer };
     assert!(play.court.submit(Who::Executor, &action).is_err());
     let play = play.wants(&[]).wait(CLOCK_MS + 1).does(&["call time on claim"]);
     assert_eq!(fall_of(&play, claim), Some(Fall::Silence));

@@ -1,16 +1,14 @@
 //! Which leaves a step reads, and how each operand is proven.
 
-use std::sync::Arc;
-
-use protocol::facts::TreeId;
 use protocol::graph::{Fold, MapFunction, Node, Operand, Operator, Window};
 use protocol::hash::{Keccak, Tag};
-use protocol::merkle::{root_of_path, verify_list};
+use protocol::merkle::verify_list;
 use protocol::tensor::{ElementType, Shape};
 
 use super::*;
-use crate::testing::game::{Game, game, inside, trace};
+use crate::testing::game::{Dispute, Game, game};
 use crate::testing::models::{Network, Sketch, Source, f32s, floats, kind, ladder, map};
+use crate::testing::questions::inside;
 
 fn node(operator: Operator, operands: &[&Tensor], output: protocol::tensor::TensorType) -> Node {
     let operand = |tensor: &&Tensor| Operand { value: 0, kind: tensor.kind().clone() };
@@ -164,43 +162,76 @@ fn mixed() -> Network {
 const LAYER: u32 = 1;
 const CONCAT: u32 = 2;
 
-fn opened(game: Game) -> crate::testing::game::Dispute {
-    let dispute = game.disputed().expect_demand(trace(0, 0)).answered();
-    dispute.expect_demand(inside(LAYER)).answered()
+fn opened(game: Game) -> Dispute {
+    game.disputed().expect_demand(inside(LAYER)).answered()
+}
+
+/// The proofs of an operator's operands, with what they must show.
+fn proofs_of(
+    dispute: &Dispute,
+    (layer, operator): (u32, u32),
+    leaves: &[BTreeSet<u64>],
+) -> Result<(Vec<(u8, OperandProof)>, Vec<Showing>), SolveError> {
+    let view = &dispute.honest_view;
+    let argument = Argument::new(&dispute.known, None, &view.announced);
+    let mut support = Support::new(view, &argument);
+    let proofs = prove_operands(view, &mut support, (layer, operator), leaves)?;
+    Ok((proofs, support.showings))
+}
+
+fn set(positions: &[u64]) -> BTreeSet<u64> {
+    positions.iter().copied().collect()
 }
 
 #[test]
 fn each_operand_is_proven_in_the_list_that_holds_it() {
     let network = mixed();
     let dispute = opened(game(&network).computes_wrongly(CONCAT, 0));
-    let leaves = [BTreeSet::from([0, 1]), BTreeSet::from([1]), BTreeSet::new()];
-    let honest_view = &dispute.honest_view;
-    let proofs = prove_operands(honest_view, &dispute.facts, LAYER, CONCAT, &leaves).unwrap();
+    let leaves = [set(&[0, 1]), set(&[1]), set(&[0])];
+    let (proofs, showings) = proofs_of(&dispute, (LAYER, CONCAT), &leaves).unwrap();
+    let shown: Vec<String> = showings.iter().map(crate::testing::questions::shown).collect();
+    assert_eq!(shown, ["layer 1", "trace", "state 1"]);
     let header = network.model.header();
-    let held = |tag, root, count, index, leaf, path: &[protocol::hash::Digest]| {
+    let held = |tag, root, count, index, leaf, path: &[Digest]| {
         verify_list::<Keccak>(tag, &root, count, index, leaf, path)
     };
-    let [of_layer, of_state, of_weights] = proofs.as_slice() else { panic!("{proofs:?}") };
-    let inside_root = dispute.facts.root(TreeId::Subtrace { layer: LAYER }).unwrap();
+    let [(0, of_layer), (1, of_state), (2, of_weights)] = proofs.as_slice() else {
+        panic!("{proofs:?}")
+    };
+    let inside_root = dispute.known.root(&trees::inside(LAYER)).unwrap();
     let root_leaf = |proof: &OperandProof| protocol::hash::leaf(&proof.root.0);
     assert!(held(Tag::Subtrace, inside_root, 2, 0, root_leaf(of_layer), &of_layer.path));
-    let state_root = dispute.facts.root(TreeId::State { boundary: LAYER }).unwrap();
+    let state_root = dispute.known.root(&trees::state(LAYER)).unwrap();
     let value = header.output_of(0);
     let state_leaf = protocol::graph::state_leaf::<Keccak>(value, &of_state.root);
     assert!(held(Tag::State, state_root, 1, 0, state_leaf, &of_state.path));
     let weights_root = header.weights_root;
     assert!(held(Tag::Weights, weights_root, 2, 1, root_leaf(of_weights), &of_weights.path));
-    // Exactly the leaves that were asked for, each under its operand's root.
+    // Exactly the leaves that were asked for, all under their operand's root.
     let node = network.model.node(CONCAT).unwrap();
-    for ((proof, positions), operand) in proofs.iter().zip(&leaves).zip(&node.operands) {
-        let proven: BTreeSet<u64> = proof.leaves.iter().map(|leaf| leaf.position).collect();
-        assert_eq!(proven, *positions);
-        for leaf in &proof.leaves {
-            let shape = operand.kind.tree_shape().unwrap();
-            let hash = protocol::hash::leaf(&leaf.bytes);
-            let root = root_of_path::<Keccak>(&shape, leaf.position, hash, &leaf.path).unwrap();
-            assert_eq!(operand.kind.root(&root), proof.root);
-        }
+    for (((_, proof), positions), operand) in proofs.iter().zip(&leaves).zip(&node.operands) {
+        assert_eq!(set(&proof.positions), *positions);
+        assert!(proof.holds::<Keccak>(&operand.kind));
+    }
+}
+
+#[test]
+fn an_operand_that_is_not_read_is_left_out() {
+    let dispute = opened(game(&mixed()).computes_wrongly(CONCAT, 0));
+    let leaves = [set(&[]), set(&[]), set(&[1])];
+    let (proofs, showings) = proofs_of(&dispute, (LAYER, CONCAT), &leaves).unwrap();
+    assert!(matches!(proofs.as_slice(), [(2, _)]));
+    // Nor is anything shown for it.
+    assert!(showings.is_empty());
+}
+
+#[test]
+fn leaves_of_an_operand_share_their_siblings() {
+    let dispute = opened(game(&mixed()).computes_wrongly(CONCAT, 0));
+    for (positions, siblings) in [(&[0, 1][..], 0), (&[1], 1)] {
+        let leaves = [set(positions), set(&[]), set(&[])];
+        let (proofs, _) = proofs_of(&dispute, (LAYER, CONCAT), &leaves).unwrap();
+        assert_eq!(proofs[0].1.siblings.len(), siblings);
     }
 }
 
@@ -208,39 +239,33 @@ fn each_operand_is_proven_in_the_list_that_holds_it() {
 fn an_operand_before_a_wrong_output_is_proven_under_the_executors_root() {
     // The inside differs from the challenger's own, so that its own path would not do.
     let dispute = opened(game(&mixed()).computes_wrongly(CONCAT, 0));
-    let leaves = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
-    let proofs =
-        prove_operands(&dispute.honest_view, &dispute.facts, LAYER, CONCAT, &leaves).unwrap();
+    let leaves = [set(&[0]), set(&[]), set(&[])];
+    let (proofs, _) = proofs_of(&dispute, (LAYER, CONCAT), &leaves).unwrap();
     let theirs = dispute.statement.output_root(CONCAT);
-    assert_eq!(proofs[0].path, [protocol::hash::leaf(&theirs.0)]);
+    assert_eq!(proofs[0].1.path, [protocol::hash::leaf(&theirs.0)]);
     assert_ne!(dispute.honest_view.run().inside(LAYER).unwrap().roots()[1], theirs);
 }
 
 #[test]
-fn what_cannot_be_proven_is_none() {
-    let network = mixed();
-    let dispute = opened(game(&network).computes_wrongly(CONCAT, 0));
-    let (honest_view, facts) = (&dispute.honest_view, &dispute.facts);
-    let none = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
-    let far = [BTreeSet::from([2]), BTreeSet::new(), BTreeSet::new()];
-    assert!(prove_operands(honest_view, facts, LAYER, CONCAT, &none).is_some());
+fn what_cannot_be_proven_is_told() {
+    let dispute = opened(game(&mixed()).computes_wrongly(CONCAT, 0));
+    let none = [set(&[]), set(&[]), set(&[])];
+    let (first, second) = ([set(&[0]), set(&[]), set(&[])], [set(&[]), set(&[0]), set(&[])]);
+    let far = [set(&[2]), set(&[]), set(&[])];
+    assert_eq!(proofs_of(&dispute, (LAYER, CONCAT), &none), Ok((Vec::new(), Vec::new())));
     // No such layer, no such operator, no such leaf, a state without the value.
-    assert!(prove_operands(honest_view, facts, 2, CONCAT, &none).is_none());
-    assert!(prove_operands(honest_view, facts, LAYER, 3, &none).is_none());
-    assert!(prove_operands(honest_view, facts, LAYER, CONCAT, &far).is_none());
-    assert!(prove_operands(honest_view, facts, 0, CONCAT, &none).is_none());
+    assert!(proofs_of(&dispute, (2, CONCAT), &first).is_err());
+    assert!(proofs_of(&dispute, (LAYER, 3), &first).is_err());
+    assert!(proofs_of(&dispute, (LAYER, CONCAT), &far).is_err());
+    assert!(proofs_of(&dispute, (0, CONCAT), &second).is_err());
 }
 
 #[test]
-fn an_operand_beside_an_inside_that_is_not_open_is_none() {
-    // Three operators: the path of the first leads past a node that nobody opened.
-    let operator = 2;
+fn an_operand_beside_an_inside_that_is_not_open_is_told() {
+    // Three operators: the path of the second leads past a node that nobody opened.
     let dispute = game(&ladder(1)).computes_wrongly(1, 0).with_levels(1).disputed();
-    let honest_view = HonestView::of_run(Arc::clone(dispute.statement.run()), Arc::default());
-    let leaves = [BTreeSet::new(), BTreeSet::new()];
-    let honest = &dispute.honest_view;
-    assert!(prove_operands(honest, &dispute.facts, 0, operator, &leaves).is_none());
-    assert!(prove_operands(&honest_view, &dispute.facts, 0, operator, &leaves).is_none());
+    let error = proofs_of(&dispute, (0, 2), &[set(&[0]), set(&[])]).unwrap_err();
+    assert!(error.to_string().contains("is not known"), "{error}");
 }
 
 #[test]
@@ -256,8 +281,7 @@ fn an_operand_of_an_inside_that_agrees_is_proven_by_the_challengers_own_path() {
         .disputed()
         .expect_demand(inside(0))
         .answered();
-    let leaves = [BTreeSet::new(), BTreeSet::new()];
-    let proofs = prove_operands(&dispute.honest_view, &dispute.facts, 0, 2, &leaves).unwrap();
+    let (proofs, _) = proofs_of(&dispute, (0, 2), &[set(&[0]), set(&[])]).unwrap();
     let own = dispute.honest_view.run().inside(0).unwrap().tree().tree();
-    assert_eq!(Some(&proofs[0].path), own.path(1).as_ref());
+    assert_eq!(Some(&proofs[0].1.path), own.path(1).as_ref());
 }

@@ -20,24 +20,30 @@ fn outputs_of(statement: &Statement) -> Announcement {
 
 #[test]
 fn published_state_roots_stand_for_the_opened_trace() {
-    for (layer, expected) in [
-        (4, vec!["state 4", "state 5", "layer 4"]),
-        // The input state is known from the claim.
-        (0, vec!["state 1", "layer 0"]),
-        // So is the output state.
-        (9, vec!["state 9", "layer 9"]),
-    ] {
+    for layer in [4, 0, 9] {
         let operator = rung(layer, 0);
+        let position = format!("output 0 of layer {layer}");
         game(&ladder(10))
             .computes_wrongly(operator, 0)
             .publishes(roots_of)
             .disputed()
             .expect_demand(inside(layer))
-            .showing(&expected)
+            .showing(&[&format!("layer {layer}")])
             .answered()
-            .expect_demand(output(operator, 0, 0))
-            .showing(&[&format!("operator {operator}")]);
+            .expect_demand(output_leaves(operator, 0, 0))
+            .showing(&[&format!("operator {operator}"), &format!("layer {layer}"), &position]);
     }
+}
+
+#[test]
+fn a_published_state_root_is_shown_with_its_way_when_a_step_reads_the_state() {
+    let (_, refuted) = game(&ladder(10))
+        .computes_wrongly(rung(4, 0), 0)
+        .publishes(roots_of)
+        .disputed()
+        .played_out();
+    let step = ["layer 4", "operator 12", "leaf 0 of operator 12"];
+    refuted.showing(&[&step[..], &["trace", "state 4"]].concat()).fraud();
 }
 
 #[test]
@@ -50,18 +56,17 @@ fn published_state_roots_that_the_claim_does_not_confirm_are_as_good_as_none() {
         announced.state_roots[7] = leaf(b"nothing");
         announced
     };
-    claim.clone().publishes(wrong).disputed().expect_demand(trace(0, 0)).showing(&[]);
+    claim.clone().publishes(wrong).disputed().expect_demand(trace(0, 0)).showing(&["trace"]);
     let short = |executor: &Statement| {
         let mut announced = roots_of(executor);
         announced.state_roots.pop();
         announced
     };
-    claim.publishes(short).disputed().expect_demand(trace(0, 0)).showing(&[]);
+    claim.publishes(short).disputed().expect_demand(trace(0, 0)).showing(&["trace"]);
 }
 
 #[test]
 fn published_roots_of_a_claim_that_agrees_change_nothing() {
-    cov_mark::check!(published_trace_agrees);
     let claim = game(&ladder(3)).publishes(roots_of);
     claim.disputed().expect_error(&SolveError::NothingDiffers);
 }
@@ -77,7 +82,12 @@ fn a_published_output_stands_for_its_openings_and_its_leaf() {
             .expect_demand(inside(4))
             .answered()
             .expect_step(operator, element, 0)
-            .showing(&["operator 13", &format!("leaf {leaf} of operator 13")])
+            .showing(&[
+                "layer 4",
+                "operator 13",
+                "output 1 of layer 4",
+                &format!("leaf {leaf} of operator 13"),
+            ])
             .parting_at(4, operator, element, 0)
             .fraud();
     }
@@ -113,8 +123,8 @@ fn an_output_published_under_another_root_is_not_used() {
             .disputed()
             .expect_demand(inside(4))
             .answered()
-            .expect_demand(output(operator, 0, 0))
-            .showing(&["operator 13"]);
+            .expect_demand(output_leaves(operator, 0, 0))
+            .showing(&["operator 13", "layer 4", "output 1 of layer 4"]);
     }
 }
 
@@ -137,6 +147,10 @@ fn running_sums_are_demanded_though_the_output_is_published() {
         .expect_demand(inside(0))
         .answered()
         .expect_demand(sums(1, 2))
-        .showing(&["operator 1", "leaf 0 of operator 1"])
-        .because("element 2 of operator 1 differs");
+        .showing(&["operator 1"])
+        .because("element 2 of operator 1 differs")
+        .answered()
+        .expect_step(1, 2, 3)
+        .showing(&["layer 0", "operator 1", "output 1 of layer 0", "leaf 0 of operator 1"])
+        .fraud();
 }

@@ -68,12 +68,12 @@ fn meddle(dispute: Dispute, numbers: &mut Numbers) -> Dispute {
     let operator = numbers.below(u64::from(header.operator_count)) as u32;
     let boundary = numbers.below(u64::from(header.state_count())) as u32;
     let (depth, index) = (numbers.below(4) as u32, numbers.below(8));
-    let request = match numbers.below(9) {
-        0 | 1 if dispute.facts.layer(layer).is_none() => {
+    let question = match numbers.below(10) {
+        0 if dispute.known.layer(layer).is_none() => {
             let proof = model.layer_proof(layer).unwrap();
             return dispute.shown_by_others(&[Showing::Layer { proof }]);
         }
-        2 | 3 if dispute.facts.operator(operator).is_none() => {
+        1 if dispute.known.operator(operator).is_none() => {
             let proof = model.node_proof(operator).unwrap();
             return dispute.shown_by_others(&[Showing::Operator { proof }]);
         }
@@ -82,10 +82,15 @@ fn meddle(dispute: Dispute, numbers: &mut Numbers) -> Dispute {
         4 => inside_node(layer, depth, index),
         5 => state(boundary, depth, index),
         6 => output(operator, depth, index),
-        7 => output_leaf(operator, index),
-        _ => sums(operator, numbers.below(3)),
+        7 => output_leaves(operator, depth, index),
+        // Only the sums of [`summed`] have several segments.
+        _ if header.operator_count != 4 || model.node(2).unwrap().operands.len() > 1 => {
+            trace(depth, index)
+        }
+        8 => sums(2, numbers.below(3)),
+        _ => sums_leaves(2, numbers.below(3), depth, index),
     };
-    dispute.demanded_by_others(&request)
+    dispute.demanded_by_others(&question)
 }
 
 #[test]

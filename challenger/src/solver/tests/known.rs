@@ -1,4 +1,4 @@
-//! What others opened or showed already is not demanded or shown again.
+//! What others opened or showed already is not demanded again; each move shows by itself what it builds on.
 
 use super::*;
 use crate::testing::game::Dispute;
@@ -11,10 +11,13 @@ fn dispute() -> (u32, Dispute) {
 
 /// The state root at a boundary, with its whole path.
 fn state_leaf(dispute: &Dispute, boundary: u32) -> Showing {
-    let trace = dispute.statement.run().trace();
-    let root = trace.state_roots()[boundary as usize];
-    let path = trace.tree().tree().path(u64::from(boundary)).unwrap();
-    Showing::TraceLeaf { boundary, root, path }
+    dispute.statement.state_showing(boundary)
+}
+
+/// States with their whole paths, and the trace that has them.
+fn shown_states(dispute: &Dispute, boundaries: &[u32]) -> Vec<Showing> {
+    let states = boundaries.iter().map(|boundary| state_leaf(dispute, *boundary));
+    std::iter::once(dispute.statement.trace_showing()).chain(states).collect()
 }
 
 #[test]
@@ -31,24 +34,46 @@ fn openings_beside_the_way_change_nothing() {
     dispute
         .knowing(&[trace(0, 0), trace(2, 0), trace(2, 2)])
         .expect_demand(trace(2, 1))
-        .showing(&[]);
+        .showing(&["trace"]);
 }
 
 #[test]
 fn two_states_that_others_showed_stand_for_the_opened_trace() {
     let (_, dispute) = dispute();
-    let (before, after) = (state_leaf(&dispute, 4), state_leaf(&dispute, 5));
-    dispute.shown_by_others(&[before, after]).expect_demand(inside(4)).showing(&["layer 4"]);
+    let shown = shown_states(&dispute, &[4, 5]);
+    dispute.shown_by_others(&shown).expect_demand(inside(4)).showing(&["layer 4"]);
 }
 
 #[test]
-fn one_shown_state_alone_does_not_tell_where_the_runs_part() {
-    for boundary in [4, 5, 8] {
-        let (_, dispute) = dispute();
-        let shown = state_leaf(&dispute, boundary);
+fn a_shown_state_tells_no_more_than_what_stands_beside_its_way() {
+    for (boundary, next) in [
+        // That state 5 differs is seen beside it, its root is not.
+        (4, trace(2, 1)),
+        // That state 4 agrees is seen beside it.
+        (5, inside(4)),
         // State 8 differs; whether it is the first is not known.
-        dispute.shown_by_others(&[shown]).expect_demand(trace(0, 0));
+        (8, trace(2, 1)),
+    ] {
+        let (_, dispute) = dispute();
+        let shown = shown_states(&dispute, &[boundary]);
+        dispute.shown_by_others(&shown).expect_demand(next);
     }
+}
+
+#[test]
+fn what_only_an_accomplice_can_prove_is_not_gone_to() {
+    // It asks for a node deep in the trace, whose way up nobody else has seen; an answer shows two states
+    // below it. What everybody can prove is asked for instead.
+    let nothing = protocol::hash::leaf(b"nothing");
+    let claim = game(&ladder(20)).with_levels(1).says(|executor| {
+        executor.state_root(3, nothing);
+        executor.state_root(9, nothing);
+        executor.state_root(17, nothing);
+    });
+    let dispute = claim.disputed().knowing(&[trace(4, 4)]);
+    let states = [8, 9].map(|boundary| dispute.known.root(&trees::state(boundary)));
+    assert!(states.iter().all(Option::is_some));
+    dispute.expect_demand(trace(4, 1)).showing(&["trace"]);
 }
 
 #[test]
@@ -61,23 +86,14 @@ fn the_first_of_the_shown_divergences_is_taken() {
             executor.state_root(6, nothing);
         })
         .disputed();
-    let roots = dispute.statement.state_roots();
-    let tree = protocol::roots::trace_tree::<protocol::hash::Keccak>(roots).unwrap();
-    let showing = |boundary: u32| Showing::TraceLeaf {
-        boundary,
-        root: dispute.statement.state_roots()[boundary as usize],
-        path: tree.tree().path(u64::from(boundary)).unwrap(),
-    };
-    let showings = [5, 6].map(showing);
-    let late = dispute.clone().shown_by_others(&showings);
+    let late = dispute.clone().shown_by_others(&shown_states(&dispute, &[5, 6]));
     late.expect_demand(inside(5)).showing(&["layer 5"]);
-    let showings = [6, 5, 3, 2].map(showing);
-    let both = dispute.clone().shown_by_others(&showings);
+    let both = dispute.clone().shown_by_others(&shown_states(&dispute, &[6, 5, 3, 2]));
     both.expect_demand(inside(2)).showing(&["layer 2"]);
 }
 
 #[test]
-fn a_layer_and_an_operator_that_others_showed_are_not_shown_again() {
+fn a_layer_and_an_operator_that_others_showed_are_shown_again() {
     let (operator, dispute) = dispute();
     let model = std::sync::Arc::clone(dispute.honest_view.model());
     let layer = Showing::Layer { proof: model.layer_proof(4).unwrap() };
@@ -86,10 +102,10 @@ fn a_layer_and_an_operator_that_others_showed_are_not_shown_again() {
         .shown_by_others(&[layer, node])
         .knowing(&[trace(0, 0), trace(2, 1)])
         .expect_demand(inside(4))
-        .showing(&[])
+        .showing(&["layer 4"])
         .answered()
         .expect_demand(output(operator, 0, 0))
-        .showing(&[]);
+        .showing(&["operator 13", "layer 4", "output 1 of layer 4"]);
 }
 
 #[test]
@@ -100,7 +116,7 @@ fn an_opened_inside_leads_to_the_operator_at_once() {
         .shown_by_others(&[layer])
         .knowing(&[trace(0, 0), trace(2, 1), inside(4)])
         .expect_demand(output(operator, 0, 0))
-        .showing(&["operator 13"]);
+        .showing(&["operator 13", "layer 4", "output 1 of layer 4"]);
 }
 
 #[test]
@@ -108,19 +124,26 @@ fn with_everything_open_the_solver_refutes_without_a_demand() {
     let (operator, dispute) = dispute();
     let (_, refuted) = dispute.played_out();
     let known = refuted.dispute;
-    known.expect_step(operator, 100, 0).showing(&[]).fraud();
+    let ways = ["layer 4", "operator 13", "leaf 1 of operator 13"];
+    known.clone().expect_step(operator, 100, 0).showing(&ways).from_asked().fraud();
+    // Who has asked for nothing itself proves the whole way.
+    let other = known.of_another_challenger();
+    let ways = ["layer 4", "operator 13", "output 1 of layer 4", "leaf 1 of operator 13"];
+    other.expect_step(operator, 100, 0).showing(&ways).fraud();
 }
 
 #[test]
 fn a_challenger_goes_on_where_another_stopped() {
     // After each move of one, another with the same run goes on: the rest is the same.
     let (_, dispute) = dispute();
-    let (requests, _) = dispute.clone().played_out();
+    let (questions, _) = dispute.clone().played_out();
     let mut first = dispute;
-    for (number, request) in requests.iter().enumerate() {
-        let (rest, refuted) = first.clone().played_out();
-        assert_eq!(rest, requests[number..], "after {number} moves");
+    for (number, question) in questions.iter().enumerate() {
+        // It has asked for nothing itself.
+        let other = first.clone().of_another_challenger();
+        let (rest, refuted) = other.played_out();
+        assert_eq!(rest, questions[number..], "after {number} moves");
         refuted.fraud();
-        first = first.expect_demand(*request).answered();
+        first = first.expect_demand(*question).answered();
     }
 }

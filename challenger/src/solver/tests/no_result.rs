@@ -1,8 +1,6 @@
 //! Claims on inputs for which an operator has no result: each is followed to the element without one, or to an
 //! earlier lie.
 
-use protocol::facts::Request;
-
 use super::*;
 use crate::testing::game::{End, Game, game_without_result};
 use crate::testing::statement::Statement;
@@ -91,8 +89,12 @@ fn audit_a2_what_was_published_of_an_invented_run_is_used() {
     for case in all() {
         let game = invents(&case, &[]).publishes(|executor| executor.announced());
         let (requests, _) = game.clone().disputed().played_out();
-        let leaves = requests.iter().any(|request| matches!(request, Request::Leaf { .. }));
-        assert!(!leaves && !requests.contains(&trace(0, 0)), "{}: {requests:?}", case.name);
+        // Neither the states nor the outputs are asked for; of a sum, its sums are.
+        let asks_little = requests.iter().all(|question| {
+            let is_said = matches!(question, crate::testing::questions::Question::Say(_));
+            is_said && requests.len() <= 2
+        });
+        assert!(asks_little, "{}: {requests:?}", case.name);
         falls_there(&case, game);
     }
 }
@@ -119,17 +121,11 @@ fn audit_a2_a_token_outside_the_vocabulary_is_asked_for_at_once() {
         .showing(&["layer 0"])
         .parting_at(Some(0), None, None, None)
         .answered()
-        .expect_demand(output(0, 0, 0))
-        .because("operator 0 has no result for element 210")
-        .answered()
-        .expect_demand(output(0, 1, 1))
-        .answered()
-        .expect_demand(output(0, 2, 3))
-        .answered()
-        .expect_demand(output_leaf(0, 6))
-        .because("leaf 6 of operator 0 holds element 210, which has no result");
-    let refuted = refuted.answered().expect_step(0, 210, 0);
-    let refuted = refuted.because("gather has no result for element 210 (segment 0)");
+        // What the executor invented instead does not matter, and is not looked at.
+        .expect_step(0, 210, 0)
+        .showing(&["layer 0", "operator 0"])
+        .parting_at(0, 0, 210, 0)
+        .because("gather has no result for element 210 (segment 0)");
     let Evidence::Step { expected: None, .. } = refuted.fraud() else { panic!() };
 }
 

@@ -338,12 +338,12 @@ fn a_false_running_sum_is_convicted_by_its_run() {
                     words[later as usize * width + word] ^= 1 << 20;
                 }
                 let (claimed, expected) = (words.clone(), truth.clone());
-                let (requests, refuted) = game(&network)
+                let (questions, refuted) = game(&network)
                     .computes_wrongly(TESTED, element)
                     .says(|executor| executor.sums(TESTED, element, words))
                     .disputed()
                     .played_out();
-                assert_eq!(requests.last(), Some(&sums(TESTED, element)));
+                assert_eq!(questions.last(), Some(&sums(TESTED, element)));
                 let reason = format!("{name} gives another element {element} (segment {segment})");
                 let evidence =
                     refuted.because(&reason).parting_at(1, TESTED, element, segment).fraud();
@@ -358,6 +358,64 @@ fn a_false_running_sum_is_convicted_by_its_run() {
                     "{name}, segment {segment}"
                 );
             }
+        }
+    }
+}
+
+/// A row that is folded in 24 segments, whose states stand in twelve leaves.
+fn long_row() -> Network {
+    let reduce = Operator::Reduce { fold: Fold::Sum };
+    model_of(reduce, vec![floats(&[2, 1_500], 1)], 0, f32s(&[2]))
+}
+
+/// The sums of an element of [`long_row`], false from a segment on.
+fn false_from(network: &Network, element: u64, segment: usize) -> Vec<u64> {
+    let mut words = network.honest().accumulators(TESTED, element).unwrap().to_vec();
+    assert_eq!(words.len(), 24 * 32);
+    words[segment * 32..].iter_mut().for_each(|word| *word ^= 1 << 20);
+    words
+}
+
+#[test]
+fn sums_in_many_leaves_are_opened_down_to_the_first_that_differs() {
+    let network = long_row();
+    let words = false_from(&network, 1, 13);
+    let disputed = |levels: u32, words: &[u64]| {
+        let claim = game(&network).computes_wrongly(TESTED, 1).with_levels(levels);
+        let claim = claim.says(|executor| executor.sums(TESTED, 1, words.to_vec()));
+        claim.disputed().played_out()
+    };
+    for (levels, last) in [
+        // Of the four levels of the tree an answer shows the lowest ones at once.
+        (6, &[sums(TESTED, 1), sums_leaves(TESTED, 1, 1, 0)][..]),
+        (4, &[sums(TESTED, 1), sums_leaves(TESTED, 1, 3, 3)]),
+        (2, &[sums(TESTED, 1), sums_node(TESTED, 1, 2, 1), sums_leaves(TESTED, 1, 4, 6)]),
+    ] {
+        let (questions, refuted) = disputed(levels, &words);
+        assert!(questions.ends_with(last), "{levels} levels: {questions:?}");
+        let refuted = refuted.parting_at(1, TESTED, 1, 13).from_asked();
+        // The state before is in the leaf as well.
+        let Refutation::Step { states, .. } = &refuted.refutation else { panic!() };
+        assert_eq!(states.iter().map(|state| state.position).collect::<Vec<_>>(), [6]);
+        refuted.fraud();
+    }
+}
+
+#[test]
+fn the_state_before_a_leaf_of_sums_is_the_challenger_s_own() {
+    let network = long_row();
+    for levels in [1, 2, 4, 6] {
+        // The first segment of a leaf, the last before the element, and the step into the element.
+        for (segment, leaves) in [(14, &[6, 7][..]), (0, &[0]), (23, &[11]), (24, &[11])] {
+            let words = false_from(&network, 1, segment.min(24));
+            let claim = game(&network).computes_wrongly(TESTED, 1).with_levels(levels);
+            let claim = claim.says(|executor| executor.sums(TESTED, 1, words));
+            let (_, refuted) = claim.disputed().played_out();
+            let refuted = refuted.parting_at(1, TESTED, 1, segment as u64);
+            let Refutation::Step { states, .. } = &refuted.refutation else { panic!() };
+            let positions: Vec<u64> = states.iter().map(|state| state.position).collect();
+            assert_eq!(positions, leaves, "segment {segment}, {levels} levels");
+            refuted.fraud();
         }
     }
 }
