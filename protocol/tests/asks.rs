@@ -346,3 +346,22 @@ fn knowledge_has_the_paths_of_what_was_opened() {
         }
     }
 }
+
+#[test]
+fn the_place_that_was_asked_last_counts_in_a_tree_of_its_own_shape_only() {
+    let answers = Answers::new(None).with_all_said();
+    let tensor = Tree::Tensor { iteration: 0, operator: 1 };
+    let ask = Ask::Leaves { place: answers.place(tensor, 1, 0) };
+    let mut other = answers.place(tensor, 1, 0);
+    if let TreeKind::Tensor { kind } = &mut other.kind {
+        kind.element = protocol::tensor::ElementType::I32;
+    }
+    // The operator says what the tensor is, whatever the last ask took it for.
+    let shown = [answers.operator(1)];
+    for (from, expected) in
+        [(ask.clone(), Ok(())), (Ask::Leaves { place: other }, Err(AskError::WrongLength))]
+    {
+        let proven = answers.proven(&shown, Some(&from), 1);
+        assert_eq!(asking(1).check::<Keccak>(&proven, &ask, &[]), expected);
+    }
+}

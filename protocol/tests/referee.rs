@@ -362,3 +362,82 @@ fn builds_on(showing: &Showing, on: &Showing) -> bool {
         _ => false,
     }
 }
+
+/// A row of which an integer chooses an element: value 0 is the integer, 1 the row, 2 what is chosen.
+#[test]
+fn a_step_without_a_result_is_convicted_whatever_is_claimed_and_shown_of_it() {
+    let kind = |element, dimensions: &[u64]| TensorType {
+        element,
+        shape: Shape::new(dimensions).unwrap(),
+    };
+    let (index, row) = (kind(ElementType::I64, &[1]), kind(ElementType::F32, &[4]));
+    let operands =
+        vec![Operand { value: 1, kind: row.clone() }, Operand { value: 0, kind: index.clone() }];
+    let (operator, output) = (Operator::Gather { axis: 0 }, number());
+    let node = Node { operator, operands, output };
+    let (live_in, live_out) = (vec![0], vec![2]);
+    let layer = Layer { first_operator: 0, operator_count: 1, live_in, live_out };
+    let numbers = pack_leaf(ElementType::F32, [0u64; 4]);
+    let row_root = row.root(&leaf(&numbers));
+    let (nodes, layers) = (vec![node.clone()], vec![layer.clone()]);
+    let graph = Graph { inputs: vec![index.clone()], weights: vec![row], nodes, layers };
+    let committed: CommittedGraph = graph.commit(&[row_root], Profile::StrictF32).unwrap();
+    let header = &committed.header;
+    for (chosen, has_result) in
+        [(0u64, true), (u64::MAX, true), (4, false), (1 << 63, false), (u64::MAX - 4, false)]
+    {
+        let number_leaf = pack_leaf(ElementType::I64, [chosen]);
+        let index_root = index.root(&leaf(&number_leaf));
+        let states: [ListTree; 2] =
+            [state_tree([(0, index_root)]).unwrap(), state_tree([(2, root(0.0))]).unwrap()];
+        let roots = states.map(|tree| tree.root());
+        let job = JobId::default();
+        let terms = Statement::of_run::<Keccak>(job, header.root(), &roots).unwrap().terms;
+        let said = BTreeMap::new();
+        let from = None;
+        let context = Context { terms: &terms, header, said: &said, from, arity_log2: 4 };
+        // Not even the root of what the layer wrote is shown.
+        let showings = [
+            Showing::Layer { proof: LayerProof { index: 0, layer: layer.clone(), path: vec![] } },
+            Showing::Operator { proof: NodeProof { index: 0, node: node.clone(), path: vec![] } },
+        ];
+        let proven = Proven::new::<Keccak>(context, &showings).unwrap();
+        let operand = |root, bytes| OperandProof {
+            root,
+            path: Vec::new(),
+            positions: vec![0],
+            leaves: vec![bytes],
+            siblings: Vec::new(),
+        };
+        let (row, index) = ((0, operand(row_root, numbers)), (1, operand(index_root, number_leaf)));
+        let with = |operands| Refutation::Step {
+            iteration: 0,
+            layer: 0,
+            operator: 0,
+            element: 0,
+            segment: 0,
+            operands,
+            states: Vec::new(),
+        };
+        let judged = |operands| judge::<Keccak>(&proven, &with(operands));
+        if has_result {
+            // Where there is one, what is claimed must be shown.
+            assert_eq!(judged(vec![row, index]), Err(RefereeError::NotShown), "{chosen}");
+            continue;
+        }
+        let evidence = Evidence::Step {
+            iteration: 0,
+            operator: 0,
+            element: 0,
+            segment: 0,
+            claimed: Vec::new(),
+            expected: None,
+            multiply_adds: 1,
+        };
+        assert_eq!(judged(vec![index.clone()]), Ok(Finding::Fraud(evidence)), "{chosen}");
+        // The row is not read, so that it must be left out; the index is, so that it must be there.
+        let unread = RefereeError::UnreadOperand { operand: 0 };
+        assert_eq!(judged(vec![row.clone(), index]), Err(unread));
+        assert_eq!(judged(vec![row]), Err(RefereeError::MissingLeaf { operand: 1 }));
+    }
+}
