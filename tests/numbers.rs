@@ -250,7 +250,8 @@ fn tables_name_what_the_source_has() {
     let parameters: Vec<String> = parameters.filter(|name| !name.is_empty()).collect();
     let found = first_cells(protocol, "| parameter | default | bounds, checked at genesis |");
     compare("parameters", found, parameters);
-    let refutations = between("protocol/src/asks/refutation.rs", "canonical_enum!(Refutation {", "});");
+    let refutations =
+        between("protocol/src/asks/refutation.rs", "canonical_enum!(Refutation {", "});");
     let refutations = refutations.split("=> ").skip(1).map(|rest| {
         let name = rest.split(' ').next().unwrap();
         kebab(name).replace('-', " ")

@@ -1,9 +1,10 @@
 //! What a challenger does next, from the ledger's state.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use inference::Model;
 use ledger::View;
-use node::exposure::demands_reserve_wei;
 use node::{Core, Decision};
 use protocol::hash::{Commitment, Keccak};
 use protocol::ids::{ChallengeId, ClaimId, JobId};
@@ -13,6 +14,7 @@ use protocol::transaction::{Action, Address};
 use crate::honest_view::HonestView;
 use crate::solver::{Move, SolveError};
 use crate::truth::Truth;
+use crate::wanted_inputs::WantedInputs;
 
 /// Which claims a challenger challenges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     truths: BTreeMap<JobId, Truth>,
     /// Decides as if money were no question: for those who only want to know.
     is_funded: bool,
+    /// Jobs whose input nobody published.
+    inputs: WantedInputs<C>,
     /// Own challenges without a next move, as of the last look.
     stuck: BTreeMap<ChallengeId, SolveError>,
 }
@@ -55,8 +59,8 @@ impl<C: Commitment> ChallengerCore<C> {
     /// A challenger that knows no job yet.
     pub fn new(address: Address, policy: Policy) -> Self {
         let (order, honest_views, truths) = (Order::default(), BTreeMap::new(), BTreeMap::new());
-        let stuck = BTreeMap::new();
-        Self { address, policy, order, honest_views, truths, is_funded: false, stuck }
+        let (inputs, stuck) = (WantedInputs::default(), BTreeMap::new());
+        Self { address, policy, order, honest_views, truths, is_funded: false, inputs, stuck }
     }
 
     /// Works in another order.
@@ -79,12 +83,37 @@ impl<C: Commitment> ChallengerCore<C> {
     pub fn watch(&mut self, job: JobId, honest_view: HonestView<C>) {
         self.truths.insert(job, honest_view.truth());
         self.honest_views.insert(job, honest_view);
+        self.inputs.forget(&job);
+    }
+
+    /// The input of this job is not to be had: an executor that claims a run of it is asked, where what is at
+    /// stake is worth it.
+    /// Says why nobody is asked, for people, where that is so.
+    pub fn ask_for_input(
+        &mut self,
+        view: &View<C>,
+        job: JobId,
+        model: Arc<Model<C>>,
+    ) -> Option<String> {
+        self.inputs.want(job, model);
+        self.inputs.why_not(view, &job)
+    }
+
+    /// Thousandths of a stake that asking for an input may cost; 0 asks nobody.
+    pub fn set_input_permille(&mut self, permille: u32) {
+        self.inputs.set_permille(permille);
+    }
+
+    /// The input of a job as executors have shown it, once all of it is known.
+    pub fn shown_input(&self, view: &View<C>, job: &JobId) -> Option<Vec<u8>> {
+        self.inputs.input(view, job)
     }
 
     /// Lets go of a job on which nothing can be disputed any more.
     pub fn forget(&mut self, job: &JobId) {
         self.honest_views.remove(job);
         self.truths.remove(job);
+        self.inputs.forget(job);
     }
 
     /// Lets go of a run that takes memory, and remembers what it commits to: claims on its job are still
@@ -133,81 +162,6 @@ impl<C: Commitment> ChallengerCore<C> {
     /// The challenger's case for a job.
     pub fn honest_view(&self, job: &JobId) -> Option<&HonestView<C>> {
         self.honest_views.get(job)
-    }
-
-    /// Claims that would be challenged if there were money for bond and fees: deposit more.
-    pub fn unaffordable(&self, view: &View<C>) -> Vec<ClaimId> {
-        self.new_challenges(view).1
-    }
-
-    /// New challenges, as far as the money reaches, and the claims for which it does not: the largest
-    /// stake first, because there the most is at risk.
-    fn new_challenges(&self, view: &View<C>) -> (Vec<Decision>, Vec<ClaimId>) {
-        let mut wanted = self.wanted(view);
-        wanted.sort_by_key(|(claim, id, _)| (std::cmp::Reverse(claim.stake_wei), **id));
-        let parameters = view.settlement.parameters();
-        let fees_wei = demands_reserve_wei(parameters).saturating_add(parameters.record_fee_wei);
-        let mut free_wei = self.spendable_wei(view);
-        let (mut decisions, mut unaffordable) = (Vec::new(), Vec::new());
-        for (claim, id, reason) in wanted {
-            let bond_wei = parameters.bond_wei(claim.stake_wei);
-            let Some(left_wei) = free_wei.checked_sub(bond_wei.saturating_add(fees_wei)) else {
-                #[cfg(test)]
-                cov_mark::hit!(challenge_is_unaffordable);
-                unaffordable.push(*id);
-                continue;
-            };
-            free_wei = left_wei;
-            decisions.push(Decision {
-                action: Action::Challenge { claim: *id },
-                reason,
-                deadline_ms: Some(claim.window_end_ms),
-            });
-        }
-        (decisions, unaffordable)
-    }
-
-    /// Claims that the policy challenges and this account has not, and why. Where the run has no result, that is
-    /// every claim.
-    fn wanted<'a>(&self, view: &'a View<C>) -> Vec<(&'a Claim<C>, &'a ClaimId, String)> {
-        let settlement = &view.settlement;
-        let open = settlement
-            .claims()
-            .filter(|(_, claim)| claim.stands() && view.now_ms <= claim.window_end_ms);
-        open.filter_map(|(id, claim)| {
-            let truth = self.truths.get(&claim.terms.job)?;
-            let differs = !truth.admits(&claim.trace_root);
-            let policy = match self.policy {
-                Policy::Differing => differs,
-                Policy::Everything => true,
-                Policy::Nothing => false,
-            };
-            let already = settlement.challenge_by(id, &self.address).is_some();
-            let reason = || match truth.no_result() {
-                Some(no_result) => format!("the job has no result: {no_result}"),
-                None if differs => "the claim's trace root is not ours".to_owned(),
-                None => "policy: challenge everything".to_owned(),
-            };
-            (policy && !already).then(|| (claim, id, reason()))
-        })
-        .collect()
-    }
-
-    /// Free money, less what challenges under way may still need.
-    fn spendable_wei(&self, view: &View<C>) -> u128 {
-        if self.is_funded {
-            return u128::MAX;
-        }
-        let settlement = &view.settlement;
-        let reserve_wei = demands_reserve_wei(settlement.parameters());
-        let own = settlement.challenges().map(|(_, challenge)| challenge).filter(|challenge| {
-            challenge.challenger == self.address && settlement.is_under_way(challenge)
-        });
-        own.fold(settlement.money().free_wei(&self.address), |free_wei, challenge| {
-            #[cfg(test)]
-            cov_mark::hit!(open_challenge_needs_a_reserve);
-            free_wei.saturating_sub(reserve_wei.saturating_sub(challenge.fees_wei))
-        })
     }
 
     /// Own challenges whose next move could not be made at the last look, and why: each is lost unless
@@ -319,10 +273,23 @@ impl<C: Commitment> ChallengerCore<C> {
         deadline_ms: Option<u64>,
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
+        let truth = self.truths.get(&claim.terms.job);
+        if challenge.can_be_withdrawn()
+            && truth.is_some_and(|truth| truth.admits(&claim.trace_root))
+        {
+            #[cfg(test)]
+            cov_mark::hit!(challenge_for_the_input_is_withdrawn);
+            let (action, reason) = (
+                Action::WithdrawChallenge { claim: challenge.claim },
+                "the input was shown, and the claim is right".to_owned(),
+            );
+            return Some(Ok(Decision { action, reason, deadline_ms }));
+        }
         let Some(honest_view) = self.honest_views.get(&claim.terms.job) else {
             #[cfg(test)]
             cov_mark::hit!(own_run_is_missing);
-            return Some(Err(SolveError::RunMissing));
+            let next = self.inputs.next(view, challenge, deadline_ms);
+            return next.or(Some(Err(SolveError::RunMissing)));
         };
         let next = honest_view.next_move(&claim.knowledge, challenge.last_ask());
         let (claim, challenger) = (challenge.claim, self.address);
@@ -342,6 +309,8 @@ impl<C: Commitment> ChallengerCore<C> {
         Some(Ok(Decision { action, reason, deadline_ms }))
     }
 }
+
+mod opening;
 
 /// Standing claims on a job.
 fn standing_on<'a, C: Commitment>(

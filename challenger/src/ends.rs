@@ -16,7 +16,7 @@ const INPUT_STATE: Tree = Tree::State { iteration: 0, boundary: 0 };
 
 /// What to do next to have an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NextOfInput {
+pub(crate) enum NextOfInput {
     /// Ask for this.
     Ask(Box<AskForInput>),
     /// It is there: as its poster would have published it.
@@ -25,29 +25,31 @@ pub enum NextOfInput {
 
 /// A demand for a part of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskForInput {
+pub(crate) struct AskForInput {
     /// What is proven first.
-    pub showings: Vec<Showing>,
+    pub(crate) showings: Vec<Showing>,
     /// What the executor must show.
-    pub ask: Ask,
+    pub(crate) ask: Ask,
     /// From the asked place up to the root of its tree.
-    pub path: Vec<Digest>,
+    pub(crate) path: Vec<Digest>,
 }
 
 /// What asking for a whole input takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CostOfInput {
+pub(crate) struct CostOfInput {
     /// Demands.
-    pub asks: u32,
+    pub(crate) asks: u32,
     /// Demand fees of all of them together.
-    pub fees: u64,
+    pub(crate) fees: u64,
 }
 
 /// Why an input cannot be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InputError {
+pub(crate) enum InputError {
     /// The ledger allows no demand for a tensor of this size.
-    #[error("input {value} is too large to be demanded on this ledger; ask its poster to publish it")]
+    #[error(
+        "input {value} is too large to be demanded on this ledger; ask its poster to publish it"
+    )]
     TooLarge {
         /// The value.
         value: u32,
@@ -118,7 +120,7 @@ fn inputs_of<'a, C: Commitment>(
 ///
 /// # Errors
 /// When it cannot be asked for.
-pub fn cost_of_input<C: Commitment>(
+pub(crate) fn cost_of_input<C: Commitment>(
     model: &Model<C>,
     asking: &Asking,
 ) -> Result<CostOfInput, InputError> {
@@ -186,7 +188,7 @@ fn first_closed(
 ///
 /// # Errors
 /// When it cannot be asked for.
-pub fn next_of_input<C: Commitment>(
+pub(crate) fn next_of_input<C: Commitment>(
     model: &Model<C>,
     known: &Knowledge<C>,
     asking: &Asking,
@@ -260,9 +262,8 @@ fn value_showing<C: Commitment>(
 
 /// An operator that reads a value, and so proves its type.
 fn reader_of<C: Commitment>(model: &Model<C>, value: u32) -> Result<Showing, InputError> {
-    let reads = |node: &protocol::graph::Node| {
-        node.operands.iter().any(|operand| operand.value == value)
-    };
+    let reads =
+        |node: &protocol::graph::Node| node.operands.iter().any(|operand| operand.value == value);
     let operator = model.graph().nodes.iter().position(reads);
     let operator = operator.and_then(|operator| u32::try_from(operator).ok());
     let operator = operator.ok_or(InputError::NotRead { value })?;

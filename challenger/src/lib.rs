@@ -2,6 +2,7 @@
 
 mod core;
 pub mod coverage;
+mod ends;
 mod honest_view;
 pub mod monitor;
 mod own_tree;
@@ -12,6 +13,7 @@ mod solver;
 #[cfg(test)]
 mod testing;
 mod truth;
+mod wanted_inputs;
 
 pub use core::{ChallengerCore, Order, Policy};
 pub use honest_view::{Announcement, HonestView};

@@ -24,8 +24,9 @@ use tokio::sync::Notify;
 use crate::core::{ChallengerCore, Policy};
 use crate::coverage::{Gap, Unchecked};
 use crate::honest_view::{Announcement, HonestView};
-use crate::queue::{Contested, contested, standing};
+use crate::queue::{Contested, contested, most_useful_first, standing};
 use crate::truth::Truth;
+pub use crate::wanted_inputs::INPUT_PERMILLE;
 
 /// What a challenger does about what it finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub struct Settings {
     pub dry_run: bool,
     /// Thousandths of the jobs that are run; the others are believed.
     pub sample_permille: u32,
+    /// Thousandths of a claim's stake that asking its executor for an input may cost which nobody published;
+    /// 0 asks nobody.
+    pub input_permille: u32,
     /// Look at the ledger at least this often.
     pub idle: Duration,
     /// Runs kept in memory beside those of open challenges; of others it is kept what they commit to, and
@@ -69,7 +73,14 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let idle = Duration::from_secs(1);
-        Self { mode: Mode::Full, dry_run: false, sample_permille: 1_000, idle, runs_max: 64 }
+        Self {
+            mode: Mode::Full,
+            dry_run: false,
+            sample_permille: 1_000,
+            input_permille: INPUT_PERMILLE,
+            idle,
+            runs_max: 64,
+        }
     }
 }
 
@@ -188,6 +199,7 @@ impl Service {
         if settings.dry_run {
             core.suppose_funded();
         }
+        core.set_input_permille(settings.input_permille);
         let agent = Agent::new(core, Arc::clone(&ledger) as Arc<_>, key);
         let (jobs, told, health) = (Jobs::default(), HashSet::new(), Arc::default());
         Self {
@@ -409,6 +421,9 @@ impl Service {
         let challenged: Vec<JobId> = known.filter(|id| core.is_challenging(view, id)).collect();
         for id in challenged {
             self.jobs.hurry(&id, view.now_ms);
+            if self.agent.core.shown_input(view, &id).is_some() {
+                self.jobs.wake(&id, view.now_ms);
+            }
         }
         let mut wanted = self.to_check(view);
         wanted.retain(|one| {
@@ -428,7 +443,9 @@ impl Service {
             }
             drawn
         });
-        // Where a clock of ours runs, then by the end of the time for challenges.
+        // By the end of the time for challenges as far as there is time, and before all where a clock of ours
+        // runs.
+        let mut wanted = most_useful_first(wanted, self.jobs.running(), self.run_ms, view.now_ms);
         wanted.sort_by_key(|one| !self.agent.core.is_in_play(view, &one.job));
         wanted
     }

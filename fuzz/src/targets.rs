@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use inference::files::parse_tensors;
 use inference::{Engine, ImportOptions, Isa, import_bytes};
-use protocol::encoding::{Canonical, Reader};
 use protocol::asks::{Answer, Ask, Context, Proven, Refutation, Showing, Tree, fits, judge};
+use protocol::encoding::{Canonical, Reader};
 use protocol::graph::{Layer, ModelHeader, Node};
 use protocol::hash::{Digest, Keccak};
 use protocol::ids::JobId;
@@ -88,11 +88,8 @@ pub(crate) fn referee(bytes: &[u8]) {
         sequence_root: zero,
         salt: 0,
     };
-    let bound = || BoundState {
-        trace_root: zero,
-        sequence_path: Vec::new(),
-        state_path: Vec::new(),
-    };
+    let bound =
+        || BoundState { trace_root: zero, sequence_path: Vec::new(), state_path: Vec::new() };
     let statement = Statement { terms, binding: Binding { input: bound(), output: bound() } };
     let known = Knowledge::new(header, 4, &statement);
     let mut case = Case { said: BTreeMap::new(), known };

@@ -175,6 +175,13 @@ impl<W: Clone, E> Jobs<W, E> {
         }
     }
 
+    /// What a job waited for is there: it is due now.
+    pub fn wake(&mut self, job: &JobId, now_ms: u64) {
+        if let Some(Progress::Waiting { until_ms, .. }) = self.jobs.get_mut(job) {
+            *until_ms = (*until_ms).min(now_ms);
+        }
+    }
+
     /// The process of a run was killed; whether that happened too often.
     pub fn killed(&mut self, job: &JobId) -> bool {
         let kills = self.kills.entry(*job).or_default();

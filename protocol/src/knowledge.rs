@@ -329,7 +329,7 @@ impl<C: Commitment> Knowledge<C> {
         for (place, hash) in indices.iter().zip(&hashes) {
             self.nodes.insert((tree, depth, *place), *hash);
         }
-        self.learn_inner(&tree, ask.kind(), from, depth);
+        self.learn_inner(&tree, ask.kind(), (from, index), depth);
         for (position, place) in indices.iter().enumerate() {
             match answer {
                 Answer::Hashes { .. } => {}
@@ -355,13 +355,23 @@ impl<C: Commitment> Knowledge<C> {
         }
     }
 
-    /// Computes the nodes between two depths from those at the lower one.
-    fn learn_inner(&mut self, tree: &Tree, kind: &TreeKind, from: u32, reached: u32) {
+    /// Computes the nodes between a node and a lower depth from those at the lower one.
+    fn learn_inner(
+        &mut self,
+        tree: &Tree,
+        kind: &TreeKind,
+        (from, index): (u32, u64),
+        reached: u32,
+    ) {
         let Some(shape) = kind.shape() else {
             return;
         };
         for depth in (from..reached).rev() {
-            let below = (*tree, depth + 1, 0)..=(*tree, depth + 1, u64::MAX);
+            // Below the node only, so that each answer costs its own size.
+            let levels = depth + 1 - from;
+            let first = index << levels;
+            let last = first + ((1 << levels) - 1);
+            let below = (*tree, depth + 1, first)..=(*tree, depth + 1, last);
             let parents: BTreeSet<u64> =
                 self.nodes.range(below).map(|((.., index), _)| index >> 1).collect();
             for parent in parents {

@@ -12,27 +12,26 @@
 //!    otherwise, [`Settlement::perform`] takes the bare [`Action`]. An accepted action gives its [`Event`]s, a refused
 //!    one a [`Rejection`], which changes nothing and whose [`Severity`] says whether trying again can help.
 //! 2. **View.** [`Settlement::claim`], [`Settlement::challenge`] and the others read the state. A claim
-//!    carries its [`Facts`]: everything its executor has opened so far, each piece proven against the
-//!    claim's own commitments. A challenger compares them with its own run, demands the next opening, and
-//!    goes on until one step can be checked by itself.
+//!    carries its [`Knowledge`]: everything that was shown and answered so far. A challenger compares it with
+//!    its own run, demands the next opening, and goes on until one step can be checked by itself. The
+//!    settlement itself does not read it: every transaction proves what it builds on, by its [`Showing`]s.
 //! 3. **Judge.** [`judge`] recomputes that step from committed operands by the [`law`] and returns a
-//!    [`Finding`]. It reads facts and changes nothing, so a challenger asks it before it sends
-//!    [`Action::Refute`], upon which the settlement asks the same function.
+//!    [`Finding`]. It reads what is [`Proven`](asks::Proven) and changes nothing, so a challenger asks it
+//!    before it sends [`Action::Refute`], upon which the settlement asks the same function.
 //!
 //! ```
-//! use protocol::facts::{Children, LeafProof};
+//! use protocol::asks::{OperandProof, Place, Proven, Tree, TreeKind};
 //! use protocol::graph::{
 //!     Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand, Operator, Profile,
 //! };
 //! use protocol::hash::leaf;
-//! use protocol::referee::OperandProof;
-//! use protocol::roots::{state_tree, subtrace_tree};
+//! use protocol::roots::state_tree;
 //! use protocol::settlement::{ClaimStatus, ETHER, claim_id, job_id};
 //! use protocol::tensor::{ElementType, Shape, TensorType, pack_leaf};
 //! use protocol::transaction::{JobTerms, Statement};
 //! use protocol::{
-//!     Action, Address, Digest, Evidence, Finding, Genesis, Keccak, Parameters, Refutation, Request,
-//!     Reveal, Settlement, Showing, judge,
+//!     Action, Address, Answer, Ask, Digest, Evidence, Finding, Genesis, Keccak, Parameters,
+//!     Refutation, Settlement, Showing, judge,
 //! };
 //!
 //! // A model of one operator: the negative of its input. Value 0 is the input, 1 a weight that nothing
@@ -55,7 +54,6 @@
 //! // A run that lies: the negative of 1 is not 1.
 //! let input = state_tree::<Keccak>([(0, root(1.0))]).unwrap();
 //! let output = state_tree::<Keccak>([(2, root(1.0))]).unwrap();
-//! let inside = subtrace_tree::<Keccak>(&[root(1.0)]).unwrap();
 //!
 //! // Perform: money, a model, a job, a claim, a challenge.
 //! let [bank, executor, challenger] = [1, 2, 3].map(|account| Address([account; 20]));
@@ -93,38 +91,73 @@
 //! perform(&mut ledger, executor, Action::PostClaim { statement })?;
 //! perform(&mut ledger, challenger, Action::Challenge { claim })?;
 //!
-//! // The challenger shows layer and operator of the model; the executor must open what they wrote.
-//! let showings = vec![
-//!     Showing::Layer { proof: LayerProof { index: 0, layer, path: Vec::new() } },
-//!     Showing::Operator { proof: NodeProof { index: 0, node, path: Vec::new() } },
-//! ];
+//! // The challenger shows the layer; the executor must say what was written in it.
 //! let challengers = vec![challenger];
-//! let request = Request::Subtrace { layer: 0 };
-//! perform(&mut ledger, challenger, Action::Demand { claim, showings, request })?;
-//! let children = Children::Roots { roots: vec![root(1.0)] };
-//! let reveal = Reveal::Subtrace { root: inside.root(), children };
-//! let answer = Action::Reveal { claim, challengers: challengers.clone(), request, reveal };
-//! perform(&mut ledger, executor, answer)?;
-//! let request = Request::Leaf { operator: 0, leaf: 0 };
-//! let showings = Vec::new();
-//! perform(&mut ledger, challenger, Action::Demand { claim, showings, request })?;
-//! let reveal = Reveal::Leaf { bytes: bytes(1.0) };
-//! perform(&mut ledger, executor, Action::Reveal { claim, challengers, request, reveal })?;
+//! let shown_layer = Showing::Layer { proof: LayerProof { index: 0, layer, path: Vec::new() } };
+//! let inside = Tree::Subtrace { iteration: 0, layer: 0 };
+//! let ask = Ask::Say { tree: inside, kind: TreeKind::List { count: 1 } };
+//! let (showings, path) = (vec![shown_layer.clone()], Vec::new());
+//! let demand = Action::Demand { claim, showings, ask: ask.clone(), path, from: None };
+//! perform(&mut ledger, challenger, demand)?;
+//! let answer = Answer::Roots { roots: vec![root(1.0)] };
+//! let reveal = Action::Reveal { claim, challengers: challengers.clone(), ask, answer };
+//! perform(&mut ledger, executor, reveal)?;
+//! // Then the bytes: it shows that this root was said, and of which operator it is.
+//! let mut showings = vec![
+//!     shown_layer,
+//!     Showing::Operator { proof: NodeProof { index: 0, node, path: Vec::new() } },
+//!     Showing::SubtraceLeaf {
+//!         iteration: 0,
+//!         layer: 0,
+//!         position: 0,
+//!         root: root(1.0),
+//!         path: Vec::new(),
+//!     },
+//! ];
+//! let tree = Tree::Tensor { iteration: 0, operator: 0 };
+//! let kind = TreeKind::Tensor { kind: number.clone() };
+//! let ask = Ask::Leaves { place: Place { tree, kind, depth: 0, index: 0, hash: root(1.0) } };
+//! let (path, from) = (Vec::new(), None);
+//! let demand = Action::Demand { claim, showings: showings.clone(), ask: ask.clone(), path, from };
+//! perform(&mut ledger, challenger, demand)?;
+//! let answer = Answer::Leaves { leaves: vec![bytes(1.0)] };
+//! perform(&mut ledger, executor, Action::Reveal { claim, challengers, ask, answer })?;
 //!
-//! // View: what the executor is now bound to. Judge: it is not what the law gives.
-//! let facts = &ledger.claim(&claim).unwrap().facts;
-//! assert_eq!(facts.claimed_element(0, 0), Ok(u64::from(1f32.to_bits())));
-//! let read = LeafProof { position: 0, bytes: bytes(1.0), path: Vec::new() };
-//! let operands = vec![OperandProof { root: root(1.0), path: Vec::new(), leaves: vec![read] }];
-//! let refutation = Refutation::Step { operator: 0, element: 0, segment: 0, operands };
-//! match judge(facts, &refutation)? {
+//! // View: what the executor answered. Judge: it is not what the law gives.
+//! let known = &ledger.claim(&claim).unwrap().knowledge;
+//! let leaf = *known.leaf(&tree, 0).unwrap();
+//! assert_eq!(leaf, bytes(1.0));
+//! showings.push(Showing::TensorLeaf {
+//!     iteration: 0,
+//!     operator: 0,
+//!     leaf: 0,
+//!     bytes: leaf,
+//!     path: Vec::new(),
+//! });
+//! let operand = OperandProof {
+//!     root: root(1.0),
+//!     path: Vec::new(),
+//!     positions: vec![0],
+//!     leaves: vec![bytes(1.0)],
+//!     siblings: Vec::new(),
+//! };
+//! let refutation = Refutation::Step {
+//!     iteration: 0,
+//!     layer: 0,
+//!     operator: 0,
+//!     element: 0,
+//!     segment: 0,
+//!     operands: vec![(0, operand)],
+//!     states: Vec::new(),
+//! };
+//! let proven = Proven::new::<Keccak>(known.context(None), &showings)?;
+//! match judge::<Keccak>(&proven, &refutation)? {
 //!     Finding::Fraud(Evidence::Step { expected, .. }) => {
 //!         assert_eq!(expected, Some(vec![u64::from((-1f32).to_bits())]));
 //!     }
 //!     other => panic!("{other:?}"),
 //! }
-//! let showings = Vec::new();
-//! let refute = Action::Refute { claim, challenger, showings, refutation };
+//! let refute = Action::Refute { claim, challenger, showings, refutation, from: None };
 //! perform(&mut ledger, challenger, refute)?;
 //! assert!(matches!(ledger.claim(&claim).unwrap().status, ClaimStatus::Fallen { .. }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

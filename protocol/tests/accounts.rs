@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{FUNDS_WEI, Game, TRACE, Toy, Who, address, genesis, key};
+use common::answers::{INPUT, OUTPUT, TRACE};
+use common::{FUNDS_WEI, Game, Who, address, genesis, key};
 use protocol::hash;
 use protocol::settlement::{
     ETHER, Event, Genesis, JobStatus, MoneyError, Parameters, Rejection, Settlement,
@@ -100,6 +101,7 @@ fn largest() -> Parameters {
         reply_cost_wei: LARGEST_WEI / 96,
         work_cost_wei: LARGEST_WEI / 92,
         reward_permille: 500,
+        withdraw_permille: 1000,
         record_fee_wei: LARGEST_WEI,
         attest_bond_wei: LARGEST_WEI,
         transfer_wei_min: LARGEST_WEI,
@@ -121,8 +123,7 @@ fn large_game() -> Game {
             state.perform(1_000, address(Who::Bank), 0, &deposit).unwrap();
         }
     }
-    let (toy, job, last) = (Toy::new(), protocol::JobId::default(), Vec::new());
-    let game = Game { toy, state, now_ms: 1_000, job, last };
+    let game = Game::on(state);
     let header = game.toy.committed.header.clone();
     game.accepts(Who::Client, Action::RegisterModel { header })
         .posts(|terms| {
@@ -142,12 +143,8 @@ fn large_game() -> Game {
 
 #[test]
 fn the_largest_sums_move_without_overflow_whoever_wins() {
-    let run = Toy::new().run(None);
     // True: upheld, final, attention collected and burned, the rival released.
-    let game = large_game()
-        .challenges(Who::Third, Who::Executor)
-        .demands(Who::Third, &[], TRACE)
-        .reveals(&[Who::Third], TRACE, run.open_trace());
+    let game = large_game().challenges(Who::Third, Who::Executor).opens_up(Who::Third, &[TRACE]);
     let game = game
         .wait(120_001)
         .calls_time(Who::Third)
@@ -156,11 +153,20 @@ fn the_largest_sums_move_without_overflow_whoever_wins() {
         .plays(Who::Stranger, |game| game.collect_attention(Who::Second, Who::Executor))
         .plays(Who::Stranger, |game| game.release(Who::Rival));
     assert_eq!(game.state.money().locked_wei(), 0);
+    // True as well, and withdrawn from.
+    let game = large_game()
+        .challenges(Who::Third, Who::Executor)
+        .opens_up(Who::Third, &[INPUT, OUTPUT])
+        .withdraws(Who::Third)
+        .wait(120_001)
+        .finalises(Who::Executor)
+        .plays(Who::Stranger, |game| game.release(Who::Rival));
+    assert!(game.state.money().is_conserved());
     // False: it falls with several challenges.
     let game = large_game()
         .challenges(Who::Third, Who::Executor)
         .challenges(Who::Challenger, Who::Executor)
-        .demands(Who::Third, &[], TRACE)
+        .demands(Who::Third, TRACE)
         .falls_by_silence(Who::Challenger)
         .collects(Who::Third)
         .finalises(Who::Rival);

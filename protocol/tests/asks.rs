@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::answers::Answers;
+use common::answers::{Answers, Want};
 use protocol::asks::{
-    Answer, Ask, AskError, Asking, Evidence, Finding, LeafProof, OperandProof, Proven,
-    RefereeError, Refutation, Showing, Tree, TreeKind, fits, judge,
+    Answer, Ask, AskError, Asking, Evidence, Finding, Proven, RefereeError, Refutation, Showing,
+    Tree, TreeKind, fits, judge,
 };
 use protocol::encoding::Canonical as _;
 use protocol::hash::{Digest, Keccak};
@@ -25,22 +25,12 @@ fn asking(arity_log2: u32) -> Asking {
 
 /// Every ask about every node of every tree, with the path from the node to the root.
 fn asks(answers: &Answers) -> Vec<(Ask, Vec<Digest>)> {
-    let mut all = Vec::new();
-    for (tree, grown) in &answers.trees {
-        if tree.is_said() {
-            let say = Ask::Say { tree: *tree, kind: grown.kind.clone() };
-            all.push((say, Vec::new()));
-        }
-        for depth in 0..=grown.nodes.shape().depth() {
-            for index in 0..1u64 << depth {
-                let place = answers.place(*tree, depth, index);
-                let path = answers.path(*tree, depth, index, 0);
-                all.push((Ask::Open { place: place.clone() }, path.clone()));
-                all.push((Ask::Leaves { place }, path));
-            }
-        }
-    }
-    all
+    let with_path = |want: Want| {
+        let ask = answers.ask(want);
+        let (depth, index) = ask.node();
+        (ask, answers.path(want.tree(), depth, index, 0))
+    };
+    answers.all_wants().into_iter().map(with_path).collect()
 }
 
 #[test]
@@ -233,35 +223,6 @@ fn a_showing_that_is_changed_anywhere_is_refused() {
     }
 }
 
-/// A refutation of the product's element, with everything that it must show.
-fn step(answers: &Answers, element: u64) -> (Vec<Showing>, Refutation) {
-    let leaf = element / 64;
-    let showings = vec![
-        answers.layer(1),
-        answers.operator(1),
-        answers.output(1),
-        answers.leaf(1, leaf),
-        answers.showings_to(Tree::State { iteration: 0, boundary: 1 }).remove(0),
-        answers.showings_to(Tree::State { iteration: 0, boundary: 1 }).remove(1),
-    ];
-    let operand = |bits: &common::Bits, path: Vec<Digest>| OperandProof {
-        root: bits.root(),
-        path,
-        positions: vec![leaf],
-        leaves: vec![bits.leaf(leaf)],
-        siblings: bits.tree().siblings_of(&[leaf]).unwrap(),
-    };
-    let state = Tree::State { iteration: 0, boundary: 1 };
-    let operands = vec![
-        (0, operand(&answers.run.outputs[0], answers.path(state, 0, 0, 0))),
-        (1, operand(&answers.toy.weight, answers.toy.committed.weights.path(0).unwrap())),
-    ];
-    let (iteration, layer, operator, segment, states) = (0, 1, 1, 0, Vec::new());
-    let refutation =
-        Refutation::Step { iteration, layer, operator, element, segment, operands, states };
-    (showings, refutation)
-}
-
 fn judged(
     answers: &Answers,
     showings: &[Showing],
@@ -274,17 +235,17 @@ fn judged(
 #[test]
 fn a_flipped_bit_is_convicted_by_its_step_and_an_honest_one_is_not() {
     let lie = Answers::new(Some((1, 70))).with_all_said();
-    let (showings, refutation) = step(&lie, 70);
+    let (showings, refutation) = lie.product_proof(70);
     match judged(&lie, &showings, &refutation) {
         Ok(Finding::Fraud(Evidence::Step { element: 70, claimed, expected, .. })) => {
             assert_eq!(claimed[0] ^ 1, expected.unwrap()[0]);
         }
         other => panic!("{other:?}"),
     }
-    let (showings, refutation) = step(&lie, 71);
+    let (showings, refutation) = lie.product_proof(71);
     assert_eq!(judged(&lie, &showings, &refutation), Ok(Finding::Sound));
     let honest = Answers::new(None).with_all_said();
-    let (showings, refutation) = step(&honest, 70);
+    let (showings, refutation) = honest.product_proof(70);
     assert_eq!(judged(&honest, &showings, &refutation), Ok(Finding::Sound));
     // Whatever is left out decides nothing.
     for missing in 0..showings.len() {
@@ -309,62 +270,23 @@ fn a_flipped_bit_is_convicted_by_its_step_and_an_honest_one_is_not() {
     }
 }
 
-/// A refutation of a step of the toy's sum.
-fn sum_step(answers: &Answers, segment: u64) -> (Vec<Showing>, Refutation) {
-    let tree = Tree::Accumulators { iteration: 0, operator: 2, element: 0 };
-    let showings = vec![
-        answers.layer(1),
-        answers.operator(1),
-        answers.operator(2),
-        answers.output(1),
-        answers.output(2),
-        answers.leaf(2, 0),
-    ];
-    let sums = common::answers::accumulators(&answers.toy, &answers.run);
-    let state = |position: u64| LeafProof {
-        position,
-        bytes: sums.leaf(position),
-        path: answers.path(tree, 0, 0, 0),
-    };
-    let product = &answers.run.outputs[1];
-    let inside = Tree::Subtrace { iteration: 0, layer: 1 };
-    let operands = match segment {
-        2 => Vec::new(),
-        _ => vec![(
-            0,
-            OperandProof {
-                root: product.root(),
-                path: answers.path(inside, 1, 0, 0),
-                positions: vec![segment],
-                leaves: vec![product.leaf(segment)],
-                siblings: product.tree().siblings_of(&[segment]).unwrap(),
-            },
-        )],
-    };
-    let (iteration, layer, operator, element) = (0, 1, 2, 0);
-    let states = vec![state(0)];
-    let refutation =
-        Refutation::Step { iteration, layer, operator, element, segment, operands, states };
-    (showings, refutation)
-}
-
 #[test]
 fn sums_are_judged_by_their_states_and_the_last_step_by_the_element() {
     let honest = Answers::new(None).with_all_said();
     for segment in 0..3 {
-        let (showings, refutation) = sum_step(&honest, segment);
+        let (showings, refutation) = honest.sum_proof(segment);
         assert_eq!(judged(&honest, &showings, &refutation), Ok(Finding::Sound), "{segment}");
     }
     // The element is not what its sums give.
     let lie = Answers::new(Some((2, 0))).with_all_said();
-    let (showings, refutation) = sum_step(&lie, 2);
+    let (showings, refutation) = lie.sum_proof(2);
     match judged(&lie, &showings, &refutation) {
         Ok(Finding::Fraud(Evidence::Step { segment: 2, claimed, expected, .. })) => {
             assert_eq!(claimed[0] ^ 1, expected.unwrap()[0]);
         }
         other => panic!("{other:?}"),
     }
-    let (showings, mut refutation) = sum_step(&lie, 1);
+    let (showings, mut refutation) = lie.sum_proof(1);
     if let Refutation::Step { states, .. } = &mut refutation {
         states.clear();
     }

@@ -6,51 +6,142 @@
 
 mod common;
 
-use common::{Game, Run, TRACE, Toy, Who, inside};
-use protocol::facts::{FactError, Request, Reveal, Showing, TreeId};
-use protocol::settlement::{ETHER, Parameters, Rejection};
+use common::answers::{INPUT, SUMS, TRACE, inside, leaves, tensor};
+use common::{Answers, Game, Toy, Want, Who};
+use protocol::asks::{AskError, Showing};
+use protocol::settlement::{ChallengeStatus, ETHER, Parameters, Rejection};
 use protocol::transaction::{Action, JobTerms};
 
-const INSIDE: Request = inside(1);
-const TENSOR: Request = Request::Node { tree: TreeId::Tensor { operator: 1 }, depth: 0, index: 0 };
-const LEAF: Request = Request::Leaf { operator: 1, leaf: 1 };
+const BOTH: [Who; 2] = [Who::Challenger, Who::Second];
 
-/// A true claim with two challenges, opened by the first down to the leaves of operator 1.
-fn opened_to_the_leaves() -> (Game, Run) {
+/// A true claim with two challenges, after a third one asked for these.
+fn two_challenges(parameters: Parameters, said: &[Want]) -> Game {
     let run = Toy::new().run(None);
-    let only = &[Who::Challenger];
-    let game = Game::new()
+    Game::under(parameters)
         .claims(Who::Executor, &run)
         .challenges(Who::Challenger, Who::Executor)
         .challenges(Who::Second, Who::Executor)
-        .demands(Who::Challenger, &[1], INSIDE)
-        .reveals(only, INSIDE, run.open_subtrace(1))
-        .plays(Who::Challenger, |game| game.demand_showing(vec![game.toy.operator(1)], TENSOR))
-        .reveals(only, TENSOR, run.open_tensor(1));
-    (game, run)
+        .challenges(Who::Third, Who::Executor)
+        .opens_up(Who::Third, said)
 }
 
-fn shown_leaf(run: &Run) -> Showing {
-    let path = run.outputs[1].tree().path(1).unwrap();
-    Showing::TensorLeaf { operator: 1, leaf: 1, bytes: run.outputs[1].leaf(1), path }
+/// Games in which nothing or everything was said, with openings of one level and of six.
+fn begun() -> Vec<Game> {
+    let one = Parameters { arity_log2: 1, end_log2: 1, ..Parameters::default() };
+    let mut games = Vec::new();
+    for parameters in [Parameters::default(), one] {
+        for said in [&[][..], &[inside(0), inside(1), SUMS]] {
+            games.push(two_challenges(parameters.clone(), said));
+        }
+    }
+    games
+}
+
+/// Everything that can be demanded.
+fn legal(game: &Game, who: Who) -> Vec<Want> {
+    let mut all = game.answers.all_wants();
+    all.retain(|want| game.clone().send(who, &game.demand(*want)).is_ok());
+    all
+}
+
+/// A demand that shows, beside what it must, the bytes, roots and values that another's ask is about.
+fn demand_that_shows(game: &Game, want: Want, other: Want) -> Action {
+    let Action::Demand { claim, mut showings, ask, path, from } = game.demand(want) else {
+        unreachable!()
+    };
+    let answers = &game.answers;
+    let mut more = answers.showings_to(other.tree());
+    if let protocol::asks::Tree::Tensor { operator, .. } = other.tree() {
+        more.push(answers.leaf(operator, 0));
+    }
+    // The roots of a layer can be shown once they were said.
+    let is_said = |showing: &Showing| match showing {
+        Showing::SubtraceLeaf { .. } | Showing::TensorLeaf { .. } => {
+            game.claim_of(Who::Executor).said.contains_key(&inside(1).tree())
+        }
+        _ => true,
+    };
+    showings.extend(more.into_iter().filter(is_said));
+    Action::Demand { claim, showings, ask, path, from }
+}
+
+#[test]
+fn audit_a1_two_who_ask_or_show_the_same_are_answered_together_or_one_by_one() {
+    let mut pairs = 0;
+    for game in begun() {
+        for (place, want) in legal(&game, Who::Challenger).into_iter().enumerate() {
+            for other in [want, [TRACE, INPUT][place % 2]] {
+                pairs += 1;
+                // Either is first; the second shows what the first waits for.
+                for [first, second] in [BOTH, [BOTH[1], BOTH[0]]] {
+                    let asked = game
+                        .clone()
+                        .demands(first, want)
+                        .plays(second, |game| demand_that_shows(game, other, want));
+                    let (one, two) = (&[first], &[second]);
+                    let orders = [
+                        asked.clone().answers(one, want).answers(two, other),
+                        asked.clone().answers(two, other).answers(one, want),
+                    ];
+                    for ended in orders {
+                        assert!(
+                            BOTH.iter().all(|who| ended.challenge_of(*who).pending().is_none())
+                        );
+                    }
+                    // Named together: all who wait for it are served, the others are skipped.
+                    let together = asked.answers(&BOTH, want);
+                    assert_eq!(together.challenge_of(first).pending(), None);
+                    let waits = together.challenge_of(second).pending().is_some();
+                    assert_eq!(waits, other != want);
+                }
+            }
+        }
+    }
+    assert!(pairs > 100, "{pairs}");
+}
+
+#[test]
+fn audit_a1_one_of_the_named_that_ends_in_front_of_a_shared_answer_is_skipped() {
+    for game in begun() {
+        for want in legal(&game, Who::Challenger) {
+            // It looks at the input, waits until the other asks, and withdraws, or lets itself be upheld.
+            let game = game.clone().opens_up(Who::Second, &[INPUT]).demands(Who::Challenger, want);
+            let withdrawn = game.clone().withdraws(Who::Second);
+            let mut upheld = game.demands(Who::Second, TRACE).answers(&[Who::Second], TRACE);
+            let said = upheld.claim_of(Who::Executor).said.len() == 3;
+            if said {
+                let proof = upheld.answers.leaf_proof(0, 0);
+                upheld = upheld.refutes(Who::Second, Who::Second, proof);
+                assert_eq!(upheld.challenge_of(Who::Second).status, ChallengeStatus::Lost);
+            }
+            for game in [withdrawn, upheld] {
+                let game = game.answers(&[Who::Second, Who::Challenger], want);
+                assert_eq!(game.challenge_of(Who::Challenger).pending(), None);
+                assert!(game.claim_of(Who::Executor).stands());
+            }
+        }
+    }
 }
 
 #[test]
 fn audit_a1_an_honest_answer_is_accepted_whatever_others_have_shown_meanwhile() {
-    let (game, run) = opened_to_the_leaves();
     let only = &[Who::Challenger];
+    let game = two_challenges(Parameters::default(), &[inside(1)])
+        .opens_up(Who::Challenger, &[tensor(1)])
+        // One asks for leaves; another shows one of these very leaves beside some demand.
+        .demands(Who::Challenger, leaves(1))
+        .plays(Who::Second, |game| demand_that_shows(game, TRACE, leaves(1)));
+    let lie = Answers::new(Some((1, 70)));
+    let other = lie.answer(&lie.ask(leaves(1)), 6);
     let game = game
-        // One asks for a leaf; another shows that very leaf beside some demand.
-        .demands(Who::Challenger, &[], LEAF)
-        .plays(Who::Second, |game| game.demand_showing(vec![shown_leaf(&run)], TRACE))
-        // Another answer than what is known stays wrong.
+        // Another answer than what is committed stays wrong.
         .refuses(
             Who::Executor,
-            |game| game.reveal(only, LEAF, run.open_leaf(1, 0)),
-            Rejection::Fact(FactError::Mismatch),
+            |game| game.reveal_with(only, leaves(1), other),
+            Rejection::Ask(AskError::Mismatch),
         )
-        .reveals(only, LEAF, run.open_leaf(1, 1))
-        .reveals(&[Who::Second], TRACE, run.open_trace())
+        .answers(only, leaves(1))
+        .answers(&[Who::Second], TRACE)
         // The turn is the challengers': their silence loses, the claim stands.
         .wait(Parameters::default().challenger_clock_ms + 1)
         .calls_time(Who::Challenger)
@@ -67,32 +158,9 @@ fn audit_a1_a_challenge_that_ends_before_a_shared_answer_does_not_make_it_fail()
     let parameters = Parameters { challenger_clock_ms: 20_000, ..Parameters::default() };
     let mut game = Game::under(parameters).claims(Who::Executor, &run);
     game = crowd.iter().fold(game, |game, who| game.challenges(*who, Who::Executor));
-    game = crowd[1..].iter().fold(game, |game, who| game.demands(*who, &[], TRACE));
-    game = game.wait(20_001).calls_time(crowd[0]).reveals(&crowd, TRACE, run.open_trace());
+    game = crowd[1..].iter().fold(game, |game, who| game.demands(*who, TRACE));
+    game = game.wait(20_001).calls_time(crowd[0]).answers(&crowd, TRACE);
     assert!(crowd[1..].iter().all(|who| game.challenge_of(*who).replies == 1));
-}
-
-#[test]
-fn audit_a1_what_was_said_once_is_said_again_by_the_same_words_only() {
-    let (game, run) = opened_to_the_leaves();
-    let mut facts = game.claim_of(Who::Executor).facts.clone();
-    facts.reveal(&INSIDE, &run.open_subtrace(1)).unwrap();
-    facts.reveal(&LEAF, &run.open_leaf(1, 1)).unwrap();
-    let lie = game.toy.run(Some((2, 0)));
-    assert_eq!(facts.reveal(&INSIDE, &lie.open_subtrace(1)), Err(FactError::Mismatch));
-    // Asking for what is open is still refused: it would only cost.
-    for known in [INSIDE, TENSOR, LEAF] {
-        assert_eq!(facts.check_request(&known), Err(FactError::AlreadyOpen));
-    }
-    facts.show(&game.toy.operator(2)).unwrap();
-    let leaf = Request::Leaf { operator: 2, leaf: 0 };
-    facts.reveal(&leaf, &run.open_leaf(2, 0)).unwrap();
-    let sums = Request::Accumulators { operator: 2, element: 0 };
-    facts.reveal(&sums, &Reveal::Accumulators { words: vec![1; 64] }).unwrap();
-    let before = facts.clone();
-    facts.reveal(&sums, &Reveal::Accumulators { words: vec![1; 64] }).unwrap();
-    let other = facts.reveal(&sums, &Reveal::Accumulators { words: vec![2; 64] });
-    assert_eq!((other, facts), (Err(FactError::Mismatch), before));
 }
 
 #[test]

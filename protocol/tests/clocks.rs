@@ -3,31 +3,30 @@
 
 mod common;
 
-use common::{Game, Run, TRACE, Toy, Who, inside};
+use common::answers::{TRACE, inside};
+use common::{Game, Toy, Who};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, FallReason, Parameters, Rejection};
 
 /// The budget of either side.
 const CLOCK_MS: u64 = 120_000;
 
-fn disputed() -> (Game, Run) {
+fn disputed() -> Game {
     let run = Toy::new().run(None);
-    let game = Game::new().claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor);
-    (game, run)
+    Game::new().claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor)
 }
 
 /// A true claim that this many challenge at once.
-fn challenged_by_a_crowd(count: u8) -> (Game, Run, Vec<Who>) {
+fn challenged_by_a_crowd(count: u8) -> (Game, Vec<Who>) {
     let run = Toy::new().run(None);
     let crowd: Vec<Who> = (0..count).map(Who::Crowd).collect();
     let game = Game::new().claims(Who::Executor, &run);
     let game = crowd.iter().fold(game, |game, who| game.challenges(*who, Who::Executor));
-    (game, run, crowd)
+    (game, crowd)
 }
 
 #[test]
 fn time_is_called_neither_early_nor_twice_and_silence_loses() {
-    let (game, run) = disputed();
-    let game = game.demands(Who::Challenger, &[], TRACE);
+    let game = disputed().demands(Who::Challenger, TRACE);
     let deadline = game.now_ms + CLOCK_MS;
     let early = || Rejection::TooEarly { at_ms: deadline + 1 };
     let call = |game: &Game| game.call_time(Who::Challenger);
@@ -39,16 +38,12 @@ fn time_is_called_neither_early_nor_twice_and_silence_loses() {
         // At the deadline itself the executor is still in time, and nobody may call it.
         .refuses(Who::Stranger, call, early())
         .wait(1)
-        .refuses(
-            Who::Executor,
-            |game| game.reveal(only, TRACE, run.open_trace()),
-            Rejection::NotYourMove,
-        )
+        .refuses(Who::Executor, |game| game.reveal(only, TRACE), Rejection::NotYourMove)
         .calls_time(Who::Challenger)
         .refuses(Who::Stranger, call, over);
     match &game.claim_of(Who::Executor).status {
         ClaimStatus::Fallen { reason, challenge, at_ms, .. } => {
-            assert_eq!(*reason, FallReason::Silence(TRACE));
+            assert_eq!(*reason, FallReason::Silence(game.ask(TRACE)));
             assert_eq!((*challenge, *at_ms), (game.challenge(Who::Challenger), deadline + 1));
         }
         other => panic!("{other:?}"),
@@ -57,50 +52,48 @@ fn time_is_called_neither_early_nor_twice_and_silence_loses() {
 
 #[test]
 fn a_spent_budget_still_leaves_the_floor_for_each_move() {
-    let (game, run) = disputed();
     let only = &[Who::Challenger];
-    let game = game
-        .demands(Who::Challenger, &[], TRACE)
+    let game = disputed()
+        .demands(Who::Challenger, TRACE)
         .wait(CLOCK_MS)
-        .reveals(only, TRACE, run.open_trace())
+        .answers(only, TRACE)
         .wait(CLOCK_MS)
-        .demands(Who::Challenger, &[0], inside(0));
+        .demands(Who::Challenger, inside(0));
     let challenge = game.challenge_of(Who::Challenger);
     assert_eq!((challenge.executor_clock_ms, challenge.challenger_clock_ms), (0, 0));
     let floor_ms = Parameters::default().move_floor_ms;
     assert_eq!(game.deadline_ms(Who::Challenger), game.now_ms + floor_ms);
-    let game = game.wait(floor_ms).reveals(only, inside(0), run.open_subtrace(0));
+    let game = game.wait(floor_ms).answers(only, inside(0));
     assert_eq!(game.deadline_ms(Who::Challenger), game.now_ms + floor_ms);
-    game.wait(floor_ms).demands(Who::Challenger, &[1], inside(1));
+    game.wait(floor_ms).demands(Who::Challenger, inside(1));
 }
 
 #[test]
 fn audit_a9_an_executor_that_answers_one_after_the_other_is_in_time_for_any_crowd() {
-    let (mut game, run, crowd) = challenged_by_a_crowd(40);
+    let (mut game, crowd) = challenged_by_a_crowd(40);
     let parameters = Parameters::default();
     let served = parameters.served_max as usize;
     // The first are served; it is as late as it can be, so that their budgets are spent.
-    game = crowd[..served].iter().fold(game, |game, who| game.demands(*who, &[], TRACE));
+    game = crowd[..served].iter().fold(game, |game, who| game.demands(*who, TRACE));
     game = game.wait(CLOCK_MS);
     for part in crowd[..served].chunks(16) {
-        game = game.reveals(part, TRACE, run.open_trace());
+        game = game.answers(part, TRACE);
     }
-    // All of them demand at once, again and again; it answers one in each reply's time. Asking what is open
-    // already is refused, so each round asks for something else.
-    for (request, answer) in [(inside(0), run.open_subtrace(0)), (inside(1), run.open_subtrace(1))]
-    {
+    // All of them demand at once, again and again; it answers one in each reply's time. What was said already
+    // cannot be asked again, so each round asks for something else.
+    for want in [inside(0), inside(1)] {
         let asking = &crowd[..served];
-        game = asking.iter().fold(game, |game, who| game.demands(*who, &[0, 1], request));
+        game = asking.iter().fold(game, |game, who| game.demands(*who, want));
         for who in asking.iter().rev() {
             game = game.wait(parameters.reply_ms);
             assert_eq!(game.challenge_of(*who).executor_clock_ms, 0);
-            game = game.reveals(&[*who], request, answer.clone());
+            game = game.answers(&[*who], want);
         }
     }
     // Who waits cannot demand, and nobody's time runs out for it.
     let queued = crowd[served];
     let waiting = Rejection::Waiting { what: "an earlier challenge of the claim" };
-    game = game.refuses(queued, |game| game.demand(&[], TRACE), waiting.clone()).refuses(
+    game = game.refuses(queued, |game| game.demand(TRACE), waiting.clone()).refuses(
         Who::Stranger,
         |game| game.call_time(queued),
         waiting,
@@ -111,7 +104,7 @@ fn audit_a9_an_executor_that_answers_one_after_the_other_is_in_time_for_any_crow
 
 #[test]
 fn audit_a9_a_place_that_is_free_goes_to_the_challenge_that_waited_longest() {
-    let (mut game, _, crowd) = challenged_by_a_crowd(40);
+    let (mut game, crowd) = challenged_by_a_crowd(40);
     let parameters = Parameters::default();
     let served = parameters.served_max as usize;
     let is_served = |game: &Game, place: usize| {
@@ -145,15 +138,13 @@ fn everything_ends_by_the_printed_bound_whatever_the_players_do() {
     let bound = game.claim_of(Who::Executor).last_finality_ms;
     assert_eq!(bound - alone, parameters.challenge_ms_max(), "one more that waits its turn");
     // Both sides use every millisecond of every move, in one challenge after the other.
-    let requests = [TRACE, inside(0), inside(1)];
-    let answers = [run.open_trace(), run.open_subtrace(0), run.open_subtrace(1)];
-    let mut moves = requests.into_iter().zip(answers);
+    let mut wants = [TRACE, inside(0), inside(1)].into_iter();
     for (who, count) in [(Who::Second, 1), (Who::Challenger, 2)] {
-        for (request, answer) in moves.by_ref().take(count) {
+        for want in wants.by_ref().take(count) {
             game.now_ms = game.deadline_ms(who);
-            game = game.demands(who, &[0, 1], request);
+            game = game.demands(who, want);
             game.now_ms = game.deadline_ms(who);
-            game = game.reveals(&[who], request, answer);
+            game = game.answers(&[who], want);
         }
         game.now_ms = game.deadline_ms(who) + 1;
         game = game.calls_time(who);

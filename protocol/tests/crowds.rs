@@ -3,44 +3,34 @@
 
 mod common;
 
-use common::{Game, Run, TRACE, Toy, Who, address, inside};
-use protocol::facts::{Request, Reveal};
-use protocol::referee::Refutation;
+use common::answers::{SUMS, TRACE, inside, leaves};
+use common::{Game, Toy, Who, address};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, ETHER, Parameters, Rejection};
 use protocol::transaction::Action;
 
 const STAKE_WEI: u128 = ETHER;
 const RECORD_WEI: u128 = ETHER / 10_000;
-const LEAF: Request = Request::Leaf { operator: 2, leaf: 0 };
-const SUMS: Request = Request::Accumulators { operator: 2, element: 0 };
 
 /// A claim with a lie in its sum.
-fn lie() -> (Game, Run) {
-    let run = Toy::new().run(Some((2, 0)));
-    (Game::new().claims(Who::Executor, &run), run)
+fn lie() -> Game {
+    Game::new().claims(Who::Executor, &Toy::new().run(Some((2, 0))))
 }
 
 /// The challenger convicts the lie, with three demands: five pieces of work.
-fn convicted(game: Game, run: &Run) -> Game {
-    let only = &[Who::Challenger];
-    let refutation = Refutation::Step { operator: 2, element: 0, segment: 2, operands: Vec::new() };
-    game.demands(Who::Challenger, &[1], inside(1))
-        .reveals(only, inside(1), run.open_subtrace(1))
-        .plays(Who::Challenger, |game| game.demand_showing(vec![game.toy.operator(2)], LEAF))
-        .reveals(only, LEAF, run.open_leaf(2, 0))
-        .demands(Who::Challenger, &[], SUMS)
-        .reveals(only, SUMS, Reveal::Accumulators { words: vec![0; 64] })
-        .plays(Who::Challenger, |game| game.refute(Who::Challenger, refutation))
+fn convicted(game: Game) -> Game {
+    let game = game.opens_up(Who::Challenger, &[inside(1), leaves(2), SUMS]);
+    let proof = game.answers.sum_proof(2);
+    game.refutes(Who::Challenger, Who::Challenger, proof)
 }
 
 #[test]
 fn sixty_sybils_one_winner() {
     // audit_a11: the liar opens sixty challenges of its own beside an honest one.
-    let (mut game, run) = lie();
+    let mut game = lie();
     let sybils: Vec<Who> = (0..60).map(Who::Crowd).collect();
     game = game.challenges(Who::Challenger, Who::Executor);
     game = sybils.iter().fold(game, |game, who| game.challenges(*who, Who::Executor));
-    game = convicted(game, &run);
+    game = convicted(game);
     let ClaimStatus::Fallen { unit_wei, share_wei, .. } = game.claim_of(Who::Executor).status
     else {
         panic!("it stands")
@@ -75,7 +65,7 @@ fn sixty_sybils_one_winner() {
 
 #[test]
 fn sixty_sybils_in_front_lose_their_bonds_before_an_honest_challenge_is_served_and_convicts() {
-    let (mut game, run) = lie();
+    let mut game = lie();
     let parameters = Parameters::default();
     let sybils: Vec<Who> = (0..60).map(Who::Crowd).collect();
     game = sybils.iter().fold(game, |game, who| game.challenges(*who, Who::Executor));
@@ -93,7 +83,7 @@ fn sixty_sybils_in_front_lose_their_bonds_before_an_honest_challenge_is_served_a
             }
         }
     }
-    game = convicted(game, &run);
+    game = convicted(game);
     let lost = sybils.iter().filter(|who| game.challenge_of(**who).status == ChallengeStatus::Lost);
     let lost = lost.count() as u128;
     assert_eq!(lost, u128::from(61 - parameters.served_max));
@@ -106,8 +96,7 @@ fn sixty_sybils_in_front_lose_their_bonds_before_an_honest_challenge_is_served_a
 
 #[test]
 fn collect_twice() {
-    let (game, run) = lie();
-    let game = game
+    let game = lie()
         .challenges(Who::Second, Who::Executor)
         .challenges(Who::Challenger, Who::Executor)
         .refuses(
@@ -115,7 +104,7 @@ fn collect_twice() {
             |game| game.collect(Who::Second),
             Rejection::Waiting { what: "the claim" },
         );
-    let game = convicted(game, &run).collects(Who::Second);
+    let game = convicted(game).collects(Who::Second);
     let over = || Rejection::Over { kind: "challenge" };
     let unknown = Rejection::Unknown { kind: "challenge" };
     // The one that was collected, the one that was paid at once, and one that never was.
@@ -126,15 +115,14 @@ fn collect_twice() {
 
 #[test]
 fn a_challenge_that_lost_before_the_fall_collects_nothing() {
-    let (game, run) = lie();
-    let game = game
+    let game = lie()
         .challenges(Who::Second, Who::Executor)
         .wait(60_000)
         .challenges(Who::Challenger, Who::Executor)
         .wait(Parameters::default().challenger_clock_ms - 60_000 + 1)
         .calls_time(Who::Second);
     assert_eq!(game.claim_of(Who::Executor).open, 1);
-    let game = convicted(game, &run);
+    let game = convicted(game);
     let lost_wei = Parameters::default().bond_wei_min + RECORD_WEI;
     assert_eq!(game.delta(Who::Second), -(lost_wei as i128));
     let over = Rejection::Over { kind: "challenge" };
@@ -145,14 +133,13 @@ fn a_challenge_that_lost_before_the_fall_collects_nothing() {
 fn time_called_after_fall() {
     // Two challenges stay open, one on each side's turn, and their clocks run out: the fallen executor
     // would call time on them and take their bonds.
-    let (game, run) = lie();
-    let game = game
+    let game = lie()
         .challenges(Who::Second, Who::Executor)
         .challenges(Who::Third, Who::Executor)
         .challenges(Who::Challenger, Who::Executor)
-        .demands(Who::Third, &[], TRACE);
-    let game = convicted(game, &run);
-    let sound = || Refutation::Leaf { operator: 2, leaf: 0 };
+        .demands(Who::Third, TRACE);
+    let game = convicted(game);
+    let sound = || game.answers.leaf_proof(2, 0);
     let over = || Rejection::Over { kind: "challenge" };
     let claim_over = || Rejection::Over { kind: "claim" };
     for wait_ms in [0, 10 * Parameters::default().challenger_clock_ms] {
@@ -165,8 +152,8 @@ fn time_called_after_fall() {
             refused(Who::Executor, game.call_time(challenger), over());
             refused(challenger, game.call_time(challenger), over());
             refused(challenger, game.refute(challenger, sound()), over());
-            refused(challenger, game.demand(&[0], inside(0)), over());
-            let answer = game.reveal(&[challenger], TRACE, run.open_trace());
+            refused(challenger, game.demand(inside(0)), over());
+            let answer = game.reveal(&[challenger], TRACE);
             refused(Who::Executor, answer, claim_over());
         }
         let claim = game.claim(Who::Executor);
@@ -185,7 +172,7 @@ fn challengers_share_and_challenging_oneself_loses_half_the_stake_or_more() {
         .claims(Who::Executor, &run)
         .challenges(Who::Challenger, Who::Executor)
         .challenges(Who::Second, Who::Executor)
-        .demands(Who::Second, &[0], inside(0))
+        .demands(Who::Second, inside(0))
         .falls_by_silence(Who::Challenger)
         .collects(Who::Second);
     let (first, second) = (game.delta(Who::Challenger), game.delta(Who::Second));
@@ -198,7 +185,7 @@ fn challengers_share_and_challenging_oneself_loses_half_the_stake_or_more() {
 #[test]
 fn half_the_stake_burns_however_many_challengers_claim_their_costs() {
     // Eighty challenges: their costs alone would be more than one and a half stakes.
-    let (mut game, _) = lie();
+    let mut game = lie();
     let crowd: Vec<Who> = (0..80).map(Who::Crowd).collect();
     game = crowd.iter().fold(game, |game, who| game.challenges(*who, Who::Executor));
     let before_wei = game.state.money().burned_wei();
@@ -214,7 +201,7 @@ fn half_the_stake_burns_however_many_challengers_claim_their_costs() {
 
 #[test]
 fn one_account_challenges_a_claim_once_also_when_it_lost() {
-    let (game, _) = lie();
+    let game = lie();
     let exists = || Rejection::Exists { kind: "challenge" };
     let game = game.challenges(Who::Challenger, Who::Executor);
     let claim = game.claim(Who::Executor);

@@ -3,14 +3,16 @@
 
 mod common;
 
-use common::{Game, Toy, Who, address, genesis, inside, key};
+use common::answers::{Answers, inside, leaves};
+use common::{Game, Toy, Who, address, genesis, key};
 use proptest::prelude::*;
+use protocol::asks::{
+    Answer, Ask, AskError, Finding, Proven, Refutation, Showing, Tree as ClaimTree, fits, judge,
+};
 use protocol::encoding::{Canonical, DecodeError};
-use protocol::facts::{FactError, Facts, Request, Reveal, Showing, TreeId};
 use protocol::graph::{Layer, ModelHeader, Node};
-use protocol::hash::{self, Digest};
+use protocol::hash::{self, Digest, Keccak};
 use protocol::merkle::{Tree, TreeShape, climb, fold_opening, root_of_path};
-use protocol::referee::{Refutation, judge};
 use protocol::settlement::{Genesis, Settlement};
 use protocol::tensor::{Shape, TensorType};
 use protocol::transaction::{Action, JobTerms, SignedTransaction, Statement};
@@ -26,8 +28,8 @@ fn decode_as_everything(bytes: &[u8]) {
     check::<SignedTransaction>(bytes);
     check::<Action>(bytes);
     check::<Refutation>(bytes);
-    check::<Reveal>(bytes);
-    check::<Request>(bytes);
+    check::<Answer>(bytes);
+    check::<Ask>(bytes);
     check::<Showing>(bytes);
     check::<Node>(bytes);
     check::<Layer>(bytes);
@@ -43,17 +45,17 @@ fn seeds() -> Vec<Vec<u8>> {
     let run = toy.run(None);
     let (job, claim) = (JobId::default(), ClaimId::default());
     let challengers = vec![address(Who::Challenger), address(Who::Second)];
+    let answers = Answers::of(&toy, &run);
+    let ask = answers.ask(inside(1));
+    let answer = answers.answer(&ask, 6);
     let actions = [
         Action::RegisterModel { header: toy.committed.header.clone() },
         Action::PostClaim { statement: run.statement(job) },
         Action::PostJob { terms: Game::new().job_terms() },
-        Action::Demand {
-            claim,
-            showings: vec![toy.layer(0), toy.operator(1)],
-            request: Request::Leaf { operator: 1, leaf: 1 },
-        },
-        Action::Reveal { claim, challengers, request: inside(1), reveal: run.open_subtrace(1) },
+        answers.demand(claim, leaves(1)),
+        Action::Reveal { claim, challengers, ask, answer },
         Action::Pass { job, claims: vec![claim; 3] },
+        answers.refute(claim, address(Who::Challenger), answers.product_proof(70)),
     ];
     let mut seeds: Vec<Vec<u8>> = actions.iter().map(Canonical::to_canonical).collect();
     let signed = key(Who::Client).sign(&genesis().domain(), 0, &actions[1]);
@@ -65,6 +67,8 @@ fn seeds() -> Vec<Vec<u8>> {
 
 std::thread_local! {
     static SEEDS: Vec<Vec<u8>> = seeds();
+    static HELD: Answers = Answers::new(Some((1, 3))).with_all_said();
+    static HONEST: Answers = Answers::new(None).with_all_said();
 }
 
 proptest! {
@@ -77,7 +81,7 @@ proptest! {
 
     #[test]
     fn mutants_of_good_encodings_decode_to_a_value_or_an_error(
-        seed in 0usize..9, at: prop::sample::Index, byte: u8, cut: prop::sample::Index, extra in 0u8..3
+        seed in 0usize..10, at: prop::sample::Index, byte: u8, cut: prop::sample::Index, extra in 0u8..3
     ) {
         let mut bytes = SEEDS.with(|seeds| seeds[seed].clone());
         decode_as_everything(&bytes);
@@ -137,39 +141,65 @@ proptest! {
     }
 
     #[test]
-    fn the_referee_is_total(kind in 0u8..5, numbers: [u32; 4]) {
-        let toy = Toy::new();
-        let run = toy.run(Some((1, 3)));
-        let header = toy.committed.header.clone();
-        let (input, output) = (run.states[0].root(), run.states[2].root());
-        let mut facts: Facts = Facts::new(header, 4, run.trace.root(), input, output);
-        facts.show(&toy.layer(1)).unwrap();
-        facts.show(&toy.operator(1)).unwrap();
-        facts.reveal(&Request::Subtrace { layer: 1 }, &run.open_subtrace(1)).unwrap();
-        let [a, b, c, d] = numbers.map(|number| if number % 3 == 0 { number } else { number % 4 });
-        let refutation = match kind {
-            0 => Refutation::Step {
-                operator: a, element: u64::from(b), segment: u64::from(c), operands: Vec::new(),
-            },
-            1 => Refutation::Binding { layer: a, operator: b },
-            2 => Refutation::Carry { layer: a, value: b },
-            3 => Refutation::StateValue { boundary: a, position: b },
-            _ => Refutation::Leaf { operator: c, leaf: u64::from(d) },
-        };
-        let _ = judge(&facts, &refutation);
-        if let Ok(decoded) = Refutation::from_canonical(&refutation.to_canonical()) {
-            prop_assert_eq!(decoded, refutation);
-        }
+    fn the_referee_is_total(kind in 0u8..5, numbers: [u32; 5], shown: [bool; 8]) {
+        HELD.with(|held| {
+            let [a, b, c, d, e] = numbers.map(|one| if one % 3 == 0 { one } else { one % 4 });
+            let iteration = e.saturating_sub(3);
+            let (operands, states) = (Vec::new(), Vec::new());
+            let refutation = match kind {
+                0 => Refutation::Step {
+                    iteration, layer: d, operator: a, element: u64::from(b),
+                    segment: u64::from(c), operands, states,
+                },
+                1 => Refutation::Binding { iteration, layer: a, operator: b },
+                2 => Refutation::Carry { iteration, layer: a, value: b },
+                3 => Refutation::StateValue { iteration, boundary: a, position: b },
+                _ => Refutation::Leaf { iteration, operator: c, leaf: u64::from(d) },
+            };
+            let all = [held.product_proof(3).0, held.sum_proof(0).0].concat();
+            let shown: Vec<Showing> = all.into_iter().zip(shown.into_iter().cycle())
+                .filter_map(|(one, is_shown)| is_shown.then_some(one)).collect();
+            if let Ok(proven) = Proven::new::<Keccak>(held.context(None, 6), &shown) {
+                let _ = judge::<Keccak>(&proven, &refutation);
+            }
+            let decoded = Refutation::from_canonical(&refutation.to_canonical());
+            prop_assert_eq!(decoded, Ok(refutation));
+            Ok(())
+        })?;
+    }
+
+    /// Of a refutation that convicts, whatever byte is changed: the claim falls by a proof or by none.
+    #[test]
+    fn a_changed_proof_convicts_an_honest_claim_of_nothing(
+        seed in 0usize..3, at: prop::sample::Index, byte: u8
+    ) {
+        HONEST.with(|honest| {
+            let (showings, refutation) = match seed {
+                0 => honest.product_proof(70),
+                1 => honest.sum_proof(1),
+                _ => honest.leaf_proof(1, 0),
+            };
+            let mut bytes = refutation.to_canonical();
+            *at.get_mut(&mut bytes) = byte;
+            if let Ok(changed) = Refutation::from_canonical(&bytes) {
+                let context = honest.context(None, 6);
+                let proven = Proven::new::<Keccak>(context, &showings).unwrap();
+                let found = judge::<Keccak>(&proven, &changed);
+                prop_assert!(!matches!(found, Ok(Finding::Fraud(_))), "{:?}", found);
+            }
+            Ok(())
+        })?;
     }
 }
 
 #[test]
 fn absurd_counts_and_dimensions_cost_no_memory() {
     // A list of 2^32 − 1 items in eight bytes.
-    let bomb = [&[2u8][..], &u32::MAX.to_be_bytes(), &[0; 3]].concat();
-    assert!(matches!(Reveal::from_canonical(&bomb), Err(DecodeError::Truncated { .. })));
-    let bomb = [&[1u8, 1][..], &u32::MAX.to_be_bytes(), &[0; 3]].concat();
-    assert!(matches!(Reveal::from_canonical(&bomb), Err(DecodeError::TooLong { .. })));
+    for tag in 1..=4u8 {
+        let bomb = [&[tag][..], &u32::MAX.to_be_bytes(), &[0; 3]].concat();
+        let found = Answer::from_canonical(&bomb);
+        assert!(matches!(found, Err(DecodeError::TooLong { .. })), "{found:?}");
+    }
     let mut shape = vec![8u8];
     shape.extend((0..8).flat_map(|_| u64::MAX.to_be_bytes()));
     assert_eq!(Shape::from_canonical(&shape), Err(DecodeError::NotCanonical { kind: "shape" }));
@@ -186,33 +216,39 @@ fn absurd_counts_and_dimensions_cost_no_memory() {
 }
 
 #[test]
-fn facts_refuse_what_does_not_belong_to_the_claim() {
+fn what_does_not_belong_to_the_claim_or_its_model_is_neither_shown_nor_answered() {
     let toy = Toy::new();
-    let (run, other) = (toy.run(None), toy.run(Some((0, 0))));
-    let header = toy.committed.header.clone();
-    let (input, output) = (run.states[0].root(), run.states[2].root());
-    let mut facts: Facts = Facts::new(header, 4, run.trace.root(), input, output);
-    let trace = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
-    assert_eq!(facts.reveal(&trace, &other.open_trace()), Err(FactError::Mismatch));
-    assert_eq!(facts.reveal(&trace, &run.open_subtrace(1)), Err(FactError::WrongKind));
+    let (held, other) = (Answers::new(None).with_all_said(), Answers::new(Some((0, 0))));
+    for want in held.all_wants() {
+        let (ask, tree) = (held.ask(want), want.tree());
+        let (mine, foreign) = (&held.trees[&tree].nodes, &other.trees[&tree].nodes);
+        // At the bottom and beside the lie both runs are the same.
+        let (depth, index) = ask.node();
+        let is_same = mine.node(depth, index) == foreign.node(depth, index);
+        if mine.shape().is_padding(depth, index) || is_same || tree.is_said() {
+            continue;
+        }
+        let found = fits::<Keccak>(&ask, &other.answer(&ask, 6), 6);
+        assert!(found.is_err(), "{want:?}");
+    }
+    let show =
+        |showing: Showing| Proven::new::<Keccak>(held.context(None, 6), &[showing]).map(drop);
     let mut wrong = toy.layer(1);
     if let Showing::Layer { proof } = &mut wrong {
         proof.layer.operator_count = 3;
     }
-    assert_eq!(facts.show(&wrong), Err(FactError::NotOfModel));
+    assert_eq!(show(wrong), Err(AskError::NotOfModel));
     let mut moved = toy.layer(1);
     if let Showing::Layer { proof } = &mut moved {
         proof.index = 0;
     }
-    assert_eq!(facts.show(&moved), Err(FactError::NotOfModel));
-    let inside = Request::Subtrace { layer: 1 };
-    assert_eq!(facts.check_request(&inside), Err(FactError::UnknownTree));
-    facts.show(&toy.layer(1)).unwrap();
-    facts.reveal(&inside, &run.open_subtrace(1)).unwrap();
-    assert_eq!(facts.check_request(&inside), Err(FactError::AlreadyOpen));
-    let leaf = Request::Leaf { operator: 2, leaf: 0 };
-    assert_eq!(facts.check_request(&leaf), Err(FactError::UnknownTree));
-    facts.show(&toy.operator(2)).unwrap();
-    let bytes = other.outputs[0].leaf(0);
-    assert_eq!(facts.reveal(&leaf, &Reveal::Leaf { bytes }), Err(FactError::Mismatch));
+    assert_eq!(show(moved), Err(AskError::NotOfModel));
+    let mut moved = toy.operator(1);
+    if let Showing::Operator { proof } = &mut moved {
+        proof.index = 2;
+    }
+    assert_eq!(show(moved), Err(AskError::NotOfModel));
+    // Another run's roots are not this claim's.
+    let way = other.showings_to(ClaimTree::State { iteration: 0, boundary: 1 });
+    assert_eq!(show(way[0].clone()), Err(AskError::Mismatch));
 }

@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{Game, TRACE, Toy, Who, address};
+use common::answers::TRACE;
+use common::{Answers, Game, Toy, Who, address};
 use protocol::ClaimId;
 use protocol::settlement::{ETHER, JobStatus, Parameters, Rejection};
 use protocol::transaction::Action;
@@ -20,11 +21,11 @@ fn five_claims() -> (Game, [ClaimId; 5]) {
         game = game.claims(who, run);
     }
     let claims = executors.map(|who| game.claim(who));
+    let lie = Answers::of(&game.toy, &lie);
     for claim in [claims[0], claims[1], claims[2], claims[4]] {
-        let (showings, request) = (Vec::new(), TRACE);
         game = game
             .accepts(Who::Challenger, Action::Challenge { claim })
-            .accepts(Who::Challenger, Action::Demand { claim, showings, request });
+            .accepts(Who::Challenger, lie.demand(claim, TRACE));
     }
     (game.wait(Parameters::default().executor_clock_ms + 1), claims)
 }

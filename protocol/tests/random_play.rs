@@ -6,12 +6,12 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Game, Run, TRACE, Toy, Who, address, inside, salt};
+use common::answers::{Proof, SUMS, TRACE, inside, leaves};
+use common::{Answers, Game, Run, Toy, Want, Who, address, salt};
 use proptest::prelude::*;
-use protocol::facts::{Children, Request, Reveal, TreeId};
+use protocol::asks::{Ask, Refutation, Showing};
 use protocol::graph::ModelHeader;
 use protocol::hash::{Digest, Keccak};
-use protocol::referee::Refutation;
 use protocol::settlement::attention::{seal, word};
 use protocol::settlement::{
     AttestationStatus, ClaimStatus, ETHER, JobStatus, Parameters, SealedStatus,
@@ -35,9 +35,9 @@ const PARTIES: [Who; 9] = [
 const WAITS_MS: [u64; 8] = [1, 700, 5_001, 10_000, 20_001, 30_001, 60_001, 120_001];
 
 /// Kinds of actions, in the order of their tags, those oftener that have more to fit.
-const KINDS: [u8; 40] = [
-    0, 1, 2, 3, 4, 5, 5, 6, 6, 6, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 9, 9, 9, 10, 11, 12, 13, 13, 13,
-    14, 14, 15, 15, 16, 17, 17, 18, 19, 20,
+const KINDS: [u8; 46] = [
+    0, 1, 2, 3, 4, 5, 5, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8, 9, 9, 9, 10, 11,
+    12, 13, 13, 13, 14, 14, 15, 15, 16, 17, 17, 18, 19, 20, 21,
 ];
 
 /// Numbers that decide one move.
@@ -64,13 +64,23 @@ impl Draw {
     }
 }
 
+/// Openings of six levels, or of one.
+fn parameters(number: u8) -> Parameters {
+    let parameters = Parameters::default();
+    match number / 7 {
+        0 => parameters,
+        _ => Parameters { arity_log2: 1, end_log2: 1, served_max: 2, ..parameters },
+    }
+}
+
 /// Where a game begins.
 fn start(number: u8, run: &Run) -> Game {
-    let plain = Game::new()
+    let new = || Game::under(parameters(number));
+    let plain = new()
         .posts(|terms| (terms.salt, terms.attention_wei) = (1, ETHER / 25))
         .posts(|terms| (terms.salt, terms.open_ms) = (2, 20_000));
     let claimed = || {
-        let mut game = Game::new().posts(|terms| (terms.salt, terms.open_ms) = (2, 90_000));
+        let mut game = new().posts(|terms| (terms.salt, terms.open_ms) = (2, 90_000));
         for who in [Who::Executor, Who::Rival, Who::Third] {
             game = game.claims(who, run);
         }
@@ -79,14 +89,14 @@ fn start(number: u8, run: &Run) -> Game {
             .challenges(Who::Challenger, Who::Rival)
     };
     let sealed = || {
-        Game::new()
+        new()
             .posts(|terms| (terms.salt, terms.attention_wei) = (1, ETHER / 25))
             .seals(Who::Executor)
             .seals(Who::Rival)
             .attests(Who::Challenger, Who::Executor)
             .attests(Who::Second, Who::Rival)
     };
-    match number {
+    match number % 7 {
         0 => plain,
         1 => claimed(),
         2 => sealed(),
@@ -103,60 +113,24 @@ fn start(number: u8, run: &Run) -> Game {
         4 => {
             let game = claimed();
             let (claim, challenger) = (game.claim(Who::Rival), address(Who::Challenger));
-            let (showings, request) = (Vec::new(), TRACE);
-            game.accepts(Who::Challenger, Action::Demand { claim, showings, request })
-                .demands(Who::Challenger, &[], TRACE)
+            let demand = game.answers.demand(claim, TRACE);
+            game.accepts(Who::Challenger, demand)
+                .demands(Who::Challenger, TRACE)
                 .wait(120_001)
                 .accepts(Who::Stranger, Action::CallTime { claim, challenger })
                 .calls_time(Who::Challenger)
         }
         // Open down to the running sums, which are all wrong.
         _ => {
-            let leaf = Request::Leaf { operator: 2, leaf: 0 };
-            let sums = Request::Accumulators { operator: 2, element: 0 };
-            let only = &[Who::Challenger];
-            claimed()
-                .demands(Who::Challenger, &[1], inside(1))
-                .reveals(only, inside(1), run.open_subtrace(1))
-                .plays(Who::Challenger, |game| {
-                    game.demand_showing(vec![game.toy.operator(2)], leaf)
-                })
-                .reveals(only, leaf, run.open_leaf(2, 0))
-                .demands(Who::Challenger, &[], sums)
-                .reveals(only, sums, Reveal::Accumulators { words: vec![0; 64] })
+            let mut game = claimed().opens_up(Who::Challenger, &[inside(1), leaves(2)]);
+            game.answers = game.answers.with_sums(0);
+            game.opens_up(Who::Challenger, &[SUMS])
         }
     }
 }
 
 fn name_of(account: Address) -> Option<Who> {
     PARTIES.into_iter().find(|who| address(*who) == account)
-}
-
-/// The honest answer to a request, as far as this run has one.
-fn answer(run: &Run, request: Request) -> Reveal {
-    let node = |children| Reveal::Node { children };
-    match request {
-        Request::Node { tree: TreeId::Trace {}, .. } => run.open_trace(),
-        Request::Node { tree: TreeId::State { boundary }, .. } => {
-            let values = run.entries[boundary as usize % 3].clone();
-            node(Children::Values { values })
-        }
-        Request::Node { tree: TreeId::Subtrace { layer }, .. } => {
-            let Reveal::Subtrace { children, .. } = run.open_subtrace(layer as usize % 2) else {
-                unreachable!()
-            };
-            node(children)
-        }
-        Request::Node { tree: TreeId::Tensor { operator }, .. } => {
-            run.open_tensor(operator as usize % 3)
-        }
-        Request::Subtrace { layer } => run.open_subtrace(layer as usize % 2),
-        Request::Leaf { operator, leaf } => {
-            let operator = operator as usize % 3;
-            run.open_leaf(operator, if operator == 2 { 0 } else { leaf % 2 })
-        }
-        Request::Accumulators { .. } => Reveal::Accumulators { words: vec![0; 64] },
-    }
 }
 
 /// What the ledger holds, as lists to pick from.
@@ -203,31 +177,98 @@ fn statement(run: &Run, draw: &Draw, job: JobId) -> Statement {
     statement
 }
 
-fn request(draw: &Draw) -> Request {
-    let [a, b, ..] = draw.numbers;
-    let (layer, operator) = (a % 3, b % 4);
-    let trees = [
-        TreeId::Trace {},
-        TreeId::State { boundary: a % 4 },
-        TreeId::Subtrace { layer },
-        TreeId::Tensor { operator },
-    ];
-    let requests = [
-        TRACE,
-        inside(layer),
-        Request::Node { tree: trees[b as usize / 7 % 4], depth: a / 9 % 2, index: 0 },
-        Request::Leaf { operator, leaf: u64::from(a % 3) },
-        Request::Accumulators { operator: 2, element: 0 },
-    ];
-    requests[(a / 16) as usize % requests.len()]
+/// Any ask about any node of any tree, legal or not.
+fn want(answers: &Answers, draw: &Draw) -> Want {
+    let all = answers.all_wants();
+    all[draw.numbers[0] as usize / 16 % all.len()]
+}
+
+/// A demand: mostly with what it must show, now and then by the place that was asked last, with something left
+/// out, or with something else beside.
+fn demand(answers: &Answers, draw: &Draw, claim: ClaimId, last: Option<&Ask>) -> Action {
+    let want = want(answers, draw);
+    let from = last.filter(|last| {
+        let ((depth, index), (from, above)) = (answers.ask(want).node(), last.node());
+        *last.tree() == want.tree() && depth >= from && index >> (depth - from) == above
+    });
+    let mut action = match from {
+        Some(from) if draw.one_of(1, 2) => answers.demand_below(claim, want, from),
+        _ => answers.demand(claim, want),
+    };
+    if let Action::Demand { showings, ask, path, from, .. } = &mut action {
+        match draw.numbers[2] % 24 {
+            0 => drop(showings.pop()),
+            1 => drop(path.pop()),
+            2 => *from = last.cloned(),
+            3 => {
+                if let Ask::Open { place } | Ask::Leaves { place } = ask {
+                    place.index ^= 1;
+                }
+            }
+            4 => {
+                if let Ask::Open { place } | Ask::Leaves { place } = ask {
+                    place.hash = Digest::default();
+                }
+            }
+            5..12 => showings.extend((0..2).map(|layer| answers.layer(layer))),
+            _ => {}
+        }
+    }
+    action
+}
+
+/// A refutation of something, true or not, with or without what it must show.
+fn proof(answers: &Answers, draw: &Draw) -> Proof {
+    let [a, b, c, d] = draw.numbers;
+    let iteration = u32::from(d % 16 == 0);
+    let bare = |refutation| {
+        let model = vec![answers.layer(a / 4 % 2), answers.operator(b / 4 % 3)];
+        (model, refutation)
+    };
+    let (mut showings, refutation) = match c / 16 % 8 {
+        0 => bare(Refutation::Binding { iteration, layer: a % 3, operator: b % 4 }),
+        1 => bare(Refutation::Carry { iteration, layer: a % 3, value: b % 6 }),
+        2 => bare(Refutation::StateValue { iteration, boundary: a % 4, position: 0 }),
+        3 | 4 => answers.leaf_proof(a % 3, u64::from(a % 3 != 2 && b.is_multiple_of(2))),
+        5 => answers.product_proof(u64::from(b % 100)),
+        _ => answers.sum_proof(u64::from(a % 3)),
+    };
+    if d % 16 == 1 {
+        showings.pop();
+    }
+    (showings, refutation)
+}
+
+/// The answer to what is pending, mostly; or to something else, or another one.
+fn reveal(game: &Game, draw: &Draw, claim: ClaimId, pending: Option<&Ask>) -> Action {
+    let answers = &game.answers;
+    let arity_log2 = game.state.parameters().arity_log2;
+    let asked = match pending.filter(|_| !draw.one_of(1, 8)) {
+        Some(ask) => ask.clone(),
+        None => answers.ask(want(answers, draw)),
+    };
+    let said = match draw.one_of(2, 8) {
+        true => answers.ask(want(answers, draw)),
+        false => asked.clone(),
+    };
+    // Sums may be said otherwise, and what was said binds.
+    let other = answers.clone().with_sums(u64::from(draw.numbers[2] % 2));
+    let answers = if draw.one_of(2, 5) { &other } else { answers };
+    let answer = answers.answer(&said, arity_log2);
+    let challengers = if draw.one_of(3, 4) { PARTIES.map(address).to_vec() } else { Vec::new() };
+    Action::Reveal { claim, challengers, ask: asked, answer }
 }
 
 /// An action of a claim's dispute with who is likely to send it.
-fn in_dispute(game: &Game, run: &Run, draw: &Draw) -> (Option<Who>, Action) {
+fn in_dispute(game: &Game, draw: &Draw) -> (Option<Who>, Action) {
     let Objects { claims, challenges, .. } = objects(game);
     let fits = |id: &&ChallengeId| {
         let one = game.state.challenge(id).unwrap();
-        one.is_open() && (one.pending().is_some() == (draw.kind == 8))
+        match draw.kind {
+            8 => one.pending().is_some(),
+            21 => one.pending().is_none() && one.can_be_withdrawn(),
+            _ => one.is_open() && one.pending().is_none(),
+        }
     };
     let fitting: Vec<ChallengeId> = challenges.iter().filter(fits).copied().collect();
     let list = if draw.one_of(1, 4) { &challenges } else { &fitting };
@@ -235,33 +276,31 @@ fn in_dispute(game: &Game, run: &Run, draw: &Draw) -> (Option<Who>, Action) {
     let claim = picked.map_or_else(|| draw.pick(0, &claims), |challenge| challenge.claim);
     let challenger = picked.map_or_else(Address::default, |challenge| challenge.challenger);
     let executor = game.state.claim(&claim).map(|claim| claim.executor);
-    let showings =
-        vec![game.toy.layer(draw.numbers[2] % 2), game.toy.operator(draw.numbers[3] % 3)];
+    let answers = &game.answers;
+    let last = picked.and_then(|challenge| challenge.last_ask());
     match draw.kind {
-        7 => (name_of(challenger), Action::Demand { claim, showings, request: request(draw) }),
+        7 => (name_of(challenger), demand(answers, draw, claim, last)),
         8 => {
-            let pending = picked.and_then(|challenge| challenge.pending()).copied();
-            let asked = pending.filter(|_| !draw.one_of(1, 8)).unwrap_or_else(|| request(draw));
-            let said = if draw.one_of(2, 8) { request(draw) } else { asked };
-            let reveal = answer(run, said);
-            let challengers =
-                if draw.one_of(3, 4) { PARTIES.map(address).to_vec() } else { vec![challenger] };
-            let action = Action::Reveal { claim, challengers, request: asked, reveal };
+            let pending = picked.and_then(|challenge| challenge.pending());
+            let mut action = reveal(game, draw, claim, pending);
+            if let Action::Reveal { challengers, .. } = &mut action
+                && challengers.is_empty()
+            {
+                challengers.push(challenger);
+            }
             (executor.and_then(name_of), action)
         }
         9 => {
-            let [_, a, b, c] = draw.numbers;
-            let refutations = [
-                Refutation::Binding { layer: a % 3, operator: b % 4 },
-                Refutation::Carry { layer: a % 3, value: b % 6 },
-                Refutation::Leaf { operator: a % 4, leaf: 0 },
-                Refutation::StateValue { boundary: a % 4, position: 0 },
-                Refutation::Step { operator: 2, element: 0, segment: 2, operands: Vec::new() },
-            ];
-            let refutation = refutations[c as usize % refutations.len()].clone();
-            (name_of(challenger), Action::Refute { claim, challenger, showings, refutation })
+            let mut action = answers.refute(claim, challenger, proof(answers, draw));
+            if let Action::Refute { from, .. } = &mut action
+                && draw.one_of(1, 4)
+            {
+                *from = last.cloned();
+            }
+            (name_of(challenger), action)
         }
         10 => (None, Action::CallTime { claim, challenger }),
+        21 => (name_of(challenger), Action::WithdrawChallenge { claim }),
         _ => (None, Action::Collect { claim, challenger }),
     }
 }
@@ -338,23 +377,34 @@ fn action(game: &Game, run: &Run, draw: &Draw, who: Who) -> (Option<Who>, Action
         11 => (None, Action::Finalise { claim }),
         18 => (None, Action::Release { claim }),
         19 => (None, to_pass(game, draw)),
-        7..=10 | 17 => in_dispute(game, run, draw),
+        7..=10 | 17 | 21 => in_dispute(game, draw),
         _ => in_attention(game, run, draw, who),
     }
+}
+
+/// The run that is claimed: a lie, where the game's beginning does not depend on it.
+fn run(number: u8, lie: bool) -> Run {
+    Toy::new().run((lie && number % 7 < 2).then_some((2, 0)))
+}
+
+/// Time passes, and the next action with its sender is drawn.
+fn next(game: &mut Game, run: &Run, draw: &Draw) -> (Who, Action) {
+    game.now_ms += WAITS_MS.get(usize::from(draw.wait)).copied().unwrap_or(0);
+    let who = PARTIES[(draw.numbers[3] / 64) as usize % PARTIES.len()];
+    let (likely, action) = action(game, run, draw, who);
+    (likely.filter(|_| !draw.one_of(3, 8)).unwrap_or(who), action)
 }
 
 /// Plays the moves; counts the accepted ones by name. The game builder checks all counts, sums and money
 /// after each.
 fn play(number: u8, lie: bool, draws: &[Draw], accepted: &mut BTreeMap<&'static str, u32>) -> Game {
-    let run = Toy::new().run(lie.then_some((2, 0)));
-    let honest = Toy::new().run(None);
-    let mut game = start(number, if lie && number < 2 { &run } else { &honest });
-    let run = if lie && number < 2 { run } else { honest };
+    let run = run(number, lie);
+    let mut game = start(number, &run);
+    if number.is_multiple_of(7) {
+        game.answers = Answers::of(&game.toy, &run);
+    }
     for draw in draws {
-        game.now_ms += WAITS_MS.get(usize::from(draw.wait)).copied().unwrap_or(0);
-        let who = PARTIES[(draw.numbers[3] / 64) as usize % PARTIES.len()];
-        let (likely, action) = action(&game, &run, draw, who);
-        let sender = likely.filter(|_| !draw.one_of(3, 8)).unwrap_or(who);
+        let (sender, action) = next(&mut game, &run, draw);
         if game.send(sender, &action).is_ok() {
             *accepted.entry(action.name()).or_default() += 1;
         }
@@ -372,22 +422,29 @@ fn must(game: &mut Game, action: Action) {
 /// Time passes, and a stranger without money ends everything: no job, claim, challenge or seal can keep
 /// what it holds.
 fn end_everything(mut game: Game) {
-    let parameters = Parameters::default();
-    game.now_ms += parameters.challenge_ms_max() + 600_000;
+    game.now_ms += game.state.parameters().challenge_ms_max() + 600_000;
     let all: Vec<_> = game.state.challenges().map(|(_, one)| (one.claim, one.challenger)).collect();
-    for round in 0..2 {
+    for round in 0..6 {
         for (claim, challenger) in all.iter().copied() {
             let id = protocol::settlement::challenge_id(claim, challenger);
             let is_open = game.state.challenge(&id).unwrap().is_open();
             let stands = game.state.claim(&claim).unwrap().stands();
             match (is_open, stands) {
-                (true, true) => must(&mut game, Action::CallTime { claim, challenger }),
+                (true, true) => {
+                    // Not yet of those that wait, or whose turn came in this round.
+                    let floor_ms = game.state.parameters().move_floor_ms;
+                    let end_ms = game.state.challenge(&id).unwrap().deadline_ms(floor_ms);
+                    if end_ms.is_some_and(|end_ms| end_ms < game.now_ms) {
+                        must(&mut game, Action::CallTime { claim, challenger });
+                    }
+                }
                 (true, false) => must(&mut game, Action::Collect { claim, challenger }),
                 (false, _) => {}
             }
         }
         let open = game.state.challenges().filter(|(_, one)| one.is_open()).count();
-        assert!(open == 0 || round == 0, "{open} challenges are under way");
+        assert!(open == 0 || round < 5, "{open} challenges are under way");
+        game.now_ms += game.state.parameters().challenge_ms_max();
     }
     let Objects { jobs, claims, sealed, attestations, .. } = objects(&game);
     for id in sealed {
@@ -438,10 +495,92 @@ proptest! {
     /// game builder asserts both after every move).
     #[test]
     fn random_play_never_breaks_an_invariant_and_always_comes_to_an_end(
-        number in 0u8..7, lie: bool, draws in draws(),
+        number in 0u8..14, lie: bool, draws in draws(),
     ) {
         end_everything(play(number, lie, &draws, &mut BTreeMap::new()));
     }
+
+    /// Two games that differ in what is known, and in nothing else, go on alike: every move is accepted in both
+    /// or refused in both for the same reason, and nothing but what is known differs.
+    #[test]
+    fn what_is_known_decides_nothing(number in 0u8..14, lie: bool, draws in draws()) {
+        let run = run(number, lie);
+        let begun = || start(number / 7 * 7 + 1, &run);
+        let (mut plain, mut shown) = (begun(), begun());
+        let claim = plain.claim(Who::Executor);
+        // The same demand, once with much else shown beside.
+        let demand = plain.answers.demand(claim, TRACE);
+        let mut telling = demand.clone();
+        if let Action::Demand { showings, .. } = &mut telling {
+            showings.extend(more_showings(&plain.answers));
+        }
+        plain = plain.accepts(Who::Second, demand);
+        shown = shown.accepts(Who::Second, telling);
+        let known = |game: &Game| game.state.claim(&claim).unwrap().knowledge.clone();
+        prop_assert_ne!(known(&plain), known(&shown));
+        prop_assert_eq!(without_knowledge(&plain), without_knowledge(&shown));
+        for draw in &draws {
+            let (sender, action) = next(&mut plain, &run, draw);
+            shown.now_ms = plain.now_ms;
+            prop_assert_eq!(plain.send(sender, &action), shown.send(sender, &action));
+            prop_assert_eq!(without_knowledge(&plain), without_knowledge(&shown));
+        }
+    }
+}
+
+/// What can be shown of a claim of which nothing was said.
+fn more_showings(answers: &Answers) -> Vec<Showing> {
+    let mut all: Vec<Showing> = (0..2).map(|layer| answers.layer(layer)).collect();
+    all.extend((0..3).map(|operator| answers.operator(operator)));
+    for boundary in 0..3 {
+        let tree = protocol::asks::Tree::State { iteration: 0, boundary };
+        all.extend(answers.showings_to(tree));
+    }
+    let input = protocol::asks::Tree::Input { iteration: 0, value: 0 };
+    let output = protocol::asks::Tree::Output { iteration: 0, value: 4 };
+    all.extend(answers.showings_to(input).pop());
+    all.extend(answers.showings_to(output).pop());
+    all
+}
+
+/// All that a ledger holds, as text, what is known of claims left out.
+fn without_knowledge(game: &Game) -> Vec<String> {
+    let state = &game.state;
+    let mut all = vec![format!("{:?}", state.money())];
+    all.extend(state.jobs().map(|one| format!("{one:?}")));
+    all.extend(state.claims().map(|(id, claim)| {
+        let protocol::settlement::Claim {
+            executor,
+            terms,
+            number,
+            posted_ms,
+            window_end_ms,
+            last_finality_ms,
+            stake_wei,
+            trace_root,
+            said,
+            knowledge: _,
+            sealed,
+            proofs,
+            challenges,
+            open,
+            ended,
+            work,
+            reveals,
+            owed_wei,
+            status,
+        } = claim;
+        let times = (posted_ms, window_end_ms, last_finality_ms);
+        let roots = (trace_root, said, sealed);
+        let counts = (number, proofs, challenges, open, ended, work, reveals);
+        format!("{id:?} {executor:?} {terms:?} {times:?} {stake_wei} {roots:?} {counts:?} {owed_wei} {status:?}")
+    }));
+    all.extend(state.challenges().map(|one| format!("{one:?}")));
+    all.extend(state.all_sealed().map(|one| format!("{one:?}")));
+    for (sealed, _) in state.all_sealed() {
+        all.extend(state.attestations_of(sealed).map(|one| format!("{one:?}")));
+    }
+    all
 }
 
 /// The same games each time, so that what they reach is known.
@@ -455,7 +594,7 @@ fn random_play_reaches_every_action() {
         (state >> 32) as u32
     };
     let mut accepted = BTreeMap::new();
-    for number in 0..60u8 {
+    for number in 0..84u8 {
         let draws: Vec<Draw> = (0..60)
             .map(|_| Draw {
                 kind: KINDS[next() as usize % KINDS.len()],
@@ -463,7 +602,7 @@ fn random_play_reaches_every_action() {
                 numbers: [next(), next(), next(), next()],
             })
             .collect();
-        end_everything(play(number % 7, number % 2 == 0, &draws, &mut accepted));
+        end_everything(play(number % 14, number % 2 == 0, &draws, &mut accepted));
     }
-    assert_eq!(accepted.len(), 21, "{accepted:?}");
+    assert_eq!(accepted.len(), 22, "{accepted:?}");
 }

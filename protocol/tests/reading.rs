@@ -3,27 +3,33 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use common::Bits;
-use protocol::facts::{Children, Facts, LeafProof, Request, Reveal, Showing, TreeId};
+use protocol::asks::{Context, Finding, OperandProof, Proven, Refutation, Showing, Tree, judge};
 use protocol::graph::{
     CommittedGraph, Fold, Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand,
     Operator, Profile,
 };
 use protocol::law::{self, Operands};
 use protocol::merkle::ListTree;
-use protocol::referee::{Finding, OperandProof, Refutation, judge};
-use protocol::roots::{state_tree, subtrace_tree, trace_tree};
+use protocol::roots::{state_tree, subtrace_tree};
 use protocol::tensor::{ElementType, Shape, TensorType};
+use protocol::transaction::Statement;
+use protocol::{JobId, Keccak};
 
 fn kind(element: ElementType, dimensions: &[u64]) -> TensorType {
     TensorType { element, shape: Shape::new(dimensions).unwrap() }
 }
 
-struct Held<'a>(Vec<&'a Bits>);
+/// Operands, and which of them were read.
+struct Held<'a>(Vec<&'a Bits>, RefCell<BTreeSet<usize>>);
 
 impl Operands for Held<'_> {
     type Error = ();
     fn element(&mut self, operand: usize, index: u64) -> Result<u64, ()> {
+        self.1.borrow_mut().insert(operand);
         self.0.get(operand).and_then(|bits| bits.1.get(index as usize)).copied().ok_or(())
     }
 }
@@ -68,7 +74,7 @@ impl Case {
         let mut values = vec![input, given, weight];
         for node in &graph.nodes {
             let operands = node.operands.iter().map(|one| &values[one.value as usize]).collect();
-            let mut operands = Held(operands);
+            let mut operands = Held(operands, RefCell::default());
             let checked = law::check(node).unwrap();
             let count = node.output.shape.count();
             let bits = (0..count).map(|at| law::element(checked, at, &mut operands).unwrap());
@@ -86,78 +92,103 @@ impl Case {
         subtrace_tree(&roots).unwrap()
     }
 
-    /// A claim of this run with everything open.
-    fn opened(&self) -> Facts {
+    /// Everything that is shown of the model and of what its operators wrote.
+    fn showings(&self) -> Vec<Showing> {
+        let (iteration, inside) = (0, self.inside());
         let layer = &self.graph.layers[0];
-        let states = [self.state(&layer.live_in), self.state(&layer.live_out)];
-        let roots: Vec<_> = states.iter().map(ListTree::root).collect();
-        let trace: ListTree = trace_tree(&roots).unwrap();
-        let header = self.committed.header.clone();
-        let mut facts = Facts::new(header, 4, trace.root(), roots[0], roots[1]);
         let path = self.committed.layers.path(0).unwrap();
         let proof = LayerProof { index: 0, layer: layer.clone(), path };
-        facts.show(&Showing::Layer { proof }).unwrap();
-        let roots = self.values[3..].iter().map(Bits::root).collect();
-        let said =
-            Reveal::Subtrace { root: self.inside().root(), children: Children::Roots { roots } };
-        facts.reveal(&Request::Subtrace { layer: 0 }, &said).unwrap();
+        let mut all = vec![Showing::Layer { proof }];
         for (index, node) in (0u32..).zip(self.graph.nodes.iter().cloned()) {
             let path = self.committed.nodes.path(u64::from(index)).unwrap();
-            facts.show(&Showing::Operator { proof: NodeProof { index, node, path } }).unwrap();
-            let bytes = self.values[index as usize + 3].leaf(0);
-            let request = Request::Leaf { operator: index, leaf: 0 };
-            facts.reveal(&request, &Reveal::Leaf { bytes }).unwrap();
+            all.push(Showing::Operator { proof: NodeProof { index, node, path } });
+            let bits = &self.values[index as usize + 3];
+            let (root, path) = (bits.root(), inside.path(u64::from(index)).unwrap());
+            let (layer, position) = (0, index);
+            all.push(Showing::SubtraceLeaf { iteration, layer, position, root, path });
+            let (operator, leaf, bytes, path) = (index, 0, bits.leaf(0), Vec::new());
+            all.push(Showing::TensorLeaf { iteration, operator, leaf, bytes, path });
         }
-        facts
+        all
+    }
+
+    /// The values of the last state, as far as operators wrote them.
+    fn last_state(&self) -> Vec<Showing> {
+        let live = &self.graph.layers[0].live_out;
+        let tree = self.state(live);
+        let shown = (0u32..).zip(live).map(|(position, value)| Showing::StateLeaf {
+            iteration: 0,
+            boundary: 1,
+            position,
+            value: *value,
+            root: self.values[*value as usize].root(),
+            path: tree.path(u64::from(position)).unwrap(),
+        });
+        shown.collect()
+    }
+
+    fn judged(&self, showings: &[Showing], refutation: &Refutation) -> Finding {
+        let layer = &self.graph.layers[0];
+        let roots = [self.state(&layer.live_in), self.state(&layer.live_out)];
+        let (job, header) = (JobId::default(), &self.committed.header);
+        let roots = roots.map(|tree| tree.root());
+        let terms = Statement::of_run::<Keccak>(job, header.root(), &roots).unwrap().terms;
+        let inside = Tree::Subtrace { iteration: 0, layer: 0 };
+        let said = BTreeMap::from([(inside, self.inside().root())]);
+        let context = Context { terms: &terms, header, said: &said, from: None, arity_log2: 4 };
+        let proven = Proven::new::<Keccak>(context, showings).unwrap();
+        judge::<Keccak>(&proven, refutation).unwrap()
     }
 
     fn step(&self, operator: u32, element: u64) -> Refutation {
         let live_in = &self.graph.layers[0].live_in;
-        let operands = self.graph.nodes[operator as usize].operands.iter().map(|operand| {
-            let bits = &self.values[operand.value as usize];
-            let path = match operand.value {
+        let node = &self.graph.nodes[operator as usize];
+        let bits = node.operands.iter().map(|one| &self.values[one.value as usize]).collect();
+        let mut held = Held(bits, RefCell::default());
+        law::element(law::check(node).unwrap(), element, &mut held).unwrap();
+        // What the law does not read for the element is left out.
+        let operands = held.1.take().into_iter().map(|place| {
+            let value = node.operands[place].value;
+            let bits = &self.values[value as usize];
+            let path = match value {
                 2 => self.committed.weights.path(0).unwrap(),
                 value => {
                     let place = live_in.iter().position(|live| *live == value).unwrap();
                     self.state(live_in).path(place as u64).unwrap()
                 }
             };
-            let leaf = LeafProof { position: 0, bytes: bits.leaf(0), path: Vec::new() };
-            OperandProof { root: bits.root(), path, leaves: vec![leaf] }
+            let (positions, leaves, siblings) = (vec![0], vec![bits.leaf(0)], Vec::new());
+            let root = bits.root();
+            (place as u8, OperandProof { root, path, positions, leaves, siblings })
         });
-        Refutation::Step { operator, element, segment: 0, operands: operands.collect() }
+        let (iteration, layer, segment, states) = (0, 0, 0, Vec::new());
+        let operands = operands.collect();
+        Refutation::Step { iteration, layer, operator, element, segment, operands, states }
     }
 }
 
 #[test]
 fn audit_a15_an_input_of_any_bits_has_a_true_claim_and_it_stands() {
     let case = Case::new();
-    let facts = case.opened();
     let outputs: Vec<&[u64]> = case.values[3..].iter().map(|bits| bits.1.as_slice()).collect();
     const NAN: u64 = 0x7FC0_0000;
     assert_eq!(
         outputs,
         [&[0, 0, NAN, 0xFF80_0000][..], &[0, 0, NAN, 0x7F80_0000], &[0, 1, 0, 0], &[0x3F80_0000],]
     );
+    let mut showings = case.showings();
     for operator in 0..4 {
         for element in 0..case.graph.nodes[operator as usize].output.shape.count() {
-            let judged = judge(&facts, &case.step(operator, element));
-            assert_eq!(judged, Ok(Finding::Sound), "operator {operator}, element {element}");
+            let judged = case.judged(&showings, &case.step(operator, element));
+            assert_eq!(judged, Finding::Sound, "operator {operator}, element {element}");
         }
-        let leaf = Refutation::Leaf { operator, leaf: 0 };
-        assert_eq!(judge(&facts, &leaf), Ok(Finding::Sound));
-        let binding = Refutation::Binding { layer: 0, operator };
-        let values = case.graph.layers[0].live_out.iter();
-        let values = values.map(|value| (*value, case.values[*value as usize].root())).collect();
-        let mut facts = facts.clone();
-        let roots = [&case.graph.layers[0].live_in, &case.graph.layers[0].live_out];
-        let roots = roots.map(|live| case.state(live).root()).to_vec();
-        let top = |tree| Request::Node { tree, depth: 0, index: 0 };
-        let children = Children::Roots { roots };
-        facts.reveal(&top(TreeId::Trace {}), &Reveal::Node { children }).unwrap();
-        let children = Children::Values { values };
-        facts.reveal(&top(TreeId::State { boundary: 1 }), &Reveal::Node { children }).unwrap();
-        assert_eq!(judge(&facts, &binding), Ok(Finding::Sound));
+        let leaf = Refutation::Leaf { iteration: 0, operator, leaf: 0 };
+        assert_eq!(case.judged(&showings, &leaf), Finding::Sound);
+    }
+    showings.extend(case.last_state());
+    for operator in 0..4 {
+        let binding = Refutation::Binding { iteration: 0, layer: 0, operator };
+        assert_eq!(case.judged(&showings, &binding), Finding::Sound);
     }
 }
 
@@ -168,7 +199,7 @@ fn audit_a15_another_result_for_an_input_of_any_bits_is_convicted() {
     {
         let mut case = Case::new();
         case.values[operator as usize + 3].1[element as usize] = bits;
-        let judged = judge(&case.opened(), &case.step(operator, element));
-        assert!(matches!(judged, Ok(Finding::Fraud(_))), "operator {operator}: {judged:?}");
+        let judged = case.judged(&case.showings(), &case.step(operator, element));
+        assert!(matches!(judged, Finding::Fraud(_)), "operator {operator}: {judged:?}");
     }
 }

@@ -1,16 +1,21 @@
 //! Each kind of refutation: what it convicts, what it finds sound, and what it cannot be built on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use protocol::facts::{Children, Facts, LeafProof, Request, Reveal, Showing, TreeId};
+use protocol::asks::{
+    Context, Evidence, Finding, OperandProof, Proven, RefereeError, Refutation, Showing, Tree,
+    judge,
+};
 use protocol::graph::{
     CommittedGraph, Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand, Operator,
     Profile,
 };
 use protocol::hash::{Digest, leaf};
 use protocol::merkle::ListTree;
-use protocol::referee::{Evidence, Finding, OperandProof, RefereeError, Refutation, judge};
 use protocol::roots::{state_tree, subtrace_tree, trace_tree};
 use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType, pack_leaf};
+use protocol::transaction::Statement;
+use protocol::{JobId, Keccak};
+use std::collections::BTreeMap;
 
 const NEGATIVE_ZERO: u32 = 0x8000_0000;
 
@@ -75,51 +80,110 @@ impl Claim {
         self.states().map(|values| state_tree(values).unwrap())
     }
 
-    /// What is known when the claim is posted.
-    fn posted(&self) -> Facts {
-        let [input, middle, output] = self.trees().map(|tree| tree.root());
-        let trace: ListTree = trace_tree(&[input, middle, output]).unwrap();
-        Facts::new(model().1.header, 4, trace.root(), input, output)
-    }
-
-    /// Everything open: the model, the states, what the operators wrote.
-    fn opened(&self) -> Facts {
+    /// Everything that can be shown of the model, the states and what the operators wrote.
+    fn showings(&self) -> Vec<Showing> {
         let (graph, committed) = model();
-        let mut facts = self.posted();
+        let trees = self.trees();
+        let roots: Vec<Digest> = trees.iter().map(ListTree::root).collect();
+        let trace: ListTree = trace_tree(&roots).unwrap();
+        let (iteration, path) = (0, Vec::new());
+        let mut all = vec![
+            Showing::SequenceLeaf { iteration, root: trace.root(), path },
+            Showing::TraceLeaf {
+                iteration,
+                boundary: 1,
+                root: roots[1],
+                path: trace.path(1).unwrap(),
+            },
+        ];
         for (index, (layer, node)) in (0u32..).zip(graph.layers.into_iter().zip(graph.nodes)) {
             let path = committed.layers.path(u64::from(index)).unwrap();
-            facts.show(&Showing::Layer { proof: LayerProof { index, layer, path } }).unwrap();
+            all.push(Showing::Layer { proof: LayerProof { index, layer, path } });
             let path = committed.nodes.path(u64::from(index)).unwrap();
-            facts.show(&Showing::Operator { proof: NodeProof { index, node, path } }).unwrap();
+            all.push(Showing::Operator { proof: NodeProof { index, node, path } });
         }
-        let roots = self.trees().iter().map(ListTree::root).collect();
-        let top = |tree| Request::Node { tree, depth: 0, index: 0 };
-        let children = Children::Roots { roots };
-        facts.reveal(&top(TreeId::Trace {}), &Reveal::Node { children }).unwrap();
-        for (boundary, values) in (0u32..).zip(self.states()) {
-            let children = Children::Values { values };
-            let tree = TreeId::State { boundary };
-            facts.reveal(&top(tree), &Reveal::Node { children }).unwrap();
+        for (boundary, (values, tree)) in (0u32..).zip(self.states().into_iter().zip(&trees)) {
+            for (position, (value, root)) in (0u32..).zip(values) {
+                let path = tree.path(u64::from(position)).unwrap();
+                all.push(Showing::StateLeaf { iteration, boundary, position, value, root, path });
+            }
         }
         for (layer, output) in (0u32..).zip(self.outputs) {
-            let inside: ListTree = subtrace_tree(&[root(output)]).unwrap();
-            let children = Children::Roots { roots: vec![root(output)] };
-            let said = Reveal::Subtrace { root: inside.root(), children };
-            facts.reveal(&Request::Subtrace { layer }, &said).unwrap();
-            let said = Reveal::Leaf { bytes: bytes(output) };
-            facts.reveal(&Request::Leaf { operator: layer, leaf: 0 }, &said).unwrap();
+            let (root, bytes, position) = (root(output), bytes(output), 0);
+            let (operator, leaf) = (layer, 0);
+            let path = Vec::new();
+            all.push(Showing::SubtraceLeaf { iteration, layer, position, root, path });
+            let path = Vec::new();
+            all.push(Showing::TensorLeaf { iteration, operator, leaf, bytes, path });
         }
-        facts
+        all
+    }
+
+    /// What the referee says when these are shown.
+    fn judged(
+        &self,
+        showings: &[Showing],
+        refutation: &Refutation,
+    ) -> Result<Finding, RefereeError> {
+        let header = model().1.header;
+        let roots: Vec<Digest> = self.trees().iter().map(ListTree::root).collect();
+        let job = JobId::default();
+        let terms = Statement::of_run::<Keccak>(job, header.root(), &roots).unwrap().terms;
+        // Both layers' insides were said.
+        let inside = |layer: u32| {
+            let tree: ListTree = subtrace_tree(&[root(self.outputs[layer as usize])]).unwrap();
+            (Tree::Subtrace { iteration: 0, layer }, tree.root())
+        };
+        let said = BTreeMap::from([inside(0), inside(1)]);
+        let (terms, header) = (&terms, &header);
+        let context = Context { terms, header, said: &said, from: None, arity_log2: 4 };
+        let proven = Proven::new::<Keccak>(context, showings).unwrap();
+        judge::<Keccak>(&proven, refutation)
+    }
+
+    /// What the referee says when everything is shown.
+    fn judge(&self, refutation: &Refutation) -> Result<Finding, RefereeError> {
+        self.judged(&self.showings(), refutation)
     }
 }
 
+/// An operand of one leaf.
 fn operand(value: f32, path: Vec<Digest>) -> OperandProof {
-    let read = LeafProof { position: 0, bytes: bytes(value), path: Vec::new() };
-    OperandProof { root: root(value), path, leaves: vec![read] }
+    let (positions, leaves, siblings) = (vec![0], vec![bytes(value)], Vec::new());
+    OperandProof { root: root(value), path, positions, leaves, siblings }
+}
+
+/// A step of the operator of a layer.
+fn step(layer: u32, element: u64, operands: Vec<OperandProof>) -> Refutation {
+    Refutation::Step {
+        iteration: 0,
+        layer,
+        operator: layer,
+        element,
+        segment: 0,
+        operands: (0u8..).zip(operands).collect(),
+        states: Vec::new(),
+    }
 }
 
 fn negation(operands: Vec<OperandProof>) -> Refutation {
-    Refutation::Step { operator: 0, element: 0, segment: 0, operands }
+    step(0, 0, operands)
+}
+
+fn binding(layer: u32, operator: u32) -> Refutation {
+    Refutation::Binding { iteration: 0, layer, operator }
+}
+
+fn carry(layer: u32, value: u32) -> Refutation {
+    Refutation::Carry { iteration: 0, layer, value }
+}
+
+fn state_value(boundary: u32, position: u32) -> Refutation {
+    Refutation::StateValue { iteration: 0, boundary, position }
+}
+
+fn leaf_of(operator: u32, leaf: u64) -> Refutation {
+    Refutation::Leaf { iteration: 0, operator, leaf }
 }
 
 /// The second operator's step, with its operands from the middle state.
@@ -128,33 +192,32 @@ fn sum(claim: &Claim) -> Refutation {
     let operands = (0u64..)
         .zip(&claim.middle)
         .map(|(place, (_, value))| operand(*value, middle.path(place).unwrap()));
-    Refutation::Step { operator: 1, element: 0, segment: 0, operands: operands.collect() }
+    step(1, 0, operands.collect())
 }
 
 #[test]
 fn nothing_refutes_an_honest_run() {
     let claim = Claim::honest();
-    let facts = claim.opened();
     for refutation in [
         negation(vec![operand(1.0, Vec::new())]),
         sum(&claim),
-        Refutation::Binding { layer: 0, operator: 0 },
-        Refutation::Binding { layer: 1, operator: 1 },
-        Refutation::Carry { layer: 0, value: 0 },
-        Refutation::StateValue { boundary: 0, position: 0 },
-        Refutation::StateValue { boundary: 1, position: 1 },
-        Refutation::StateValue { boundary: 2, position: 0 },
-        Refutation::Leaf { operator: 0, leaf: 0 },
+        binding(0, 0),
+        binding(1, 1),
+        carry(0, 0),
+        state_value(0, 0),
+        state_value(1, 1),
+        state_value(2, 0),
+        leaf_of(0, 0),
     ] {
-        assert_eq!(judge(&facts, &refutation), Ok(Finding::Sound), "{refutation:?}");
+        assert_eq!(claim.judge(&refutation), Ok(Finding::Sound), "{refutation:?}");
     }
 }
 
 #[test]
 fn a_wrong_result_is_convicted_by_its_step() {
     let claim = Claim { middle: vec![(0, 1.0), (2, 1.0)], outputs: [1.0, 2.0] };
-    let facts = claim.opened();
     let evidence = Evidence::Step {
+        iteration: 0,
         operator: 0,
         element: 0,
         segment: 0,
@@ -163,81 +226,139 @@ fn a_wrong_result_is_convicted_by_its_step() {
         multiply_adds: 1,
     };
     let refutation = negation(vec![operand(1.0, Vec::new())]);
-    assert_eq!(judge(&facts, &refutation), Ok(Finding::Fraud(evidence)));
+    assert_eq!(claim.judge(&refutation), Ok(Finding::Fraud(evidence)));
     // What follows from the wrong result is right by itself.
-    assert_eq!(judge(&facts, &sum(&claim)), Ok(Finding::Sound));
+    assert_eq!(claim.judge(&sum(&claim)), Ok(Finding::Sound));
 }
 
 #[test]
 fn a_state_that_is_not_what_the_layer_wrote_or_took_over_is_a_contradiction() {
     let claim = Claim { middle: vec![(0, 1.0), (2, 5.0)], ..Claim::honest() };
-    let (claimed, expected) = (root(5.0), root(-1.0));
-    let found = judge(&claim.opened(), &Refutation::Binding { layer: 0, operator: 0 });
-    let contradiction = Evidence::Contradiction { value: 2, claimed, expected };
-    assert_eq!(found, Ok(Finding::Fraud(contradiction)));
+    let (iteration, claimed, expected) = (0, root(5.0), root(-1.0));
+    let contradiction = Evidence::Contradiction { iteration, value: 2, claimed, expected };
+    assert_eq!(claim.judge(&binding(0, 0)), Ok(Finding::Fraud(contradiction)));
     let claim = Claim { middle: vec![(0, 7.0), (2, -1.0)], ..Claim::honest() };
-    let found = judge(&claim.opened(), &Refutation::Carry { layer: 0, value: 0 });
     let (claimed, expected) = (root(7.0), root(1.0));
-    let contradiction = Evidence::Contradiction { value: 0, claimed, expected };
-    assert_eq!(found, Ok(Finding::Fraud(contradiction)));
+    let contradiction = Evidence::Contradiction { iteration, value: 0, claimed, expected };
+    assert_eq!(claim.judge(&carry(0, 0)), Ok(Finding::Fraud(contradiction)));
 }
 
 #[test]
 fn a_state_of_other_values_than_the_models_is_convicted() {
     let claim = Claim { middle: vec![(0, 1.0), (3, -1.0)], ..Claim::honest() };
-    let facts = claim.opened();
-    let found = judge(&facts, &Refutation::StateValue { boundary: 1, position: 1 });
-    assert_eq!(found, Ok(Finding::Fraud(Evidence::StateValue { claimed: 3, expected: 2 })));
-    // Where another value stands, the value of the model is not open.
-    let found = judge(&facts, &Refutation::Binding { layer: 0, operator: 0 });
-    assert_eq!(found, Err(RefereeError::NotOpen));
+    let evidence = Evidence::StateValue { iteration: 0, boundary: 1, claimed: 3, expected: 2 };
+    assert_eq!(claim.judge(&state_value(1, 1)), Ok(Finding::Fraud(evidence)));
+    // Where another value stands, the value of the model is not shown.
+    assert_eq!(claim.judge(&binding(0, 0)), Err(RefereeError::NotShown));
 }
 
 #[test]
 fn a_leaf_of_bits_that_are_never_stored_is_convicted() {
     let foreign = f32::from_bits(NEGATIVE_ZERO);
     let claim = Claim { outputs: [-1.0, foreign], ..Claim::honest() };
-    let found = judge(&claim.opened(), &Refutation::Leaf { operator: 1, leaf: 0 });
-    assert_eq!(found, Ok(Finding::Fraud(Evidence::Leaf { operator: 1, leaf: 0 })));
+    let evidence = Evidence::Leaf { iteration: 0, operator: 1, leaf: 0 };
+    assert_eq!(claim.judge(&leaf_of(1, 0)), Ok(Finding::Fraud(evidence)));
 }
 
 #[test]
-fn what_is_not_open_or_not_of_the_claim_decides_nothing() {
+fn what_is_not_shown_or_not_of_the_claim_decides_nothing() {
     let claim = Claim { middle: vec![(0, 1.0), (2, 1.0)], outputs: [1.0, 2.0] };
-    let (posted, opened) = (claim.posted(), claim.opened());
     let good = negation(vec![operand(1.0, Vec::new())]);
-    for refutation in [
-        good.clone(),
-        Refutation::Binding { layer: 0, operator: 0 },
-        Refutation::Carry { layer: 0, value: 0 },
-        Refutation::StateValue { boundary: 1, position: 0 },
-        Refutation::Leaf { operator: 0, leaf: 0 },
-    ] {
-        assert_eq!(judge(&posted, &refutation), Err(RefereeError::NotOpen), "{refutation:?}");
+    for refutation in [good.clone(), binding(0, 0), carry(0, 0), state_value(1, 0), leaf_of(0, 0)] {
+        let found = claim.judged(&[], &refutation);
+        assert_eq!(found, Err(RefereeError::NotShown), "{refutation:?}");
     }
     let bad = RefereeError::BadOperand { operand: 0 };
     let mut leafless = operand(1.0, Vec::new());
     leafless.leaves.clear();
     let mut other_leaf = operand(1.0, Vec::new());
-    other_leaf.leaves[0].bytes = bytes(3.0);
+    other_leaf.leaves[0] = bytes(3.0);
+    let mut of_nothing = operand(1.0, Vec::new());
+    of_nothing.positions.clear();
+    of_nothing.leaves.clear();
+    let mut siblings = operand(1.0, Vec::new());
+    siblings.siblings.push(Digest::default());
+    let missing = RefereeError::MissingLeaf { operand: 0 };
+    let at = |iteration: u32| match good.clone() {
+        Refutation::Step { layer, operator, element, segment, operands, states, .. } => {
+            Refutation::Step { iteration, layer, operator, element, segment, operands, states }
+        }
+        other => other,
+    };
     for (refutation, error) in [
-        // Another input, another leaf of the right input, a path that is too long, no leaf at all.
+        // Another input, another leaf of the right input, a path that is too long.
         (negation(vec![operand(3.0, Vec::new())]), bad),
         (negation(vec![other_leaf]), bad),
         (negation(vec![operand(1.0, vec![Digest::default()])]), bad),
-        (negation(vec![leafless]), RefereeError::MissingLeaf { operand: 0 }),
-        (negation(Vec::new()), RefereeError::OutOfRange),
-        (
-            Refutation::Step { operator: 0, element: 1, segment: 0, operands: Vec::new() },
-            RefereeError::OutOfRange,
-        ),
-        (Refutation::Binding { layer: 0, operator: 1 }, RefereeError::OutOfRange),
-        (Refutation::Carry { layer: 0, value: 2 }, RefereeError::OutOfRange),
-        (Refutation::Carry { layer: u32::MAX, value: 2 }, RefereeError::NotOpen),
-        (Refutation::StateValue { boundary: 1, position: 2 }, RefereeError::NotOpen),
-        (Refutation::Leaf { operator: 0, leaf: 1 }, RefereeError::NotOpen),
+        // A position without its leaf, a sibling that belongs to nothing, no leaf, no operand.
+        (negation(vec![leafless]), bad),
+        (negation(vec![siblings]), bad),
+        (negation(vec![of_nothing]), bad),
+        (negation(Vec::new()), missing),
+        // More than there are.
+        (negation(vec![operand(1.0, Vec::new()); 2]), RefereeError::OutOfRange),
+        (step(0, 1, Vec::new()), RefereeError::OutOfRange),
+        (at(1), RefereeError::OutOfRange),
+        (binding(0, 1), RefereeError::OutOfRange),
+        (carry(0, 2), RefereeError::OutOfRange),
+        (carry(u32::MAX, 2), RefereeError::NotShown),
+        (state_value(1, 2), RefereeError::NotShown),
+        (leaf_of(0, 1), RefereeError::NotShown),
     ] {
-        assert_eq!(judge(&opened, &refutation), Err(error), "{refutation:?}");
+        assert_eq!(claim.judge(&refutation), Err(error), "{refutation:?}");
     }
-    assert!(matches!(judge(&opened, &good), Ok(Finding::Fraud(_))));
+    assert!(matches!(claim.judge(&good), Ok(Finding::Fraud(_))));
+}
+
+/// What is shown serves in one transaction: each piece that a refutation needs, left out, makes it decide
+/// nothing, and never another way.
+#[test]
+fn whatever_is_left_out_of_what_is_shown_convicts_nobody_else() {
+    let honest = Claim::honest();
+    let lie = Claim { middle: vec![(0, 1.0), (2, 1.0)], outputs: [1.0, 2.0] };
+    let of = |claim: &Claim| {
+        [negation(vec![operand(1.0, Vec::new())]), sum(claim), binding(0, 0), carry(0, 0)]
+    };
+    let mut needed = 0;
+    for (claim, honest) in [(&honest, true), (&lie, false)] {
+        for refutation in of(claim) {
+            let whole = claim.judge(&refutation);
+            for missing in 0..claim.showings().len() {
+                let mut fewer = claim.showings();
+                let left_out = fewer.remove(missing);
+                // What builds on it is left out as well.
+                fewer.retain(|showing| !builds_on(showing, &left_out));
+                let found = claim.judged(&fewer, &refutation);
+                assert!(found == whole || found.is_err(), "{left_out:?}: {found:?}");
+                assert!(!honest || !matches!(found, Ok(Finding::Fraud(_))));
+                needed += usize::from(found != whole);
+            }
+        }
+    }
+    assert!(needed > 20, "{needed}");
+}
+
+/// Whether a showing is refused when another is not there.
+fn builds_on(showing: &Showing, on: &Showing) -> bool {
+    match (showing, on) {
+        (Showing::TraceLeaf { .. }, Showing::SequenceLeaf { .. }) => true,
+        (
+            Showing::StateLeaf { boundary: 1, .. },
+            Showing::SequenceLeaf { .. } | Showing::TraceLeaf { .. },
+        ) => true,
+        // The middle state's values are those that the second layer takes, or the first leaves.
+        (Showing::StateLeaf { boundary: 0, .. }, Showing::Layer { proof }) => proof.index == 0,
+        (Showing::StateLeaf { boundary: 2, .. }, Showing::Layer { proof }) => proof.index == 1,
+        (Showing::SubtraceLeaf { layer, .. }, Showing::Layer { proof }) => *layer == proof.index,
+        (Showing::TensorLeaf { operator, .. }, Showing::Layer { proof }) => {
+            *operator == proof.index
+        }
+        (Showing::TensorLeaf { operator, .. }, Showing::Operator { proof }) => {
+            *operator == proof.index
+        }
+        (Showing::TensorLeaf { operator, .. }, Showing::SubtraceLeaf { layer, .. }) => {
+            operator == layer
+        }
+        _ => false,
+    }
 }

@@ -3,10 +3,9 @@
 
 mod common;
 
-use common::{Game, Run, TRACE, Toy, Who, address, inside};
-use protocol::facts::{FactError, LeafProof, Request, Reveal, TreeId};
-use protocol::hash::Digest;
-use protocol::referee::{Evidence, OperandProof, RefereeError, Refutation};
+use common::answers::{INPUT, SUMS, TRACE, inside, leaves, tensor};
+use common::{Game, Toy, Who, address};
+use protocol::asks::{Answer, AskError, Evidence, RefereeError, Refutation};
 use protocol::settlement::{
     ChallengeStatus, ClaimStatus, ETHER, FallReason, JobStatus, Parameters, Rejection,
 };
@@ -17,63 +16,28 @@ const STAKE_WEI: u128 = ETHER;
 const RECORD_WEI: u128 = ETHER / 10_000;
 
 /// A claim, true or with one flipped bit, and a challenge of it.
-fn disputed(flip: Option<(usize, usize)>) -> (Game, Run) {
+fn disputed(flip: Option<(usize, usize)>) -> Game {
     let run = Toy::new().run(flip);
-    let game = Game::new().claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor);
-    (game, run)
-}
-
-fn demand_of_operator(game: &Game, operator: u32, request: Request) -> Action {
-    game.demand_showing(vec![game.toy.operator(operator)], request)
-}
-
-/// The product's lie, opened down to the leaf with element 70; and the proof of its step.
-fn opened_to_the_lie() -> (Game, Refutation, u64) {
-    let (game, run) = disputed(Some((1, 70)));
-    let honest = game.toy.run(None);
-    // Operator 1 has two leaves of 64 floats; element 70 stands in the second.
-    let tensor = Request::Node { tree: TreeId::Tensor { operator: 1 }, depth: 0, index: 0 };
-    let leaf = Request::Leaf { operator: 1, leaf: 1 };
-    let only = &[Who::Challenger];
-    let game = game
-        .demands(Who::Challenger, &[], TRACE)
-        .reveals(only, TRACE, run.open_trace())
-        .demands(Who::Challenger, &[1], inside(1))
-        .reveals(only, inside(1), run.open_subtrace(1))
-        .plays(Who::Challenger, |game| demand_of_operator(game, 1, tensor))
-        .reveals(only, tensor, run.open_tensor(1))
-        .demands(Who::Challenger, &[], leaf)
-        .reveals(only, leaf, run.open_leaf(1, 1));
-    let proof = |bits: &common::Bits, path: Vec<Digest>| OperandProof {
-        root: bits.root(),
-        path,
-        leaves: vec![LeafProof {
-            position: 1,
-            bytes: bits.leaf(1),
-            path: bits.tree().path(1).unwrap(),
-        }],
-    };
-    let state_path = honest.states[1].path(0).unwrap();
-    let weight_path = game.toy.committed.weights.path(0).unwrap();
-    let operands =
-        vec![proof(&honest.outputs[0], state_path), proof(&game.toy.weight, weight_path)];
-    let refutation = Refutation::Step { operator: 1, element: 70, segment: 0, operands };
-    (game, refutation, honest.outputs[1].1[70])
+    Game::new().claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor)
 }
 
 #[test]
 fn a_flipped_bit_is_convicted_and_the_money_moves() {
-    let (game, refutation, truth) = opened_to_the_lie();
+    // The product's lie, opened down to the leaf with element 70, the second of two.
+    let game = disputed(Some((1, 70)));
+    let game = game.opens_up(Who::Challenger, &[TRACE, inside(1), tensor(1), leaves(1)]);
+    let proof = game.answers.product_proof(70);
+    let truth = game.toy.run(None).outputs[1].1[70];
     // A proof with a leaf left out decides nothing.
-    let mut broken = refutation.clone();
-    if let Refutation::Step { operands, .. } = &mut broken {
-        operands[0].leaves.clear();
+    let mut broken = proof.clone();
+    if let Refutation::Step { operands, .. } = &mut broken.1 {
+        operands[0].1.leaves.clear();
     }
-    let missing = Rejection::Referee(RefereeError::MissingLeaf { operand: 0 });
+    let bad = Rejection::Referee(RefereeError::BadOperand { operand: 0 });
     // Anyone may send the proof; the reward is the challenger's.
     let game = game
-        .refuses(Who::Challenger, |game| game.refute(Who::Challenger, broken), missing)
-        .plays(Who::Stranger, |game| game.refute(Who::Challenger, refutation));
+        .refuses(Who::Challenger, |game| game.refute(Who::Challenger, broken), bad)
+        .refutes(Who::Stranger, Who::Challenger, proof);
     match &game.claim_of(Who::Executor).status {
         ClaimStatus::Fallen {
             reason: FallReason::Refuted(Evidence::Step { element, claimed, expected, .. }),
@@ -94,66 +58,58 @@ fn a_flipped_bit_is_convicted_and_the_money_moves() {
 
 #[test]
 fn a_sum_of_two_runs_is_refuted_by_its_running_sums() {
-    let (game, run) = disputed(Some((2, 0)));
-    let leaf = Request::Leaf { operator: 2, leaf: 0 };
-    let sums = Request::Accumulators { operator: 2, element: 0 };
-    let words = |count| Reveal::Accumulators { words: vec![0; count] };
+    let game = disputed(Some((2, 0)));
     let only = &[Who::Challenger];
-    let refutation = Refutation::Step { operator: 2, element: 0, segment: 2, operands: Vec::new() };
-    let short = Rejection::Fact(FactError::WrongLength);
+    let refused = Rejection::Ask;
+    let words = |leaves: usize| Answer::Leaves { leaves: vec![[0; 256]; leaves] };
     let game = game
-        .demands(Who::Challenger, &[1], inside(1))
-        .reveals(only, inside(1), run.open_subtrace(1))
-        .plays(Who::Challenger, |game| demand_of_operator(game, 2, leaf))
-        .reveals(only, leaf, run.open_leaf(2, 0))
-        .demands(Who::Challenger, &[], sums)
-        .refuses(Who::Executor, |game| game.reveal(only, sums, words(5)), short)
-        .reveals(only, sums, words(64))
-        .plays(Who::Challenger, |game| game.refute(Who::Challenger, refutation));
-    assert!(game.has_fallen(Who::Executor));
+        .opens_up(Who::Challenger, &[inside(1), leaves(2)])
+        .demands(Who::Challenger, SUMS)
+        .refuses(
+            Who::Executor,
+            |game| game.reveal_with(only, SUMS, words(2)),
+            refused(AskError::WrongLength),
+        )
+        .refuses(
+            Who::Executor,
+            |game| game.reveal_with(only, SUMS, Answer::Hashes { hashes: Vec::new() }),
+            refused(AskError::WrongKind),
+        );
+    // Whatever words it says: those of the run, or others.
+    for word in [None, Some(0)] {
+        let mut game =
+            Game { answers: game.answers.clone(), state: game.state.clone(), ..disputed(None) };
+        if let Some(word) = word {
+            game.answers = game.answers.with_sums(word);
+        }
+        let game = game.answers(only, SUMS);
+        let proof = game.answers.sum_proof(2);
+        let game = game.refutes(Who::Challenger, Who::Challenger, proof);
+        assert!(game.has_fallen(Who::Executor), "{word:?}");
+    }
 }
 
 #[test]
 fn a_refutation_that_refutes_nothing_costs_only_who_sends_it_for_itself() {
-    let (game, run) = disputed(None);
-    let leaf = Request::Leaf { operator: 0, leaf: 0 };
-    let only = &[Who::Challenger];
-    let tensor = Request::Node { tree: TreeId::Tensor { operator: 0 }, depth: 0, index: 0 };
-    let sound = || Refutation::Leaf { operator: 0, leaf: 0 };
+    let game = disputed(None);
+    let sound = |game: &Game| game.refute(Who::Challenger, game.answers.leaf_proof(0, 0));
     let game = game
-        .demands(Who::Challenger, &[0], inside(0))
-        .reveals(only, inside(0), run.open_subtrace(0))
-        .plays(Who::Challenger, |game| demand_of_operator(game, 0, tensor))
-        .reveals(only, tensor, run.open_tensor(0))
-        .demands(Who::Challenger, &[], leaf)
+        .opens_up(Who::Challenger, &[inside(0), tensor(0)])
+        .demands(Who::Challenger, leaves(0))
         // While the executor is to answer, nobody refutes: neither the challenger nor a stranger.
-        .refuses(
-            Who::Challenger,
-            |game| game.refute(Who::Challenger, sound()),
-            Rejection::NotYourMove,
-        )
-        .refuses(
-            Who::Stranger,
-            |game| game.refute(Who::Challenger, sound()),
-            Rejection::NotYourMove,
-        )
-        .reveals(only, leaf, run.open_leaf(0, 0))
-        .refuses(
-            Who::Stranger,
-            |game| game.refute(Who::Challenger, sound()),
-            Rejection::NothingRefuted,
-        )
-        .plays(Who::Challenger, |game| game.refute(Who::Challenger, sound()));
+        .refuses(Who::Challenger, sound, Rejection::NotYourMove)
+        .refuses(Who::Stranger, sound, Rejection::NotYourMove)
+        .answers(&[Who::Challenger], leaves(0))
+        .refuses(Who::Stranger, sound, Rejection::NothingRefuted)
+        .plays(Who::Challenger, sound);
     assert_eq!(game.challenge_of(Who::Challenger).status, ChallengeStatus::Lost);
     assert!(game.claim_of(Who::Executor).stands());
 }
 
 #[test]
 fn an_upheld_claim_costs_the_challenger_and_pays_the_replies() {
-    let (game, run) = disputed(None);
-    let game = game
-        .demands(Who::Challenger, &[], TRACE)
-        .reveals(&[Who::Challenger], TRACE, run.open_trace())
+    let game = disputed(None)
+        .opens_up(Who::Challenger, &[TRACE])
         .wait(CLOCK_MS + 1)
         .calls_time(Who::Challenger);
     let parameters = Parameters::default();
@@ -168,73 +124,81 @@ fn an_upheld_claim_costs_the_challenger_and_pays_the_replies() {
 
 #[test]
 fn demands_are_counted_and_the_last_one_leaves_only_a_refutation() {
-    let parameters = Parameters { demands_max: 2, ..Parameters::default() };
+    let parameters = Parameters { demands_max: 2, end_asks_max: 1, ..Parameters::default() };
     let run = Toy::new().run(None);
-    let only = &[Who::Challenger];
+    let used = || Rejection::DemandsUsed;
     Game::under(parameters)
         .claims(Who::Executor, &run)
         .challenges(Who::Challenger, Who::Executor)
-        .demands(Who::Challenger, &[], TRACE)
-        .reveals(only, TRACE, run.open_trace())
-        .demands(Who::Challenger, &[0], inside(0))
-        .reveals(only, inside(0), run.open_subtrace(0))
-        .refuses(Who::Challenger, |game| game.demand(&[1], inside(1)), Rejection::DemandsUsed);
+        .opens_up(Who::Challenger, &[TRACE, inside(0)])
+        .refuses(Who::Challenger, |game| game.demand(inside(1)), used())
+        // Of inputs and outputs there are as many beside.
+        .opens_up(Who::Challenger, &[INPUT])
+        .refuses(Who::Challenger, |game| game.demand(INPUT), used());
 }
 
 #[test]
 fn one_answer_serves_every_named_challenger_that_waits_and_skips_the_others() {
-    let (game, run) = disputed(None);
-    let game = game
+    let game = disputed(None)
         .challenges(Who::Second, Who::Executor)
         .challenges(Who::Third, Who::Executor)
-        .demands(Who::Challenger, &[], TRACE)
-        .demands(Who::Second, &[0], inside(0))
-        .demands(Who::Third, &[], TRACE);
+        .demands(Who::Challenger, TRACE)
+        .demands(Who::Second, inside(0))
+        .demands(Who::Third, TRACE);
     let nobody = address(Who::Stranger);
     let everybody = [Who::Second, Who::Stranger, Who::Third, Who::Challenger, Who::Third];
     let game = game
         // Whoever waits for something else, or has no challenge, does not hinder the others.
-        .reveals(&everybody, TRACE, run.open_trace())
-        .refuses(
-            Who::Executor,
-            |game| game.reveal(&everybody, TRACE, run.open_trace()),
-            Rejection::NotYourMove,
-        );
+        .answers(&everybody, TRACE)
+        .refuses(Who::Executor, |game| game.reveal(&everybody, TRACE), Rejection::NotYourMove);
     assert_eq!(game.claim_of(Who::Executor).reveals, 1);
     for (who, replies) in [(Who::Challenger, 1), (Who::Third, 1), (Who::Second, 0)] {
         assert_eq!(game.challenge_of(who).replies, replies, "{who:?}");
     }
     let bounds = Rejection::Terms { name: "challengers", bounds: "1 to 16" };
-    let claim = game.claim(Who::Executor);
     for count in [0, 17] {
-        let (challengers, request, reveal) = (vec![nobody; count], inside(0), run.open_subtrace(0));
-        let action = Action::Reveal { claim, challengers, request, reveal };
+        let Action::Reveal { claim, ask, answer, .. } = game.reveal(&[Who::Second], inside(0))
+        else {
+            unreachable!()
+        };
+        let action = Action::Reveal { claim, challengers: vec![nobody; count], ask, answer };
         assert_eq!(game.state.clone().perform(game.now_ms, address(Who::Executor), 0, &action), {
             Err(bounds.clone())
         });
     }
-    game.refuses(
-        Who::Third,
-        |game| game.demand(&[], TRACE),
-        Rejection::Fact(FactError::AlreadyOpen),
-    );
+    // What is open may be asked again: it costs who asks.
+    game.opens_up(Who::Third, &[TRACE, TRACE]);
 }
 
 #[test]
 fn a_challenge_that_is_late_is_skipped_by_an_answer_that_others_wait_for() {
-    let (game, run) = disputed(None);
-    let game = game
-        .demands(Who::Challenger, &[], TRACE)
+    let game = disputed(None)
+        .demands(Who::Challenger, TRACE)
         .wait(30_000)
         .challenges(Who::Second, Who::Executor)
-        .demands(Who::Second, &[], TRACE)
+        .demands(Who::Second, TRACE)
         .wait(CLOCK_MS - 30_000 + 1);
     let late = game.deadline_ms(Who::Challenger);
     assert_eq!(late + 1, game.now_ms);
-    let game = game.reveals(&[Who::Challenger, Who::Second], TRACE, run.open_trace());
-    assert_eq!(game.challenge_of(Who::Challenger).pending(), Some(&TRACE));
+    let game = game.answers(&[Who::Challenger, Who::Second], TRACE);
+    assert_eq!(game.challenge_of(Who::Challenger).pending(), Some(&game.ask(TRACE)));
     assert_eq!(game.challenge_of(Who::Second).pending(), None);
     assert!(game.calls_time(Who::Challenger).has_fallen(Who::Executor));
+}
+
+#[test]
+fn a_transaction_shows_sixteen_things_at_most() {
+    let game = disputed(None);
+    let with = |count: usize| {
+        let Action::Demand { claim, ask, path, from, .. } = game.demand(inside(0)) else {
+            unreachable!()
+        };
+        let showings = vec![game.toy.layer(0); count];
+        Action::Demand { claim, showings, ask, path, from }
+    };
+    let bounds = Rejection::Terms { name: "showings", bounds: "at most 16" };
+    let (most, more) = (with(16), with(17));
+    game.rejects(Who::Challenger, more, bounds).accepts(Who::Challenger, most);
 }
 
 #[test]

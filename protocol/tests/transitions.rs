@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{Game, TRACE, Toy, Who, address, inside};
+use common::answers::{INPUT, TRACE, inside};
+use common::{Game, Toy, Who, address};
+use protocol::asks::{RefereeError, Refutation};
 use protocol::hash::Digest;
-use protocol::referee::{RefereeError, Refutation};
 use protocol::settlement::{Parameters, Rejection};
 use protocol::transaction::Action;
 
@@ -19,6 +20,10 @@ enum Phase {
     ExecutorToMove,
     ChallengerLate,
     ExecutorLate,
+    /// The challenger is to move, and looked at the input only.
+    Looked,
+    /// The challenge was withdrawn, the claim stands.
+    Withdrawn,
     /// The challenge lost, the claim stands.
     Lost,
     /// The challenge won, the claim fell.
@@ -33,11 +38,13 @@ enum Phase {
     Released,
 }
 
-const PHASES: [Phase; 10] = [
+const PHASES: [Phase; 12] = [
     Phase::ChallengerToMove,
     Phase::ExecutorToMove,
     Phase::ChallengerLate,
     Phase::ExecutorLate,
+    Phase::Looked,
+    Phase::Withdrawn,
     Phase::Lost,
     Phase::Won,
     Phase::Collectable,
@@ -49,6 +56,7 @@ const PHASES: [Phase; 10] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Move {
     Demand,
+    Withdraw,
     Reveal,
     /// An answer to something that nobody asked for.
     RevealUnasked,
@@ -63,8 +71,9 @@ enum Move {
     Pass,
 }
 
-const MOVES: [Move; 12] = [
+const MOVES: [Move; 13] = [
     Move::Demand,
+    Move::Withdraw,
     Move::Reveal,
     Move::RevealUnasked,
     Move::Refute,
@@ -85,9 +94,11 @@ fn game_in(phase: Phase) -> Game {
         |game: Game| game.claims(Who::Executor, &run).challenges(Who::Challenger, Who::Executor);
     match phase {
         Phase::ChallengerToMove => opened(Game::new()),
-        Phase::ExecutorToMove => opened(Game::new()).demands(Who::Challenger, &[], TRACE),
+        Phase::ExecutorToMove => opened(Game::new()).demands(Who::Challenger, TRACE),
         Phase::ChallengerLate => opened(Game::new()).wait(clock_ms + 1),
         Phase::ExecutorLate => game_in(Phase::ExecutorToMove).wait(clock_ms + 1),
+        Phase::Looked => opened(Game::new()).opens_up(Who::Challenger, &[INPUT]),
+        Phase::Withdrawn => game_in(Phase::Looked).wait(clock_ms).withdraws(Who::Challenger),
         Phase::Lost => game_in(Phase::ChallengerLate).calls_time(Who::Challenger),
         Phase::Won => game_in(Phase::ExecutorLate).calls_time(Who::Challenger),
         Phase::Collectable => game_in(Phase::ExecutorToMove)
@@ -105,12 +116,13 @@ fn game_in(phase: Phase) -> Game {
 
 fn action(game: &Game, step: Move) -> Action {
     let claim = game.claim(Who::Executor);
-    let run = game.toy.run(None);
+    let leaf = Refutation::Leaf { iteration: 0, operator: 0, leaf: 0 };
     match step {
-        Move::Demand => game.demand(&[0], inside(0)),
-        Move::Reveal => game.reveal(&[Who::Challenger], TRACE, run.open_trace()),
-        Move::RevealUnasked => game.reveal(&[Who::Challenger], inside(0), run.open_subtrace(0)),
-        Move::Refute => game.refute(Who::Challenger, Refutation::Leaf { operator: 0, leaf: 0 }),
+        Move::Demand => game.demand(inside(0)),
+        Move::Withdraw => game.withdraw(),
+        Move::Reveal => game.reveal(&[Who::Challenger], TRACE),
+        Move::RevealUnasked => game.reveal(&[Who::Challenger], inside(0)),
+        Move::Refute => game.refute(Who::Challenger, (Vec::new(), leaf)),
         Move::CallTime => game.call_time(Who::Challenger),
         Move::Collect => game.collect(Who::Challenger),
         Move::Challenge => Action::Challenge { claim },
@@ -138,7 +150,7 @@ fn kind(phase: Phase) -> Kind {
     let fallen = matches!(phase, P::Won | P::Collectable | P::Collected);
     let done = matches!(phase, P::Final | P::Released);
     Kind {
-        in_time: matches!(phase, P::ChallengerToMove | P::ExecutorToMove),
+        in_time: matches!(phase, P::ChallengerToMove | P::ExecutorToMove | P::Looked),
         late: matches!(phase, P::ChallengerLate | P::ExecutorLate),
         fallen,
         over: fallen || done,
@@ -153,17 +165,23 @@ fn expected_in_challenge(game: &Game, phase: Phase, step: Move, who: Who) -> Opt
     let Kind { in_time, late, over, .. } = kind(phase);
     match step {
         // Each account has a challenge of its own, or none.
-        Move::Demand if who != Who::Challenger => Some(Rejection::Unknown { kind: "challenge" }),
-        Move::Demand | Move::Refute if late => Some(Rejection::TooLate { at_ms: deadline_ms }),
-        Move::Demand | Move::Refute | Move::CallTime if !in_time && !late => {
+        Move::Demand | Move::Withdraw if who != Who::Challenger => {
+            Some(Rejection::Unknown { kind: "challenge" })
+        }
+        Move::Demand | Move::Withdraw | Move::Refute if late => {
+            Some(Rejection::TooLate { at_ms: deadline_ms })
+        }
+        Move::Demand | Move::Withdraw | Move::Refute | Move::CallTime if !in_time && !late => {
             Some(Rejection::Over { kind: "challenge" })
         }
-        Move::Demand | Move::Refute if phase == Phase::ExecutorToMove => {
+        Move::Demand | Move::Withdraw | Move::Refute if phase == Phase::ExecutorToMove => {
             Some(Rejection::NotYourMove)
         }
         Move::Demand => None,
-        // Anybody's proof is looked at; this one builds on what is not open.
-        Move::Refute => Some(Rejection::Referee(RefereeError::NotOpen)),
+        Move::Withdraw if phase == Phase::Looked => None,
+        Move::Withdraw => Some(Rejection::NotWithdrawable),
+        // Anybody's proof is looked at; this one builds on what it does not show.
+        Move::Refute => Some(Rejection::Referee(RefereeError::NotShown)),
         Move::CallTime if in_time => Some(Rejection::TooEarly { at_ms: deadline_ms + 1 }),
         Move::CallTime => None,
         Move::Collect if in_time || late => Some(Rejection::Waiting { what: "the claim" }),
@@ -220,6 +238,7 @@ fn every_move_in_every_state_by_every_party_is_answered_by_the_rules() {
                 let mut state = game.state.clone();
                 let (sender, expected) = match step {
                     Move::Demand
+                    | Move::Withdraw
                     | Move::Reveal
                     | Move::RevealUnasked
                     | Move::Refute

@@ -8,14 +8,15 @@ mod common;
 
 use std::path::Path;
 
-use common::{Game, Run, Toy, Who, address, genesis, inside, key, salt};
+use common::answers::{Answers, inside, leaves};
+use common::{Game, Run, Toy, Who, address, genesis, key, salt};
+use protocol::asks::Refutation;
 use protocol::encoding::Canonical;
 use protocol::hash::{self, Keccak, Tag, to_hex};
 use protocol::law::{self, Operands};
 use protocol::merkle::{Tree, TreeShape, empty_subtree};
 use protocol::numerics::soft::{self, SoftFloat};
 use protocol::numerics::{Arithmetic, elementary, store};
-use protocol::referee::Refutation;
 use protocol::settlement::attention::{self, seal, sealed_id};
 use protocol::settlement::{Parameters, challenge_id, claim_id, job_id};
 use protocol::transaction::{Action, Key};
@@ -253,6 +254,7 @@ fn hashes_trees_and_roots() {
 fn one_of_each() -> Vec<Action> {
     let (toy, game) = (Toy::new(), Game::new());
     let run = toy.run(None);
+    let answers = Answers::of(&toy, &run);
     let job = JobId(hash::leaf(b"job"));
     let claim = ClaimId(hash::leaf(b"claim"));
     let sealed = SealedId(hash::leaf(b"sealed claim"));
@@ -260,8 +262,9 @@ fn one_of_each() -> Vec<Action> {
     let [account, challenger, attester] =
         [Who::Executor, Who::Challenger, Who::Second].map(address);
     let (showings, amount_wei) = (vec![toy.layer(1)], 1_000_000_000_000_000_000);
-    let refutation = Refutation::Carry { layer: 1, value: 2 };
-    let (request, reveal) = (inside(1), run.open_subtrace(1));
+    let refutation = Refutation::Carry { iteration: 0, layer: 1, value: 2 };
+    let ask = answers.ask(inside(1));
+    let (answer, from) = (answers.answer(&ask, 6), Some(ask.clone()));
     let challengers = vec![challenger, attester];
     vec![
         Action::Deposit { account, amount_wei },
@@ -271,9 +274,9 @@ fn one_of_each() -> Vec<Action> {
         Action::ExpireJob { job },
         Action::PostClaim { statement: run.statement(job) },
         Action::Challenge { claim },
-        Action::Demand { claim, showings: showings.clone(), request },
-        Action::Reveal { claim, challengers, request, reveal },
-        Action::Refute { claim, challenger, showings, refutation },
+        answers.demand(claim, leaves(1)),
+        Action::Reveal { claim, challengers, ask, answer },
+        Action::Refute { claim, challenger, showings, refutation, from },
         Action::CallTime { claim, challenger },
         Action::Finalise { claim },
         Action::SealClaim { job, seal },
@@ -281,6 +284,7 @@ fn one_of_each() -> Vec<Action> {
         Action::OpenClaim { sealed, statement: run.statement(job), salt },
         Action::ProveAttention { claim, salt },
         Action::ExpireSeal { sealed },
+        Action::WithdrawChallenge { claim },
         Action::Collect { claim, challenger },
         Action::Release { claim },
         Action::Pass { job, claims: vec![claim, ClaimId(hash::leaf(b"next"))] },
@@ -299,8 +303,7 @@ fn encodings_of_actions() {
         })
         .collect();
     let tags: Vec<&Value> = cases.iter().map(|case| &case["tag"]).collect();
-    // 18 is kept for withdrawing a challenge.
-    assert_eq!(tags, (1..=22).filter(|tag| *tag != 18).collect::<Vec<u8>>());
+    assert_eq!(tags, (1..=22).collect::<Vec<u8>>());
     check("actions.json", Value::Array(cases));
 }
 

@@ -1,5 +1,6 @@
 //! How much a dispute may take, from the model's shape alone, and how long, from the parameters alone.
 
+use protocol::asks::TreeKind;
 use protocol::hash::Commitment;
 use protocol::merkle::TreeShape;
 use protocol::settlement::Parameters;
@@ -20,20 +21,6 @@ pub fn last_finality_ms(parameters: &Parameters, posted_ms: u64, window_ms: u64)
 pub struct ShapeBounds {
     /// Demands that an honest challenger may need.
     pub demands: u32,
-    /// Openings that a claim can give at all.
-    pub openings: u64,
-}
-
-fn openings_of(shape: &TreeShape, arity_log2: u32) -> u64 {
-    let depth = shape.depth();
-    (0..depth.max(1))
-        .step_by(arity_log2.max(1) as usize)
-        .map(|level| {
-            let below = depth - level;
-            (0..1u64 << level).filter(|index| !shape.is_padding(level, *index)).count() as u64
-                * u64::from(below > 0 || depth == 0)
-        })
-        .sum()
 }
 
 impl ShapeBounds {
@@ -41,32 +28,29 @@ impl ShapeBounds {
     pub fn of<C: Commitment>(model: &inference::Model<C>, arity_log2: u32) -> Self {
         // Written out here rather than asked of the trees, so that trees which open too little
         // are noticed.
-        let levels = |shape: Option<TreeShape>| {
-            shape.map_or(0, |shape| shape.depth().div_ceil(arity_log2.max(1)))
-        };
+        let arity_log2 = arity_log2.max(1);
+        // One leaf holds as much as eight hashes.
+        let leaf_log2 = arity_log2.saturating_sub(3);
+        let openings = |depth: u32| depth.div_ceil(arity_log2);
+        // Down to where one answer holds all leaves below.
+        let to_leaves = |depth: u32| openings(depth.saturating_sub(leaf_log2)) + 1;
+        let depth_of = |shape: Option<TreeShape>| shape.map_or(0, |shape| shape.depth());
+        let list = |count: u64| openings(depth_of(TreeShape::list(count)));
         let header = model.header();
-        let trace = TreeShape::list(u64::from(header.state_count()));
-        let (mut widest, mut openings) = (0, 0);
-        openings += trace.map_or(0, |shape| openings_of(&shape, arity_log2));
-        for layer in &model.graph().layers {
-            let inside = TreeShape::list(u64::from(layer.operator_count));
-            let state = TreeShape::list(layer.live_out.len() as u64);
-            widest = widest.max(levels(inside).max(1) + levels(state).max(1));
-            openings +=
-                [inside, state].iter().flatten().map(|s| openings_of(s, arity_log2)).sum::<u64>();
-            openings += 1;
-        }
-        let mut deepest = 0;
-        for node in &model.graph().nodes {
-            let shape = node.output.tree_shape();
-            deepest = deepest.max(levels(shape));
-            openings += shape.map_or(0, |shape| openings_of(&shape, arity_log2) + shape.leaves());
-            let segments = protocol::law::check(node).map_or(0, protocol::law::segment_count);
-            if segments > 1 {
-                openings += node.output.shape.count();
-            }
-        }
-        // The leaf and the sums are two more.
-        Self { demands: levels(trace) + widest + deepest + 2, openings }
+        let inside = model.graph().layers.iter().map(|layer| {
+            list(u64::from(layer.operator_count)).max(1) + list(layer.live_out.len() as u64).max(1)
+        });
+        let operators = model.graph().nodes.iter().map(|node| {
+            let output = to_leaves(depth_of(node.output.tree_shape()));
+            let sums = TreeKind::of_accumulators(node).map_or(0, |kind| {
+                let depth = depth_of(kind.shape());
+                // Saying them shows the first levels. Then the states before and after the false segment.
+                let below = to_leaves(depth.saturating_sub(arity_log2));
+                1 + if depth <= leaf_log2 { 0 } else { 2 * below }
+            });
+            output + sums
+        });
+        let (inside, operators) = (inside.max().unwrap_or(0), operators.max().unwrap_or(0));
+        Self { demands: list(u64::from(header.state_count())) + inside + operators }
     }
 }

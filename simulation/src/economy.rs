@@ -5,6 +5,7 @@
 //! costs something outside it. The play of a dispute is the shortest there is: a liar that is
 //! challenged does not answer.
 
+use protocol::asks::{Ask, Place, Tree, TreeKind};
 use protocol::graph::Profile;
 use protocol::hash::{Commitment as _, Digest, Tag};
 use protocol::ids::{ClaimId, JobId, SealedId};
@@ -169,7 +170,7 @@ impl Round<'_> {
     /// Plays one job; says whether its answer was false.
     fn play(&mut self, lies: bool, checks: &[bool]) -> Result<bool, EconomyError> {
         let statement = if lies { self.lie.clone() } else { self.truth.clone() };
-        let is_false = statement.trace_root() != self.truth.trace_root();
+        let is_false = statement.terms.sequence_root != self.truth.terms.sequence_root;
         let checkers = (FIRST_VERIFIER..).zip(checks).filter(|(_, checks)| **checks);
         let checkers: Vec<u8> = checkers.map(|(who, _)| who).collect();
         let (claim, sealed) = match self.economy.attention_microether {
@@ -200,9 +201,15 @@ impl Round<'_> {
             self.must(*who, &Action::Challenge { claim })?;
         }
         if let Some((first, others)) = checkers.split_first() {
-            let tree = protocol::facts::TreeId::Trace {};
-            let request = protocol::facts::Request::Node { tree, depth: 0, index: 0 };
-            self.must(*first, &Action::Demand { claim, showings: Vec::new(), request })?;
+            let place = Place {
+                tree: Tree::Sequence {},
+                kind: TreeKind::List { count: 1 },
+                depth: 0,
+                index: 0,
+                hash: self.lie.terms.sequence_root,
+            };
+            let (ask, showings, path, from) = (Ask::Open { place }, Vec::new(), Vec::new(), None);
+            self.must(*first, &Action::Demand { claim, showings, ask, path, from })?;
             self.town.now_ms += self.town.state.parameters().executor_clock_ms + 1;
             self.must(*first, &Action::CallTime { claim, challenger: address(*first) })?;
             for who in others {

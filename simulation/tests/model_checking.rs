@@ -12,7 +12,7 @@ use executor::{Defender, statement_of};
 use inference::{Engine, Isa};
 use ledger::View;
 use node::Core;
-use protocol::facts::Request;
+use protocol::asks::Ask;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::ids::ClaimId;
@@ -116,9 +116,9 @@ impl Bounded {
     }
 
     /// Demands that wait for the liar.
-    fn waiting(state: &State) -> Vec<(ClaimId, Request)> {
+    fn waiting(state: &State) -> Vec<(ClaimId, Ask)> {
         let challenges = state.ledger.challenges();
-        challenges.filter_map(|(_, one)| Some((one.claim, *one.pending()?))).collect()
+        challenges.filter_map(|(_, one)| Some((one.claim, one.pending()?.clone()))).collect()
     }
 }
 
@@ -173,13 +173,13 @@ impl Model for Bounded {
                 perform(&mut next.ledger, now_ms, HONEST, &decision.action);
             }
         }
-        for (index, (claim, request)) in Self::waiting(state).into_iter().enumerate() {
+        for (index, (claim, ask)) in Self::waiting(state).into_iter().enumerate() {
             let defender = self.defenders.iter().find(|(id, _)| *id == claim)?;
             if tick.answers & (1 << index) != 0 {
-                let reveal = defender.1.answer(&request).ok()?;
+                let answer = defender.1.answer(&ask).ok()?;
                 let challengers = vec![HONEST];
-                let answer = Action::Reveal { claim, challengers, request, reveal };
-                perform(&mut next.ledger, now_ms, LIAR, &answer);
+                let reveal = Action::Reveal { claim, challengers, ask, answer };
+                perform(&mut next.ledger, now_ms, LIAR, &reveal);
             }
         }
         // The adversary calls time as soon as it can.

@@ -44,6 +44,12 @@ impl Service {
             return Ok(Some(()));
         };
         let (id, input_root) = (one.job, one.input_root);
+        // What executors have shown in challenges.
+        if let Some(input) = self.agent.core.shown_input(view, &id) {
+            tracing::info!(event = "challenger.input_shown", job = %id, bytes = input.len());
+            self.begin(view, Task { job: id, model, input, input_root });
+            return Ok(Some(()));
+        }
         // Of the model's length and the job's root, or nothing.
         let (head, ledger) = (input_head(&model), Arc::clone(&self.ledger));
         let download = ledger.download(&input_root, &one.poster, &head);
@@ -53,23 +59,32 @@ impl Service {
             return Ok(None);
         };
         match downloaded {
-            Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => self.jobs.begin(id, view.now_ms),
-                false => {
-                    self.health.worker_gone();
-                    tracing::error!(event = "challenger.worker_gone", "restart this process");
-                    let reason = "the thread for runs is gone; restart this process".to_owned();
-                    self.jobs.end(id, End::Left { why: Unchecked::NoResult { reason } });
-                }
-            },
+            Ok(input) => self.begin(view, Task { job: id, model, input, input_root }),
             Err(error) => {
                 if !matches!(error, DownloadError::Missing) {
                     tracing::warn!(event = "challenger.no_input", job = %id, %error);
                 }
-                let why = Unchecked::InputMissing { reason: error.to_string() };
+                let reason = match self.agent.core.ask_for_input(view, id, model) {
+                    None => error.to_string(),
+                    Some(why_not) => format!("{error}; {why_not}"),
+                };
+                let why = Unchecked::InputMissing { reason };
                 self.jobs.wait(id, view.now_ms, self.pace(view, &id), why);
             }
         }
         Ok(Some(()))
+    }
+
+    /// Hands a run to the worker.
+    fn begin(&mut self, view: &View, task: Task) {
+        let job = task.job;
+        if self.worker.submit(task) {
+            self.jobs.begin(job, view.now_ms);
+            return;
+        }
+        self.health.worker_gone();
+        tracing::error!(event = "challenger.worker_gone", "restart this process");
+        let reason = "the thread for runs is gone; restart this process".to_owned();
+        self.jobs.end(job, End::Left { why: Unchecked::NoResult { reason } });
     }
 }

@@ -30,7 +30,9 @@ pub fn judge<C: Commitment>(
             let node = law::check(node).map_err(|_| RefereeError::MalformedNode)?;
             let definition = proven.layer(*layer).ok_or(RefereeError::NotShown)?;
             definition.position(*operator).ok_or(RefereeError::OutOfRange)?;
-            if *element >= node.output.shape.count() {
+            let is_inside = *element < node.output.shape.count()
+                && *iteration < proven.context.terms.iterations;
+            if !is_inside {
                 return Err(RefereeError::OutOfRange);
             }
             let step = Step {

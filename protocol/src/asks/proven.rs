@@ -325,7 +325,8 @@ impl<'a> Proven<'a> {
         {
             return if root == found { Ok(()) } else { Err(AskError::Mismatch) };
         }
-        let Some(from) = self.context.from.filter(|ask| ask.tree() == tree) else {
+        let is_of_tree = |ask: &&Ask| ask.tree() == tree && ask.kind() == kind;
+        let Some(from) = self.context.from.filter(is_of_tree) else {
             return Err(if at == 0 { AskError::UnknownRoot } else { AskError::WrongLength });
         };
         if from.node() != (at, place) {

@@ -1,18 +1,69 @@
-//! Every tree of a run of the toy with its honest answers, and the showings that lead to it.
+//! Every tree of a run of the toy with its honest answers, the showings that lead to it, and proofs about it.
 
-use protocol::asks::{Answer, Ask, Context, Place, Proven, Showing, Tree, TreeKind, shown_places};
+use protocol::asks::{
+    Answer, Ask, Context, LeafProof, OperandProof, Place, Proven, Refutation, Showing, Tree,
+    TreeKind, shown_places,
+};
 use protocol::hash::{self, Digest, Keccak};
 use protocol::law;
 use protocol::merkle::{self, TreeShape};
-use protocol::roots::sequence_tree;
-use protocol::tensor::{TensorType, pack_leaf};
-use protocol::transaction::Statement;
-use protocol::{JobId, ids};
+use protocol::roots::{sequence_tree, state_leaf};
+use protocol::transaction::{Action, Address, Statement};
+use protocol::{ClaimId, JobId};
 use std::collections::BTreeMap;
 
 use super::{Bits, Run, Toy};
 
+/// An ask by its place alone; the run that it is about gives the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    Open(Tree, u32, u64),
+    Leaves(Tree, u32, u64),
+    Say(Tree),
+}
+
+impl Want {
+    pub fn tree(self) -> Tree {
+        match self {
+            Self::Open(tree, ..) | Self::Leaves(tree, ..) | Self::Say(tree) => tree,
+        }
+    }
+}
+
+/// The first opening of the trace.
+pub const TRACE: Want = Want::Open(Tree::Trace { iteration: 0 }, 0, 0);
+/// All leaves of the input.
+pub const INPUT: Want = Want::Leaves(Tree::Input { iteration: 0, value: 0 }, 0, 0);
+/// The leaf of the output.
+pub const OUTPUT: Want = Want::Leaves(Tree::Output { iteration: 0, value: 4 }, 0, 0);
+/// The states of the sum.
+pub const SUMS: Want = Want::Say(Tree::Accumulators { iteration: 0, operator: 2, element: 0 });
+
+/// The outputs inside a layer.
+pub const fn inside(layer: u32) -> Want {
+    Want::Say(Tree::Subtrace { iteration: 0, layer })
+}
+
+/// The first opening of a state.
+pub const fn state(boundary: u32) -> Want {
+    Want::Open(Tree::State { iteration: 0, boundary }, 0, 0)
+}
+
+/// The first opening of an output's tree.
+pub const fn tensor(operator: u32) -> Want {
+    Want::Open(Tree::Tensor { iteration: 0, operator }, 0, 0)
+}
+
+/// All leaves of an output.
+pub const fn leaves(operator: u32) -> Want {
+    Want::Leaves(Tree::Tensor { iteration: 0, operator }, 0, 0)
+}
+
+/// What is shown first, and what it then refutes.
+pub type Proof = (Vec<Showing>, Refutation);
+
 /// A tree with what stands at its leaves.
+#[derive(Clone)]
 pub struct Grown {
     pub kind: TreeKind,
     pub nodes: merkle::Tree,
@@ -21,6 +72,8 @@ pub struct Grown {
     bits: Option<Bits>,
 }
 
+/// A run with all its trees.
+#[derive(Clone)]
 pub struct Answers {
     pub toy: Toy,
     pub run: Run,
@@ -42,10 +95,8 @@ fn of_roots(roots: &[Digest]) -> Grown {
 }
 
 fn of_values(values: &[(u32, Digest)]) -> Grown {
-    let leaves: Vec<Digest> = values
-        .iter()
-        .map(|(value, root)| protocol::graph::state_leaf::<Keccak>(*value, root))
-        .collect();
+    let leaves: Vec<Digest> =
+        values.iter().map(|(value, root)| state_leaf::<Keccak>(*value, root)).collect();
     let (kind, nodes) = list(&leaves);
     Grown { kind, nodes, roots: Vec::new(), values: values.to_vec(), bits: None }
 }
@@ -60,7 +111,11 @@ impl Answers {
     /// Of the toy's run, honest or with a flipped bit.
     pub fn new(flip: Option<(usize, usize)>) -> Self {
         let toy = Toy::new();
-        let run = toy.run(flip);
+        Self::of(&toy, &toy.run(flip))
+    }
+
+    pub fn of(toy: &Toy, run: &Run) -> Self {
+        let (toy, run) = (toy.clone(), run.clone());
         let statement = run.statement(JobId::default());
         let mut trees = BTreeMap::from([
             (Tree::Sequence {}, of_roots(&[run.trace.root()])),
@@ -172,17 +227,11 @@ impl Answers {
     }
 
     pub fn layer(&self, index: u32) -> Showing {
-        match self.toy.layer(index) {
-            protocol::facts::Showing::Layer { proof } => Showing::Layer { proof },
-            other => panic!("{other:?}"),
-        }
+        self.toy.layer(index)
     }
 
     pub fn operator(&self, index: u32) -> Showing {
-        match self.toy.operator(index) {
-            protocol::facts::Showing::Operator { proof } => Showing::Operator { proof },
-            other => panic!("{other:?}"),
-        }
+        self.toy.operator(index)
     }
 
     /// The output root of an operator in its layer's subtrace.
@@ -257,12 +306,131 @@ pub fn accumulators(toy: &Toy, run: &Run) -> Bits {
     Bits(kind, words)
 }
 
-/// A leaf of a tensor of this type that holds these bits.
-pub fn packed(kind: &TensorType, bits: &[u64]) -> [u8; 256] {
-    pack_leaf(kind.element, bits.iter().copied())
-}
+/// Asks and proofs about the run.
+impl Answers {
+    /// Other words as the states of the sum.
+    pub fn with_sums(mut self, word: u64) -> Self {
+        let tree = SUMS.tree();
+        let Some(TreeKind::Tensor { kind }) = TreeKind::of_accumulators(&self.toy.graph.nodes[2])
+        else {
+            panic!("the sum has two segments");
+        };
+        let count = kind.shape.count() as usize;
+        self.trees.insert(tree, of_bits(&Bits(kind, vec![word; count])));
+        self
+    }
 
-/// The claim of the statement, for those who need an id.
-pub fn claim() -> ids::ClaimId {
-    ids::ClaimId::default()
+    pub fn ask(&self, want: Want) -> Ask {
+        match want {
+            Want::Open(tree, depth, index) => Ask::Open { place: self.place(tree, depth, index) },
+            Want::Leaves(tree, depth, index) => {
+                Ask::Leaves { place: self.place(tree, depth, index) }
+            }
+            Want::Say(tree) => Ask::Say { tree, kind: self.trees[&tree].kind.clone() },
+        }
+    }
+
+    /// Every ask about every node of every tree.
+    pub fn all_wants(&self) -> Vec<Want> {
+        let mut all = Vec::new();
+        for (tree, grown) in &self.trees {
+            if tree.is_said() {
+                all.push(Want::Say(*tree));
+            }
+            for depth in 0..=grown.nodes.shape().depth() {
+                for index in 0..1u64 << depth {
+                    all.push(Want::Open(*tree, depth, index));
+                    all.push(Want::Leaves(*tree, depth, index));
+                }
+            }
+        }
+        all
+    }
+
+    /// A demand that shows the whole way to what is asked.
+    pub fn demand(&self, claim: ClaimId, want: Want) -> Action {
+        let ask = self.ask(want);
+        let (depth, index) = ask.node();
+        let path = self.path(want.tree(), depth, index, 0);
+        let showings = self.showings_to(want.tree());
+        Action::Demand { claim, showings, ask, path, from: None }
+    }
+
+    /// A demand that shows nothing but the way to the place that was asked last.
+    pub fn demand_below(&self, claim: ClaimId, want: Want, from: &Ask) -> Action {
+        let ask = self.ask(want);
+        let (depth, index) = ask.node();
+        let path = self.path(want.tree(), depth, index, from.node().0);
+        Action::Demand { claim, showings: Vec::new(), ask, path, from: Some(from.clone()) }
+    }
+
+    pub fn refute(&self, claim: ClaimId, challenger: Address, proof: Proof) -> Action {
+        let (showings, refutation) = proof;
+        Action::Refute { claim, challenger, showings, refutation, from: None }
+    }
+
+    /// That a leaf holds bits which are never stored.
+    pub fn leaf_proof(&self, operator: u32, leaf: u64) -> Proof {
+        let mut showings = self.showings_to(leaves(operator).tree());
+        showings.push(self.leaf(operator, leaf));
+        (showings, Refutation::Leaf { iteration: 0, operator, leaf })
+    }
+
+    /// That an element of the product is not what the law gives, with everything that this must show.
+    pub fn product_proof(&self, element: u64) -> Proof {
+        let leaf = element / 64;
+        let state = Tree::State { iteration: 0, boundary: 1 };
+        let way = self.showings_to(state);
+        let showings = vec![
+            self.layer(1),
+            self.operator(1),
+            self.output(1),
+            self.leaf(1, leaf),
+            way[0].clone(),
+            way[1].clone(),
+        ];
+        let operand = |bits: &Bits, path: Vec<Digest>| OperandProof {
+            root: bits.root(),
+            path,
+            positions: vec![leaf],
+            leaves: vec![bits.leaf(leaf)],
+            siblings: bits.tree().siblings_of(&[leaf]).unwrap(),
+        };
+        let operands = vec![
+            (0, operand(&self.run.outputs[0], self.path(state, 0, 0, 0))),
+            (1, operand(&self.toy.weight, self.toy.committed.weights.path(0).unwrap())),
+        ];
+        let (iteration, layer, operator, segment, states) = (0, 1, 1, 0, Vec::new());
+        let refutation =
+            Refutation::Step { iteration, layer, operator, element, segment, operands, states };
+        (showings, refutation)
+    }
+
+    /// That a step of the sum is not what the law gives; the second is the last, into the element.
+    pub fn sum_proof(&self, segment: u64) -> Proof {
+        let showings = vec![
+            self.layer(1),
+            self.operator(1),
+            self.operator(2),
+            self.output(1),
+            self.output(2),
+            self.leaf(2, 0),
+        ];
+        let Some(sums) = &self.trees[&SUMS.tree()].bits else { panic!("sums are a tensor") };
+        let path = self.path(SUMS.tree(), 0, 0, 0);
+        let states = vec![LeafProof { position: 0, bytes: sums.leaf(0), path }];
+        let product = &self.run.outputs[1];
+        let operand = OperandProof {
+            root: product.root(),
+            path: self.path(inside(1).tree(), 1, 0, 0),
+            positions: vec![segment],
+            leaves: if segment < 2 { vec![product.leaf(segment)] } else { Vec::new() },
+            siblings: product.tree().siblings_of(&[segment.min(1)]).unwrap(),
+        };
+        let operands = if segment < 2 { vec![(0, operand)] } else { Vec::new() };
+        let (iteration, layer, operator, element) = (0, 1, 2, 0);
+        let refutation =
+            Refutation::Step { iteration, layer, operator, element, segment, operands, states };
+        (showings, refutation)
+    }
 }

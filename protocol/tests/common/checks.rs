@@ -3,7 +3,7 @@
 
 use protocol::settlement::{
     AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event, Job, JobStatus,
-    SealedStatus, Settlement,
+    SealedStatus, Settlement, Turn,
 };
 use protocol::{ClaimId, JobId};
 
@@ -71,9 +71,14 @@ fn check_claim(state: &Settlement, id: &ClaimId, claim: &Claim) {
             0
         }
         ClaimStatus::Fallen { unit_wei, share_wei, .. } => {
-            // Counts stay what they were at the fall: of those that did not lose before.
-            let lost = |one: &&&Challenge| one.status != ChallengeStatus::Lost;
-            let then: Vec<&&Challenge> = challenges.iter().filter(lost).collect();
+            // Counts stay what they were at the fall: of those that had not ended before.
+            let was_open = |one: &&&Challenge| match one.status {
+                ChallengeStatus::Open { .. }
+                | ChallengeStatus::Queued
+                | ChallengeStatus::Won { .. } => true,
+                ChallengeStatus::Lost | ChallengeStatus::Withdrawn => false,
+            };
+            let then: Vec<&&Challenge> = challenges.iter().filter(was_open).collect();
             assert_eq!((claim.open as usize, claim.work), (then.len(), work(&then)));
             unit_wei * u128::from(work(&open)) + share_wei * open.len() as u128
         }
@@ -103,6 +108,7 @@ fn check_turns(state: &Settlement, claim: &Claim, challenges: &[&Challenge]) {
     for one in &queued {
         assert!(one.number >= claim.ended + served_max, "{one:?} waits though a place is free");
         assert_eq!((one.demands, one.replies, one.fees_wei, one.served), (0, 0, 0, false));
+        assert_eq!((one.end_asks, one.end_replies, &one.asked), (0, 0, &None));
     }
     assert!(queued.is_empty() || served == served_max as usize, "a place is free");
 }
@@ -113,10 +119,25 @@ fn check_challenge(state: &Settlement, challenge: &Challenge) {
     assert!(challenge.challenger_clock_ms <= parameters.challenger_clock_ms);
     assert!(challenge.demands <= parameters.demands_max);
     assert!(challenge.replies <= challenge.demands);
+    assert!(challenge.end_asks <= parameters.end_asks_max);
+    assert!(challenge.end_replies <= challenge.end_asks);
+    let (asks, replies) =
+        (challenge.demands + challenge.end_asks, challenge.replies + challenge.end_replies);
+    assert_eq!(challenge.asked.is_some(), asks > 0);
+    // One ask at a time: all but the last were answered.
+    assert!(asks - replies <= 1);
+    if let ChallengeStatus::Open { turn, .. } = challenge.status {
+        assert_eq!(turn == Turn::Executor, asks - replies == 1);
+        assert_eq!(challenge.pending().is_some(), turn == Turn::Executor);
+    }
     let claim = state.claim(&challenge.claim).unwrap();
     assert_eq!(challenge.bond_wei, parameters.bond_wei(claim.stake_wei));
-    let fees_wei = parameters.demand_fee_wei * u128::from(challenge.demands);
-    assert_eq!(challenge.fees_wei, fees_wei);
+    let fee_wei = parameters.demand_fee_wei;
+    let least_wei = fee_wei * u128::from(asks);
+    let dearest = 1u128 << parameters.end_log2.saturating_sub(parameters.leaf_log2());
+    let more_wei = fee_wei * (dearest - 1) * u128::from(challenge.end_asks);
+    let fees_wei = challenge.fees_wei;
+    assert!((least_wei..=least_wei + more_wei).contains(&fees_wei), "{fees_wei} of fees");
 }
 
 /// What a transition burns, by its events: a fee for each record, and what an event says is burned.
@@ -134,6 +155,7 @@ pub fn burned_by_wei(state: &Settlement, events: &[Event]) -> u128 {
             | Event::ClaimSealed { .. } => record_fee_wei,
             Event::ClaimFallen { burned_wei, .. }
             | Event::ChallengeLost { burned_wei, .. }
+            | Event::ChallengeWithdrawn { burned_wei, .. }
             | Event::SealExpired { burned_wei, .. }
             | Event::AttentionCollected { burned_wei, .. } => *burned_wei,
             Event::Deposited { .. }

@@ -1,9 +1,8 @@
 //! The game builder: parties with keys and money, a settlement, and moves that chain.
 
-use protocol::facts::{Request, Reveal, Showing};
+use protocol::asks::{Answer, Ask};
 use protocol::graph::Profile;
 use protocol::hash::{self, Digest, Keccak};
-use protocol::referee::Refutation;
 use protocol::settlement::attention::{seal, sealed_id, word};
 use protocol::settlement::{
     Challenge, Claim, ClaimStatus, ETHER, Event, Genesis, Job, Parameters, Rejection, Settlement,
@@ -12,8 +11,10 @@ use protocol::settlement::{
 use protocol::transaction::{Action, Address, JobTerms, Key};
 use protocol::{ChallengeId, ClaimId, JobId, SealedId};
 
+use super::answers::{Proof, TRACE};
 use super::checks::{burned_by_wei, check_objects};
-use super::{Run, Toy};
+use super::decisions::check_decision;
+use super::{Answers, Run, Toy, Want};
 
 /// Who acts in a game.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +60,11 @@ pub fn address(who: Who) -> Address {
 }
 
 /// A settlement with funded parties, a registered toy and a posted job.
+#[derive(Clone)]
 pub struct Game {
     pub toy: Toy,
+    /// What the executor's claim is of.
+    pub answers: Answers,
     pub state: Settlement,
     pub now_ms: u64,
     pub job: JobId,
@@ -90,12 +94,16 @@ impl Game {
         Self::without_job(parameters).posts(|_| {})
     }
 
+    /// Nothing but the settlement.
+    pub fn on(state: Settlement) -> Self {
+        let toy = Toy::new();
+        let answers = Answers::of(&toy, &toy.run(None));
+        Self { toy, answers, state, now_ms: 1_000, job: JobId::default(), last: Vec::new() }
+    }
+
     /// Funded parties and the model, no job yet.
     pub fn without_job(parameters: Parameters) -> Self {
-        let toy = Toy::new();
-        let state = Settlement::new_unchecked(Genesis { parameters, ..genesis() });
-        let (job, last) = (JobId::default(), Vec::new());
-        let mut game = Self { toy, state, now_ms: 1_000, job, last };
+        let mut game = Self::on(Settlement::new_unchecked(Genesis { parameters, ..genesis() }));
         let parties =
             [Who::Client, Who::Executor, Who::Rival, Who::Challenger, Who::Second, Who::Third];
         for who in parties {
@@ -137,6 +145,7 @@ impl Game {
         // After every transition: money conserved, every count and sum as a scan gives it, rejections
         // without trace, and nothing burned but what the events name.
         check_objects(&self.state);
+        check_decision(&before, &self.state, (self.now_ms, key.address()), action, &outcome);
         match &outcome {
             Ok(events) => {
                 let burned_wei = self.state.money().burned_wei() - before.money().burned_wei();
@@ -197,7 +206,10 @@ impl Game {
         self.accepts(Who::Client, Action::PostJob { terms })
     }
 
-    pub fn claims(self, who: Who, run: &Run) -> Self {
+    pub fn claims(mut self, who: Who, run: &Run) -> Self {
+        if who == Who::Executor {
+            self.answers = Answers::of(&self.toy, run);
+        }
         let statement = run.statement(self.job);
         self.accepts(who, Action::PostClaim { statement })
     }
@@ -207,12 +219,32 @@ impl Game {
         self.accepts(who, Action::Challenge { claim })
     }
 
-    pub fn demands(self, who: Who, layers: &[u32], request: Request) -> Self {
-        self.plays(who, |game| game.demand(layers, request))
+    /// A demand that shows the whole way to what it asks for.
+    pub fn demands(self, who: Who, want: Want) -> Self {
+        self.plays(who, |game| game.demand(want))
     }
 
-    pub fn reveals(self, challengers: &[Who], request: Request, reveal: Reveal) -> Self {
-        self.plays(Who::Executor, |game| game.reveal(challengers, request, reveal))
+    /// A demand of what is below the place that was asked last, with no more than the way there.
+    pub fn demands_below(self, who: Who, want: Want) -> Self {
+        self.plays(who, |game| game.demand_below(who, want))
+    }
+
+    /// The executor's honest answer; of a lie, what fits the lie.
+    pub fn answers(self, challengers: &[Who], want: Want) -> Self {
+        self.plays(Who::Executor, |game| game.reveal(challengers, want))
+    }
+
+    /// Demands, one after the other, each answered.
+    pub fn opens_up(self, who: Who, wants: &[Want]) -> Self {
+        wants.iter().fold(self, |game, want| game.demands(who, *want).answers(&[who], *want))
+    }
+
+    pub fn refutes(self, who: Who, challenger: Who, proof: Proof) -> Self {
+        self.plays(who, |game| game.refute(challenger, proof))
+    }
+
+    pub fn withdraws(self, who: Who) -> Self {
+        self.plays(who, Self::withdraw)
     }
 
     pub fn calls_time(self, challenger: Who) -> Self {
@@ -229,7 +261,7 @@ impl Game {
 
     /// The claim falls, because the executor does not answer this challenger.
     pub fn falls_by_silence(self, challenger: Who) -> Self {
-        let mut game = self.demands(challenger, &[], super::TRACE);
+        let mut game = self.demands(challenger, TRACE);
         game.now_ms = game.deadline_ms(challenger) + 1;
         game.calls_time(challenger)
     }
@@ -249,23 +281,41 @@ impl Game {
 
 /// Actions about the executor's claim on the game's job, and about the game's job.
 impl Game {
-    pub fn demand(&self, layers: &[u32], request: Request) -> Action {
-        let showings = layers.iter().map(|layer| self.toy.layer(*layer)).collect();
-        self.demand_showing(showings, request)
+    pub fn ask(&self, want: Want) -> Ask {
+        self.answers.ask(want)
     }
 
-    pub fn demand_showing(&self, showings: Vec<Showing>, request: Request) -> Action {
-        Action::Demand { claim: self.claim(Who::Executor), showings, request }
+    pub fn demand(&self, want: Want) -> Action {
+        self.answers.demand(self.claim(Who::Executor), want)
     }
 
-    pub fn reveal(&self, challengers: &[Who], request: Request, reveal: Reveal) -> Action {
+    pub fn demand_below(&self, who: Who, want: Want) -> Action {
+        let from = self.challenge_of(who).last_ask().unwrap();
+        self.answers.demand_below(self.claim(Who::Executor), want, from)
+    }
+
+    pub fn reveal(&self, challengers: &[Who], want: Want) -> Action {
+        let ask = self.ask(want);
+        let answer = self.answers.answer(&ask, self.state.parameters().arity_log2);
+        self.reveal_with(challengers, want, answer)
+    }
+
+    pub fn reveal_with(&self, challengers: &[Who], want: Want, answer: Answer) -> Action {
         let challengers = challengers.iter().map(|who| address(*who)).collect();
-        Action::Reveal { claim: self.claim(Who::Executor), challengers, request, reveal }
+        Action::Reveal {
+            claim: self.claim(Who::Executor),
+            challengers,
+            ask: self.ask(want),
+            answer,
+        }
     }
 
-    pub fn refute(&self, challenger: Who, refutation: Refutation) -> Action {
-        let (claim, challenger) = (self.claim(Who::Executor), address(challenger));
-        Action::Refute { claim, challenger, showings: Vec::new(), refutation }
+    pub fn refute(&self, challenger: Who, proof: Proof) -> Action {
+        self.answers.refute(self.claim(Who::Executor), address(challenger), proof)
+    }
+
+    pub fn withdraw(&self) -> Action {
+        Action::WithdrawChallenge { claim: self.claim(Who::Executor) }
     }
 
     pub fn call_time(&self, challenger: Who) -> Action {

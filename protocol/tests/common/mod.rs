@@ -4,11 +4,13 @@
 
 pub mod answers;
 mod checks;
+mod decisions;
 mod game;
 
+pub use answers::{Answers, Want};
 pub use game::{FUNDS_WEI, Game, Who, address, genesis, key, salt};
 
-use protocol::facts::{Children, Request, Reveal, Showing, TreeId};
+use protocol::asks::Showing;
 use protocol::graph::{
     CommittedGraph, Fold, Graph, Layer, LayerProof, MapFunction, Node, NodeProof, Operand,
     Operator, Profile,
@@ -55,6 +57,7 @@ impl Operands for Held<'_> {
 }
 
 /// `sum((x + w) · w)` in two layers: the addition; the product and the sum.
+#[derive(Clone)]
 pub struct Toy {
     pub graph: Graph,
     pub committed: CommittedGraph,
@@ -70,6 +73,7 @@ fn floats(values: &[f32]) -> Vec<u64> {
 }
 
 /// The committed run of the toy, honest or with one bit of one operator's output flipped.
+#[derive(Clone)]
 pub struct Run {
     pub model_root: Digest,
     pub states: Vec<ListTree>,
@@ -176,34 +180,4 @@ impl Run {
     pub fn sequence_root(&self) -> Digest {
         self.statement(JobId::default()).terms.sequence_root
     }
-
-    pub fn open_trace(&self) -> Reveal {
-        let roots = self.states.iter().map(ListTree::root).collect();
-        Reveal::Node { children: Children::Roots { roots } }
-    }
-
-    pub fn open_subtrace(&self, layer: usize) -> Reveal {
-        let operators = if layer == 0 { 0..1 } else { 1..3 };
-        let roots = operators.map(|operator| self.outputs[operator].root()).collect();
-        let root = self.subtraces[layer].root();
-        Reveal::Subtrace { root, children: Children::Roots { roots } }
-    }
-
-    /// The first opening of an output's tree.
-    pub fn open_tensor(&self, operator: usize) -> Reveal {
-        let hashes = self.outputs[operator].tree().opening(0, 0, 6).unwrap();
-        Reveal::Node { children: Children::Hashes { hashes } }
-    }
-
-    pub fn open_leaf(&self, operator: usize, leaf: u64) -> Reveal {
-        Reveal::Leaf { bytes: self.outputs[operator].leaf(leaf) }
-    }
-}
-
-/// The first opening of the trace.
-pub const TRACE: Request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
-
-/// The outputs inside a layer.
-pub const fn inside(layer: u32) -> Request {
-    Request::Subtrace { layer }
 }

@@ -32,6 +32,7 @@ impl<C: Commitment> Audit<C> {
             | Action::Refute { claim, .. }
             | Action::CallTime { claim, .. }
             | Action::Finalise { claim }
+            | Action::WithdrawChallenge { claim }
             | Action::Collect { claim, .. }
             | Action::Release { claim }
             | Action::ProveAttention { claim, .. } => {
@@ -117,7 +118,8 @@ impl<C: Commitment> Audit<C> {
         };
         for challenge in state.challenges_of(id).filter_map(|id| state.challenge(id)) {
             all += 1;
-            let own_work = if challenge.served { 2 + u64::from(challenge.demands) } else { 0 };
+            let asks = u64::from(challenge.demands) + u64::from(challenge.end_asks);
+            let own_work = if challenge.served { 2 + asks } else { 0 };
             // A fall ends no other challenge, and collecting takes nothing from the counts.
             match challenge.status {
                 ChallengeStatus::Queued | ChallengeStatus::Open { .. } => {
@@ -126,7 +128,7 @@ impl<C: Commitment> Audit<C> {
                     served += u32::from(challenge.served);
                 }
                 ChallengeStatus::Won { .. } => (open, work) = (open + 1, work + own_work),
-                ChallengeStatus::Lost => {}
+                ChallengeStatus::Lost | ChallengeStatus::Withdrawn => {}
             }
         }
         let counted = (claim.challenges, claim.open, claim.work);

@@ -18,8 +18,8 @@ mod verdicts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::facts::Request;
-use protocol::hash::Commitment;
+use protocol::asks::{Ask, Tree};
+use protocol::hash::{Commitment, Digest};
 use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{Event, Settlement};
 use protocol::transaction::{Action, Address};
@@ -31,6 +31,7 @@ pub use names::{Invariant, Sometimes};
 
 use clocks::Clocks;
 use guardian::Guardian;
+use openings::AskKey;
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +50,18 @@ pub(crate) struct AuditedClaim<C: Commitment> {
     pub(crate) known: Option<Arc<Known<C>>>,
     pub(crate) is_true: bool,
     pub(crate) by_honest: bool,
-    pub(crate) opened: BTreeSet<Request>,
+    /// Whether the executor has said nothing but what the honest run says.
+    pub(crate) said_truly: bool,
+    /// What was answered.
+    pub(crate) opened: BTreeSet<AskKey>,
+    /// The hashes that answers showed, each at its place.
+    pub(crate) shown: BTreeMap<(Tree, u32, u64), Digest>,
 }
 
 impl<C: Commitment> Clone for AuditedClaim<C> {
     fn clone(&self) -> Self {
-        Self { known: self.known.clone(), opened: self.opened.clone(), ..*self }
+        let (opened, shown) = (self.opened.clone(), self.shown.clone());
+        Self { known: self.known.clone(), opened, shown, ..*self }
     }
 }
 
@@ -67,6 +74,8 @@ pub(crate) struct Books<C: Commitment> {
     /// The honest run of each job.
     pub(crate) truths: BTreeMap<JobId, Arc<Known<C>>>,
     clocks: BTreeMap<ChallengeId, Clocks>,
+    /// What each challenge asked last.
+    asked: BTreeMap<ChallengeId, Ask>,
     /// What each account paid for objects that the ledger keeps.
     pub(crate) record_fees_wei: BTreeMap<Address, u128>,
     /// What burned, by the events.
@@ -81,6 +90,7 @@ impl<C: Commitment> Clone for Books<C> {
             claims: self.claims.clone(),
             truths: self.truths.clone(),
             clocks: self.clocks.clone(),
+            asked: self.asked.clone(),
             record_fees_wei: self.record_fees_wei.clone(),
             fallen: self.fallen.clone(),
             ..*self
@@ -96,6 +106,7 @@ impl<C: Commitment> Default for Books<C> {
             claims: BTreeMap::new(),
             truths: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            asked: BTreeMap::new(),
             record_fees_wei: BTreeMap::new(),
             burned_wei: 0,
             fallen: BTreeSet::new(),
@@ -224,9 +235,7 @@ impl<C: Commitment> Audit<C> {
         event: &Event,
     ) {
         match event {
-            Event::Revealed { claim, request } => {
-                self.revealed(around, state, action, claim, request);
-            }
+            Event::Revealed { claim, ask } => self.revealed(around, state, action, claim, ask),
             Event::ClaimFallen { claim, reason, burned_wei } => {
                 self.fallen(around, state, claim, reason, *burned_wei);
             }
@@ -241,6 +250,7 @@ impl<C: Commitment> Audit<C> {
                 let by_time = matches!(action, Action::CallTime { .. });
                 self.lost(around, state, challenge, challenger, by_time);
             }
+            Event::ChallengeWithdrawn { .. } => self.saw(Sometimes::ChallengeWithdrawn),
             Event::ClaimFinal { claim, job } => self.is_final(around, state, claim, job),
             Event::StakeReleased { claim } => self.released(around, state, claim),
             Event::JobExpired { job } => self.expired(around, state, job),

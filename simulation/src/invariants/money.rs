@@ -36,6 +36,7 @@ impl<C: Commitment> Audit<C> {
             | Action::OpenClaim { .. }
             | Action::ProveAttention { .. }
             | Action::ExpireSeal { .. }
+            | Action::WithdrawChallenge { .. }
             | Action::Collect { .. }
             | Action::Release { .. }
             | Action::Pass { .. }
@@ -44,6 +45,7 @@ impl<C: Commitment> Audit<C> {
         for event in events {
             if let Event::ClaimFallen { burned_wei, .. }
             | Event::ChallengeLost { burned_wei, .. }
+            | Event::ChallengeWithdrawn { burned_wei, .. }
             | Event::SealExpired { burned_wei, .. }
             | Event::AttentionCollected { burned_wei, .. } = event
             {

@@ -2,18 +2,19 @@
 //! who was right is paid.
 
 use ledger::words;
+use protocol::asks::Evidence;
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId};
-use protocol::referee::Evidence;
 use protocol::settlement::{Challenge, ChallengeStatus, FallReason, Settlement};
 use protocol::transaction::{Action, Address};
 
 use super::{Audit, Invariant, Sometimes, Surroundings};
 
-/// Pieces of work of a challenge: two, and one for each demand.
+/// Pieces of work of a challenge: two, and one for each demand of either kind.
 fn work_of(challenge: &Challenge) -> u128 {
     // Who only waited has done none.
-    if challenge.served { 2 + u128::from(challenge.demands) } else { 0 }
+    let asks = u128::from(challenge.demands) + u128::from(challenge.end_asks);
+    if challenge.served { 2 + asks } else { 0 }
 }
 
 impl<C: Commitment> Audit<C> {
@@ -62,7 +63,7 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::NoHonestLoss, around.now_ms, !silenced, || {
             format!("an honest executor's claim {id} was {}", words::fall(reason, None))
         });
-        if claim.facts.openings() > 3 {
+        if claim.knowledge.openings() > 3 {
             self.saw(Sometimes::Withheld);
         } else {
             self.saw(Sometimes::Published);
@@ -83,6 +84,7 @@ impl<C: Commitment> Audit<C> {
         | Action::Reveal { claim, .. }
         | Action::Refute { claim, .. }
         | Action::CallTime { claim, .. }
+        | Action::WithdrawChallenge { claim }
         | Action::Finalise { claim }
         | Action::Release { claim }) = action
         else {
@@ -107,7 +109,7 @@ impl<C: Commitment> Audit<C> {
         let Some(claim) = state.claim(&challenge.claim) else { return };
         let (mut all_work, mut honest) = (0u128, 0);
         for one in state.challenges_of(&challenge.claim).filter_map(|id| state.challenge(id)) {
-            let lost = matches!(one.status, ChallengeStatus::Lost);
+            let lost = matches!(one.status, ChallengeStatus::Lost | ChallengeStatus::Withdrawn);
             all_work += if lost { 0 } else { work_of(one) };
             let won = matches!(one.status, ChallengeStatus::Won { .. });
             honest += u32::from(won && (around.honest)(&one.challenger));

@@ -49,8 +49,8 @@ impl Choice {
                 intent.not_before_ms = late_ms.unwrap_or(intent.not_before_ms);
             }),
             Self::Forged => intents.iter_mut().for_each(|intent| {
-                if let Action::Reveal { reveal, .. } = &mut intent.action {
-                    Forge { forgery: Forgery::Garbage }.forge(reveal);
+                if let Action::Reveal { ask, answer, .. } = &mut intent.action {
+                    Forge { forgery: Forgery::Garbage }.forge(ask.tree(), answer);
                 }
             }),
         }

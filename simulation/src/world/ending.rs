@@ -1,7 +1,7 @@
 //! How a world ends: last checks, outcomes, profits.
 
+use protocol::asks::Evidence;
 use protocol::hash::Commitment;
-use protocol::referee::Evidence;
 use protocol::settlement::{
     Challenge, ChallengeStatus, Claim, ClaimStatus, FallReason, JobStatus, Settlement,
 };
@@ -185,7 +185,7 @@ impl<C: Commitment> World<C> {
             return code.to_owned();
         }
         let challenges = self.settlement.challenges().filter(|(_, one)| is_member(&one.challenger));
-        let (mut won, mut lost, mut open) = (0, 0, 0);
+        let (mut won, mut lost, mut open, mut withdrawn) = (0, 0, 0, 0);
         for (_, challenge) in challenges {
             match challenge.status {
                 ChallengeStatus::Won { .. } => won += 1,
@@ -196,12 +196,14 @@ impl<C: Commitment> World<C> {
                     won += 1
                 }
                 ChallengeStatus::Lost => lost += 1,
+                ChallengeStatus::Withdrawn => withdrawn += 1,
                 ChallengeStatus::Queued | ChallengeStatus::Open { .. } => open += 1,
             }
         }
         let executes = members.iter().any(|one| one.plan.side == Side::Executor);
         match (won, lost, open) {
             (0, 0, 0) if executes && members.iter().any(|one| one.refused) => "refused",
+            (0, 0, 0) if withdrawn > 0 => "withdrawn",
             (0, 0, 0) => "nothing",
             (_, 0, 0) => "won",
             (0, _, 0) => "upheld",
@@ -228,8 +230,10 @@ impl<C: Commitment> World<C> {
             let by_honest = entry.is_some_and(|entry| entry.by_honest);
             let fell = matches!(claim.status, ClaimStatus::Fallen { .. });
             let open = challenge.is_open() && !fell;
-            let won = fell && !matches!(challenge.status, ChallengeStatus::Lost);
-            let lost = matches!(challenge.status, ChallengeStatus::Lost);
+            // Withdrawn, it was lost to nobody: the claim stood.
+            let lost =
+                matches!(challenge.status, ChallengeStatus::Lost | ChallengeStatus::Withdrawn);
+            let won = fell && !lost;
             // The world ends when nobody honest waits any more, not when strangers are done.
             if !is_honest(&challenge.challenger) && !by_honest && open {
                 continue;

@@ -249,7 +249,10 @@ impl<C: Commitment> World<C> {
             if let Event::Withdrawn { account, amount_wei } = event {
                 *self.withdrawn.entry(*account).or_default() += amount_wei;
             }
-            if let Event::ChallengeWon { .. } | Event::ChallengeLost { .. } = event {
+            if let Event::ChallengeWon { .. }
+            | Event::ChallengeLost { .. }
+            | Event::ChallengeWithdrawn { .. } = event
+            {
                 self.disputes += 1;
             }
         }
@@ -265,11 +268,22 @@ impl<C: Commitment> World<C> {
             Action::Demand { claim, .. } => {
                 self.wake_at_deadlines(index, claim, std::slice::from_ref(&pending.sender));
             }
+            // Answers are given a few at a time: what is left waits for the next look.
+            Action::Reveal { .. } if self.owes_answers(&pending.sender) => self.wake_soon(index),
             Action::Reveal { claim, challengers, .. } => {
                 self.wake_at_deadlines(index, claim, challengers);
             }
             _ => self.wake_soon(index),
         }
+    }
+
+    /// Whether an executor is asked something that it has not answered.
+    fn owes_answers(&self, executor: &Address) -> bool {
+        let settlement = &self.settlement;
+        settlement.challenges().any(|(_, challenge)| {
+            let claim = settlement.claim(&challenge.claim);
+            challenge.pending().is_some() && claim.is_some_and(|claim| claim.executor == *executor)
+        })
     }
 
     /// A party looks again when the time of these challengers' challenges of a claim is over.
@@ -338,7 +352,8 @@ impl<C: Commitment> World<C> {
             Event::ClaimFinal { job, .. } | Event::JobPassed { job, .. } => {
                 concerned.extend(self.executors_on(job));
             }
-            Event::ChallengeLost { challenge, .. } => {
+            Event::ChallengeLost { challenge, .. }
+            | Event::ChallengeWithdrawn { challenge, .. } => {
                 let claim = self.settlement.challenge(challenge).map(|one| one.claim);
                 concerned.extend(claim.and_then(|claim| executor_of(self, &claim)));
             }
@@ -403,7 +418,7 @@ impl<C: Commitment> World<C> {
             Rejection::NotBound => Some(Sometimes::Unbound),
             Rejection::DemandsUsed => Some(Sometimes::DemandsUsed),
             Rejection::Money(_) => Some(Sometimes::OutOfMoney),
-            Rejection::Fact(_) => match pending.action.as_ref() {
+            Rejection::Ask(_) => match pending.action.as_ref() {
                 Action::Reveal { .. } => Some(Sometimes::BadAnswer),
                 _ => Some(Sometimes::DemandRefused),
             },

@@ -30,7 +30,11 @@ impl<C: Commitment> PartyCore<C> {
         match self {
             Self::Executor(core) => core.decide(view),
             Self::Challenger(core) => core.decide(view),
-            Self::Client { jobs } => expiries(jobs, view),
+            Self::Client { jobs } => {
+                let mut decisions = expiries(jobs, view);
+                decisions.extend(jobs.iter().flat_map(|job| unsettled(job, view)));
+                decisions
+            }
         }
     }
 
@@ -39,9 +43,14 @@ impl<C: Commitment> PartyCore<C> {
             Self::Executor(core) => core.next_look_ms(view),
             Self::Challenger(core) => core.next_look_ms(view),
             Self::Client { jobs } => {
-                let open = jobs.iter().filter_map(|id| view.settlement.job(id));
-                let times = open.map(|job| job.open_until_ms.saturating_add(1));
-                times.filter(|at_ms| *at_ms > view.now_ms).min()
+                let jobs = jobs.iter().filter_map(|id| view.settlement.job(id));
+                let open = jobs.filter(|job| job.status == JobStatus::Open);
+                let times = open.map(|job| {
+                    let ripe_ms = job.open_until_ms.saturating_add(1);
+                    let soon_ms = view.now_ms.saturating_add(UNSETTLED_MS);
+                    if ripe_ms > view.now_ms { ripe_ms.min(soon_ms) } else { soon_ms }
+                });
+                times.min()
             }
         }
     }
@@ -63,6 +72,44 @@ fn expiries<C: Commitment>(jobs: &[JobId], view: &View<C>) -> Vec<Decision> {
         deadline_ms: None,
     })
     .collect()
+}
+
+/// How long a client leaves it to others to settle its job; it also looks as often as this.
+const UNSETTLED_MS: u64 = 10_000;
+
+/// What keeps a job from its answer, although nobody's time is left: challenges whose side to move is late, and a
+/// claim that nobody makes final. Its executor may be gone, and its challenger an accomplice.
+fn unsettled<C: Commitment>(job: &JobId, view: &View<C>) -> Vec<Decision> {
+    let settlement = &view.settlement;
+    let is_open = settlement.job(job).is_some_and(|job| job.status == JobStatus::Open);
+    let claims = settlement.claims_of(job).filter_map(|id| Some((id, settlement.claim(id)?)));
+    let first = claims.filter(|(_, claim)| claim.stands()).map(|(id, claim)| (*id, claim)).next();
+    let Some((id, claim)) = first.filter(|_| is_open) else {
+        return Vec::new();
+    };
+    let late_ms = view.now_ms.saturating_sub(UNSETTLED_MS);
+    let plain = |action, reason: &str| {
+        let reason = reason.to_owned();
+        Decision { action, reason, deadline_ms: None }
+    };
+    let floor_ms = settlement.parameters().move_floor_ms;
+    let challenges = settlement.challenges_of(&id).filter_map(|id| settlement.challenge(id));
+    let late = challenges
+        .filter(|challenge| challenge.deadline_ms(floor_ms).is_some_and(|at_ms| late_ms > at_ms));
+    let calls = late.map(|challenge| {
+        let action = Action::CallTime { claim: id, challenger: challenge.challenger };
+        plain(action, "a side is late, and nobody ends it")
+    });
+    let mut decisions: Vec<Decision> = calls.collect();
+    if !claim.is_disputed() && late_ms > claim.window_end_ms {
+        let fallen = settlement.to_pass(job, claim.number).unwrap_or_default();
+        let action = match fallen.as_slice() {
+            [] => Action::Finalise { claim: id },
+            _ => Action::Pass { job: *job, claims: fallen },
+        };
+        decisions.push(plain(action, "nobody makes the claim final"));
+    }
+    decisions
 }
 
 /// A transaction of a party that the ledger has not answered yet.
@@ -160,7 +207,7 @@ pub(crate) fn fingerprint(action: &Action) -> u64 {
 /// What a move is about, where saying two things about it is equivocation.
 pub(crate) fn subject(action: &Action) -> Option<u64> {
     match action {
-        Action::Reveal { claim, request, .. } => Some(hash_of(&(1u8, claim, request))),
+        Action::Reveal { claim, ask, .. } => Some(hash_of(&(1u8, claim, ask))),
         Action::PostClaim { statement } => Some(hash_of(&(2u8, statement.terms.job))),
         _ => None,
     }
@@ -169,7 +216,7 @@ pub(crate) fn subject(action: &Action) -> Option<u64> {
 /// What a move says about its subject: of an answer not to whom it is given.
 fn saying(action: &Action) -> u64 {
     match action {
-        Action::Reveal { reveal, .. } => hash_of(reveal),
+        Action::Reveal { answer, .. } => hash_of(answer),
         _ => hash_of(action),
     }
 }

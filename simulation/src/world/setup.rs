@@ -1,6 +1,6 @@
 //! How a world begins: parties, deposits, jobs, runs, publications.
 
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use challenger::{Announcement, ChallengerCore, HonestView};
@@ -464,16 +464,18 @@ impl<C: Commitment> World<C> {
         };
         let job = claim.terms.job;
         let known = self.runs.get(&(job, claim.executor)).cloned();
-        let known = known.filter(|known| known.run.trace().root() == claim.trace_root());
+        let known = known.filter(|known| known.run.trace().root() == claim.trace_root);
         let truth = self.audit.books.truths.get(&job);
-        let is_true = truth.is_some_and(|truth| truth.run.trace().root() == claim.trace_root());
+        let is_true = truth.is_some_and(|truth| truth.run.trace().root() == claim.trace_root);
         let by_honest = self
             .by_address
             .get(&claim.executor)
             .and_then(|index| self.parties.get(*index))
             .is_some_and(|party| party.plan.honest);
-        let opened = std::collections::BTreeSet::new();
-        self.audit.books.claims.insert(id, AuditedClaim { known, is_true, by_honest, opened });
+        let (opened, shown) = (BTreeSet::new(), BTreeMap::new());
+        let entry =
+            AuditedClaim { known, is_true, by_honest, said_truly: true, opened, shown };
+        self.audit.books.claims.insert(id, entry);
     }
 }
 

@@ -248,7 +248,10 @@ fn of_others(held: &Parameters) -> Vec<Consequence> {
 fn of_attackers(held: &Parameters) -> Vec<Consequence> {
     let row = |who, what, formula, value| Consequence { who, what, formula, value };
     let half_wei = held.stake_wei_min / 2;
-    let delay_wei = held.bond_wei(held.stake_wei_min).saturating_add(held.record_fee_wei);
+    let permille = u128::from(held.withdraw_permille);
+    let withdrawn_wei = held.bond_wei(held.stake_wei_min).saturating_mul(permille) / 1_000;
+    let delay_wei =
+        withdrawn_wei.saturating_add(held.demand_fee_wei).saturating_add(held.record_fee_wei);
     vec![
         row(
             "liar",
@@ -270,8 +273,8 @@ fn of_attackers(held: &Parameters) -> Vec<Consequence> {
         ),
         row(
             "whoever delays a true claim",
-            "by a false challenge, for T at most, loses at least",
-            "bond_wei + record_fee_wei; as much for each of served_max more challenges for T more",
+            "by a challenge that it withdraws, for T at most, loses at least",
+            "bond_wei × withdraw_permille / 1000 + demand_fee_wei + record_fee_wei; as much for each of served_max more challenges for T more",
             Quantity::Wei(delay_wei),
         ),
         row(

@@ -1,8 +1,7 @@
 //! What parties do beside their disputes: with money, with jobs, with other parties' moves.
 
-use protocol::facts::{Children, Request, Reveal, TreeId};
+use protocol::asks::{Answer, Ask, Place, Refutation, Tree, TreeKind};
 use protocol::hash::{Commitment, Digest};
-use protocol::referee::Refutation;
 use protocol::transaction::Action;
 
 use super::super::{Intent, Sight, Strategy};
@@ -106,14 +105,24 @@ impl<C: Commitment> Strategy<C> for Meddler {
         let settlement = &sight.view.settlement;
         for (_, challenge) in settlement.challenges().take(4) {
             let (claim, challenger) = (challenge.claim, challenge.challenger);
-            let (showings, challengers) = (Vec::new(), vec![challenger]);
-            let request = Request::Node { tree: TreeId::Trace {}, depth: 0, index: 0 };
-            let reveal = Reveal::Node { children: Children::Hashes { hashes: Vec::new() } };
-            let refutation = Refutation::Binding { layer: 0, operator: 0 };
+            let challengers = vec![challenger];
+            // What is asked of the whole sequence is answered with the one root in it.
+            let place = Place {
+                tree: Tree::Sequence {},
+                kind: TreeKind::List { count: 1 },
+                depth: 0,
+                index: 0,
+                hash: Digest::default(),
+            };
+            let ask = challenge.last_ask().cloned().unwrap_or(Ask::Open { place });
+            let answer = Answer::Hashes { hashes: Vec::new() };
+            let refutation = Refutation::Binding { iteration: 0, layer: 0, operator: 0 };
+            let (showings, path, from) = (Vec::new(), Vec::new(), None);
             let moves = [
-                Action::Demand { claim, showings: Vec::new(), request },
-                Action::Reveal { claim, challengers, request, reveal },
-                Action::Refute { claim, challenger, showings, refutation },
+                Action::Demand { claim, showings, ask: ask.clone(), path, from },
+                Action::Reveal { claim, challengers, ask, answer },
+                Action::Refute { claim, challenger, showings: vec![], refutation, from: None },
+                Action::WithdrawChallenge { claim },
                 Action::Collect { claim, challenger },
             ];
             intents.extend(sight.rng.pick(&moves).cloned().map(Intent::new));

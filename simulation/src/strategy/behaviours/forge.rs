@@ -1,7 +1,8 @@
 //! Forged answers.
 
-use protocol::facts::{Children, Reveal};
+use protocol::asks::{Answer, Ask, Tree};
 use protocol::hash::{Commitment, Digest};
+use protocol::tensor::LeafBytes;
 use protocol::transaction::Action;
 
 use crate::strategy::{Intent, Sight, Strategy};
@@ -41,70 +42,76 @@ fn flip(digest: &mut Digest) {
 }
 
 impl Forge {
-    fn children(&self, children: &mut Children) {
-        let zero = Digest::default();
-        match (self.forgery, &mut *children) {
-            (Forgery::LeafAsNode, Children::Roots { roots }) => {
-                let hashes = roots.clone();
-                *children = Children::Hashes { hashes };
-            }
-            (Forgery::LeafAsNode, Children::Hashes { hashes }) => {
-                let roots = hashes.clone();
-                *children = Children::Roots { roots };
-            }
-            (_, Children::Hashes { hashes: list } | Children::Roots { roots: list }) => {
-                match self.forgery {
-                    Forgery::Zeros => list.iter_mut().for_each(|one| *one = zero),
-                    Forgery::Garbage => list.iter_mut().for_each(flip),
-                    Forgery::TooFew => drop(list.pop()),
-                    Forgery::TooMany => list.push(zero),
-                    Forgery::Reversed => list.reverse(),
-                    _ => {}
-                }
-            }
-            (_, Children::Values { values }) => match self.forgery {
-                Forgery::Zeros => values.iter_mut().for_each(|one| *one = (0, zero)),
-                Forgery::Garbage => values.iter_mut().for_each(|one| flip(&mut one.1)),
-                Forgery::TooFew => drop(values.pop()),
-                Forgery::TooMany => values.push((0, zero)),
-                Forgery::Reversed => values.reverse(),
-                _ => {}
-            },
+    /// Takes items away or adds them; says whether it is a forgery of that kind.
+    fn length<T>(&self, items: &mut Vec<T>, added: T) -> bool {
+        match self.forgery {
+            Forgery::TooFew => drop(items.pop()),
+            Forgery::TooMany => items.push(added),
+            Forgery::Reversed => items.reverse(),
+            Forgery::Zeros
+            | Forgery::Garbage
+            | Forgery::WrongKind
+            | Forgery::LeafAsNode
+            | Forgery::LeafSwitched
+            | Forgery::Sums => return false,
+        }
+        true
+    }
+
+    /// Whether the items themselves are false, each by flipped bits or as zeros.
+    fn is_of_items(&self) -> bool {
+        matches!(self.forgery, Forgery::Zeros | Forgery::Garbage)
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        if self.forgery == Forgery::Zeros {
+            *digest = Digest::default();
+        } else {
+            flip(digest);
         }
     }
 
-    /// Forges one answer.
-    pub fn forge(&self, reveal: &mut Reveal) {
-        let at_leaf = matches!(self.forgery, Forgery::LeafSwitched | Forgery::Garbage);
-        match reveal {
-            Reveal::Node { children } => self.children(children),
-            Reveal::Subtrace { root, children } => {
-                if self.forgery == Forgery::Zeros {
-                    *root = Digest::default();
-                }
-                self.children(children);
+    /// Forges one answer to an ask about this tree.
+    pub fn forge(&self, tree: &Tree, answer: &mut Answer) {
+        let zero = Digest::default();
+        let of_sums =
+            self.forgery == Forgery::Sums && matches!(tree, Tree::Accumulators { .. });
+        match (self.forgery, &mut *answer) {
+            (Forgery::WrongKind, Answer::Leaves { .. }) => {
+                *answer = Answer::Hashes { hashes: vec![zero] };
             }
-            Reveal::Leaf { bytes } if at_leaf => bytes[7] ^= 1,
-            Reveal::Leaf { bytes } if self.forgery == Forgery::Zeros => *bytes = [0; 256],
-            Reveal::Leaf { .. } if self.forgery == Forgery::WrongKind => {
-                *reveal = Reveal::Accumulators { words: vec![0] };
+            (Forgery::WrongKind, _) => *answer = Answer::Leaves { leaves: vec![[0; 256]] },
+            (Forgery::LeafAsNode, Answer::Roots { roots }) => {
+                *answer = Answer::Hashes { hashes: std::mem::take(roots) };
             }
-            Reveal::Accumulators { words } => match self.forgery {
-                Forgery::Sums | Forgery::Garbage => {
-                    if let Some(first) = words.first_mut() {
-                        *first ^= 1;
-                    }
+            (Forgery::LeafAsNode, Answer::Hashes { hashes }) => {
+                *answer = Answer::Roots { roots: std::mem::take(hashes) };
+            }
+            (_, Answer::Hashes { hashes: list } | Answer::Roots { roots: list }) => {
+                if !self.length(list, zero) && (self.is_of_items() || of_sums) {
+                    list.iter_mut().for_each(|one| self.digest(one));
                 }
-                Forgery::Zeros => words.iter_mut().for_each(|word| *word = 0),
-                Forgery::TooFew => drop(words.pop()),
-                Forgery::TooMany => words.push(0),
-                Forgery::Reversed => words.reverse(),
-                _ => {}
-            },
-            Reveal::Leaf { .. } => {}
+            }
+            (_, Answer::Values { values }) => {
+                if !self.length(values, (0, zero)) && self.is_of_items() {
+                    values.iter_mut().for_each(|(_, root)| self.digest(root));
+                }
+            }
+            (_, Answer::Leaves { leaves }) => self.leaves(leaves, of_sums),
         }
-        if self.forgery == Forgery::WrongKind && matches!(reveal, Reveal::Node { .. }) {
-            *reveal = Reveal::Leaf { bytes: [0; 256] };
+    }
+
+    fn leaves(&self, leaves: &mut Vec<LeafBytes>, of_sums: bool) {
+        if self.length(leaves, [0; 256]) {
+            return;
+        }
+        match self.forgery {
+            Forgery::Zeros => leaves.iter_mut().for_each(|bytes| *bytes = [0; 256]),
+            Forgery::LeafSwitched | Forgery::Garbage => {
+                leaves.iter_mut().for_each(|bytes| bytes[7] ^= 1);
+            }
+            _ if of_sums => leaves.iter_mut().take(1).for_each(|bytes| bytes[7] ^= 1),
+            _ => {}
         }
     }
 }
@@ -112,8 +119,8 @@ impl Forge {
 impl<C: Commitment> Strategy<C> for Forge {
     fn play(&mut self, _: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
         for intent in &mut intents {
-            if let Action::Reveal { reveal, .. } = &mut intent.action {
-                self.forge(reveal);
+            if let Action::Reveal { ask, answer, .. } = &mut intent.action {
+                self.forge(ask.tree(), answer);
             }
         }
         intents
@@ -121,4 +128,33 @@ impl<C: Commitment> Strategy<C> for Forge {
     fn boxed(&self) -> Box<dyn Strategy<C>> {
         Box::new(self.clone())
     }
+}
+
+/// Says one thing to the first challenger who asks for what only an executor can say, and another to the others.
+#[derive(Clone, Debug)]
+pub struct SaysTwo;
+
+impl<C: Commitment> Strategy<C> for SaysTwo {
+    fn play(&mut self, _: &mut Sight<'_, C>, intents: Vec<Intent>) -> Vec<Intent> {
+        let other = Forge { forgery: Forgery::Garbage };
+        let split = |intent: Intent| {
+            let Action::Reveal { claim, challengers, ask: ask @ Ask::Say { .. }, answer } =
+                &intent.action
+            else {
+                return vec![intent];
+            };
+            let one_by_one = challengers.iter().enumerate().map(|(number, challenger)| {
+                let mut answer = answer.clone();
+                if number > 0 {
+                    other.forge(ask.tree(), &mut answer);
+                }
+                let (claim, ask, challengers) = (*claim, ask.clone(), vec![*challenger]);
+                let action = Action::Reveal { claim, challengers, ask, answer };
+                Intent { action, ..intent.clone() }
+            });
+            one_by_one.collect()
+        };
+        intents.into_iter().flat_map(split).collect()
+    }
+    boxed!();
 }

@@ -6,22 +6,22 @@ mod boxed;
 
 mod after;
 mod aside;
+mod asking;
 mod forge;
+mod ways;
 
-use protocol::facts::{Request, Showing, TreeId};
-use protocol::graph::{Node, NodeProof, Operand, Operator};
+use protocol::asks::{OperandProof, Refutation};
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::ClaimId;
-use protocol::referee::{OperandProof, Refutation};
 use protocol::settlement::{ChallengeStatus, Turn};
-use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::Action;
 
 use super::{Intent, Sight, Strategy};
 
 pub use after::{CallAfterFall, ClaimTwice, PassOver, TakeBack};
 pub use aside::{AbsurdJobs, ChallengeAllies, FreeRide, Idle, Meddler, Overbid, Withdrawer};
-pub use forge::{Forge, Forgery};
+pub use asking::{AbsurdDemands, AskBeyond, DemandAnything, LookAndWithdraw, SayOtherKind};
+pub use forge::{Forge, Forgery, SaysTwo};
 
 /// Keeps the first `left` of the moves that are counted, and none after them; the others all stay.
 fn keep_first(left: &mut u64, intents: &mut Vec<Intent>, is_counted: impl Fn(&Action) -> bool) {
@@ -130,71 +130,6 @@ fn own_turns<C: Commitment>(sight: &Sight<'_, C>) -> Vec<ClaimId> {
     mine.map(|(_, challenge)| challenge.claim).collect()
 }
 
-/// Demands whatever can be demanded, at random, until its demands are used up.
-#[derive(Clone, Debug)]
-pub struct DemandAnything;
-
-impl<C: Commitment> Strategy<C> for DemandAnything {
-    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        intents.retain(|intent| {
-            !matches!(intent.action, Action::Demand { .. } | Action::Refute { .. })
-        });
-        for claim in own_turns(sight) {
-            const TRIES: usize = 12;
-            let candidate = (0..TRIES).find_map(|_| legal_demand(sight, &claim));
-            if let Some((showings, request)) = candidate {
-                intents.push(Intent::new(Action::Demand { claim, showings, request }));
-            }
-        }
-        intents
-    }
-    boxed!();
-}
-
-/// Something at random that can be demanded of a claim, if the dice hit one.
-fn legal_demand<C: Commitment>(
-    sight: &mut Sight<'_, C>,
-    claim: &ClaimId,
-) -> Option<(Vec<Showing>, Request)> {
-    let claim = sight.view.settlement.claim(claim)?;
-    let header = claim.facts.header();
-    let layer = sight.rng.below(u64::from(header.layer_count)) as u32;
-    let operator = sight.rng.below(u64::from(header.operator_count)) as u32;
-    let boundary = sight.rng.below(u64::from(header.state_count())) as u32;
-    let model = sight
-        .challenger
-        .and_then(|challenger| challenger.honest_view(&claim.terms.job))
-        .map(|view| view.model());
-    let shown = model.and_then(|model| {
-        let layer = Showing::Layer { proof: model.layer_proof(layer)? };
-        Some(vec![layer, Showing::Operator { proof: model.node_proof(operator)? }])
-    });
-    let showings = shown.unwrap_or_default();
-    let trees = [
-        TreeId::Trace {},
-        TreeId::State { boundary },
-        TreeId::Subtrace { layer },
-        TreeId::Tensor { operator },
-    ];
-    let tree = sight.rng.pick(&trees).copied()?;
-    let depth = sight.rng.below(4) as u32;
-    let index = sight.rng.below(1 << depth);
-    let requests = [
-        Request::Node { tree, depth, index },
-        Request::Node { tree, depth: 0, index: 0 },
-        Request::Subtrace { layer },
-        Request::Leaf { operator, leaf: sight.rng.below(4) },
-        Request::Accumulators { operator, element: sight.rng.below(200) },
-    ];
-    let request = sight.rng.pick(&requests).copied()?;
-    let mut facts = claim.facts.clone();
-    for showing in &showings {
-        // What cannot be shown is refused by the ledger as well: part of the play.
-        let _ = facts.show(showing);
-    }
-    facts.check_request(&request).is_ok().then_some((showings, request))
-}
-
 /// How a refutation is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadRefutation {
@@ -217,7 +152,15 @@ pub struct Refuter {
 
 impl<C: Commitment> Strategy<C> for Refuter {
     fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        let bad = |operands| Refutation::Step { operator: 0, element: 0, segment: 0, operands };
+        let step = |at: u32, operands| Refutation::Step {
+            iteration: 0,
+            layer: at,
+            operator: at,
+            element: u64::from(at),
+            segment: u64::from(at),
+            operands,
+            states: Vec::new(),
+        };
         for intent in &mut intents {
             if let (BadRefutation::OtherPlace, Action::Refute { refutation, .. }) =
                 (self.kind, &mut intent.action)
@@ -228,58 +171,25 @@ impl<C: Commitment> Strategy<C> for Refuter {
         }
         for claim in own_turns(sight) {
             let refutation = match self.kind {
-                BadRefutation::Unproven => bad(Vec::new()),
-                BadRefutation::Absurd => Refutation::Step {
-                    operator: u32::MAX,
-                    element: u64::MAX,
-                    segment: u64::MAX,
-                    operands: Vec::new(),
-                },
-                BadRefutation::WrongProof => bad(vec![
-                    OperandProof {
+                BadRefutation::Unproven => step(0, Vec::new()),
+                BadRefutation::Absurd => step(u32::MAX, Vec::new()),
+                BadRefutation::WrongProof => {
+                    let operand = OperandProof {
                         root: Digest::default(),
                         path: vec![Digest::default(); 64],
+                        positions: vec![u64::MAX; 2],
                         leaves: Vec::new(),
+                        siblings: vec![Digest::default(); 64],
                     };
-                    2
-                ]),
-                BadRefutation::OtherPlace => Refutation::Binding { layer: 0, operator: 0 },
+                    step(0, vec![(0, operand.clone()), (0, operand)])
+                }
+                BadRefutation::OtherPlace => {
+                    Refutation::Binding { iteration: 0, layer: 0, operator: 0 }
+                }
             };
-            let (challenger, showings) = (sight.me, Vec::new());
-            let refute = Action::Refute { claim, challenger, showings, refutation };
+            let (challenger, showings, from) = (sight.me, Vec::new(), None);
+            let refute = Action::Refute { claim, challenger, showings, refutation, from };
             intents.push(Intent::new(refute));
-        }
-        intents
-    }
-    boxed!();
-}
-
-/// Shows absurd dimensions and demands absurd indices.
-#[derive(Clone, Debug)]
-pub struct AbsurdDemands;
-
-impl<C: Commitment> Strategy<C> for AbsurdDemands {
-    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
-        let Some(shape) = Shape::new(&[1 << 31]) else {
-            return intents;
-        };
-        let kind = TensorType { element: ElementType::F32, shape };
-        let node = Node {
-            operator: Operator::Contract {},
-            operands: vec![Operand { value: u32::MAX, kind: kind.clone() }; 2],
-            output: kind,
-        };
-        for claim in own_turns(sight) {
-            let proof = NodeProof { index: u32::MAX, node: node.clone(), path: Vec::new() };
-            let tree = TreeId::Tensor { operator: u32::MAX };
-            let absurd = Request::Node { tree, depth: u32::MAX, index: u64::MAX };
-            for (showings, request) in [
-                (vec![Showing::Operator { proof }], Request::Subtrace { layer: u32::MAX }),
-                (vec![], absurd),
-                (vec![], Request::Leaf { operator: 0, leaf: u64::MAX }),
-            ] {
-                intents.insert(0, Intent::new(Action::Demand { claim, showings, request }));
-            }
         }
         intents
     }

@@ -13,6 +13,7 @@ macro_rules! entries {
 }
 
 mod after;
+mod asking;
 mod entry;
 mod honest;
 
@@ -51,6 +52,7 @@ impl<C: Commitment> Default for Catalogue<C> {
             paying(),
             serving(),
             after::endings(),
+            asking::asks(),
         ];
         Self { entries: entries.concat() }
     }

@@ -243,7 +243,9 @@ fn ended(view: &View, job: &JobId, id: ClaimId) -> Result<Ended, CommandError> {
     let others = settlement.claims_of(job).filter(|other| **other != id).filter_map(|other| {
         let claim = settlement.claim(other)?;
         let reason = match &claim.status {
-            ClaimStatus::Fallen { reason, .. } => Some(words::fallen(reason, Some(&claim.knowledge))),
+            ClaimStatus::Fallen { reason, .. } => {
+                Some(words::fallen(reason, Some(&claim.knowledge)))
+            }
             _ => None,
         };
         Some(Other {

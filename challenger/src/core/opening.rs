@@ -1,0 +1,112 @@
+//! Which challenges are opened, as far as the money reaches.
+
+use std::cmp::Reverse;
+
+use ledger::View;
+use node::Decision;
+use node::exposure::demands_reserve_wei;
+use protocol::hash::Commitment;
+use protocol::ids::ClaimId;
+use protocol::settlement::{Challenge, Claim};
+use protocol::transaction::Action;
+
+use super::{ChallengerCore, Policy};
+use crate::wanted_inputs::takes_wei;
+
+/// A claim that is to be challenged.
+struct Wanted<'a, C: Commitment> {
+    claim: &'a Claim<C>,
+    id: &'a ClaimId,
+    /// Why, for people.
+    reason: String,
+    /// Fees for its input, where that is asked for first.
+    input_wei: u128,
+}
+
+impl<C: Commitment> ChallengerCore<C> {
+    /// Claims that would be challenged if there were money for bond and fees: deposit more.
+    pub fn unaffordable(&self, view: &View<C>) -> Vec<ClaimId> {
+        self.new_challenges(view).1
+    }
+
+    /// New challenges, as far as the money reaches, and the claims for which it does not: the largest
+    /// stake first, because there the most is at risk.
+    pub(super) fn new_challenges(&self, view: &View<C>) -> (Vec<Decision>, Vec<ClaimId>) {
+        let mut wanted = self.wanted(view);
+        wanted.sort_by_key(|one| (Reverse(one.claim.stake_wei), *one.id));
+        let parameters = view.settlement.parameters();
+        let mut free_wei = self.spendable_wei(view);
+        let (mut decisions, mut unaffordable) = (Vec::new(), Vec::new());
+        for Wanted { claim, id, reason, input_wei } in wanted {
+            let takes_wei = takes_wei(parameters, claim.stake_wei, input_wei);
+            let Some(left_wei) = free_wei.checked_sub(takes_wei) else {
+                #[cfg(test)]
+                cov_mark::hit!(challenge_is_unaffordable);
+                unaffordable.push(*id);
+                continue;
+            };
+            free_wei = left_wei;
+            decisions.push(Decision {
+                action: Action::Challenge { claim: *id },
+                reason,
+                deadline_ms: Some(claim.window_end_ms),
+            });
+        }
+        (decisions, unaffordable)
+    }
+
+    /// Claims that the policy challenges and this account has not, and why. Where the run has no result, that is
+    /// every claim. Where nobody published the input, a claim whose executor is asked for it.
+    fn wanted<'a>(&'a self, view: &'a View<C>) -> Vec<Wanted<'a, C>> {
+        let settlement = &view.settlement;
+        let open = settlement
+            .claims()
+            .filter(|(_, claim)| claim.stands() && view.now_ms <= claim.window_end_ms);
+        let differing = open.filter_map(|(id, claim)| {
+            let truth = self.truths.get(&claim.terms.job)?;
+            let differs = !truth.admits(&claim.trace_root);
+            let policy = match self.policy {
+                Policy::Differing => differs,
+                Policy::Everything => true,
+                Policy::Nothing => false,
+            };
+            let already = settlement.challenge_by(id, &self.address).is_some();
+            let reason = || match truth.no_result() {
+                Some(no_result) => format!("the job has no result: {no_result}"),
+                None if differs => "the claim's trace root is not ours".to_owned(),
+                None => "policy: challenge everything".to_owned(),
+            };
+            (policy && !already).then(|| Wanted { claim, id, reason: reason(), input_wei: 0 })
+        });
+        let askable = self.inputs.askable(view, &self.address);
+        let asked =
+            askable.filter(|_| self.policy != Policy::Nothing).map(|(claim, id, input_wei)| {
+                let reason =
+                    "its input is not published, and what is at stake is worth asking".to_owned();
+                Wanted { claim, id, reason, input_wei }
+            });
+        differing.chain(asked).collect()
+    }
+
+    /// Free money, less what challenges under way may still need.
+    fn spendable_wei(&self, view: &View<C>) -> u128 {
+        if self.is_funded {
+            return u128::MAX;
+        }
+        let settlement = &view.settlement;
+        let reserve_wei = demands_reserve_wei(settlement.parameters());
+        let input_wei = |challenge: &Challenge| {
+            let claim = settlement.claim(&challenge.claim);
+            claim.map_or(0, |claim| self.inputs.cost_wei(view, &claim.terms.job))
+        };
+        let own = settlement.challenges().map(|(_, challenge)| challenge).filter(|challenge| {
+            challenge.challenger == self.address && settlement.is_under_way(challenge)
+        });
+        own.fold(settlement.money().free_wei(&self.address), |free_wei, challenge| {
+            #[cfg(test)]
+            cov_mark::hit!(open_challenge_needs_a_reserve);
+            let needed_wei = reserve_wei.saturating_add(input_wei(challenge));
+            free_wei.saturating_sub(needed_wei.saturating_sub(challenge.fees_wei))
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! Jobs whose input nobody published: for which of them an executor is asked, and with what.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use inference::Model;
+use ledger::View;
+use node::Decision;
+use node::exposure::challenge_takes_wei;
+use protocol::hash::{Commitment, Keccak};
+use protocol::ids::{ClaimId, JobId};
+use protocol::settlement::{Challenge, Claim, Parameters};
+use protocol::transaction::{Action, Address};
+
+use crate::ends::{InputError, NextOfInput, cost_of_input, next_of_input};
+use crate::solver::SolveError;
+
+/// Thousandths of a claim's stake that asking for its input may cost, unless the operator says otherwise. Below
+/// that a claim that cannot be checked is told and alarmed, and nobody is asked.
+pub const INPUT_PERMILLE: u32 = 25;
+
+/// Jobs without an input at hand. Clones share the models.
+#[derive(Clone, Debug)]
+pub(crate) struct WantedInputs<C: Commitment = Keccak> {
+    models: BTreeMap<JobId, Arc<Model<C>>>,
+    permille: u32,
+}
+
+impl<C: Commitment> Default for WantedInputs<C> {
+    fn default() -> Self {
+        Self { models: BTreeMap::new(), permille: INPUT_PERMILLE }
+    }
+}
+
+impl<C: Commitment> WantedInputs<C> {
+    /// Thousandths of a stake that asking may cost; 0 asks nobody.
+    pub(crate) fn set_permille(&mut self, permille: u32) {
+        self.permille = permille;
+    }
+
+    /// The input of this job is not to be had elsewhere.
+    pub(crate) fn want(&mut self, job: JobId, model: Arc<Model<C>>) {
+        self.models.insert(job, model);
+    }
+
+    pub(crate) fn forget(&mut self, job: &JobId) {
+        self.models.remove(job);
+    }
+
+    /// The first standing claim on each of these jobs that can still be challenged, where no challenge of this
+    /// account asks already, and nobody's answers have given the whole input: with what it takes beyond bond and
+    /// ordinary demands, in wei. Whether it is worth that, [`WantedInputs::is_worth`] says.
+    pub(crate) fn askable<'a>(
+        &'a self,
+        view: &'a View<C>,
+        address: &'a Address,
+    ) -> impl Iterator<Item = (&'a Claim<C>, &'a ClaimId, u128)> + 'a {
+        let settlement = &view.settlement;
+        self.models.iter().filter_map(move |(job, model)| {
+            let claims =
+                settlement.claims_of(job).filter_map(|id| Some((settlement.claim(id)?, id)));
+            let mut standing = claims.filter(|(claim, _)| claim.stands());
+            let is_asked = |id| settlement.challenge_by(id, address).is_some();
+            let (claim, id) = standing.find(|(claim, _)| view.now_ms <= claim.window_end_ms)?;
+            let is_known = self.input(view, job).is_some();
+            let mut all = settlement.claims_of(job);
+            let cost_wei = cost_wei(settlement.parameters(), model).ok()?;
+            let is_wanted = !is_known && !all.any(is_asked);
+            (is_wanted && self.is_worth(settlement.parameters(), claim.stake_wei, cost_wei))
+                .then_some((claim, id, cost_wei))
+        })
+    }
+
+    /// Demand fees for the input of a job, in wei; 0 of one whose input is not wanted or cannot be asked for.
+    pub(crate) fn cost_wei(&self, view: &View<C>, job: &JobId) -> u128 {
+        let parameters = view.settlement.parameters();
+        let cost_wei = self.models.get(job).map(|model| cost_wei(parameters, model));
+        cost_wei.and_then(Result::ok).unwrap_or(0)
+    }
+
+    /// Whether asking for an input costs no more than the operator's share of the stake: with all fees, and what
+    /// burns when the challenge is withdrawn because the claim is right.
+    fn is_worth(&self, parameters: &Parameters, stake_wei: u128, cost_wei: u128) -> bool {
+        let burned_wei = permille_of(parameters.bond_wei(stake_wei), parameters.withdraw_permille);
+        let all_wei = cost_wei.saturating_add(burned_wei).saturating_add(parameters.record_fee_wei);
+        all_wei <= permille_of(stake_wei, self.permille)
+    }
+
+    /// Why nobody is asked for the input of a job, for people; `None` where somebody is, or was.
+    pub(crate) fn why_not(&self, view: &View<C>, job: &JobId) -> Option<String> {
+        let model = self.models.get(job)?;
+        let (settlement, parameters) = (&view.settlement, view.settlement.parameters());
+        let cost_wei = match cost_wei(parameters, model) {
+            Ok(cost_wei) => cost_wei,
+            Err(error) => return Some(error.to_string()),
+        };
+        let stake_wei = settlement.job(job)?.terms.stake_wei;
+        (!self.is_worth(parameters, stake_wei, cost_wei)).then(|| {
+            let (cost, permille) = (ledger::words::ether(cost_wei), self.permille);
+            format!(
+                "asking its executor costs {cost} in fees, over {permille} permille of the stake"
+            )
+        })
+    }
+
+    /// The next demand in a challenge of a claim whose run is missing for want of the input; `None` where the
+    /// input is not what is missing.
+    pub(crate) fn next(
+        &self,
+        view: &View<C>,
+        challenge: &Challenge,
+        deadline_ms: Option<u64>,
+    ) -> Option<Result<Decision, SolveError>> {
+        let claim = view.settlement.claim(&challenge.claim)?;
+        let model = self.models.get(&claim.terms.job)?;
+        let asking = view.settlement.parameters().asking();
+        match next_of_input(model, &claim.knowledge, &asking) {
+            Ok(NextOfInput::Ask(next)) => {
+                let (claim, reason) = (challenge.claim, "its input is not published".to_owned());
+                let (showings, path, from) = (next.showings, next.path, None);
+                let action = Action::Demand { claim, showings, ask: next.ask, path, from };
+                Some(Ok(Decision { action, reason, deadline_ms }))
+            }
+            // The run is being made.
+            Ok(NextOfInput::Whole(_)) => Some(Err(SolveError::RunMissing)),
+            Err(error) => Some(Err(SolveError::Stuck { what: error.to_string() })),
+        }
+    }
+
+    /// The input of a job as executors have shown it, once all of it is known.
+    pub(crate) fn input(&self, view: &View<C>, job: &JobId) -> Option<Vec<u8>> {
+        let model = self.models.get(job)?;
+        let (settlement, asking) = (&view.settlement, view.settlement.parameters().asking());
+        settlement.claims_of(job).filter_map(|id| settlement.claim(id)).find_map(|claim| {
+            match next_of_input(model, &claim.knowledge, &asking) {
+                Ok(NextOfInput::Whole(bytes)) => Some(bytes),
+                Ok(NextOfInput::Ask(_)) | Err(_) => None,
+            }
+        })
+    }
+}
+
+/// Demand fees for the whole input of a run of this model.
+fn cost_wei<C: Commitment>(parameters: &Parameters, model: &Model<C>) -> Result<u128, InputError> {
+    let cost = cost_of_input(model, &parameters.asking())?;
+    if cost.asks > parameters.end_asks_max {
+        return Err(InputError::TooManyAsks { asks: cost.asks });
+    }
+    Ok(parameters.demand_fee_wei.saturating_mul(u128::from(cost.fees)))
+}
+
+/// Free money that a challenge takes which asks for the input first.
+pub(crate) fn takes_wei(parameters: &Parameters, stake_wei: u128, cost_wei: u128) -> u128 {
+    challenge_takes_wei(parameters, stake_wei).saturating_add(cost_wei)
+}
+
+/// Thousandths of an amount, rounded down.
+fn permille_of(amount_wei: u128, permille: u32) -> u128 {
+    amount_wei.saturating_mul(u128::from(permille)) / 1_000
+}
