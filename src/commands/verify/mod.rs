@@ -235,7 +235,7 @@ fn from_evidence(evidence: &Evidence) -> VerifyReport {
             "falls",
             format!("malformed: value {claimed} stands where {expected} must"),
         ),
-        Evidence::Leaf { operator, leaf } => {
+        Evidence::Leaf { operator, leaf, .. } => {
             VerifyReport::new("falls", format!("malformed: leaf {leaf} of operator {operator}"))
         }
     }

@@ -400,6 +400,10 @@ fn a_job_of_its_own_with_a_standing_claim_does_not_end_before_it() {
     court.now_ms += CLOCK_MS + 1;
     assert_eq!(actions(&mut core, &court), [call_time(claim, Who::Challenger)]);
     perform(&mut core, &mut court);
+    // Whoever held back because of that claim has an executor's clock to claim.
+    assert_eq!(actions(&mut core, &court), []);
+    assert_eq!(core.next_look_ms(&court.view()), Some(court.now_ms + CLOCK_MS + 1));
+    court.now_ms += CLOCK_MS + 1;
     assert_eq!(actions(&mut core, &court), [Action::ExpireJob { job }]);
 }
 
