@@ -125,6 +125,9 @@ pub(crate) fn cost_of_input<C: Commitment>(
     asking: &Asking,
 ) -> Result<CostOfInput, InputError> {
     let inputs = inputs_of(model, asking)?;
+    for input in &inputs {
+        reader_of(model, input.value)?;
+    }
     let count = u64::try_from(inputs.len()).map_err(|_| broken("it has too many inputs"))?;
     let state = TreeShape::list(count).ok_or(broken("it has no input"))?;
     let mut cost = CostOfInput::default();

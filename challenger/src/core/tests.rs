@@ -2,6 +2,7 @@
 
 mod accomplice;
 mod ends;
+mod inputs;
 mod late;
 mod money;
 mod no_result;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use inference::{ComputePolicy, Engine, EngineError, Model, Run, Tensor, compute_honestly};
+use inference::{ComputePolicy, Engine, EngineError, Model, Run, State, Tensor, compute_honestly};
 use protocol::asks::{Answer, Ask, Place, Showing, Tree, TreeKind, shown_places};
 use protocol::graph::state_leaf;
 use protocol::hash::{Digest, Keccak, Tag, leaf};
@@ -241,6 +241,11 @@ impl Statement {
         }
     }
 
+    /// The input of the run.
+    pub(crate) fn input(&self) -> &State {
+        self.run.trace().state(0).unwrap()
+    }
+
     /// The leaves of the sums of an element.
     fn sums_leaves(&self, operator: u32, element: u64) -> Vec<LeafBytes> {
         let own = || self.run.accumulators(operator, element).unwrap().to_vec();
@@ -267,7 +272,8 @@ impl Statement {
                 let hashes: Vec<Digest> = leaves.iter().map(|bytes| leaf(bytes)).collect();
                 merkle::Tree::new(self.kind(tree).shape().unwrap(), &hashes).unwrap()
             }
-            Tree::Input { .. } | Tree::Output { .. } => panic!("nobody asks for {tree:?}"),
+            Tree::Input { value, .. } => self.input().leaf_tree(value).unwrap().clone(),
+            Tree::Output { .. } => panic!("nobody asks for {tree:?}"),
         }
     }
 
@@ -379,6 +385,11 @@ impl Statement {
                 let leaves: BTreeMap<u64, LeafBytes> =
                     self.leaves[operator as usize].iter().copied().collect();
                 Answer::Leaves { leaves: places.iter().map(|place| leaves[place]).collect() }
+            }
+            Tree::Input { value, .. } if says_leaves => {
+                let tensor = self.input().tensor(value).unwrap();
+                let leaves = places.iter().map(|place| tensor.leaf(*place).unwrap());
+                Answer::Leaves { leaves: leaves.collect() }
             }
             Tree::Accumulators { operator, element, .. } if says_leaves => {
                 let leaves = self.sums_leaves(operator, element);

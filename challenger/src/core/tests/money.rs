@@ -1,6 +1,7 @@
 //! Challenges are opened as far as the money reaches, and none that could not be finished.
 
 use super::*;
+use node::exposure::demands_reserve_wei;
 
 /// Money for the demands of one challenge.
 const FEES_WEI: u128 = 16 * ETHER / 1_000;
