@@ -46,10 +46,8 @@ impl<C: Commitment> HonestView<C> {
             let before = boundary.saturating_sub(1);
             let agrees = known(before)
                 .is_some_and(|root| own.get(before as usize).is_some_and(|own| *own == root));
-            (differs || end == Some(*boundary))
-                && agrees
-                && is_proven(before)
-                && is_proven(*boundary)
+            let is_false = end == Some(*boundary) || (differs && is_proven(*boundary));
+            is_false && agrees && is_proven(before)
         };
         Ok((1..self.model().header().state_count()).filter(is_difference).collect())
     }

@@ -27,14 +27,14 @@ const PARTIES: [Who; 9] = [
 const WAITS_MS: [u64; 8] = [1, 700, 5_001, 10_000, 20_001, 30_001, 60_001, 120_001];
 
 /// Kinds of actions, in the order of their tags, those oftener that have more to fit.
-pub const KINDS: [u8; 46] = [
+pub(crate) const KINDS: [u8; 46] = [
     0, 1, 2, 3, 4, 5, 5, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8, 9, 9, 9, 10, 11,
     12, 13, 13, 13, 14, 14, 15, 15, 16, 17, 17, 18, 19, 20, 21,
 ];
 
 /// Numbers that decide one move.
 #[derive(Clone, Copy, Debug)]
-pub struct Draw {
+pub(crate) struct Draw {
     pub kind: u8,
     pub wait: u8,
     pub numbers: [u32; 4],
@@ -61,7 +61,7 @@ fn name_of(account: Address) -> Option<Who> {
 }
 
 /// What the ledger holds, as lists to pick from.
-pub struct Objects {
+pub(crate) struct Objects {
     pub jobs: Vec<JobId>,
     pub claims: Vec<ClaimId>,
     pub challenges: Vec<ChallengeId>,
@@ -69,7 +69,7 @@ pub struct Objects {
     pub attestations: Vec<(SealedId, Address)>,
 }
 
-pub fn objects(game: &Game) -> Objects {
+pub(crate) fn objects(game: &Game) -> Objects {
     let sealed: Vec<SealedId> = game.state.all_sealed().map(|(id, _)| *id).collect();
     let attestations = sealed
         .iter()
@@ -310,7 +310,7 @@ fn action(game: &Game, run: &Run, draw: &Draw, who: Who) -> (Option<Who>, Action
 }
 
 /// Time passes, and the next action with its sender is drawn.
-pub fn next(game: &mut Game, run: &Run, draw: &Draw) -> (Who, Action) {
+pub(crate) fn next(game: &mut Game, run: &Run, draw: &Draw) -> (Who, Action) {
     game.now_ms += WAITS_MS.get(usize::from(draw.wait)).copied().unwrap_or(0);
     let who = PARTIES[(draw.numbers[3] / 64) as usize % PARTIES.len()];
     let (likely, action) = action(game, run, draw, who);

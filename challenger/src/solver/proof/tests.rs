@@ -201,7 +201,7 @@ fn each_operand_is_proven_in_the_list_that_holds_it() {
     let inside_root = dispute.known.root(&trees::inside(LAYER)).unwrap();
     let root_leaf = |proof: &OperandProof| protocol::hash::leaf(&proof.root.0);
     assert!(held(Tag::Subtrace, inside_root, 2, 0, root_leaf(of_layer), &of_layer.path));
-    let state_root = dispute.known.root(&trees::state(LAYER)).unwrap();
+    let state_root = dispute.statement.state_roots()[LAYER as usize];
     let value = header.output_of(0);
     let state_leaf = protocol::graph::state_leaf::<Keccak>(value, &of_state.root);
     assert!(held(Tag::State, state_root, 1, 0, state_leaf, &of_state.path));
@@ -250,14 +250,14 @@ fn an_operand_before_a_wrong_output_is_proven_under_the_executors_root() {
 fn what_cannot_be_proven_is_told() {
     let dispute = opened(game(&mixed()).computes_wrongly(CONCAT, 0));
     let none = [set(&[]), set(&[]), set(&[])];
-    let (first, second) = ([set(&[0]), set(&[]), set(&[])], [set(&[]), set(&[0]), set(&[])]);
+    let first = [set(&[0]), set(&[]), set(&[])];
     let far = [set(&[2]), set(&[]), set(&[])];
     assert_eq!(proofs_of(&dispute, (LAYER, CONCAT), &none), Ok((Vec::new(), Vec::new())));
     // No such layer, no such operator, no such leaf, a state without the value.
     assert!(proofs_of(&dispute, (2, CONCAT), &first).is_err());
     assert!(proofs_of(&dispute, (LAYER, 3), &first).is_err());
     assert!(proofs_of(&dispute, (LAYER, CONCAT), &far).is_err());
-    assert!(proofs_of(&dispute, (0, CONCAT), &second).is_err());
+    assert!(proofs_of(&dispute, (0, CONCAT), &first).is_err());
 }
 
 #[test]

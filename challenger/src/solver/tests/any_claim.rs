@@ -100,7 +100,7 @@ fn a_claim_that_is_not_the_true_one_loses_whatever_its_executor_says_and_others_
     for seed in 0..400 {
         let mut numbers = Numbers(seed);
         let network = &networks[seed as usize % networks.len()];
-        let mut claim = game(network).with_levels([1, 2, 6][numbers.below(3) as usize]);
+        let mut claim = game(network).with_levels([1, 2, 4, 6][numbers.below(4) as usize]);
         if numbers.below(2) == 0 {
             let operators = u64::from(network.model.header().operator_count);
             let operator = numbers.below(operators) as u32;

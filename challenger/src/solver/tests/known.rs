@@ -93,6 +93,29 @@ fn the_first_of_the_shown_divergences_is_taken() {
 }
 
 #[test]
+fn of_the_differences_that_are_begun_the_one_nearest_to_its_end_is_taken() {
+    // The last operators of layers 1 and 5 are wrong, each in a state of its own.
+    let network = ladder(7);
+    let dispute = game(&network)
+        .says(|executor| {
+            for operator in [rung(1, 2), rung(5, 2)] {
+                let output = executor.run().output(operator).unwrap().clone();
+                executor.output(operator, &crate::testing::statement::with_other(&output, 0));
+                executor.write_to_states(operator);
+            }
+        })
+        .disputed();
+    let dispute = dispute.clone().shown_by_others(&shown_states(&dispute, &[1, 2, 5, 6]));
+    // Where none is begun, or both are as far, the first is taken.
+    dispute.clone().expect_demand(inside(1));
+    let both = dispute.clone().knowing(&[inside(1), inside(5)]);
+    both.clone().expect_demand(output_leaves(rung(1, 2), 0, 0));
+    dispute.knowing(&[inside(5)]).expect_demand(output_leaves(rung(5, 2), 0, 0));
+    let nearer = both.knowing(&[output_leaves(rung(5, 2), 0, 0)]);
+    nearer.expect_step(rung(5, 2), 0, 0).fraud();
+}
+
+#[test]
 fn a_layer_and_an_operator_that_others_showed_are_shown_again() {
     let (operator, dispute) = dispute();
     let model = std::sync::Arc::clone(dispute.honest_view.model());

@@ -25,31 +25,31 @@ fn a_conviction_takes_few_demands_and_bytes() {
         words.iter().map(|word| word ^ (1 << 20)).collect()
     };
     let claims = [
-        ("a step", game(&ladder).computes_wrongly(rung(4, 1), 100), 3, 2_000),
+        ("a step", game(&ladder).computes_wrongly(rung(4, 1), 100), 3, 1_800),
         (
             "a step that reads the state before",
             game(&ladder).computes_wrongly(rung(4, 0), 100),
             3,
-            2_500,
+            2_000,
         ),
-        ("the end of a sum", game(&summed).computes_wrongly(2, 1), 4, 2_000),
+        ("the end of a sum", game(&summed).computes_wrongly(2, 1), 4, 1_100),
         (
             "a false sum",
             game(&summed).computes_wrongly(2, 1).says(|executor| executor.sums(2, 1, false_sums)),
             4,
-            2_000,
+            1_200,
         ),
         (
             "a binding",
             game(&carried).says(|executor| executor.entry(1, 1, (FIRST_OUTPUT, nothing))),
             3,
-            1_000,
+            450,
         ),
         (
             "a value that passes",
             game(&carried).says(|executor| executor.entry(1, 0, (PASSING, nothing))),
             3,
-            1_000,
+            450,
         ),
     ];
     for (name, claim, demands, bytes_max) in claims {
