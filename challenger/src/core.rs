@@ -24,7 +24,7 @@ pub enum Policy {
     Differing,
     /// All of them, right or wrong: a frivolous challenger.
     Everything,
-    /// None: it plays only what is open.
+    /// None: it plays only what is open, and calls time on whoever is late.
     Nothing,
 }
 

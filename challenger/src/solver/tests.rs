@@ -40,7 +40,7 @@ fn a_wrong_element_is_followed_from_the_trace_down_to_its_step() {
         .answered()
         .expect_demand(trace(4, 5))
         .showing(&[])
-        .from_asked()
+        .building_on_asked()
         .answered()
         .expect_demand(inside(20))
         .showing(&["layer 20"])
@@ -49,18 +49,18 @@ fn a_wrong_element_is_followed_from_the_trace_down_to_its_step() {
         .answered()
         .expect_demand(output(operator, 0, 0))
         .showing(&["operator 61", "layer 20", "output 1 of layer 20"])
-        .from_asked()
+        .building_on_asked()
         .because("the outputs of operator 61 differ below")
         .parting_at(Some(20), Some(operator), None, None)
         .answered()
         .expect_demand(output_leaves(operator, 2, 1))
         .showing(&[])
-        .from_asked()
+        .building_on_asked()
         .because("leaf 1 of operator 61 is the first that differs")
         .answered()
         .expect_step(operator, 100, 0)
         .showing(&["layer 20", "operator 61", "leaf 1 of operator 61"])
-        .from_asked()
+        .building_on_asked()
         .because("multiply gives another element 100 (segment 0)")
         .parting_at(20, operator, 100, 0)
         .fraud();
@@ -190,7 +190,7 @@ fn the_state_before_a_layer_is_shown_when_the_step_reads_it() {
             ];
             let mut expected: Vec<&str> = step.iter().map(String::as_str).collect();
             expected.extend(shown);
-            refuted.showing(&expected).from_asked().fraud();
+            refuted.showing(&expected).building_on_asked().fraud();
         }
     }
 }
@@ -210,7 +210,7 @@ fn every_move_proves_itself_though_the_ledger_saw_the_same_before() {
         // From what was asked last the way is short.
         .expect_demand(output(operator, 1, 0))
         .showing(&[])
-        .from_asked();
+        .building_on_asked();
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn bits_that_no_stored_value_has_are_refuted_as_they_are() {
             .answered()
             .expect_refute(&Refutation::Leaf { iteration: 0, operator, leaf: 2 })
             .showing(&["operator 5", "leaf 2 of operator 5"])
-            .from_asked()
+            .building_on_asked()
             .because("leaf 2 holds bits that no stored value has")
             .fraud();
     }

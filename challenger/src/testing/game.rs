@@ -197,7 +197,7 @@ impl Dispute {
     }
 
     /// The last move must have built on what was asked before it.
-    pub(crate) fn from_asked(self) -> Self {
+    pub(crate) fn building_on_asked(self) -> Self {
         assert!(self.builds_on_asked);
         self
     }
@@ -426,8 +426,8 @@ impl Refuted {
     }
 
     /// The move must have built on what was asked last.
-    pub(crate) fn from_asked(mut self) -> Self {
-        self.dispute = self.dispute.from_asked();
+    pub(crate) fn building_on_asked(mut self) -> Self {
+        self.dispute = self.dispute.building_on_asked();
         self
     }
 }

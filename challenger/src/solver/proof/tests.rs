@@ -166,12 +166,15 @@ fn opened(game: Game) -> Dispute {
     game.disputed().expect_demand(inside(LAYER)).answered()
 }
 
+/// Proofs of operands, each with its place, and what they must show.
+type Proofs = (Vec<(u8, OperandProof)>, Vec<Showing>);
+
 /// The proofs of an operator's operands, with what they must show.
 fn proofs_of(
     dispute: &Dispute,
     (layer, operator): (u32, u32),
     leaves: &[BTreeSet<u64>],
-) -> Result<(Vec<(u8, OperandProof)>, Vec<Showing>), SolveError> {
+) -> Result<Proofs, SolveError> {
     let view = &dispute.honest_view;
     let argument = Argument::new(&dispute.known, None, &view.announced);
     let mut support = Support::new(view, &argument);

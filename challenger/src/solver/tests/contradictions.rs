@@ -40,7 +40,7 @@ fn a_state_without_what_an_operator_wrote_contradicts_the_inside() {
         .answered()
         .expect_refute(&Refutation::Binding { iteration: 0, layer: 0, operator: 0 })
         .showing(&["layer 0", "output 0 of layer 0", "value at 1 of state 1"])
-        .from_asked()
+        .building_on_asked()
         .because("the state does not hold what operator 0 wrote")
         .fraud();
     assert_eq!(evidence, contradiction(FIRST_OUTPUT, truth));
@@ -165,7 +165,7 @@ fn another_value_than_the_models_is_refuted_by_its_id() {
                 &format!("layer {}", boundary - 1),
                 &format!("value at {position} of state {boundary}"),
             ])
-            .from_asked()
+            .building_on_asked()
             .because(&format!("value {found} stands where {value} must"))
             .fraud();
         assert_eq!(

@@ -148,7 +148,7 @@ fn with_everything_open_the_solver_refutes_without_a_demand() {
     let (_, refuted) = dispute.played_out();
     let known = refuted.dispute;
     let ways = ["layer 4", "operator 13", "leaf 1 of operator 13"];
-    known.clone().expect_step(operator, 100, 0).showing(&ways).from_asked().fraud();
+    known.clone().expect_step(operator, 100, 0).showing(&ways).building_on_asked().fraud();
     // Who has asked for nothing itself proves the whole way.
     let other = known.of_another_challenger();
     let ways = ["layer 4", "operator 13", "output 1 of layer 4", "leaf 1 of operator 13"];

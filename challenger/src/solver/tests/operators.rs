@@ -393,7 +393,7 @@ fn sums_in_many_leaves_are_opened_down_to_the_first_that_differs() {
     ] {
         let (questions, refuted) = disputed(levels, &words);
         assert!(questions.ends_with(last), "{levels} levels: {questions:?}");
-        let refuted = refuted.parting_at(1, TESTED, 1, 13).from_asked();
+        let refuted = refuted.parting_at(1, TESTED, 1, 13).building_on_asked();
         // The state before is in the leaf as well.
         let Refutation::Step { states, .. } = &refuted.refutation else { panic!() };
         assert_eq!(states.iter().map(|state| state.position).collect::<Vec<_>>(), [6]);
