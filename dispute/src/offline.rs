@@ -55,9 +55,9 @@ pub fn decide(
             Err(error) => return Err(error.into()),
         };
         match next {
-            Move::Demand { showings, ask, .. } => {
+            Move::Demand { showings, ask, path, .. } => {
                 // The solver offers only what a ledger accepts.
-                known.learn_demand(&showings, &ask);
+                known.learn_demand(&showings, &ask, &path);
                 let arity_log2 = known.arity_log2();
                 let answer = defender.answer(&ask).ok();
                 let fitting = answer.and_then(|answer| {

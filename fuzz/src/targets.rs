@@ -110,7 +110,7 @@ fn step(case: &mut Case, reader: &mut Reader<'_>) -> Result<(), ()> {
             if let Ok(proven) = Proven::new::<Keccak>(context, &showings)
                 && asking.check::<Keccak>(&proven, &ask, &path).is_ok()
             {
-                case.known.learn_demand(&showings, &ask);
+                case.known.learn_demand(&showings, &ask, &path);
             }
         }
         1 => {

@@ -306,10 +306,16 @@ impl<C: Commitment> Knowledge<C> {
         showings.iter().for_each(|showing| self.learn_showing(showing));
     }
 
-    /// Learns an accepted demand.
-    pub fn learn_demand(&mut self, showings: &[Showing], ask: &Ask) {
+    /// Learns an accepted demand: what it shows, what it asks for, and the way up from there.
+    pub fn learn_demand(&mut self, showings: &[Showing], ask: &Ask, path: &[Digest]) {
         self.learn_showings(showings);
         self.learn_ask(ask);
+        if let (Ask::Open { place } | Ask::Leaves { place }, Some(shape)) =
+            (ask, ask.kind().shape())
+        {
+            let node = (place.depth, place.index);
+            self.learn_way(&place.tree, &shape, node, place.hash, path);
+        }
     }
 
     /// Learns an accepted answer, and the root that it says, if the ask was to say one.
@@ -387,14 +393,24 @@ impl<C: Commitment> Knowledge<C> {
 
     /// Learns the nodes on a path from a leaf up.
     fn learn_path(&mut self, tree: &Tree, index: u64, leaf: Digest, path: &[Digest]) {
-        let Some(shape) = self.kind(tree).and_then(|kind| kind.shape()) else {
-            return;
-        };
-        let (mut hash, mut at) = (leaf, index);
+        if let Some(shape) = self.kind(tree).and_then(|kind| kind.shape()) {
+            self.learn_way(tree, &shape, (shape.depth(), index), leaf, path);
+        }
+    }
+
+    /// Learns the nodes on the way from a node up.
+    fn learn_way(
+        &mut self,
+        tree: &Tree,
+        shape: &TreeShape,
+        (depth, index): (u32, u64),
+        node: Digest,
+        path: &[Digest],
+    ) {
+        let (mut hash, mut at) = (node, index);
         for (level, sibling) in path.iter().enumerate() {
-            let Some(depth) =
-                u32::try_from(level).ok().and_then(|level| shape.depth().checked_sub(level))
-            else {
+            let level = u32::try_from(level).ok();
+            let Some(depth) = level.and_then(|level| depth.checked_sub(level)) else {
                 return;
             };
             self.nodes.insert((*tree, depth, at), hash);

@@ -176,7 +176,7 @@ impl Dispute {
                 let proven = Proven::new::<Keccak>(context, &self.showings).unwrap();
                 let accepted = asking(self.arity_log2).check::<Keccak>(&proven, &ask, &path);
                 assert_eq!(accepted, Ok(()), "the ledger refuses the demand of {ask:?}");
-                self.known.learn_demand(&self.showings, &ask);
+                self.known.learn_demand(&self.showings, &ask, &path);
                 let question = Question::of(&ask);
                 (self.asked, self.reason) = (Some(ask), reason);
                 question
@@ -250,7 +250,7 @@ impl Dispute {
         let path = self.statement.path(question.tree(), depth, index);
         let proven = Proven::new::<Keccak>(self.known.context(None), &showings).ok()?;
         asking(self.arity_log2).check::<Keccak>(&proven, &ask, &path).ok()?;
-        self.known.learn_demand(&showings, &ask);
+        self.known.learn_demand(&showings, &ask, &path);
         Some(ask)
     }
 

@@ -176,9 +176,8 @@ impl Step<'_> {
             Err(LawError::Undefined) => None,
             Err(LawError::Operand(error)) => return Err(error),
         };
-        let is_read = |operand: u8, position: &u64| {
-            leaves.read.contains(&(usize::from(operand), *position))
-        };
+        let is_read =
+            |operand: u8, position: &u64| leaves.read.contains(&(usize::from(operand), *position));
         let mut proofs = operands.iter();
         if let Some((operand, _)) = proofs.find(|(operand, proof)| {
             proof.positions.is_empty() || !proof.positions.iter().all(|at| is_read(*operand, at))

@@ -208,7 +208,9 @@ pub enum RefereeError {
         operand: u32,
     },
     /// The proof carries an operand, or a leaf of it, that the step does not read.
-    #[error("the proof carries leaves of operand {operand} that the step does not read; leave them out")]
+    #[error(
+        "the proof carries leaves of operand {operand} that the step does not read; leave them out"
+    )]
     UnreadOperand {
         /// Index of the operand in the node.
         operand: u32,

@@ -193,7 +193,7 @@ impl<C: Commitment> Settlement<C> {
         self.money.lock(&sender, fee_wei)?;
         if let Some(claim) = self.claims.get_mut(&claim_id) {
             claim.work = claim.work.saturating_add(1);
-            claim.knowledge.learn_demand(showings, ask);
+            claim.knowledge.learn_demand(showings, ask, path);
         }
         if let Some(challenge) = self.challenges.get_mut(&id) {
             challenge.fees_wei = challenge.fees_wei.saturating_add(fee_wei);

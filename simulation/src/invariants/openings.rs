@@ -81,7 +81,9 @@ impl<C: Commitment> Audit<C> {
         let seldom = self.checks[Invariant::PendingAnswerable as usize];
         let is_tried = again || seldom.is_multiple_of(TRIED_EVERY);
         let wrong = match honest_answer(claim, truth, ask) {
-            Ok(answer) if is_tried => refused(around.now_ms, state, (id, claim), challenger, answer),
+            Ok(answer) if is_tried => {
+                refused(around.now_ms, state, (id, claim), challenger, answer)
+            }
             Ok(_) => None,
             Err(wrong) => Some(wrong),
         };

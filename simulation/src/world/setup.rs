@@ -473,8 +473,7 @@ impl<C: Commitment> World<C> {
             .and_then(|index| self.parties.get(*index))
             .is_some_and(|party| party.plan.honest);
         let (opened, shown) = (BTreeSet::new(), BTreeMap::new());
-        let entry =
-            AuditedClaim { known, is_true, by_honest, said_truly: true, opened, shown };
+        let entry = AuditedClaim { known, is_true, by_honest, said_truly: true, opened, shown };
         self.audit.books.claims.insert(id, entry);
     }
 }

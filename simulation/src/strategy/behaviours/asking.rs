@@ -74,8 +74,7 @@ fn legal_ask<C: Commitment>(sight: &mut Sight<'_, C>, id: &ClaimId) -> Option<Pr
         None if tree.is_said() && sight.rng.chance(500) => ways.say(&tree),
         None => ways.ask_at(&tree, node, leaves),
     }?;
-    let proven =
-        Proven::new::<C>(ways.known.context(found.from.as_ref()), &found.showings).ok()?;
+    let proven = Proven::new::<C>(ways.known.context(found.from.as_ref()), &found.showings).ok()?;
     let asking = settlement.parameters().asking();
     asking.check::<C>(&proven, &found.ask, &found.path).is_ok().then_some(found)
 }
@@ -183,10 +182,10 @@ impl<C: Commitment> Strategy<C> for AskBeyond {
                     Tree::State { iteration: 0, boundary: layers.saturating_add(1) },
                     Tree::State { iteration: 0, boundary: layers },
                 ),
-                (Tree::Input { iteration: u32::MAX, value: 0 }, Tree::State {
-                    iteration: 0,
-                    boundary: 0,
-                }),
+                (
+                    Tree::Input { iteration: u32::MAX, value: 0 },
+                    Tree::State { iteration: 0, boundary: 0 },
+                ),
             ];
             for (tree, like) in places {
                 // All is right but the number.

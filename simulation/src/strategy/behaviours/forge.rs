@@ -74,8 +74,7 @@ impl Forge {
     /// Forges one answer to an ask about this tree.
     pub fn forge(&self, tree: &Tree, answer: &mut Answer) {
         let zero = Digest::default();
-        let of_sums =
-            self.forgery == Forgery::Sums && matches!(tree, Tree::Accumulators { .. });
+        let of_sums = self.forgery == Forgery::Sums && matches!(tree, Tree::Accumulators { .. });
         match (self.forgery, &mut *answer) {
             (Forgery::WrongKind, Answer::Leaves { .. }) => {
                 *answer = Answer::Hashes { hashes: vec![zero] };

@@ -57,9 +57,7 @@ impl<C: Commitment> Ways<'_, C> {
                 Some(TreeKind::List { count: model.layer(layer)?.operator_count })
             }
             Tree::Tensor { operator, .. } => tensor(&model.node(operator)?.output),
-            Tree::Accumulators { operator, .. } => {
-                TreeKind::of_accumulators(model.node(operator)?)
-            }
+            Tree::Accumulators { operator, .. } => TreeKind::of_accumulators(model.node(operator)?),
             Tree::Input { value, .. } | Tree::Output { value, .. } => {
                 let node = model.node(self.operator_of(value)?)?;
                 let operand = node.operands.iter().find(|operand| operand.value == value);
@@ -74,9 +72,9 @@ impl<C: Commitment> Ways<'_, C> {
             ValueSource::Operator(operator) => Some(operator),
             ValueSource::Input(_) | ValueSource::Weight(_) => {
                 let nodes = &self.model.graph().nodes;
-                let reads = nodes.iter().position(|node| {
-                    node.operands.iter().any(|operand| operand.value == value)
-                });
+                let reads = nodes
+                    .iter()
+                    .position(|node| node.operands.iter().any(|operand| operand.value == value));
                 u32::try_from(reads?).ok()
             }
         }
