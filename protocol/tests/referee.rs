@@ -149,8 +149,12 @@ impl Claim {
 
 /// An operand of one leaf.
 fn operand(value: f32, path: Vec<Digest>) -> OperandProof {
-    let (positions, leaves, siblings) = (vec![0], vec![bytes(value)], Vec::new());
-    OperandProof { root: root(value), path, positions, leaves, siblings }
+    operand_of(root(value), bytes(value), path)
+}
+
+fn operand_of(root: Digest, bytes: LeafBytes, path: Vec<Digest>) -> OperandProof {
+    let (positions, leaves, siblings) = (vec![0], vec![bytes], Vec::new());
+    OperandProof { root, path, positions, leaves, siblings }
 }
 
 /// A step of the operator of a layer.
@@ -402,13 +406,7 @@ fn a_step_without_a_result_is_convicted_whatever_is_claimed_and_shown_of_it() {
             Showing::Operator { proof: NodeProof { index: 0, node: node.clone(), path: vec![] } },
         ];
         let proven = Proven::new::<Keccak>(context, &showings).unwrap();
-        let operand = |root, bytes| OperandProof {
-            root,
-            path: Vec::new(),
-            positions: vec![0],
-            leaves: vec![bytes],
-            siblings: Vec::new(),
-        };
+        let operand = |root, bytes| operand_of(root, bytes, Vec::new());
         let (row, index) = ((0, operand(row_root, numbers)), (1, operand(index_root, number_leaf)));
         let with = |operands| Refutation::Step {
             iteration: 0,

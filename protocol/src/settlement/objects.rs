@@ -296,8 +296,8 @@ impl Challenge {
         Some(since_ms.saturating_add(budget_ms.max(floor_ms)))
     }
 
-    /// Pieces of work that it is: two, and one for each demand of either kind; none before it is served, so that a crowd which
-    /// waits takes nothing of what others are paid for their work.
+    /// Pieces of work that it is: two, and one for each demand of either kind; none before it is served, so
+    /// that a crowd which waits takes nothing of what others are paid for their work.
     pub fn work(&self) -> u64 {
         let asks = u64::from(self.demands).saturating_add(u64::from(self.end_asks));
         if self.served { asks.saturating_add(2) } else { 0 }

@@ -21,7 +21,8 @@
 //! | finalise | too early | anyone | over |
 //! | release | anyone | anyone | over |
 //!
-//! What else a move needs (money, answers before a withdrawal, demands that are left, a proof that holds) its handler checks after.
+//! What else a move needs (money, answers before a withdrawal, demands that are left, a proof that holds) its
+//! handler checks after.
 
 use super::objects::{Challenge, ChallengeStatus, Claim, ClaimStatus, Turn};
 use super::rejection::Rejection;
