@@ -104,6 +104,16 @@ impl<C: Commitment> ChallengerCore<C> {
         self.inputs.set_permille(permille);
     }
 
+    /// Whether what is missing of this job is its input, and executors have not shown it either.
+    pub fn waits_for_input(&self, view: &View<C>, job: &JobId) -> bool {
+        self.inputs.waits_for(view, job)
+    }
+
+    /// The input of this job was found elsewhere.
+    pub fn has_input(&mut self, job: &JobId) {
+        self.inputs.forget(job);
+    }
+
     /// The input of a job as executors have shown it, once all of it is known.
     pub fn shown_input(&self, view: &View<C>, job: &JobId) -> Option<Vec<u8>> {
         self.inputs.input(view, job)
@@ -273,17 +283,14 @@ impl<C: Commitment> ChallengerCore<C> {
         deadline_ms: Option<u64>,
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
-        let truth = self.truths.get(&claim.terms.job);
-        if challenge.can_be_withdrawn()
-            && truth.is_some_and(|truth| truth.admits(&claim.trace_root))
+        let is_right = |truth: &Truth| truth.admits(&claim.trace_root);
+        if self.policy != Policy::Everything
+            && self.truths.get(&claim.terms.job).is_some_and(is_right)
+            && let Some(honest_view) = self.honest_views.get(&claim.terms.job)
+            && let Some(out) =
+                WantedInputs::way_out(view, honest_view.model(), challenge, deadline_ms)
         {
-            #[cfg(test)]
-            cov_mark::hit!(challenge_for_the_input_is_withdrawn);
-            let (action, reason) = (
-                Action::WithdrawChallenge { claim: challenge.claim },
-                "the input was shown, and the claim is right".to_owned(),
-            );
-            return Some(Ok(Decision { action, reason, deadline_ms }));
+            return Some(out);
         }
         let Some(honest_view) = self.honest_views.get(&claim.terms.job) else {
             #[cfg(test)]

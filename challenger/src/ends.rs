@@ -66,6 +66,18 @@ pub(crate) enum InputError {
         /// The value.
         value: u32,
     },
+    /// The input state holds another value than the model says: the claim is refuted by that.
+    #[error("the input state holds another value at position {position} than the model says")]
+    OtherValue {
+        /// Position in the state.
+        position: u32,
+    },
+    /// Something stands after the end of a row, where the law reads nothing and no published state holds anything.
+    #[error("input {value} has bytes after the end of a row, which no run here can begin with")]
+    Unusual {
+        /// The value.
+        value: u32,
+    },
     /// The model, or what is known of the claim, is not as it must be.
     #[error("the input cannot be demanded: {what}; check this challenger's model")]
     Broken {
@@ -221,7 +233,7 @@ pub(crate) fn next_of_input<C: Commitment>(
     for (position, input) in (0..).zip(&inputs) {
         let (value, root) = known.value(0, 0, position).ok_or(broken("a value is not open"))?;
         if value != input.value {
-            return Err(broken("the input state holds another value than the model says"));
+            return Err(InputError::OtherValue { position });
         }
         if let Some((ask, path)) = next_of_tensor(known, input, root, asking)? {
             let showings = vec![
@@ -234,6 +246,33 @@ pub(crate) fn next_of_input<C: Commitment>(
         append(known, input, &mut bytes)?;
     }
     Ok(NextOfInput::Whole(bytes))
+}
+
+/// The ask that costs least: for the values of the input state. A challenge that was opened for an input which then
+/// became known otherwise makes it, for it can be withdrawn only once it was answered.
+pub(crate) fn cheapest_ask<C: Commitment>(
+    model: &Model<C>,
+    known: &Knowledge<C>,
+) -> Result<AskForInput, InputError> {
+    let layer = model.layer_proof(0).ok_or(broken("the model has no layer"))?;
+    let count = u32::try_from(model.graph().inputs.len());
+    let kind = TreeKind::List { count: count.map_err(|_| broken("it has too many inputs"))? };
+    let ask = Ask::Open { place: place_of(known, INPUT_STATE, kind, (0, 0))? };
+    Ok(AskForInput { showings: vec![Showing::Layer { proof: layer }], ask, path: Vec::new() })
+}
+
+/// What shows that another value stands at a position of the input state than the model says.
+pub(crate) fn other_value<C: Commitment>(
+    model: &Model<C>,
+    known: &Knowledge<C>,
+    position: u32,
+) -> Result<Vec<Showing>, InputError> {
+    let layer = model.layer_proof(0).ok_or(broken("the model has no layer"))?;
+    let count = u64::try_from(model.graph().inputs.len()).unwrap_or(u64::MAX);
+    let state = TreeShape::list(count).ok_or(broken("it has no input"))?;
+    let entry = known.value(0, 0, position).ok_or(broken("a value is not open"))?;
+    let leaf = value_showing(known, &state, position, entry)?;
+    Ok(vec![Showing::Layer { proof: layer }, leaf])
 }
 
 /// A node whose hash is known; at depth 0 the committed root.
@@ -322,7 +361,11 @@ fn append<C: Commitment>(
     for position in nodes_at(&input.shape, input.shape.depth()) {
         let leaf = known.leaf(&input.tree(), position).ok_or(broken("a leaf is not known"))?;
         let range = input.kind.leaf_range(position).ok_or(broken("a leaf is outside"))?;
-        bytes.extend(leaf.iter().take(range.1.saturating_mul(width)));
+        let end = range.1.saturating_mul(width);
+        if leaf.iter().skip(end).any(|byte| *byte != 0) {
+            return Err(InputError::Unusual { value: input.value });
+        }
+        bytes.extend(leaf.iter().take(end));
     }
     Ok(())
 }

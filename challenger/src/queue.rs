@@ -50,7 +50,9 @@ fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Conteste
         let (mut urgent_ms, mut stake_wei) = (u64::MAX, 0u128);
         for (id, claim) in claims.filter(|(_, claim)| claim.stands()) {
             let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
+            // A clock that ran out presses nobody: who is late is told so, whatever becomes of the run.
             let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
+            let clocks = clocks.filter(|end_ms| view.now_ms <= *end_ms);
             let window = Some(claim.window_end_ms).filter(|end_ms| view.now_ms <= *end_ms);
             let whenever = also_over.then_some(WHENEVER_MS);
             if let Some(end_ms) = clocks.chain(window).chain(whenever).min() {

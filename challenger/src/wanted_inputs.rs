@@ -7,17 +7,21 @@ use inference::Model;
 use ledger::View;
 use node::Decision;
 use node::exposure::challenge_takes_wei;
+use protocol::asks::{Refutation, Showing};
 use protocol::hash::{Commitment, Keccak};
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{Challenge, Claim, Parameters};
 use protocol::transaction::{Action, Address};
 
-use crate::ends::{InputError, NextOfInput, cost_of_input, next_of_input};
+use crate::ends::{
+    AskForInput, InputError, NextOfInput, cheapest_ask, cost_of_input, next_of_input, other_value,
+};
 use crate::solver::SolveError;
 
-/// Thousandths of a claim's stake that asking for its input may cost, unless the operator says otherwise. Below
-/// that a claim that cannot be checked is told and alarmed, and nobody is asked.
-pub const INPUT_PERMILLE: u32 = 25;
+/// Thousandths of a claim's stake that asking for its input may cost, unless the operator says otherwise: nobody is
+/// asked, and a claim that cannot be checked is told and alarmed. Whoever hides inputs of true claims on purpose
+/// earns what asking costs, so that an operator who asks decides how much that may be.
+pub const INPUT_PERMILLE: u32 = 0;
 
 /// Jobs without an input at hand. Clones share the models.
 #[derive(Clone, Debug)]
@@ -43,31 +47,35 @@ impl<C: Commitment> WantedInputs<C> {
         self.models.insert(job, model);
     }
 
+    /// Whether what is missing of this job is the input, and executors have not shown it either.
+    pub(crate) fn waits_for(&self, view: &View<C>, job: &JobId) -> bool {
+        self.models.contains_key(job) && self.input(view, job).is_none()
+    }
+
     pub(crate) fn forget(&mut self, job: &JobId) {
         self.models.remove(job);
     }
 
-    /// The first standing claim on each of these jobs that can still be challenged, where no challenge of this
-    /// account asks already, and nobody's answers have given the whole input: with what it takes beyond bond and
-    /// ordinary demands, in wei. Whether it is worth that, [`WantedInputs::is_worth`] says.
+    /// Standing claims on these jobs that can still be challenged and that this account has not, where nobody's
+    /// answers have given the whole input, and what is at stake is worth it: with what it takes beyond bond and
+    /// ordinary demands, in wei. Each claim is asked: one that falls or ends first would hide the others.
     pub(crate) fn askable<'a>(
         &'a self,
         view: &'a View<C>,
         address: &'a Address,
     ) -> impl Iterator<Item = (&'a Claim<C>, &'a ClaimId, u128)> + 'a {
         let settlement = &view.settlement;
-        self.models.iter().filter_map(move |(job, model)| {
-            let claims =
-                settlement.claims_of(job).filter_map(|id| Some((settlement.claim(id)?, id)));
-            let mut standing = claims.filter(|(claim, _)| claim.stands());
-            let is_asked = |id| settlement.challenge_by(id, address).is_some();
-            let (claim, id) = standing.find(|(claim, _)| view.now_ms <= claim.window_end_ms)?;
-            let is_known = self.input(view, job).is_some();
-            let mut all = settlement.claims_of(job);
-            let cost_wei = cost_wei(settlement.parameters(), model).ok()?;
-            let is_wanted = !is_known && !all.any(is_asked);
-            (is_wanted && self.is_worth(settlement.parameters(), claim.stake_wei, cost_wei))
-                .then_some((claim, id, cost_wei))
+        let parameters = settlement.parameters();
+        self.models.iter().flat_map(move |(job, model)| {
+            let cost_wei = cost_wei(parameters, model).ok();
+            let cost_wei = cost_wei.filter(|_| self.input(view, job).is_none());
+            settlement.claims_of(job).filter_map(move |id| {
+                let (claim, cost_wei) = (settlement.claim(id)?, cost_wei?);
+                let is_open = claim.stands() && view.now_ms <= claim.window_end_ms;
+                let is_asked = settlement.challenge_by(id, address).is_some();
+                (is_open && !is_asked && self.is_worth(parameters, claim.stake_wei, cost_wei))
+                    .then_some((claim, id, cost_wei))
+            })
         })
     }
 
@@ -114,17 +122,50 @@ impl<C: Commitment> WantedInputs<C> {
         let claim = view.settlement.claim(&challenge.claim)?;
         let model = self.models.get(&claim.terms.job)?;
         let asking = view.settlement.parameters().asking();
-        match next_of_input(model, &claim.knowledge, &asking) {
-            Ok(NextOfInput::Ask(next)) => {
-                let (claim, reason) = (challenge.claim, "its input is not published".to_owned());
-                let (showings, path, from) = (next.showings, next.path, None);
-                let action = Action::Demand { claim, showings, ask: next.ask, path, from };
-                Some(Ok(Decision { action, reason, deadline_ms }))
-            }
+        let next = match next_of_input(model, &claim.knowledge, &asking) {
+            Ok(NextOfInput::Ask(next)) => Ok(demand(challenge, *next)),
             // The run is being made.
-            Ok(NextOfInput::Whole(_)) => Some(Err(SolveError::RunMissing)),
-            Err(error) => Some(Err(SolveError::Stuck { what: error.to_string() })),
+            Ok(NextOfInput::Whole(_)) => Err(SolveError::RunMissing),
+            Err(InputError::OtherValue { position }) => {
+                let showings = other_value(model, &claim.knowledge, position);
+                showings.map(|showings| refute(challenge, showings, position)).map_err(stuck)
+            }
+            // Nothing can be found out in this way: what can be had back is taken back, and the claim stays
+            // unchecked, which is told.
+            Err(_) if challenge.can_be_withdrawn() => {
+                #[cfg(test)]
+                cov_mark::hit!(challenge_for_an_unusable_input_is_withdrawn);
+                Ok(Action::WithdrawChallenge { claim: challenge.claim })
+            }
+            Err(error) => Err(stuck(error)),
+        };
+        let reason = "its input is not published".to_owned();
+        Some(next.map(|action| Decision { action, reason, deadline_ms }))
+    }
+
+    /// The way out of a challenge of a claim that is right, if it was opened for the input: it is withdrawn, once
+    /// it was answered at least once.
+    pub(crate) fn way_out<'a>(
+        view: &View<C>,
+        model: &Model<C>,
+        challenge: &'a Challenge,
+        deadline_ms: Option<u64>,
+    ) -> Option<Result<Decision, SolveError>> {
+        if challenge.demands > 0 {
+            return None;
         }
+        let claim = view.settlement.claim(&challenge.claim)?;
+        let reason = "the input is known, and the claim is right".to_owned();
+        let action = if challenge.can_be_withdrawn() {
+            #[cfg(test)]
+            cov_mark::hit!(challenge_for_the_input_is_withdrawn);
+            Ok(Action::WithdrawChallenge { claim: challenge.claim })
+        } else {
+            #[cfg(test)]
+            cov_mark::hit!(answer_is_asked_for_to_withdraw);
+            cheapest_ask(model, &claim.knowledge).map(|next| demand(challenge, next)).map_err(stuck)
+        };
+        Some(action.map(|action| Decision { action, reason, deadline_ms }))
     }
 
     /// The input of a job as executors have shown it, once all of it is known.
@@ -138,6 +179,21 @@ impl<C: Commitment> WantedInputs<C> {
             }
         })
     }
+}
+
+fn demand(challenge: &Challenge, next: AskForInput) -> Action {
+    let AskForInput { showings, ask, path } = next;
+    Action::Demand { claim: challenge.claim, showings, ask, path, from: None }
+}
+
+fn refute(challenge: &Challenge, showings: Vec<Showing>, position: u32) -> Action {
+    let refutation = Refutation::StateValue { iteration: 0, boundary: 0, position };
+    let (claim, challenger) = (challenge.claim, challenge.challenger);
+    Action::Refute { claim, challenger, showings, refutation, from: None }
+}
+
+fn stuck(error: InputError) -> SolveError {
+    SolveError::Stuck { what: error.to_string() }
 }
 
 /// Demand fees for the whole input of a run of this model.

@@ -103,7 +103,10 @@ impl Exposure {
                 settlement.claim(&challenge.claim).is_some_and(|claim| claim.executor == *account);
             if ours {
                 found.challenges += 1;
-                found.needed_wei += reserve_wei.saturating_sub(challenge.fees_wei);
+                // What was paid for inputs is no part of what ordinary demands may still cost.
+                let paid_wei =
+                    parameters.demand_fee_wei.saturating_mul(u128::from(challenge.demands));
+                found.needed_wei += reserve_wei.saturating_sub(paid_wei);
             }
             found.disputes += u64::from(against);
             found.count_move(challenge, ours, against, parameters.move_floor_ms);

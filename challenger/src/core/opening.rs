@@ -105,8 +105,14 @@ impl<C: Commitment> ChallengerCore<C> {
         own.fold(settlement.money().free_wei(&self.address), |free_wei, challenge| {
             #[cfg(test)]
             cov_mark::hit!(open_challenge_needs_a_reserve);
-            let needed_wei = reserve_wei.saturating_add(input_wei(challenge));
-            free_wei.saturating_sub(needed_wei.saturating_sub(challenge.fees_wei))
+            let parameters = settlement.parameters();
+            let demands_wei =
+                parameters.demand_fee_wei.saturating_mul(u128::from(challenge.demands));
+            // What was paid for an input is no part of what ordinary demands may still cost.
+            let input_paid_wei = challenge.fees_wei.saturating_sub(demands_wei);
+            let left_wei = reserve_wei.saturating_sub(demands_wei);
+            let input_left_wei = input_wei(challenge).saturating_sub(input_paid_wei);
+            free_wei.saturating_sub(left_wei).saturating_sub(input_left_wei)
         })
     }
 }

@@ -27,6 +27,7 @@ impl Service {
         let pressed = |one: &Contested| {
             self.jobs.is_due(&one.job, view.now_ms, is_missing)
                 && in_play(&one.job)
+                && !self.agent.core.waits_for_input(&view, &one.job)
                 && self.model_store.model(&one.model_root).is_some()
         };
         Ok(self.jobs.has_room() && !in_play(job) && contested(&view).iter().any(pressed))
@@ -59,14 +60,26 @@ impl Service {
             return Ok(None);
         };
         match downloaded {
-            Ok(input) => self.begin(view, Task { job: id, model, input, input_root }),
+            Ok(input) => {
+                self.agent.core.has_input(&id);
+                self.begin(view, Task { job: id, model, input, input_root });
+            }
             Err(error) => {
                 if !matches!(error, DownloadError::Missing) {
                     tracing::warn!(event = "challenger.no_input", job = %id, %error);
                 }
-                let reason = match self.agent.core.ask_for_input(view, id, model) {
-                    None => error.to_string(),
-                    Some(why_not) => format!("{error}; {why_not}"),
+                // A ledger that is away, or a connection that breaks, says nothing about what was published: it is
+                // missing when the ledger says so twice, a pause apart.
+                let was_missing = self.jobs.why(&id).is_some_and(|why| {
+                    matches!(why, Unchecked::InputMissing { reason } if *reason == error.to_string())
+                });
+                let reason = if matches!(error, DownloadError::Missing) && was_missing {
+                    match self.agent.core.ask_for_input(view, id, model) {
+                        None => error.to_string(),
+                        Some(why_not) => format!("{error}; {why_not}"),
+                    }
+                } else {
+                    error.to_string()
                 };
                 let why = Unchecked::InputMissing { reason };
                 self.jobs.wait(id, view.now_ms, self.pace(view, &id), why);

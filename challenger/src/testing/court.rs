@@ -8,7 +8,7 @@ use ledger::View;
 use node::{Core, Decision};
 use protocol::asks::Ask;
 use protocol::graph::Profile;
-use protocol::hash::leaf;
+use protocol::hash::{Digest, leaf};
 use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{
     ChallengeStatus, ClaimStatus, ETHER, Event, Genesis, Parameters, Rejection, Settlement,
@@ -110,6 +110,16 @@ impl Court {
 
     /// A job on a network's input, with this stake for each claim.
     pub(crate) fn job(&mut self, network: &Network, stake_wei: u128) -> JobId {
+        self.job_on(network, network.input_root(), stake_wei)
+    }
+
+    /// As [`Court::job`], on an input with this root.
+    pub(crate) fn job_on(
+        &mut self,
+        network: &Network,
+        input_root: Digest,
+        stake_wei: u128,
+    ) -> JobId {
         let header = network.model.header().clone();
         let model_root = header.root();
         if self.settlement.model(&model_root).is_none() {
@@ -117,7 +127,7 @@ impl Court {
         }
         let terms = JobTerms {
             model_root,
-            input_root: network.input_root(),
+            input_root,
             profile: Profile::StrictF32,
             executor: Address::default(),
             fee_wei: 1,

@@ -1,6 +1,6 @@
 //! What an executor says of its run, each commitment by itself, so that any of them can be false.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -87,6 +87,8 @@ pub(crate) struct Statement {
     insides: Vec<Vec<Digest>>,
     leaves: Vec<Vec<(u64, LeafBytes)>>,
     sums: BTreeMap<(u32, u64), Vec<u64>>,
+    /// Inputs with a byte after the end of their rows.
+    tails: BTreeSet<u32>,
 }
 
 fn leaves_of(tensor: &Tensor) -> Vec<(u64, LeafBytes)> {
@@ -114,6 +116,7 @@ impl Statement {
                 .map(|operator| leaves_of(run.output(operator).unwrap()))
                 .collect(),
             sums: BTreeMap::new(),
+            tails: BTreeSet::new(),
         }
     }
 
@@ -246,6 +249,30 @@ impl Statement {
         self.run.trace().state(0).unwrap()
     }
 
+    fn input_leaves(&self, value: u32) -> BTreeMap<u64, LeafBytes> {
+        let mut leaves: BTreeMap<u64, LeafBytes> =
+            leaves_of(self.input().tensor(value).unwrap()).into_iter().collect();
+        if self.tails.contains(&value)
+            && let Some(mut last) = leaves.last_entry()
+        {
+            last.get_mut()[255] = 1;
+        }
+        leaves
+    }
+
+    /// Commits to an input with a byte after the end of its last row.
+    pub(crate) fn input_tail(&mut self, value: u32) {
+        self.tails.insert(value);
+        let root = self.nodes(Tree::Input { iteration: 0, value }).root();
+        let kind = self.input().tensor(value).unwrap().kind().clone();
+        self.entry(0, value, (value, kind.root(&root)));
+    }
+
+    /// The claimed root of the input.
+    pub(crate) fn input_root(&self) -> Digest {
+        self.state_roots[0]
+    }
+
     /// The leaves of the sums of an element.
     fn sums_leaves(&self, operator: u32, element: u64) -> Vec<LeafBytes> {
         let own = || self.run.accumulators(operator, element).unwrap().to_vec();
@@ -272,7 +299,12 @@ impl Statement {
                 let hashes: Vec<Digest> = leaves.iter().map(|bytes| leaf(bytes)).collect();
                 merkle::Tree::new(self.kind(tree).shape().unwrap(), &hashes).unwrap()
             }
-            Tree::Input { value, .. } => self.input().leaf_tree(value).unwrap().clone(),
+            Tree::Input { value, .. } => {
+                let leaves = self.input_leaves(value);
+                let hashes: Vec<Digest> = leaves.values().map(|bytes| leaf(bytes)).collect();
+                let kind = self.input().tensor(value).unwrap().kind().clone();
+                merkle::Tree::new(kind.tree_shape().unwrap(), &hashes).unwrap()
+            }
             Tree::Output { .. } => panic!("nobody asks for {tree:?}"),
         }
     }
@@ -387,9 +419,8 @@ impl Statement {
                 Answer::Leaves { leaves: places.iter().map(|place| leaves[place]).collect() }
             }
             Tree::Input { value, .. } if says_leaves => {
-                let tensor = self.input().tensor(value).unwrap();
-                let leaves = places.iter().map(|place| tensor.leaf(*place).unwrap());
-                Answer::Leaves { leaves: leaves.collect() }
+                let leaves = self.input_leaves(value);
+                Answer::Leaves { leaves: places.iter().map(|place| leaves[place]).collect() }
             }
             Tree::Accumulators { operator, element, .. } if says_leaves => {
                 let leaves = self.sums_leaves(operator, element);

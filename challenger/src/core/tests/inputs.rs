@@ -4,7 +4,7 @@ use inference::state_transfer::state_bytes;
 use protocol::graph::MapFunction;
 
 use super::*;
-use crate::ends::{InputError, cost_of_input, next_of_input};
+use crate::ends::{InputError, NextOfInput, cost_of_input, next_of_input};
 use crate::testing::models::{Sketch, Source, f32s, floats, map};
 
 const STAKE_WEI: u128 = 20 * ETHER;
@@ -30,9 +30,27 @@ fn without_input(
     stake_wei: u128,
 ) -> (Play, JobId, ClaimId) {
     let mut court = Court::funded();
-    let job = court.job(network, stake_wei);
+    let job = court.job_on(network, statement.input_root(), stake_wei);
     let claim = court.claim("claim", Who::Executor, job, statement);
-    (court.played_by(core(Policy::Differing)), job, claim)
+    let mut core = core(Policy::Differing);
+    core.set_input_permille(25);
+    (court.played_by(core), job, claim)
+}
+
+/// Another challenger asks for the whole input, and is answered.
+fn asked_by_another(mut play: Play, network: &Network, claim: ClaimId) -> (Play, Vec<u8>) {
+    let asking = play.court.settlement.parameters().asking();
+    play.court.challenge(Who::Second, claim);
+    loop {
+        let known = &play.court.settlement.claim(&claim).unwrap().knowledge;
+        let next = match next_of_input(&network.model, known, &asking).unwrap() {
+            NextOfInput::Ask(next) => *next,
+            NextOfInput::Whole(input) => return (play, input),
+        };
+        let (showings, ask, path, from) = (next.showings, next.ask, next.path, None);
+        play.court.perform(Who::Second, Action::Demand { claim, showings, ask, path, from });
+        play = play.answered();
+    }
 }
 
 /// Asks until the input is there, and gives it.
@@ -135,23 +153,109 @@ fn nobody_is_asked_where_it_costs_more_than_the_operator_s_share_of_the_stake() 
 #[test]
 fn what_others_were_shown_is_not_asked_again() {
     let network = large();
-    let statement = true_claim(&network);
-    let (mut play, job, claim) = without_input(&statement, &network, STAKE_WEI);
-    let asking = play.court.settlement.parameters().asking();
-    play.court.challenge(Who::Second, claim);
-    let input = loop {
-        let known = &play.court.settlement.claim(&claim).unwrap().knowledge;
-        let next = match next_of_input(&network.model, known, &asking).unwrap() {
-            crate::ends::NextOfInput::Ask(next) => *next,
-            crate::ends::NextOfInput::Whole(input) => break input,
-        };
-        let (showings, ask, path, from) = (next.showings, next.ask, next.path, None);
-        play.court.perform(Who::Second, Action::Demand { claim, showings, ask, path, from });
-        play = play.answered();
-    };
+    let (play, job, claim) = without_input(&true_claim(&network), &network, STAKE_WEI);
+    let (mut play, input) = asked_by_another(play, &network, claim);
     play.core.ask_for_input(&play.court.view(), job, Arc::clone(&network.model));
     let play = play.wants(&[]);
     assert_eq!(play.core.shown_input(&play.court.view(), &job), Some(input));
+}
+
+#[test]
+fn a_challenge_that_others_made_needless_asks_once_and_is_withdrawn() {
+    cov_mark::check!(answer_is_asked_for_to_withdraw);
+    let network = large();
+    let (mut play, job, claim) = without_input(&true_claim(&network), &network, STAKE_WEI);
+    play.core.ask_for_input(&play.court.view(), job, Arc::clone(&network.model));
+    let (mut play, _) = asked_by_another(play.does(&["challenge claim"]), &network, claim);
+    play.core.watch(job, honest_view(&network));
+    let play = play
+        .does(&["demand of claim: state before layer 0, level 0"])
+        .answered()
+        .does(&["withdraw-challenge"])
+        .wants(&[]);
+    assert_eq!(*play.challenge_status(), ChallengeStatus::Withdrawn);
+}
+
+#[test]
+fn an_input_state_of_other_values_than_the_models_is_refuted_at_once() {
+    let network = large();
+    let mut statement = true_claim(&network);
+    statement.entry(0, 1, (7, statement.input_root()));
+    let (mut play, job, claim) = without_input(&statement, &network, STAKE_WEI);
+    play.core.ask_for_input(&play.court.view(), job, Arc::clone(&network.model));
+    let mut play = play
+        .does(&["challenge claim"])
+        .does(&["demand of claim: state before layer 0, level 0"])
+        .answered();
+    // The first value is as the model says, and is asked for before the second is looked at.
+    while *play.court.status(claim) == ClaimStatus::Standing {
+        for decision in play.decisions() {
+            play.court.perform(Who::Challenger, decision.action);
+        }
+        play.court.answer_all();
+    }
+    let fallen = play.court.status(claim);
+    assert!(matches!(fallen, ClaimStatus::Fallen { reason: FallReason::Refuted(_), .. }));
+}
+
+#[test]
+fn an_input_that_no_run_can_begin_with_costs_no_bond() {
+    cov_mark::check!(challenge_for_an_unusable_input_is_withdrawn);
+    let network = large();
+    let mut statement = true_claim(&network);
+    statement.input_tail(1);
+    let (mut play, job, _) = without_input(&statement, &network, STAKE_WEI);
+    play.core.ask_for_input(&play.court.view(), job, Arc::clone(&network.model));
+    for _ in 0..20 {
+        for decision in play.decisions() {
+            play.court.perform(Who::Challenger, decision.action);
+        }
+        play.court.answer_all();
+    }
+    assert_eq!(*play.challenge_status(), ChallengeStatus::Withdrawn);
+    assert_eq!(play.core.shown_input(&play.court.view(), &job), None);
+}
+
+#[test]
+fn each_claim_on_a_hidden_input_is_asked_also_after_another_one_fell() {
+    let network = large();
+    let (mut play, job, claim) = without_input(&false_claim(&network), &network, STAKE_WEI);
+    play.court.claim("second", Who::Rival, job, &true_claim(&network));
+    play.core.ask_for_input(&play.court.view(), job, Arc::clone(&network.model));
+    let mut play = play.wants(&["challenge claim", "challenge second"]);
+    play.court.challenge(Who::Challenger, claim);
+    let play = play.wants(&["demand of claim: state before layer 0, level 0", "challenge second"]);
+    let mut play =
+        play.does(&["demand of claim: state before layer 0, level 0", "challenge second"]);
+    play.court.now_ms += CLOCK_MS + 1;
+    play.court.perform(Who::Second, call_time(claim, Who::Challenger));
+    assert!(matches!(play.court.status(claim), ClaimStatus::Fallen { .. }));
+}
+
+#[test]
+fn what_an_input_cost_is_no_part_of_what_a_dispute_may_still_cost() {
+    let network = large();
+    let (mut play, job, _) = without_input(&false_claim(&network), &network, STAKE_WEI);
+    play.core.ask_for_input(&play.court.view(), job, Arc::clone(&network.model));
+    let (mut play, _) = asked_for(play, job);
+    play.core.watch(job, honest_view(&network));
+    // Another lie, and money for its bond but not for the demands of both.
+    let other = ladder(3);
+    let job = play.court.job(&other, ETHER);
+    play.court.claim("other", Who::Executor, job, &false_claim(&other));
+    play.core.watch(job, honest_view(&other));
+    let takes_wei = node::exposure::challenge_takes_wei(&Parameters::default(), ETHER);
+    let reserve_wei = node::exposure::demands_reserve_wei(&Parameters::default());
+    for (left_wei, wanted) in
+        [(takes_wei + reserve_wei, true), (takes_wei + reserve_wei - 1, false)]
+    {
+        let mut play = play.clone();
+        let free_wei = play.court.free_wei(Who::Challenger);
+        let amount_wei = free_wei - left_wei;
+        play.court.perform(Who::Challenger, Action::Withdraw { amount_wei });
+        let opens = |one: &Decision| matches!(one.action, Action::Challenge { .. });
+        assert_eq!(play.decisions().iter().any(opens), wanted, "{left_wei}");
+    }
 }
 
 #[test]
