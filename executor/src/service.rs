@@ -22,7 +22,7 @@ use node::{Account, LogLimit, take_turns};
 use node::{Agent, Signer};
 use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{Claim, Job};
+use protocol::settlement::{Claim, Job, JobStatus};
 use protocol::transaction::{Address, Key};
 use tokio::sync::Notify;
 
@@ -352,12 +352,15 @@ impl Service {
         Ok(())
     }
 
-    /// Lets go of jobs that take no claims of ours any more and on which none stands.
+    /// Lets go of jobs that take no claims of ours any more and on which none stands. A claim of somebody else that
+    /// stands on an open job may yet fall, and then the job takes claims again.
     fn forget(&mut self, view: &View) {
         let (settlement, address) = (&view.settlement, self.address);
         let over = |id: &JobId| {
             settlement.job(id).is_none_or(|job| {
+                let may_reopen = job.status == JobStatus::Open && job.standing > 0;
                 !takes_claims_of(job, &address, view.now_ms)
+                    && !(may_reopen && job.terms.admits(&address))
                     && standing_of(view, id, address).next().is_none()
             })
         };
