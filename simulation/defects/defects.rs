@@ -19,7 +19,7 @@ pub enum Defect {
     StakeNotReturned,
     MoneyAppears,
     ClocksNeverRunOut,
-    OpenedAgain,
+    AsksNotChecked,
     ClockCredited,
     AnswersChange,
     ForgetfulCore,
@@ -44,6 +44,8 @@ pub enum Defect {
     RecordFeeKept,
     ReleasedThoughDisputed,
     ExpiredThoughClaimed,
+    OpenRefused,
+    SaidTwice,
 }
 
 /// Whether this process has a defect.

@@ -216,6 +216,8 @@ impl Round<'_> {
                 self.must(*who, &Action::Collect { claim, challenger: address(*who) })?;
             }
         }
+        // After a fall others could claim for a while.
+        self.town.now_ms += self.town.state.parameters().executor_clock_ms + 1;
         self.must(CLIENT, &Action::ExpireJob { job: self.job })?;
         Ok(())
     }

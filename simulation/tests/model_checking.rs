@@ -80,7 +80,7 @@ impl Bounded {
             act(BANK, Action::Deposit { account, amount_wei: 100 * ETHER });
         }
         let truth = fixtures.truth(0, 0).unwrap();
-        let lie = fixtures.run(0, 0, Some(&Lie::Selective)).unwrap().unwrap();
+        let lie = fixtures.run(0, 0, Some(&lie_of(size))).unwrap().unwrap();
         act(BANK, Action::RegisterModel { header: truth.run.model().header().clone() });
         let mut challenger = ChallengerCore::new(HONEST, Policy::Differing);
         let mut defenders = Vec::new();
@@ -237,10 +237,19 @@ fn smallest_safe_clock(
     panic!("no clock up to 20 ticks is safe");
 }
 
-/// One layer: the inside of the layer, the leaf, the step.
+/// One layer: the inside of the layer, the leaves, the step.
 const SHALLOW: ToySize = ToySize { layers: 1, width: 16 };
-/// The trace, the inside of the layer, the leaves, the leaf, the step.
-const DEEPER: ToySize = ToySize { layers: 3, width: 64 };
+/// The trace, the inside of the layer, the nodes of the output, its leaves, the step.
+const DEEPER: ToySize = ToySize { layers: 6, width: 512 };
+
+/// What is shown at a claim's posting tells whether its first or last layer is false: of several layers the lie
+/// is in one between.
+fn lie_of(size: ToySize) -> Lie {
+    match size.layers {
+        1 => Lie::Selective,
+        _ => Lie::Ulps { layer: 2, operator: 3, element: 0, ulps: 1 },
+    }
+}
 
 #[test]
 fn the_smallest_safe_clock_is_moves_plus_censorship_when_every_dispute_has_a_slot() {

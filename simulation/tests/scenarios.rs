@@ -7,10 +7,11 @@ use std::path::Path;
 use inference::{Engine, Isa as Instructions};
 use protocol::settlement::Parameters;
 use simulation::environments::{Environments, SwarmPlan, swarm};
+use simulation::invariants::Sometimes;
 use simulation::report::crowd_scenario;
 use simulation::scenario::{CommitmentKind, Scenario};
 use simulation::shrink::shrink;
-use simulation::world::outcome_matches;
+use simulation::world::{Ended, outcome_matches};
 
 fn environments() -> Environments {
     Environments::new(&Engine::new(Instructions::detect(), 1).unwrap(), Vec::new()).unwrap()
@@ -100,6 +101,53 @@ fn sixty_sybils_of_a_liar_leave_the_challenger_that_convicts_its_whole_cost() {
     // What the crowd takes, the liar has lost twice.
     let together_wei = profit_wei("attacker") + profit_wei("liar");
     assert!(together_wei <= -(parameters.stake_wei_min as i128 / 2), "{together_wei}");
+}
+
+fn saw(ended: &Ended, what: Sometimes) -> bool {
+    let at = Sometimes::ALL.iter().position(|one| *one == what).unwrap();
+    (ended.sometimes >> at) & 1 == 1
+}
+
+fn outcome<'a>(ended: &'a Ended, name: &str) -> &'a str {
+    &ended.groups.iter().find(|group| group.name == name).unwrap().outcome
+}
+
+#[test]
+fn the_scenarios_of_asks_show_what_they_say() {
+    let environments = environments();
+    let play = |name: &str| environments.play(&scenario(name), false).unwrap();
+
+    let ended = play("named-challenger-leaves");
+    assert!(saw(&ended, Sometimes::ChallengeWithdrawn) && saw(&ended, Sometimes::NamedSkipped));
+    assert_eq!(outcome(&ended, "executor"), "final");
+
+    let ended = play("withdraw-delay");
+    assert!(saw(&ended, Sometimes::ChallengeWithdrawn));
+    assert_eq!(outcome(&ended, "executor"), "final");
+    // Each look costs its sender a share of the bond.
+    let profit_wei =
+        |name: &str| ended.groups.iter().find(|group| group.name == name).unwrap().profit_wei;
+    let parameters = Parameters::default();
+    let share_wei = parameters.bond_wei_min / 1_000 * u128::from(parameters.withdraw_permille);
+    assert!(profit_wei("attacker") <= -6 * (share_wei as i128), "{}", profit_wei("attacker"));
+
+    // Of these no ask is ever accepted.
+    for name in ["say-of-other-kind", "ask-beyond-iterations"] {
+        let ended = play(name);
+        assert!(saw(&ended, Sometimes::DemandRefused), "{name}");
+        assert_eq!(outcome(&ended, "executor"), "final", "{name}");
+    }
+
+    let ended = play("two-asks-one-saying");
+    assert!(saw(&ended, Sometimes::BadAnswer), "nothing else was said");
+    assert_eq!(outcome(&ended, "guardian"), "won");
+
+    // The job has its answer, although its executor is gone and its only challenger never moves.
+    for name in ["silent-accomplice", "gone-after-claim"] {
+        let ended = play(name);
+        let gone = if name == "silent-accomplice" { "ally" } else { "attacker" };
+        assert_eq!(outcome(&ended, gone), "final", "{name}");
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! What two runs say at one place, and whether what is shown is what was committed.
+//! Where a claim differs from the honest run, and whether what is shown is what was committed.
 
 use std::collections::BTreeMap;
 
-use protocol::asks::{Answer, Ask, Tree, shown_places};
+use protocol::asks::{Answer, Ask, Place, Sums, Tree, shown_places};
 use protocol::hash::{Commitment, Digest};
 use protocol::merkle::{self, empty_subtree};
 use protocol::settlement::Claim;
+use protocol::tensor::leaf_element;
 
 use crate::fixtures::Known;
 
@@ -25,32 +26,56 @@ fn nodes_of<'a, C: Commitment>(known: &'a Known<C>, tree: &Tree) -> Option<&'a m
     }
 }
 
-/// Whether two runs differ at what is asked for.
-pub(super) fn differs_at<C: Commitment>(theirs: &Known<C>, truth: &Known<C>, ask: &Ask) -> bool {
-    let (depth, index) = ask.node();
-    let tree = ask.tree();
-    let root = |known: &Known<C>, boundary: u32| {
-        known.run.trace().state_roots().get(boundary as usize).copied()
+/// Whether a claim, as far as it is known, differs from the honest run at what is asked for.
+pub(super) fn differs_at<C: Commitment>(claim: &Claim<C>, truth: &Known<C>, ask: &Ask) -> bool {
+    match ask {
+        Ask::Open { place } | Ask::Leaves { place } => {
+            honest_hash(truth, place) != Some(place.hash)
+        }
+        Ask::Say { tree, .. } => match *tree {
+            // The inside of the first layer whose result differs.
+            Tree::Subtrace { iteration, layer } => {
+                let boundary = layer.saturating_add(1);
+                let own = truth.run.trace().state_roots().get(boundary as usize).copied();
+                claim.knowledge.root(&Tree::State { iteration, boundary }) != own
+            }
+            // The sums of an element that differs.
+            Tree::Accumulators { iteration, operator, element } => {
+                let shown = || {
+                    let kind = truth.run.output(operator).ok()?.kind();
+                    let (leaf, place) = kind.locate(element)?;
+                    let tree = Tree::Tensor { iteration, operator };
+                    leaf_element(kind.element, claim.knowledge.leaf(&tree, leaf)?, place)
+                };
+                shown() != truth.run.output(operator).ok().and_then(|own| own.bits(element))
+            }
+            Tree::Sequence {}
+            | Tree::Trace { .. }
+            | Tree::State { .. }
+            | Tree::Tensor { .. }
+            | Tree::Input { .. }
+            | Tree::Output { .. } => false,
+        },
+    }
+}
+
+/// The hash that the honest run has at a place; the committed root at the top of a tree.
+fn honest_hash<C: Commitment>(truth: &Known<C>, place: &Place) -> Option<Digest> {
+    let Place { tree, kind, depth, index, .. } = place;
+    let sums = match *tree {
+        Tree::Accumulators { operator, element, .. } => {
+            let words = truth.run.accumulators(operator, element).ok()?;
+            Sums::<C>::new(truth.run.model().node(operator)?, &words)
+        }
+        _ => None,
     };
-    let bits = |known: &Known<C>, operator: u32, element: u64| {
-        known.run.output(operator).ok()?.bits(element)
+    let nodes = match &sums {
+        Some(sums) => sums.tree(),
+        None => nodes_of(truth, tree)?,
     };
-    let node = |known: &Known<C>| nodes_of(known, tree)?.node(depth, index);
-    match (ask, *tree) {
-        // The inside of the first layer whose result differs.
-        (Ask::Say { .. }, Tree::Subtrace { layer, .. }) => {
-            let after = layer.saturating_add(1);
-            root(theirs, after) != root(truth, after)
-        }
-        // Where a state's committed root is not that of its values, the roots differ although the trees may not.
-        (_, Tree::State { boundary, .. }) => {
-            node(theirs) != node(truth) || root(theirs, boundary) != root(truth, boundary)
-        }
-        (_, Tree::Accumulators { operator, element, .. }) => {
-            bits(theirs, operator, element) != bits(truth, operator, element)
-        }
-        (_, Tree::Sequence {}) => theirs.run.trace().root() != truth.run.trace().root(),
-        _ => node(theirs) != node(truth),
+    match depth {
+        0 => tree.commit::<C>(kind, &nodes.root()),
+        _ => nodes.node(*depth, *index),
     }
 }
 

@@ -104,7 +104,16 @@ impl<C: Commitment> Audit<C> {
         let waits = state
             .all_sealed()
             .any(|(_, one)| one.job == *id && one.status == SealedStatus::Waiting);
-        let until_ms = job.posted_ms.saturating_add(job.terms.open_ms);
+        // Whatever falls leaves others the time of an executor's clock to claim.
+        let clock_ms = state.parameters().executor_clock_ms;
+        let falls = state.claims_of(id).filter_map(|id| match state.claim(id)?.status {
+            ClaimStatus::Fallen { at_ms, .. } => Some(at_ms.saturating_add(clock_ms)),
+            ClaimStatus::Standing | ClaimStatus::Final { .. } | ClaimStatus::Released { .. } => {
+                None
+            }
+        });
+        let opened_ms = job.posted_ms.saturating_add(job.terms.open_ms);
+        let until_ms = falls.fold(opened_ms, u64::max);
         let rightly = standing == 0 && !waits && around.now_ms > until_ms;
         self.hold(Invariant::EndsRightly, around.now_ms, rightly, || {
             format!("{id} expired: {standing} claims stand, a seal waits: {waits}, it was open until {until_ms} ms")

@@ -55,7 +55,7 @@ impl<C: Commitment> Audit<C> {
         }
         self.answerable(around, state, (claim_id, claim), sender, &truth);
         if (around.honest)(sender) {
-            self.needed(around, state, &id, &truth, ask);
+            self.needed(around, state, (&id, claim), &truth, ask);
         }
     }
 
@@ -93,12 +93,12 @@ impl<C: Commitment> Audit<C> {
         });
     }
 
-    /// Whether an honest challenger asks where the runs differ, and not more often than the model needs.
+    /// Whether an honest challenger asks where the claim differs, and not more often than the model needs.
     fn needed(
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
-        id: &ChallengeId,
+        (id, claim): (&ChallengeId, &Claim<C>),
         truth: &Known<C>,
         ask: &Ask,
     ) {
@@ -107,13 +107,9 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::DemandsBounded, around.now_ms, demands <= bound, || {
             format!("demand {demands} of an honest challenger, {bound} suffice for the model")
         });
-        let entry = self.books.claims.get(&challenge.claim);
-        let Some(known) = entry.and_then(|entry| entry.known.clone()) else {
-            return;
-        };
-        let differs = differs_at(&known, truth, ask);
+        let differs = differs_at(claim, truth, ask);
         self.hold(Invariant::DescentContainsDivergence, around.now_ms, differs, || {
-            format!("an honest challenger demands {}, where both runs agree", words::ask(ask))
+            format!("an honest challenger demands {}, where claim and honest run agree", words::ask(ask))
         });
     }
 

@@ -315,7 +315,7 @@ fn serving<C: Commitment>() -> Vec<Entry<C>> {
         "half-publishing", "F43", "fraud/step", "lies and publishes state roots only",
             |_| Plan { publishing: Publishing::Roots, ..liar() };
         "withholding-leaves", "F43", "fraud/silence", "lies and withholds what lies deepest",
-            |n| liar().with(Silent { left: n.or("after", 3) });
+            |n| liar().with(Silent { left: n.or("after", 2) });
         "wrong-data", "F44", "fraud/step", "lies and publishes data of another run",
             |_| Plan { publishing: Publishing::Wrong, ..liar() };
         "late-data", "F44", "fraud/step", "lies and publishes a byte at a time",
