@@ -368,4 +368,26 @@ mod tests {
             json!({ "status": "won", "reward_wei": reward_wei, "deadline_ms": null }),
         );
     }
+    #[test]
+    fn a_challenge_tells_its_asks_for_the_ends_apart_and_that_it_was_withdrawn() {
+        let mut court = Court::new();
+        let id = court.job(0);
+        let claim = court.claim(id, b"output");
+        court.does(CHALLENGER, &Action::Challenge { claim });
+        // Of a model that nobody runs no end can be shown.
+        let mut one = court.challenge(claim, CHALLENGER).clone();
+        (one.end_asks, one.end_replies, one.status) = (3, 2, ChallengeStatus::Withdrawn);
+        says(
+            &challenge("0x", &one, &court.settlement),
+            json!({
+                "demands": 0, "replies": 0, "end_asks": 3, "end_replies": 2, "status": "withdrawn",
+                "turn": null, "ask": null, "reward_wei": null, "deadline_ms": null,
+            }),
+        );
+        let id = challenge_id(claim, CHALLENGER);
+        let withdrawn =
+            Event::ChallengeWithdrawn { challenge: id, challenger: CHALLENGER, burned_wei: 1 };
+        let told = event(&withdrawn);
+        says(&told, json!({ "event": "challenge-withdrawn", "challenge": id.to_string() }));
+    }
 }
