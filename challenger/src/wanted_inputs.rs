@@ -199,8 +199,10 @@ fn stuck(error: InputError) -> SolveError {
 /// Demand fees for the whole input of a run of this model.
 fn cost_wei<C: Commitment>(parameters: &Parameters, model: &Model<C>) -> Result<u128, InputError> {
     let cost = cost_of_input(model, &parameters.asking())?;
-    if cost.asks > parameters.end_asks_max {
-        return Err(InputError::TooManyAsks { asks: cost.asks });
+    // Openings of the last state count as well, and a dispute may end there.
+    let asks = cost.asks.saturating_add(12u32.div_ceil(parameters.arity_log2.max(1)));
+    if asks > parameters.end_asks_max {
+        return Err(InputError::TooManyAsks { asks });
     }
     Ok(parameters.demand_fee_wei.saturating_mul(u128::from(cost.fees)))
 }

@@ -105,6 +105,47 @@ pub fn empty_subtree<C: Commitment>(height: u32) -> Digest {
     digest
 }
 
+/// Hashes of subtrees that hold only empty leaves, asked for from below: each is computed once.
+struct EmptySubtrees<C: Commitment> {
+    reached: Option<(u32, Digest)>,
+    commitment: PhantomData<C>,
+}
+
+impl<C: Commitment> EmptySubtrees<C> {
+    fn new() -> Self {
+        Self { reached: None, commitment: PhantomData }
+    }
+
+    /// The subtree of this height, which is no less than any asked for before.
+    fn of_height(&mut self, height: u32) -> Digest {
+        let (mut reached, mut digest) = self.reached.unwrap_or_else(|| (0, empty_subtree::<C>(0)));
+        while reached < height.min(DEPTH_MAX) {
+            digest = C::node(&digest, &digest);
+            reached += 1;
+        }
+        self.reached = Some((reached, digest));
+        digest
+    }
+}
+
+/// Whether the siblings on a way up from a node that stand for padding are empty subtrees. Others would let a tree
+/// be committed to that nobody but its maker can compute.
+pub fn is_padded<C: Commitment>(
+    shape: &TreeShape,
+    (depth, index): (u32, u64),
+    siblings: &[Digest],
+) -> bool {
+    let mut empty = EmptySubtrees::<C>::new();
+    let mut beside = siblings.iter().zip(0u32..);
+    beside.all(|(sibling, level)| {
+        let Some(at) = depth.checked_sub(level) else {
+            return false;
+        };
+        !shape.is_padding(at, (index >> level) ^ 1)
+            || *sibling == empty.of_height(shape.depth().saturating_sub(at))
+    })
+}
+
 /// Folds the opened descendants of a node (padding left out) back to the node's hash.
 ///
 /// Returns `None` for a node outside the tree, and unless there is exactly one hash for each real
@@ -173,14 +214,17 @@ pub fn climb<C: Commitment>(
 }
 
 /// Root of the tree in which `leaf` stands at `index`, given the full path; `None` when the path
-/// has not the tree's depth or the position is padding.
+/// has not the tree's depth, a sibling that is padding is no empty subtree, or the position is padding.
 pub fn root_of_path<C: Commitment>(
     shape: &TreeShape,
     index: u64,
     leaf: Digest,
     siblings: &[Digest],
 ) -> Option<Digest> {
-    if shape.is_padding(shape.depth(), index) || siblings.len() != shape.depth() as usize {
+    if shape.is_padding(shape.depth(), index)
+        || siblings.len() != shape.depth() as usize
+        || !is_padded::<C>(shape, (shape.depth(), index), siblings)
+    {
         return None;
     }
     let (digest, _, _) = climb::<C>(shape.depth(), index, leaf, siblings)?;
@@ -205,7 +249,7 @@ pub fn root_of_leaves<C: Commitment>(
     if leaves.is_empty() || !ascends || !leaves.iter().all(inside) {
         return None;
     }
-    let mut given = siblings.iter();
+    let (mut given, mut empty) = (siblings.iter(), EmptySubtrees::<C>::new());
     let mut level: Vec<(u64, Digest)> = leaves.to_vec();
     for depth in (1..=shape.depth()).rev() {
         let mut above = Vec::with_capacity(level.len());
@@ -214,9 +258,7 @@ pub fn root_of_leaves<C: Commitment>(
             let beside = index ^ 1;
             let sibling = match nodes.next_if(|(next, _)| *next == beside) {
                 Some((_, known)) => *known,
-                None if shape.is_padding(depth, beside) => {
-                    empty_subtree::<C>(shape.depth() - depth)
-                }
+                None if shape.is_padding(depth, beside) => empty.of_height(shape.depth() - depth),
                 None => *given.next()?,
             };
             let parent = match index & 1 {

@@ -8,7 +8,7 @@ use crate::encoding::canonical_enum;
 use crate::graph::{Layer, LayerProof, ModelHeader, Node, NodeProof, ValueSource};
 use crate::hash::{Commitment, Digest};
 use crate::law;
-use crate::merkle::{TreeShape, climb};
+use crate::merkle::{TreeShape, climb, is_padded};
 use crate::roots::{root_leaf, state_leaf};
 use crate::tensor::{LeafBytes, TensorType};
 use crate::transaction::ClaimTerms;
@@ -310,6 +310,9 @@ impl<'a> Proven<'a> {
     ) -> Result<(), AskError> {
         if shape.is_padding(depth, index) {
             return Err(AskError::OutOfRange);
+        }
+        if path.len() <= depth as usize && !is_padded::<C>(shape, (depth, index), path) {
+            return Err(AskError::Mismatch);
         }
         let (reached, at, place) =
             climb::<C>(depth, index, hash, path).ok_or(AskError::WrongLength)?;

@@ -109,7 +109,10 @@ impl<C: Commitment> Audit<C> {
         });
         let differs = differs_at(claim, truth, ask);
         self.hold(Invariant::DescentContainsDivergence, around.now_ms, differs, || {
-            format!("an honest challenger demands {}, where claim and honest run agree", words::ask(ask))
+            format!(
+                "an honest challenger demands {}, where claim and honest run agree",
+                words::ask(ask)
+            )
         });
     }
 
