@@ -3,8 +3,9 @@
 //! For ledgers whose operator accepts it, and as a cross-check of the step referee.
 
 use protocol::asks::Tree;
-use protocol::hash::Digest;
+use protocol::hash::{Digest, Keccak};
 use protocol::knowledge::{Knowledge, ShownSums};
+use protocol::roots::root_leaf;
 use protocol::tensor::leaf_element;
 
 use crate::engine::{Engine, EngineError};
@@ -13,6 +14,9 @@ use crate::runner::Runner;
 use crate::state::State;
 use crate::trace::RunError;
 
+/// The trace of a run of one iteration.
+const TRACE: Tree = Tree::Trace { iteration: 0 };
+
 /// What the layer referee found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerFinding {
@@ -20,9 +24,9 @@ pub enum LayerFinding {
     Sound,
     /// The layer gives another state.
     Fraud {
-        /// What was claimed.
+        /// Leaf of the claimed state in the trace.
         claimed: Digest,
-        /// What the layer gives.
+        /// Leaf of the state that the layer gives.
         expected: Digest,
     },
     /// An operator of the layer has no result, so that no state after it is right.
@@ -73,6 +77,9 @@ pub enum LayerRefereeError {
 
 /// Re-runs a layer and compares with what the claim committed to.
 ///
+/// A state before the layer of which nothing is known is the caller's to vouch for: those before the first that
+/// differs are the caller's own.
+///
 /// # Errors
 /// When the state or the model are not the claim's, or the layer cannot be run.
 pub fn judge_layer(
@@ -85,11 +92,18 @@ pub fn judge_layer(
     if *known.header() != *model.header() {
         return Err(LayerRefereeError::OtherModel);
     }
-    if known.root(&Tree::State { iteration: 0, boundary: layer }) != Some(before.root()) {
+    // The leaf of a state in the trace, as it was opened or stands beside a way that was shown.
+    let leaf_of = |boundary: u32| {
+        let depth = known.kind(&TRACE).and_then(|kind| kind.shape())?.depth();
+        let root = known.root(&Tree::State { iteration: 0, boundary });
+        let leaf = root.map(|root| root_leaf::<Keccak>(&root));
+        leaf.or_else(|| known.node(&TRACE, depth, u64::from(boundary)))
+    };
+    let is_other = |leaf: Digest| leaf != root_leaf::<Keccak>(&before.root());
+    if leaf_of(layer).is_some_and(is_other) {
         return Err(LayerRefereeError::OtherState { layer });
     }
-    let after = Tree::State { iteration: 0, boundary: layer.saturating_add(1) };
-    let claimed = known.root(&after).ok_or(LayerRefereeError::NotOpen { layer })?;
+    let claimed = leaf_of(layer.saturating_add(1)).ok_or(LayerRefereeError::NotOpen { layer })?;
     let runner = Runner::honest(engine, model);
     let expected = match runner.next_state(layer, before) {
         Err(RunError::Operator {
@@ -97,7 +111,7 @@ pub fn judge_layer(
         }) => {
             return Ok(LayerFinding::NoResult { operator, element });
         }
-        after => after?.root(),
+        after => root_leaf::<Keccak>(&after?.root()),
     };
     if claimed != expected {
         return Ok(LayerFinding::Fraud { claimed, expected });

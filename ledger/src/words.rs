@@ -3,6 +3,7 @@
 
 mod asks;
 mod attention;
+mod common;
 
 use std::fmt;
 
@@ -19,11 +20,7 @@ use protocol::transaction::Action;
 
 use self::asks::within;
 pub use self::asks::{answer, ask, refutation, tree};
-
-/// A number with its noun: `1 proof`, `2 proofs`.
-pub fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
+pub use self::common::{count, state};
 
 /// The beginning of an id, a hash or an account's address, where the whole one stands elsewhere.
 pub fn short(id: impl fmt::Display) -> String {
@@ -69,14 +66,6 @@ fn date(day: u64) -> (u64, u64, u64) {
 pub fn coordinates(place: &[u64]) -> String {
     let places: Vec<String> = place.iter().map(ToString::to_string).collect();
     format!("({})", places.join(", "))
-}
-
-/// The state at a boundary between layers.
-pub fn state(boundary: u32) -> String {
-    match boundary.checked_sub(1) {
-        None => "state before layer 0".to_owned(),
-        Some(layer) => format!("state after layer {layer}"),
-    }
 }
 
 /// Statuses of jobs, as [`job_status`] gives them.

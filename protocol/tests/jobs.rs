@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::answers::TRACE;
 use common::{Game, Run, Toy, Who, address};
 use protocol::hash::{Digest, Keccak};
 use protocol::settlement::attention::{seal, sealed_id};
@@ -173,7 +174,13 @@ fn audit_a8_a_job_is_over_only_when_its_time_is_and_nothing_stands_or_waits() {
         .opens(Who::Executor)
         .seals(Who::Rival)
         .challenges(Who::Challenger, Who::Executor)
-        .falls_by_silence(Who::Challenger)
+        .falls_by_silence(Who::Challenger);
+    // The fall gives everybody one clock more to claim.
+    let again_ms = Parameters::default().executor_clock_ms + 1;
+    let early = Rejection::TooEarly { at_ms: game.now_ms + again_ms };
+    let game = game
+        .refuses(Who::Stranger, Game::expire_job, early)
+        .wait(again_ms)
         .refuses(Who::Stranger, Game::expire_job, waiting("a sealed claim on the job"))
         .plays(Who::Stranger, |game| game.expire_seal(Who::Rival))
         .plays(Who::Stranger, Game::expire_job)
@@ -182,6 +189,28 @@ fn audit_a8_a_job_is_over_only_when_its_time_is_and_nothing_stands_or_waits() {
     assert_eq!(game.job_of().status, JobStatus::Expired);
     let late = game.seal_action(Who::Third);
     game.rejects(Who::Third, late, Rejection::Over { kind: "job" });
+}
+
+#[test]
+fn a_copy_that_is_let_fall_after_the_time_for_claims_does_not_shut_out_the_true_claim() {
+    let run = honest();
+    let clock_ms = Parameters::default().executor_clock_ms;
+    let game = Game::new()
+        .posts(|terms| (terms.salt, terms.open_ms) = (5, 100_000))
+        .claims(Who::Executor, &run)
+        .wait(50_000)
+        .challenges(Who::Second, Who::Executor)
+        .demands(Who::Second, TRACE)
+        .wait(clock_ms + 1);
+    let claim = |game: &Game| Action::PostClaim { statement: honest().statement(game.job) };
+    let late = Rejection::TooLate { at_ms: game.job_of().open_until_ms };
+    let game = game.refuses(Who::Rival, claim, late).calls_time(Who::Second);
+    let open_until_ms = game.job_of().open_until_ms;
+    assert_eq!(open_until_ms, game.now_ms + clock_ms);
+    // As late as that a claim is taken, and no later.
+    game.clone().wait(clock_ms).claims(Who::Rival, &run);
+    let late = Rejection::TooLate { at_ms: open_until_ms };
+    game.wait(clock_ms + 1).refuses(Who::Rival, claim, late);
 }
 
 #[test]

@@ -472,8 +472,7 @@ pub(crate) struct ChallengerRun {
     /// Thousandths of the jobs to run, drawn by a seed that no executor knows.
     #[arg(long, env = "REBUT_SAMPLE_PERMILLE", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) sample_permille: u32,
-    /// Thousandths of a claim's stake that asking its executor for an input may cost which nobody published; 0 asks
-    /// nobody.
+    /// Thousandths of a stake that asking for an input may cost which nobody published; 0 asks nobody.
     #[arg(long, env = "REBUT_INPUT_PERMILLE", default_value_t = challenger::service::INPUT_PERMILLE, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) input_permille: u32,
     /// Runs kept in memory beside those of disputes; others are made again when a claim differs.

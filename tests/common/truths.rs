@@ -257,10 +257,7 @@ fn ledger() -> Vec<Row> {
         ("chain id (31337 {}", chain("fast")),
         ("chain id (31337 31338 and {}", chain("mainnet-like")),
         ("schema {} in what commands print", constant("src/print.rs", "SCHEMA")),
-        (
-            "commands print {} in what the ledger answers",
-            constant("ledger/src/http/views.rs", "SCHEMA"),
-        ),
+        ("schema {} in what the ledger answers", constant("ledger/src/http/views.rs", "SCHEMA")),
         ("every refusal over http {} in what daemons", constant("executor/src/http.rs", "SCHEMA")),
     ])
 }

@@ -10,11 +10,13 @@
 //! law gives nothing, unless the claim lies before.
 
 mod argument;
+mod beside;
 mod demands;
 mod descent;
 mod layer;
 mod moves;
 mod operator;
+mod own_sums;
 mod proof;
 mod sums;
 mod support;

@@ -1,6 +1,7 @@
 //! The executor's core at a ledger whose time passes by hand.
 
 mod housekeeping;
+mod others;
 mod replies;
 
 use protocol::asks::{Place, Showing, Tree, TreeKind};

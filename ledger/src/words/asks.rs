@@ -2,7 +2,7 @@
 
 use protocol::asks::{Answer, Ask, Refutation, Tree};
 
-use super::{count, state};
+use super::common::{count, state};
 
 /// Something of an iteration; of the first one nothing is said, since most runs have no other.
 pub(super) fn within(iteration: u32, what: String) -> String {

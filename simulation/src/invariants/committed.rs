@@ -10,6 +10,9 @@ use protocol::tensor::leaf_element;
 
 use crate::fixtures::Known;
 
+/// What is asked, short enough to be kept of every answer.
+pub(crate) type AskKey = (protocol::asks::Tree, u32, u64, bool);
+
 /// The nodes of a run's tree; `None` for what the audit does not compare.
 fn nodes_of<'a, C: Commitment>(known: &'a Known<C>, tree: &Tree) -> Option<&'a merkle::Tree<C>> {
     let run = &known.run;

@@ -30,8 +30,8 @@ use crate::fixtures::Known;
 pub use names::{Invariant, Sometimes};
 
 use clocks::Clocks;
+use committed::AskKey;
 use guardian::Guardian;
-use openings::AskKey;
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,12 +12,9 @@ use protocol::ids::{ChallengeId, ClaimId};
 use protocol::settlement::{ChallengeStatus, Claim, Settlement, Turn, challenge_id_under};
 use protocol::transaction::{Action, Address};
 
-use super::committed::{differs_at, is_committed};
+use super::committed::{AskKey, differs_at, is_committed};
 use super::{Audit, AuditedClaim, Invariant, Sometimes, Surroundings};
 use crate::fixtures::Known;
-
-/// What is asked, short enough to be kept of every answer.
-pub(crate) type AskKey = (protocol::asks::Tree, u32, u64, bool);
 
 fn key_of(ask: &Ask) -> AskKey {
     let (depth, index) = ask.node();

@@ -60,17 +60,9 @@ fn serve(arguments: &ChallengerRun, as_json: bool) -> Result<Ending, CommandErro
         Mode::Defend => Behaviour::Defend,
         Mode::Full => Behaviour::Full,
     };
-    let (dry_run, sample_permille) = (arguments.dry_run, arguments.sample_permille);
-    let runs_max = arguments.runs_max;
-    let input_permille = arguments.input_permille;
-    let settings = Settings {
-        mode,
-        dry_run,
-        sample_permille,
-        input_permille,
-        runs_max,
-        ..Settings::default()
-    };
+    let ChallengerRun { dry_run, sample_permille, input_permille, runs_max, .. } = *arguments;
+    let asked = Settings { input_permille, ..Settings::default() };
+    let settings = Settings { mode, dry_run, sample_permille, runs_max, ..asked };
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| system("the random source", error))?;
     super::process::runtime()?.block_on(async {

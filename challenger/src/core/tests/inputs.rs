@@ -222,7 +222,7 @@ fn each_claim_on_a_hidden_input_is_asked_also_after_another_one_fell() {
     let (mut play, job, claim) = without_input(&false_claim(&network), &network, STAKE_WEI);
     play.court.claim("second", Who::Rival, job, &true_claim(&network));
     play.core.ask_for_input(&play.court.view(), job, Arc::clone(&network.model));
-    let mut play = play.wants(&["challenge claim", "challenge second"]);
+    let mut play = play.wants(&["challenge second", "challenge claim"]);
     play.court.challenge(Who::Challenger, claim);
     let play = play.wants(&["demand of claim: state before layer 0, level 0", "challenge second"]);
     let mut play =

@@ -61,9 +61,9 @@ fn a_shown_state_tells_no_more_than_what_stands_beside_its_way() {
 }
 
 #[test]
-fn what_only_an_accomplice_can_prove_is_not_gone_to() {
-    // It asks for a node deep in the trace, whose way up nobody else has seen; an answer shows two states
-    // below it. What everybody can prove is asked for instead.
+fn what_an_accomplice_asked_deep_in_a_tree_is_of_use_to_everybody() {
+    // It asks for a node deep in the trace and must show its way up; the answer shows two states below it, between
+    // which the run goes wrong.
     let nothing = protocol::hash::leaf(b"nothing");
     let claim = game(&ladder(20)).with_levels(1).says(|executor| {
         executor.state_root(3, nothing);
@@ -73,7 +73,7 @@ fn what_only_an_accomplice_can_prove_is_not_gone_to() {
     let dispute = claim.disputed().knowing(&[trace(4, 4)]);
     let states = [8, 9].map(|boundary| dispute.known.root(&trees::state(boundary)));
     assert!(states.iter().all(Option::is_some));
-    dispute.expect_demand(trace(4, 1)).showing(&["trace"]);
+    dispute.expect_demand(inside(8)).showing(&["layer 8"]);
 }
 
 #[test]

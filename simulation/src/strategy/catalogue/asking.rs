@@ -2,8 +2,7 @@
 
 use protocol::hash::Commitment;
 
-use super::entry::{Entry, executor, liar};
-use super::{frivolous, nothing, ulps};
+use super::entry::{Entry, executor, frivolous, liar, nothing, ulps};
 use crate::scenario::Side;
 use crate::strategy::Plan;
 use crate::strategy::behaviours::{

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use challenger::Policy;
 use protocol::hash::Commitment;
 
 use crate::scenario::Side;
@@ -78,4 +79,27 @@ pub(super) fn executor<C: Commitment>() -> Plan<C> {
 
 pub(super) fn liar<C: Commitment>() -> Plan<C> {
     executor().lying(Lie::Selective)
+}
+
+pub(super) fn ulps<C: Commitment>(
+    numbers: Numbers<'_>,
+    layer: u32,
+    operator: u32,
+    element: u64,
+) -> Plan<C> {
+    executor().lying(Lie::Ulps {
+        layer: numbers.small_or("layer", layer),
+        operator: numbers.small_or("operator", operator),
+        element: numbers.or("element", element),
+        ulps: 1,
+    })
+}
+
+/// A challenger whose view is false: it challenges what is true.
+pub(super) fn frivolous<C: Commitment>() -> Plan<C> {
+    Plan { corrupt_view: true, ..Plan::dishonest(Side::Challenger).lying(Lie::Selective) }
+}
+
+pub(super) fn nothing<C: Commitment>(side: Side) -> Plan<C> {
+    Plan { policy: Policy::Nothing, ..Plan::dishonest(side) }
 }

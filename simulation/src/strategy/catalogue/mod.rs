@@ -20,7 +20,7 @@ mod honest;
 use std::collections::BTreeMap;
 
 pub use entry::{Entry, Numbers};
-use entry::{executor, liar};
+use entry::{executor, frivolous, liar, nothing, ulps};
 
 use challenger::Policy;
 use protocol::hash::Commitment;
@@ -76,27 +76,9 @@ impl<C: Commitment> Catalogue<C> {
     }
 }
 
-fn ulps<C: Commitment>(numbers: Numbers<'_>, layer: u32, operator: u32, element: u64) -> Plan<C> {
-    executor().lying(Lie::Ulps {
-        layer: numbers.small_or("layer", layer),
-        operator: numbers.small_or("operator", operator),
-        element: numbers.or("element", element),
-        ulps: 1,
-    })
-}
-
-/// A challenger whose view is false: it challenges what is true.
-fn frivolous<C: Commitment>() -> Plan<C> {
-    Plan { corrupt_view: true, ..Plan::dishonest(Side::Challenger).lying(Lie::Selective) }
-}
-
 /// A challenger that challenges everything with a true view.
 fn everything<C: Commitment>() -> Plan<C> {
     Plan { policy: Policy::Everything, ..Plan::dishonest(Side::Challenger) }
-}
-
-fn nothing<C: Commitment>(side: Side) -> Plan<C> {
-    Plan { policy: Policy::Nothing, ..Plan::dishonest(side) }
 }
 
 fn unbound<C: Commitment>(how: Unbound) -> Plan<C> {
