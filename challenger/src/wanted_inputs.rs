@@ -145,10 +145,10 @@ impl<C: Commitment> WantedInputs<C> {
 
     /// The way out of a challenge of a claim that is right, if it was opened for the input: it is withdrawn, once
     /// it was answered at least once.
-    pub(crate) fn way_out<'a>(
+    pub(crate) fn way_out(
         view: &View<C>,
         model: &Model<C>,
-        challenge: &'a Challenge,
+        challenge: &Challenge,
         deadline_ms: Option<u64>,
     ) -> Option<Result<Decision, SolveError>> {
         if challenge.demands > 0 {

@@ -358,9 +358,9 @@ impl Service {
         let (settlement, address) = (&view.settlement, self.address);
         let over = |id: &JobId| {
             settlement.job(id).is_none_or(|job| {
-                let may_reopen = job.status == JobStatus::Open && job.standing > 0;
-                !takes_claims_of(job, &address, view.now_ms)
-                    && !(may_reopen && job.terms.admits(&address))
+                let may_reopen =
+                    job.status == JobStatus::Open && job.standing > 0 && job.terms.admits(&address);
+                !(may_reopen || takes_claims_of(job, &address, view.now_ms))
                     && standing_of(view, id, address).next().is_none()
             })
         };

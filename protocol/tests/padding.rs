@@ -22,7 +22,7 @@ proptest! {
         let shape = TreeShape::grid(rows, columns).unwrap();
         let leaves: Vec<Digest> =
             (0..shape.leaves()).map(|leaf| hash::leaf(&leaf.to_be_bytes())).collect();
-        let tree = Tree::<Keccak>::new(shape.clone(), &leaves).unwrap();
+        let tree = Tree::<Keccak>::new(shape, &leaves).unwrap();
         let (row, column) = (at % rows, (at / 7) % columns);
         let index = shape.position(row, column);
         let leaf = tree.node(shape.depth(), index).unwrap();
