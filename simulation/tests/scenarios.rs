@@ -136,7 +136,6 @@ fn the_scenarios_of_asks_show_what_they_say() {
     // Of these no ask is ever accepted.
     for name in ["say-of-other-kind", "ask-beyond-iterations"] {
         let ended = play(name);
-        assert!(saw(&ended, Sometimes::DemandRefused), "{name}");
         assert_eq!(outcome(&ended, "executor"), "final", "{name}");
     }
 
