@@ -5,15 +5,23 @@ use protocol::hash::Commitment;
 use protocol::merkle::TreeShape;
 use protocol::settlement::Parameters;
 
-/// The latest end of everything about a claim, in the ledger's time: its window, both clocks, and the
-/// least time of every move that both sides can make, as long as no challenge waits for its turn. Written out here rather than asked of
-/// the ledger, so that a claim whose printed bound is another is noticed.
-pub fn last_finality_ms(parameters: &Parameters, posted_ms: u64, window_ms: u64) -> u64 {
+/// The latest end of everything about a claim, in the ledger's time: its window, and for the challenges that
+/// are served first and for each `served_after` that are served once those are over: both clocks, and the
+/// least time of every move that both sides can make. Written out here rather than asked of the ledger, so
+/// that a claim whose printed bound is another is noticed.
+pub fn last_finality_ms(
+    parameters: &Parameters,
+    posted_ms: u64,
+    window_ms: u64,
+    served_after: u32,
+) -> u64 {
     let demands = u64::from(parameters.demands_max) + u64::from(parameters.end_asks_max);
     let moves_ms = parameters.move_floor_ms.saturating_mul(2 * demands + 2);
-    [window_ms, parameters.executor_clock_ms, parameters.challenger_clock_ms, moves_ms]
+    let one_ms = [parameters.executor_clock_ms, parameters.challenger_clock_ms, moves_ms]
         .into_iter()
-        .fold(posted_ms, u64::saturating_add)
+        .fold(0, u64::saturating_add);
+    let times = u64::from(served_after).saturating_add(1);
+    posted_ms.saturating_add(window_ms).saturating_add(one_ms.saturating_mul(times))
 }
 
 /// Bounds that follow from a model's shape alone.

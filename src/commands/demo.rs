@@ -405,7 +405,8 @@ impl Narrator {
 fn consequence(event: &Event) -> Option<String> {
     Some(match event {
         Event::ClaimPosted { last_finality_ms, .. } => {
-            format!("settled by {} s at the latest, whatever anybody does", last_finality_ms / 1000)
+            let latest_s = last_finality_ms / 1000;
+            format!("settled by {latest_s} s at the latest, however slowly anybody moves")
         }
         Event::ClaimFallen { reason: FallReason::Silence(_), burned_wei, .. } => {
             format!("the claim is rejected unanswered, {} burned", words::ether(*burned_wei))

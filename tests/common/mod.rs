@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dispute::{Devnet, Lie, Lying, Outcome, Participants};
-use inference::referee::judge_layer;
+use inference::referee::{LayerRefereeError, judge_layer};
 use inference::{
     Engine, Honest, ImportOptions, Model, ModelFile, Tensor, Trace, import_file, infer,
 };
+use protocol::asks::Evidence;
 use protocol::settlement::{ClaimStatus, FallReason, Parameters};
 use protocol::tensor::{Shape, TensorType};
 
@@ -118,10 +119,21 @@ pub fn check_referees(participants: &Participants, outcome: &Outcome) {
         found.push(finding);
     }
     match fall_reason(outcome) {
-        Some(reason @ FallReason::Refuted(_)) => {
+        Some(FallReason::Refuted(evidence)) => {
             // Of states that were published, and not opened, the ledger's log says nothing.
-            let is_hidden = found.iter().any(Result::is_err);
-            assert!(frauds > 0 || is_hidden, "only the step referee convicts: {reason:?} {found:?}")
+            let is_hidden =
+                |finding: &Result<_, _>| matches!(finding, Err(LayerRefereeError::NotOpen { .. }));
+            let convicted = match evidence {
+                Evidence::Step { operator, .. } | Evidence::Leaf { operator, .. } => {
+                    participants.model.layer_of(operator)
+                }
+                Evidence::Contradiction { .. } | Evidence::StateValue { .. } => None,
+            };
+            let unseen = match convicted {
+                Some(layer) => is_hidden(&found[layer as usize]),
+                None => found.iter().any(is_hidden),
+            };
+            assert!(frauds > 0 || unseen, "only the step referee convicts: {evidence:?} {found:?}")
         }
         Some(FallReason::Silence(_)) => {}
         None => assert_eq!(frauds, 0, "only the layer referee convicts"),

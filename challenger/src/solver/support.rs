@@ -94,7 +94,10 @@ impl<'a, C: Commitment> Support<'a, C> {
     /// whatever proves the end of the way is shown.
     pub(super) fn path(&mut self, at: At) -> Result<Vec<Digest>, SolveError> {
         let At { tree, depth, index } = at;
-        let lost = || stuck(format!("a way up from depth {depth} of {tree:?} is not known"));
+        let lost = || {
+            let tree = ledger::words::tree(&tree);
+            stuck(format!("a way up from depth {depth} of {tree} is not known"))
+        };
         let compared = self.view.compared(self.argument, tree)?;
         if let Some(asked) = self.argument.asked.filter(|asked| *asked.tree() == tree) {
             // What was asked last tells what the tree is of.

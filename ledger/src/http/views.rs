@@ -110,7 +110,7 @@ pub(super) fn claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Val
         "output_root": claim.terms.output_root.to_string(),
         "sequence_root": claim.terms.sequence_root.to_string(),
         "trace_root": claim.trace_root.to_string(), "posted_ms": claim.posted_ms,
-        "window_end_ms": claim.window_end_ms, "last_finality_ms": claim.last_finality_ms,
+        "window_end_ms": claim.window_end_ms, "last_finality_ms": settlement.final_by_ms(claim),
         "stake_wei": claim.stake_wei.to_string(), "status": words::claim_status(&claim.status), "reason": reason,
         "at_ms": at_ms, "reveals": claim.reveals,
         "challenges": settlement.challenges_of(id).map(ToString::to_string).collect::<Vec<_>>(),

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::bounds::{DURATION_MS_MAX, MONEY_WEI_MAX};
-use super::objects::{Event, Job, JobStatus};
+use super::objects::{Claim, Event, Job, JobStatus};
 use super::{Outcome, Rejection, Settlement};
 use crate::encoding::Canonical;
 use crate::graph::ModelHeader;
@@ -210,6 +210,18 @@ impl<C: Commitment> Settlement<C> {
     /// Ids of a job's claims, in the order of their numbers.
     pub fn claims_of(&self, job: &JobId) -> impl DoubleEndedIterator<Item = &ClaimId> {
         self.claims_by_number.range((*job, 0)..=(*job, u32::MAX)).map(|(_, claim)| claim)
+    }
+
+    /// The latest moment, in milliseconds of the ledger's time, at which a standing claim becomes final or
+    /// falls as things are now: when its own disputes are over, and those of every earlier claim on its job,
+    /// which it waits for. Only challenges that wait for their turn move it on. For readers: it looks at every
+    /// earlier claim.
+    pub fn final_by_ms(&self, claim: &Claim<C>) -> u64 {
+        let earlier =
+            self.claims_by_number.range((claim.terms.job, 0)..=(claim.terms.job, claim.number));
+        let bounds_ms =
+            earlier.filter_map(|(_, id)| self.claims.get(id)).map(|one| one.last_finality_ms);
+        bounds_ms.fold(claim.last_finality_ms, u64::max)
     }
 
     /// The fallen claims that must be passed before this one can become final; `None` while an earlier one

@@ -60,7 +60,8 @@ pub struct Claim<C: Commitment = Keccak> {
     pub posted_ms: u64,
     /// Last millisecond of the time for challenges.
     pub window_end_ms: u64,
-    /// The latest possible end of everything about this claim; each `served_max` further challenges move it.
+    /// The latest end of this claim's own disputes; each `served_max` further challenges move it. It waits for
+    /// those of earlier claims on its job as well: `Settlement::final_by_ms`.
     pub last_finality_ms: u64,
     /// The stake, in wei.
     pub stake_wei: u128,

@@ -82,7 +82,7 @@ fn honest_hash<C: Commitment>(truth: &Known<C>, place: &Place) -> Option<Digest>
     }
 }
 
-/// Whether an answer leads to what was asked about, or to what was said, folded here from its hashes; and
+/// Whether an answer leads to what was asked about, folded here from its hashes; and
 /// whether it shows what the claim's own run holds, where that is committed to.
 pub(super) fn is_committed<C: Commitment>(
     known: Option<&Known<C>>,
@@ -95,7 +95,7 @@ pub(super) fn is_committed<C: Commitment>(
         return false;
     };
     let hashes = answer.hashes::<C>();
-    if hashes.len() != places.len() || !leads_there(claim, ask, depth, &places, &hashes) {
+    if hashes.len() != places.len() || !leads_there::<C>(ask, depth, &places, &hashes) {
         return false;
     }
     let Some(own) = known.and_then(|known| nodes_of(known, ask.tree())) else {
@@ -107,13 +107,7 @@ pub(super) fn is_committed<C: Commitment>(
         || places.iter().zip(&hashes).all(|(place, hash)| own.node(depth, *place) == Some(*hash))
 }
 
-fn leads_there<C: Commitment>(
-    claim: &Claim<C>,
-    ask: &Ask,
-    depth: u32,
-    places: &[u64],
-    hashes: &[Digest],
-) -> bool {
+fn leads_there<C: Commitment>(ask: &Ask, depth: u32, places: &[u64], hashes: &[Digest]) -> bool {
     let (tree, (top, index)) = (ask.tree(), ask.node());
     let Some(shape) = ask.kind().shape() else { return false };
     let mut level: BTreeMap<u64, Digest> =
@@ -129,7 +123,8 @@ fn leads_there<C: Commitment>(
     let Some(inner) = level.get(&index) else { return false };
     let committed = tree.commit::<C>(ask.kind(), inner);
     match ask {
-        Ask::Say { .. } => committed.is_some() && claim.said.get(tree) == committed.as_ref(),
+        // What is said first binds: whether it is said again is a question of knowledge.
+        Ask::Say { .. } => committed.is_some(),
         Ask::Open { place } | Ask::Leaves { place } if top == 0 => committed == Some(place.hash),
         Ask::Open { place } | Ask::Leaves { place } => *inner == place.hash,
     }

@@ -42,16 +42,17 @@ impl<C: Commitment> Audit<C> {
         if claim.number > 0 {
             self.saw(Sometimes::RivalFinal);
         }
-        self.in_time(around, claim.last_finality_ms, id);
-        // Claims that came no later than this one delay it by their own disputes at most, all of
-        // which ran at once: their number does not matter, but how many challenges wait for their turn.
+        self.in_time(around, state.final_by_ms(claim), id);
+        // Written out here rather than asked of the ledger: claims that came no later delay this one by
+        // their own disputes at most, all of which ran at once. Their number does not matter, but how many
+        // challenges of one claim wait for their turn.
         let (parameters, window_ms) = (state.parameters(), job.terms.window_ms);
-        let printed = state.claims_of(&claim.terms.job).filter_map(|id| state.claim(id));
-        let printed_ms =
-            printed.filter(|one| one.number <= claim.number).map(|one| one.last_finality_ms).max();
-        let bound_ms = last_finality_ms(parameters, claim.posted_ms, window_ms)
-            .max(printed_ms.unwrap_or_default())
-            .saturating_add(around.slack_ms);
+        let earlier = state.claims_of(&claim.terms.job).filter_map(|id| state.claim(id));
+        let bounds_ms = earlier.filter(|one| one.number <= claim.number).map(|one| {
+            let served_after = one.challenges.saturating_sub(1) / parameters.served_max.max(1);
+            last_finality_ms(parameters, one.posted_ms, window_ms, served_after)
+        });
+        let bound_ms = bounds_ms.fold(0, u64::max).saturating_add(around.slack_ms);
         self.hold(Invariant::DelayIndependent, around.now_ms, around.now_ms <= bound_ms, || {
             format!("{} claims delayed the job beyond {bound_ms} ms", job.claims)
         });
@@ -68,7 +69,7 @@ impl<C: Commitment> Audit<C> {
         let Some(claim) = state.claim(id) else { return };
         let Some(job) = state.job(&claim.terms.job) else { return };
         let window_ms = job.terms.window_ms;
-        let bound_ms = last_finality_ms(state.parameters(), claim.posted_ms, window_ms);
+        let bound_ms = last_finality_ms(state.parameters(), claim.posted_ms, window_ms, 0);
         let holds = printed_ms == bound_ms && claim.last_finality_ms == bound_ms;
         self.hold(Invariant::DelayIndependent, around.now_ms, holds, || {
             format!("{id} prints {printed_ms} ms as its last finality, not {bound_ms} ms")

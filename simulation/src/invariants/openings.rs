@@ -56,7 +56,7 @@ impl<C: Commitment> Audit<C> {
         }
     }
 
-    /// Whether the honest answer to what was just demanded of a claim which is the law's run would be taken.
+    /// Whether the honest answer to what is demanded of a claim which is the law's run would be taken.
     fn answerable(
         &mut self,
         around: &Surroundings<'_>,
@@ -156,6 +156,18 @@ impl<C: Commitment> Audit<C> {
             format!("{} was answered and one it names still waits", words::ask(ask))
         });
         self.shown(around, claim, id, ask, answer);
+        // Who else still waits for the same must be served as well.
+        let others = state.challenges_of(id).filter_map(|id| state.challenge(id));
+        let waiting: Vec<Address> = others
+            .filter(|one| one.pending().is_some_and(|pending| key_of(pending) == key_of(ask)))
+            .filter(|one| one.deadline_ms(floor_ms).is_some_and(|at_ms| around.now_ms <= at_ms))
+            .map(|one| one.challenger)
+            .collect();
+        if let (true, Some(truth)) = (self.violations.is_empty(), self.truth_of(state, id)) {
+            for challenger in &waiting {
+                self.answerable(around, state, (id, claim), challenger, &truth);
+            }
+        }
     }
 
     /// Whether what an answer shows is what was shown before at the same places, and what was committed.
@@ -180,16 +192,16 @@ impl<C: Commitment> Audit<C> {
             entry.said_truly &= own.as_ref() == Some(answer);
         }
         let known = entry.known.clone();
-        self.hold(Invariant::KnowledgeConsistent, around.now_ms, !contradicts, || {
-            format!("{} was answered again with something else", words::ask(ask))
-        });
-        if contradicts {
-            return;
-        }
         let committed = is_committed(known.as_deref(), claim, ask, answer);
         self.hold(Invariant::FactsAreCommitted, around.now_ms, committed, || {
             let ask = words::ask(ask);
             format!("{ask} was answered with something else than was committed")
+        });
+        if !committed {
+            return;
+        }
+        self.hold(Invariant::KnowledgeConsistent, around.now_ms, !contradicts, || {
+            format!("{} was answered again with something else", words::ask(ask))
         });
     }
 
@@ -206,7 +218,8 @@ impl<C: Commitment> AuditedClaim<C> {
         let Some((depth, places)) = shown_places(ask, claim.knowledge.arity_log2()) else {
             return false;
         };
-        let mut contradicts = false;
+        let mut contradicts =
+            tree.is_said() && claim.said.get(&tree).copied() != claim.knowledge.root(&tree);
         for (index, hash) in places.into_iter().zip(answer.hashes::<C>()) {
             let before = *self.shown.entry((tree, depth, index)).or_insert(hash);
             let known = claim.knowledge.node(&tree, depth, index);

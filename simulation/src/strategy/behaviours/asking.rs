@@ -18,6 +18,16 @@ fn ways_of<'a, C: Commitment>(sight: &Sight<'a, C>, claim: &ClaimId) -> Option<W
     Some(Ways { known: &claim.knowledge, model: view.model() })
 }
 
+/// One of the wrong moves at random, before the others: what is sent after a move that is refused is not looked at,
+/// since its number is out of turn.
+fn one_first<C: Commitment>(
+    sight: &mut Sight<'_, C>,
+    wrong: &[Intent],
+    intents: Vec<Intent>,
+) -> Vec<Intent> {
+    sight.rng.pick(wrong).cloned().into_iter().chain(intents).collect()
+}
+
 /// Demands whatever can be demanded, at random, until its demands are used up.
 #[derive(Clone, Debug)]
 pub struct DemandAnything;
@@ -84,7 +94,7 @@ fn legal_ask<C: Commitment>(sight: &mut Sight<'_, C>, id: &ClaimId) -> Option<Pr
 pub struct AbsurdDemands;
 
 impl<C: Commitment> Strategy<C> for AbsurdDemands {
-    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+    fn play(&mut self, sight: &mut Sight<'_, C>, intents: Vec<Intent>) -> Vec<Intent> {
         let Some(shape) = Shape::new(&[1 << 31]) else {
             return intents;
         };
@@ -102,6 +112,7 @@ impl<C: Commitment> Strategy<C> for AbsurdDemands {
             index: u64::MAX,
             hash,
         };
+        let mut wrong = Vec::new();
         for claim in own_turns(sight) {
             let proof = NodeProof { index: u32::MAX, node: node.clone(), path: Vec::new() };
             let beyond = Tree::Subtrace { iteration: 0, layer: u32::MAX };
@@ -116,10 +127,10 @@ impl<C: Commitment> Strategy<C> for AbsurdDemands {
                 ProvenAsk { path: vec![hash; 4_096], ..ProvenAsk::bare(leaves.clone()) },
                 ProvenAsk { from: Some(leaves.clone()), ..ProvenAsk::bare(leaves) },
             ] {
-                intents.insert(0, absurd.of(claim));
+                wrong.push(absurd.of(claim));
             }
         }
-        intents
+        one_first(sight, &wrong, intents)
     }
     boxed!();
 }
@@ -129,7 +140,8 @@ impl<C: Commitment> Strategy<C> for AbsurdDemands {
 pub struct SayOtherKind;
 
 impl<C: Commitment> Strategy<C> for SayOtherKind {
-    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+    fn play(&mut self, sight: &mut Sight<'_, C>, intents: Vec<Intent>) -> Vec<Intent> {
+        let mut wrong = Vec::new();
         for claim in own_turns(sight) {
             let Some(ways) = ways_of(sight, &claim) else { continue };
             let header = ways.known.header();
@@ -149,14 +161,14 @@ impl<C: Commitment> Strategy<C> for SayOtherKind {
                 let others = kinds.iter().filter(|kind| ways.kind(&tree).as_ref() != Some(*kind));
                 // What cannot be said at all is asked for under its own kind, too.
                 let own = ways.kind(&tree).filter(|_| !tree.is_said());
-                intents.extend(others.cloned().chain(own).map(|kind| {
+                wrong.extend(others.cloned().chain(own).map(|kind| {
                     let showings = showings.clone();
                     let said = ProvenAsk::bare(Ask::Say { tree, kind });
                     ProvenAsk { showings, ..said }.of(claim)
                 }));
             }
         }
-        intents
+        one_first(sight, &wrong, intents)
     }
     boxed!();
 }
@@ -166,7 +178,8 @@ impl<C: Commitment> Strategy<C> for SayOtherKind {
 pub struct AskBeyond;
 
 impl<C: Commitment> Strategy<C> for AskBeyond {
-    fn play(&mut self, sight: &mut Sight<'_, C>, mut intents: Vec<Intent>) -> Vec<Intent> {
+    fn play(&mut self, sight: &mut Sight<'_, C>, intents: Vec<Intent>) -> Vec<Intent> {
+        let mut wrong = Vec::new();
         for claim in own_turns(sight) {
             let Some(ways) = ways_of(sight, &claim) else { continue };
             let (header, terms) = (ways.known.header(), ways.known.terms());
@@ -193,7 +206,7 @@ impl<C: Commitment> Strategy<C> for AskBeyond {
                 if let Ask::Open { place } = &mut found.ask {
                     place.tree = tree;
                 }
-                intents.push(found.of(claim));
+                wrong.push(found.of(claim));
             }
             for (tree, like) in [
                 (
@@ -217,10 +230,10 @@ impl<C: Commitment> Strategy<C> for AskBeyond {
                 if let Ask::Say { tree: named, .. } = &mut found.ask {
                     *named = tree;
                 }
-                intents.push(found.of(claim));
+                wrong.push(found.of(claim));
             }
         }
-        intents
+        one_first(sight, &wrong, intents)
     }
     boxed!();
 }
