@@ -406,7 +406,7 @@ fn consequence(event: &Event) -> Option<String> {
     Some(match event {
         Event::ClaimPosted { last_finality_ms, .. } => {
             let latest_s = last_finality_ms / 1000;
-            format!("settled by {latest_s} s at the latest, however slowly anybody moves")
+            format!("settled by {latest_s} s at the latest, however slow they play")
         }
         Event::ClaimFallen { reason: FallReason::Silence(_), burned_wei, .. } => {
             format!("the claim is rejected unanswered, {} burned", words::ether(*burned_wei))
