@@ -62,7 +62,13 @@ pub(crate) fn model() -> Arc<Model> {
             layer(1, 2, &[1, 3], &[1, 5]),
             layer(3, 1, &[1, 5], &[6]),
         ];
-        let graph = Graph { inputs: vec![rows, sums], weights: vec![row.clone()], nodes, layers };
+        let graph = Graph {
+            inputs: vec![rows, sums],
+            weights: vec![row.clone()],
+            nodes,
+            layers,
+            ..Graph::default()
+        };
         let names = vec!["x".to_owned(), "y".to_owned()];
         let operators = (0..4).map(|index| format!("node {index}")).collect();
         let outputs = vec![("output".to_owned(), 6)];

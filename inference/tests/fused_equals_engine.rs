@@ -303,6 +303,7 @@ impl Network {
             weights: self.weights.iter().map(|tensor| tensor.kind().clone()).collect(),
             nodes,
             layers,
+            ..Graph::default()
         };
         let outputs = outputs.into_iter().map(|value| (value.to_string(), value)).collect();
         let weights = self.weights;

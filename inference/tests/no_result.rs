@@ -188,7 +188,13 @@ impl Sketch {
         let layers = cut_layers(&inputs, 1, &nodes, &[last], Some(layer_operators_max));
         let names = (0..nodes.len()).map(|node| format!("node {node}")).collect();
         let weights = vec![unused()];
-        let graph = Graph { inputs, weights: vec![unused().kind().clone()], nodes, layers };
+        let graph = Graph {
+            inputs,
+            weights: vec![unused().kind().clone()],
+            nodes,
+            layers,
+            ..Graph::default()
+        };
         let input_names = (0..INPUTS).map(|input| input.to_string()).collect();
         let outputs = vec![("y".to_owned(), last)];
         Model::new(graph, weights, input_names, outputs, names, Profile::StrictF32).unwrap()
@@ -304,7 +310,7 @@ fn quotients() -> (Model, HashMap<String, Tensor>) {
         },
     ];
     let names = ["add", "square", "quotient", "sum"].map(str::to_owned).to_vec();
-    let graph = Graph { inputs, weights: vec![row.clone()], nodes, layers };
+    let graph = Graph { inputs, weights: vec![row.clone()], nodes, layers, ..Graph::default() };
     let (x, outputs) = (vec!["x".to_owned()], vec![("y".to_owned(), 5)]);
     let model = Model::new(graph, vec![one], x, outputs, names, Profile::StrictF32).unwrap();
     let input = Tensor::from_i64(&row.shape, vec![3, 1, -1, -1]).unwrap();

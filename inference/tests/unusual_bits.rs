@@ -202,8 +202,13 @@ fn model() -> Model {
     };
     let layers =
         vec![layer(0, 3, &[0, 1], &[0, 1, 3, 5]), layer(3, 2, &[0, 1, 3, 5], &[0, 1, 3, 6, 7])];
-    let graph =
-        Graph { inputs: vec![row.clone(), truth], weights: vec![row.clone()], nodes, layers };
+    let graph = Graph {
+        inputs: vec![row.clone(), truth],
+        weights: vec![row.clone()],
+        nodes,
+        layers,
+        ..Graph::default()
+    };
     let names = vec!["x".to_owned(), "truths".to_owned()];
     let outputs = vec![("all".to_owned(), 6)];
     let operators = vec![String::new(); 5];

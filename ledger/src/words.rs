@@ -202,6 +202,25 @@ pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> EvidenceWords {
             claimed: "bits that no value has".to_owned(),
             correct: None,
         },
+        Evidence::Link { iteration, input, claimed, expected } => EvidenceWords {
+            place: within(*iteration, format!("input {input}")),
+            claimed: claimed.to_string(),
+            correct: Some(expected.to_string()),
+        },
+        Evidence::Entry { iteration, claimed, expected } => EvidenceWords {
+            place: within(*iteration, "input".to_owned()),
+            claimed: claimed.to_string(),
+            correct: Some(expected.to_string()),
+        },
+        Evidence::Stop { iteration, is_last, .. } => {
+            let (ends, goes_on) = ("the run ends here", "the run goes on");
+            let (claimed, correct) = if *is_last { (ends, goes_on) } else { (goes_on, ends) };
+            EvidenceWords {
+                place: within(*iteration, "end of the run".to_owned()),
+                claimed: claimed.to_owned(),
+                correct: Some(correct.to_owned()),
+            }
+        }
     }
 }
 
@@ -259,6 +278,25 @@ pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
         Evidence::Leaf { iteration, operator, leaf } => {
             let named = named(*operator, node);
             within(*iteration, format!("{named}, leaf {leaf} holds bits that no value has"))
+        }
+        Evidence::Link { iteration, input, claimed, expected } => {
+            let (claimed, expected) = (short(claimed), short(expected));
+            format!(
+                "iteration {iteration} begins with {claimed} as input {input}, the one before it \
+                 handed on {expected}"
+            )
+        }
+        Evidence::Entry { iteration, claimed, expected } => {
+            let (claimed, expected) = (short(claimed), short(expected));
+            format!(
+                "iteration {iteration} begins with {claimed}, its entry of the job is {expected}"
+            )
+        }
+        Evidence::Stop { iteration, is_last: true, .. } => {
+            format!("the run ends with iteration {iteration}, and the model does not say so")
+        }
+        Evidence::Stop { iteration, is_last: false, .. } => {
+            format!("the run goes on after iteration {iteration}, where the model ends it")
         }
     }
 }

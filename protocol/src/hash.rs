@@ -81,6 +81,8 @@ pub enum Tag {
     Sealed = 0x13,
     /// An ask, as a challenge keeps it.
     Ask = 0x14,
+    /// The inputs of a batch: the list of its entries' state roots.
+    Batch = 0x15,
 }
 
 /// Keccak-256 of `bytes`, without any tag. For signatures, which have their own separation.

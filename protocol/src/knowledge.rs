@@ -14,13 +14,14 @@ use crate::merkle::{TreeShape, empty_subtree};
 use crate::persistent::Map;
 use crate::roots::{root_leaf, state_leaf};
 use crate::tensor::{LeafBytes, TensorType, leaf_element};
-use crate::transaction::{BoundState, ClaimTerms, Statement};
+use crate::transaction::{BoundState, ClaimTerms, RunLength, Statement};
 
 /// Everything that was shown, said and answered about one claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Knowledge<C: Commitment = Keccak> {
     header: ModelHeader,
     terms: ClaimTerms,
+    length: RunLength,
     arity_log2: u32,
     roots: Map<Tree, Digest>,
     said: BTreeMap<Tree, Digest>,
@@ -53,12 +54,18 @@ pub struct ShownSums<'a> {
 
 impl<C: Commitment> Knowledge<C> {
     /// What is known when a claim is posted: its roots and what its paths show.
-    pub fn new(header: ModelHeader, arity_log2: u32, statement: &Statement) -> Self {
+    pub fn new(
+        header: ModelHeader,
+        length: RunLength,
+        arity_log2: u32,
+        statement: &Statement,
+    ) -> Self {
         let Statement { terms, binding } = statement;
         let (last, layers) = (terms.iterations.saturating_sub(1), header.layer_count);
         let mut known = Self {
             header,
             terms: terms.clone(),
+            length,
             arity_log2,
             said: BTreeMap::new(),
             roots: Map::from_iter([(Tree::Sequence {}, terms.sequence_root)]),
@@ -71,7 +78,7 @@ impl<C: Commitment> Knowledge<C> {
             leaves: Map::new(),
             commitment: PhantomData,
         };
-        known.learn_bound((0, 0), &terms.input_root, &binding.input);
+        known.learn_bound((0, 0), &statement.first_input_root(), &binding.input);
         known.learn_bound((last, layers), &terms.output_root, &binding.output);
         known
     }
@@ -101,10 +108,16 @@ impl<C: Commitment> Knowledge<C> {
         &self.terms
     }
 
+    /// How long the job lets the run be.
+    pub fn length(&self) -> RunLength {
+        self.length
+    }
+
     /// The claim as a transaction's showings are checked against it, which builds on `from` if it says so.
     pub fn context<'a>(&'a self, from: Option<&'a Ask>) -> Context<'a> {
-        let Self { terms, header, said, arity_log2, .. } = self;
-        Context { terms, header, said, from, arity_log2: *arity_log2 }
+        let Self { terms, header, said, .. } = self;
+        let (length, arity_log2) = (self.length, self.arity_log2);
+        Context { terms, header, length, said, from, arity_log2 }
     }
 
     /// Committed root of a tree.
@@ -176,7 +189,11 @@ impl<C: Commitment> Knowledge<C> {
             Evidence::Step { operator, .. } | Evidence::Leaf { operator, .. } => {
                 self.operator(*operator)
             }
-            Evidence::Contradiction { .. } | Evidence::StateValue { .. } => None,
+            Evidence::Contradiction { .. }
+            | Evidence::StateValue { .. }
+            | Evidence::Link { .. }
+            | Evidence::Entry { .. }
+            | Evidence::Stop { .. } => None,
         }
     }
 
@@ -220,7 +237,11 @@ impl<C: Commitment> Knowledge<C> {
             Tree::Accumulators { operator, .. } => {
                 self.operators.get(&operator).and_then(TreeKind::of_accumulators)
             }
-            Tree::Input { .. } | Tree::Output { .. } => None,
+            Tree::Input { value, .. } => {
+                let kind = self.header.inputs.get(value as usize);
+                kind.map(|kind| TreeKind::Tensor { kind: kind.clone() })
+            }
+            Tree::Output { .. } => None,
         };
         shown.or_else(|| self.kinds.get(tree).cloned())
     }
@@ -286,6 +307,8 @@ impl<C: Commitment> Knowledge<C> {
                 self.learn_path(&tree, *leaf, C::leaf(bytes), path);
                 self.leaves.insert((tree, *leaf), *bytes);
             }
+            // Of the job, not of the claim.
+            Showing::Entry { .. } => {}
         }
     }
 

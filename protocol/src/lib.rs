@@ -48,6 +48,7 @@
 //!     weights: vec![number.clone()],
 //!     nodes: vec![node.clone()],
 //!     layers: vec![layer.clone()],
+//!     ..Graph::default()
 //! };
 //! let model = graph.commit::<Keccak>(&[root(0.0)], Profile::StrictF32).unwrap();
 //!

@@ -44,7 +44,8 @@ pub fn is_state_of_trace<C: Commitment>(
     verify_list::<C>(Tag::Trace, trace_root, state_count, boundary, leaf, path)
 }
 
-/// The sequence of a run: the list of its iterations' trace roots. A model without links has one.
+/// The sequence of a run: the list of its iterations' trace roots. A model without links has one, or one for each
+/// entry of a batch.
 ///
 /// Returns `None` without iterations and for more than a tree can hold.
 pub fn sequence_tree<C: Commitment>(trace_roots: &[Digest]) -> Option<ListTree<C>> {
@@ -62,6 +63,26 @@ pub fn is_trace_of_sequence<C: Commitment>(
 ) -> bool {
     let leaf = root_leaf::<C>(trace_root);
     verify_list::<C>(Tag::Sequence, sequence_root, iterations, iteration, leaf, path)
+}
+
+/// The inputs of a batch: the list of the state roots of its entries. What a job over a batch has as its input
+/// root.
+///
+/// Returns `None` without entries and for more than a tree can hold.
+pub fn batch_tree<C: Commitment>(input_roots: &[Digest]) -> Option<ListTree<C>> {
+    roots_list(Tag::Batch, input_roots)
+}
+
+/// Whether a batch of `entries` has this state root at this entry. `path` is the siblings, lowest first.
+pub fn is_entry_of_batch<C: Commitment>(
+    batch_root: &Digest,
+    entries: u32,
+    entry: u32,
+    input_root: &Digest,
+    path: &[Digest],
+) -> bool {
+    let leaf = root_leaf::<C>(input_root);
+    verify_list::<C>(Tag::Batch, batch_root, entries, entry, leaf, path)
 }
 
 /// The state at one boundary: the list of its values, ids ascending, with their tensor roots.

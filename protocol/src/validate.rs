@@ -8,9 +8,9 @@
 use alloc::vec::Vec;
 
 use crate::encoding::Canonical;
-use crate::graph::{Graph, Layer, OPERATORS_MAX, STATE_VALUES_MAX};
+use crate::graph::{Graph, INPUTS_MAX, Layer, OPERATORS_MAX, Recurrence, STATE_VALUES_MAX};
 use crate::law::{self, NodeFault};
-use crate::tensor::TensorType;
+use crate::tensor::{ElementType, TensorType};
 
 /// Largest encoding of a node, in bytes.
 pub const NODE_BYTES_MAX: usize = 8 << 10;
@@ -97,10 +97,37 @@ pub enum ModelFault {
         /// Index of the operand.
         operand: u32,
     },
+    /// V7: a value that is handed to the next iteration, or says whether there is one, is not live at the end.
+    #[error("V7: value {value} is handed on, and is not among the values after the last layer")]
+    HandedOn {
+        /// Id of the value.
+        value: u32,
+    },
+    /// V1: there is not one link for each input.
+    #[error("V1: a model with links has one for each input, and only a model with links can stop")]
+    Links,
+    /// V10: a link has another type than its input.
+    #[error(
+        "V10: input {input} is linked to value {value}, which is no input or output of an operator of its type"
+    )]
+    LinkType {
+        /// Index of the input.
+        input: u32,
+        /// Id of the value.
+        value: u32,
+    },
+    /// V10: what says whether a run ends is no bool of one element that an operator writes.
+    #[error(
+        "V10: value {value} says whether the run ends, and is no bool of one element that an operator writes"
+    )]
+    StopType {
+        /// Id of the value.
+        value: u32,
+    },
 }
 
-/// Checks all of a graph. V10, that weights have the roots which are committed to, holds for whoever computes
-/// these roots from the weights; links and stops do not exist yet.
+/// Checks all of a graph. The other half of V10, that weights have the roots which are committed to, holds for
+/// whoever computes these roots from the weights.
 ///
 /// # Errors
 /// The first fault found, in the order of the rules.
@@ -114,7 +141,7 @@ pub fn validate(graph: &Graph) -> Result<(), ModelFault> {
     for (index, layer) in (0u32..).zip(&graph.layers) {
         check_inside(graph, &values, index, layer)?;
     }
-    Ok(())
+    check_recurrence(graph, &values)
 }
 
 /// How a model's values are numbered: inputs, weights, outputs of operators.
@@ -129,7 +156,7 @@ impl Values {
         let count = |length: usize| u32::try_from(length).ok();
         let (inputs, weights) = (count(graph.inputs.len())?, count(graph.weights.len())?);
         let (operators, layers) = (count(graph.nodes.len())?, count(graph.layers.len())?);
-        let fits = (1..=STATE_VALUES_MAX).contains(&graph.inputs.len())
+        let fits = (1..=INPUTS_MAX).contains(&graph.inputs.len())
             && (1..=OPERATORS_MAX).contains(&weights)
             && (1..=OPERATORS_MAX).contains(&operators)
             && (1..=operators).contains(&layers);
@@ -260,4 +287,33 @@ fn check_inside(
         }
     }
     Ok(())
+}
+
+/// Whether what one iteration hands to the next is there, and of the right type.
+fn check_recurrence(graph: &Graph, values: &Values) -> Result<(), ModelFault> {
+    let Recurrence { links, stop } = &graph.recurrence;
+    let has_links = !links.is_empty();
+    if (has_links && links.len() != graph.inputs.len()) || (!has_links && stop.is_some()) {
+        return Err(ModelFault::Links);
+    }
+    let live_out = graph.layers.last().map_or(&[][..], |layer| &layer.live_out);
+    for (input, (value, kind)) in (0u32..).zip(links.iter().zip(&graph.inputs)) {
+        let (value, is_weight) = (*value, values.is_weight(*value));
+        if is_weight || values.kind(graph, value) != Some(kind) {
+            return Err(ModelFault::LinkType { input, value });
+        }
+    }
+    if let Some(value) = *stop {
+        let is_truth =
+            |kind: &TensorType| kind.element == ElementType::Bool && kind.shape.dimensions() == [1];
+        let is_written = value >= values.first_output;
+        if !is_written || !values.kind(graph, value).is_some_and(is_truth) {
+            return Err(ModelFault::StopType { value });
+        }
+    }
+    let handed_on = links.iter().chain(stop);
+    match handed_on.copied().find(|value| live_out.binary_search(value).is_err()) {
+        Some(value) => Err(ModelFault::HandedOn { value }),
+        None => Ok(()),
+    }
 }

@@ -65,6 +65,7 @@ impl Case {
             weights: vec![row.clone()],
             nodes,
             layers,
+            ..Graph::default()
         };
         // −0, a subnormal, the NaN of another machine, infinity.
         let input = Bits(row.clone(), vec![0x8000_0000, 1, 0xFFC0_0001, 0x7F80_0000]);

@@ -55,7 +55,13 @@ fn model() -> (Graph, CommittedGraph) {
         live_out: live_out.to_vec(),
     };
     let layers = vec![layer(0, &[0], &[0, 2]), layer(1, &[0, 2], &[3])];
-    let graph = Graph { inputs: vec![number()], weights: vec![number()], nodes, layers };
+    let graph = Graph {
+        inputs: vec![number()],
+        weights: vec![number()],
+        nodes,
+        layers,
+        ..Graph::default()
+    };
     let committed = graph.commit(&[root(0.0)], Profile::StrictF32).unwrap();
     (graph, committed)
 }
@@ -384,7 +390,13 @@ fn a_step_without_a_result_is_convicted_whatever_is_claimed_and_shown_of_it() {
     let numbers = pack_leaf(ElementType::F32, [0u64; 4]);
     let row_root = row.root(&leaf(&numbers));
     let (nodes, layers) = (vec![node.clone()], vec![layer.clone()]);
-    let graph = Graph { inputs: vec![index.clone()], weights: vec![row], nodes, layers };
+    let graph = Graph {
+        inputs: vec![index.clone()],
+        weights: vec![row],
+        nodes,
+        layers,
+        ..Graph::default()
+    };
     let committed: CommittedGraph = graph.commit(&[row_root], Profile::StrictF32).unwrap();
     let header = &committed.header;
     for (chosen, has_result) in

@@ -109,8 +109,13 @@ pub fn toy_model<C: Commitment>(size: ToySize) -> Option<Model<C>> {
         weights.push(Tensor::from_i64(&shape, (0..size.width).map(multiplier).collect())?);
         names.extend(["add", "multiply", "fold", "spread"].map(|name| format!("{layer}/{name}")));
     }
-    let graph =
-        Graph { inputs: vec![row.clone()], weights: vec![row; weights.len()], nodes, layers };
+    let graph = Graph {
+        inputs: vec![row.clone()],
+        weights: vec![row; weights.len()],
+        nodes,
+        layers,
+        ..Graph::default()
+    };
     let last = first_output + 4 * size.layers - 1;
     let outputs = vec![("output".to_owned(), last)];
     Model::new(graph, weights, vec!["input".to_owned()], outputs, names, Profile::StrictF32).ok()

@@ -107,7 +107,7 @@ impl Sketch {
         let names: Vec<String> =
             (0..self.inputs.len()).map(|index| format!("input {index}")).collect();
         let outputs = vec![("output".to_owned(), output)];
-        let graph = Graph { inputs, weights, nodes, layers };
+        let graph = Graph { inputs, weights, nodes, layers, ..Graph::default() };
         let model = Model::new(
             graph,
             self.weights,

@@ -77,6 +77,7 @@ impl Sketch {
             weights: self.weights.iter().map(|one| one.kind().clone()).collect(),
             nodes: self.nodes,
             layers,
+            ..Graph::default()
         };
         let named = outputs.iter().map(|value| (value.to_string(), *value)).collect();
         let names = vec![String::new(); count];

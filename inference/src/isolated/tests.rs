@@ -82,7 +82,7 @@ fn quotient() -> (Model, State) {
     // A model without weights carries one that nobody reads.
     let unused = Tensor::from_f32(&Shape::new(&[]).unwrap(), vec![0.0]).unwrap();
     let kinds = vec![unused.kind().clone()];
-    let graph = Graph { inputs, weights: kinds, nodes, layers };
+    let graph = Graph { inputs, weights: kinds, nodes, layers, ..Graph::default() };
     let names = vec!["sum".to_owned(), "quotient".to_owned()];
     let outputs = vec![("y".to_owned(), 3)];
     let inputs = vec!["x".to_owned()];

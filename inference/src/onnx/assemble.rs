@@ -77,6 +77,7 @@ pub(super) fn assemble(
         weights: weights.iter().map(|tensor| tensor.kind().clone()).collect(),
         nodes,
         layers,
+        ..Graph::default()
     };
     let names = kept.iter().map(|(_, draft)| draft.origin.clone()).collect();
     Model::new(graph, weights, input_names, output_values, names, Profile::StrictF32)

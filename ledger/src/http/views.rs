@@ -88,7 +88,7 @@ pub(super) fn job(id: &JobId, job: &Job, settlement: &Settlement) -> Value {
 pub(super) fn model(id: &str, header: &ModelHeader) -> Value {
     json!({
         "schema": SCHEMA, "model": id, "layers": header.layer_count, "operators": header.operator_count,
-        "weights": header.weight_count, "inputs": header.input_count,
+        "weights": header.weight_count, "inputs": header.input_count(),
         "graph_root": header.graph_root.to_string(),
         "weights_root": header.weights_root.to_string(),
         "layers_root": header.layers_root.to_string(),

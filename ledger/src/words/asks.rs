@@ -87,6 +87,16 @@ pub fn refutation(refutation: &Refutation) -> String {
                 format!("output of operator {operator}, leaf {leaf}, holds bits that no value has");
             (iteration, what)
         }
+        Refutation::Link { iteration, input } => {
+            let what = format!("input {input} is not what the iteration before handed on");
+            (iteration, what)
+        }
+        Refutation::Entry { iteration } => {
+            (iteration, "the iteration begins with another input than the job's".to_owned())
+        }
+        Refutation::Stop { iteration } => {
+            (iteration, "the run does not end where the model says".to_owned())
+        }
     };
     within(*iteration, what)
 }

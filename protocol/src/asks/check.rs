@@ -133,8 +133,27 @@ impl Asking {
         if tree.is_end() && total > self.end_depth_max {
             return Err(AskError::OutOfRange);
         }
+        if is_between(&proven.context, tree) {
+            return Err(AskError::WrongKind);
+        }
         Ok(total)
     }
+}
+
+/// Whether a tree is of what one iteration hands to another: no input or output of the run.
+fn is_between(context: &Context<'_>, tree: &Tree) -> bool {
+    let last = context.terms.iterations.saturating_sub(1);
+    context.header.is_recurrent()
+        && match *tree {
+            Tree::Input { iteration, .. } => iteration > 0,
+            Tree::Output { iteration, .. } => iteration < last,
+            Tree::Sequence {}
+            | Tree::Trace { .. }
+            | Tree::State { .. }
+            | Tree::Subtrace { .. }
+            | Tree::Tensor { .. }
+            | Tree::Accumulators { .. } => false,
+        }
 }
 
 /// Whether an opening counts as one for an end: inputs and outputs, and the states that hold them.
@@ -143,7 +162,8 @@ fn is_end(context: &Context<'_>, tree: &Tree) -> bool {
     match *tree {
         Tree::Input { .. } | Tree::Output { .. } => true,
         Tree::State { iteration, boundary } => {
-            (iteration, boundary) == (0, 0)
+            let is_first = iteration == 0 || context.terms.is_batch(context.header);
+            (is_first && boundary == 0)
                 || (iteration, boundary) == (last, context.header.layer_count)
         }
         Tree::Sequence {}

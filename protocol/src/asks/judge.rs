@@ -8,13 +8,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::refutation::{Evidence, Finding, LeafProof, OperandProof, RefereeError, Refutation};
-use super::{Proven, Tree, TreeKind};
+use super::{Context, Proven, Tree, TreeKind};
 use crate::graph::{Layer, ValueSource};
 use crate::hash::{Commitment, Digest, Tag};
 use crate::law::{self, CheckedNode, LawError, Operands};
 use crate::merkle::verify_list;
 use crate::roots::{root_leaf, state_leaf};
-use crate::tensor::{LeafBytes, TensorType, leaf_element, leaf_is_canonical};
+use crate::tensor::{
+    ElementType, LEAF_BYTES, LeafBytes, Shape, TensorType, leaf_element, leaf_is_canonical,
+};
 
 /// Judges a refutation by what its transaction proves.
 ///
@@ -78,7 +80,56 @@ pub fn judge<C: Commitment>(
                 Finding::Fraud(Evidence::Leaf { iteration, operator, leaf })
             })
         }
+        Refutation::Link { iteration, input } => judge_link(proven, *iteration, *input),
+        Refutation::Entry { iteration } => {
+            let claimed = proven.state(*iteration, 0).ok_or(RefereeError::NotShown)?;
+            let expected = proven.entry(*iteration).ok_or(RefereeError::NotShown)?;
+            let iteration = *iteration;
+            Ok(sound_if(claimed == expected, Evidence::Entry { iteration, claimed, expected }))
+        }
+        Refutation::Stop { iteration } => judge_stop::<C>(proven, *iteration),
     }
+}
+
+fn sound_if(is_sound: bool, evidence: Evidence) -> Finding {
+    if is_sound { Finding::Sound } else { Finding::Fraud(evidence) }
+}
+
+/// Whether an iteration begins with what the one before it handed on.
+fn judge_link(proven: &Proven<'_>, iteration: u32, input: u32) -> Result<Finding, RefereeError> {
+    let header = proven.context.header;
+    let before = iteration.checked_sub(1).ok_or(RefereeError::OutOfRange)?;
+    let value = *header.links.get(input as usize).ok_or(RefereeError::OutOfRange)?;
+    let last = header.layer_count;
+    let live = proven.live_values(last).ok_or(RefereeError::NotShown)?;
+    let expected = value_of_state(proven, (before, last), live, value)?;
+    let live = proven.live_values(0).ok_or(RefereeError::NotShown)?;
+    let claimed = value_of_state(proven, (iteration, 0), live, input)?;
+    Ok(sound_if(claimed == expected, Evidence::Link { iteration, input, claimed, expected }))
+}
+
+/// Whether the run ends where an iteration says so, and not before. At the job's most iterations, and where the
+/// job allows a cut, the last one need not say that it ends.
+fn judge_stop<C: Commitment>(proven: &Proven<'_>, iteration: u32) -> Result<Finding, RefereeError> {
+    let Context { terms, header, length, .. } = &proven.context;
+    let (value, last) = (header.stop.ok_or(RefereeError::OutOfRange)?, header.layer_count);
+    let live = proven.live_values(last).ok_or(RefereeError::NotShown)?;
+    let claimed = value_of_state(proven, (iteration, last), live, value)?;
+    let is_last = iteration.checked_add(1) == Some(terms.iterations);
+    let may_end = terms.iterations == length.iterations_max || length.may_cut;
+    let said = root_of_truth::<C>(is_last).ok_or(RefereeError::OutOfRange)?;
+    let is_sound = claimed == said || (is_last && may_end);
+    Ok(sound_if(is_sound, Evidence::Stop { iteration, is_last, claimed }))
+}
+
+/// Root of a bool of one element.
+fn root_of_truth<C: Commitment>(truth: bool) -> Option<Digest> {
+    let kind = TensorType { element: ElementType::Bool, shape: Shape::new(&[1])? };
+    let mut leaf = [0; LEAF_BYTES];
+    if let Some(first) = leaf.first_mut() {
+        *first = u8::from(truth);
+    }
+    Some(kind.root_under::<C>(&C::leaf(&leaf)))
 }
 
 /// The shown root of a value in a state, where the model says it stands.

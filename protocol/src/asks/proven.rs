@@ -9,9 +9,9 @@ use crate::graph::{Layer, LayerProof, ModelHeader, Node, NodeProof, ValueSource}
 use crate::hash::{Commitment, Digest};
 use crate::law;
 use crate::merkle::{TreeShape, climb, is_padded};
-use crate::roots::{root_leaf, state_leaf};
+use crate::roots::{is_entry_of_batch, root_leaf, state_leaf};
 use crate::tensor::{LeafBytes, TensorType};
-use crate::transaction::ClaimTerms;
+use crate::transaction::{ClaimTerms, RunLength};
 
 /// Something that is proven from the model, from what the claim committed to, or from what was said.
 ///
@@ -90,13 +90,22 @@ pub enum Showing {
         /// Siblings from the leaf up, lowest first.
         path: Vec<Digest>,
     },
+    /// The input of an iteration of a batch, in the job's list of them.
+    Entry {
+        /// Index of the iteration.
+        iteration: u32,
+        /// Root of the entry's state.
+        root: Digest,
+        /// Siblings from the leaf up to the root of the list, lowest first.
+        path: Vec<Digest>,
+    },
 }
 canonical_enum!(Showing {
     1 => Layer { proof }, 2 => Operator { proof }, 3 => SequenceLeaf { iteration, root, path },
     4 => TraceLeaf { iteration, boundary, root, path },
     5 => StateLeaf { iteration, boundary, position, value, root, path },
     6 => SubtraceLeaf { iteration, layer, position, root, path },
-    7 => TensorLeaf { iteration, operator, leaf, bytes, path },
+    7 => TensorLeaf { iteration, operator, leaf, bytes, path }, 8 => Entry { iteration, root, path },
 });
 
 /// The claim that asks, showings and refutations are about, as far as they depend on it.
@@ -106,6 +115,8 @@ pub struct Context<'a> {
     pub terms: &'a ClaimTerms,
     /// The claim's model.
     pub header: &'a ModelHeader,
+    /// How long the job lets the run be.
+    pub length: RunLength,
     /// What the executor said: roots of subtraces and accumulators.
     pub said: &'a BTreeMap<Tree, Digest>,
     /// What the challenge asked last, if the transaction builds on it. Whoever makes a context has checked
@@ -122,6 +133,7 @@ pub struct Proven<'a> {
     layers: BTreeMap<u32, Layer>,
     operators: BTreeMap<u32, Node>,
     traces: BTreeMap<u32, Digest>,
+    entries: BTreeMap<u32, Digest>,
     states: BTreeMap<(u32, u32), Digest>,
     values: BTreeMap<(u32, u32, u32), (u32, Digest)>,
     outputs: BTreeMap<(u32, u32), Digest>,
@@ -142,6 +154,7 @@ impl<'a> Proven<'a> {
             layers: BTreeMap::new(),
             operators: BTreeMap::new(),
             traces: BTreeMap::new(),
+            entries: BTreeMap::new(),
             states: BTreeMap::new(),
             values: BTreeMap::new(),
             outputs: BTreeMap::new(),
@@ -173,6 +186,16 @@ impl<'a> Proven<'a> {
         self.outputs.get(&(iteration, operator)).copied()
     }
 
+    /// Root of the state that an iteration of a batch must begin with, once shown.
+    pub fn entry(&self, iteration: u32) -> Option<Digest> {
+        self.entries.get(&iteration).copied()
+    }
+
+    /// Root of the state at a boundary, as the claim's trace has it, once shown.
+    pub(super) fn state(&self, iteration: u32, boundary: u32) -> Option<Digest> {
+        self.states.get(&(iteration, boundary)).copied()
+    }
+
     /// A leaf of what an operator wrote, once shown.
     pub fn leaf(&self, iteration: u32, operator: u32, leaf: u64) -> Option<&LeafBytes> {
         self.leaves.get(&(iteration, operator, leaf))
@@ -200,8 +223,12 @@ impl<'a> Proven<'a> {
             {
                 Some(terms.output_root)
             }
+            // Of a batch the claim's paths prove that the first state is the first entry.
+            Tree::State { iteration: 0, boundary: 0 } if terms.is_batch(header) => {
+                self.state(0, 0).or_else(|| self.entry(0))
+            }
             Tree::State { iteration: 0, boundary: 0 } => Some(terms.input_root),
-            Tree::State { iteration, boundary } => self.states.get(&(iteration, boundary)).copied(),
+            Tree::State { iteration, boundary } => self.state(iteration, boundary),
             Tree::Subtrace { .. } | Tree::Accumulators { .. } => said.get(tree).copied(),
             Tree::Tensor { iteration, operator } => self.output(iteration, operator),
             Tree::Input { iteration, value } => self.root_of_value(iteration, 0, value),
@@ -246,16 +273,16 @@ impl<'a> Proven<'a> {
         shown.or_else(|| from.filter(|ask| ask.tree() == tree).map(|ask| ask.kind().clone()))
     }
 
-    /// The type of a value, from an operator that was shown.
+    /// The type of a value: an input's is in the header, that of an operator's output is in the operator, once
+    /// shown.
     fn type_of(&self, value: u32) -> Option<&TensorType> {
         match self.context.header.source(value)? {
             ValueSource::Operator(operator) => {
                 self.operators.get(&operator).map(|node| &node.output)
             }
-            ValueSource::Input(_) | ValueSource::Weight(_) => {
-                let mut operands = self.operators.values().flat_map(|node| &node.operands);
-                operands.find(|operand| operand.value == value).map(|operand| &operand.kind)
-            }
+            ValueSource::Input(input) => self.context.header.inputs.get(input as usize),
+            // No weight is an input or output of a run.
+            ValueSource::Weight(_) => None,
         }
     }
 
@@ -272,9 +299,8 @@ impl<'a> Proven<'a> {
                 operator < header.operator_count
                     && node.is_none_or(|node| element < node.output.shape.count())
             }
-            Tree::Input { value, .. } | Tree::Output { value, .. } => {
-                header.source(value).is_some()
-            }
+            Tree::Input { value, .. } => value < header.input_count(),
+            Tree::Output { value, .. } => header.source(value).is_some(),
         };
         if inside && tree.iteration() < terms.iterations {
             Ok(())
@@ -406,6 +432,17 @@ impl<'a> Proven<'a> {
                 let tree = Tree::Tensor { iteration: *iteration, operator: *operator };
                 self.check_leaf::<C>(&tree, *leaf, C::leaf(bytes), path)?;
                 self.leaves.insert((*iteration, *operator, *leaf), *bytes);
+            }
+            Showing::Entry { iteration, root, path } => {
+                let Context { terms, header, .. } = &self.context;
+                if !terms.is_batch(header) {
+                    return Err(AskError::WrongKind);
+                }
+                let (batch, entries) = (&terms.input_root, terms.iterations);
+                if !is_entry_of_batch::<C>(batch, entries, *iteration, root, path) {
+                    return Err(AskError::Mismatch);
+                }
+                self.entries.insert(*iteration, *root);
             }
         }
         Ok(())

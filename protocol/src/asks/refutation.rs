@@ -111,11 +111,29 @@ pub enum Refutation {
         /// Position in the padded leaf tree.
         leaf: u64,
     },
+    /// An iteration begins with another value than the one before it handed on.
+    Link {
+        /// Index of the iteration; not the first.
+        iteration: u32,
+        /// Index of the input.
+        input: u32,
+    },
+    /// An iteration of a batch begins with another state than its entry.
+    Entry {
+        /// Index of the iteration.
+        iteration: u32,
+    },
+    /// The run goes on after the model says that it ends, or ends before.
+    Stop {
+        /// Index of the iteration.
+        iteration: u32,
+    },
 }
 canonical_enum!(Refutation {
     1 => Step { iteration, layer, operator, element, segment, operands, states },
     2 => Binding { iteration, layer, operator }, 3 => Carry { iteration, layer, value },
     4 => StateValue { iteration, boundary, position }, 5 => Leaf { iteration, operator, leaf },
+    6 => Link { iteration, input }, 7 => Entry { iteration }, 8 => Stop { iteration },
 });
 
 /// What the referee found.
@@ -178,6 +196,35 @@ pub enum Evidence {
         operator: u32,
         /// Position in the padded leaf tree.
         leaf: u64,
+    },
+    /// An iteration begins with another value than the one before it handed on.
+    Link {
+        /// Index of the iteration.
+        iteration: u32,
+        /// Index of the input.
+        input: u32,
+        /// Root of the value that it begins with.
+        claimed: Digest,
+        /// Root of the value that was handed on.
+        expected: Digest,
+    },
+    /// An iteration of a batch begins with another state than its entry.
+    Entry {
+        /// Index of the iteration.
+        iteration: u32,
+        /// Root of the state that it begins with.
+        claimed: Digest,
+        /// Root of the entry.
+        expected: Digest,
+    },
+    /// The run goes on after the model says that it ends, or ends before.
+    Stop {
+        /// Index of the iteration.
+        iteration: u32,
+        /// Whether the claim ends with this iteration.
+        is_last: bool,
+        /// Root of what the iteration says about it.
+        claimed: Digest,
     },
 }
 

@@ -5,7 +5,7 @@ mod node;
 mod operator;
 mod proof;
 
-pub use model::{CommittedGraph, Graph, ModelHeader, Profile, ValueSource};
+pub use model::{CommittedGraph, Graph, ModelHeader, Profile, Recurrence, ValueSource};
 pub use node::{Layer, Node, Operand};
 pub use operator::{Fold, Operator, Window};
 pub use proof::{LayerProof, NodeProof};
@@ -17,5 +17,9 @@ pub use crate::roots::state_leaf;
 pub const OPERATORS_MAX: u32 = 1 << 16;
 /// Most operands of one operator.
 pub const OPERANDS_MAX: usize = 64;
+/// Most inputs of a model.
+pub const INPUTS_MAX: usize = 256;
+/// Most iterations of a run.
+pub const ITERATIONS_MAX: u32 = 1 << 20;
 /// Most live values at a layer boundary.
 pub const STATE_VALUES_MAX: usize = 4096;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Layer, Node, OPERATORS_MAX, STATE_VALUES_MAX};
+use super::{INPUTS_MAX, Layer, Node, OPERATORS_MAX};
 use crate::encoding::{canonical_enum, canonical_struct};
 use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::merkle::ListTree;
@@ -33,12 +33,19 @@ pub struct ModelHeader {
     pub operator_count: u32,
     /// Number of weight tensors; at least one.
     pub weight_count: u32,
-    /// Number of graph inputs.
-    pub input_count: u32,
+    /// Types of the graph's inputs.
+    pub inputs: Vec<TensorType>,
     /// Number of layers.
     pub layer_count: u32,
     /// Arithmetic.
     pub profile: Profile,
+    /// As [`Recurrence::links`].
+    pub links: Vec<u32>,
+    /// As [`Recurrence::stop`].
+    pub stop: Option<u32>,
+    /// Hash of the model's card, which says how inputs are made and outputs are read; zeros where there is
+    /// none. No rule reads it.
+    pub card: Digest,
 }
 canonical_struct!(ModelHeader {
     graph_root,
@@ -46,10 +53,24 @@ canonical_struct!(ModelHeader {
     layers_root,
     operator_count,
     weight_count,
-    input_count,
+    inputs,
     layer_count,
     profile,
+    links,
+    stop,
+    card,
 });
+
+/// What one iteration hands to the next. An ordinary model has neither, and one iteration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Recurrence {
+    /// Empty, or for each input, in their order, the id of the value that the next iteration takes: an input or
+    /// the output of an operator, of the input's type, live after the last layer.
+    pub links: Vec<u32>,
+    /// The value that says whether an iteration is the last: a bool of one element that an operator writes, live
+    /// after the last layer. Without it a run has as many iterations as its job says.
+    pub stop: Option<u32>,
+}
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,12 +94,40 @@ impl ModelHeader {
         C::tagged_value(Tag::Model, self)
     }
 
-    /// Whether the counts are inside the limits.
+    /// Whether the counts are inside the limits, and links and stop name values that can be handed on.
+    ///
+    /// The types of what operators write are not in the header: [`validate`](crate::validate::validate) compares
+    /// them.
     pub fn is_within_limits(&self) -> bool {
         (1..=OPERATORS_MAX).contains(&self.operator_count)
             && (1..=OPERATORS_MAX).contains(&self.weight_count)
-            && (1..=STATE_VALUES_MAX).contains(&(self.input_count as usize))
+            && (1..=INPUTS_MAX).contains(&self.inputs.len())
             && (1..=self.operator_count).contains(&self.layer_count)
+            && self.links_are_values()
+    }
+
+    fn links_are_values(&self) -> bool {
+        let mut links = self.links.iter().zip(&self.inputs);
+        let are_sources = links.all(|(value, kind)| match self.source(*value) {
+            Some(ValueSource::Input(input)) => self.inputs.get(input as usize) == Some(kind),
+            Some(ValueSource::Operator(_)) => true,
+            Some(ValueSource::Weight(_)) | None => false,
+        });
+        let is_operator = |value: u32| matches!(self.source(value), Some(ValueSource::Operator(_)));
+        if self.links.is_empty() {
+            return self.stop.is_none();
+        }
+        self.links.len() == self.inputs.len() && are_sources && self.stop.is_none_or(is_operator)
+    }
+
+    /// Whether iterations follow from one another.
+    pub fn is_recurrent(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Number of graph inputs.
+    pub fn input_count(&self) -> u32 {
+        u32::try_from(self.inputs.len()).unwrap_or(u32::MAX)
     }
 
     /// Number of states of a trace: one before the first layer and one after each.
@@ -88,7 +137,7 @@ impl ModelHeader {
 
     /// Where a value comes from; `None` when the model has no such value.
     pub fn source(&self, value: u32) -> Option<ValueSource> {
-        let Some(after_inputs) = value.checked_sub(self.input_count) else {
+        let Some(after_inputs) = value.checked_sub(self.input_count()) else {
             return Some(ValueSource::Input(value));
         };
         let Some(operator) = after_inputs.checked_sub(self.weight_count) else {
@@ -99,12 +148,12 @@ impl ModelHeader {
 
     /// The value that an operator writes.
     pub fn output_of(&self, operator: u32) -> u32 {
-        self.input_count.saturating_add(self.weight_count).saturating_add(operator)
+        self.input_count().saturating_add(self.weight_count).saturating_add(operator)
     }
 }
 
 /// A whole canonical model without its weights' contents.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Graph {
     /// Types of the inputs.
     pub inputs: Vec<TensorType>,
@@ -114,6 +163,10 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The layers, in order, covering all operators.
     pub layers: Vec<Layer>,
+    /// What one iteration hands to the next.
+    pub recurrence: Recurrence,
+    /// Hash of the model's card; zeros where there is none.
+    pub card: Digest,
 }
 
 impl Graph {
@@ -135,9 +188,12 @@ impl Graph {
             layers_root: layers.root(),
             operator_count: u32::try_from(self.nodes.len()).ok()?,
             weight_count: u32::try_from(weight_roots.len()).ok()?,
-            input_count: u32::try_from(self.inputs.len()).ok()?,
+            inputs: self.inputs.clone(),
             layer_count: u32::try_from(self.layers.len()).ok()?,
             profile,
+            links: self.recurrence.links.clone(),
+            stop: self.recurrence.stop,
+            card: self.card,
         };
         header.is_within_limits().then_some(CommittedGraph { header, nodes, layers, weights })
     }

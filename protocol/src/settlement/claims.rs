@@ -11,8 +11,8 @@ use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::ids::{ClaimId, SealedId};
 use crate::knowledge::Knowledge;
-use crate::roots::{is_state_of_trace, is_trace_of_sequence};
-use crate::transaction::{Address, BoundState, ClaimTerms, Statement};
+use crate::roots::{is_entry_of_batch, is_state_of_trace, is_trace_of_sequence};
+use crate::transaction::{Address, BoundEntry, BoundState, ClaimTerms, Statement};
 
 /// Id of the claim that an executor makes with these terms.
 pub fn claim_id(executor: Address, terms: &ClaimTerms) -> ClaimId {
@@ -38,6 +38,17 @@ fn is_bound<C: Commitment>(
         && is_state_of_trace::<C>(trace_root, state_count, boundary, state_root, state_path)
 }
 
+/// Whether a batch's statement shows the first entry of the job's input, and another shows none.
+fn is_first_entry<C: Commitment>(header: &ModelHeader, statement: &Statement) -> bool {
+    let terms = &statement.terms;
+    match (&statement.binding.entry, terms.is_batch(header)) {
+        (None, is_batch) => !is_batch,
+        (Some(BoundEntry { root, path }), is_batch) => {
+            is_batch && is_entry_of_batch::<C>(&terms.input_root, terms.iterations, 0, root, path)
+        }
+    }
+}
+
 /// Whether a statement is about the job, and bound to its input and its own output.
 fn check_statement<C: Commitment>(
     job: &Job,
@@ -51,12 +62,15 @@ fn check_statement<C: Commitment>(
     if terms.input_root != job.terms.input_root {
         return Err(Rejection::Terms { name: "input_root", bounds: "the job's" });
     }
-    if terms.iterations != job.terms.iterations_max {
-        return Err(Rejection::Terms { name: "iterations", bounds: "the job's" });
+    if !job.terms.length().admits(header, terms.iterations) {
+        let bounds = "the job's, or fewer where model or job let the run end";
+        return Err(Rejection::Terms { name: "iterations", bounds });
     }
     let (states, last) = (header.state_count(), terms.iterations.saturating_sub(1));
     let (first_state, last_state) = ((0, 0), (last, header.layer_count));
-    if is_bound::<C>(terms, states, first_state, &terms.input_root, &binding.input)
+    let first_root = statement.first_input_root();
+    if is_first_entry::<C>(header, statement)
+        && is_bound::<C>(terms, states, first_state, &first_root, &binding.input)
         && is_bound::<C>(terms, states, last_state, &terms.output_root, &binding.output)
     {
         Ok(())
@@ -117,7 +131,8 @@ impl<C: Commitment> Settlement<C> {
         let job = self.jobs.get_mut(&terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
         let header =
             self.models.get(&terms.model_root).ok_or(Rejection::Unknown { kind: "model" })?;
-        let knowledge = Knowledge::new(header.clone(), parameters.arity_log2, statement);
+        let knowledge =
+            Knowledge::new(header.clone(), job.terms.length(), parameters.arity_log2, statement);
         let claim = claim_id_under::<C>(executor, terms);
         let window_end_ms = now_ms.saturating_add(job.terms.window_ms);
         let last_finality_ms = window_end_ms.saturating_add(parameters.challenge_ms_max());

@@ -157,8 +157,9 @@ impl<C: Commitment> Settlement<C> {
     ) -> Result<Context<'a>, Rejection> {
         let model = self.models.get(&claim.terms.model_root);
         let header = model.ok_or(Rejection::Unknown { kind: "model" })?;
-        let arity_log2 = self.genesis.parameters.arity_log2;
-        Ok(Context { terms: &claim.terms, header, said: &claim.said, from, arity_log2 })
+        let job = self.jobs.get(&claim.terms.job).ok_or(Rejection::Unknown { kind: "job" })?;
+        let (length, arity_log2) = (job.terms.length(), self.genesis.parameters.arity_log2);
+        Ok(Context { terms: &claim.terms, header, length, said: &claim.said, from, arity_log2 })
     }
 
     pub(super) fn demand(

@@ -7,7 +7,7 @@ use super::bounds::{DURATION_MS_MAX, MONEY_WEI_MAX};
 use super::objects::{Claim, Event, Job, JobStatus};
 use super::{Outcome, Rejection, Settlement};
 use crate::encoding::Canonical;
-use crate::graph::ModelHeader;
+use crate::graph::{ITERATIONS_MAX, ModelHeader};
 use crate::hash::{Commitment, Keccak, Tag};
 use crate::ids::{ClaimId, JobId};
 use crate::transaction::{Address, JobTerms};
@@ -105,8 +105,16 @@ impl<C: Commitment> Settlement<C> {
         let money = [terms.fee_wei, terms.fee_iteration_wei, terms.attention_wei, terms.stake_wei];
         let rows = [
             ("profile", "the model's", terms.profile == header.profile),
-            ("iterations_max", "1 for a model without links", terms.iterations_max == 1),
-            ("may_cut", "only with links", !terms.may_cut),
+            (
+                "iterations_max",
+                "1 ≤ iterations_max ≤ 2^20",
+                (1..=ITERATIONS_MAX).contains(&terms.iterations_max),
+            ),
+            (
+                "may_cut",
+                "only with links, and a named executor",
+                !terms.may_cut || (header.is_recurrent() && terms.executor != Address::default()),
+            ),
             (
                 "window_ms",
                 "between the ledger's least and most",

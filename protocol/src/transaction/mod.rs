@@ -13,7 +13,9 @@ mod terms;
 pub use action::Action;
 pub use address::Address;
 pub use signature::{Domain, Key, SignatureError, SignedTransaction};
-pub use terms::{Binding, BoundState, ClaimTerms, JobTerms, Statement};
+pub use terms::{
+    Binding, BoundEntry, BoundState, ClaimTerms, JobTerms, RunLength, RunRoots, Statement,
+};
 
 /// Largest canonical encoding of an action, in bytes.
 pub const ACTION_BYTES_MAX: usize = 2 << 20;

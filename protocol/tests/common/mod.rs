@@ -107,7 +107,13 @@ impl Toy {
         let layers = vec![layer(0, 1, &[0], &[2]), layer(1, 2, &[2], &[4])];
         let weights: Vec<f32> = (0..100).map(|index| index as f32 * 0.25 - 7.0).collect();
         let weight = Bits(row.clone(), floats(&weights));
-        let graph = Graph { inputs: vec![row.clone()], weights: vec![row], nodes, layers };
+        let graph = Graph {
+            inputs: vec![row.clone()],
+            weights: vec![row],
+            nodes,
+            layers,
+            ..Graph::default()
+        };
         let committed = graph.commit(&[weight.root()], Profile::StrictF32).unwrap();
         Self { graph, committed, weight }
     }
