@@ -35,6 +35,9 @@ pub(crate) enum CommandError {
     /// What could be told was told; a part is missing.
     #[error("not everything that was asked for could be found out; see above")]
     Incomplete,
+    /// What is meant for one iteration, and there are more: the first is not the whole.
+    #[error("{what} has {iterations} iterations: {reason}")]
+    Iterations { what: &'static str, iterations: u32, reason: &'static str },
     #[error("argument {argument}: {reason}")]
     Argument { argument: &'static str, reason: String },
     #[error("{what}: {reason}")]
@@ -70,6 +73,7 @@ impl CommandError {
             Self::ModelStore(_) => "models",
             Self::Scenario(_) => "scenario",
             Self::Incomplete => "incomplete",
+            Self::Iterations { .. } => "iterations",
             Self::Argument { .. } => "argument",
             Self::System { .. } => "system",
         }

@@ -59,7 +59,7 @@ pub(crate) fn err(text: Arguments<'_>) {
 
 /// Version of all documents that commands print. It counts up when a field goes or changes its meaning;
 /// new fields may come at any time.
-pub(crate) const SCHEMA: u32 = 5;
+pub(crate) const SCHEMA: u32 = 6;
 
 #[derive(Serialize)]
 struct Versioned<'a, T> {

@@ -22,7 +22,8 @@ pub(crate) fn verdict_of(
     Some(verdict)
 }
 
-/// Re-runs the disputed layer (all of them for an upheld claim) and compares the two referees.
+/// Re-runs the disputed layer (all of them for an upheld claim) and compares the two referees. The layer referee
+/// judges runs of one iteration; of others it is not asked.
 fn layer_referee_agrees(
     participants: &Participants,
     outcome: &Outcome,
@@ -30,6 +31,9 @@ fn layer_referee_agrees(
     verdict: &Verdict,
 ) -> Option<bool> {
     let known = &outcome.view.settlement.claim(claim)?.knowledge;
+    if known.terms().iterations != 1 {
+        return None;
+    }
     let honest = Runner::honest(&participants.engine, &participants.model)
         .outcome(participants.input_state().ok()?)
         .ok()?;

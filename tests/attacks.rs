@@ -317,8 +317,8 @@ async fn attack_21_and_23_any_legal_demands_on_an_honest_claim_are_answered_and_
     let claim = *claim;
     devnet.act(Role::Challenger, &Action::Challenge { claim }).await.unwrap();
     let arity = view.settlement.parameters().arity_log2;
-    let defender = executor::Defender::new(participants.run_of(Arc::new(Honest), trace), arity);
-    let run = Arc::clone(defender.run());
+    let defender = executor::Defender::of_run(participants.run_of(Arc::new(Honest), trace), arity);
+    let run = Arc::clone(defender.sequence().only().unwrap());
     let iteration = 0;
     let trace_root = run.trace().root();
     let states = TreeKind::List { count: model.header().state_count() };

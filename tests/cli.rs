@@ -250,7 +250,7 @@ fn what_every_command_prints_for_people_reads_as_it_did() {
         // What programs read has a version, whatever the command.
         if !["config_example", "preflight"].contains(&name) {
             let (document, _) = json(&words);
-            assert_eq!(document["schema"], 5, "{name}");
+            assert_eq!(document["schema"], 6, "{name}");
         }
     }
 }

@@ -159,7 +159,7 @@ fn kills_of_any_role_at_any_moment_make_no_move_twice_and_lose_no_money() {
             }
         }
         let report = report(request);
-        assert_eq!(report["schema"], 5);
+        assert_eq!(report["schema"], 6);
     }
     let (view, actions) = town.view();
     assert!(view.settlement.money().is_conserved());
@@ -452,7 +452,7 @@ fn what_people_read_reads_as_it_did_and_what_programs_read_has_a_version() {
         }
         let text = run(&[&["--json"], &words[..]].concat());
         let document: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(document["schema"], 5, "{words:?}: {text}");
+        assert_eq!(document["schema"], 6, "{words:?}: {text}");
     }
     let (text, code) = town.run(&["--json", "ledger", "status", "--ledger", "http://127.0.0.1:9"]);
     assert_eq!(code, 2);

@@ -219,17 +219,21 @@ impl Table {
         id
     }
 
+    /// Demands the first thing that can be demanded of every claim.
+    fn demand(&self, who: &str, claim: ClaimId) {
+        let hash = self.view().settlement.claim(&claim).unwrap().terms.sequence_root;
+        let (tree, kind) = (Tree::Sequence {}, TreeKind::List { count: 1 });
+        let ask = Ask::Open { place: Place { tree, kind, depth: 0, index: 0, hash } };
+        let (showings, path) = (Vec::new(), Vec::new());
+        self.act(who, &Action::Demand { claim, showings, ask, path, from: None });
+    }
+
     /// Two challenge, the first demands what nobody answers; the claim falls when its time is called.
     fn convict(&self, claim: ClaimId, challengers: [&str; 2]) {
         for who in challengers {
             self.act(who, &Action::Challenge { claim });
         }
-        let hash = self.view().settlement.claim(&claim).unwrap().terms.sequence_root;
-        let (tree, kind) = (Tree::Sequence {}, TreeKind::List { count: 1 });
-        let ask = Ask::Open { place: Place { tree, kind, depth: 0, index: 0, hash } };
-        let (showings, path) = (Vec::new(), Vec::new());
-        let demand = Action::Demand { claim, showings, ask, path, from: None };
-        self.act(challengers[0], &demand);
+        self.demand(challengers[0], claim);
         std::thread::sleep(Duration::from_millis(2_500));
         let challenger = key(challengers[0]).address();
         self.act("anybody", &Action::CallTime { claim, challenger });
@@ -325,4 +329,54 @@ fn after_claims_that_fell_out_of_order_a_job_is_settled_and_what_is_due_is_fetch
     let view = table.view();
     assert!(view.settlement.money().is_conserved());
     assert_eq!(view.settlement.money().locked_wei(), view.settlement.locked_by_objects_wei());
+}
+
+#[test]
+fn whoever_asked_ends_what_is_late_on_its_job_and_anybody_does_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let clocks = ["--executor-clock-ms", "2000", "--challenger-clock-ms", "2000"];
+    let floors = ["--move-floor-ms", "50", "--reply-ms", "3"];
+    let (_ledger, url) = ledger_with(place, &[&clocks[..], &floors].concat());
+    let table = Table::new(&url);
+    for who in ["one", "two", "three", "first", "second"] {
+        let (account, amount_wei) = (key(who).address(), 10 * ETHER);
+        table.act("bank", &Action::Deposit { account, amount_wei });
+    }
+    let model = models().join("digits-cnn.onnx").display().to_string();
+    let input = models().join("samples/digit-3.npy").display().to_string();
+    // Without a run of its own the client takes any claim for a right one.
+    let client = rebut()
+        .args(["request", &model, "--input", &input, "--dev", "client", "--ledger", &url])
+        .args(["--no-verify", "--patience-seconds", "60"])
+        .current_dir(place)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let job = until("the job", || table.view().settlement.jobs().next().map(|(id, _)| *id));
+    let model_root = table.view().settlement.job(&job).unwrap().terms.model_root;
+    let states = table.view().settlement.model(&model_root).unwrap().state_count();
+    let claims = ["one", "two"].map(|who| table.claim(who, &job, states));
+    // An executor that does not answer, and an accomplice of one that says nothing.
+    table.act("first", &Action::Challenge { claim: claims[0] });
+    table.demand("first", claims[0]);
+    table.act("second", &Action::Challenge { claim: claims[1] });
+    let ended = client.wait_with_output().unwrap();
+    let text = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+    assert!(ended.status.success() && text.contains(&claims[1].to_string()), "{text}");
+    let (view, actions) = services::view_of(&url);
+    let called = actions.iter().filter(|action| matches!(action, Action::CallTime { .. }));
+    assert_eq!(called.count(), 2);
+    assert!(!view.settlement.claim(&claims[0]).unwrap().stands());
+    // Of another job nobody waits: it is ended by hand.
+    let other = job_of(&ask(place, &url, &["--patience-seconds", "0"]));
+    let claim = table.claim("three", &JobId(protocol::hash::parse_digest(&other).unwrap()), states);
+    table.act("first", &Action::Challenge { claim });
+    std::thread::sleep(Duration::from_millis(2_500));
+    let settle = ["account", "settle-job", &other, "--dev", "one", "--ledger", &url];
+    let (text, code) = run(place, &settle);
+    assert!(code == 2 && text.contains("time called") && text.contains("too early"), "{text}");
+    until("the end of the window", || (run(place, &settle).1 == 0).then_some(()));
+    assert!(table.view().settlement.money().is_conserved());
 }

@@ -138,7 +138,7 @@ impl<C: Commitment> ChallengerCore<C> {
         let truth = self.truths.get(job);
         let mut standing = standing_on(view, job);
         standing.any(|(id, claim)| {
-            let differs = truth.is_some_and(|truth| !truth.admits(&claim.trace_root));
+            let differs = truth.is_some_and(|truth| !truth.admits(&claim.terms));
             differs && view.now_ms <= claim.window_end_ms || self.is_open(view, id)
         })
     }
@@ -251,7 +251,7 @@ impl<C: Commitment> ChallengerCore<C> {
             if challenge.challenger == self.address || !claim.stands() {
                 return None;
             }
-            let is_courtesy = challenge.pending().is_some() && truth.admits(&claim.trace_root);
+            let is_courtesy = challenge.pending().is_some() && truth.admits(&claim.terms);
             let grace_ms = if is_courtesy { floor_ms } else { 0 };
             Some((challenge, end_ms.saturating_add(grace_ms).saturating_add(1)))
         })
@@ -283,7 +283,7 @@ impl<C: Commitment> ChallengerCore<C> {
         deadline_ms: Option<u64>,
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
-        let is_right = |truth: &Truth| truth.admits(&claim.trace_root);
+        let is_right = |truth: &Truth| truth.admits(&claim.terms);
         if self.policy != Policy::Everything
             && self.truths.get(&claim.terms.job).is_some_and(is_right)
             && let Some(honest_view) = self.honest_views.get(&claim.terms.job)

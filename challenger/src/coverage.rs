@@ -35,6 +35,11 @@ pub enum Unchecked {
         /// How the last one ended.
         reason: String,
     },
+    /// It is a batch of inputs, of which this version checks none.
+    Batch {
+        /// Number of its inputs.
+        entries: u32,
+    },
     /// It was not drawn (`--sample-permille`).
     NotDrawn,
 }
@@ -53,6 +58,9 @@ impl fmt::Display for Unchecked {
                 write!(formatter, "model missing: put the model {model_root} into the folder")
             }
             Self::InputMissing { reason } => write!(formatter, "input missing: {reason}"),
+            Self::Batch { entries } => {
+                write!(formatter, "a batch of {entries} inputs: this version checks none of them")
+            }
             Self::NoResult { reason } => write!(formatter, "no run of its own: {reason}"),
             Self::Quarantined { reason } => {
                 write!(formatter, "quarantined: its runs were killed ({reason})")

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use inference::{
-    AnyRun, ComputePolicy, Engine, Model, Outcome, Run, RunError, Runner, State, Tensor,
+    AnyRun, ComputePolicy, Engine, Model, Outcome, Run, RunError, Runner, SequenceRun, State,
+    Tensor,
 };
 use protocol::hash::{Commitment, Digest, Keccak};
 
@@ -36,13 +37,17 @@ impl<C: Commitment> Announcement<C> {
     }
 }
 
-/// The challenger's own view of a job, computed once for all claims on it. Clones share the run.
+/// The challenger's own view of a job, computed once for all claims on it, and of one of its iterations: the first,
+/// until a dispute leads to another. Clones share the run.
 ///
 /// Of a job whose run has no result there is what was before the operator without one: every claim on it is
 /// false, and this view leads to the element for which the law gives nothing, or to an earlier lie.
 #[derive(Clone, Debug)]
 pub struct HonestView<C: Commitment = Keccak> {
+    sequence: Arc<SequenceRun<C>>,
+    iteration: u32,
     run: AnyRun<C>,
+    may_cut: bool,
     pub(crate) announced: Arc<Announcement<C>>,
 }
 
@@ -67,13 +72,48 @@ impl<C: Commitment> HonestView<C> {
 
     /// As [`HonestView::of_run`], of a run that may have no result.
     pub fn of_any_run(run: AnyRun<C>, announced: Arc<Announcement<C>>) -> Self {
-        Self { run, announced }
+        let sequence = Arc::new(SequenceRun::of_run(run.clone()));
+        Self { sequence, iteration: 0, run, may_cut: false, announced }
+    }
+
+    /// A view from a run of any number of iterations. Where the job allows a cut, a claim on its first iterations
+    /// is as true as one on all.
+    ///
+    /// # Errors
+    /// When the first iteration cannot be computed again.
+    pub fn of_sequence(
+        sequence: Arc<SequenceRun<C>>,
+        may_cut: bool,
+        announced: Arc<Announcement<C>>,
+    ) -> Result<Self, RunError> {
+        let run = sequence.run(0)?;
+        Ok(Self { sequence, iteration: 0, run, may_cut, announced })
+    }
+
+    /// The same view, of another iteration.
+    pub(crate) fn at(&self, iteration: u32) -> Result<Self, RunError> {
+        if iteration == self.iteration {
+            return Ok(self.clone());
+        }
+        let run = self.sequence.run(iteration)?;
+        let (sequence, announced) = (Arc::clone(&self.sequence), Arc::clone(&self.announced));
+        Ok(Self { sequence, iteration, run, may_cut: self.may_cut, announced })
+    }
+
+    /// Index of the iteration that is looked at.
+    pub(crate) fn iteration(&self) -> u32 {
+        self.iteration
+    }
+
+    /// All iterations of the challenger's own run.
+    pub fn sequence(&self) -> &Arc<SequenceRun<C>> {
+        &self.sequence
     }
 
     /// The same view with what was published meanwhile.
     #[must_use]
     pub fn with_announced(&self, announced: Arc<Announcement<C>>) -> Self {
-        Self { run: self.run.clone(), announced }
+        Self { announced, ..self.clone() }
     }
 
     /// The model.
@@ -83,13 +123,10 @@ impl<C: Commitment> HonestView<C> {
 
     /// Which claims are true by this view.
     pub fn truth(&self) -> Truth {
-        match &self.run {
-            AnyRun::Whole(run) => Truth::Root(run.trace().root()),
-            AnyRun::Partial(run) => Truth::NoResult(Arc::clone(run.trace().no_result())),
-        }
+        Truth::new(&self.sequence, self.may_cut)
     }
 
-    /// The challenger's own run.
+    /// The challenger's own run of the iteration.
     pub fn run(&self) -> &AnyRun<C> {
         &self.run
     }
@@ -97,6 +134,12 @@ impl<C: Commitment> HonestView<C> {
     /// How the challenger computes.
     pub fn runner(&self) -> Runner<'_, C> {
         self.run.runner()
+    }
+
+    /// The tree of a sequence of so many iterations with the challenger's own trace roots, as far as its run goes.
+    pub(crate) fn own_sequence(&self, iterations: u32) -> Option<OwnTree<C>> {
+        let (tree, known) = self.sequence.tree(iterations)?;
+        Some(OwnTree::begun(tree.tree(), known))
     }
 
     /// The tree of the challenger's own state roots, as far as there are states.

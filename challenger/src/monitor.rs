@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ledger::View;
 use node::Exposure;
-use protocol::hash::{Commitment, Digest};
+use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::{ChallengeStatus, ClaimStatus, Turn};
-use protocol::transaction::Address;
+use protocol::transaction::{Address, ClaimTerms};
 use serde::Serialize;
 
 use crate::coverage::Gap;
@@ -29,11 +29,11 @@ pub enum Forecast {
 }
 
 impl Forecast {
-    /// How a dispute about a claim with this trace root ends.
-    fn of(truth: Option<&Truth>, trace_root: &Digest) -> Self {
+    /// How a dispute about a claim with these terms ends.
+    fn of(truth: Option<&Truth>, terms: &ClaimTerms) -> Self {
         match truth {
             None => Self::Unknown,
-            Some(truth) if truth.admits(trace_root) => Self::Stands,
+            Some(truth) if truth.admits(terms) => Self::Stands,
             Some(_) => Self::Falls,
         }
     }
@@ -185,7 +185,7 @@ impl Monitor {
             look.claims += 1;
             let known = truths.get(&claim.terms.job);
             look.unknown_claims += usize::from(known.is_none());
-            if known.is_none_or(|truth| truth.admits(&claim.trace_root)) {
+            if known.is_none_or(|truth| truth.admits(&claim.terms)) {
                 continue;
             }
             look.false_claims.push(id.to_string());
@@ -269,7 +269,7 @@ impl Monitor {
                 }
             };
             accounts.extend([claim.executor, challenge.challenger]);
-            let forecast = Forecast::of(truths.get(&claim.terms.job), &claim.trace_root);
+            let forecast = Forecast::of(truths.get(&claim.terms.job), &claim.terms);
             if forecast != Forecast::Unknown {
                 self.forecasts.insert(*id, forecast);
             }
@@ -318,6 +318,8 @@ impl Monitor {
 
 #[cfg(test)]
 mod tests {
+    use protocol::hash::Digest;
+
     use super::*;
 
     #[test]

@@ -350,18 +350,21 @@ impl Service {
                             "this job has no result: any claim on it is false, whatever it says");
                     }
                     let announced = Arc::new(Announcement::default());
-                    let honest_view = HonestView::of_any_run(run, announced);
-                    self.agent.core.watch(finished.job, honest_view);
-                    self.order.push_back(finished.job);
-                    self.jobs.end(finished.job, End::Ready);
+                    let job = view.settlement.job(&finished.job);
+                    let may_cut = job.is_some_and(|job| job.terms.may_cut);
+                    match HonestView::of_sequence(run, may_cut, announced) {
+                        Ok(honest_view) => {
+                            self.agent.core.watch(finished.job, honest_view);
+                            self.order.push_back(finished.job);
+                            self.jobs.end(finished.job, End::Ready);
+                        }
+                        Err(error) => self.failed(view, finished.job, &error.into()),
+                    }
                 }
                 Err(failure) => {
                     metrics::counter!("rebut_challenger_runs_failed_total").increment(1);
                     tracing::error!(event = "challenger.cannot_run", job = %finished.job, %failure);
                     self.health.no_process(matches!(failure, RunFailure::NoProcess { .. }));
-                    if matches!(failure, RunFailure::Wrong { .. }) {
-                        self.health.tested(false);
-                    }
                     self.failed(view, finished.job, &failure);
                 }
             }
@@ -376,6 +379,9 @@ impl Service {
     /// What was published may be corrected while the claim stands: never let go of it, unless it kills
     /// whatever runs it and no bond of ours is lost with it.
     fn failed(&mut self, view: &View, job: JobId, failure: &RunFailure) {
+        if matches!(failure, RunFailure::Wrong { .. }) {
+            self.health.tested(false);
+        }
         let reason = failure.to_string();
         let is_killed = matches!(failure, RunFailure::Killed { .. });
         let pace = self.pace(view, &job);

@@ -3,32 +3,76 @@
 use std::fmt;
 use std::sync::Arc;
 
-use inference::NoResult;
-use protocol::hash::Digest;
+use inference::{NoResult, SequenceRun};
+use protocol::hash::{Commitment, Digest};
+use protocol::roots::sequence_tree;
+use protocol::transaction::ClaimTerms;
 
 /// Which claims on a job are true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Truth {
-    /// Those with this trace root.
+    /// Those with this sequence root.
     Root(Digest),
     /// None: an operator has no result.
     NoResult(Arc<NoResult>),
+    /// Those on the first so many of these iterations, since the job allows a cut.
+    First(Arc<FirstIterations>),
+}
+
+/// Iterations of a run that a claim may cut.
+#[derive(Clone, Debug)]
+pub struct FirstIterations {
+    trace_roots: Vec<Digest>,
+    of_first: fn(&[Digest]) -> Option<Digest>,
+    no_result: Option<Arc<NoResult>>,
+}
+
+impl PartialEq for FirstIterations {
+    fn eq(&self, other: &Self) -> bool {
+        self.trace_roots == other.trace_roots && self.no_result == other.no_result
+    }
+}
+
+impl Eq for FirstIterations {}
+
+/// Root of the sequence of these iterations.
+fn root_of<C: Commitment>(trace_roots: &[Digest]) -> Option<Digest> {
+    Some(sequence_tree::<C>(trace_roots)?.root())
 }
 
 impl Truth {
-    /// Whether a claim with this trace root is true.
-    pub fn admits(&self, trace_root: &Digest) -> bool {
-        match self {
-            Self::Root(own) => own == trace_root,
-            Self::NoResult(_) => false,
+    /// Which claims are true by this run, where the job allows a cut or not.
+    pub fn new<C: Commitment>(run: &SequenceRun<C>, may_cut: bool) -> Self {
+        let no_result = run.no_result().cloned();
+        if may_cut && run.iterations() > 0 {
+            let (trace_roots, of_first) = (run.trace_roots().to_vec(), root_of::<C>);
+            return Self::First(Arc::new(FirstIterations { trace_roots, of_first, no_result }));
+        }
+        match (no_result, run.root()) {
+            (Some(no_result), _) => Self::NoResult(no_result),
+            (None, root) => Self::Root(root.unwrap_or_default()),
         }
     }
 
-    /// Why there is no true claim, where there is none.
+    /// Whether a claim on the job with these terms is true.
+    pub fn admits(&self, terms: &ClaimTerms) -> bool {
+        match self {
+            Self::Root(own) => *own == terms.sequence_root,
+            Self::NoResult(_) => false,
+            Self::First(first) => first
+                .trace_roots
+                .get(..terms.iterations as usize)
+                .and_then(first.of_first)
+                .is_some_and(|own| own == terms.sequence_root),
+        }
+    }
+
+    /// Why there is no true claim on all of the run, where there is none.
     pub fn no_result(&self) -> Option<&NoResult> {
         match self {
             Self::Root(_) => None,
             Self::NoResult(no_result) => Some(no_result),
+            Self::First(first) => first.no_result.as_deref(),
         }
     }
 }
@@ -38,6 +82,9 @@ impl fmt::Display for Truth {
         match self {
             Self::Root(own) => own.fmt(formatter),
             Self::NoResult(no_result) => no_result.fmt(formatter),
+            Self::First(first) => {
+                write!(formatter, "the first of {} iterations", first.trace_roots.len())
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ pub enum ClaimFileError {
     },
 }
 
-/// What is public about a claim.
+/// What is public about a claim of one iteration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimFile {
     /// The model.
@@ -122,7 +122,7 @@ impl ClaimFile {
                 sequence_root: sequence.as_ref().map(ListTree::root).unwrap_or_default(),
                 salt: 0,
             },
-            binding: Binding { input: bound(0), output: bound(last) },
+            binding: Binding { input: bound(0), output: bound(last), entry: None },
         }
     }
 

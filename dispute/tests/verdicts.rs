@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use dispute::verdict::derive;
+use dispute::verdict::{IterationPlace, derive};
 use ledger::LogEntry;
-use protocol::asks::{Ask, Place, Tree, TreeKind};
+use protocol::asks::{Ask, Place, Refutation, Showing, Tree, TreeKind};
 use protocol::encoding::Canonical as _;
 use protocol::graph::{ModelHeader, Profile};
-use protocol::hash::{Keccak, leaf};
+use protocol::hash::{Digest, Keccak, leaf};
 use protocol::ids::ClaimId;
+use protocol::merkle::ListTree;
+use protocol::roots::{batch_tree, sequence_tree, trace_tree};
 use protocol::settlement::{ETHER, Genesis, Parameters, Settlement, claim_id, job_id};
-use protocol::transaction::{Action, Address, JobTerms, Key, Statement};
+use protocol::tensor::{ElementType, Shape, TensorType};
+use protocol::transaction::{Action, Address, JobTerms, Key, RunRoots, Statement};
 
 const RECORD_FEE_WEI: u128 = ETHER / 10_000;
 
@@ -48,8 +51,8 @@ impl Court {
         self.entries.push(LogEntry { at_ms: self.now_ms, transaction });
     }
 
-    /// A claim of account 3 on a job of account 2, on a model that nobody runs.
-    fn claim(&mut self) -> ClaimId {
+    /// Terms of a job on a model that nobody runs, which becomes known.
+    fn terms(&mut self, input_root: Digest, iterations_max: u32) -> JobTerms {
         let root = leaf(b"model");
         let header = ModelHeader {
             graph_root: root,
@@ -57,34 +60,80 @@ impl Court {
             layers_root: root,
             operator_count: 1,
             weight_count: 1,
-            input_count: 1,
+            inputs: vec![TensorType {
+                element: ElementType::F32,
+                shape: Shape::new(&[1]).unwrap(),
+            }],
             layer_count: 1,
             profile: Profile::StrictF32,
+            links: Vec::new(),
+            stop: None,
+            card: Digest::default(),
         };
         let model_root = header.root();
         self.does(2, &Action::RegisterModel { header });
-        let states = [leaf(b"input"), leaf(b"output")];
-        let terms = JobTerms {
+        JobTerms {
             model_root,
-            input_root: states[0],
+            input_root,
             profile: Profile::StrictF32,
             executor: Address::default(),
             fee_wei: 1,
             fee_iteration_wei: 0,
-            iterations_max: 1,
+            iterations_max,
             may_cut: false,
             stake_wei: ETHER,
-            window_ms: self.settlement.parameters().window_ms_of(1),
+            window_ms: self.settlement.parameters().window_ms_of(iterations_max),
             open_ms: 600_000,
             attention_wei: 0,
             salt: 0,
-        };
-        let job = job_id(key(2).address(), &terms);
+        }
+    }
+
+    /// A claim of account 3 on a job of account 2.
+    fn claim(&mut self) -> ClaimId {
+        let states = [leaf(b"input"), leaf(b"output")];
+        let terms = self.terms(states[0], 1);
+        let (job, model_root) = (job_id(key(2).address(), &terms), terms.model_root);
         self.does(2, &Action::PostJob { terms });
         let statement = Statement::of_run::<Keccak>(job, model_root, &states).unwrap();
         let claim = claim_id(key(3).address(), &statement.terms);
         self.does(3, &Action::PostClaim { statement });
         claim
+    }
+
+    /// The same on a batch of two inputs; the second iteration begins with another.
+    fn false_batch(&mut self) -> ClaimId {
+        let entries = [leaf(b"input"), leaf(b"second")];
+        let input_root = batch_tree::<Keccak>(&entries).unwrap().root();
+        let terms = self.terms(input_root, 2);
+        let (job, model_root) = (job_id(key(2).address(), &terms), terms.model_root);
+        self.does(2, &Action::PostJob { terms });
+        let states = [[entries[0], leaf(b"output")], [leaf(b"lie"), leaf(b"output")]];
+        let traces = states.map(|states| trace_tree::<Keccak>(&states).unwrap().root());
+        let [first_states, last_states] = &states;
+        let roots = RunRoots { traces: &traces, first_states, last_states, entries: &entries };
+        let statement = Statement::of_sequence::<Keccak>(job, model_root, roots).unwrap();
+        let claim = claim_id(key(3).address(), &statement.terms);
+        self.does(3, &Action::PostClaim { statement });
+        claim
+    }
+
+    /// What account 4 says against that.
+    fn refute_entry(&mut self, claim: ClaimId) {
+        let (iteration, boundary) = (1, 0);
+        let states = [["input", "output"], ["lie", "output"]]
+            .map(|states| states.map(|state| leaf(state.as_bytes())));
+        let [first, second] = states.map(|states| trace_tree::<Keccak>(&states).unwrap());
+        let sequence = sequence_tree::<Keccak>(&[first.root(), second.root()]).unwrap();
+        let batch = batch_tree::<Keccak>(&[leaf(b"input"), leaf(b"second")]).unwrap();
+        let path = |tree: &ListTree, at: u64| tree.path(at).unwrap();
+        let showings = vec![
+            Showing::SequenceLeaf { iteration, root: second.root(), path: path(&sequence, 1) },
+            Showing::TraceLeaf { iteration, boundary, root: leaf(b"lie"), path: path(&second, 0) },
+            Showing::Entry { iteration, root: leaf(b"second"), path: path(&batch, 1) },
+        ];
+        let (challenger, refutation) = (key(4).address(), Refutation::Entry { iteration });
+        self.does(4, &Action::Refute { claim, challenger, showings, refutation, from: None });
     }
 
     /// Demands the first thing that can be demanded of every claim.
@@ -128,4 +177,20 @@ fn a_verdict_counts_what_is_collected_after_the_fall_as_the_claims_own() {
         + 2 * RECORD_FEE_WEI;
     assert_eq!(end.money.burned_by_claim_wei, ETHER - paid_wei + 3 * RECORD_FEE_WEI);
     assert!(end.money.conserved && end.money.locked_wei == 1);
+}
+
+#[test]
+fn a_verdict_names_the_iteration_and_the_entry_that_convicted_a_batch() {
+    let mut court = Court::new();
+    let claim = court.false_batch();
+    court.does(4, &Action::Challenge { claim });
+    let open = derive(court.settlement.genesis(), &court.entries, &claim).unwrap();
+    assert_eq!((open.verdict.as_str(), open.iteration), ("open", None));
+    court.refute_entry(claim);
+    let fallen = derive(court.settlement.genesis(), &court.entries, &claim).unwrap();
+    assert_eq!((fallen.verdict.as_str(), fallen.reason.as_str()), ("fraud", "entry"));
+    assert_eq!(fallen.iteration, Some(IterationPlace { index: 1, count: 2 }));
+    let bits = (fallen.claimed_bits, fallen.true_bits);
+    assert_eq!(bits, (Some(leaf(b"lie").to_string()), Some(leaf(b"second").to_string())));
+    assert!(fallen.step_proof_bytes > 0);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inference::{Run, RunError, State, Tensor};
+use inference::{AnyRun, Run, RunError, SequenceRun, State, Tensor};
 use protocol::asks::{self, Answer, Ask, Place, Sums};
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::merkle::Tree;
@@ -28,34 +28,68 @@ pub enum AnswerError {
 /// Answers demands about one run. Clones share the run.
 #[derive(Clone, Debug)]
 pub struct Defender<C: Commitment = Keccak> {
-    run: Arc<Run<C>>,
+    sequence: Arc<SequenceRun<C>>,
     arity_log2: u32,
 }
 
 impl<C: Commitment> Defender<C> {
     /// Defends this run on a ledger whose openings go down `arity_log2` levels.
-    pub fn new(run: Arc<Run<C>>, arity_log2: u32) -> Self {
-        Self { run, arity_log2 }
+    pub fn new(sequence: Arc<SequenceRun<C>>, arity_log2: u32) -> Self {
+        Self { sequence, arity_log2 }
+    }
+
+    /// As [`Defender::new`], of a run of one iteration.
+    pub fn of_run(run: Arc<Run<C>>, arity_log2: u32) -> Self {
+        Self::new(Arc::new(SequenceRun::of_run(AnyRun::Whole(run))), arity_log2)
     }
 
     /// The run.
-    pub fn run(&self) -> &Arc<Run<C>> {
-        &self.run
+    pub fn sequence(&self) -> &Arc<SequenceRun<C>> {
+        &self.sequence
     }
 
     /// The answer to an ask.
     ///
     /// # Errors
-    /// When the run has nothing there or a layer cannot be recomputed.
+    /// When the run has nothing there or an iteration or layer cannot be recomputed.
     pub fn answer(&self, ask: &Ask) -> Result<Answer, AnswerError> {
-        // A run of one iteration: it has no trees of others.
-        let answer = match ask {
-            _ if ask.tree().iteration() != 0 => None,
-            Ask::Open { place } => self.opened(&place.tree, place.depth, place.index)?,
-            Ask::Leaves { place } => self.leaves(place)?,
-            Ask::Say { tree, .. } => self.said(tree)?,
+        let not_there = || AnswerError::NotInRun { ask: Box::new(ask.clone()) };
+        let answer = match (ask, ask.tree().iteration()) {
+            (Ask::Open { place }, _) if place.tree == (asks::Tree::Sequence {}) => {
+                self.opened_sequence(place)
+            }
+            (_, iteration) if iteration >= self.sequence.iterations() => None,
+            (_, iteration) => {
+                let AnyRun::Whole(run) = self.sequence.run(iteration)? else {
+                    return Err(not_there());
+                };
+                Defence { run: &run, arity_log2: self.arity_log2 }.answer(ask)?
+            }
         };
-        answer.ok_or_else(|| AnswerError::NotInRun { ask: Box::new(ask.clone()) })
+        answer.ok_or_else(not_there)
+    }
+
+    /// Trace roots of iterations.
+    fn opened_sequence(&self, place: &Place) -> Option<Answer> {
+        let (depth, index, arity_log2) = (place.depth, place.index, self.arity_log2);
+        let (tree, _) = self.sequence.tree(self.sequence.iterations())?;
+        Node { depth, index, arity_log2 }.roots(tree.tree(), self.sequence.trace_roots())
+    }
+}
+
+/// Answers about one iteration.
+struct Defence<'a, C: Commitment> {
+    run: &'a Run<C>,
+    arity_log2: u32,
+}
+
+impl<C: Commitment> Defence<'_, C> {
+    fn answer(&self, ask: &Ask) -> Result<Option<Answer>, AnswerError> {
+        match ask {
+            Ask::Open { place } => self.opened(&place.tree, place.depth, place.index),
+            Ask::Leaves { place } => self.leaves(place),
+            Ask::Say { tree, .. } => self.said(tree),
+        }
     }
 
     /// The root of a tree, which only this executor can say, by its first opening.
@@ -82,11 +116,8 @@ impl<C: Commitment> Defender<C> {
     ) -> Result<Option<Answer>, AnswerError> {
         let node = Node { depth, index, arity_log2: self.arity_log2 };
         Ok(match *tree {
-            asks::Tree::Sequence {} => {
-                let trace_root = self.run.trace().root();
-                let roots = vec![trace_root];
-                ((depth, index) == (0, 0)).then_some(Answer::Roots { roots })
-            }
+            // Of no single iteration.
+            asks::Tree::Sequence {} => None,
             asks::Tree::Trace { .. } => {
                 let trace = self.run.trace();
                 node.roots(trace.tree().tree(), trace.state_roots())

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use inference::state_transfer::state_bytes;
-use inference::{Engine, Model, ModelStore, Run, RunError, Runner, Tensor};
+use inference::{Engine, Model, ModelStore, Run, RunError, Runner, SequenceRun, Tensor};
 use ledger::http::{HttpLedger, UploadError};
 use ledger::{Ledger as _, LedgerError};
 use node::Health;
@@ -294,12 +294,17 @@ impl Api {
         lock(&self.waiting).remove(job);
     }
 
-    pub(crate) fn show(&self, run: &Arc<Run>) {
-        lock(&self.runs).insert(run.trace().root(), Arc::clone(run));
+    /// Shows a run to those who look into its claim. Of one with several iterations they have the ledger.
+    pub(crate) fn show(&self, run: &SequenceRun) {
+        if let Some(only) = run.only() {
+            lock(&self.runs).insert(only.trace().root(), Arc::clone(only));
+        }
     }
 
-    pub(crate) fn hide(&self, trace_root: &Digest) {
-        lock(&self.runs).remove(trace_root);
+    pub(crate) fn hide(&self, run: &SequenceRun) {
+        if let Some(only) = run.only() {
+            lock(&self.runs).remove(&only.trace().root());
+        }
     }
 
     /// The run of a claim, if it is in memory.

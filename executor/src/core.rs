@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use inference::{Run, Trace};
+use inference::{AnyRun, Run, SequenceRun, Trace};
 use ledger::View;
 use node::{Core, Decision};
 use protocol::asks::Ask;
@@ -75,9 +75,17 @@ impl<C: Commitment> ExecutorCore<C> {
         Self { address, runs, offers, unanswered }
     }
 
-    /// Remembers the run of claims with its trace root.
+    /// Remembers the run of claims with its sequence root.
     pub fn remember(&mut self, run: Arc<Run<C>>, arity_log2: u32) {
-        self.runs.insert(run.trace().root(), Defender::new(run, arity_log2));
+        self.remember_sequence(Arc::new(SequenceRun::of_run(AnyRun::Whole(run))), arity_log2);
+    }
+
+    /// As [`ExecutorCore::remember`], of a run of any number of iterations. One without a result, on which no
+    /// claim can stand, is not kept.
+    pub fn remember_sequence(&mut self, run: Arc<SequenceRun<C>>, arity_log2: u32) {
+        if let Some(sequence_root) = run.root() {
+            self.runs.insert(sequence_root, Defender::new(run, arity_log2));
+        }
     }
 
     /// Claims a job, once, as long as it is open and nobody's standing claim says the same.
@@ -86,23 +94,23 @@ impl<C: Commitment> ExecutorCore<C> {
     }
 
     /// Lets go of a job that is over, and of its run unless another job needs it.
-    pub fn forget(&mut self, job: &JobId, trace_root: Option<&Digest>) {
+    pub fn forget(&mut self, job: &JobId, sequence_root: Option<&Digest>) {
         self.offers.remove(job);
-        if let Some(trace_root) = trace_root {
-            self.runs.remove(trace_root);
+        if let Some(sequence_root) = sequence_root {
+            self.runs.remove(sequence_root);
         }
     }
 
-    /// Whether a claim with this trace root would be made on a job: it is open, takes claims of this account
+    /// Whether a claim with this sequence root would be made on a job: it is open, takes claims of this account
     /// still, this account has not claimed it, and nobody's standing claim says the same.
-    pub fn would_claim(&self, view: &View<C>, job: &JobId, trace_root: &Digest) -> bool {
+    pub fn would_claim(&self, view: &View<C>, job: &JobId, sequence_root: &Digest) -> bool {
         let settlement = &view.settlement;
         let is_open =
             settlement.job(job).is_some_and(|job| takes_claims_of(job, &self.address, view.now_ms));
         let mut claims = settlement.claims_of(job).filter_map(|id| settlement.claim(id));
         is_open
             && !claims.any(|claim| {
-                let same = claim.trace_root == *trace_root;
+                let same = claim.terms.sequence_root == *sequence_root;
                 claim.executor == self.address || (same && claim.stands())
             })
     }
@@ -117,7 +125,7 @@ impl<C: Commitment> ExecutorCore<C> {
             let stake_wei = view.settlement.job(&job).map(|job| job.terms.stake_wei);
             let needed_wei = stake_wei.map(|stake_wei| stake_wei.saturating_add(record_fee_wei));
             let left_wei = needed_wei.and_then(|needed_wei| free_wei.checked_sub(needed_wei));
-            if !self.would_claim(view, &job, &statement.trace_root()) {
+            if !self.would_claim(view, &job, &statement.terms.sequence_root) {
                 continue;
             }
             let Some(left_wei) = left_wei else {
@@ -148,7 +156,7 @@ impl<C: Commitment> ExecutorCore<C> {
             let Some(claim) = view.settlement.claim(&claim_id) else {
                 continue;
             };
-            let Some(defender) = self.runs.get(&claim.trace_root) else {
+            let Some(defender) = self.runs.get(&claim.terms.sequence_root) else {
                 #[cfg(test)]
                 cov_mark::hit!(run_of_a_claim_is_missing);
                 unanswered.push((claim_id, Unanswered::RunMissing));
@@ -346,8 +354,8 @@ impl<C: Commitment> ExecutorCore<C> {
 
 /// What a run is of: model and input.
 fn run_of<C: Commitment>(defender: &Defender<C>) -> Option<(Digest, Digest)> {
-    let run = defender.run();
-    Some((run.model().root(), *run.trace().state_roots().first()?))
+    let run = defender.sequence();
+    Some((run.model().root(), run.input_root()?))
 }
 
 /// Whether a job takes a claim of this account now, were it the first.

@@ -54,6 +54,11 @@ pub enum Declined {
     Attention,
     /// It names another executor, and nobody else may claim.
     Named,
+    /// It asks for a batch of inputs, which this executor does not run.
+    Batch {
+        /// Number of its inputs.
+        entries: u32,
+    },
     /// Its run has no result: a claim on it would be false, whatever it says.
     NoResult(Arc<NoResult>),
     /// Its fee is too small.
@@ -99,6 +104,9 @@ impl fmt::Display for Declined {
             Self::Model => write!(formatter, "its model is not in the folder of models"),
             Self::Attention => write!(formatter, "claims on it are sealed, which is not supported"),
             Self::Named => write!(formatter, "it names another executor"),
+            Self::Batch { entries } => {
+                write!(formatter, "it is a batch of {entries} inputs, which is not supported")
+            }
             Self::NoResult(no_result) => write!(formatter, "it has no result: {no_result}"),
             Self::Fee { fee_wei, least_wei } => {
                 let (fee, least) = (ether(*fee_wei), ether(*least_wei));

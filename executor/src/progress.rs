@@ -126,9 +126,9 @@ pub(crate) enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// Its run is in memory.
-    Ready { trace_root: Digest },
+    Ready { sequence_root: Digest },
     /// Only its input is kept: its claim stands, or somebody else's says the same.
-    Kept { trace_root: Digest },
+    Kept { sequence_root: Digest },
     /// It cannot be run, and will not be tried again.
     Refused,
     /// By the law it has no result.

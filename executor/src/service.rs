@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use inference::state_transfer::state_bytes;
 use inference::worker::{RunFailure, Worker};
-use inference::{AnyRun, Engine, ModelStore, NoResult, Run};
+use inference::{Engine, ModelStore, NoResult, SequenceRun};
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, LedgerError, View};
 use node::jobs::{Pace, Progress};
@@ -27,7 +27,7 @@ use protocol::transaction::{Address, Key};
 use tokio::sync::Notify;
 
 use crate::api::Api;
-use crate::core::{ExecutorCore, statement_of, takes_claims_of};
+use crate::core::{ExecutorCore, takes_claims_of};
 use crate::inputs::Inputs;
 use crate::policy::Declined;
 use crate::progress::{End, Input, Jobs};
@@ -50,7 +50,7 @@ const RUNS_SEEN: usize = 8;
 #[derive(Debug)]
 struct Unclaimed {
     job: JobId,
-    run: Arc<Run>,
+    run: Arc<SequenceRun>,
     until_ms: u64,
     /// The ledger did not take it, and that was told.
     is_refused: bool,
@@ -67,7 +67,7 @@ pub struct Service {
     settings: Settings,
     jobs: Jobs,
     /// Runs in memory, by job.
-    runs: HashMap<JobId, Arc<Run>>,
+    runs: HashMap<JobId, Arc<SequenceRun>>,
     /// Jobs whose runs are in memory, the oldest first.
     order: VecDeque<JobId>,
     /// Runs whose outputs are not published yet.
@@ -202,10 +202,12 @@ impl Service {
     fn collect(&mut self, view: &View) {
         for finished in self.worker.take() {
             match finished.outcome {
-                Ok(AnyRun::Whole(run)) => self.ran(view, finished.job, run, finished.took),
-                Ok(AnyRun::Partial(run)) => {
-                    self.without_result(view, finished.job, run.trace().no_result());
-                }
+                Ok(run) => match (run.root(), run.no_result()) {
+                    (_, Some(no_result)) => self.without_result(view, finished.job, no_result),
+                    (Some(root), None) => self.ran(view, finished.job, root, run, finished.took),
+                    // A run has an iteration.
+                    (None, None) => {}
+                },
                 Err(failure) => {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
                     tracing::error!(event = "executor.cannot_run", job = %finished.job, %failure);
@@ -221,23 +223,31 @@ impl Service {
     }
 
     /// A run is there.
-    fn ran(&mut self, view: &View, job: JobId, run: Arc<Run>, took: Duration) {
+    fn ran(
+        &mut self,
+        view: &View,
+        job: JobId,
+        sequence_root: Digest,
+        run: Arc<SequenceRun>,
+        took: Duration,
+    ) {
         self.api.health.no_process(false);
-        let trace_root = run.trace().root();
+        let (iterations, first) = (run.iterations(), run.trace_roots().first().copied());
+        let trace_root = first.unwrap_or_default();
         let arity = self.api.ledger.genesis().parameters.arity_log2;
-        self.agent.core.remember(Arc::clone(&run), arity);
+        self.agent.core.remember_sequence(Arc::clone(&run), arity);
         self.api.show(&run);
         self.runs.insert(job, Arc::clone(&run));
         self.order.push_back(job);
-        self.took(run.model().root(), took);
+        self.took(run.model().root(), took / iterations.max(1));
         // What is claimed is published: such a run is made again to defend it.
         if !self.stands(view, &job) {
             self.unclaimed.push_back(Unclaimed { job, run, until_ms: 0, is_refused: false });
         }
         metrics::counter!("rebut_executor_runs_total").increment(1);
         metrics::histogram!("rebut_executor_run_seconds").record(took);
-        tracing::info!(event = "executor.ran", %job, %trace_root);
-        self.jobs.end(job, End::Ready { trace_root });
+        tracing::info!(event = "executor.ran", %job, %trace_root, iterations);
+        self.jobs.end(job, End::Ready { sequence_root });
     }
 
     /// A run without a result: nothing is claimed, and nobody's claim can stand.
@@ -317,13 +327,20 @@ impl Service {
             }
             let may_stake = !self.settings.bail_out && self.api.health.may_stake();
             let model_root = one.run.model().root();
-            let statement =
-                statement_of(one.job, model_root, one.run.trace()).filter(|_| may_stake);
-            let (Some(statement), Some(output)) = (statement, one.run.trace().states().last())
-            else {
+            let statement = one.run.statement(one.job, model_root).filter(|_| may_stake);
+            let Some(statement) = statement else {
                 continue;
             };
-            let (bytes, api) = (state_bytes(output), Arc::clone(&self.api));
+            let output = match one.run.output() {
+                Ok(output) => output,
+                Err(error) => {
+                    tracing::error!(event = "executor.output_lost", job = %one.job, %error,
+                        "this run is not claimed: its output cannot be computed again");
+                    self.api.health.tested(false);
+                    continue;
+                }
+            };
+            let (bytes, api) = (state_bytes(&output), Arc::clone(&self.api));
             let output_root = statement.terms.output_root;
             let upload = api.ledger.upload(api.signer.key(), &output_root, bytes);
             match self.meanwhile(false, upload).await {
@@ -370,9 +387,10 @@ impl Service {
         }
         let needed = self.inputs_needed(view);
         for (id, progress) in gone {
-            if let Progress::Ended(End::Ready { trace_root } | End::Kept { trace_root }) = progress
+            if let Progress::Ended(End::Ready { sequence_root } | End::Kept { sequence_root }) =
+                progress
             {
-                self.let_go(&id, &trace_root);
+                self.let_go(&id, &sequence_root);
             }
             self.api.give_up(&id);
             self.order.retain(|one| *one != id);
@@ -386,12 +404,12 @@ impl Service {
     }
 
     /// Lets go of a run in memory, unless another job needs the same.
-    fn let_go(&mut self, id: &JobId, trace_root: &Digest) {
-        self.runs.remove(id);
-        let shared = self.runs.values().any(|run| run.trace().root() == *trace_root);
-        self.agent.core.forget(id, (!shared).then_some(trace_root));
-        if !shared {
-            self.api.hide(trace_root);
+    fn let_go(&mut self, id: &JobId, sequence_root: &Digest) {
+        let run = self.runs.remove(id);
+        let shared = self.runs.values().any(|run| run.root() == Some(*sequence_root));
+        self.agent.core.forget(id, (!shared).then_some(sequence_root));
+        if let (false, Some(run)) = (shared, run) {
+            self.api.hide(&run);
         }
     }
 
@@ -407,16 +425,16 @@ impl Service {
             let Some(id) = self.order.pop_front() else {
                 return;
             };
-            let Some(End::Ready { trace_root }) = self.jobs.ended(&id).copied() else {
+            let Some(End::Ready { sequence_root }) = self.jobs.ended(&id).copied() else {
                 continue;
             };
-            let about_to = may_stake && self.agent.core.would_claim(view, &id, &trace_root);
+            let about_to = may_stake && self.agent.core.would_claim(view, &id, &sequence_root);
             if about_to || asked.contains(&id) || self.is_disputed(view, &id) {
                 self.order.push_back(id);
                 continue;
             }
-            self.let_go(&id, &trace_root);
-            self.jobs.end(id, End::Kept { trace_root });
+            self.let_go(&id, &sequence_root);
+            self.jobs.end(id, End::Kept { sequence_root });
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use protocol::asks::{Ask, Refutation, Showing};
 use protocol::encoding::Canonical as _;
-use protocol::hash::parse_hex;
+use protocol::graph::ModelHeader;
+use protocol::hash::{Digest, parse_hex};
 use protocol::state_stream::StateHead;
 use protocol::tensor::{ElementType, Shape, TensorType};
 use serde_json::{Value, json};
@@ -59,6 +61,22 @@ pub(crate) fn referee() -> Vec<Vec<u8>> {
         [header.clone(), vec![2; 40]].concat(),
     ];
     seeds.extend(nodes().map(|node| [header.clone(), vec![1, 4], node].concat()));
+    // What is said against runs of several iterations: a model that hands its first output on, and a batch.
+    let ordinary = ModelHeader::from_canonical(&header).unwrap();
+    let first = ordinary.output_of(0);
+    let links = vec![first; ordinary.inputs.len()];
+    let recurrent = ModelHeader { links, stop: Some(first), ..ordinary.clone() };
+    let (iteration, input, root) = (1, 0, Digest::default());
+    let entry = Showing::Entry { iteration, root, path: vec![root] };
+    for (header, showings, refutation) in [
+        (&recurrent, vec![], Refutation::Link { iteration, input }),
+        (&recurrent, vec![], Refutation::Stop { iteration }),
+        (&ordinary, vec![entry], Refutation::Entry { iteration }),
+    ] {
+        let from: Option<Ask> = None;
+        let said = [showings.to_canonical(), from.to_canonical(), refutation.to_canonical()];
+        seeds.push([header.to_canonical(), vec![2, 2], said.concat()].concat());
+    }
     seeds
 }
 
@@ -86,18 +104,22 @@ pub(crate) fn verdict_file() -> Vec<Vec<u8>> {
     let vectors = vectors("signatures");
     let zero = format!("0x{}", "00".repeat(32));
     let money = json!({
-        "deposited": 0, "free": 0, "locked": 0, "burned": 0, "conserved": true,
-        "executor_delta": 0, "challenger_delta": 0,
+        "deposited_wei": "0", "free_wei": "0", "locked_wei": "0", "burned_wei": "0",
+        "burned_by_claim_wei": "0", "conserved": true, "executor_delta_wei": "0",
+        "challenger_delta_wei": "-1",
     });
     let verdict = json!({
-        "verdict": "open", "reason": "", "layer": null, "operator": null, "element": null,
-        "run": null, "claimed_bits": null, "true_bits": null, "rounds": 0, "reveals": 0,
-        "transactions": 0, "step_proof_bytes": 0, "step_multiply_adds": 0,
-        "layer_referee_agrees": null, "money": money,
+        "claim": zero, "model_root": zero, "executor": zero, "challenger": null,
+        "verdict": "open", "reason": "", "iteration": { "index": 0, "count": 1 },
+        "layer": { "index": 0, "count": 1 }, "operator": null, "element": null,
+        "element_type": null, "run": null, "runs": null, "element_bits": null,
+        "claimed_bits": null, "true_bits": null, "rounds": 0, "reveals": 0, "transactions": 0,
+        "step_proof_bytes": 0, "step_multiply_adds": 0, "layer_referee_agrees": null,
+        "money": money,
     });
     let transaction = &vectors["transactions"][0]["transaction"];
     let document = json!({
-        "format": "rebut-verdict", "version": 1, "genesis": vectors["genesis"], "claim": zero,
+        "format": "rebut-verdict", "version": 3, "genesis": vectors["genesis"], "claim": zero,
         "transactions": [{ "at_ms": 1, "transaction": transaction }], "verdict": verdict,
     });
     vec![document.to_string().into_bytes()]

@@ -16,7 +16,7 @@ use protocol::settlement::{Genesis, Parameters, Settlement};
 use protocol::state_stream::{StateHasher, StateLimits};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{
-    Action, Binding, BoundState, ClaimTerms, Key, SignedTransaction, Statement,
+    Action, Binding, BoundState, ClaimTerms, Key, RunLength, SignedTransaction, Statement,
 };
 
 #[path = "../../src/configuration/file.rs"]
@@ -90,8 +90,11 @@ pub(crate) fn referee(bytes: &[u8]) {
     };
     let bound =
         || BoundState { trace_root: zero, sequence_path: Vec::new(), state_path: Vec::new() };
-    let statement = Statement { terms, binding: Binding { input: bound(), output: bound() } };
-    let known = Knowledge::new(header, 4, &statement);
+    let binding = Binding { input: bound(), output: bound(), entry: None };
+    let statement = Statement { terms, binding };
+    // A longer run may end earlier: both ways of the judge are reached.
+    let length = RunLength { iterations_max: 8, may_cut: iterations % 2 == 1 };
+    let known = Knowledge::new(header, length, 4, &statement);
     let mut case = Case { said: BTreeMap::new(), known };
     while reader.remaining() > 0 && step(&mut case, &mut reader).is_ok() {}
 }

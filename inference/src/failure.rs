@@ -1,6 +1,7 @@
 //! Why a run has no result.
 
 use crate::state_transfer::PublishedError;
+use crate::trace::RunError;
 
 /// Why a run has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,18 @@ pub enum RunFailure {
         /// Why.
         reason: String,
     },
+}
+
+impl From<RunError> for RunFailure {
+    fn from(error: RunError) -> Self {
+        match &error {
+            RunError::Differs { .. } => Self::Wrong { reason: error.to_string() },
+            RunError::MissingInput { .. }
+            | RunError::WrongInput { .. }
+            | RunError::Operator { .. }
+            | RunError::NotInModel { .. } => Self::Refused { reason: error.to_string() },
+        }
+    }
 }
 
 impl From<PublishedError> for RunFailure {

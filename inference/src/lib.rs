@@ -17,6 +17,7 @@ pub mod partial;
 pub mod referee;
 pub mod run;
 mod runner;
+pub mod sequence;
 pub mod state;
 pub mod state_transfer;
 pub mod tensor;
@@ -34,6 +35,7 @@ pub use onnx::{ImportError, ImportOptions, ModelFile, import_bytes, import_file}
 pub use partial::{NoResult, Outcome, PartialTrace};
 pub use run::{AnyRun, PartialRun, Run};
 pub use runner::Runner;
+pub use sequence::{SequenceInput, SequencePolicy, SequenceRun};
 pub use state::{State, Subtrace};
 pub use tensor::Tensor;
 pub use trace::{RunError, Trace};

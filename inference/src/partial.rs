@@ -38,6 +38,14 @@ impl<C: Commitment> Outcome<C> {
         states.get(boundary as usize)
     }
 
+    /// The last state that there is.
+    pub fn last_state(&self) -> Option<&State<C>> {
+        match self {
+            Self::Whole(trace) => trace.states().last(),
+            Self::Partial(trace) => trace.states().last(),
+        }
+    }
+
     /// The trace root; `None` where no claim is true.
     pub fn root(&self) -> Option<Digest> {
         match self {

@@ -46,6 +46,19 @@ impl<C: Commitment> State<C> {
         Some(Self { values, roots, tree, leaf_trees })
     }
 
+    /// What the next iteration begins with: for each input the value that it is linked to. `None` where one is
+    /// not there.
+    pub(crate) fn handed_on(&self, links: &[u32]) -> Option<Self> {
+        let mut values = Vec::new();
+        let mut roots = Vec::new();
+        for (input, value) in (0u32..).zip(links) {
+            let place = self.values.iter().position(|(id, _)| id == value)?;
+            values.push((input, self.values.get(place)?.1.clone()));
+            roots.push(*self.roots.get(place)?);
+        }
+        Self::with_roots(values, roots)
+    }
+
     /// The state root.
     pub fn root(&self) -> Digest {
         self.tree.root()

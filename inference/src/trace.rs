@@ -40,6 +40,14 @@ pub enum RunError {
         /// What happened.
         error: EngineError,
     },
+    /// An iteration that is computed again gives another trace.
+    #[error(
+        "iteration {iteration} gives another trace than when it was run first: this machine cannot be relied on; stop it and look for what changed"
+    )]
+    Differs {
+        /// Index of the iteration.
+        iteration: u32,
+    },
     /// Something that the model does not have was asked for.
     #[error("the model has no {what}")]
     NotInModel {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use protocol::hash::Digest;
 use protocol::ids::JobId;
+use protocol::transaction::RunLength;
 
 use crate::compute_policy::{ComputePolicy, Honest};
 use crate::engine::Engine;
@@ -20,7 +21,8 @@ use crate::model::Model;
 use crate::partial::{Outcome, PartialTrace};
 use crate::run::AnyRun;
 use crate::runner::Runner;
-use crate::state_transfer::published_input;
+use crate::sequence::{SequenceInput, SequenceRun};
+use crate::state_transfer::{published_input, state_bytes};
 use crate::trace::Trace;
 
 /// How to compute, given the honest trace: liars change what they first computed right.
@@ -59,6 +61,8 @@ pub struct Task {
     pub input: Vec<u8>,
     /// Root of its input state.
     pub input_root: Digest,
+    /// How long the run may be.
+    pub length: RunLength,
 }
 
 /// A finished run, or why there is none.
@@ -68,8 +72,8 @@ pub struct Finished {
     pub job: JobId,
     /// How long it took.
     pub took: Duration,
-    /// The run: whole, or up to an operator without a result.
-    pub outcome: Result<AnyRun, RunFailure>,
+    /// The run: whole, or up to an iteration and operator without a result.
+    pub outcome: Result<Arc<SequenceRun>, RunFailure>,
 }
 
 /// A thread with a queue of jobs.
@@ -143,21 +147,21 @@ enum Running {
 /// this process computes: a program that was replaced while this one ran would show here.
 fn compared(
     engine: &Engine,
-    task: &Task,
+    one: &Iteration<'_>,
     outcome: &Outcome,
     seen: &mut HashSet<Digest>,
 ) -> Result<(), RunFailure> {
     let wrong = |reason: String| Err(RunFailure::Wrong { reason });
-    if outcome.state_roots().first() != Some(&task.input_root) {
+    if outcome.state_roots().first() != Some(&one.input_root) {
         #[cfg(test)]
         cov_mark::hit!(run_apart_has_another_input);
         return wrong("it does not begin with the job's input".to_owned());
     }
-    let model = &task.model;
+    let model = one.model;
     if model.multiply_adds() > COMPARED_MAX || seen.contains(&model.root()) {
         return Ok(());
     }
-    let input = published_input(model, &task.input, task.input_root)?;
+    let input = published_input(model, one.input, one.input_root)?;
     let own = Runner::honest(engine, model).outcome(input);
     let own = own.map_err(|error| RunFailure::Refused { reason: error.to_string() })?;
     if !own.is_same(outcome) {
@@ -169,17 +173,51 @@ fn compared(
     Ok(())
 }
 
+/// One iteration to run.
+struct Iteration<'a> {
+    job: JobId,
+    model: &'a Arc<Model>,
+    input: &'a [u8],
+    input_root: Digest,
+}
+
 impl Running {
-    fn run(&mut self, engine: &Engine, task: Task) -> Result<AnyRun, RunFailure> {
+    /// Runs a job: each of its iterations, with what the one before it handed on.
+    fn run(&mut self, engine: &Engine, task: Task) -> Result<Arc<SequenceRun>, RunFailure> {
+        let Task { job, model, input, input_root, length } = task;
+        if let (Self::Here(..), 2..) = (&*self, length.iterations_max) {
+            let reason = "rehearsed lies are for runs of one iteration".to_owned();
+            return Err(RunFailure::Refused { reason });
+        }
+        if length.iterations_max == 1 {
+            let one = Iteration { job, model: &model, input: &input, input_root };
+            let run = self.iteration(engine, &one)?;
+            return Ok(Arc::new(SequenceRun::of_run(run)));
+        }
+        let first = published_input(&model, &input, input_root)?;
+        let computed = SequenceRun::compute_with(
+            (engine.clone(), Arc::clone(&model)),
+            Arc::new(Honest),
+            SequenceInput::One(first),
+            length,
+            &mut |_, state| {
+                let (input, input_root) = (&state_bytes(&state)[..], state.root());
+                self.iteration(engine, &Iteration { job, model: &model, input, input_root })
+            },
+        );
+        computed.map(Arc::new)
+    }
+
+    fn iteration(&mut self, engine: &Engine, one: &Iteration<'_>) -> Result<AnyRun, RunFailure> {
         let (compute_policy, outcome): (Arc<dyn ComputePolicy>, Outcome) = match self {
             Self::Here(compute_policies, hidden, told) => {
-                match run_here(engine, &task, compute_policies.as_ref())? {
+                match run_here(engine, one, compute_policies.as_ref())? {
                     Rehearsed::False(compute_policy, trace) => {
                         (compute_policy, Outcome::Whole(trace))
                     }
                     Rehearsed::Honest(trace) => {
-                        if told.insert(task.job) {
-                            hidden(&task.job);
+                        if told.insert(one.job) {
+                            hidden(&one.job);
                         }
                         (Arc::new(Honest), Outcome::Whole(trace))
                     }
@@ -188,18 +226,18 @@ impl Running {
             }
             Self::Apart(isolated, seen) => {
                 let before = isolated.started();
-                let outcome = isolated.run(engine, &task.model, &task.input, task.input_root)?;
+                let outcome = isolated.run(engine, one.model, one.input, one.input_root)?;
                 if isolated.started() != before {
                     #[cfg(test)]
                     cov_mark::hit!(process_for_runs_is_a_new_one);
                     // Perhaps of a program that was replaced meanwhile.
                     seen.clear();
                 }
-                compared(engine, &task, &outcome, seen)?;
+                compared(engine, one, &outcome, seen)?;
                 (Arc::new(Honest), outcome)
             }
         };
-        Ok(AnyRun::new(engine.clone(), task.model, compute_policy, outcome))
+        Ok(AnyRun::new(engine.clone(), Arc::clone(one.model), compute_policy, outcome))
     }
 }
 
@@ -214,12 +252,12 @@ enum Rehearsed {
 
 fn run_here(
     engine: &Engine,
-    task: &Task,
+    one: &Iteration<'_>,
     compute_policies: &ComputePolicies,
 ) -> Result<Rehearsed, RunFailure> {
     let refused = |reason: String| RunFailure::Refused { reason };
-    let model = &task.model;
-    let input = published_input(model, &task.input, task.input_root)?;
+    let model = one.model;
+    let input = published_input(model, one.input, one.input_root)?;
     let honest = Runner::honest(engine, model).outcome(input.clone());
     let honest = match honest.map_err(|error| refused(error.to_string()))? {
         Outcome::Whole(trace) => trace,
@@ -245,6 +283,12 @@ mod tests {
     use crate::state_transfer::state_bytes;
     use crate::tensor::Tensor;
 
+    /// The only iteration of a task.
+    fn of(task: &Task) -> Iteration<'_> {
+        let Task { job, model, input, input_root, .. } = task;
+        Iteration { job: *job, model, input, input_root: *input_root }
+    }
+
     #[test]
     fn a_lie_that_changes_nothing_is_told_once_for_each_job_and_its_run_is_an_honest_one() {
         cov_mark::check!(lie_changed_nothing);
@@ -268,8 +312,14 @@ mod tests {
         let (one, other) = (JobId::default(), JobId(state.root()));
         for job in [one, one, other, one] {
             let input = state_bytes(&state);
-            let task = Task { job, model: Arc::clone(&model), input, input_root: state.root() };
-            assert_eq!(place.run(&engine, task).unwrap().root(), Some(honest.root()));
+            let task = Task {
+                job,
+                model: Arc::clone(&model),
+                input,
+                input_root: state.root(),
+                length: RunLength::exactly(1),
+            };
+            assert_eq!(place.run(&engine, task).unwrap().trace_roots(), [honest.root()]);
         }
         assert_eq!(*told.lock().unwrap(), [one, other]);
     }
@@ -292,17 +342,18 @@ mod tests {
             model: Arc::clone(&model),
             input: state_bytes(state),
             input_root: state.root(),
+            length: RunLength::exactly(1),
         };
         let run = |state: &State| Runner::honest(&engine, &model).outcome(state.clone()).unwrap();
         let mut seen = HashSet::new();
         let is_wrong = |outcome| matches!(outcome, Err(RunFailure::Wrong { .. }));
-        assert!(is_wrong(compared(&engine, &task(&asked), &run(&other), &mut seen)));
+        assert!(is_wrong(compared(&engine, &of(&task(&asked)), &run(&other), &mut seen)));
         // What was published is not what the job's root says.
         let mut mixed = task(&asked);
         mixed.input_root = other.root();
-        assert!(compared(&engine, &mixed, &run(&other), &mut seen).is_err());
+        assert!(compared(&engine, &of(&mixed), &run(&other), &mut seen).is_err());
         assert!(seen.is_empty());
-        compared(&engine, &task(&asked), &run(&asked), &mut seen).unwrap();
+        compared(&engine, &of(&task(&asked)), &run(&asked), &mut seen).unwrap();
         assert!(seen.contains(&model.root()));
     }
 
@@ -336,7 +387,7 @@ mod tests {
         let (engine, model_store, state) = digits();
         let model = model_store.named("digits-cnn").unwrap();
         let (job, input) = (JobId::default(), state_bytes(&state));
-        let task = Task { job, model: Arc::clone(model), input, input_root: state.root() };
+        let task = Iteration { job, model, input: &input, input_root: state.root() };
         let liar = Runner { engine: &engine, model, compute_policy: &Liar };
         let (lie, mut seen) = (liar.outcome(state).unwrap(), HashSet::new());
         assert_eq!(lie.state_roots()[0], task.input_root);
@@ -353,7 +404,8 @@ mod tests {
         let model = model_store.named("digits-cnn").unwrap();
         let task = || {
             let (job, input) = (JobId::default(), state_bytes(&state));
-            Task { job, model: Arc::clone(model), input, input_root: state.root() }
+            let (model, length) = (Arc::clone(model), RunLength::exactly(1));
+            Task { job, model, input, input_root: state.root(), length }
         };
         let mut asked = vec![2];
         let body = [&model.root().0[..], &state.root().0, &state_bytes(&state)].concat();

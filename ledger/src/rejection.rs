@@ -16,9 +16,9 @@ pub(crate) const REJECTION_BYTES_MAX: usize = 512;
 
 /// Every word that a rejection of the protocol says of what it is about.
 const WORDS: &[&str] = &[
-    "1 for a model without links",
     "1 to 16",
     "1 to 256",
+    "1 ≤ iterations_max ≤ 2^20",
     "1 ≤ open_ms ≤ ten years",
     "a challenge of the claim",
     "a sealed claim on the job",
@@ -50,7 +50,7 @@ const WORDS: &[&str] = &[
     "more than zero, unless there is attention_wei",
     "no amount more than 2^100",
     "only on a job with attention",
-    "only with links",
+    "only with links, and a named executor",
     "open_ms",
     "profile",
     "proof of attention",
@@ -66,6 +66,7 @@ const WORDS: &[&str] = &[
     "the job",
     "the job's",
     "the job's claims in the order of their numbers, from the first that is not passed",
+    "the job's, or fewer where model or job let the run end",
     "the ledger's bank",
     "the model's",
     "the sealed claim",

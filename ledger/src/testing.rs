@@ -1,14 +1,17 @@
 //! What the tests of this crate share: a ledger's state with jobs, claims and challenges of a model that
 //! nobody runs.
 
-use protocol::asks::{Ask, Place, Tree, TreeKind};
+use protocol::asks::{Ask, Place, Refutation, Showing, Tree, TreeKind};
 use protocol::graph::{ModelHeader, Profile};
 use protocol::hash::{Digest, Keccak, leaf};
 use protocol::ids::{ClaimId, JobId};
+use protocol::merkle::ListTree;
+use protocol::roots::{batch_tree, sequence_tree, trace_tree};
 use protocol::settlement::{
     Challenge, ETHER, Event, Genesis, Parameters, Settlement, challenge_id, claim_id, job_id,
 };
-use protocol::transaction::{Action, Address, JobTerms, Statement};
+use protocol::tensor::{ElementType, Shape, TensorType};
+use protocol::transaction::{Action, Address, JobTerms, RunRoots, Statement};
 
 pub(crate) const BANK: Address = Address([1; 20]);
 pub(crate) const POSTER: Address = Address([2; 20]);
@@ -34,9 +37,12 @@ pub(crate) fn header() -> ModelHeader {
         layers_root: leaf(b"layers"),
         operator_count: 1,
         weight_count: 1,
-        input_count: 1,
+        inputs: vec![TensorType { element: ElementType::F32, shape: Shape::new(&[1]).unwrap() }],
         layer_count: 1,
         profile: Profile::StrictF32,
+        links: Vec::new(),
+        stop: None,
+        card: Digest::default(),
     }
 }
 
@@ -49,6 +55,9 @@ pub(crate) fn statement(job: JobId, output: &[u8]) -> Statement {
     let states = [input_root(), leaf(output)];
     Statement::of_run::<Keccak>(job, header().root(), &states).unwrap()
 }
+
+/// Input and output of each iteration of a false claim on a batch.
+const BATCH: [(&[u8], &[u8]); 2] = [(b"input", b"output"), (b"lie", b"output")];
 
 /// A state of a ledger whose time passes by hand. Everybody but the bank has money.
 #[derive(Clone, Debug)]
@@ -75,9 +84,9 @@ impl Court {
         outcome.unwrap_or_else(|rejection| panic!("{sender} {action:?}: {rejection}"))
     }
 
-    pub(crate) fn job(&mut self, attention_wei: u128) -> JobId {
+    fn terms(&self, attention_wei: u128) -> JobTerms {
         let parameters = self.settlement.parameters();
-        let terms = JobTerms {
+        JobTerms {
             model_root: header().root(),
             input_root: input_root(),
             profile: Profile::StrictF32,
@@ -91,9 +100,55 @@ impl Court {
             open_ms: OPEN_MS,
             attention_wei,
             salt: self.settlement.jobs().count() as u64,
-        };
+        }
+    }
+
+    pub(crate) fn job(&mut self, attention_wei: u128) -> JobId {
+        let terms = self.terms(attention_wei);
         self.does(POSTER, &Action::PostJob { terms: terms.clone() });
         job_id(POSTER, &terms)
+    }
+
+    /// A claim on a batch of two inputs whose second iteration begins with another, and its job.
+    pub(crate) fn false_batch(&mut self) -> (JobId, ClaimId) {
+        let entries = [input_root(), leaf(b"second")];
+        let mut terms = self.terms(0);
+        terms.input_root = batch_tree::<Keccak>(&entries).unwrap().root();
+        terms.window_ms = self.settlement.parameters().window_ms_of(2);
+        (terms.iterations_max, terms.fee_iteration_wei) = (2, 7);
+        self.does(POSTER, &Action::PostJob { terms: terms.clone() });
+        let job = job_id(POSTER, &terms);
+        let states = BATCH.map(|(input, output)| [leaf(input), leaf(output)]);
+        let traces = states.map(|states| trace_tree::<Keccak>(&states).unwrap().root());
+        let [first_states, last_states] = &states;
+        let roots = RunRoots { traces: &traces, first_states, last_states, entries: &entries };
+        let statement = Statement::of_sequence::<Keccak>(job, header().root(), roots).unwrap();
+        let claim = claim_id(EXECUTOR, &statement.terms);
+        self.does(EXECUTOR, &Action::PostClaim { statement });
+        (job, claim)
+    }
+
+    /// What convicts a claim of [`Court::false_batch`].
+    pub(crate) fn refuted_entry(&self, claim: ClaimId) -> Action {
+        let states = BATCH.map(|(input, output)| [leaf(input), leaf(output)]);
+        let trees = states.map(|states| trace_tree::<Keccak>(&states).unwrap());
+        let [first, second] = trees.each_ref().map(ListTree::root);
+        let sequence = sequence_tree::<Keccak>(&[first, second]).unwrap();
+        let batch = batch_tree::<Keccak>(&[input_root(), leaf(b"second")]).unwrap();
+        let path = |tree: &ListTree, at: u64| tree.path(at).unwrap();
+        let (iteration, boundary) = (1, 0);
+        let showings = vec![
+            Showing::SequenceLeaf { iteration, root: second, path: path(&sequence, 1) },
+            Showing::TraceLeaf {
+                iteration,
+                boundary,
+                root: leaf(b"lie"),
+                path: path(&trees[1], 0),
+            },
+            Showing::Entry { iteration, root: leaf(b"second"), path: path(&batch, 1) },
+        ];
+        let refutation = Refutation::Entry { iteration };
+        Action::Refute { claim, challenger: CHALLENGER, showings, refutation, from: None }
     }
 
     pub(crate) fn claim(&mut self, job: JobId, output: &[u8]) -> ClaimId {

@@ -18,8 +18,8 @@ use protocol::settlement::{
 use protocol::tensor::ElementType;
 use protocol::transaction::Action;
 
-use self::asks::within;
 pub use self::asks::{answer, ask, refutation, tree};
+use self::asks::{at_iteration, within};
 pub use self::common::{count, state};
 
 /// The beginning of an id, a hash or an account's address, where the whole one stands elsewhere.
@@ -203,12 +203,12 @@ pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> EvidenceWords {
             correct: None,
         },
         Evidence::Link { iteration, input, claimed, expected } => EvidenceWords {
-            place: within(*iteration, format!("input {input}")),
+            place: at_iteration(*iteration, format!("input {input}")),
             claimed: claimed.to_string(),
             correct: Some(expected.to_string()),
         },
         Evidence::Entry { iteration, claimed, expected } => EvidenceWords {
-            place: within(*iteration, "input".to_owned()),
+            place: at_iteration(*iteration, "the entry that it begins with".to_owned()),
             claimed: claimed.to_string(),
             correct: Some(expected.to_string()),
         },
@@ -216,7 +216,7 @@ pub fn verdict(evidence: &Evidence, node: Option<&Node>) -> EvidenceWords {
             let (ends, goes_on) = ("the run ends here", "the run goes on");
             let (claimed, correct) = if *is_last { (ends, goes_on) } else { (goes_on, ends) };
             EvidenceWords {
-                place: within(*iteration, "end of the run".to_owned()),
+                place: at_iteration(*iteration, "end of the run".to_owned()),
                 claimed: claimed.to_owned(),
                 correct: Some(correct.to_owned()),
             }
@@ -282,18 +282,18 @@ pub fn evidence(evidence: &Evidence, node: Option<&Node>) -> String {
         Evidence::Link { iteration, input, claimed, expected } => {
             let (claimed, expected) = (short(claimed), short(expected));
             format!(
-                "iteration {iteration} begins with {claimed} as input {input}, the one before it \
-                 handed on {expected}"
+                "iteration {iteration} begins with {claimed} as input {input}, and the iteration \
+                 before it handed on {expected}"
             )
         }
         Evidence::Entry { iteration, claimed, expected } => {
             let (claimed, expected) = (short(claimed), short(expected));
             format!(
-                "iteration {iteration} begins with {claimed}, its entry of the job is {expected}"
+                "iteration {iteration} begins with {claimed}, and the job's entry for it is {expected}"
             )
         }
         Evidence::Stop { iteration, is_last: true, .. } => {
-            format!("the run ends with iteration {iteration}, and the model does not say so")
+            format!("the run ends with iteration {iteration}, where the model does not end it")
         }
         Evidence::Stop { iteration, is_last: false, .. } => {
             format!("the run goes on after iteration {iteration}, where the model ends it")

@@ -11,6 +11,7 @@ use protocol::asks::{
 use protocol::encoding::Canonical as _;
 use protocol::hash::{Digest, Keccak};
 use protocol::knowledge::Knowledge;
+use protocol::transaction::RunLength;
 
 const ARITIES: [u32; 4] = [1, 2, 4, 6];
 
@@ -315,7 +316,8 @@ fn knowledge_has_the_paths_of_what_was_opened() {
     for arity_log2 in ARITIES {
         let answers = Answers::new(None).with_all_said();
         let header = answers.toy.committed.header.clone();
-        let mut known: Knowledge = Knowledge::new(header, arity_log2, &answers.statement);
+        let mut known: Knowledge =
+            Knowledge::new(header, RunLength::exactly(1), arity_log2, &answers.statement);
         for (tree, grown) in &answers.trees {
             for showing in answers.showings_to(*tree) {
                 known.learn_showing(&showing);

@@ -31,8 +31,8 @@ fn cost_of(tree: Tree, depth: u32, asking: Asking) -> Cost {
     let game = Game::new();
     let (header, statement) = (&game.toy.committed.header, game.toy.run(None).statement(game.job));
     let (said, arity_log2) = (Default::default(), asking.arity_log2);
-    let (terms, header) = (&statement.terms, header);
-    let context = Context { terms, header, said: &said, from: None, arity_log2 };
+    let (terms, length) = (&statement.terms, game.job_of().terms.length());
+    let context = Context { terms, header, length, said: &said, from: None, arity_log2 };
     let shape = Shape::new(&[64 << 12]).unwrap();
     let kind = TreeKind::Tensor { kind: TensorType { element: ElementType::F32, shape } };
     let place = Place { tree, kind, depth, index: 0, hash: Default::default() };

@@ -4,6 +4,7 @@
 mod common;
 
 use common::answers::{Answers, inside, leaves};
+use common::sequence::{Form, Machine};
 use common::{Game, Toy, Who, address, genesis, key};
 use proptest::prelude::*;
 use protocol::asks::{
@@ -48,6 +49,8 @@ fn seeds() -> Vec<Vec<u8>> {
     let answers = Answers::of(&toy, &run);
     let ask = answers.ask(inside(1));
     let answer = answers.answer(&ask, 6);
+    let batch = Machine::new(Form::Batch, 3).run(3, None);
+    let sequence = Machine::new(Form::Stopping, 3).run(3, None);
     let actions = [
         Action::RegisterModel { header: toy.committed.header.clone() },
         Action::PostClaim { statement: run.statement(job) },
@@ -56,6 +59,10 @@ fn seeds() -> Vec<Vec<u8>> {
         Action::Reveal { claim, challengers, ask, answer },
         Action::Pass { job, claims: vec![claim; 3] },
         answers.refute(claim, address(Who::Challenger), answers.product_proof(70)),
+        Action::RegisterModel { header: Machine::new(Form::Stopping, 3).header().clone() },
+        Action::PostClaim { statement: batch.claimed(job) },
+        batch.refute(claim, address(Who::Challenger), batch.entry_proof(2)),
+        sequence.refute(claim, address(Who::Challenger), sequence.link_proof(2, 1)),
     ];
     let mut seeds: Vec<Vec<u8>> = actions.iter().map(Canonical::to_canonical).collect();
     let signed = key(Who::Client).sign(&genesis().domain(), 0, &actions[1]);
@@ -81,7 +88,7 @@ proptest! {
 
     #[test]
     fn mutants_of_good_encodings_decode_to_a_value_or_an_error(
-        seed in 0usize..10, at: prop::sample::Index, byte: u8, cut: prop::sample::Index, extra in 0u8..3
+        seed in 0usize..14, at: prop::sample::Index, byte: u8, cut: prop::sample::Index, extra in 0u8..3
     ) {
         let mut bytes = SEEDS.with(|seeds| seeds[seed].clone());
         decode_as_everything(&bytes);
@@ -141,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn the_referee_is_total(kind in 0u8..5, numbers: [u32; 5], shown: [bool; 8]) {
+    fn the_referee_is_total(kind in 0u8..8, numbers: [u32; 5], shown: [bool; 8]) {
         HELD.with(|held| {
             let [a, b, c, d, e] = numbers.map(|one| if one % 3 == 0 { one } else { one % 4 });
             let iteration = e.saturating_sub(3);
@@ -154,7 +161,10 @@ proptest! {
                 1 => Refutation::Binding { iteration, layer: a, operator: b },
                 2 => Refutation::Carry { iteration, layer: a, value: b },
                 3 => Refutation::StateValue { iteration, boundary: a, position: b },
-                _ => Refutation::Leaf { iteration, operator: c, leaf: u64::from(d) },
+                4 => Refutation::Leaf { iteration, operator: c, leaf: u64::from(d) },
+                5 => Refutation::Link { iteration, input: a },
+                6 => Refutation::Entry { iteration },
+                _ => Refutation::Stop { iteration },
             };
             let all = [held.product_proof(3).0, held.sum_proof(0).0].concat();
             let shown: Vec<Showing> = all.into_iter().zip(shown.into_iter().cycle())

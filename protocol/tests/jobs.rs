@@ -263,7 +263,7 @@ fn terms_outside_the_ledgers_bounds_are_refused() {
     type Change = fn(&mut JobTerms);
     let table: [(&str, Change); 19] = [
         ("iterations_max", |terms| terms.iterations_max = 0),
-        ("iterations_max", |terms| terms.iterations_max = 2),
+        ("iterations_max", |terms| terms.iterations_max = (1 << 20) + 1),
         ("may_cut", |terms| terms.may_cut = true),
         ("window_ms", |terms| terms.window_ms = 0),
         ("window_ms", |terms| terms.window_ms -= 1),

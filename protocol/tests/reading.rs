@@ -16,7 +16,7 @@ use protocol::law::{self, Operands};
 use protocol::merkle::ListTree;
 use protocol::roots::{state_tree, subtrace_tree};
 use protocol::tensor::{ElementType, Shape, TensorType};
-use protocol::transaction::Statement;
+use protocol::transaction::{RunLength, Statement};
 use protocol::{JobId, Keccak};
 
 fn kind(element: ElementType, dimensions: &[u64]) -> TensorType {
@@ -136,7 +136,8 @@ impl Case {
         let terms = Statement::of_run::<Keccak>(job, header.root(), &roots).unwrap().terms;
         let inside = Tree::Subtrace { iteration: 0, layer: 0 };
         let said = BTreeMap::from([(inside, self.inside().root())]);
-        let context = Context { terms: &terms, header, said: &said, from: None, arity_log2: 4 };
+        let (terms, length) = (&terms, RunLength::exactly(1));
+        let context = Context { terms, header, length, said: &said, from: None, arity_log2: 4 };
         let proven = Proven::new::<Keccak>(context, showings).unwrap();
         judge::<Keccak>(&proven, refutation).unwrap()
     }

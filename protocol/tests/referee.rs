@@ -13,7 +13,7 @@ use protocol::hash::{Digest, leaf};
 use protocol::merkle::ListTree;
 use protocol::roots::{state_tree, subtrace_tree, trace_tree};
 use protocol::tensor::{ElementType, LeafBytes, Shape, TensorType, pack_leaf};
-use protocol::transaction::Statement;
+use protocol::transaction::{RunLength, Statement};
 use protocol::{JobId, Keccak};
 use std::collections::BTreeMap;
 
@@ -142,7 +142,8 @@ impl Claim {
         };
         let said = BTreeMap::from([inside(0), inside(1)]);
         let (terms, header) = (&terms, &header);
-        let context = Context { terms, header, said: &said, from: None, arity_log2: 4 };
+        let length = RunLength::exactly(1);
+        let context = Context { terms, header, length, said: &said, from: None, arity_log2: 4 };
         let proven = Proven::new::<Keccak>(context, showings).unwrap();
         judge::<Keccak>(&proven, refutation)
     }
@@ -410,8 +411,8 @@ fn a_step_without_a_result_is_convicted_whatever_is_claimed_and_shown_of_it() {
         let job = JobId::default();
         let terms = Statement::of_run::<Keccak>(job, header.root(), &roots).unwrap().terms;
         let said = BTreeMap::new();
-        let from = None;
-        let context = Context { terms: &terms, header, said: &said, from, arity_log2: 4 };
+        let (terms, length) = (&terms, RunLength::exactly(1));
+        let context = Context { terms, header, length, said: &said, from: None, arity_log2: 4 };
         // Not even the root of what the layer wrote is shown.
         let showings = [
             Showing::Layer { proof: LayerProof { index: 0, layer: layer.clone(), path: vec![] } },

@@ -18,7 +18,7 @@ fn kind(dimensions: &[u64]) -> TensorType {
 /// The toy: input 0, weight 1, operators 0 (value 2) in layer 0, 1 and 2 (values 3 and 4) in layer 1.
 const CASES: [(ModelFault, Change); 25] = [
     (ModelFault::Counts, |graph| graph.inputs.clear()),
-    (ModelFault::Counts, |graph| graph.inputs = vec![kind(&[1]); 4097]),
+    (ModelFault::Counts, |graph| graph.inputs = vec![kind(&[1]); 257]),
     (ModelFault::Counts, |graph| graph.weights.clear()),
     (ModelFault::Counts, |graph| graph.weights = vec![kind(&[1]); OPERATORS_MAX as usize + 1]),
     (ModelFault::Counts, |graph| graph.nodes.clear()),

@@ -8,10 +8,12 @@ mod common;
 
 use std::path::Path;
 
-use common::answers::{Answers, inside, leaves};
+use common::answers::{Answers, Proof, inside, leaves};
+use common::sequence::{Course, Form, Machine, committed_root};
 use common::{Game, Run, Toy, Who, address, genesis, key, salt};
-use protocol::asks::Refutation;
+use protocol::asks::{Refutation, Showing, Tree as SaidTree};
 use protocol::encoding::Canonical;
+use protocol::graph::ModelHeader;
 use protocol::hash::{self, Keccak, Tag, to_hex};
 use protocol::law::{self, Operands};
 use protocol::merkle::{Tree, TreeShape, empty_subtree};
@@ -19,7 +21,7 @@ use protocol::numerics::soft::{self, SoftFloat};
 use protocol::numerics::{Arithmetic, elementary, store};
 use protocol::settlement::attention::{self, seal, sealed_id};
 use protocol::settlement::{Parameters, challenge_id, claim_id, job_id};
-use protocol::transaction::{Action, Key};
+use protocol::transaction::{Action, Key, Statement};
 use protocol::{ClaimId, JobId, SealedId};
 use serde_json::{Value, json};
 
@@ -246,6 +248,58 @@ fn hashes_trees_and_roots() {
                 "sequence_root": run.sequence_root().to_string(),
             },
             "ids": ids(&run),
+        }),
+    );
+}
+
+#[test]
+fn sequences_and_batches() {
+    let card = hash::leaf(b"card");
+    let with_card = |form| {
+        let mut machine = Machine::new(form, 3);
+        machine.graph.card = card;
+        machine.committed.header.card = card;
+        machine
+    };
+    let (stopping, batch) = (with_card(Form::Stopping), with_card(Form::Batch));
+    let (run, entries) = (stopping.run(3, None), batch.run(3, None));
+    let header = |machine: &Machine| {
+        let header = machine.header();
+        assert_eq!(ModelHeader::from_canonical(&header.to_canonical()).as_ref(), Ok(header));
+        json!({ "header": to_hex(&header.to_canonical()), "root": header.root().to_string() })
+    };
+    let claim = |course: &Course| {
+        let traces = (0..3).map(|iteration| {
+            let tree = SaidTree::Trace { iteration };
+            committed_root(tree, &course.trees[&tree]).to_string()
+        });
+        let statement = course.claimed(JobId(hash::leaf(b"job")));
+        let encoded = statement.to_canonical();
+        assert_eq!(Statement::from_canonical(&encoded), Ok(statement.clone()));
+        json!({
+            "trace_roots": traces.collect::<Vec<_>>(),
+            "sequence_root": statement.terms.sequence_root.to_string(),
+            "input_root": statement.terms.input_root.to_string(),
+            "output_root": statement.terms.output_root.to_string(),
+            "binding": to_hex(&statement.binding.to_canonical()),
+            "statement": to_hex(&encoded),
+        })
+    };
+    let proof = |(showings, refutation): Proof| {
+        let encoded = showings.to_canonical();
+        assert_eq!(Vec::<Showing>::from_canonical(&encoded), Ok(showings));
+        json!({ "showings": to_hex(&encoded), "refutation": to_hex(&refutation.to_canonical()) })
+    };
+    let roots: Vec<String> = entries.entries.iter().map(ToString::to_string).collect();
+    check(
+        "sequences.json",
+        json!({
+            "recurrent": { "model": header(&stopping), "claim": claim(&run) },
+            "batch": { "model": header(&batch), "claim": claim(&entries), "entries": roots },
+            "entry_1": to_hex(&entries.entry(1).to_canonical()),
+            "link": proof(run.link_proof(2, 1)),
+            "entry": proof(entries.entry_proof(2)),
+            "stop": proof(run.stop_proof(2)),
         }),
     );
 }

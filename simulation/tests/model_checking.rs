@@ -108,7 +108,7 @@ impl Bounded {
             let Event::ClaimPosted { claim, .. } = events[0] else { panic!() };
             act(HONEST, Action::Challenge { claim });
             challenger.watch(job, HonestView::of_run(Arc::clone(&truth.run), Arc::default()));
-            let defender = Defender::new(Arc::clone(&lie.run), parameters.arity_log2);
+            let defender = Defender::of_run(Arc::clone(&lie.run), parameters.arity_log2);
             defenders.push((claim, defender));
         }
         let start = State { ledger, tick: 0, censorship };

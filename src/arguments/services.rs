@@ -273,8 +273,8 @@ pub(crate) enum AccountAction {
         #[command(flatten)]
         at: LedgerAt,
     },
-    /// Settles a job whose first claim nobody can dispute any more, past claims that were rejected.
-    /// Anybody may, and executors do.
+    /// Settles a job whose first claim nobody can dispute any more, past claims that were rejected, after calling
+    /// time on whoever is late in its disputes. Anybody may, and executors do.
     SettleJob {
         /// The job.
         job: String,

@@ -85,6 +85,9 @@ pub(crate) fn tell_parties(verdict: &Verdict) {
 /// A verdict for people.
 pub(crate) fn tell(verdict: &Verdict) {
     println!("verdict       {}", sentence(&verdict.verdict, &verdict.reason));
+    if let Some(place) = verdict.iteration.filter(|place| place.count > 1) {
+        println!("iteration     {} (of {}, counted from 0)", place.index, place.count);
+    }
     if let Some(layer) = &verdict.layer {
         println!("layer         {} (of {}, counted from 0)", layer.index, layer.count);
     }
@@ -137,6 +140,10 @@ pub(crate) fn because(reason: &str) -> &str {
         "contradiction" => "two of its own statements contradict each other",
         "binding" => "a state is not what its layer computed",
         "carry" => "a value changed while it passed a layer",
+        "link" => "an iteration begins with another value than the one before it handed on",
+        "entry" => "an iteration begins with another input than the job's entry for it",
+        "ends-early" => "the run ends where the model does not end it",
+        "goes-on" => "the run goes on where the model ends it",
         "malformed" => "what was opened has not the model's form",
         "silence" => "the executor did not answer in time",
         "nothing-refuted" => "the claim is right where it was attacked",

@@ -3,6 +3,7 @@
 use inference::Model;
 use inference::trace::type_text;
 use protocol::graph::Node;
+use protocol::hash::Digest;
 use protocol::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
@@ -76,6 +77,12 @@ pub(crate) fn run(arguments: &Inspect, as_json: bool) -> Result<Ending, CommandE
     Ok(Ending::Done)
 }
 
+/// Hash of the model's card, if it has one.
+fn card(model: &Model) -> Option<String> {
+    let card = model.header().card;
+    (card != Digest::default()).then(|| card.to_string())
+}
+
 fn document(model: &Model) -> Json {
     let operator = |(index, node): (u32, &Node)| {
         json!({
@@ -95,6 +102,9 @@ fn document(model: &Model) -> Json {
         "inputs": listed(model, model.input_names().iter().zip(&model.graph().inputs)),
         "outputs": listed(model, outputs(model)),
         "f16_weights": model.halves().weights,
+        "links": model.header().links,
+        "stop": model.header().stop,
+        "card": card(model),
         "layers": layers.collect::<Vec<Json>>(),
         "operators": model.header().operator_count,
         "parameters": model.parameters(),
@@ -109,6 +119,17 @@ fn tell(model: &Model) {
     }
     for (name, kind) in outputs(model) {
         println!("output         {name}: {}", described(model, name, kind));
+    }
+    let header = model.header();
+    if header.is_recurrent() {
+        let links: Vec<String> = header.links.iter().map(ToString::to_string).collect();
+        println!("links          values {}, the inputs of the next iteration", links.join(", "));
+    }
+    if let Some(stop) = header.stop {
+        println!("stop           value {stop} ends a run");
+    }
+    if let Some(card) = card(model) {
+        println!("card           {card}");
     }
     if model.halves().weights > 0 {
         println!("f16 weights    {}, computed as f32", model.halves().weights);

@@ -127,7 +127,11 @@ pub fn check_referees(participants: &Participants, outcome: &Outcome) {
                 Evidence::Step { operator, .. } | Evidence::Leaf { operator, .. } => {
                     participants.model.layer_of(operator)
                 }
-                Evidence::Contradiction { .. } | Evidence::StateValue { .. } => None,
+                Evidence::Contradiction { .. }
+                | Evidence::StateValue { .. }
+                | Evidence::Link { .. }
+                | Evidence::Entry { .. }
+                | Evidence::Stop { .. } => None,
             };
             let unseen = match convicted {
                 Some(layer) => is_hidden(&found[layer as usize]),

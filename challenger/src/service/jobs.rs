@@ -8,6 +8,7 @@ use ledger::http::DownloadError;
 use ledger::{Ledger as _, LedgerError, View};
 use node::meanwhile;
 use protocol::ids::JobId;
+use protocol::transaction::RunLength;
 
 use super::{End, Service, is_missing};
 use crate::coverage::Unchecked;
@@ -45,10 +46,19 @@ impl Service {
             return Ok(Some(()));
         };
         let (id, input_root) = (one.job, one.input_root);
+        let length = view.settlement.job(&id).map(|job| job.terms.length());
+        let length = length.unwrap_or_else(|| RunLength::exactly(1));
+        if length.iterations_max > 1 && !model.header().is_recurrent() {
+            let entries = length.iterations_max;
+            tracing::error!(event = "challenger.batch", job = %id, entries,
+                "a claim on a batch of inputs is not checked by this version");
+            self.jobs.end(id, End::Left { why: Unchecked::Batch { entries } });
+            return Ok(Some(()));
+        }
         // What executors have shown in challenges.
         if let Some(input) = self.agent.core.shown_input(view, &id) {
             tracing::info!(event = "challenger.input_shown", job = %id, bytes = input.len());
-            self.begin(view, Task { job: id, model, input, input_root });
+            self.begin(view, Task { job: id, model, input, input_root, length });
             return Ok(Some(()));
         }
         // Of the model's length and the job's root, or nothing.
@@ -62,7 +72,7 @@ impl Service {
         match downloaded {
             Ok(input) => {
                 self.agent.core.has_input(&id);
-                self.begin(view, Task { job: id, model, input, input_root });
+                self.begin(view, Task { job: id, model, input, input_root, length });
             }
             Err(error) => {
                 if !matches!(error, DownloadError::Missing) {

@@ -218,13 +218,13 @@ impl Service {
             if !claim.stands() || !self.told.insert(*id) {
                 continue;
             }
-            if truth.admits(&claim.trace_root) {
+            if truth.admits(&claim.terms) {
                 metrics::counter!("rebut_challenger_agreed_total").increment(1);
                 tracing::info!(event = "challenger.agrees", claim = %id);
             } else {
                 metrics::counter!("rebut_challenger_differed_total").increment(1);
                 tracing::warn!(event = "challenger.differs", claim = %id,
-                    executor = %claim.executor, claimed = %claim.trace_root, own = %truth);
+                    executor = %claim.executor, claimed = %claim.terms.sequence_root, own = %truth);
             }
         }
     }

@@ -26,7 +26,8 @@ impl<'a, C: Commitment> Argument<'a, C> {
     ) -> Self {
         let roots = announced.state_roots.as_slice();
         let tree = trace_tree::<C>(roots);
-        let is_confirmed = |root| known.root(&trees::trace()) == Some(root);
+        // Of the first iteration: of a run of several nothing more is published.
+        let is_confirmed = |root| known.root(&trees::trace(0)) == Some(root);
         #[cfg(test)]
         if tree.as_ref().is_some_and(|tree| !is_confirmed(tree.root())) {
             cov_mark::hit!(published_trace_is_not_the_claims);
@@ -39,12 +40,20 @@ impl<'a, C: Commitment> Argument<'a, C> {
     /// Committed root of a tree, as everybody knows it or as the executor published it.
     pub(super) fn root(&self, tree: &Tree) -> Option<Digest> {
         let published = || match (tree, &self.published) {
-            (Tree::State { boundary, .. }, Some((roots, _))) => {
+            (Tree::State { iteration: 0, boundary }, Some((roots, _))) => {
                 roots.get(usize::try_from(*boundary).ok()?).copied()
             }
             _ => None,
         };
         self.known.root(tree).or_else(published)
+    }
+
+    /// Whether the claim's terms say the root of a state: its input, unless that is a batch, and its output.
+    pub(super) fn is_bound(&self, iteration: u32, boundary: u32) -> bool {
+        let (terms, header) = (self.known.terms(), self.known.header());
+        let is_input = (iteration, boundary) == (0, 0) && !terms.is_batch(header);
+        let is_last = iteration.checked_add(1) == Some(terms.iterations);
+        is_input || (is_last && boundary == header.layer_count)
     }
 
     /// The executor's whole tree of states, where it was published.

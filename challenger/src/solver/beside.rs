@@ -7,12 +7,12 @@ use super::argument::Argument;
 use super::descent::{Compared, Descent};
 use super::moves::{At, End, Next, Reasoned, SolveError, reasoned, stuck};
 use super::own_sums::OwnSums;
-use super::trees::{inside, opening, trace};
+use super::trees::{self, opening};
 use crate::honest_view::HonestView;
 use crate::own_tree::OwnTree;
 
 impl<C: Commitment> HonestView<C> {
-    /// What a tree is of, by the model.
+    /// What a tree is of, by the model; of the sequence it does not say.
     pub(super) fn kind(&self, tree: &Tree) -> Result<TreeKind, SolveError> {
         let model = self.model();
         let list = |count: usize| Some(TreeKind::List { count: u32::try_from(count).ok()? });
@@ -35,9 +35,28 @@ impl<C: Commitment> HonestView<C> {
         kind.ok_or_else(|| stuck("the model has no such tree"))
     }
 
+    /// What a tree of the claim is of.
+    pub(super) fn kind_in(
+        &self,
+        argument: &Argument<'_, C>,
+        tree: &Tree,
+    ) -> Result<TreeKind, SolveError> {
+        match *tree {
+            Tree::Sequence {} => Ok(TreeKind::List { count: argument.known.terms().iterations }),
+            _ => self.kind(tree),
+        }
+    }
+
     /// The challenger's own tree of this name, as far as its run goes.
-    fn own_tree(&self, tree: &Tree) -> Result<OwnTree<C>, SolveError> {
+    fn own_tree(&self, argument: &Argument<'_, C>, tree: &Tree) -> Result<OwnTree<C>, SolveError> {
         Ok(match *tree {
+            Tree::Sequence {} => {
+                let own = self.own_sequence(argument.known.terms().iterations);
+                own.ok_or_else(|| stuck("no such sequence"))?
+            }
+            _ if tree.iteration() != self.iteration() => {
+                return Err(stuck("it is looked for in another iteration"));
+            }
             Tree::Trace { .. } => self.own_trace(),
             Tree::State { boundary, .. } => {
                 let state = self.own_state(boundary).ok_or_else(|| stuck("no such state"))?;
@@ -48,7 +67,7 @@ impl<C: Commitment> HonestView<C> {
             Tree::Accumulators { operator, element, .. } => {
                 OwnSums::of(self, operator, element)?.tree()?
             }
-            Tree::Sequence {} | Tree::Input { .. } | Tree::Output { .. } => {
+            Tree::Input { .. } | Tree::Output { .. } => {
                 return Err(stuck("the run has no such tree"));
             }
         })
@@ -61,17 +80,23 @@ impl<C: Commitment> HonestView<C> {
             own.copied().filter(|_| compared.is_own_leaf(u64::from(place)))
         };
         let own = || match *tree {
-            Tree::State { boundary, .. } => {
-                agreed(trace(), boundary, self.run().state_roots().get(boundary as usize))
+            _ if tree.iteration() != self.iteration() => None,
+            Tree::Trace { iteration } => {
+                let own = self.sequence().trace_roots().get(iteration as usize);
+                agreed(Tree::Sequence {}, iteration, own)
             }
-            Tree::Tensor { operator, .. } => {
+            Tree::State { iteration, boundary } => {
+                let own = self.run().state_roots().get(boundary as usize);
+                agreed(trees::trace(iteration), boundary, own)
+            }
+            Tree::Tensor { iteration, operator } => {
                 let layer = self.model().layer_of(operator)?;
                 let position = self.model().layer(layer)?.position(operator)?;
                 let roots = self.run().inside(layer).ok()?.roots();
-                agreed(inside(layer), position, roots.get(position as usize))
+                let own = roots.get(position as usize);
+                agreed(trees::inside(iteration, layer), position, own)
             }
             Tree::Sequence {}
-            | Tree::Trace { .. }
             | Tree::Subtrace { .. }
             | Tree::Accumulators { .. }
             | Tree::Input { .. }
@@ -86,15 +111,17 @@ impl<C: Commitment> HonestView<C> {
         argument: &Argument<'a, C>,
         tree: Tree,
     ) -> Result<Compared<'a, C>, SolveError> {
-        let (kind, claimed) = (self.kind(&tree)?, self.claimed_root(argument, &tree));
-        let compared = Compared::new(argument.known, (tree, &kind), claimed, self.own_tree(&tree)?);
+        let claimed = self.claimed_root(argument, &tree);
+        let (kind, own) = (self.kind_in(argument, &tree)?, self.own_tree(argument, &tree)?);
+        let compared = Compared::new(argument.known, (tree, &kind), claimed, own);
         Ok(match tree {
-            Tree::Trace { .. } => compared.published(argument.published_trace()),
+            Tree::Trace { iteration: 0 } => compared.published(argument.published_trace()),
             Tree::Tensor { operator, .. } => {
                 let tensor = self.published_output(argument, operator);
                 compared.published(tensor.and_then(|tensor| tensor.tree::<C>()))
             }
             Tree::Sequence {}
+            | Tree::Trace { .. }
             | Tree::State { .. }
             | Tree::Subtrace { .. }
             | Tree::Accumulators { .. }

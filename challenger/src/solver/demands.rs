@@ -35,7 +35,7 @@ impl<C: Commitment> HonestView<C> {
                     let node = self.model().node(*operator);
                     let has_sums = node.and_then(TreeKind::of_accumulators).is_some();
                     // Those of one element have as many segments as those of any other.
-                    let of_element = super::trees::sums(*operator, 0);
+                    let of_element = super::trees::sums(self.iteration(), *operator, 0);
                     let after = if has_sums { sums(&of_element) } else { 0 };
                     to_leaves(tree, *depth).saturating_add(after)
                 }

@@ -5,7 +5,7 @@ use protocol::hash::Commitment;
 
 use super::argument::Argument;
 use super::moves::{End, Fault, Next, Reasoned, SolveError, reasoned, refute, stuck};
-use super::trees::{self, ITERATION};
+use super::trees;
 use crate::honest_view::HonestView;
 
 impl<C: Commitment> HonestView<C> {
@@ -16,7 +16,7 @@ impl<C: Commitment> HonestView<C> {
         argument: &Argument<'_, C>,
         layer: u32,
     ) -> Result<Option<Next<u32>>, SolveError> {
-        let tree = trees::inside(layer);
+        let tree = trees::inside(self.iteration(), layer);
         if argument.root(&tree).is_none() {
             let reason = match self.run().no_result().filter(|end| end.layer == layer) {
                 None => format!("layer {layer} is the first whose result differs"),
@@ -30,7 +30,8 @@ impl<C: Commitment> HonestView<C> {
             let operator = operator_at(position)?;
             // Of an operator without a result nothing needs to be known that was claimed.
             let is_end = self.undefined_element(operator).is_some();
-            (is_end || argument.root(&trees::output(operator)).is_some()).then_some(operator)
+            (is_end || argument.root(&trees::output(self.iteration(), operator)).is_some())
+                .then_some(operator)
         };
         let reason = format!("the insides of layer {layer} differ below this node");
         Ok(match self.first_in_list(argument, tree, operator, reason)? {
@@ -38,6 +39,39 @@ impl<C: Commitment> HonestView<C> {
             Some(Next::Known((_, operator))) => Some(Next::Known(operator)),
             Some(Next::Ask(end)) => Some(Next::Ask(end)),
         })
+    }
+
+    /// The iteration begins with another state than it must: with another entry of a batch, or with another value
+    /// than the iteration before it handed on.
+    pub(super) fn false_beginning(
+        &self,
+        argument: &Argument<'_, C>,
+    ) -> Result<Reasoned, SolveError> {
+        let iteration = self.iteration();
+        if argument.known.terms().is_batch(argument.known.header()) {
+            let reason = format!("iteration {iteration} begins with another input than its entry");
+            return Ok(refute(Fault::Entry, reason));
+        }
+        if iteration == 0 {
+            #[cfg(test)]
+            cov_mark::hit!(input_states_differ);
+            return Err(stuck("the input states differ"));
+        }
+        let content = |position| argument.known.value(iteration, 0, position);
+        let reason = format!("iteration {iteration} begins with another state");
+        let first = self.first_in_list(argument, trees::state(iteration, 0), content, reason)?;
+        let (position, (found, _)) = match first {
+            Some(Next::Known(known)) => known,
+            Some(Next::Ask(end)) => return Ok(end),
+            None => return Err(stuck("the states agree")),
+        };
+        // Inputs are the first values, in their order.
+        if found != position {
+            let fault = Fault::StateValue { boundary: 0, position };
+            return Ok(refute(fault, format!("value {found} stands where {position} must")));
+        }
+        let reason = format!("input {position} is not what the iteration before handed on");
+        Ok(refute(Fault::Link { input: position }, reason))
     }
 
     /// The inside of the layer agrees, so a value of the state after it contradicts the inside or the
@@ -48,9 +82,14 @@ impl<C: Commitment> HonestView<C> {
         layer: u32,
     ) -> Result<Reasoned, SolveError> {
         let boundary = layer.checked_add(1).ok_or_else(|| stuck("no such layer"))?;
-        let content = |position| argument.known.value(ITERATION, boundary, position);
+        let content = |position| argument.known.value(self.iteration(), boundary, position);
         let reason = "the state after the layer differs";
-        let first = self.first_in_list(argument, trees::state(boundary), content, reason)?;
+        let first = self.first_in_list(
+            argument,
+            trees::state(self.iteration(), boundary),
+            content,
+            reason,
+        )?;
         let (position, (found, _)) = match first {
             Some(Next::Known(known)) => known,
             Some(Next::Ask(end)) => return Ok(end),

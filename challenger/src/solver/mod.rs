@@ -1,8 +1,8 @@
 //! The solver: from what is known of a claim to the next move.
 //!
 //! A pure function of what everybody knows of a claim, of what this challenge asked last, and of the
-//! challenger's own run. Asked again after every answer, it goes one step further down: layer ([`trace`]),
-//! operator or contradiction ([`layer`]), leaf and element ([`operator`]), sum and step ([`sums`]). What it
+//! challenger's own run. Asked again after every answer, it goes one step further down: iteration and layer
+//! ([`trace`]), operator or contradiction ([`layer`]), leaf and element ([`operator`]), sum and step ([`sums`]). What it
 //! compares is in [`descent`]. Once a move is decided, [`proof`] and [`support`] give it all that it must show:
 //! a move proves itself.
 //!
@@ -29,7 +29,7 @@ use protocol::knowledge::Knowledge;
 
 use self::argument::Argument;
 pub use self::moves::{Divergence, Move, SolveError};
-use self::moves::{Next, Reasoned, stuck};
+use self::moves::{Fault, Next, Reasoned, refute, stuck};
 use crate::honest_view::HonestView;
 
 impl<C: Commitment> HonestView<C> {
@@ -58,11 +58,41 @@ impl<C: Commitment> HonestView<C> {
             return Err(stuck("the claim is about another model"));
         }
         let argument = Argument::new(known, asked, &self.announced);
-        let end = self.decide(&argument, found)?;
-        self.prove(&argument, end)
+        let claimed = known.terms().iterations;
+        let iteration = match self.first_iteration(&argument)? {
+            Some(Next::Ask(end)) => return self.prove(&argument, end),
+            Some(Next::Known(iteration)) => iteration,
+            None => claimed,
+        };
+        let own = self.sequence().iterations();
+        let is_run = iteration < own || (iteration == own && self.sequence().no_result().is_some());
+        if iteration < claimed && is_run {
+            found.iteration = Some(iteration);
+            let view = self.at(iteration)?;
+            let end = view.decide(&argument, found)?;
+            return view.prove(&argument, end);
+        }
+        self.false_end(&argument, iteration)
     }
 
-    /// What the move asks for or refutes.
+    /// All iterations agree that both have, and the run ends with another one than the claim.
+    fn false_end(&self, argument: &Argument<'_, C>, agreed: u32) -> Result<Move, SolveError> {
+        let (claimed, sequence) = (argument.known.terms().iterations, self.sequence());
+        let is_longer = agreed < claimed;
+        let has_more = sequence.iterations() > claimed || sequence.no_result().is_some();
+        if !is_longer && (!has_more || argument.known.length().may_cut) {
+            return Err(SolveError::NothingDiffers);
+        }
+        let iteration = agreed.checked_sub(1).ok_or_else(|| stuck("the run has no iteration"))?;
+        let reason = match is_longer {
+            true => format!("the claim goes on after iteration {iteration}, where the run ends"),
+            false => format!("the claim ends with iteration {iteration}, and the run does not"),
+        };
+        let view = self.at(iteration)?;
+        view.prove(argument, refute(Fault::Stop { iteration }, reason))
+    }
+
+    /// What the move asks for or refutes, in the iteration that is looked at.
     fn decide(
         &self,
         argument: &Argument<'_, C>,
@@ -82,8 +112,9 @@ impl<C: Commitment> HonestView<C> {
     /// earlier one whenever the last demand is near, until none is left.
     fn nearest_to_its_end(&self, argument: &Argument<'_, C>) -> Result<Option<u32>, SolveError> {
         let differences = self.shown_differences(argument)?;
-        let is_begun =
-            |boundary: &&u32| argument.root(&trees::inside(boundary.saturating_sub(1))).is_some();
+        let is_begun = |boundary: &&u32| {
+            argument.root(&trees::inside(self.iteration(), boundary.saturating_sub(1))).is_some()
+        };
         let remaining = |boundary: &&u32| {
             let next = self.below(argument, **boundary, &mut Divergence::default());
             next.map_or(u32::MAX, |next| self.demands_left(argument, &next))
@@ -100,9 +131,7 @@ impl<C: Commitment> HonestView<C> {
         found: &mut Divergence,
     ) -> Result<Reasoned, SolveError> {
         let Some(layer) = boundary.checked_sub(1) else {
-            #[cfg(test)]
-            cov_mark::hit!(input_states_differ);
-            return Err(stuck("the input states differ"));
+            return self.false_beginning(argument);
         };
         found.layer = Some(layer);
         let operator = match self.first_operator(argument, layer)? {

@@ -38,6 +38,8 @@ pub enum Move {
 /// Where the views part, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Divergence {
+    /// The iteration.
+    pub iteration: Option<u32>,
     /// The layer.
     pub layer: Option<u32>,
     /// The operator.
@@ -107,6 +109,9 @@ pub(super) enum Fault {
     Carry { layer: u32, value: u32 },
     StateValue { boundary: u32, position: u32 },
     Leaf { operator: u32, leaf: u64 },
+    Link { input: u32 },
+    Entry,
+    Stop { iteration: u32 },
 }
 
 /// A step that is false.

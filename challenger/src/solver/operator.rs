@@ -43,7 +43,7 @@ impl<C: Commitment> HonestView<C> {
         argument: &Argument<'_, C>,
         operator: u32,
     ) -> Option<&Tensor> {
-        let claimed_root = argument.root(&trees::output(operator))?;
+        let claimed_root = argument.root(&trees::output(self.iteration(), operator))?;
         let published = self.announced.tensors.get(&claimed_root)?;
         let kind = &self.model().node(operator)?.output;
         #[cfg(test)]
@@ -60,7 +60,7 @@ impl<C: Commitment> HonestView<C> {
         operator: u32,
         leaf: u64,
     ) -> Option<LeafBytes> {
-        let shown = argument.known.leaf(&trees::output(operator), leaf).copied();
+        let shown = argument.known.leaf(&trees::output(self.iteration(), operator), leaf).copied();
         shown.or_else(|| self.published_output(argument, operator)?.leaf(leaf))
     }
 
@@ -83,7 +83,11 @@ impl<C: Commitment> HonestView<C> {
                         format!("leaf {leaf} of operator {operator} is the first that differs")
                     }
                 };
-                let first = self.first_in_tensor(argument, trees::output(operator), reason)?;
+                let first = self.first_in_tensor(
+                    argument,
+                    trees::output(self.iteration(), operator),
+                    reason,
+                )?;
                 match first.ok_or_else(|| stuck("the outputs agree"))? {
                     Next::Known(leaf) => leaf,
                     Next::Ask(end) => return Ok(Next::Ask(end)),

@@ -30,7 +30,9 @@ impl OwnSums {
         operator: u32,
         element: u64,
     ) -> Result<Self, SolveError> {
-        let TreeKind::Tensor { kind } = view.kind(&trees::sums(operator, element))? else {
+        let TreeKind::Tensor { kind } =
+            view.kind(&trees::sums(view.iteration(), operator, element))?
+        else {
             return Err(stuck("the operator has no sums"));
         };
         let node = view.model().checked(operator).ok_or_else(|| stuck("no such operator"))?;

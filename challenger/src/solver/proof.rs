@@ -15,7 +15,7 @@ use protocol::merkle;
 use super::argument::Argument;
 use super::moves::{At, End, FalseStep, Fault, Move, Reasoned, SolveError, stuck};
 use super::support::Support;
-use super::trees::{self, ITERATION};
+use super::trees;
 use crate::honest_view::HonestView;
 
 /// Showings that one transaction may carry.
@@ -52,7 +52,7 @@ impl<C: Commitment> HonestView<C> {
             _ => self.compared(argument, tree)?.node(depth, index),
         };
         let hash = hash.ok_or_else(|| stuck("what is to be opened is not known"))?;
-        let kind = self.kind(&tree)?;
+        let kind = self.kind_in(argument, &tree)?;
         let ask = ask(Place { tree, kind, depth, index, hash });
         checked_demand(argument, support, ask, path, reason)
     }
@@ -84,7 +84,13 @@ impl<C: Commitment> HonestView<C> {
         fault: Fault,
         reason: String,
     ) -> Result<Move, SolveError> {
-        let (mut support, iteration) = (Support::new(self, argument), ITERATION);
+        let iteration = self.iteration();
+        let before = self.before(&fault)?;
+        let support = Support::new(self, argument);
+        let mut support = match &before {
+            Some(before) => support.beside(before),
+            None => support,
+        };
         let refutation = match fault {
             Fault::Step(step) => self.step(argument, &mut support, &step)?,
             Fault::Binding { layer, operator } => {
@@ -99,19 +105,34 @@ impl<C: Commitment> HonestView<C> {
                 let definition = self.model().layer(layer);
                 let live_in = definition.map(|layer| layer.live_in.as_slice()).unwrap_or_default();
                 let before = live_in.binary_search(&value).map_err(|_| stuck("no such value"))?;
-                support.state_leaf(layer, before as u32)?;
+                support.state_leaf(iteration, layer, before as u32)?;
                 self.value_after(&mut support, layer, value)?;
                 Refutation::Carry { iteration, layer, value }
             }
             Fault::StateValue { boundary, position } => {
                 support.live_values(boundary)?;
-                support.state_leaf(boundary, position)?;
+                support.state_leaf(iteration, boundary, position)?;
                 Refutation::StateValue { iteration, boundary, position }
             }
             Fault::Leaf { operator, leaf } => {
                 support.operator(operator)?;
                 support.tensor_leaf(operator, leaf)?;
                 Refutation::Leaf { iteration, operator, leaf }
+            }
+            Fault::Link { input } => {
+                self.link(&mut support, input)?;
+                Refutation::Link { iteration, input }
+            }
+            Fault::Entry => {
+                support.sequence_leaf(iteration)?;
+                support.trace_leaf(iteration, 0)?;
+                support.entry(iteration)?;
+                Refutation::Entry { iteration }
+            }
+            Fault::Stop { iteration } => {
+                let stop = self.model().header().stop.ok_or_else(|| stuck("no such stop"))?;
+                self.value_at_end(&mut support, iteration, stop)?;
+                Refutation::Stop { iteration }
             }
         };
         let from = support.from();
@@ -132,7 +153,39 @@ impl<C: Commitment> HonestView<C> {
         let found = definition.live_out.binary_search(&value);
         let position = found.map_err(|_| stuck("no such value"))?;
         let after = layer.checked_add(1).ok_or_else(|| stuck("no such layer"))?;
-        support.state_leaf(after, position as u32)
+        support.state_leaf(self.iteration(), after, position as u32)
+    }
+
+    /// The view of the iteration before this one, where a fault is about both.
+    fn before(&self, fault: &Fault) -> Result<Option<Self>, SolveError> {
+        match (fault, self.iteration().checked_sub(1)) {
+            (Fault::Link { .. }, Some(before)) => Ok(Some(self.at(before)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Shows what an iteration begins with as an input, and what the one before it handed on.
+    fn link(&self, support: &mut Support<'_, C>, input: u32) -> Result<(), SolveError> {
+        let lost = || stuck("no such link");
+        let before = self.iteration().checked_sub(1).ok_or_else(lost)?;
+        let value = self.model().header().links.get(input as usize).ok_or_else(lost)?;
+        support.live_values(0)?;
+        support.state_leaf(self.iteration(), 0, input)?;
+        self.value_at_end(support, before, *value)
+    }
+
+    /// Shows a value of the last state of an iteration.
+    fn value_at_end(
+        &self,
+        support: &mut Support<'_, C>,
+        iteration: u32,
+        value: u32,
+    ) -> Result<(), SolveError> {
+        let last = self.model().header().layer_count;
+        let live = self.model().live_values(last).ok_or_else(|| stuck("no such state"))?;
+        let position = live.binary_search(&value).map_err(|_| stuck("no such value"))?;
+        support.live_values(last)?;
+        support.state_leaf(iteration, last, position as u32)
     }
 
     fn step(
@@ -144,7 +197,7 @@ impl<C: Commitment> HonestView<C> {
         let FalseStep { layer, operator, element, segment, .. } = *step;
         support.layer(layer)?;
         support.operator(operator)?;
-        let tree = trees::sums(operator, element);
+        let tree = trees::sums(self.iteration(), operator, element);
         let mut states = Vec::new();
         for position in &step.sums {
             let bytes = self.sums_leaf(argument, (operator, element), *position)?;
@@ -164,7 +217,7 @@ impl<C: Commitment> HonestView<C> {
             let leaves = leaves.ok_or_else(|| stuck("the step reads outside its operands"))?;
             prove_operands(self, support, (layer, operator), &leaves)?
         };
-        let iteration = ITERATION;
+        let iteration = self.iteration();
         Ok(Refutation::Step { iteration, layer, operator, element, segment, operands, states })
     }
 }
@@ -311,14 +364,14 @@ fn operand_of<C: Commitment>(view: &HonestView<C>, layer: u32, value: u32) -> Op
             let position = definition.position(from)?;
             let subtrace = view.run().inside(layer).ok()?;
             let root = subtrace.roots().get(position as usize).copied()?;
-            let at = Held::Claim(trees::inside(layer), u64::from(position));
+            let at = Held::Claim(trees::inside(view.iteration(), layer), u64::from(position));
             Found { root, tree: subtrace.leaf_tree(position)?, at }
         }
         ValueSource::Input(_) | ValueSource::Operator(_) => {
             let position = definition.live_in.binary_search(&value).ok()?;
             let before = view.own_state(layer)?;
             let root = *before.roots().get(position)?;
-            let at = Held::Claim(trees::state(layer), position as u64);
+            let at = Held::Claim(trees::state(view.iteration(), layer), position as u64);
             Found { root, tree: before.leaf_tree(value)?, at }
         }
     })

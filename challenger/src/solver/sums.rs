@@ -35,7 +35,7 @@ impl<C: Commitment> HonestView<C> {
             // The first segment has no result: what is claimed of it does not matter.
             return Ok(Next::Known(plain(0, None)));
         }
-        let tree = trees::sums(operator, element);
+        let tree = trees::sums(self.iteration(), operator, element);
         if argument.root(&tree).is_none() {
             let differs = if is_undefined { "has no result" } else { "differs" };
             let reason = format!("element {element} of operator {operator} {differs}");
@@ -91,7 +91,7 @@ impl<C: Commitment> HonestView<C> {
         (operator, element): (u32, u64),
         position: u64,
     ) -> Result<LeafBytes, SolveError> {
-        let tree = trees::sums(operator, element);
+        let tree = trees::sums(self.iteration(), operator, element);
         if let Some(bytes) = argument.known.leaf(&tree, position) {
             return Ok(*bytes);
         }

@@ -1,5 +1,6 @@
-//! From the trace to the first layer whose result differs.
+//! From the sequence to the first iteration that differs, and from its trace to the first layer whose result differs.
 
+use protocol::asks::Tree;
 use protocol::hash::Commitment;
 
 use super::argument::Argument;
@@ -8,6 +9,21 @@ use super::trees;
 use crate::honest_view::HonestView;
 
 impl<C: Commitment> HonestView<C> {
+    /// The first iteration that differs, once its trace root is known; `None` where the claim is on the first of
+    /// this run's iterations, or on all.
+    pub(super) fn first_iteration(
+        &self,
+        argument: &Argument<'_, C>,
+    ) -> Result<Option<Next<u32>>, SolveError> {
+        let root = |iteration| argument.root(&trees::trace(iteration));
+        let reason = "the sequences of iterations differ below this node";
+        let first = self.first_in_list(argument, Tree::Sequence {}, root, reason)?;
+        Ok(first.map(|first| match first {
+            Next::Known((iteration, _)) => Next::Known(iteration),
+            Next::Ask(end) => Next::Ask(end),
+        }))
+    }
+
     /// The first boundary at which the states differ, once the executor's state root there is known: 0 before
     /// the first layer, then one after each. Where the challenger's run has no result, the states differ after
     /// its last layer at the latest.
@@ -15,9 +31,9 @@ impl<C: Commitment> HonestView<C> {
         &self,
         argument: &Argument<'_, C>,
     ) -> Result<Next<u32>, SolveError> {
-        let root = |boundary| argument.root(&trees::state(boundary));
+        let root = |boundary| argument.root(&trees::state(self.iteration(), boundary));
         let reason = "the traces differ below this node";
-        match self.first_in_list(argument, trees::trace(), root, reason)? {
+        match self.first_in_list(argument, trees::trace(self.iteration()), root, reason)? {
             None => Err(SolveError::NothingDiffers),
             Some(Next::Known((boundary, _))) => Ok(Next::Known(boundary)),
             Some(Next::Ask(end)) => Ok(Next::Ask(end)),
@@ -30,13 +46,13 @@ impl<C: Commitment> HonestView<C> {
         argument: &Argument<'_, C>,
     ) -> Result<Vec<u32>, SolveError> {
         let own = self.run().state_roots();
-        let known = |boundary: u32| argument.root(&trees::state(boundary));
+        let known = |boundary: u32| argument.root(&trees::state(self.iteration(), boundary));
         let end = self.run().no_result().map(|end| end.layer.saturating_add(1));
-        let trace = self.compared(argument, trees::trace())?;
-        let (depth, last) = (trace.shape().depth(), self.model().header().layer_count);
+        let trace = self.compared(argument, trees::trace(self.iteration()))?;
+        let depth = trace.shape().depth();
         // Who opens a node that only it knows the way to shows states that nobody else can prove.
         let is_proven = |boundary: u32| {
-            let is_bound = boundary == 0 || boundary == last;
+            let is_bound = argument.is_bound(self.iteration(), boundary);
             is_bound || trace.path(depth, u64::from(boundary), 0).is_some()
         };
         let is_difference = |boundary: &u32| {

@@ -4,27 +4,24 @@ use protocol::asks::Tree;
 
 use super::moves::At;
 
-/// Runs have one iteration.
-pub(super) const ITERATION: u32 = 0;
-
-pub(super) fn trace() -> Tree {
-    Tree::Trace { iteration: ITERATION }
+pub(super) fn trace(iteration: u32) -> Tree {
+    Tree::Trace { iteration }
 }
 
-pub(super) fn state(boundary: u32) -> Tree {
-    Tree::State { iteration: ITERATION, boundary }
+pub(super) fn state(iteration: u32, boundary: u32) -> Tree {
+    Tree::State { iteration, boundary }
 }
 
-pub(super) fn inside(layer: u32) -> Tree {
-    Tree::Subtrace { iteration: ITERATION, layer }
+pub(super) fn inside(iteration: u32, layer: u32) -> Tree {
+    Tree::Subtrace { iteration, layer }
 }
 
-pub(super) fn output(operator: u32) -> Tree {
-    Tree::Tensor { iteration: ITERATION, operator }
+pub(super) fn output(iteration: u32, operator: u32) -> Tree {
+    Tree::Tensor { iteration, operator }
 }
 
-pub(super) fn sums(operator: u32, element: u64) -> Tree {
-    Tree::Accumulators { iteration: ITERATION, operator, element }
+pub(super) fn sums(iteration: u32, operator: u32, element: u64) -> Tree {
+    Tree::Accumulators { iteration, operator, element }
 }
 
 /// The opening that shows what is below a node: of the node itself, or of one above it from which the leaves

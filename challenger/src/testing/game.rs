@@ -18,7 +18,7 @@ use protocol::encoding::Canonical as _;
 use protocol::hash::Keccak;
 use protocol::knowledge::Knowledge;
 use protocol::settlement::Parameters;
-use protocol::transaction::Action;
+use protocol::transaction::{Action, RunLength};
 
 use super::models::Network;
 use super::questions::{Question, shown};
@@ -112,7 +112,7 @@ impl Game {
         // The job says what the input is, not the claim.
         claimed.terms.input_root = self.network.input_root();
         let header = self.network.model.header().clone();
-        let known = Knowledge::new(header, self.arity_log2, &claimed);
+        let known = Knowledge::new(header, RunLength::exactly(1), self.arity_log2, &claimed);
         Dispute {
             honest_view: HonestView::of_any_run(self.own, Arc::new(self.published)),
             statement: self.statement,
@@ -285,7 +285,10 @@ impl Dispute {
         element: Option<u64>,
         segment: Option<u64>,
     ) -> Self {
-        assert_eq!(self.found, Divergence { layer, operator, element, segment });
+        assert_eq!(
+            self.found,
+            Divergence { iteration: self.found.iteration, layer, operator, element, segment }
+        );
         self
     }
 

@@ -88,5 +88,6 @@ pub(crate) fn shown(showing: &Showing) -> String {
         Showing::TensorLeaf { operator, leaf, .. } => {
             format!("leaf {leaf} of operator {operator}")
         }
+        Showing::Entry { iteration, .. } => format!("entry {iteration}"),
     }
 }

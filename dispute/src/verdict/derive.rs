@@ -10,7 +10,7 @@ use protocol::settlement::{
 use protocol::transaction::Action;
 
 use super::moved::{Before, Moved};
-use super::{LayerPlace, MoneyReport, OperatorPlace, Verdict};
+use super::{IterationPlace, LayerPlace, MoneyReport, OperatorPlace, Verdict};
 use ledger::LogEntry;
 
 fn bits_text(words: &[u64]) -> String {
@@ -68,7 +68,7 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &ClaimId) -> Op
     let challenges: Vec<&Challenge> =
         settlement.challenges_of(claim_id).filter_map(|id| settlement.challenge(id)).collect();
     let mut verdict = undecided(&told, claim_id, claim, &challenges);
-    let places = Places { known: &claim.knowledge, count: claim.knowledge.header().layer_count };
+    let places = Places { known: &claim.knowledge };
     let refutation = told.refutation.as_ref();
     match &claim.status {
         ClaimStatus::Fallen { reason: FallReason::Silence(ask), .. } => {
@@ -112,6 +112,7 @@ fn undecided(told: &Told, claim_id: &ClaimId, claim: &Claim, challenges: &[&Chal
         challenger: challenger.map(|account| account.to_string()),
         verdict: "open".to_owned(),
         reason: String::new(),
+        iteration: None,
         layer: None,
         operator: None,
         element: None,
@@ -143,13 +144,15 @@ fn undecided(told: &Told, claim_id: &ClaimId, claim: &Claim, challenges: &[&Chal
 /// Where in the model things are, as far as is known of the claim.
 struct Places<'a> {
     known: &'a Knowledge,
-    /// Layers of the model.
-    count: u32,
 }
 
 impl Places<'_> {
+    fn iteration(&self, index: u32) -> Option<IterationPlace> {
+        Some(IterationPlace { index, count: self.known.terms().iterations })
+    }
+
     fn layer(&self, index: u32) -> LayerPlace {
-        LayerPlace { index, count: self.count }
+        LayerPlace { index, count: self.known.header().layer_count }
     }
 
     /// The layer of an operator that was shown.
@@ -173,7 +176,12 @@ impl Places<'_> {
     fn silence(&self, verdict: &mut Verdict, ask: &Ask) {
         verdict.verdict = "fraud".to_owned();
         verdict.reason = "silence".to_owned();
-        match *ask.tree() {
+        let tree = ask.tree();
+        verdict.iteration = match tree {
+            Tree::Sequence {} => None,
+            _ => self.iteration(tree.iteration()),
+        };
+        match *tree {
             Tree::Tensor { operator, .. } | Tree::Accumulators { operator, .. } => {
                 verdict.operator = self.shown_operator(operator);
                 verdict.layer = self.layer_of(operator);
@@ -188,6 +196,7 @@ impl Places<'_> {
 
     /// A claim stands although this was said against it.
     fn nothing_refuted(&self, verdict: &mut Verdict, refutation: &Refutation, bytes: u64) {
+        verdict.iteration = self.iteration(iteration_of(refutation));
         let Refutation::Step { iteration, operator, element, segment, .. } = refutation else {
             return;
         };
@@ -233,6 +242,7 @@ impl Places<'_> {
                 multiply_adds,
             } => {
                 verdict.reason = "step".to_owned();
+                verdict.iteration = self.iteration(*iteration);
                 verdict.layer = self.layer_of(*operator);
                 verdict.operator = Some(self.operator(*operator));
                 self.place_element(verdict, *iteration, *operator, *element);
@@ -248,36 +258,85 @@ impl Places<'_> {
                 verdict.claimed_bits = Some(claimed);
                 verdict.true_bits = Some(expected);
             }
-            Evidence::Contradiction { claimed, expected, .. } => {
-                let (reason, layer) = match refutation {
-                    Some(Refutation::Carry { layer, .. }) => ("carry", Some(*layer)),
-                    Some(Refutation::Binding { layer, operator, .. }) => {
-                        verdict.operator = Some(self.operator(*operator));
-                        ("binding", Some(*layer))
-                    }
-                    Some(
-                        Refutation::Step { .. }
-                        | Refutation::StateValue { .. }
-                        | Refutation::Leaf { .. },
-                    )
-                    | None => ("binding", None),
-                };
-                verdict.reason = reason.to_owned();
-                verdict.layer = layer.map(|index| self.layer(index));
-                verdict.claimed_bits = Some(claimed.to_string());
-                verdict.true_bits = Some(expected.to_string());
+            Evidence::Contradiction { iteration, claimed, expected, .. } => {
+                self.contradiction(verdict, *iteration, refutation);
+                between(verdict, claimed, expected);
             }
-            Evidence::StateValue { boundary, claimed, expected, .. } => {
+            Evidence::StateValue { iteration, boundary, claimed, expected } => {
                 verdict.reason = "malformed".to_owned();
+                verdict.iteration = self.iteration(*iteration);
                 verdict.layer = boundary.checked_sub(1).map(|index| self.layer(index));
-                verdict.claimed_bits = Some(claimed.to_string());
-                verdict.true_bits = Some(expected.to_string());
+                between(verdict, claimed, expected);
             }
-            Evidence::Leaf { operator, .. } => {
+            Evidence::Leaf { iteration, operator, .. } => {
                 verdict.reason = "malformed".to_owned();
+                verdict.iteration = self.iteration(*iteration);
                 verdict.layer = self.layer_of(*operator);
                 verdict.operator = Some(self.operator(*operator));
             }
+            Evidence::Link { iteration, claimed, expected, .. } => {
+                verdict.reason = "link".to_owned();
+                verdict.iteration = self.iteration(*iteration);
+                between(verdict, claimed, expected);
+            }
+            Evidence::Entry { iteration, claimed, expected } => {
+                verdict.reason = "entry".to_owned();
+                verdict.iteration = self.iteration(*iteration);
+                between(verdict, claimed, expected);
+            }
+            // The reason says all: what the iteration says about the end is true or false, under a root.
+            Evidence::Stop { iteration, is_last, .. } => {
+                verdict.reason = if *is_last { "ends-early" } else { "goes-on" }.to_owned();
+                verdict.iteration = self.iteration(*iteration);
+            }
         }
+    }
+
+    /// Where two statements of a claim contradict each other.
+    fn contradiction(
+        &self,
+        verdict: &mut Verdict,
+        iteration: u32,
+        refutation: Option<&Refutation>,
+    ) {
+        let (reason, layer) = match refutation {
+            Some(Refutation::Carry { layer, .. }) => ("carry", Some(*layer)),
+            Some(Refutation::Binding { layer, operator, .. }) => {
+                verdict.operator = Some(self.operator(*operator));
+                ("binding", Some(*layer))
+            }
+            Some(
+                Refutation::Step { .. }
+                | Refutation::StateValue { .. }
+                | Refutation::Leaf { .. }
+                | Refutation::Link { .. }
+                | Refutation::Entry { .. }
+                | Refutation::Stop { .. },
+            )
+            | None => ("binding", None),
+        };
+        verdict.reason = reason.to_owned();
+        verdict.iteration = self.iteration(iteration);
+        verdict.layer = layer.map(|index| self.layer(index));
+    }
+}
+
+/// What was claimed, beside what is true.
+fn between(verdict: &mut Verdict, claimed: &impl ToString, expected: &impl ToString) {
+    verdict.claimed_bits = Some(claimed.to_string());
+    verdict.true_bits = Some(expected.to_string());
+}
+
+/// The iteration that a refutation is about.
+fn iteration_of(refutation: &Refutation) -> u32 {
+    match refutation {
+        Refutation::Step { iteration, .. }
+        | Refutation::Binding { iteration, .. }
+        | Refutation::Carry { iteration, .. }
+        | Refutation::StateValue { iteration, .. }
+        | Refutation::Leaf { iteration, .. }
+        | Refutation::Link { iteration, .. }
+        | Refutation::Entry { iteration }
+        | Refutation::Stop { iteration } => *iteration,
     }
 }

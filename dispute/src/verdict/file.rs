@@ -14,7 +14,8 @@ use ledger::{LogEntry, replay};
 /// Name of the format.
 const FORMAT: &str = "rebut-verdict";
 /// Version of the format. 2: amounts are decimal texts whose names end in `_wei`; the parties are named.
-const VERSION: u32 = 2;
+/// 3: the iteration is named.
+const VERSION: u32 = 3;
 /// Most bytes of a verdict file.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 

@@ -9,6 +9,15 @@ use serde::{Deserialize, Serialize};
 pub use derive::derive;
 pub use file::{FILE_BYTES_MAX, VerdictError, replay_bytes, write_file};
 
+/// Place in a claim's run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IterationPlace {
+    /// Index of the iteration.
+    pub index: u32,
+    /// Number of iterations of the claim.
+    pub count: u32,
+}
+
 /// Place in the list of layers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerPlace {
@@ -94,9 +103,11 @@ pub struct Verdict {
     pub challenger: Option<String>,
     /// `fraud`, `upheld`, or `open`.
     pub verdict: String,
-    /// `step`, `binding`, `carry`, `malformed`, `silence`, `nothing-refuted`,
-    /// `challenger-silent` or `unchallenged`.
+    /// `step`, `binding`, `carry`, `link`, `entry`, `ends-early`, `goes-on`, `malformed`, `silence`,
+    /// `nothing-refuted`, `challenger-silent` or `unchallenged`.
     pub reason: String,
+    /// The iteration that the verdict is about; absent where it is about none, or about all of them.
+    pub iteration: Option<IterationPlace>,
     /// The layer where the views parted.
     pub layer: Option<LayerPlace>,
     /// The operator that was refuted.

@@ -60,7 +60,7 @@ fn is_in_the_table(claimed: &Claimed, ask: &Ask, arity_log2: u32) -> bool {
 fn every_ask_that_the_ledger_accepts_is_answered_and_the_answer_fits() {
     for arity_log2 in [1, 2, 4, 6] {
         let run = honest(1);
-        let defender = Defender::new(Arc::clone(&run), arity_log2);
+        let defender = Defender::of_run(Arc::clone(&run), arity_log2);
         // What is said already is not asked for again; what is inside of it is asked for only then.
         for claimed in [Claimed::new(Arc::clone(&run)), Claimed::new(Arc::clone(&run)).all_said()] {
             let mut accepted = 0;
@@ -106,7 +106,8 @@ fn sums_are_said_by_their_leaves_where_one_opening_holds_them_and_by_hashes_othe
     let words = claimed.run.accumulators(FOLD, 1).unwrap();
     assert_eq!(words.len(), 96);
     for arity_log2 in [1, 2, 3, 4, 6] {
-        let answer = Defender::new(Arc::clone(&claimed.run), arity_log2).answer(&claimed.say(tree));
+        let answer =
+            Defender::of_run(Arc::clone(&claimed.run), arity_log2).answer(&claimed.say(tree));
         let (is_leaves, count) = match answer.unwrap() {
             Answer::Leaves { leaves } => (true, leaves.len()),
             Answer::Hashes { hashes } => (false, hashes.len()),
@@ -121,7 +122,7 @@ fn nodes_are_opened_as_far_as_the_ledger_says() {
     let claimed = Claimed::new(honest(1));
     let roots = claimed.run.trace().state_roots();
     let ask = Ask::Open { place: claimed.place(TRACE, 0, 0) };
-    let answer = |arity_log2| Defender::new(Arc::clone(&claimed.run), arity_log2).answer(&ask);
+    let answer = |arity_log2| Defender::of_run(Arc::clone(&claimed.run), arity_log2).answer(&ask);
     assert_eq!(answer(2), Ok(Answer::Roots { roots: roots.to_vec() }));
     let leaves: Vec<Digest> = roots.iter().map(|root| leaf(&root.0)).collect();
     let hashes = leaves.chunks(2).map(|pair| protocol::hash::node(&pair[0], &pair[1])).collect();
@@ -131,7 +132,7 @@ fn nodes_are_opened_as_far_as_the_ledger_says() {
 #[test]
 fn states_are_opened_by_their_values_and_insides_by_their_roots() {
     let (claimed, iteration) = (Claimed::new(honest(1)), ITERATION);
-    let (run, defender) = (&claimed.run, Defender::new(Arc::clone(&claimed.run), 6));
+    let (run, defender) = (&claimed.run, Defender::of_run(Arc::clone(&claimed.run), 6));
     let open = |tree| defender.answer(&Ask::Open { place: claimed.place(tree, 0, 0) });
     let values = run.trace().state(1).unwrap().entries();
     assert_eq!(values.iter().map(|(value, _)| *value).collect::<Vec<_>>(), [1, 3]);
@@ -149,7 +150,7 @@ fn states_are_opened_by_their_values_and_insides_by_their_roots() {
 #[test]
 fn leaves_are_those_below_the_place_without_padding() {
     let (claimed, iteration) = (Claimed::new(honest(1)), ITERATION);
-    let defender = Defender::new(Arc::clone(&claimed.run), 6);
+    let defender = Defender::of_run(Arc::clone(&claimed.run), 6);
     let output = claimed.run.output(0).unwrap();
     let input = claimed.run.trace().state(0).unwrap().tensor(0).unwrap();
     // Two rows of three leaves, padded to four each.
@@ -175,7 +176,7 @@ fn what_the_run_does_not_have_is_an_error_that_names_it() {
     cov_mark::check!(no_such_state);
     cov_mark::check!(no_such_values_of_a_state);
     let (claimed, iteration) = (Claimed::new(honest(1)), ITERATION);
-    let defender = Defender::new(Arc::clone(&claimed.run), 6);
+    let defender = Defender::of_run(Arc::clone(&claimed.run), 6);
     let like = |tree, depth, index, of| Place { tree, ..claimed.place(of, depth, index) };
     let place = |tree, depth, index| claimed.place(tree, depth, index);
     let state = |boundary| asks::Tree::State { iteration, boundary };
@@ -215,7 +216,7 @@ fn what_the_run_does_not_have_is_an_error_that_names_it() {
 #[test]
 fn leaves_of_a_list_and_roots_that_follow_from_the_claim_are_not_answered() {
     let (claimed, iteration) = (Claimed::new(honest(1)), ITERATION);
-    let defender = Defender::new(Arc::clone(&claimed.run), 6);
+    let defender = Defender::of_run(Arc::clone(&claimed.run), 6);
     for tree in claimed.trees() {
         let (leaves, say) = (Ask::Leaves { place: claimed.place(tree, 0, 0) }, claimed.say(tree));
         let is_list = matches!(claimed.grown(tree).0, TreeKind::List { .. });
@@ -231,7 +232,7 @@ fn leaves_of_a_list_and_roots_that_follow_from_the_claim_are_not_answered() {
 #[test]
 fn what_the_model_does_not_have_is_an_error_of_the_run() {
     let (claimed, iteration) = (Claimed::new(honest(1)), ITERATION);
-    let defender = Defender::new(Arc::clone(&claimed.run), 6);
+    let defender = Defender::of_run(Arc::clone(&claimed.run), 6);
     let (inside, tensor) = (
         asks::Tree::Subtrace { iteration, layer: 0 },
         asks::Tree::Tensor { iteration, operator: 0 },
@@ -264,7 +265,7 @@ fn what_the_model_does_not_have_is_an_error_of_the_run() {
 #[test]
 fn a_layer_that_cannot_be_recomputed_is_told_and_states_are_answered_all_the_same() {
     let (claimed, iteration) = (Claimed::new(honest(1)), ITERATION);
-    let defender = Defender::new(lost(1), 6);
+    let defender = Defender::of_run(lost(1), 6);
     let error = RunError::Operator {
         operator: 0,
         name: "node 0".to_owned(),
@@ -285,6 +286,6 @@ fn a_layer_that_cannot_be_recomputed_is_told_and_states_are_answered_all_the_sam
 
 #[test]
 fn clones_share_the_run() {
-    let defender = Defender::new(honest(1), 6);
-    assert!(Arc::ptr_eq(defender.run(), defender.clone().run()));
+    let defender = Defender::of_run(honest(1), 6);
+    assert!(Arc::ptr_eq(defender.sequence(), defender.clone().sequence()));
 }

@@ -68,8 +68,8 @@ impl Service {
                 Progress::Running { .. } => {
                     takes_claims_of(job, &self.address, view.now_ms) && !self.stands(view, id)
                 }
-                Progress::Ended(End::Ready { trace_root }) => {
-                    self.agent.core.would_claim(view, id, trace_root)
+                Progress::Ended(End::Ready { sequence_root }) => {
+                    self.agent.core.would_claim(view, id, sequence_root)
                 }
                 Progress::Waiting { .. }
                 | Progress::Ended(End::Kept { .. } | End::Refused | End::NoResult) => false,
@@ -84,10 +84,12 @@ impl Service {
         !self.settings.bail_out && self.api.health.may_stake() && self.unclaimed.len() < HANDED_MAX
     }
 
-    /// Time of a run of a model: the longest of the last ones, the rehearsal among them.
+    /// Time of a run of a job, of as many iterations as it lets it have: by the longest of the last ones of its
+    /// model, the rehearsal among them.
     pub(super) fn run_ms(&self, job: &Job) -> u64 {
         let seen = self.run_ms.get(&job.terms.model_root);
-        seen.and_then(|seen| seen.iter().max().copied()).unwrap_or(0)
+        let iteration_ms = seen.and_then(|seen| seen.iter().max().copied()).unwrap_or(0);
+        iteration_ms.saturating_mul(u64::from(job.terms.iterations_max))
     }
 
     /// Time for runs of new jobs: half a clock, less the runs of all claims in play and of what will be
@@ -124,8 +126,8 @@ impl Service {
             let stands = self.stands(view, id);
             let disputed = stands && self.is_disputed(view, id);
             let is_due = self.jobs.is_due(id, view.now_ms, |end| match end {
-                End::Kept { trace_root } => {
-                    disputed || self.agent.core.would_claim(view, id, trace_root)
+                End::Kept { sequence_root } => {
+                    disputed || self.agent.core.would_claim(view, id, sequence_root)
                 }
                 End::Ready { .. } | End::Refused | End::NoResult => false,
             });
@@ -275,14 +277,16 @@ impl Service {
             })
         });
         match input {
-            Ok(input) => match self.worker.submit(Task { job: id, model, input, input_root }) {
-                true => self.jobs.begin(id, view.now_ms),
-                false => {
+            Ok(input) => {
+                let length = job.terms.length();
+                if self.worker.submit(Task { job: id, model, input, input_root, length }) {
+                    self.jobs.begin(id, view.now_ms);
+                } else {
                     self.api.health.worker_gone();
                     tracing::error!(event = "executor.worker_gone", "restart this process");
                     self.jobs.end(id, End::Refused);
                 }
-            },
+            }
             Err(error) => {
                 let tries = self.jobs.tries(&id);
                 match (is_claimed, tries) {

@@ -23,7 +23,8 @@ impl Service {
             if self.jobs.ended(&id) == Some(&End::Refused) {
                 self.api.give_up(&id);
             }
-            let Some(run) = self.runs.get(&id) else {
+            // What is asked over HTTP has one iteration.
+            let Some(run) = self.runs.get(&id).and_then(|run| run.only()) else {
                 continue;
             };
             let mut claims =
@@ -110,6 +111,9 @@ impl Service {
             Some(Progress::Running { .. } | Progress::Ended(_)) => None,
             None => match self.api.model_store.model(&job.terms.model_root) {
                 None => Some(Declined::Model),
+                Some(model) if job.terms.iterations_max > 1 && !model.header().is_recurrent() => {
+                    Some(Declined::Batch { entries: job.terms.iterations_max })
+                }
                 Some(_) => {
                     let declined = self.settings.policy.declines(job, &self.address, total_wei);
                     declined.or_else(too_soon)

@@ -9,7 +9,7 @@ use protocol::hash::{Digest, Keccak};
 use protocol::ids::JobId;
 use protocol::merkle;
 use protocol::roots::sequence_tree;
-use protocol::transaction::Statement;
+use protocol::transaction::{RunLength, Statement};
 
 use super::{FOLD, FOLDED};
 use crate::core::statement_of;
@@ -38,7 +38,8 @@ impl Claimed {
 
     pub(crate) fn context(&self, arity_log2: u32) -> Context<'_> {
         let (terms, header) = (&self.statement.terms, self.run.model().header());
-        Context { terms, header, said: &self.said, from: None, arity_log2 }
+        let length = RunLength::exactly(terms.iterations);
+        Context { terms, header, length, said: &self.said, from: None, arity_log2 }
     }
 
     /// All trees of the run.

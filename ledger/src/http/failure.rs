@@ -8,7 +8,7 @@ use serde_json::json;
 use super::views;
 use crate::{LedgerError, rejection};
 
-/// An answer that is not what was asked for: `{"schema": 4, "error": {"kind": …, "message": …}}`, and in
+/// An answer that is not what was asked for: `{"schema": 5, "error": {"kind": …, "message": …}}`, and in
 /// `error` for programs, where the protocol's rules refused a transaction, the `code` of the rejection and the whole
 /// `rejection`.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ mod tests {
             let code = rejection.code();
             assert!(Rejection::CODES.iter().any(|(known, _)| *known == code), "{code}");
             let body = body(LedgerError::Rejected(rejection).into()).await;
-            assert_eq!((&body["schema"], &body["error"]["code"]), (&4.into(), &code.into()));
+            assert_eq!((&body["schema"], &body["error"]["code"]), (&5.into(), &code.into()));
         }
         let body = body(busy("no room")).await;
         assert_eq!(

@@ -4,11 +4,13 @@
 use std::fmt;
 
 use protocol::graph::ModelHeader;
+use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{
     Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job, JobStatus, Settlement,
     Turn,
 };
+use protocol::tensor::TensorType;
 use protocol::transaction::Address;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{Receipt, View, words};
 
 /// Version of all shapes.
-pub(super) const SCHEMA: u32 = 4;
+pub(super) const SCHEMA: u32 = 5;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
@@ -76,7 +78,10 @@ pub(super) fn job(id: &JobId, job: &Job, settlement: &Settlement) -> Value {
     json!({
         "job": id.to_string(), "poster": job.poster.to_string(), "posted_ms": job.posted_ms,
         "model_root": terms.model_root.to_string(), "input_root": terms.input_root.to_string(),
-        "fee_wei": terms.fee_wei.to_string(), "stake_wei": terms.stake_wei.to_string(),
+        "fee_wei": terms.fee_wei.to_string(),
+        "fee_iteration_wei": terms.fee_iteration_wei.to_string(),
+        "iterations_max": terms.iterations_max, "may_cut": terms.may_cut,
+        "stake_wei": terms.stake_wei.to_string(),
         "bond_wei": parameters.bond_wei(terms.stake_wei).to_string(), "window_ms": terms.window_ms,
         "open_until_ms": job.open_until_ms, "executor": executor, "salt": terms.salt.to_string(),
         "status": words::job_status(&job.status), "final_claim": claim,
@@ -86,9 +91,14 @@ pub(super) fn job(id: &JobId, job: &Job, settlement: &Settlement) -> Value {
 }
 
 pub(super) fn model(id: &str, header: &ModelHeader) -> Value {
+    let kind = |kind: &TensorType| json!({ "element_type": kind.element.name(), "shape": kind.shape.dimensions() });
+    // Zeros stand for no card.
+    let card = (header.card != Digest::default()).then(|| header.card.to_string());
     json!({
         "schema": SCHEMA, "model": id, "layers": header.layer_count, "operators": header.operator_count,
         "weights": header.weight_count, "inputs": header.input_count(),
+        "input_types": header.inputs.iter().map(kind).collect::<Vec<_>>(),
+        "links": header.links, "stop": header.stop, "card": card,
         "graph_root": header.graph_root.to_string(),
         "weights_root": header.weights_root.to_string(),
         "layers_root": header.layers_root.to_string(),
@@ -108,6 +118,7 @@ pub(super) fn claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Val
         "model_root": claim.terms.model_root.to_string(),
         "executor": claim.executor.to_string(),
         "output_root": claim.terms.output_root.to_string(),
+        "iterations": claim.terms.iterations,
         "sequence_root": claim.terms.sequence_root.to_string(),
         "trace_root": claim.trace_root.to_string(), "posted_ms": claim.posted_ms,
         "window_end_ms": claim.window_end_ms, "last_finality_ms": settlement.final_by_ms(claim),
@@ -243,6 +254,7 @@ fn event(event: &Event) -> Value {
 mod tests {
     use super::*;
     use crate::testing::{CHALLENGER, Court, EXECUTOR, OPEN_MS, SECOND, STRANGER, statement};
+    use protocol::hash::leaf;
     use protocol::settlement::{ETHER, challenge_id};
     use protocol::transaction::Action;
 
@@ -267,10 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn the_shapes_have_the_fourth_version() {
+    fn the_shapes_have_the_fifth_version() {
         let court = Court::new();
         let settlement = std::sync::Arc::new(court.settlement);
-        says(&status(&View { height: 0, now_ms: 5, settlement }, 7), json!({ "schema": 4 }));
+        says(&status(&View { height: 0, now_ms: 5, settlement }, 7), json!({ "schema": 5 }));
     }
 
     #[test]
@@ -282,6 +294,7 @@ mod tests {
             &job_of(&court, &id),
             json!({
                 "status": "open", "open_until_ms": posted_ms + OPEN_MS, "executor": null,
+                "iterations_max": 1, "may_cut": false, "fee_iteration_wei": "0",
                 "bond_wei": (ETHER / 10).to_string(), "salt": "0", "first_standing": 0,
                 "seals_waiting": 0, "claims": [], "final_claim": null,
             }),
@@ -304,6 +317,41 @@ mod tests {
     }
 
     #[test]
+    fn a_model_tells_what_it_takes_and_what_its_iterations_hand_on() {
+        let mut header = crate::testing::header();
+        let kinds = json!([{ "element_type": "f32", "shape": [1] }]);
+        says(
+            &model("0x", &header),
+            json!({ "inputs": 1, "input_types": kinds, "links": [], "stop": null, "card": null }),
+        );
+        (header.links, header.stop, header.card) = (vec![2], Some(2), Digest([7; 32]));
+        let card = header.card.to_string();
+        says(&model("0x", &header), json!({ "links": [2], "stop": 2, "card": card }));
+    }
+
+    #[test]
+    fn a_claim_on_a_batch_tells_its_iterations_and_which_entry_convicted_it() {
+        let mut court = Court::new();
+        let (job, claim) = court.false_batch();
+        says(
+            &job_of(&court, &job),
+            json!({ "iterations_max": 2, "may_cut": false, "fee_iteration_wei": "7" }),
+        );
+        says(&claim_of(&court, &claim), json!({ "iterations": 2, "verdict": null }));
+        court.does(CHALLENGER, &Action::Challenge { claim });
+        court.does(CHALLENGER, &court.refuted_entry(claim));
+        let document = claim_of(&court, &claim);
+        let place = "iteration 1: the entry that it begins with";
+        let verdict = json!({
+            "place": place, "claimed": leaf(b"lie").to_string(),
+            "correct": leaf(b"second").to_string(),
+        });
+        says(&document, json!({ "status": "rejected", "verdict": verdict, "descent": [place] }));
+        let reason = document["reason"].as_str().unwrap();
+        assert!(reason.starts_with("rejected: iteration 1 begins with 0x"), "{reason}");
+    }
+
+    #[test]
     fn a_claim_tells_its_number_and_both_roots_of_its_run() {
         let mut court = Court::new();
         let id = court.job(0);
@@ -313,7 +361,7 @@ mod tests {
         says(
             &claim_of(&court, &second),
             json!({
-                "number": 1, "status": "standing", "job": id.to_string(),
+                "number": 1, "status": "standing", "job": id.to_string(), "iterations": 1,
                 "executor": EXECUTOR.to_string(), "challenges": [],
                 "sequence_root": wanted.terms.sequence_root.to_string(),
                 "trace_root": wanted.trace_root().to_string(),

@@ -8,8 +8,13 @@ use super::common::{count, state};
 pub(super) fn within(iteration: u32, what: String) -> String {
     match iteration {
         0 => what,
-        _ => format!("iteration {iteration}: {what}"),
+        _ => at_iteration(iteration, what),
     }
+}
+
+/// Something that only runs of several iterations have: the first is named as well.
+pub(super) fn at_iteration(iteration: u32, what: String) -> String {
+    format!("iteration {iteration}: {what}")
 }
 
 /// A tree of a claim.
@@ -62,6 +67,18 @@ pub fn answer(answer: &Answer) -> String {
 /// What a challenger says is false.
 pub fn refutation(refutation: &Refutation) -> String {
     let (iteration, what) = match refutation {
+        Refutation::Link { iteration, input } => {
+            let what = format!("input {input} is not what the iteration before handed on");
+            return at_iteration(*iteration, what);
+        }
+        Refutation::Entry { iteration } => {
+            let what = "it begins with another state than the job's entry for it".to_owned();
+            return at_iteration(*iteration, what);
+        }
+        Refutation::Stop { iteration } => {
+            let what = "the run ends here or goes on, against what the model says".to_owned();
+            return at_iteration(*iteration, what);
+        }
         Refutation::Step { iteration, operator, element, segment: 0, .. } => {
             (iteration, format!("operator {operator}, element {element}"))
         }
@@ -86,16 +103,6 @@ pub fn refutation(refutation: &Refutation) -> String {
             let what =
                 format!("output of operator {operator}, leaf {leaf}, holds bits that no value has");
             (iteration, what)
-        }
-        Refutation::Link { iteration, input } => {
-            let what = format!("input {input} is not what the iteration before handed on");
-            (iteration, what)
-        }
-        Refutation::Entry { iteration } => {
-            (iteration, "the iteration begins with another input than the job's".to_owned())
-        }
-        Refutation::Stop { iteration } => {
-            (iteration, "the run does not end where the model says".to_owned())
         }
     };
     within(*iteration, what)

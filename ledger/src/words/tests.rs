@@ -190,7 +190,10 @@ fn in_iteration(number: u32, found: Evidence) -> Evidence {
     let (Evidence::Step { iteration, .. }
     | Evidence::Contradiction { iteration, .. }
     | Evidence::StateValue { iteration, .. }
-    | Evidence::Leaf { iteration, .. }) = &mut found;
+    | Evidence::Leaf { iteration, .. }
+    | Evidence::Link { iteration, .. }
+    | Evidence::Entry { iteration, .. }
+    | Evidence::Stop { iteration, .. }) = &mut found;
     *iteration = number;
     found
 }
@@ -356,7 +359,7 @@ fn statement(job: JobId) -> Statement {
         sequence_root: OTHER,
         salt: 0,
     };
-    Statement { terms, binding: Binding { input: bound.clone(), output: bound } }
+    Statement { terms, binding: Binding { input: bound.clone(), output: bound, entry: None } }
 }
 
 #[test]
@@ -428,9 +431,12 @@ fn every_action_is_a_line_of_a_history() {
         layers_root: ID,
         operator_count: 1,
         weight_count: 1,
-        input_count: 1,
+        inputs: vec![kind(ElementType::F32, &[1])],
         layer_count: 1,
         profile: protocol::graph::Profile::StrictF32,
+        links: Vec::new(),
+        stop: None,
+        card: Digest::default(),
     };
     let model = short(header.root());
     assert_eq!(action(&Action::RegisterModel { header }), format!("model {model} registered"));

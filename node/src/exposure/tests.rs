@@ -1,108 +1,20 @@
-use std::sync::Arc;
-
-use protocol::asks::{Ask, Place, Tree, TreeKind};
-use protocol::graph::{ModelHeader, Profile};
-use protocol::hash::{Digest, Keccak, leaf};
-use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{ETHER, Genesis, Settlement, attention, claim_id, job_id};
-use protocol::transaction::{Action, JobTerms, Statement};
+use protocol::hash::{Keccak, leaf};
+use protocol::ids::ClaimId;
+use protocol::settlement::{ETHER, attention};
+use protocol::transaction::Action;
 
 use super::*;
+use crate::testing::{BANK, CHALLENGER, Court, EXECUTOR, POSTER, PUT_IN_WEI, SECOND, statement};
 
-const BANK: Address = Address([1; 20]);
-const POSTER: Address = Address([2; 20]);
-const EXECUTOR: Address = Address([3; 20]);
-const CHALLENGER: Address = Address([4; 20]);
-const SECOND: Address = Address([5; 20]);
-
-const PUT_IN_WEI: u128 = 100 * ETHER;
 /// Burned for each object.
 const RECORD_FEE_WEI: u128 = ETHER / 10_000;
 /// Of a challenge of a claim with a stake of one ether.
 const BOND_WEI: u128 = ETHER / 10;
 const DEMAND_FEE_WEI: u128 = ETHER / 1_000;
 
-fn header() -> ModelHeader {
-    let root = leaf(b"model");
-    ModelHeader {
-        graph_root: root,
-        weights_root: root,
-        layers_root: root,
-        operator_count: 1,
-        weight_count: 1,
-        input_count: 1,
-        layer_count: 1,
-        profile: Profile::StrictF32,
-    }
-}
-
-fn statement(job: JobId) -> Statement {
-    let states = [leaf(b"input"), leaf(b"output")];
-    Statement::of_run::<Keccak>(job, header().root(), &states).unwrap()
-}
-
-/// A ledger on which everybody put in the same.
-struct Court {
-    settlement: Settlement,
-    now_ms: u64,
-}
-
 impl Court {
-    fn new() -> Self {
-        let (salt, parameters) = (Digest::default(), Parameters::default());
-        let genesis = Genesis { chain_id: 1, salt, begun_ms: 0, bank: BANK, parameters };
-        let mut court = Self { settlement: Settlement::new(genesis).unwrap(), now_ms: 1_000 };
-        for account in [BANK, POSTER, EXECUTOR, CHALLENGER, SECOND] {
-            court.does(BANK, &Action::Deposit { account, amount_wei: PUT_IN_WEI });
-        }
-        court.does(BANK, &Action::RegisterModel { header: header() });
-        court
-    }
-
-    fn does(&mut self, sender: Address, action: &Action) {
-        let outcome = self.settlement.perform(self.now_ms, sender, 0, action);
-        outcome.unwrap_or_else(|rejection| panic!("{sender} {action:?}: {rejection}"));
-    }
-
-    fn job(&mut self, attention_wei: u128) -> JobId {
-        let terms = JobTerms {
-            model_root: header().root(),
-            input_root: leaf(b"input"),
-            profile: Profile::StrictF32,
-            executor: Address::default(),
-            fee_wei: ETHER / 100,
-            fee_iteration_wei: 0,
-            iterations_max: 1,
-            may_cut: false,
-            stake_wei: ETHER,
-            window_ms: self.settlement.parameters().window_ms_of(1),
-            open_ms: 600_000,
-            attention_wei,
-            salt: 0,
-        };
-        self.does(POSTER, &Action::PostJob { terms: terms.clone() });
-        job_id(POSTER, &terms)
-    }
-
-    fn claim(&mut self) -> ClaimId {
-        let job = self.job(0);
-        let statement = statement(job);
-        let claim = claim_id(EXECUTOR, &statement.terms);
-        self.does(EXECUTOR, &Action::PostClaim { statement });
-        claim
-    }
-
-    fn demand(&mut self, challenger: Address, claim: ClaimId) {
-        let root = self.settlement.claim(&claim).unwrap().terms.sequence_root;
-        let (tree, kind) = (Tree::Sequence {}, TreeKind::List { count: 1 });
-        let ask = Ask::Open { place: Place { tree, kind, depth: 0, index: 0, hash: root } };
-        let (showings, path) = (Vec::new(), Vec::new());
-        self.does(challenger, &Action::Demand { claim, showings, ask, path, from: None });
-    }
-
     fn exposure(&self, account: Address) -> Exposure {
-        let settlement = Arc::new(self.settlement.clone());
-        Exposure::of(&View { height: 0, now_ms: self.now_ms, settlement }, &account)
+        Exposure::of(&self.view(), &account)
     }
 
     fn profit_wei(&self, account: Address) -> i128 {

@@ -61,7 +61,7 @@ canonical_struct!(ModelHeader {
     card,
 });
 
-/// What one iteration hands to the next. An ordinary model has neither, and one iteration.
+/// What one iteration hands to the next. An ordinary model has neither: each of its iterations stands by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Recurrence {
     /// Empty, or for each input, in their order, the id of the value that the next iteration takes: an input or

@@ -188,7 +188,7 @@ pub struct RunRoots<'a> {
     pub first_states: &'a [Digest],
     /// State roots of the last iteration.
     pub last_states: &'a [Digest],
-    /// Of a batch, the roots of its entries' states; otherwise none.
+    /// Of a batch, the roots of its entries' states, at least two; otherwise none.
     pub entries: &'a [Digest],
 }
 
@@ -211,8 +211,8 @@ impl Statement {
 
     /// The claim on a run of several iterations, or on a batch.
     ///
-    /// Returns `None` without iterations or states, for more than a tree can hold, and when the first and last
-    /// states or the entries are not those of the traces.
+    /// Returns `None` without iterations or states, for more than a tree can hold, for a batch of one entry, which
+    /// is no batch, and when the first and last states or the entries are not those of the traces.
     pub fn of_sequence<C: Commitment>(
         job: JobId,
         model_root: Digest,
@@ -237,7 +237,8 @@ impl Statement {
             None => (first_root, None),
             Some(root) => {
                 let batch = batch_tree::<C>(entries)?;
-                if *root != first_root || entries.len() != traces.len() {
+                let is_batch = entries.len() > 1 && entries.len() == traces.len();
+                if *root != first_root || !is_batch {
                     return None;
                 }
                 (batch.root(), Some(BoundEntry { root: *root, path: batch.path(0)? }))

@@ -8,7 +8,7 @@ use protocol::hash::{self, Digest, Keccak};
 use protocol::law;
 use protocol::merkle::{self, TreeShape};
 use protocol::roots::{sequence_tree, state_leaf};
-use protocol::transaction::{Action, Address, Statement};
+use protocol::transaction::{Action, Address, RunLength, Statement};
 use protocol::{ClaimId, JobId};
 use std::collections::BTreeMap;
 
@@ -88,23 +88,101 @@ fn list(leaves: &[Digest]) -> (TreeKind, merkle::Tree) {
     (TreeKind::List { count }, merkle::Tree::new(shape, leaves).unwrap())
 }
 
-fn of_roots(roots: &[Digest]) -> Grown {
+pub fn of_roots(roots: &[Digest]) -> Grown {
     let leaves: Vec<Digest> = roots.iter().map(|root| hash::leaf(&root.0)).collect();
     let (kind, nodes) = list(&leaves);
     Grown { kind, nodes, roots: roots.to_vec(), values: Vec::new(), bits: None }
 }
 
-fn of_values(values: &[(u32, Digest)]) -> Grown {
+pub fn of_values(values: &[(u32, Digest)]) -> Grown {
     let leaves: Vec<Digest> =
         values.iter().map(|(value, root)| state_leaf::<Keccak>(*value, root)).collect();
     let (kind, nodes) = list(&leaves);
     Grown { kind, nodes, roots: Vec::new(), values: values.to_vec(), bits: None }
 }
 
-fn of_bits(bits: &Bits) -> Grown {
+pub fn of_bits(bits: &Bits) -> Grown {
     let kind = TreeKind::Tensor { kind: bits.0.clone() };
     let (roots, values) = (Vec::new(), Vec::new());
     Grown { kind, nodes: bits.tree(), roots, values, bits: Some(bits.clone()) }
+}
+
+impl Grown {
+    /// A node; its hash at depth 0 is the committed root.
+    pub fn place(&self, tree: Tree, depth: u32, index: u64) -> Place {
+        let node = self.nodes.node(depth, index).unwrap();
+        let hash = match depth {
+            0 => tree.commit::<Keccak>(&self.kind, &node).unwrap(),
+            _ => node,
+        };
+        Place { tree, kind: self.kind.clone(), depth, index, hash }
+    }
+
+    /// Siblings of a node up to its ancestor at a depth.
+    pub fn path(&self, depth: u32, index: u64, until: u32) -> Vec<Digest> {
+        (0..depth - until)
+            .map(|level| self.nodes.node(depth - level, (index >> level) ^ 1).unwrap())
+            .collect()
+    }
+
+    /// Siblings of a leaf up to the root.
+    pub fn leaf_path(&self, index: u64) -> Vec<Digest> {
+        self.path(self.nodes.shape().depth(), index, 0)
+    }
+
+    /// Every ask about every node.
+    pub fn all_wants(&self, tree: Tree) -> Vec<Want> {
+        let mut all = Vec::new();
+        if tree.is_said() {
+            all.push(Want::Say(tree));
+        }
+        for depth in 0..=self.nodes.shape().depth() {
+            for index in 0..1u64 << depth {
+                all.push(Want::Open(tree, depth, index));
+                all.push(Want::Leaves(tree, depth, index));
+            }
+        }
+        all
+    }
+
+    pub fn ask(&self, want: Want) -> Ask {
+        match want {
+            Want::Open(tree, depth, index) => Ask::Open { place: self.place(tree, depth, index) },
+            Want::Leaves(tree, depth, index) => {
+                Ask::Leaves { place: self.place(tree, depth, index) }
+            }
+            Want::Say(tree) => Ask::Say { tree, kind: self.kind.clone() },
+        }
+    }
+
+    /// What an executor answers who has this tree.
+    pub fn answer(&self, ask: &Ask, arity_log2: u32) -> Answer {
+        let (depth, places) = shown_places(ask, arity_log2).unwrap();
+        let at_leaves = depth == self.nodes.shape().depth();
+        let says_leaves = match ask {
+            Ask::Open { .. } => false,
+            Ask::Leaves { .. } => true,
+            Ask::Say { tree, .. } => {
+                matches!(tree, Tree::Accumulators { .. })
+                    && self.nodes.shape().depth() <= arity_log2.saturating_sub(3)
+            }
+        };
+        let at = |place: &u64| *place as usize;
+        match &self.bits {
+            Some(bits) if says_leaves => {
+                Answer::Leaves { leaves: places.iter().map(|place| bits.leaf(*place)).collect() }
+            }
+            None if at_leaves && !self.values.is_empty() => {
+                Answer::Values { values: places.iter().map(|p| self.values[at(p)]).collect() }
+            }
+            None if at_leaves => {
+                Answer::Roots { roots: places.iter().map(|p| self.roots[at(p)]).collect() }
+            }
+            _ => Answer::Hashes {
+                hashes: places.iter().map(|p| self.nodes.node(depth, *p).unwrap()).collect(),
+            },
+        }
+    }
 }
 
 impl Answers {
@@ -155,7 +233,9 @@ impl Answers {
 
     pub fn context<'a>(&'a self, from: Option<&'a Ask>, arity_log2: u32) -> Context<'a> {
         let header = &self.toy.committed.header;
-        Context { terms: &self.statement.terms, header, said: &self.said, from, arity_log2 }
+        let (terms, said) = (&self.statement.terms, &self.said);
+        let length = RunLength::exactly(terms.iterations);
+        Context { terms, header, length, said, from, arity_log2 }
     }
 
     pub fn proven(&self, showings: &[Showing], from: Option<&Ask>, arity_log2: u32) -> Proven<'_> {
@@ -166,26 +246,17 @@ impl Answers {
 
     /// A node of a tree; its hash at depth 0 is the committed root.
     pub fn place(&self, tree: Tree, depth: u32, index: u64) -> Place {
-        let grown = &self.trees[&tree];
-        let node = grown.nodes.node(depth, index).unwrap();
-        let hash = match depth {
-            0 => tree.commit::<Keccak>(&grown.kind, &node).unwrap(),
-            _ => node,
-        };
-        Place { tree, kind: grown.kind.clone(), depth, index, hash }
+        self.trees[&tree].place(tree, depth, index)
     }
 
     /// Siblings of a node up to its ancestor at a depth.
     pub fn path(&self, tree: Tree, depth: u32, index: u64, until: u32) -> Vec<Digest> {
-        let nodes = &self.trees[&tree].nodes;
-        (0..depth - until)
-            .map(|level| nodes.node(depth - level, (index >> level) ^ 1).unwrap())
-            .collect()
+        self.trees[&tree].path(depth, index, until)
     }
 
     /// Siblings of a leaf up to the root.
     fn leaf_path(&self, tree: Tree, index: u64) -> Vec<Digest> {
-        self.path(tree, self.trees[&tree].nodes.shape().depth(), index, 0)
+        self.trees[&tree].leaf_path(index)
     }
 
     /// What proves a tree's kind and root.
@@ -221,7 +292,7 @@ impl Answers {
                 vec![layer(index), self.operator(operator), self.output(operator)]
             }
             Tree::Accumulators { operator, .. } => vec![self.operator(operator)],
-            Tree::Input { .. } => vec![layer(0), self.operator(0), value(0)],
+            Tree::Input { .. } => vec![layer(0), value(0)],
             Tree::Output { .. } => vec![layer(1), self.operator(2), value(2)],
         }
     }
@@ -260,32 +331,7 @@ impl Answers {
 
     /// What an executor of this run answers.
     pub fn answer(&self, ask: &Ask, arity_log2: u32) -> Answer {
-        let grown = &self.trees[ask.tree()];
-        let (depth, places) = shown_places(ask, arity_log2).unwrap();
-        let at_leaves = depth == grown.nodes.shape().depth();
-        let says_leaves = match ask {
-            Ask::Open { .. } => false,
-            Ask::Leaves { .. } => true,
-            Ask::Say { tree, .. } => {
-                matches!(tree, Tree::Accumulators { .. })
-                    && grown.nodes.shape().depth() <= arity_log2.saturating_sub(3)
-            }
-        };
-        let at = |place: &u64| *place as usize;
-        match &grown.bits {
-            Some(bits) if says_leaves => {
-                Answer::Leaves { leaves: places.iter().map(|place| bits.leaf(*place)).collect() }
-            }
-            None if at_leaves && !grown.values.is_empty() => {
-                Answer::Values { values: places.iter().map(|p| grown.values[at(p)]).collect() }
-            }
-            None if at_leaves => {
-                Answer::Roots { roots: places.iter().map(|p| grown.roots[at(p)]).collect() }
-            }
-            _ => Answer::Hashes {
-                hashes: places.iter().map(|p| grown.nodes.node(depth, *p).unwrap()).collect(),
-            },
-        }
+        self.trees[ask.tree()].answer(ask, arity_log2)
     }
 }
 
@@ -321,30 +367,12 @@ impl Answers {
     }
 
     pub fn ask(&self, want: Want) -> Ask {
-        match want {
-            Want::Open(tree, depth, index) => Ask::Open { place: self.place(tree, depth, index) },
-            Want::Leaves(tree, depth, index) => {
-                Ask::Leaves { place: self.place(tree, depth, index) }
-            }
-            Want::Say(tree) => Ask::Say { tree, kind: self.trees[&tree].kind.clone() },
-        }
+        self.trees[&want.tree()].ask(want)
     }
 
     /// Every ask about every node of every tree.
     pub fn all_wants(&self) -> Vec<Want> {
-        let mut all = Vec::new();
-        for (tree, grown) in &self.trees {
-            if tree.is_said() {
-                all.push(Want::Say(*tree));
-            }
-            for depth in 0..=grown.nodes.shape().depth() {
-                for index in 0..1u64 << depth {
-                    all.push(Want::Open(*tree, depth, index));
-                    all.push(Want::Leaves(*tree, depth, index));
-                }
-            }
-        }
-        all
+        self.trees.iter().flat_map(|(tree, grown)| grown.all_wants(*tree)).collect()
     }
 
     /// A demand that shows the whole way to what is asked.

@@ -68,7 +68,8 @@ fn turn_of_challenger<'a>(
 fn context<'a>(state: &'a Settlement, claim: &'a Claim, from: Option<&'a Ask>) -> Context<'a> {
     let header = state.model(&claim.terms.model_root).unwrap();
     let arity_log2 = state.parameters().arity_log2;
-    Context { terms: &claim.terms, header, said: &claim.said, from, arity_log2 }
+    let length = state.job(&claim.terms.job).unwrap().terms.length();
+    Context { terms: &claim.terms, header, length, said: &claim.said, from, arity_log2 }
 }
 
 fn proven<'a>(

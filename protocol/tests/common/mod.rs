@@ -6,6 +6,9 @@ pub mod answers;
 mod checks;
 mod decisions;
 mod game;
+pub mod sequence;
+pub mod sequence_game;
+mod shown;
 
 pub use answers::{Answers, Want};
 pub use game::{FUNDS_WEI, Game, Who, address, genesis, key, salt};

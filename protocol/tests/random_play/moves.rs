@@ -104,16 +104,19 @@ fn statement(run: &Run, draw: &Draw, job: JobId) -> Statement {
     statement
 }
 
-/// Any ask about any node of any tree, legal or not.
-fn want(answers: &Answers, draw: &Draw) -> Want {
-    let all = answers.all_wants();
+/// Any ask about any node of any tree, legal or not; now and then of the tree that was asked about last.
+fn want(answers: &Answers, draw: &Draw, last: Option<&Ask>) -> Want {
+    let mut all = answers.all_wants();
+    if let Some(last) = last.filter(|_| draw.one_of(3, 2)) {
+        all.retain(|want| want.tree() == *last.tree());
+    }
     all[draw.numbers[0] as usize / 16 % all.len()]
 }
 
 /// A demand: mostly with what it must show, now and then by the place that was asked last, with something left
 /// out, or with something else beside.
 fn demand(answers: &Answers, draw: &Draw, claim: ClaimId, last: Option<&Ask>) -> Action {
-    let want = want(answers, draw);
+    let want = want(answers, draw, last);
     let from = last.filter(|last| {
         let ((depth, index), (from, above)) = (answers.ask(want).node(), last.node());
         *last.tree() == want.tree() && depth >= from && index >> (depth - from) == above
@@ -152,12 +155,17 @@ fn proof(answers: &Answers, draw: &Draw) -> Proof {
         let model = vec![answers.layer(a / 4 % 2), answers.operator(b / 4 % 3)];
         (model, refutation)
     };
-    let (mut showings, refutation) = match c / 16 % 8 {
+    let (mut showings, refutation) = match c / 16 % 9 {
         0 => bare(Refutation::Binding { iteration, layer: a % 3, operator: b % 4 }),
         1 => bare(Refutation::Carry { iteration, layer: a % 3, value: b % 6 }),
         2 => bare(Refutation::StateValue { iteration, boundary: a % 4, position: 0 }),
         3 | 4 => answers.leaf_proof(a % 3, u64::from(a % 3 != 2 && b.is_multiple_of(2))),
         5 => answers.product_proof(u64::from(b % 100)),
+        8 => bare(match a % 3 {
+            0 => Refutation::Link { iteration, input: b % 2 },
+            1 => Refutation::Entry { iteration },
+            _ => Refutation::Stop { iteration },
+        }),
         _ => answers.sum_proof(u64::from(a % 3)),
     };
     if d % 16 == 1 {
@@ -172,10 +180,10 @@ fn reveal(game: &Game, draw: &Draw, claim: ClaimId, pending: Option<&Ask>) -> Ac
     let arity_log2 = game.state.parameters().arity_log2;
     let asked = match pending.filter(|_| !draw.one_of(1, 8)) {
         Some(ask) => ask.clone(),
-        None => answers.ask(want(answers, draw)),
+        None => answers.ask(want(answers, draw, None)),
     };
     let said = match draw.one_of(2, 8) {
-        true => answers.ask(want(answers, draw)),
+        true => answers.ask(want(answers, draw, None)),
         false => asked.clone(),
     };
     // Sums may be said otherwise, and what was said binds.

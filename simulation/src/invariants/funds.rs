@@ -69,7 +69,9 @@ impl<C: Commitment> Audit<C> {
 
     fn is_false(&self, claim: &Claim<C>) -> bool {
         let truth = self.books.truths.get(&claim.terms.job);
-        truth.is_some_and(|truth| truth.run.trace().root() != claim.trace_root)
+        truth.is_some_and(|truth| {
+            claim.terms.iterations != 1 || truth.run.trace().root() != claim.trace_root
+        })
     }
 
     /// Whether somebody watched the claim who had money for every false claim all its window long.

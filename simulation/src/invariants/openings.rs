@@ -188,7 +188,7 @@ impl<C: Commitment> Audit<C> {
         let arity_log2 = claim.knowledge.arity_log2();
         let contradicts = entry.contradicts(claim, ask, answer);
         if let (Ask::Say { .. }, true, Some(truth)) = (ask, entry.is_true, truth) {
-            let own = Defender::new(Arc::clone(&truth.run), arity_log2).answer(ask).ok();
+            let own = Defender::of_run(Arc::clone(&truth.run), arity_log2).answer(ask).ok();
             entry.said_truly &= own.as_ref() == Some(answer);
         }
         let known = entry.known.clone();
@@ -245,9 +245,13 @@ fn unproven<C: Commitment>(
         return Some("it builds on what its challenge did not ask last".to_owned());
     }
     let (parameters, header) = (state.parameters(), truth.run.model().header());
+    let Some(job) = state.job(&claim.terms.job) else {
+        return Some("its claim is on no job".to_owned());
+    };
     let context = Context {
         terms: &claim.terms,
         header,
+        length: job.terms.length(),
         said: &claim.said,
         from: from.as_ref(),
         arity_log2: parameters.arity_log2,
@@ -264,7 +268,7 @@ fn honest_answer<C: Commitment>(
     ask: &Ask,
 ) -> Result<Answer, String> {
     let arity_log2 = claim.knowledge.arity_log2();
-    let answer = Defender::new(Arc::clone(&truth.run), arity_log2)
+    let answer = Defender::of_run(Arc::clone(&truth.run), arity_log2)
         .answer(ask)
         .map_err(|error| format!("the honest run has no answer: {error}"))?;
     let said = fits::<C>(ask, &answer, arity_log2)

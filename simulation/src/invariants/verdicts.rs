@@ -38,9 +38,13 @@ impl<C: Commitment> Audit<C> {
             FallReason::Refuted(Evidence::Step { .. } | Evidence::Leaf { .. }) => {
                 Sometimes::RefutedByStep
             }
-            FallReason::Refuted(Evidence::Contradiction { .. } | Evidence::StateValue { .. }) => {
-                Sometimes::RefutedByBinding
-            }
+            FallReason::Refuted(
+                Evidence::Contradiction { .. }
+                | Evidence::StateValue { .. }
+                | Evidence::Link { .. }
+                | Evidence::Entry { .. }
+                | Evidence::Stop { .. },
+            ) => Sometimes::RefutedByBinding,
         });
         let Some(claim) = state.claim(id) else { return };
         let stake_wei = claim.stake_wei;

@@ -254,8 +254,12 @@ fn fall_code(reason: &FallReason) -> &'static str {
     match reason {
         FallReason::Silence(_) => "fraud/silence",
         FallReason::Refuted(Evidence::Step { .. } | Evidence::Leaf { .. }) => "fraud/step",
-        FallReason::Refuted(Evidence::Contradiction { .. } | Evidence::StateValue { .. }) => {
-            "fraud/binding"
-        }
+        FallReason::Refuted(
+            Evidence::Contradiction { .. }
+            | Evidence::StateValue { .. }
+            | Evidence::Link { .. }
+            | Evidence::Entry { .. }
+            | Evidence::Stop { .. },
+        ) => "fraud/binding",
     }
 }

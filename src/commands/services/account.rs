@@ -1,8 +1,9 @@
 //! `rebut account`: money of an account.
 
-use ::ledger::{Ledger as _, View, words};
+use ::ledger::{Ledger as _, LedgerError, View, words};
 use node::exposure::Exposure;
 use node::exposure::{challenge_takes_wei, claim_takes_wei};
+use node::late::calls_for_job;
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{PASSED_MAX, Settlement};
 use protocol::transaction::{Action, Address, Key};
@@ -77,9 +78,24 @@ pub(super) fn passing(settlement: &Settlement, job: &JobId, number: u32) -> Vec<
     parts.map(|claims| Action::Pass { job: *job, claims: claims.to_vec() }).collect()
 }
 
+/// Ends what is late about a job, and settles it.
 async fn settle(key: &Key, job: &str, at: &LedgerAt, as_json: bool) -> Result<(), CommandError> {
-    let view = view(at).await?;
-    let (settlement, job) = (&view.settlement, job_named(job, &view)?);
+    let ledger = super::connection::connect(at).await?;
+    let mut view = ledger.view().await?;
+    let job = job_named(job, &view)?;
+    let calls = calls_for_job(&view, &job, 0, |_| None);
+    for call in &calls {
+        match super::connection::act(&ledger, key, call, Some(std::time::Instant::now())).await {
+            Ok(_) if !as_json => println!("{}", words::action(call)),
+            // Somebody else was faster, or the late side moved.
+            Ok(_) | Err(CommandError::Ledger(LedgerError::Rejected(_))) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if !calls.is_empty() {
+        view = ledger.view().await?;
+    }
+    let settlement = &view.settlement;
     let mut claims = settlement.claims_of(&job).filter_map(|id| Some((id, settlement.claim(id)?)));
     let Some((id, claim)) = claims.find(|(_, claim)| claim.stands()) else {
         let reason = format!(
@@ -88,7 +104,6 @@ async fn settle(key: &Key, job: &str, at: &LedgerAt, as_json: bool) -> Result<()
         );
         return Err(CommandError::Argument { argument: "JOB", reason });
     };
-    let ledger = super::connection::connect(at).await?;
     for action in passing(settlement, &job, claim.number) {
         super::connection::act(&ledger, key, &action, Some(std::time::Instant::now())).await?;
     }

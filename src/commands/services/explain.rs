@@ -1,5 +1,6 @@
 //! `rebut challenger explain`: what is known of a claim, and where two views of it part.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ::dispute::verdict::derive;
@@ -39,7 +40,9 @@ struct Explained {
     status: String,
     /// Its place among the job's claims, from 0.
     number: u32,
+    iterations: u32,
     claimed_sequence_root: String,
+    /// Of the first iteration.
     claimed_trace_root: String,
     /// What this machine's run commits to, if it ran.
     own_trace_root: Option<String>,
@@ -67,7 +70,13 @@ pub(crate) fn run(arguments: &Explain, as_json: bool) -> Result<Ending, CommandE
     println!("status        {}", explained.status);
     println!("number        {} of the job's claims, counted from 0", explained.number);
     println!("sequence root {}", explained.claimed_sequence_root);
-    println!("trace root    {}", explained.claimed_trace_root);
+    match explained.iterations {
+        1 => println!("trace root    {}", explained.claimed_trace_root),
+        count => {
+            println!("iterations    {count}");
+            println!("trace root    {} (of the first iteration)", explained.claimed_trace_root);
+        }
+    }
     match (&explained.own_trace_root, explained.agrees) {
         (Some(own), Some(true)) => println!("own run       {own}: agrees"),
         (Some(own), _) => println!("own run       {own}: DIFFERS"),
@@ -135,6 +144,7 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
         number: claim.number,
         claimed_sequence_root: claim.terms.sequence_root.to_string(),
         claimed_trace_root: claim.trace_root.to_string(),
+        iterations: claim.terms.iterations,
         own_trace_root: None,
         agrees: None,
         alert: None,
@@ -143,23 +153,42 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
         path,
         verdict,
     };
-    let Some(models) = &arguments.models else {
-        return Ok(explained);
-    };
+    if let Some(models) = &arguments.models {
+        compare(arguments, models, (&ledger, claim, job), &mut explained).await?;
+    }
+    Ok(explained)
+}
+
+/// Compares a claim with a run on this machine.
+async fn compare(
+    arguments: &Explain,
+    models: &Path,
+    (ledger, claim, job): (&HttpLedger, &Claim, &Job),
+    explained: &mut Explained,
+) -> Result<(), CommandError> {
     // What cannot be found out beyond the ledger's own record is said, and does not lose the rest.
+    if let most @ 2.. = job.terms.iterations_max {
+        let missing = format!(
+            "own run: the job's run may have {most} iterations (the claim's has {}), and this command runs \
+             one, which says nothing about the others and about where the run ends",
+            claim.terms.iterations
+        );
+        explained.missing.push(missing);
+        return Ok(());
+    }
     let engine = load::engine(&arguments.engine)?;
     let model_store = super::daemon::model_store(models, &engine)?;
     let root = job.terms.model_root;
     let Some(model) = model_store.model(&root) else {
         let missing = format!("own run: {} holds no model of the root {root}", models.display());
         explained.missing.push(missing);
-        return Ok(explained);
+        return Ok(());
     };
-    let trace = match own_trace(&ledger, job, model, &engine).await {
+    let trace = match own_trace(ledger, job, model, &engine).await {
         Ok(trace) => trace,
         Err(error) => {
             explained.missing.push(format!("own run: {error}"));
-            return Ok(explained);
+            return Ok(());
         }
     };
     let agrees = trace.root() == claim.trace_root;
@@ -168,12 +197,12 @@ async fn explain(arguments: &Explain) -> Result<Explained, CommandError> {
     let is_final = matches!(claim.status, ClaimStatus::Final { .. });
     explained.alert = (is_final && !agrees).then_some("false-final");
     if let (false, Some(url)) = (agrees, &arguments.executor) {
-        match parting(&ledger, url, claim, model, &trace).await {
+        match parting(ledger, url, claim, model, &trace).await {
             Ok(parting) => explained.parting = parting,
             Err(error) => explained.missing.push(format!("the executor's states: {error}")),
         }
     }
-    Ok(explained)
+    Ok(())
 }
 
 /// What became of a claim, in words.

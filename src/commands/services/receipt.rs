@@ -8,9 +8,9 @@ use ::ledger::Ledger as _;
 use inference::files::read_limited;
 use protocol::hash::{Digest, Keccak};
 use protocol::ids::{ClaimId, JobId};
-use protocol::roots::{is_state_of_trace, is_trace_of_sequence};
+use protocol::roots::{is_entry_of_batch, is_state_of_trace, is_trace_of_sequence};
 use protocol::settlement::{Claim, ClaimStatus, claim_id};
-use protocol::transaction::{Address, Binding, BoundState, ClaimTerms, Statement};
+use protocol::transaction::{Address, Binding, BoundEntry, BoundState, ClaimTerms, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -23,7 +23,8 @@ use crate::{archive, print};
 const RECEIPT_BYTES_MAX: u64 = 1 << 20;
 /// What the field `format` of a receipt says.
 const FORMAT: &str = "rebut-receipt";
-const VERSION: u32 = 2;
+/// 3: the first entry of a batch stands in it.
+const VERSION: u32 = 3;
 /// What is said of any other file.
 const NO_RECEIPT: &str = "this file is no receipt; `rebut request MODEL --input FILE --receipt FILE` \
     writes one, for a job that was posted before `rebut request MODEL --job ID --receipt FILE`";
@@ -55,6 +56,9 @@ pub(crate) struct Receipt {
     states: u32,
     input: Bound,
     output: Bound,
+    /// Of a batch, its first entry: the state that the run begins with; otherwise absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entry: Option<Entry>,
     /// Numbers of the values that the output state is made of, by the outputs' names.
     outputs: BTreeMap<String, u32>,
 }
@@ -90,6 +94,26 @@ impl Bound {
     }
 }
 
+/// The first entry of a batch, with its place in the job's input.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    root: String,
+    path: Vec<String>,
+}
+
+impl Entry {
+    fn new(entry: &BoundEntry) -> Self {
+        let path = entry.path.iter().map(ToString::to_string).collect();
+        Self { root: entry.root.to_string(), path }
+    }
+
+    fn parse<E>(&self, digest: impl Fn(&str) -> Result<Digest, E>) -> Result<BoundEntry, E> {
+        let path = self.path.iter().map(|text| digest(text)).collect::<Result<_, _>>()?;
+        Ok(BoundEntry { root: digest(&self.root)?, path })
+    }
+}
+
 impl Receipt {
     /// The receipt of a claim that `model` made, as its executor posted it.
     pub(crate) fn new(
@@ -115,6 +139,7 @@ impl Receipt {
             states: model.header().state_count(),
             input: Bound::new(&binding.input),
             output: Bound::new(&binding.output),
+            entry: binding.entry.as_ref().map(Entry::new),
             outputs: model.outputs().iter().cloned().collect(),
         }
     }
@@ -170,8 +195,9 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
         sequence_root: digest(&receipt.sequence_root)?,
         salt: receipt.salt.parse().map_err(no_salt)?,
     };
-    let binding =
-        Binding { input: receipt.input.parse(digest)?, output: receipt.output.parse(digest)? };
+    let entry = receipt.entry.as_ref().map(|entry| entry.parse(digest)).transpose()?;
+    let (input, output) = (receipt.input.parse(digest)?, receipt.output.parse(digest)?);
+    let binding = Binding { input, output, entry };
     let parsed = Parsed {
         genesis: digest(&receipt.genesis)?,
         claim: ClaimId(digest(&receipt.claim)?),
@@ -181,28 +207,62 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     Ok((receipt, parsed))
 }
 
-pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, CommandError> {
-    let ReceiptAction::Verify { receipt: file, outputs, ledger } = &command.action;
-    let (receipt, parsed) = parse(file)?;
-    let Parsed { genesis, claim, executor, statement: Statement { terms, binding } } = parsed;
+/// What a receipt proves by itself, each with whether it holds.
+fn own_checks(parsed: &Parsed, states: u32) -> Vec<(String, bool)> {
+    let Parsed { claim, executor, statement, .. } = parsed;
+    let Statement { terms, binding } = statement;
     let mut checks = Vec::new();
     let mut check = |name: &str, holds: bool| checks.push((name.to_owned(), holds));
     let is_bound = |iteration: u32, boundary: u32, root: &Digest, bound: &BoundState| {
         let BoundState { trace_root, sequence_path, state_path } = bound;
         let (sequence, count) = (&terms.sequence_root, terms.iterations);
         is_trace_of_sequence::<Keccak>(sequence, count, iteration, trace_root, sequence_path)
-            && is_state_of_trace::<Keccak>(trace_root, receipt.states, boundary, root, state_path)
+            && is_state_of_trace::<Keccak>(trace_root, states, boundary, root, state_path)
     };
-    check("the claim's id covers its terms", claim_id(executor, &terms) == claim);
-    check("the input is the run's first state", is_bound(0, 0, &terms.input_root, &binding.input));
-    let last = (terms.iterations.saturating_sub(1), receipt.states.saturating_sub(1));
+    check("the claim's id covers its terms", claim_id(*executor, terms) == *claim);
+    let first_root = statement.first_input_root();
+    let is_first = is_bound(0, 0, &first_root, &binding.input);
+    match &binding.entry {
+        None => check("the input is the run's first state", is_first),
+        Some(BoundEntry { root, path }) => {
+            let (batch, entries) = (&terms.input_root, terms.iterations);
+            let is_entry =
+                entries > 1 && is_entry_of_batch::<Keccak>(batch, entries, 0, root, path);
+            check("the first entry is the first of the job's batch", is_entry);
+            check("the first entry is the run's first state", is_first);
+        }
+    }
+    let last = (terms.iterations.saturating_sub(1), states.saturating_sub(1));
     let is_last = is_bound(last.0, last.1, &terms.output_root, &binding.output);
     check("the output is the run's last state", is_last);
-    if let Some(file) = outputs {
-        let named = receipt.outputs.iter().map(|(name, value)| (name.as_str(), *value));
-        let root = archive::output_root(file, named)?;
-        check("the outputs are those of the claim", root == Some(terms.output_root));
+    checks
+}
+
+/// Whether a file holds the outputs of the claim's last state: all outputs of a run, but of a batch only those
+/// of its last entry, of which nobody would guess that they are meant.
+fn has_outputs(file: &Path, receipt: &Receipt, parsed: &Parsed) -> Result<bool, CommandError> {
+    let Statement { terms, binding } = &parsed.statement;
+    if binding.entry.is_some() {
+        return Err(CommandError::Iterations {
+            what: "the receipt's claim",
+            iterations: terms.iterations,
+            reason: "it is on a batch, and binds the outputs of the last entry alone; check the \
+                     receipt without --outputs",
+        });
     }
+    let named = receipt.outputs.iter().map(|(name, value)| (name.as_str(), *value));
+    Ok(archive::output_root(file, named)? == Some(terms.output_root))
+}
+
+pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, CommandError> {
+    let ReceiptAction::Verify { receipt: file, outputs, ledger } = &command.action;
+    let (receipt, parsed) = parse(file)?;
+    let mut checks = own_checks(&parsed, receipt.states);
+    let mut check = |name: &str, holds: bool| checks.push((name.to_owned(), holds));
+    if let Some(file) = outputs {
+        check("the outputs are those of the claim", has_outputs(file, &receipt, &parsed)?);
+    }
+    let Parsed { genesis, claim, statement: Statement { terms, .. }, .. } = parsed;
     if let Some(url) = ledger {
         super::process::runtime()?.block_on(async {
             let ledger = ::ledger::http::HttpLedger::connect(url, Some(genesis)).await?;
@@ -226,7 +286,8 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, Com
         print::json(&json!({
             "holds": holds, "checks": checks, "claim": receipt.claim, "executor": receipt.executor,
             "job": receipt.job, "model_root": receipt.model_root, "input_root": receipt.input_root,
-            "output_root": receipt.output_root, "genesis": receipt.genesis, "note": NOT_PROVEN,
+            "output_root": receipt.output_root, "iterations": receipt.iterations,
+            "genesis": receipt.genesis, "note": NOT_PROVEN,
         }))?;
         return Ok(Ending::falls_if(!holds));
     }
@@ -235,6 +296,9 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, Com
     println!("job         {}", receipt.job);
     println!("model root  {}", receipt.model_root);
     println!("input root  {}", receipt.input_root);
+    if receipt.iterations > 1 {
+        println!("iterations  {}", receipt.iterations);
+    }
     for (name, holds) in &checks {
         println!("{} {name}", if *holds { "yes:" } else { "NO, this does not hold:" });
     }
@@ -246,4 +310,72 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, Com
     }
     println!("{}", print::wrapped(&format!("note: {NOT_PROVEN}"), 6));
     Ok(Ending::falls_if(!holds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::hash::leaf;
+    use protocol::roots::{batch_tree, trace_tree};
+    use protocol::transaction::RunRoots;
+
+    const STATES: u32 = 2;
+
+    /// What a receipt says of a run of three iterations; of a batch, if it is one.
+    fn parsed(is_batch: bool) -> Parsed {
+        let states = [b"a", b"b", b"c"].map(|input| [leaf(input), leaf(b"output")]);
+        let traces = states.map(|states| trace_tree::<Keccak>(&states).unwrap().root());
+        let inputs = states.map(|[input, _]| input);
+        let [first_states, _, last_states] = &states;
+        let entries = if is_batch { &inputs[..] } else { &[] };
+        let roots = RunRoots { traces: &traces, first_states, last_states, entries };
+        let (job, model_root) = (JobId(leaf(b"job")), leaf(b"model"));
+        let statement = Statement::of_sequence::<Keccak>(job, model_root, roots).unwrap();
+        let executor = Address([3; 20]);
+        let claim = claim_id(executor, &statement.terms);
+        Parsed { genesis: leaf(b"genesis"), claim, executor, statement }
+    }
+
+    fn unproven(parsed: &Parsed) -> Vec<String> {
+        let checks = own_checks(parsed, STATES).into_iter();
+        checks.filter(|(_, holds)| !holds).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_receipt_of_a_batch_proves_its_first_entry_and_one_of_a_sequence_needs_none() {
+        let first_state = "the input is the run's first state";
+        let (of_batch, begins) = (
+            "the first entry is the first of the job's batch",
+            "the first entry is the run's first state",
+        );
+        assert_eq!(unproven(&parsed(false)), Vec::<String>::new());
+        let batch = parsed(true);
+        assert_eq!(unproven(&batch), Vec::<String>::new());
+        let names: Vec<String> = own_checks(&batch, STATES).into_iter().map(|one| one.0).collect();
+        assert!(names.iter().any(|name| name == of_batch), "{names:?}");
+        // Left out, the job's input is no state of the run.
+        let mut bare = parsed(true);
+        bare.statement.binding.entry = None;
+        assert_eq!(unproven(&bare), [first_state]);
+        // Another entry of the same batch is not where the run begins.
+        let mut other = parsed(true);
+        let inputs = [leaf(b"a"), leaf(b"b"), leaf(b"c")];
+        let path = batch_tree::<Keccak>(&inputs).unwrap().path(1).unwrap();
+        other.statement.binding.entry = Some(BoundEntry { root: leaf(b"b"), path });
+        assert_eq!(unproven(&other), [of_batch, begins]);
+        // A path that shows nothing.
+        let mut false_path = parsed(true);
+        let entry = false_path.statement.binding.entry.as_mut().unwrap();
+        entry.path.pop();
+        assert_eq!(unproven(&false_path), [of_batch]);
+    }
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written() {
+        let entry = parsed(true).statement.binding.entry.unwrap();
+        let text = serde_json::to_string(&Entry::new(&entry)).unwrap();
+        let read: Entry = serde_json::from_str(&text).unwrap();
+        let digest = |text: &str| protocol::hash::parse_digest(text).ok_or(());
+        assert_eq!(read.parse(digest), Ok(entry));
+    }
 }

@@ -234,8 +234,14 @@ fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> 
         ),
         pair("output root", claim.terms.output_root.to_string()),
         pair("sequence root", claim.terms.sequence_root.to_string()),
-        pair("trace root", claim.trace_root.to_string()),
     ]);
+    match claim.terms.iterations {
+        1 => lines.push(pair("trace root", claim.trace_root.to_string())),
+        count => {
+            lines.push(pair("iterations", count.to_string()));
+            lines.push(pair("trace root", format!("{} (of the first)", claim.trace_root)));
+        }
+    }
     let mut descent: Vec<String> =
         claim.knowledge.opened_trees().map(|tree| words::tree(&tree)).collect();
     if let ClaimStatus::Fallen { reason, .. } = &claim.status {

@@ -10,9 +10,11 @@ use dispute::verdict::{LayerPlace, OperatorPlace};
 use executor::Defender;
 use inference::{Honest, Model, NoResult, Outcome, Run, Runner, Trace};
 use protocol::asks::{Ask, Evidence, Finding};
+use protocol::hash::Digest;
 use protocol::ids::JobId;
 use protocol::knowledge::Knowledge;
 use protocol::settlement::Parameters;
+use protocol::transaction::RunLength;
 use serde::Serialize;
 
 use self::bound::bound;
@@ -152,7 +154,9 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
     };
     let arity_log2 = Parameters::default().arity_log2;
     let statement = claim.statement(JobId::default());
-    let mut known = Knowledge::new(folder.model.header().clone(), arity_log2, &statement);
+    // The claim of a folder is of one iteration, and its job asks for no other.
+    let (header, length) = (folder.model.header().clone(), RunLength::exactly(1));
+    let mut known = Knowledge::new(header, length, arity_log2, &statement);
     let runner = Runner {
         engine: &folder.engine,
         model: &folder.model,
@@ -165,7 +169,7 @@ fn check_claim(folder: load::Folder) -> Result<VerifyReport, CommandError> {
         Arc::clone(compute_policy),
         theirs,
     );
-    let defender = Defender::new(Arc::new(theirs), arity_log2);
+    let defender = Defender::of_run(Arc::new(theirs), arity_log2);
     let published = Announcement::of_roots(claim.state_roots.clone());
     let honestly = Arc::new(Honest);
     let (engine, model) = (folder.engine.clone(), Arc::clone(&folder.model));
@@ -222,15 +226,24 @@ fn silence(ask: &Ask) -> String {
     format!("silence: the executor's data do not hold the {}", ledger::words::ask(ask))
 }
 
+/// A claim that says one root where another must be.
+fn parted(reason: &str, claimed: &Digest, expected: &Digest) -> VerifyReport {
+    let mut report = VerifyReport::new("falls", reason);
+    report.claimed_bits = Some(claimed.to_string());
+    report.true_bits = Some(expected.to_string());
+    report
+}
+
 fn from_evidence(evidence: &Evidence) -> VerifyReport {
     match evidence {
         Evidence::Step { .. } => VerifyReport::new("falls", "step"),
         Evidence::Contradiction { claimed, expected, .. } => {
-            let mut report = VerifyReport::new("falls", "contradiction");
-            report.claimed_bits = Some(claimed.to_string());
-            report.true_bits = Some(expected.to_string());
-            report
+            parted("contradiction", claimed, expected)
         }
+        Evidence::Link { claimed, expected, .. } => parted("link", claimed, expected),
+        Evidence::Entry { claimed, expected, .. } => parted("entry", claimed, expected),
+        Evidence::Stop { is_last: true, .. } => VerifyReport::new("falls", "ends-early"),
+        Evidence::Stop { is_last: false, .. } => VerifyReport::new("falls", "goes-on"),
         Evidence::StateValue { claimed, expected, .. } => VerifyReport::new(
             "falls",
             format!("malformed: value {claimed} stands where {expected} must"),

@@ -43,6 +43,9 @@ fn fall_of(play: &Play, claim: ClaimId) -> Option<Fall> {
             Evidence::Contradiction { .. } => Fall::Contradiction,
             Evidence::StateValue { .. } => Fall::StateValue,
             Evidence::Leaf { .. } => Fall::Leaf,
+            Evidence::Link { .. } | Evidence::Entry { .. } | Evidence::Stop { .. } => {
+                panic!("of a run of one iteration")
+            }
         }),
         _ => None,
     }

@@ -5,7 +5,8 @@ use protocol::graph::{ModelHeader, Profile};
 use protocol::hash::{Keccak, Tag, leaf};
 use protocol::ids::JobId;
 use protocol::merkle::{ListTree, Tree as Nodes, TreeShape};
-use protocol::transaction::Statement;
+use protocol::tensor::{ElementType, Shape, TensorType};
+use protocol::transaction::{RunLength, Statement};
 
 use super::super::trees;
 use super::*;
@@ -45,18 +46,24 @@ impl Pair {
             layers_root: none,
             operator_count: STATES as u32 - 1,
             weight_count: 1,
-            input_count: 1,
+            inputs: vec![TensorType {
+                element: ElementType::F32,
+                shape: Shape::new(&[1]).unwrap(),
+            }],
             layer_count: STATES as u32 - 1,
             profile: Profile::StrictF32,
+            links: Vec::new(),
+            stop: None,
+            card: none,
         };
         let statement = Statement::of_run::<Keccak>(JobId::default(), none, &roots).unwrap();
-        let known = Knowledge::new(header, arity_log2, &statement);
+        let known = Knowledge::new(header, RunLength::exactly(1), arity_log2, &statement);
         Self { own, theirs, roots, known }
     }
 
     fn compared(&self) -> Compared<'_, Keccak> {
         let own = OwnTree::whole(self.own.tree());
-        Compared::new(&self.known, (trees::trace(), &KIND), Some(self.theirs.root()), own)
+        Compared::new(&self.known, (trees::trace(0), &KIND), Some(self.theirs.root()), own)
     }
 
     fn open(&mut self, depth: u32, index: u64) {
@@ -65,7 +72,7 @@ impl Pair {
             0 => self.theirs.root(),
             _ => tree.node(depth, index).unwrap(),
         };
-        let place = Place { tree: trees::trace(), kind: KIND, depth, index, hash };
+        let place = Place { tree: trees::trace(0), kind: KIND, depth, index, hash };
         let ask = Ask::Open { place };
         let (reached, indices) = shown_places(&ask, arity_log2).unwrap();
         let answer = if reached == tree.shape().depth() {
@@ -132,7 +139,7 @@ fn a_descent_begins_where_nothing_more_is_known() {
 #[test]
 fn an_opening_is_one_that_others_ask_for_too_where_it_leads_as_far() {
     let of = |total, depth, index, arity_log2| {
-        let at = trees::opening(trees::trace(), total, (depth, index), arity_log2);
+        let at = trees::opening(trees::trace(0), total, (depth, index), arity_log2);
         (at.depth, at.index)
     };
     // Everything is one opening away from the root.
@@ -186,7 +193,7 @@ fn a_tree_of_one_leaf_is_its_leaf() {
     let pair = Pair::new(&[1], 2);
     let own = Nodes::<Keccak>::new(TreeShape::list(1).unwrap(), &[leaf(b"one")]).unwrap();
     let of = |claimed| {
-        let tree = (trees::state(0), &TreeKind::List { count: 1 });
+        let tree = (trees::state(0, 0), &TreeKind::List { count: 1 });
         Compared::new(&pair.known, tree, claimed, OwnTree::whole(&own))
     };
     let compared = of(Some(leaf(b"another")));

@@ -201,7 +201,7 @@ fn each_operand_is_proven_in_the_list_that_holds_it() {
     let [(0, of_layer), (1, of_state), (2, of_weights)] = proofs.as_slice() else {
         panic!("{proofs:?}")
     };
-    let inside_root = dispute.known.root(&trees::inside(LAYER)).unwrap();
+    let inside_root = dispute.known.root(&trees::inside(0, LAYER)).unwrap();
     let root_leaf = |proof: &OperandProof| protocol::hash::leaf(&proof.root.0);
     assert!(held(Tag::Subtrace, inside_root, 2, 0, root_leaf(of_layer), &of_layer.path));
     let state_root = dispute.statement.state_roots()[LAYER as usize];

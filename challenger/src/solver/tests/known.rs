@@ -71,7 +71,7 @@ fn what_an_accomplice_asked_deep_in_a_tree_is_of_use_to_everybody() {
         executor.state_root(17, nothing);
     });
     let dispute = claim.disputed().knowing(&[trace(4, 4)]);
-    let states = [8, 9].map(|boundary| dispute.known.root(&trees::state(boundary)));
+    let states = [8, 9].map(|boundary| dispute.known.root(&trees::state(0, boundary)));
     assert!(states.iter().all(Option::is_some));
     dispute.expect_demand(inside(8)).showing(&["layer 8"]);
 }

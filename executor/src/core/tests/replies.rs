@@ -30,7 +30,7 @@ fn a_demand_is_answered_with_what_the_run_has() {
     court.now_ms += 10;
     let [decision] = decisions(&mut core, &court).try_into().unwrap();
     let (ask, _) = ask(&court, claim, TRACE);
-    let answer = Defender::new(honest(1), arity_log2()).answer(&ask).unwrap();
+    let answer = Defender::of_run(honest(1), arity_log2()).answer(&ask).unwrap();
     let challengers = vec![Who::Challenger.address()];
     let reason = format!("a challenger demands {}", ledger::words::ask(&ask));
     assert_eq!(decision.action, Action::Reveal { claim, challengers, ask, answer });

@@ -1,4 +1,5 @@
-//! Words for every kind of tree, ask, answer and refutation, of the first iteration and of another.
+//! Words for every kind of tree, ask, answer and refutation, of the first iteration and of another; and for the
+//! evidence that only runs of several iterations can give.
 
 use super::*;
 
@@ -95,10 +96,73 @@ fn refutations_and_falls_say_what_is_false() {
             assert_eq!(refutation(&said), format!("{begins}{text}"));
         }
     }
+    // Of what only runs of several iterations have, the first is named as well.
+    for iteration in [0, 3] {
+        let table = [
+            (
+                Refutation::Link { iteration, input: 1 },
+                "input 1 is not what the iteration before handed on",
+            ),
+            (
+                Refutation::Entry { iteration },
+                "it begins with another state than the job's entry for it",
+            ),
+            (
+                Refutation::Stop { iteration },
+                "the run ends here or goes on, against what the model says",
+            ),
+        ];
+        for (said, text) in table {
+            assert_eq!(refutation(&said), format!("iteration {iteration}: {text}"));
+        }
+    }
     let silence = FallReason::Silence(asked(1));
     assert_eq!(fall(&silence, None), "rejected: no answer about operators inside layer 1");
     let found = Evidence::StateValue { iteration: 0, boundary: 0, claimed: 7, expected: 9 };
     let said = "state before layer 0 holds value 7 where the model has value 9";
     assert_eq!(fall(&FallReason::Refuted(found.clone()), None), format!("rejected: {said}"));
     assert_eq!(fallen(&FallReason::Refuted(found), None), said);
+}
+
+#[test]
+fn evidence_about_several_iterations_names_the_first_as_well() {
+    let (input, claimed, expected) = (1, ID, OTHER);
+    let roots = (ID.to_string(), OTHER.to_string());
+    for iteration in [0, 3] {
+        let link = Evidence::Link { iteration, input, claimed, expected };
+        let entry = Evidence::Entry { iteration, claimed, expected };
+        let stop = |is_last| Evidence::Stop { iteration, is_last, claimed };
+        let begins = format!("iteration {iteration} begins with 0x45454545…");
+        let table = [
+            (
+                link,
+                format!("{begins} as input 1, and the iteration before it handed on 0xabababab…"),
+                ("input 1", roots.0.as_str(), roots.1.as_str()),
+            ),
+            (
+                entry,
+                format!("{begins}, and the job's entry for it is 0xabababab…"),
+                ("the entry that it begins with", roots.0.as_str(), roots.1.as_str()),
+            ),
+            (
+                stop(true),
+                format!("the run ends with iteration {iteration}, where the model does not end it"),
+                ("end of the run", "the run ends here", "the run goes on"),
+            ),
+            (
+                stop(false),
+                format!("the run goes on after iteration {iteration}, where the model ends it"),
+                ("end of the run", "the run goes on", "the run ends here"),
+            ),
+        ];
+        for (found, text, (place, claimed, correct)) in table {
+            assert_eq!(evidence(&found, None), text);
+            let parts = EvidenceWords {
+                place: format!("iteration {iteration}: {place}"),
+                claimed: claimed.to_owned(),
+                correct: Some(correct.to_owned()),
+            };
+            assert_eq!(verdict(&found, None), parts);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use inference::{Engine, Model, Runner, State};
 use protocol::hash::{Digest, Keccak};
+use protocol::ids::JobId;
 use protocol::roots::sequence_tree;
 use protocol::settlement::Claim;
 
@@ -55,16 +56,25 @@ fn npz(file: &Path) -> Result<(), CommandError> {
     }
 }
 
+/// The job that is waited for, and its input as far as it is known here.
+pub(super) struct Asked {
+    pub(super) job: Option<JobId>,
+    pub(super) input: Option<State>,
+    /// Most iterations of its run.
+    pub(super) iterations_max: u32,
+}
+
 /// A run of the job on this machine, if it was made: what a claim on it must commit to.
 pub(super) struct OwnRun(Option<Digest>);
 
 impl OwnRun {
-    /// Runs the model where that is asked for, or short and not declined; says where it does not.
+    /// Runs the model where that is asked for, or short and not declined; says where it does not. What is made
+    /// here is a run of one iteration.
     pub(super) fn make(
         arguments: &Request,
         engine: &Engine,
         model: &Arc<Model>,
-        input: Option<&State>,
+        asked: &Asked,
         as_json: bool,
     ) -> Result<Self, CommandError> {
         let short = model.multiply_adds() <= SHORT_RUN;
@@ -75,7 +85,18 @@ impl OwnRun {
             }
             Ok(Self(None))
         };
-        match (wanted, input) {
+        match (wanted, asked.input.as_ref()) {
+            (_, _) if asked.iterations_max > 1 => {
+                if arguments.verify {
+                    return Err(CommandError::Iterations {
+                        what: "a run of the job",
+                        iterations: asked.iterations_max,
+                        reason: "this command runs one, which says nothing about the others; go on \
+                                 without --verify",
+                    });
+                }
+                not("it may have several iterations, and this command runs one")
+            }
             (true, Some(input)) => {
                 let trace = Runner::honest(engine, model).run(input.clone())?;
                 let sequence = sequence_tree::<Keccak>(&[trace.root()]);
@@ -98,6 +119,7 @@ impl OwnRun {
 
     /// Whether a claim is what the run here gives; unknown without one.
     pub(super) fn agrees(&self, claim: &Claim) -> Option<bool> {
+        // Only where the job asks for one iteration a run is made here.
         self.0.map(|own| own == claim.terms.sequence_root)
     }
 }

@@ -26,7 +26,7 @@ use crate::arguments::{LEDGER_URL, Request};
 use crate::ending::Ending;
 use crate::error::{CommandError, system};
 use crate::{load, print};
-use check::OwnRun;
+use check::{Asked, OwnRun};
 use post::post;
 use wait::{Ended, Other, Patience, stopped, wait};
 
@@ -41,7 +41,12 @@ struct RequestReport {
     status: &'static str,
     executor: String,
     output_root: String,
+    iterations: u32,
+    /// Whether its iterations are those of a batch, whose outputs stand in no single file.
+    #[serde(skip)]
+    is_batch: bool,
     sequence_root: String,
+    /// Of the first iteration.
     trace_root: String,
     /// The claim's place among the job's claims, from 0.
     number: u32,
@@ -61,7 +66,7 @@ impl RequestReport {
     fn new(
         job: &JobId,
         ended: Ended,
-        own: &OwnRun,
+        (own, model): (&OwnRun, &Model),
         outputs: Option<String>,
         started: Instant,
     ) -> Self {
@@ -73,6 +78,8 @@ impl RequestReport {
             alert: (own.agrees(&claim) == Some(false)).then_some("false-final"),
             executor: claim.executor.to_string(),
             output_root: claim.terms.output_root.to_string(),
+            iterations: claim.terms.iterations,
+            is_batch: claim.terms.is_batch(model.header()),
             sequence_root: claim.terms.sequence_root.to_string(),
             trace_root: claim.trace_root.to_string(),
             number: claim.number,
@@ -100,17 +107,20 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
         let started = Instant::now();
         let ledger = super::connection::connect_soon(&arguments.at).await?;
         let asked = match &arguments.job {
-            Some(id) => existing(id, &ledger, &model, input.as_ref()).await?,
+            Some(id) => {
+                let wants_outputs = arguments.out.is_some();
+                existing(id, &ledger, &model, input.as_ref(), wants_outputs).await?
+            }
             None => {
                 let input = input.ok_or_else(|| CommandError::Argument {
                     argument: "--input",
                     reason: "is needed for a new job; with --job ID an existing one is fetched"
                         .to_owned(),
                 })?;
-                Asked { job: None, input: Some(input) }
+                Asked { job: None, input: Some(input), iterations_max: 1 }
             }
         };
-        let own = OwnRun::make(arguments, &engine, &model, asked.input.as_ref(), as_json)?;
+        let own = OwnRun::make(arguments, &engine, &model, &asked, as_json)?;
         let (job, key) = match asked.job {
             Some(job) => (job, None),
             None => {
@@ -130,7 +140,7 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
         let until = patience.until().unwrap_or(Instant::now() + DELIVERY);
         let delivery = async || deliver(arguments, &ledger, &model, &ended).await;
         let outputs = super::connection::patiently(Some(until), delivery).await?;
-        Ok::<_, CommandError>(RequestReport::new(&job, ended, &own, outputs, started))
+        Ok::<_, CommandError>(RequestReport::new(&job, ended, (&own, &model), outputs, started))
     })?;
     let is_false = report.matches_own_run == Some(false);
     if as_json {
@@ -141,18 +151,13 @@ pub(crate) fn run(arguments: &Request, as_json: bool) -> Result<Ending, CommandE
     Ok(Ending::falls_if(is_false))
 }
 
-/// The job that is waited for, and its input as far as it is known here.
-struct Asked {
-    job: Option<JobId>,
-    input: Option<State>,
-}
-
 /// A job that is on the ledger already; its input as given here, or as its poster published it.
 async fn existing(
     text: &str,
     ledger: &HttpLedger,
     model: &Model,
     input: Option<&State>,
+    wants_outputs: bool,
 ) -> Result<Asked, CommandError> {
     let wrong = |reason: String| CommandError::Argument { argument: "--job", reason };
     let view = ledger.view().await?;
@@ -160,12 +165,21 @@ async fn existing(
     let job =
         view.settlement.job(&id).ok_or_else(|| wrong(format!("this ledger has no job {id}")))?;
     let (model_root, input_root) = (job.terms.model_root, job.terms.input_root);
+    let iterations_max = job.terms.iterations_max;
     if model_root != model.root() {
         return Err(wrong(format!(
             "the job is on the model {model_root}, and the file given is {}; name the other file, or \
              the same --dim, --shape and --fix as before",
             model.root()
         )));
+    }
+    let is_batch = iterations_max > 1 && !model.header().is_recurrent();
+    if is_batch && (input.is_some() || wants_outputs) {
+        return Err(CommandError::Iterations {
+            what: "the job, a batch of inputs,",
+            iterations: iterations_max,
+            reason: "this command knows single inputs and outputs; go on without --input and --out",
+        });
     }
     if input.is_some_and(|input| input.root() != input_root) {
         return Err(wrong("the job has another input than the one given".to_owned()));
@@ -186,7 +200,7 @@ async fn existing(
             }
         }
     };
-    Ok(Asked { job: Some(id), input })
+    Ok(Asked { job: Some(id), input, iterations_max })
 }
 
 /// The command that fetches a job's outputs; with the inputs where their shapes bound the model's.
@@ -220,9 +234,13 @@ fn tell(report: &RequestReport, arguments: &Request, is_bound: bool) {
     }
     println!("final claim   {} by {}", report.claim, report.executor);
     println!("output root   {}", report.output_root);
+    if report.iterations > 1 {
+        println!("iterations    {}", report.iterations);
+    }
     let checked = match report.matches_own_run {
         Some(true) => "matches a run on this machine",
         Some(false) => "DIFFERS from a run on this machine: do not use it",
+        None if report.iterations > 1 => "not recomputed on this machine, which runs one iteration",
         None => "not recomputed on this machine; --verify does",
     };
     println!("checked       {checked}");
@@ -241,7 +259,7 @@ fn tell(report: &RequestReport, arguments: &Request, is_bound: bool) {
              `rebut challenger explain {}`",
             report.claim
         );
-    } else if report.outputs.is_none() {
+    } else if report.outputs.is_none() && !report.is_batch {
         let command = fetching(report, arguments, is_bound);
         eprintln!("note: the outputs were not fetched; this does: {command}");
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ::ledger::http::HttpLedger;
 use ::ledger::{Ledger as _, LedgerError, View, words};
+use node::late::calls_for_job;
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{Claim, ClaimStatus, Event, Job, JobStatus, Settlement};
 use protocol::transaction::{Action, Key};
@@ -18,7 +19,8 @@ use crate::error::{CommandError, system};
 const UNCLAIMED: Duration = Duration::from_secs(600);
 /// What a claim may take beyond its last possible end: somebody must send the last transaction.
 const AFTER_LAST: Duration = Duration::from_secs(60);
-/// How long others may take to settle a job whose claim nobody can dispute any more, before it is done here.
+/// How long others may take to settle a job whose claim nobody can dispute any more, and to call time on who is
+/// late, before it is done here.
 const UNSETTLED_MS: u64 = 3_000;
 
 /// How long to wait: as the caller said, or as long as the job's claims may take.
@@ -142,15 +144,12 @@ pub(super) async fn wait(
             JobStatus::Expired => return Err(expired(id)),
             JobStatus::Open => {}
         }
-        if let Some((claim_id, claim)) = unsettled(&view, id) {
-            match key.filter(|_| own.agrees(claim) != Some(false)) {
-                Some(key) => settle(ledger, key, &view, (claim_id, claim)).await?,
-                None if !unsettled_told => {
-                    unsettled_told = true;
-                    eprintln!("waiting       {}", how_to_settle(id));
-                }
-                None => {}
+        match push(ledger, &view, id, own, key).await? {
+            Some(help) if !unsettled_told => {
+                unsettled_told = true;
+                eprintln!("waiting       {help}");
             }
+            _ => {}
         }
         if let Some(key) = key.filter(|_| may_expire(job, view.now_ms)) {
             done(ledger, key, &Action::ExpireJob { job: *id }).await?;
@@ -160,6 +159,34 @@ pub(super) async fn wait(
         let wake_ups = ledger.wait_beyond(view.height);
         // A ledger that went away is asked again above.
         let _ = tokio::time::timeout(Duration::from_secs(1), wake_ups).await;
+    }
+}
+
+/// Does what a job waits for and nobody does: calls time on who is late, and settles it. Where that is not for
+/// this client to do, says what its user can.
+async fn push(
+    ledger: &HttpLedger,
+    view: &View,
+    id: &JobId,
+    own: &OwnRun,
+    key: Option<&Key>,
+) -> Result<Option<String>, CommandError> {
+    let calls = calls_for_job(view, id, UNSETTLED_MS, |claim| own.agrees(claim));
+    match key {
+        Some(key) => {
+            for call in &calls {
+                done(ledger, key, call).await?;
+            }
+        }
+        None if !calls.is_empty() => return Ok(Some(how_to_end(id))),
+        None => {}
+    }
+    let Some((claim_id, claim)) = unsettled(view, id) else {
+        return Ok(None);
+    };
+    match key.filter(|_| own.agrees(claim) != Some(false)) {
+        Some(key) => settle(ledger, key, view, (claim_id, claim)).await.map(|()| None),
+        None => Ok(Some(how_to_settle(id))),
     }
 }
 
@@ -206,6 +233,13 @@ fn expired(id: &JobId) -> CommandError {
 fn how_to_settle(job: &JobId) -> String {
     format!(
         "its claim can be disputed no more, and nobody settles the job; anybody may: `rebut account \
+         settle-job {job}`"
+    )
+}
+
+fn how_to_end(job: &JobId) -> String {
+    format!(
+        "a side of its dispute let its time pass, and nobody ends it; anybody may: `rebut account \
          settle-job {job}`"
     )
 }
