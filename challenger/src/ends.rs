@@ -60,12 +60,6 @@ pub(crate) enum InputError {
         /// Demands that it takes.
         asks: u32,
     },
-    /// No operator reads the input, so that nothing proves its type.
-    #[error("no operator of the model reads input {value}, so that it cannot be demanded")]
-    NotRead {
-        /// The value.
-        value: u32,
-    },
     /// The input state holds another value than the model says: the claim is refuted by that.
     #[error("the input state holds another value at position {position} than the model says")]
     OtherValue {
@@ -137,9 +131,6 @@ pub(crate) fn cost_of_input<C: Commitment>(
     asking: &Asking,
 ) -> Result<CostOfInput, InputError> {
     let inputs = inputs_of(model, asking)?;
-    for input in &inputs {
-        reader_of(model, input.value)?;
-    }
     let count = u64::try_from(inputs.len()).map_err(|_| broken("it has too many inputs"))?;
     let state = TreeShape::list(count).ok_or(broken("it has no input"))?;
     let mut cost = CostOfInput::default();
@@ -236,11 +227,7 @@ pub(crate) fn next_of_input<C: Commitment>(
             return Err(InputError::OtherValue { position });
         }
         if let Some((ask, path)) = next_of_tensor(known, input, root, asking)? {
-            let showings = vec![
-                layer,
-                value_showing(known, &state, position, (value, root))?,
-                reader_of(model, value)?,
-            ];
+            let showings = vec![layer, value_showing(known, &state, position, (value, root))?];
             return Ok(NextOfInput::Ask(Box::new(AskForInput { showings, ask, path })));
         }
         append(known, input, &mut bytes)?;
@@ -300,17 +287,6 @@ fn value_showing<C: Commitment>(
     let path = known.path(&INPUT_STATE, state.depth(), u64::from(position));
     let path = path.ok_or(broken("the way to a value is not known"))?;
     Ok(Showing::StateLeaf { iteration: 0, boundary: 0, position, value, root, path })
-}
-
-/// An operator that reads a value, and so proves its type.
-fn reader_of<C: Commitment>(model: &Model<C>, value: u32) -> Result<Showing, InputError> {
-    let reads =
-        |node: &protocol::graph::Node| node.operands.iter().any(|operand| operand.value == value);
-    let operator = model.graph().nodes.iter().position(reads);
-    let operator = operator.and_then(|operator| u32::try_from(operator).ok());
-    let operator = operator.ok_or(InputError::NotRead { value })?;
-    let proof = model.node_proof(operator).ok_or(broken("an operator has no proof"))?;
-    Ok(Showing::Operator { proof })
 }
 
 /// The next ask about one tensor of the input; `None` once all its leaves are known.
