@@ -264,6 +264,11 @@ impl Service {
             if !self.jobs.has_room() {
                 break;
             }
+            let job = view.settlement.job(&contested.job);
+            let is_sequence = job.is_some_and(|job| job.terms.iterations_max > 1);
+            if is_sequence && self.jobs.runs_sequence(&view) {
+                continue;
+            }
             let taken = self.take(&view, contested, &mut refused).await?;
             let pressed = self.act_meanwhile(&contested.job, &mut refused).await?;
             if taken.is_none() || pressed {
@@ -333,7 +338,10 @@ impl Service {
 
     fn collect(&mut self, view: &View) {
         for finished in self.worker.take() {
-            let took_ms = u64::try_from(finished.took.as_millis()).unwrap_or(u64::MAX);
+            // Of one iteration: a run of many says nothing about others.
+            let iterations = finished.outcome.as_ref().map_or(1, |run| run.iterations().max(1));
+            let took = finished.took / iterations;
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             self.run_ms = match self.run_ms {
                 0 => took_ms,
                 before => (before.saturating_mul(7).saturating_add(took_ms)) / 8,

@@ -1,7 +1,8 @@
 //! Which claims on a job are true, by a run of one's own.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use inference::{NoResult, SequenceRun};
 use protocol::hash::{Commitment, Digest};
@@ -25,6 +26,28 @@ pub struct FirstIterations {
     trace_roots: Vec<Digest>,
     of_first: fn(&[Digest]) -> Option<Digest>,
     no_result: Option<Arc<NoResult>>,
+    /// Roots of sequences that were asked for: every look asks for the same.
+    known: Arc<Mutex<BTreeMap<u32, Digest>>>,
+}
+
+/// Roots of sequences that are remembered.
+const KNOWN_MAX: usize = 64;
+
+impl FirstIterations {
+    /// Root of the sequence of the first so many iterations.
+    fn root(&self, iterations: u32) -> Option<Digest> {
+        // Whole entries are in it at any time, so that a poisoned lock hides nothing.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = known.get(&iterations) {
+            return Some(*root);
+        }
+        let root = (self.of_first)(self.trace_roots.get(..iterations as usize)?)?;
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(iterations, root);
+        Some(root)
+    }
 }
 
 impl PartialEq for FirstIterations {
@@ -46,7 +69,9 @@ impl Truth {
         let no_result = run.no_result().cloned();
         if may_cut && run.iterations() > 0 {
             let (trace_roots, of_first) = (run.trace_roots().to_vec(), root_of::<C>);
-            return Self::First(Arc::new(FirstIterations { trace_roots, of_first, no_result }));
+            let known = Arc::default();
+            let first = FirstIterations { trace_roots, of_first, no_result, known };
+            return Self::First(Arc::new(first));
         }
         match (no_result, run.root()) {
             (Some(no_result), _) => Self::NoResult(no_result),
@@ -59,11 +84,9 @@ impl Truth {
         match self {
             Self::Root(own) => *own == terms.sequence_root,
             Self::NoResult(_) => false,
-            Self::First(first) => first
-                .trace_roots
-                .get(..terms.iterations as usize)
-                .and_then(first.of_first)
-                .is_some_and(|own| own == terms.sequence_root),
+            Self::First(first) => {
+                first.root(terms.iterations).is_some_and(|own| own == terms.sequence_root)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod compute_policy;
+mod desk;
 pub mod engine;
 mod execute;
 mod failure;

@@ -64,6 +64,14 @@ pub enum LayerRefereeError {
     /// The model is not the one of the claim.
     #[error("the model's root is not the claim's")]
     OtherModel,
+    /// The claim is on a run of several iterations, of which a layer says nothing by itself.
+    #[error(
+        "the claim is on a run of {iterations} iterations; only runs of one are judged by layers"
+    )]
+    Iterations {
+        /// Their number.
+        iterations: u32,
+    },
     /// The state after the layer was never opened.
     #[error("the claimed state after layer {layer} is not open")]
     NotOpen {
@@ -91,6 +99,9 @@ pub fn judge_layer(
 ) -> Result<LayerFinding, LayerRefereeError> {
     if *known.header() != *model.header() {
         return Err(LayerRefereeError::OtherModel);
+    }
+    if known.terms().iterations != 1 {
+        return Err(LayerRefereeError::Iterations { iterations: known.terms().iterations });
     }
     // The leaf of a state in the trace, as it was opened or stands beside a way that was shown.
     let leaf_of = |boundary: u32| {

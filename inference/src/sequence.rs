@@ -22,8 +22,10 @@ use crate::runner::Runner;
 use crate::state::State;
 use crate::trace::RunError;
 
-/// Of so many iterations that follow from one another, the beginning of one is kept.
+/// Of so many iterations that follow from one another, the beginning of one is kept, whatever its size.
 const KEPT_EVERY: u32 = 64;
+/// Beginnings of other iterations are kept up to so many bytes.
+const KEPT_BYTES_MAX: u64 = 64 << 20;
 /// Iterations whose runs are in memory at once.
 const RECENT_MAX: usize = 4;
 
@@ -86,6 +88,8 @@ pub struct SequenceRun<C: Commitment = Keccak> {
     only: Option<Arc<Run<C>>>,
     root: Option<Digest>,
     recent: Mutex<VecDeque<(u32, AnyRun<C>)>>,
+    /// The last tree that was built, by the number of its iterations.
+    tree: Mutex<Option<(u32, ListTree<C>)>>,
 }
 
 impl<C: Commitment> SequenceRun<C> {
@@ -112,6 +116,7 @@ impl<C: Commitment> SequenceRun<C> {
             only,
             root,
             recent: Mutex::default(),
+            tree: Mutex::default(),
         }
     }
 
@@ -165,13 +170,17 @@ impl<C: Commitment> SequenceRun<C> {
             only: None,
             root: None,
             recent: Mutex::default(),
+            tree: Mutex::default(),
         };
-        let mut state = first;
+        let (mut state, mut kept_bytes) = (first, 0u64);
         for iteration in 0..length.iterations_max {
             if is_batch {
                 state = made.begins.get(&iteration).cloned().ok_or_else(|| lost(iteration))?;
-            } else if iteration % KEPT_EVERY == 0 {
-                made.begins.insert(iteration, state.clone());
+            } else {
+                kept_bytes = kept_bytes.saturating_add(state.bytes());
+                if iteration % KEPT_EVERY == 0 || kept_bytes <= KEPT_BYTES_MAX {
+                    made.begins.insert(iteration, state.clone());
+                }
             }
             let run = run(iteration, state)?;
             if let (AnyRun::Whole(run), 1) = (&run, length.iterations_max) {
@@ -311,10 +320,19 @@ impl<C: Commitment> SequenceRun<C> {
     /// The tree of a sequence of so many iterations that begins with this run's, and the number of those that it
     /// has. The others stand empty: what is above them is nobody's commitment.
     pub fn tree(&self, iterations: u32) -> Option<(ListTree<C>, u64)> {
+        let known = u64::from(self.iterations().min(iterations));
+        // Either a whole tree or none is in it, so that a poisoned lock hides nothing.
+        let mut last = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((count, tree)) = &*last
+            && *count == iterations
+        {
+            return Some((tree.clone(), known));
+        }
         let mut roots = self.trace_roots.clone();
-        let known = roots.len().min(iterations as usize);
         roots.resize(iterations as usize, Digest::default());
-        Some((sequence_tree(&roots)?, known as u64))
+        let tree: ListTree<C> = sequence_tree(&roots)?;
+        *last = Some((iterations, tree.clone()));
+        Some((tree, known))
     }
 
     /// Root of the sequence of the first iterations of this run; `None` where it has fewer with a result.

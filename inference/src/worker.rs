@@ -7,13 +7,13 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use protocol::hash::Digest;
 use protocol::ids::JobId;
-use protocol::transaction::RunLength;
 
 use crate::compute_policy::{ComputePolicy, Honest};
+use crate::desk::{Desk, RunsJobs};
+pub use crate::desk::{Finished, Task};
 use crate::engine::Engine;
 pub use crate::failure::RunFailure;
 use crate::isolated::{Isolated, Program};
@@ -50,32 +50,6 @@ impl fmt::Debug for Place {
     }
 }
 
-/// One job to run.
-#[derive(Debug)]
-pub struct Task {
-    /// The job.
-    pub job: JobId,
-    /// Its model.
-    pub model: Arc<Model>,
-    /// What its poster published.
-    pub input: Vec<u8>,
-    /// Root of its input state.
-    pub input_root: Digest,
-    /// How long the run may be.
-    pub length: RunLength,
-}
-
-/// A finished run, or why there is none.
-#[derive(Debug)]
-pub struct Finished {
-    /// The job.
-    pub job: JobId,
-    /// How long it took.
-    pub took: Duration,
-    /// The run: whole, or up to an iteration and operator without a result.
-    pub outcome: Result<Arc<SequenceRun>, RunFailure>,
-}
-
 /// A thread with a queue of jobs.
 pub struct Worker {
     tasks: Sender<Task>,
@@ -107,16 +81,7 @@ impl Worker {
                 }
                 Place::Apart(program) => Running::Apart(Isolated::new(program), HashSet::new()),
             };
-            while let Ok(task) = waiting.recv() {
-                let job = task.job;
-                let begun = Instant::now();
-                let outcome = place.run(&engine, task);
-                let took = begun.elapsed();
-                if done.send(Finished { job, took, outcome }).is_err() {
-                    return;
-                }
-                tell();
-            }
+            Desk::new(engine, waiting, done, Box::new(tell)).serve(&mut place);
         })?;
         Ok(Self { tasks, finished: Mutex::new(finished) })
     }
@@ -181,9 +146,14 @@ struct Iteration<'a> {
     input_root: Digest,
 }
 
-impl Running {
-    /// Runs a job: each of its iterations, with what the one before it handed on.
-    fn run(&mut self, engine: &Engine, task: Task) -> Result<Arc<SequenceRun>, RunFailure> {
+impl RunsJobs for Running {
+    /// Runs each iteration with what the one before it handed on.
+    fn run(
+        &mut self,
+        engine: &Engine,
+        task: Task,
+        between: &mut dyn FnMut(&mut Self),
+    ) -> Result<Arc<SequenceRun>, RunFailure> {
         let Task { job, model, input, input_root, length } = task;
         if let (Self::Here(..), 2..) = (&*self, length.iterations_max) {
             let reason = "rehearsed lies are for runs of one iteration".to_owned();
@@ -201,13 +171,16 @@ impl Running {
             SequenceInput::One(first),
             length,
             &mut |_, state| {
+                between(self);
                 let (input, input_root) = (&state_bytes(&state)[..], state.root());
                 self.iteration(engine, &Iteration { job, model: &model, input, input_root })
             },
         );
         computed.map(Arc::new)
     }
+}
 
+impl Running {
     fn iteration(&mut self, engine: &Engine, one: &Iteration<'_>) -> Result<AnyRun, RunFailure> {
         let (compute_policy, outcome): (Arc<dyn ComputePolicy>, Outcome) = match self {
             Self::Here(compute_policies, hidden, told) => {
@@ -277,6 +250,10 @@ fn run_here(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use protocol::transaction::RunLength;
+
     use super::*;
     use crate::ModelStore;
     use crate::state::State;
@@ -319,7 +296,10 @@ mod tests {
                 input_root: state.root(),
                 length: RunLength::exactly(1),
             };
-            assert_eq!(place.run(&engine, task).unwrap().trace_roots(), [honest.root()]);
+            assert_eq!(
+                place.run(&engine, task, &mut |_| {}).unwrap().trace_roots(),
+                [honest.root()]
+            );
         }
         assert_eq!(*told.lock().unwrap(), [one, other]);
     }
@@ -425,7 +405,7 @@ mod tests {
         let mut place = Running::Apart(Isolated::new(program), HashSet::new());
         for _ in 0..2 {
             cov_mark::check!(process_for_runs_is_a_new_one);
-            place.run(&engine, task()).unwrap();
+            place.run(&engine, task(), &mut |_| {}).unwrap();
             let Running::Apart(_, seen) = &place else { panic!("it runs apart") };
             assert!(seen.contains(&model.root()));
             std::thread::sleep(Duration::from_millis(200));

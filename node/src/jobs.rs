@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use ledger::View;
+use protocol::hash::Commitment;
 use protocol::ids::JobId;
 
 /// Jobs handed to the worker at a time: one to run and one to follow it at once. The others wait where an
@@ -110,6 +112,14 @@ impl<W: Clone, E> Jobs<W, E> {
     /// Whether the worker has it.
     pub fn is_running(&self, job: &JobId) -> bool {
         matches!(self.jobs.get(job), Some(Progress::Running { .. }))
+    }
+
+    /// Whether the worker has a job of several iterations. Who hands it no second one keeps room for short ones.
+    pub fn runs_sequence<C: Commitment>(&self, view: &View<C>) -> bool {
+        self.jobs.iter().any(|(id, progress)| {
+            let job = view.settlement.job(id).filter(|job| job.terms.iterations_max > 1);
+            matches!(progress, Progress::Running { .. }) && job.is_some()
+        })
     }
 
     /// Whether the worker takes one more.

@@ -15,7 +15,7 @@ use protocol::roots::{batch_tree, trace_tree};
 use protocol::settlement::attention::{seal, sealed_id};
 use protocol::settlement::{ETHER, JobStatus, Parameters, Rejection};
 use protocol::transaction::{
-    Action, Address, BoundState, JobTerms, RunLength, RunRoots, Statement,
+    Action, Address, BoundEntry, BoundState, JobTerms, RunLength, RunRoots, Statement,
 };
 
 #[test]
@@ -163,6 +163,31 @@ fn a_batch_shows_its_first_entry_at_its_place_and_no_other_claim_shows_one() {
     }
 }
 
+#[test]
+fn a_list_of_entries_is_the_input_of_nothing_but_a_batch() {
+    for (form, iterations) in [(Form::Stopping, 3), (Form::Endless, 3), (Form::Batch, 1)] {
+        let course = machine(form).run(iterations, None);
+        let mut entries = vec![Digest([1; 32]); iterations as usize];
+        entries[0] = course.statement.terms.input_root;
+        let list = batch_tree::<Keccak>(&entries).unwrap();
+        // A job that can have no claim; it expires.
+        let game = game_of(&course, Parameters::default(), |terms| terms.input_root = list.root());
+        let mut statement = course.claimed(game.job);
+        statement.terms.input_root = list.root();
+        let mut with_entry = statement.clone();
+        let (root, path) = (entries[0], list.path(0).unwrap());
+        with_entry.binding.entry = Some(BoundEntry { root, path });
+        game.rejects(Who::Executor, Action::PostClaim { statement }, Rejection::NotBound)
+            .rejects(
+                Who::Executor,
+                Action::PostClaim { statement: with_entry },
+                Rejection::NotBound,
+            )
+            .wait(600_001)
+            .plays(Who::Stranger, Game::expire_job);
+    }
+}
+
 /// Roots of the states of an iteration.
 fn states(course: &Course, iteration: u32) -> Vec<Digest> {
     let root = |boundary| {
@@ -177,24 +202,35 @@ fn a_batch_that_does_not_begin_with_its_first_entry_is_not_bound() {
     let honest = machine(Form::Batch).run(3, None);
     let game = game_of(&honest, Parameters::default(), |_| {});
     let model_root = honest.machine.header().root();
-    let (last, other) = (states(&honest, 2), Digest([7; 32]));
-    let first = [other, states(&honest, 0)[1], states(&honest, 0)[2]];
-    let traces = [&first[..], &states(&honest, 1), &last].map(|states| {
-        let tree: ListTree = trace_tree(states).unwrap();
-        tree.root()
-    });
-    let claimed = |traces: &[Digest], entries: &[Digest]| {
+    let last = states(&honest, 2);
+    let begun = |root| [root, states(&honest, 0)[1], states(&honest, 0)[2]];
+    let traces_of = |first: &[Digest; 3]| {
+        [&first[..], &states(&honest, 1), &last].map(|states| {
+            let tree: ListTree = trace_tree(states).unwrap();
+            tree.root()
+        })
+    };
+    let claimed_of = |first: &[Digest; 3], traces: &[Digest], entries: &[Digest]| {
         let (first_states, last_states) = (&first[..], &last[..]);
         let roots = RunRoots { traces, first_states, last_states, entries };
         Statement::of_sequence::<Keccak>(game.job, model_root, roots)
     };
+    // It begins with the list of all entries, as if that were a state.
+    let first = begun(honest.statement.terms.input_root);
+    let statement = claimed_of(&first, &traces_of(&first), &[]).unwrap();
+    assert_eq!(statement.terms.input_root, honest.statement.terms.input_root);
+    let post = |statement| Action::PostClaim { statement };
+    game.clone().rejects(Who::Executor, post(statement), Rejection::NotBound);
+    let other = Digest([7; 32]);
+    let first = begun(other);
+    let traces = traces_of(&first);
+    let claimed = |traces: &[Digest], entries: &[Digest]| claimed_of(&first, traces, entries);
     // It begins with something else, and shows that, or the entry.
     let mut entries = honest.entries.clone();
     entries[0] = other;
     let mut statement = claimed(&traces, &entries).unwrap();
     statement.terms.input_root = honest.statement.terms.input_root;
     let refused = Rejection::NotBound;
-    let post = |statement| Action::PostClaim { statement };
     let mut shows = statement.clone();
     shows.binding.entry.clone_from(&honest.statement.binding.entry);
     game.clone().rejects(Who::Executor, post(statement), refused.clone()).rejects(
@@ -245,7 +281,7 @@ fn a_job_says_how_many_iterations_and_whether_they_may_be_cut() {
         let mut game = Game::without_job(parameters.clone())
             .accepts(Who::Client, Action::RegisterModel { header });
         // Long enough for three iterations to the millisecond.
-        let window_ms = parameters.window_ms_min + 3_000;
+        let window_ms = parameters.window_ms_min + 2_000;
         let terms =
             JobTerms { iterations_max, may_cut, executor, window_ms, ..job_terms(&game, &course) };
         let shorter = JobTerms { window_ms: window_ms - 1, iterations_max: 3, ..terms.clone() };

@@ -41,6 +41,10 @@ impl Service {
             if !self.jobs.has_room() {
                 return Ok(());
             }
+            let is_sequence = job.terms.iterations_max > 1 && one.urgency != Urgency::Disputed;
+            if is_sequence && self.jobs.runs_sequence(view) {
+                continue;
+            }
             let Some(()) = self.take(view, one.job, &job).await? else {
                 // Something more urgent came up.
                 self.api.wake_ups.notify_one();

@@ -109,7 +109,7 @@ impl Default for Parameters {
         Self {
             window_ms_min: 60_000,
             window_ms_max: 30 * 24 * HOUR_MS,
-            window_iteration_ms: 0,
+            window_iteration_ms: 100,
             executor_clock_ms: 120_000,
             challenger_clock_ms: 120_000,
             reply_ms: 200,
@@ -147,6 +147,7 @@ impl Parameters {
     pub fn fast() -> Self {
         Self {
             window_ms_min: 5_000,
+            window_iteration_ms: 10,
             executor_clock_ms: 24_000,
             challenger_clock_ms: 24_000,
             reply_ms: 50,
@@ -160,6 +161,7 @@ impl Parameters {
     pub fn mainnet_like() -> Self {
         Self {
             window_ms_min: 24 * HOUR_MS,
+            window_iteration_ms: 1_000,
             executor_clock_ms: 6 * HOUR_MS,
             challenger_clock_ms: 6 * HOUR_MS,
             reply_ms: 10_000,
@@ -176,9 +178,10 @@ impl Parameters {
         share_wei.max(self.bond_wei_min).min(self.bond_wei_max)
     }
 
-    /// Least window of a job that allows this many iterations.
+    /// Least window of a job that allows this many iterations: in it somebody must be able to run them all.
     pub fn window_ms_of(&self, iterations_max: u32) -> u64 {
-        let added_ms = self.window_iteration_ms.saturating_mul(u64::from(iterations_max));
+        let further = u64::from(iterations_max.saturating_sub(1));
+        let added_ms = self.window_iteration_ms.saturating_mul(further);
         self.window_ms_min.saturating_add(added_ms)
     }
 
