@@ -68,6 +68,15 @@ pub enum Declined {
         /// What is wanted.
         least_wei: u128,
     },
+    /// Its fees are too small for as many iterations as it may take.
+    Iterations {
+        /// Their number.
+        iterations: u32,
+        /// What it pays for all of them.
+        fee_wei: u128,
+        /// What is wanted.
+        least_wei: u128,
+    },
     /// Its fee is too small for its stake and the time that it is locked.
     Return {
         /// What it pays.
@@ -111,6 +120,13 @@ impl fmt::Display for Declined {
             Self::Fee { fee_wei, least_wei } => {
                 let (fee, least) = (ether(*fee_wei), ether(*least_wei));
                 write!(formatter, "it pays {fee}, below --fee-min of {least}")
+            }
+            Self::Iterations { iterations, fee_wei, least_wei } => {
+                let (fee, least) = (ether(*fee_wei), ether(*least_wei));
+                write!(
+                    formatter,
+                    "it pays {fee} for {iterations} iterations, below {least}: --fee-min for each"
+                )
             }
             Self::Return { fee_wei, least_wei } => {
                 let (fee, least) = (ether(*fee_wei), ether(*least_wei));
@@ -187,6 +203,15 @@ impl JobPolicy {
         }
         if !is_own && fee_wei < self.fee_wei_min {
             return Some(Declined::Fee { fee_wei, least_wei: self.fee_wei_min });
+        }
+        // As many as there may be, each worth its fee.
+        let iterations = u128::from(terms.iterations_max);
+        let all_wei =
+            terms.fee_wei.saturating_add(terms.fee_iteration_wei.saturating_mul(iterations));
+        let least_wei = self.fee_wei_min.saturating_mul(iterations);
+        if !is_own && all_wei < least_wei {
+            let iterations = terms.iterations_max;
+            return Some(Declined::Iterations { iterations, fee_wei: all_wei, least_wei });
         }
         let least_wei = self.return_wei(terms.stake_wei, terms.window_ms);
         if !is_own && fee_wei < least_wei {
@@ -299,6 +324,32 @@ mod tests {
             why,
             "it takes claims for 599 ms more, and a run of its model takes 600 ms here"
         );
+    }
+
+    #[test]
+    fn a_job_of_many_iterations_pays_the_least_fee_for_each_that_it_may_take() {
+        let policy = JobPolicy { fee_wei_min: 10, fee_ppm_per_hour: 0, ..JobPolicy::default() };
+        let declined = |fee_wei: u128, fee_iteration_wei: u128, iterations_max: u32| {
+            let free = job(fee_wei, ETHER, 60_000, 0);
+            let terms = JobTerms { fee_iteration_wei, iterations_max, ..free.terms.clone() };
+            policy.declines(&Job { terms, ..free }, &EXECUTOR, 40 * ETHER)
+        };
+        let too_little = |fee_wei: u128, iterations: u32, least_wei: u128| {
+            Some(Declined::Iterations { iterations, fee_wei, least_wei })
+        };
+        for (fee_wei, fee_iteration_wei, iterations_max, wanted) in [
+            (0, 10, 100, None),
+            (1_000, 0, 100, None),
+            (10, 9, 10, None),
+            (999, 0, 100, too_little(999, 100, 1_000)),
+            (10, 8, 10, too_little(90, 10, 100)),
+            // One that ends at once must be worth it too.
+            (0, 9, 100, Some(Declined::Fee { fee_wei: 9, least_wei: 10 })),
+        ] {
+            assert_eq!(declined(fee_wei, fee_iteration_wei, iterations_max), wanted);
+        }
+        let why = too_little(90, 10, 100).map(|why| why.to_string()).unwrap_or_default();
+        assert!(why.contains("for 10 iterations") && why.contains("--fee-min"), "{why}");
     }
 
     #[test]
