@@ -7,8 +7,9 @@ use inference::compute_honestly;
 use inference::{ComputePolicy, Engine, EngineError, Honest, Isa, Model, Run, Runner, Tensor};
 use ledger::View;
 use protocol::graph::{Fold, Graph, Layer, MapFunction, Node, Operand, Operator, Profile};
-use protocol::hash::leaf;
+use protocol::hash::{Digest, Keccak, leaf};
 use protocol::ids::{ClaimId, JobId};
+use protocol::roots::sequence_tree;
 use protocol::settlement::{
     ETHER, Event, Genesis, Parameters, Rejection, Settlement, claim_id, job_id,
 };
@@ -94,6 +95,11 @@ fn run_of(input: u64, compute_policy: Arc<dyn ComputePolicy>) -> Arc<Run> {
     ]);
     let trace = runner.run(runner.input_state(&inputs).unwrap()).unwrap();
     Arc::new(Run::new(engine, model, compute_policy, trace))
+}
+
+/// Root of the sequence of a run of one iteration.
+pub(crate) fn sequence_root(run: &Arc<Run>) -> Digest {
+    sequence_tree::<Keccak>(&[run.trace().root()]).unwrap().root()
 }
 
 pub(crate) fn honest(input: u64) -> Arc<Run> {

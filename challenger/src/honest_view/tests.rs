@@ -1,6 +1,8 @@
 //! Views share their runs, and published data stand under their own roots.
 
 use inference::Honest;
+use protocol::hash::Keccak;
+use protocol::roots::sequence_tree;
 
 use super::*;
 use crate::testing::models::{engine, floats, ladder};
@@ -32,7 +34,8 @@ fn a_case_made_of_its_parts_is_that_of_the_run() {
         Outcome::Whole(trace),
         Announcement::default(),
     );
-    assert_eq!(honest_view.truth(), Truth::Root(run.trace().root()));
+    let sequence = sequence_tree::<Keccak>(&[run.trace().root()]).unwrap();
+    assert_eq!(honest_view.truth(), Truth::Root(sequence.root()));
     assert!(Arc::ptr_eq(honest_view.model(), &model));
     // The runner computes the model's layers again.
     let before = honest_view.run().state(1).unwrap();

@@ -9,7 +9,7 @@ use protocol::hash::leaf;
 use protocol::settlement::{ETHER, JobStatus};
 
 use super::*;
-use crate::testing::{Court, OPEN_MS, WINDOW_MS, Who, honest, model, wrong};
+use crate::testing::{Court, OPEN_MS, WINDOW_MS, Who, honest, model, sequence_root, wrong};
 
 /// Budget of either side, and what each move has at least.
 const CLOCK_MS: u64 = 120_000;
@@ -183,7 +183,7 @@ fn a_job_that_is_over_is_not_claimed() {
 fn a_standing_claim_that_says_the_same_is_not_repeated() {
     let mut court = Court::funded();
     let (mut core, job) = offering(&mut court, 1, ETHER);
-    let root = honest(1).trace().root();
+    let root = sequence_root(&honest(1));
     assert!(core.would_claim(&court.view(), &job, &root));
     let claim = court.claim(Who::Rival, job, &honest(1));
     assert!(!core.would_claim(&court.view(), &job, &root));
@@ -321,7 +321,7 @@ fn a_forgotten_job_is_not_offered_and_its_run_goes_unless_another_needs_it() {
     assert_eq!(actions(&mut core, &court).len(), 1, "the run is still there");
     core.forget(&job, Some(&Digest::default()));
     assert_eq!(actions(&mut core, &court).len(), 1);
-    core.forget(&job, Some(&honest(1).trace().root()));
+    core.forget(&job, Some(&sequence_root(&honest(1))));
     assert_eq!(actions(&mut core, &court), []);
     // An offer goes with its job, though the job is open.
     let mut court = Court::funded();

@@ -39,6 +39,9 @@ pub fn job_terms(game: &Game, course: &Course) -> JobTerms {
 pub fn posts(mut game: Game, course: &Course, change: impl FnOnce(&mut JobTerms)) -> Game {
     let mut terms = job_terms(&game, course);
     change(&mut terms);
+    // Whoever checks a claim needs time for all iterations.
+    let least_ms = game.state.parameters().window_ms_of(terms.iterations_max);
+    terms.window_ms = terms.window_ms.max(least_ms);
     game.job = job_id(address(Who::Client), &terms);
     game.accepts(Who::Client, Action::PostJob { terms })
 }

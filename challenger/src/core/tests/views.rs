@@ -157,7 +157,10 @@ fn a_run_is_not_needed_for_a_claim_that_fell_nor_for_a_job_that_is_not_watched()
 fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     cov_mark::check!(own_run_is_missing);
     let (mut play, _) = one_false_claim();
-    let (job, root) = (job_of(&play), ladder(3).honest().trace().root());
+    let job = job_of(&play);
+    let Truth::Root(root) = HonestView::of_run(ladder(3).honest(), Arc::default()).truth() else {
+        panic!("an honest run has a root")
+    };
     assert_eq!(play.core.at_hand(), 1);
     play.core.let_go(&job);
     assert_eq!(play.core.at_hand(), 0);

@@ -342,8 +342,8 @@ fn a_run_that_is_missing_or_does_not_answer_takes_no_place_of_a_reply() {
     demand(&mut court, Who::Second, lame, Wanted::Inside { layer: 0 });
     court.now_ms += 1_000;
     demand_all(&mut court, &claims);
-    let root = |claim: &ClaimId| court.settlement.claim(claim).unwrap().trace_root;
-    let of = |input: &u64| honest(*input).trace().root() == root(&lame);
+    let root = |claim: &ClaimId| court.settlement.claim(claim).unwrap().terms.sequence_root;
+    let of = |input: &u64| sequence_root(&honest(*input)) == root(&lame);
     let input = (1..=claims.len() as u64).find(of).unwrap();
     core.remember(lost(input), arity_log2());
     core.forget(&court.settlement.claim(&missing).unwrap().terms.job, Some(&root(&missing)));
