@@ -40,6 +40,8 @@ pub enum Unchecked {
         /// Number of its inputs.
         entries: u32,
     },
+    /// Another run of many iterations is being made, and this one waits for it.
+    LongRun,
     /// It was not drawn (`--sample-permille`).
     NotDrawn,
 }
@@ -58,6 +60,9 @@ impl fmt::Display for Unchecked {
                 write!(formatter, "model missing: put the model {model_root} into the folder")
             }
             Self::InputMissing { reason } => write!(formatter, "input missing: {reason}"),
+            Self::LongRun => {
+                write!(formatter, "it waits for another run of many iterations to end")
+            }
             Self::Batch { entries } => {
                 write!(formatter, "a batch of {entries} inputs: this version checks none of them")
             }
@@ -139,6 +144,7 @@ mod tests {
             input_root: known,
             urgent_ms: 5,
             stake_wei: 1,
+            iterations: 1,
         };
         let contested = [of(7, known), of(8, foreign)];
         let found: Vec<_> = without_model(&contested, |root| *root == known).collect();

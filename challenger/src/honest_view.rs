@@ -138,8 +138,7 @@ impl<C: Commitment> HonestView<C> {
 
     /// The tree of a sequence of so many iterations with the challenger's own trace roots, as far as its run goes.
     pub(crate) fn own_sequence(&self, iterations: u32) -> Option<OwnTree<C>> {
-        let (tree, known) = self.sequence.tree(iterations)?;
-        Some(OwnTree::begun(tree.tree(), known))
+        OwnTree::of_sequence(&self.sequence, iterations)
     }
 
     /// The tree of the challenger's own state roots, as far as there are states.

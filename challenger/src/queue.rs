@@ -24,6 +24,8 @@ pub struct Contested {
     pub urgent_ms: u64,
     /// Stakes of its standing claims.
     pub stake_wei: u128,
+    /// Iterations of the longest of them.
+    pub iterations: u32,
 }
 
 /// Jobs with claims that can still be challenged or are being: the most urgent first; of those the one
@@ -47,7 +49,7 @@ fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Conteste
     let mut found = Vec::new();
     for (id, job) in settlement.jobs() {
         let claims = settlement.claims_of(id).filter_map(|id| Some((id, settlement.claim(id)?)));
-        let (mut urgent_ms, mut stake_wei) = (u64::MAX, 0u128);
+        let (mut urgent_ms, mut stake_wei, mut iterations) = (u64::MAX, 0u128, 1u32);
         for (id, claim) in claims.filter(|(_, claim)| claim.stands()) {
             let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
             // A clock that ran out presses nobody: who is late is told so, whatever becomes of the run.
@@ -58,6 +60,7 @@ fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Conteste
             if let Some(end_ms) = clocks.chain(window).chain(whenever).min() {
                 urgent_ms = urgent_ms.min(end_ms);
                 stake_wei = stake_wei.saturating_add(claim.stake_wei);
+                iterations = iterations.max(claim.terms.iterations);
             }
         }
         if urgent_ms < u64::MAX {
@@ -68,6 +71,7 @@ fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Conteste
                 input_root: job.terms.input_root,
                 urgent_ms,
                 stake_wei,
+                iterations,
             });
         }
     }
@@ -75,7 +79,7 @@ fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Conteste
     found
 }
 
-/// The order in which jobs, the most urgent first, are of most use to a machine whose runs take `run_ms` and that
+/// The order in which jobs, the most urgent first, are of most use to a machine whose iterations take `run_ms` and that
 /// has `before` of them to make already. While there is time for all, that is the order they come in. Where there
 /// is not, those with the least at stake wait: or somebody could keep a machine from a lie by true claims that
 /// end a little earlier. Claims that do so need as much stake as the lie, each.
@@ -87,12 +91,14 @@ pub fn most_useful_first(
 ) -> Vec<Contested> {
     let mut chosen: BTreeMap<(u128, Reverse<usize>), Contested> = BTreeMap::new();
     let mut later = Vec::new();
+    let mut runs = u64::try_from(before).unwrap_or(u64::MAX);
     for (place, one) in waiting.into_iter().enumerate() {
         chosen.insert((one.stake_wei, Reverse(place)), one);
-        let runs = u64::try_from(before.saturating_add(chosen.len())).unwrap_or(u64::MAX);
+        runs = runs.saturating_add(u64::from(one.iterations));
         if now_ms.saturating_add(runs.saturating_mul(run_ms)) > one.urgent_ms
             && let Some((_, least)) = chosen.pop_first()
         {
+            runs = runs.saturating_sub(u64::from(least.iterations));
             later.push(least);
         }
     }
@@ -102,11 +108,12 @@ pub fn most_useful_first(
     first.into_iter().map(|(_, one)| one).chain(later).collect()
 }
 
-/// Whether some job would be run only after its window for challenges, when each takes `run_ms` and
+/// Whether some job would be run only after its window for challenges, when each iteration takes `run_ms` and
 /// `before` are already with the engine.
 pub fn is_saturated(waiting: &[Contested], before: usize, run_ms: u64, now_ms: u64) -> bool {
-    waiting.iter().filter(|one| one.urgent_ms > now_ms).enumerate().any(|(place, one)| {
-        let runs = (place + before + 1) as u64;
+    let mut runs = u64::try_from(before).unwrap_or(u64::MAX);
+    waiting.iter().filter(|one| one.urgent_ms > now_ms).any(|one| {
+        runs = runs.saturating_add(u64::from(one.iterations));
         now_ms.saturating_add(runs.saturating_mul(run_ms)) > one.urgent_ms
     })
 }
@@ -119,7 +126,8 @@ mod tests {
         let root = Digest([0; 32]);
         let poster = Address([0; 20]);
         let job = JobId::default();
-        Contested { job, poster, model_root: root, input_root: root, urgent_ms, stake_wei: 1 }
+        let (model_root, input_root) = (root, root);
+        Contested { job, poster, model_root, input_root, urgent_ms, stake_wei: 1, iterations: 1 }
     }
 
     fn places(waiting: Vec<(u64, u128)>, before: usize, run_ms: u64) -> Vec<(u64, u128)> {

@@ -258,15 +258,14 @@ impl Service {
         let mut refused = self.act(&view).await?;
         self.report_late(&view);
         self.forget(&view);
+        self.stop_needless(&view);
         let waiting = self.wanted(&view);
         self.warn_if_saturated(&view, &waiting);
         for contested in waiting.iter().take(LOOKS_MAX) {
             if !self.jobs.has_room() {
                 break;
             }
-            let job = view.settlement.job(&contested.job);
-            let is_sequence = job.is_some_and(|job| job.terms.iterations_max > 1);
-            if is_sequence && self.jobs.runs_sequence(&view) {
+            if self.waits_for_another(&view, contested) {
                 continue;
             }
             let taken = self.take(&view, contested, &mut refused).await?;
@@ -456,6 +455,13 @@ impl Service {
                 self.jobs.end(one.job, End::Left { why: Unchecked::NotDrawn });
             }
             drawn
+        });
+        wanted.retain(|one| {
+            let waits = self.waits_for_another(view, one);
+            if waits {
+                self.jobs.wait(one.job, view.now_ms, Pace::Disputed, Unchecked::LongRun);
+            }
+            !waits
         });
         // By the end of the time for challenges as far as there is time, and before all where a clock of ours
         // runs.

@@ -1,12 +1,10 @@
 //! Which claims on a job are true, by a run of one's own.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use inference::{NoResult, SequenceRun};
 use protocol::hash::{Commitment, Digest};
-use protocol::roots::sequence_tree;
 use protocol::transaction::ClaimTerms;
 
 /// Which claims on a job are true.
@@ -21,56 +19,43 @@ pub enum Truth {
 }
 
 /// Iterations of a run that a claim may cut.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FirstIterations {
-    trace_roots: Vec<Digest>,
-    of_first: fn(&[Digest]) -> Option<Digest>,
+    iterations: u32,
+    /// Root of the sequence of the first so many.
+    root: Arc<dyn Fn(u32) -> Option<Digest> + Send + Sync>,
+    /// Of all.
+    last_root: Option<Digest>,
     no_result: Option<Arc<NoResult>>,
-    /// Roots of sequences that were asked for: every look asks for the same.
-    known: Arc<Mutex<BTreeMap<u32, Digest>>>,
 }
 
-/// Roots of sequences that are remembered.
-const KNOWN_MAX: usize = 64;
-
-impl FirstIterations {
-    /// Root of the sequence of the first so many iterations.
-    fn root(&self, iterations: u32) -> Option<Digest> {
-        // Whole entries are in it at any time, so that a poisoned lock hides nothing.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = known.get(&iterations) {
-            return Some(*root);
-        }
-        let root = (self.of_first)(self.trace_roots.get(..iterations as usize)?)?;
-        if known.len() >= KNOWN_MAX {
-            known.clear();
-        }
-        known.insert(iterations, root);
-        Some(root)
+impl fmt::Debug for FirstIterations {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = formatter.debug_struct("FirstIterations");
+        parts.field("iterations", &self.iterations).field("last_root", &self.last_root);
+        parts.field("no_result", &self.no_result).finish_non_exhaustive()
     }
 }
 
 impl PartialEq for FirstIterations {
     fn eq(&self, other: &Self) -> bool {
-        self.trace_roots == other.trace_roots && self.no_result == other.no_result
+        let parts = |one: &Self| (one.iterations, one.last_root, one.no_result.clone());
+        parts(self) == parts(other)
     }
 }
 
 impl Eq for FirstIterations {}
 
-/// Root of the sequence of these iterations.
-fn root_of<C: Commitment>(trace_roots: &[Digest]) -> Option<Digest> {
-    Some(sequence_tree::<C>(trace_roots)?.root())
-}
-
 impl Truth {
     /// Which claims are true by this run, where the job allows a cut or not.
     pub fn new<C: Commitment>(run: &SequenceRun<C>, may_cut: bool) -> Self {
         let no_result = run.no_result().cloned();
-        if may_cut && run.iterations() > 0 {
-            let (trace_roots, of_first) = (run.trace_roots().to_vec(), root_of::<C>);
-            let known = Arc::default();
-            let first = FirstIterations { trace_roots, of_first, no_result, known };
+        if may_cut && let Some(list) = run.list().cloned() {
+            let iterations = run.iterations();
+            let last_root = list.root_of_first(iterations);
+            // Without the run, which may be let go.
+            let root = Arc::new(move |iterations| list.root_of_first(iterations));
+            let first = FirstIterations { iterations, root, last_root, no_result };
             return Self::First(Arc::new(first));
         }
         match (no_result, run.root()) {
@@ -85,7 +70,8 @@ impl Truth {
             Self::Root(own) => *own == terms.sequence_root,
             Self::NoResult(_) => false,
             Self::First(first) => {
-                first.root(terms.iterations).is_some_and(|own| own == terms.sequence_root)
+                let own = (first.root)(terms.iterations);
+                own.is_some_and(|own| own == terms.sequence_root)
             }
         }
     }
@@ -106,7 +92,7 @@ impl fmt::Display for Truth {
             Self::Root(own) => own.fmt(formatter),
             Self::NoResult(no_result) => no_result.fmt(formatter),
             Self::First(first) => {
-                write!(formatter, "the first of {} iterations", first.trace_roots.len())
+                write!(formatter, "the first of {} iterations", first.iterations)
             }
         }
     }

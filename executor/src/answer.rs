@@ -72,8 +72,8 @@ impl<C: Commitment> Defender<C> {
     /// Trace roots of iterations.
     fn opened_sequence(&self, place: &Place) -> Option<Answer> {
         let (depth, index, arity_log2) = (place.depth, place.index, self.arity_log2);
-        let (tree, _) = self.sequence.tree(self.sequence.iterations())?;
-        Node { depth, index, arity_log2 }.roots(tree.tree(), self.sequence.trace_roots())
+        let tree = self.sequence.list()?.tree().tree();
+        Node { depth, index, arity_log2 }.roots(tree, self.sequence.trace_roots())
     }
 }
 

@@ -32,7 +32,8 @@ pub fn statement_of<C: Commitment>(
 #[derive(Clone, Debug)]
 pub struct ExecutorCore<C: Commitment = Keccak> {
     address: Address,
-    runs: BTreeMap<Digest, Defender<C>>,
+    /// By model root and sequence root: a sequence says nothing about the insides of its layers.
+    runs: BTreeMap<(Digest, Digest), Defender<C>>,
     offers: BTreeMap<JobId, Statement>,
     /// Demands without an answer, as of the last look.
     unanswered: Vec<(ClaimId, Unanswered)>,
@@ -84,7 +85,8 @@ impl<C: Commitment> ExecutorCore<C> {
     /// claim can stand, is not kept.
     pub fn remember_sequence(&mut self, run: Arc<SequenceRun<C>>, arity_log2: u32) {
         if let Some(sequence_root) = run.root() {
-            self.runs.insert(sequence_root, Defender::new(run, arity_log2));
+            let key = (run.model().root(), sequence_root);
+            self.runs.insert(key, Defender::new(run, arity_log2));
         }
     }
 
@@ -93,11 +95,11 @@ impl<C: Commitment> ExecutorCore<C> {
         self.offers.insert(statement.terms.job, statement);
     }
 
-    /// Lets go of a job that is over, and of its run unless another job needs it.
-    pub fn forget(&mut self, job: &JobId, sequence_root: Option<&Digest>) {
+    /// Lets go of a job that is over, and of its run (model root and sequence root) unless another job needs it.
+    pub fn forget(&mut self, job: &JobId, run: Option<(Digest, Digest)>) {
         self.offers.remove(job);
-        if let Some(sequence_root) = sequence_root {
-            self.runs.remove(sequence_root);
+        if let Some(key) = run {
+            self.runs.remove(&key);
         }
     }
 
@@ -156,7 +158,8 @@ impl<C: Commitment> ExecutorCore<C> {
             let Some(claim) = view.settlement.claim(&claim_id) else {
                 continue;
             };
-            let Some(defender) = self.runs.get(&claim.terms.sequence_root) else {
+            let terms = &claim.terms;
+            let Some(defender) = self.runs.get(&(terms.model_root, terms.sequence_root)) else {
                 #[cfg(test)]
                 cov_mark::hit!(run_of_a_claim_is_missing);
                 unanswered.push((claim_id, Unanswered::RunMissing));
@@ -176,7 +179,9 @@ impl<C: Commitment> ExecutorCore<C> {
                     continue;
                 }
             };
-            answered += 1;
+            // One of many iterations is computed again first: its answer is sent before the next is made.
+            answered =
+                if defender.sequence().iterations() > 1 { REPLIES_AT_ONCE } else { answered + 1 };
             // One answer serves those that it names; whoever must be served first is named first.
             for named in waiting.chunks(CHALLENGERS_MAX) {
                 decisions.push(Decision {

@@ -98,6 +98,14 @@ pub enum Declined {
         /// What is allowed.
         most_ms: u64,
     },
+    /// An iteration that a challenger asks about is computed again first, and that takes longer here than an answer
+    /// may on this ledger.
+    Answers {
+        /// How long it takes.
+        answer_ms: u64,
+        /// What the ledger's parameters count on.
+        reply_ms: u64,
+    },
     /// Its time for claims would be over before its run is.
     Open {
         /// How long it takes claims still.
@@ -142,6 +150,11 @@ impl fmt::Display for Declined {
                  deposit more, or allow more",
                 ether(*stake_wei),
                 ether(*most_wei)
+            ),
+            Self::Answers { answer_ms, reply_ms } => write!(
+                formatter,
+                "an answer about one of its iterations takes up to {answer_ms} ms here, over the {reply_ms} ms \
+                 of this ledger"
             ),
             Self::Window { window_ms, most_ms } => write!(
                 formatter,

@@ -405,12 +405,17 @@ impl Service {
 
     /// Lets go of a run in memory, unless another job needs the same.
     fn let_go(&mut self, id: &JobId, sequence_root: &Digest) {
-        let run = self.runs.remove(id);
-        let shared = self.runs.values().any(|run| run.root() == Some(*sequence_root));
-        self.agent.core.forget(id, (!shared).then_some(sequence_root));
-        if let (false, Some(run)) = (shared, run) {
-            self.api.hide(&run);
+        let Some(gone) = self.runs.remove(id) else {
+            return self.agent.core.forget(id, None);
+        };
+        let key = (gone.model().root(), *sequence_root);
+        let is_same =
+            |run: &Arc<SequenceRun>| (run.model().root(), run.root()) == (key.0, Some(key.1));
+        if self.runs.values().any(is_same) {
+            return self.agent.core.forget(id, None);
         }
+        self.agent.core.forget(id, Some(key));
+        self.api.hide(&gone);
     }
 
     /// Lets go of the oldest runs over the limit that are neither disputed nor about to be claimed; their

@@ -1,8 +1,8 @@
 //! The jobs that a thread for runs has before it, and in which order it runs them.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use protocol::hash::Digest;
@@ -42,14 +42,18 @@ pub struct Finished {
 
 /// Who runs jobs.
 pub(crate) trait RunsJobs {
-    /// Runs a job; before each iteration of one with several, does what `between` says.
+    /// Runs a job; before each iteration of one with several, does what `between` says, which also says whether
+    /// anybody still needs the job.
     fn run(
         &mut self,
         engine: &Engine,
         task: Task,
-        between: &mut dyn FnMut(&mut Self),
+        between: &mut dyn FnMut(&mut Self) -> bool,
     ) -> Result<Arc<SequenceRun>, RunFailure>;
 }
+
+/// Jobs whose runs nobody needs any more.
+pub(crate) type Cancelled = Arc<Mutex<HashSet<JobId>>>;
 
 /// What the thread for runs has before it.
 pub(crate) struct Desk {
@@ -61,6 +65,7 @@ pub(crate) struct Desk {
     later: VecDeque<Task>,
     /// Time of all runs so far for which others were put aside.
     aside: Duration,
+    cancelled: Cancelled,
 }
 
 impl Desk {
@@ -70,9 +75,15 @@ impl Desk {
         waiting: Receiver<Task>,
         done: Sender<Finished>,
         tell: Box<dyn Fn() + Send>,
+        cancelled: Cancelled,
     ) -> Self {
         let (later, aside) = (VecDeque::new(), Duration::ZERO);
-        Self { engine, waiting, done, tell, later, aside }
+        Self { engine, waiting, done, tell, later, aside, cancelled }
+    }
+
+    fn is_cancelled(&self, job: &JobId) -> bool {
+        // Only whole entries are in it, so that a poisoned lock hides nothing.
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(job)
     }
 
     /// Runs jobs until none can come any more, or nobody wants runs.
@@ -96,7 +107,9 @@ impl Desk {
         let (engine, mut is_wanted) = (self.engine.clone(), true);
         let outcome = place.run(&engine, task, &mut |place| {
             is_wanted &= self.shorter(place, iterations_max);
+            is_wanted && !self.is_cancelled(&job)
         });
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
         let others = self.aside.saturating_sub(aside_before);
         let took = begun.elapsed().saturating_sub(others);
         self.aside = self.aside.saturating_add(took);
@@ -141,15 +154,16 @@ mod tests {
             &mut self,
             _engine: &Engine,
             task: Task,
-            between: &mut dyn FnMut(&mut Self),
+            between: &mut dyn FnMut(&mut Self) -> bool,
         ) -> Result<Arc<SequenceRun>, RunFailure> {
             self.begun.push(number(&task));
             for _ in 0..task.length.iterations_max {
                 if let Some(sender) = self.sender.take() {
                     self.come.drain(..).for_each(|one| sender.send(one).unwrap());
                 }
-                if task.length.iterations_max > 1 {
-                    between(self);
+                if task.length.iterations_max > 1 && !between(self) {
+                    self.ended.push(0);
+                    return Err(RunFailure::Refused { reason: "nobody needs it".to_owned() });
                 }
             }
             self.ended.push(number(&task));
@@ -176,11 +190,39 @@ mod tests {
         let come = vec![task(2, 1), task(3, 100), task(4, 10), task(5, 1)];
         let (begun, ended) = (Vec::new(), Vec::new());
         let mut fake = Fake { sender: Some(sender), come, begun, ended };
-        Desk::new(engine, waiting, done, Box::new(|| {})).serve(&mut fake);
+        let cancelled = Cancelled::default();
+        Desk::new(engine, waiting, done, Box::new(|| {}), cancelled).serve(&mut fake);
         // The fifth came before the fourth's first iteration; the third is as long as the first.
         assert_eq!(fake.begun, [1, 2, 4, 5, 3]);
         assert_eq!(fake.ended, [2, 5, 4, 1, 3]);
         let order: Vec<u8> = finished.iter().map(|one| one.job.0.0[0]).collect();
         assert_eq!(order, [2, 5, 4, 1, 3]);
+    }
+
+    #[test]
+    fn a_run_that_nobody_needs_any_more_ends_at_its_next_iteration() {
+        let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let engine = Engine::detect().unwrap();
+        let store = crate::ModelStore::read(&models, &engine).unwrap();
+        let model = store.named("digits-cnn").unwrap();
+        let job = JobId(Digest([7; 32]));
+        let (sender, waiting) = channel();
+        let (done, finished) = channel();
+        for iterations in [1_000, 1] {
+            let (model, input, input_root) = (Arc::clone(model), Vec::new(), Digest::default());
+            let length = RunLength::exactly(iterations);
+            sender.send(Task { job, model, input, input_root, length }).unwrap();
+        }
+        drop(sender);
+        let mut fake =
+            Fake { sender: None, come: Vec::new(), begun: Vec::new(), ended: Vec::new() };
+        let cancelled = Cancelled::default();
+        cancelled.lock().unwrap().insert(job);
+        let kept = Arc::clone(&cancelled);
+        Desk::new(engine, waiting, done, Box::new(|| {}), cancelled).serve(&mut fake);
+        // The second, a short one, was run between; the long one ended there.
+        assert_eq!(fake.ended, [7, 0]);
+        assert_eq!(finished.iter().count(), 2);
+        assert!(kept.lock().unwrap().is_empty());
     }
 }

@@ -130,6 +130,21 @@ impl<'a, C: Commitment> Runner<'a, C> {
         Ok(self.named(&values))
     }
 
+    /// The values after the last layer, from those before the first; nothing is hashed.
+    pub(crate) fn last_values(
+        &self,
+        begins: Vec<(u32, Tensor)>,
+    ) -> Result<Vec<(u32, Tensor)>, RunError> {
+        self.engine.install(|| {
+            let mut values = begins;
+            for layer in 0..self.model.header().layer_count {
+                values = self.next_values(layer, &values)?;
+                values = self.compute_policy.commit(layer + 1, values);
+            }
+            Ok::<_, RunError>(values)
+        })
+    }
+
     fn named(&self, values: &[(u32, Tensor)]) -> BTreeMap<String, Tensor> {
         let outputs = self.model.outputs().iter();
         outputs

@@ -1,16 +1,18 @@
 //! A run of several iterations: of a model whose outputs feed its inputs, or of a batch of inputs.
 //!
-//! Kept are the trace root of every iteration, and what some of them begin with. The rest is computed again
-//! when somebody asks about an iteration.
+//! Kept are the trace root of every iteration, and what some of them begin with ([`spacing`]). The rest is computed
+//! again when somebody asks about an iteration.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::hash::{Commitment, Digest, Keccak};
+use protocol::graph::ModelHeader;
+use protocol::hash::{Commitment, Digest, Keccak, Tag};
 use protocol::ids::JobId;
-use protocol::merkle::ListTree;
+use protocol::merkle::{ListTree, TreeShape, empty_subtree, list_root};
 use protocol::roots::{batch_tree, sequence_tree};
+use protocol::tensor::TensorType;
 use protocol::transaction::{RunLength, RunRoots, Statement};
 
 use crate::compute_policy::{ComputePolicy, Honest};
@@ -19,15 +21,16 @@ use crate::model::Model;
 use crate::partial::NoResult;
 use crate::run::{AnyRun, Run};
 use crate::runner::Runner;
-use crate::state::State;
+use crate::state::{State, find};
+use crate::tensor::Tensor;
 use crate::trace::RunError;
 
-/// Of so many iterations that follow from one another, the beginning of one is kept, whatever its size.
-const KEPT_EVERY: u32 = 64;
-/// Beginnings of other iterations are kept up to so many bytes.
-const KEPT_BYTES_MAX: u64 = 64 << 20;
-/// Iterations whose runs are in memory at once.
-const RECENT_MAX: usize = 4;
+/// What iterations begin with is kept up to so many bytes: of all iterations where they are small, of one in so many
+/// where they are large.
+const KEPT_BYTES_MAX: u64 = 32 << 20;
+/// Iterations whose runs are in memory at once: so many, or as many as have so many bytes of states.
+const RECENT_MAX: usize = 16;
+const RECENT_BYTES_MAX: u64 = 32 << 20;
 
 /// How an executor computes a run of several iterations. The honest one does what the model says.
 pub trait SequencePolicy<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
@@ -36,8 +39,8 @@ pub trait SequencePolicy<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
         Arc::new(Honest)
     }
 
-    /// The state that an iteration begins with; not the first, whose state is the job's.
-    fn begins(&self, _iteration: u32, handed_on: State<C>) -> State<C> {
+    /// What an iteration begins with; not the first, which begins with what the job says.
+    fn begins(&self, _iteration: u32, handed_on: Vec<(u32, Tensor)>) -> Vec<(u32, Tensor)> {
         handed_on
     }
 
@@ -88,8 +91,64 @@ pub struct SequenceRun<C: Commitment = Keccak> {
     only: Option<Arc<Run<C>>>,
     root: Option<Digest>,
     recent: Mutex<VecDeque<(u32, AnyRun<C>)>>,
-    /// The last tree that was built, by the number of its iterations.
-    tree: Mutex<Option<(u32, ListTree<C>)>>,
+    /// The list of the trace roots; `None` without iterations.
+    list: Option<TraceList<C>>,
+}
+
+/// The list of a run's trace roots. Clones share it.
+#[derive(Clone, Debug)]
+pub struct TraceList<C: Commitment = Keccak> {
+    tree: ListTree<C>,
+    count: u64,
+}
+
+impl<C: Commitment> TraceList<C> {
+    /// `None` for no root.
+    fn new(trace_roots: &[Digest]) -> Option<Self> {
+        Some(Self { tree: sequence_tree(trace_roots)?, count: trace_roots.len() as u64 })
+    }
+
+    /// Its tree.
+    pub fn tree(&self) -> &ListTree<C> {
+        &self.tree
+    }
+
+    /// A node of the tree of a list of this shape that begins with this one; `None` where something stands below it
+    /// that this one does not have. It takes as many steps as the tree has levels, however long the list is.
+    pub fn node(&self, shape: &TreeShape, depth: u32, index: u64) -> Option<Digest> {
+        let levels = shape.depth().checked_sub(depth)?;
+        if shape.is_padding(depth, index) {
+            return Some(empty_subtree::<C>(levels));
+        }
+        let first = index.checked_shl(levels)?;
+        let end = first.checked_add(1u64.checked_shl(levels)?)?;
+        if end.min(shape.leaves()) > self.count {
+            return None;
+        }
+        if end <= self.count {
+            let tree = self.tree.tree();
+            return tree.node(tree.shape().depth().checked_sub(levels)?, index);
+        }
+        // What is there ends below this node: all beyond is padding, which the right side has.
+        let child =
+            |side: u64| self.node(shape, depth.checked_add(1)?, index.checked_mul(2)? | side);
+        Some(C::node(&child(0)?, &child(1)?))
+    }
+
+    /// Root of the sequence of its first iterations; `None` where it has fewer.
+    pub fn root_of_first(&self, iterations: u32) -> Option<Digest> {
+        let inner = self.node(&TreeShape::list(u64::from(iterations))?, 0, 0)?;
+        Some(list_root::<C>(Tag::Sequence, iterations, &inner))
+    }
+}
+
+/// Of so many iterations of a run that may have `iterations_max` of them, the beginning of one is kept: an answer about
+/// an iteration may take the time of so many.
+pub fn spacing(header: &ModelHeader, iterations_max: u32) -> u32 {
+    let bytes = |kind: &TensorType| kind.shape.count().saturating_mul(kind.element.bytes() as u64);
+    let each: u64 = header.inputs.iter().map(bytes).fold(0, u64::saturating_add);
+    let all = each.saturating_mul(u64::from(iterations_max));
+    u32::try_from(all.div_ceil(KEPT_BYTES_MAX)).unwrap_or(u32::MAX).max(1)
 }
 
 impl<C: Commitment> SequenceRun<C> {
@@ -102,7 +161,8 @@ impl<C: Commitment> SequenceRun<C> {
             AnyRun::Partial(_) => (None, Some(run.clone())),
         };
         let trace_roots: Vec<Digest> = run.root().into_iter().collect();
-        let root = sequence_tree::<C>(&trace_roots).map(|tree| tree.root());
+        let list = TraceList::new(&trace_roots);
+        let root = list.as_ref().map(|list| list.tree.root());
         Self {
             engine,
             model,
@@ -116,7 +176,7 @@ impl<C: Commitment> SequenceRun<C> {
             only,
             root,
             recent: Mutex::default(),
-            tree: Mutex::default(),
+            list,
         }
     }
 
@@ -170,17 +230,15 @@ impl<C: Commitment> SequenceRun<C> {
             only: None,
             root: None,
             recent: Mutex::default(),
-            tree: Mutex::default(),
+            list: None,
         };
-        let (mut state, mut kept_bytes) = (first, 0u64);
+        let spacing = spacing(made.model.header(), length.iterations_max);
+        let mut state = first;
         for iteration in 0..length.iterations_max {
             if is_batch {
                 state = made.begins.get(&iteration).cloned().ok_or_else(|| lost(iteration))?;
-            } else {
-                kept_bytes = kept_bytes.saturating_add(state.bytes());
-                if iteration % KEPT_EVERY == 0 || kept_bytes <= KEPT_BYTES_MAX {
-                    made.begins.insert(iteration, state.clone());
-                }
+            } else if iteration % spacing == 0 {
+                made.begins.insert(iteration, state.clone());
             }
             let run = run(iteration, state)?;
             if let (AnyRun::Whole(run), 1) = (&run, length.iterations_max) {
@@ -189,7 +247,9 @@ impl<C: Commitment> SequenceRun<C> {
             let Some(next) = made.add(iteration, run)? else { break };
             state = next;
         }
-        made.root = made.root_of_first(made.iterations()).filter(|_| made.end.is_none());
+        made.list = TraceList::new(&made.trace_roots);
+        let root = made.list.as_ref().map(|list| list.tree.root());
+        made.root = root.filter(|_| made.end.is_none());
         Ok(made)
     }
 
@@ -225,7 +285,26 @@ impl<C: Commitment> SequenceRun<C> {
     /// What an iteration begins with, from the last state of the one before it.
     fn next_begins(&self, iteration: u32, last: &State<C>) -> Result<State<C>, RunError> {
         let handed_on = last.handed_on(&self.model.header().links);
-        Ok(self.policy.begins(iteration, handed_on.ok_or_else(|| lost(iteration))?))
+        let handed_on = handed_on.ok_or_else(|| lost(iteration))?;
+        let begins = self.policy.begins(iteration, handed_on.values().to_vec());
+        State::after(&handed_on, begins).ok_or_else(|| lost(iteration))
+    }
+
+    /// What an iteration begins with, from what the one before it began with; nothing is hashed.
+    fn pass_on(
+        &self,
+        iteration: u32,
+        begins: Vec<(u32, Tensor)>,
+    ) -> Result<Vec<(u32, Tensor)>, RunError> {
+        let compute_policy = self.policy.iteration(iteration);
+        let (engine, model) = (&self.engine, self.model.as_ref());
+        let runner = Runner { engine, model, compute_policy: compute_policy.as_ref() };
+        let last = runner.last_values(begins)?;
+        let next = iteration.checked_add(1).ok_or_else(|| lost(iteration))?;
+        let links = (0u32..).zip(&model.header().links);
+        let handed_on = links.map(|(input, value)| Some((input, find(&last, *value)?.clone())));
+        let handed_on: Option<Vec<(u32, Tensor)>> = handed_on.collect();
+        Ok(self.policy.begins(next, handed_on.ok_or_else(|| lost(next))?))
     }
 
     fn remember(&self, iteration: u32, run: AnyRun<C>) {
@@ -234,8 +313,14 @@ impl<C: Commitment> SequenceRun<C> {
         if recent.iter().any(|(at, _)| *at == iteration) {
             return;
         }
+        let bytes =
+            |run: &AnyRun<C>| run.states().iter().map(State::bytes).fold(0, u64::saturating_add);
         recent.push_back((iteration, run));
-        if recent.len() > RECENT_MAX {
+        while recent.len() > 1 {
+            let all = recent.iter().map(|(_, run)| bytes(run)).fold(0, u64::saturating_add);
+            if recent.len() <= RECENT_MAX && all <= RECENT_BYTES_MAX {
+                break;
+            }
             recent.pop_front();
         }
     }
@@ -263,25 +348,27 @@ impl<C: Commitment> SequenceRun<C> {
             return Ok(run);
         }
         let kept = self.begins.range(..=iteration).next_back();
-        let (mut at, mut state) =
-            kept.map(|(at, state)| (*at, state.clone())).ok_or_else(|| lost(iteration))?;
-        loop {
-            let compute_policy = self.policy.iteration(at);
-            let (engine, model) = (&self.engine, &self.model);
-            let runner = Runner { engine, model, compute_policy: compute_policy.as_ref() };
-            let outcome = runner.outcome(state)?;
-            let last = outcome.last_state().cloned().ok_or_else(|| lost(at))?;
-            if outcome.root() != self.trace_roots.get(at as usize).copied() {
-                return Err(RunError::Differs { iteration: at });
+        let (mut at, kept) = kept.map(|(at, kept)| (*at, kept)).ok_or_else(|| lost(iteration))?;
+        let state = if at == iteration {
+            kept.clone()
+        } else {
+            let mut begins = kept.values().to_vec();
+            while at < iteration {
+                begins = self.pass_on(at, begins)?;
+                at = at.checked_add(1).ok_or_else(|| lost(iteration))?;
             }
-            let run = AnyRun::new(engine.clone(), Arc::clone(model), compute_policy, outcome);
-            if at == iteration {
-                self.remember(iteration, run.clone());
-                return Ok(run);
-            }
-            at = at.checked_add(1).ok_or_else(|| lost(iteration))?;
-            state = self.next_begins(at, &last)?;
+            State::new(begins).ok_or_else(|| lost(iteration))?
+        };
+        let compute_policy = self.policy.iteration(iteration);
+        let (engine, model) = (&self.engine, &self.model);
+        let runner = Runner { engine, model, compute_policy: compute_policy.as_ref() };
+        let outcome = runner.outcome(state)?;
+        if outcome.root() != self.trace_roots.get(iteration as usize).copied() {
+            return Err(RunError::Differs { iteration });
         }
+        let run = AnyRun::new(engine.clone(), Arc::clone(model), compute_policy, outcome);
+        self.remember(iteration, run.clone());
+        Ok(run)
     }
 
     /// The model.
@@ -317,28 +404,21 @@ impl<C: Commitment> SequenceRun<C> {
         self.end.as_ref().and_then(AnyRun::no_result)
     }
 
-    /// The tree of a sequence of so many iterations that begins with this run's, and the number of those that it
-    /// has. The others stand empty: what is above them is nobody's commitment.
-    pub fn tree(&self, iterations: u32) -> Option<(ListTree<C>, u64)> {
-        let known = u64::from(self.iterations().min(iterations));
-        // Either a whole tree or none is in it, so that a poisoned lock hides nothing.
-        let mut last = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((count, tree)) = &*last
-            && *count == iterations
-        {
-            return Some((tree.clone(), known));
-        }
-        let mut roots = self.trace_roots.clone();
-        roots.resize(iterations as usize, Digest::default());
-        let tree: ListTree<C> = sequence_tree(&roots)?;
-        *last = Some((iterations, tree.clone()));
-        Some((tree, known))
+    /// The list of the trace roots; `None` without iterations that have a result.
+    pub fn list(&self) -> Option<&TraceList<C>> {
+        self.list.as_ref()
     }
 
-    /// Root of the sequence of the first iterations of this run; `None` where it has fewer with a result.
-    pub fn root_of_first(&self, iterations: u32) -> Option<Digest> {
-        let first = self.trace_roots.get(..iterations as usize)?;
-        Some(sequence_tree::<C>(first)?.root())
+    /// A node of the tree of a list of this shape that begins with this run's trace roots; `None` where something
+    /// stands below it that this run does not have.
+    pub fn node(&self, shape: &TreeShape, depth: u32, index: u64) -> Option<Digest> {
+        match &self.list {
+            Some(list) => list.node(shape, depth, index),
+            None if shape.is_padding(depth, index) => {
+                Some(empty_subtree::<C>(shape.depth().checked_sub(depth)?))
+            }
+            None => None,
+        }
     }
 
     /// Root of the sequence; `None` where no claim on all of the run is true.

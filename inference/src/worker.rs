@@ -12,7 +12,7 @@ use protocol::hash::Digest;
 use protocol::ids::JobId;
 
 use crate::compute_policy::{ComputePolicy, Honest};
-use crate::desk::{Desk, RunsJobs};
+use crate::desk::{Cancelled, Desk, RunsJobs};
 pub use crate::desk::{Finished, Task};
 use crate::engine::Engine;
 pub use crate::failure::RunFailure;
@@ -54,6 +54,7 @@ impl fmt::Debug for Place {
 pub struct Worker {
     tasks: Sender<Task>,
     finished: Mutex<Receiver<Finished>>,
+    cancelled: Cancelled,
 }
 
 impl fmt::Debug for Worker {
@@ -74,6 +75,8 @@ impl Worker {
     ) -> std::io::Result<Self> {
         let (tasks, waiting) = channel::<Task>();
         let (done, finished) = channel();
+        let cancelled = Cancelled::default();
+        let heard = Arc::clone(&cancelled);
         std::thread::Builder::new().name("runs".to_owned()).spawn(move || {
             let mut place = match place {
                 Place::Here(compute_policies, hidden) => {
@@ -81,14 +84,21 @@ impl Worker {
                 }
                 Place::Apart(program) => Running::Apart(Isolated::new(program), HashSet::new()),
             };
-            Desk::new(engine, waiting, done, Box::new(tell)).serve(&mut place);
+            Desk::new(engine, waiting, done, Box::new(tell), heard).serve(&mut place);
         })?;
-        Ok(Self { tasks, finished: Mutex::new(finished) })
+        Ok(Self { tasks, finished: Mutex::new(finished), cancelled })
     }
 
     /// Queues a job. `false` when the thread is gone, which only a panic does.
     pub fn submit(&self, task: Task) -> bool {
         self.tasks.send(task).is_ok()
+    }
+
+    /// Ends a job's run before its next iteration: nobody needs it any more. It is then finished as one that is
+    /// refused.
+    pub fn cancel(&self, job: JobId) {
+        // Only whole entries are in it, so that a poisoned lock hides nothing.
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
     }
 
     /// What is finished and was not taken yet.
@@ -152,7 +162,7 @@ impl RunsJobs for Running {
         &mut self,
         engine: &Engine,
         task: Task,
-        between: &mut dyn FnMut(&mut Self),
+        between: &mut dyn FnMut(&mut Self) -> bool,
     ) -> Result<Arc<SequenceRun>, RunFailure> {
         let Task { job, model, input, input_root, length } = task;
         if let (Self::Here(..), 2..) = (&*self, length.iterations_max) {
@@ -171,7 +181,10 @@ impl RunsJobs for Running {
             SequenceInput::One(first),
             length,
             &mut |_, state| {
-                between(self);
+                if !between(self) {
+                    let reason = "nobody needs this run any more".to_owned();
+                    return Err(RunFailure::Refused { reason });
+                }
                 let (input, input_root) = (&state_bytes(&state)[..], state.root());
                 self.iteration(engine, &Iteration { job, model: &model, input, input_root })
             },
@@ -297,7 +310,7 @@ mod tests {
                 length: RunLength::exactly(1),
             };
             assert_eq!(
-                place.run(&engine, task, &mut |_| {}).unwrap().trace_roots(),
+                place.run(&engine, task, &mut |_| true).unwrap().trace_roots(),
                 [honest.root()]
             );
         }
@@ -405,7 +418,7 @@ mod tests {
         let mut place = Running::Apart(Isolated::new(program), HashSet::new());
         for _ in 0..2 {
             cov_mark::check!(process_for_runs_is_a_new_one);
-            place.run(&engine, task(), &mut |_| {}).unwrap();
+            place.run(&engine, task(), &mut |_| true).unwrap();
             let Running::Apart(_, seen) = &place else { panic!("it runs apart") };
             assert!(seen.contains(&model.root()));
             std::thread::sleep(Duration::from_millis(200));

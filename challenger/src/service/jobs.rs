@@ -98,6 +98,29 @@ impl Service {
         Ok(Some(()))
     }
 
+    /// Whether a run of many iterations waits until another one is made: one at a time, so that there is room for
+    /// short ones. What is in play waits for nobody.
+    pub(super) fn waits_for_another(&self, view: &View, one: &Contested) -> bool {
+        let job = view.settlement.job(&one.job);
+        job.is_some_and(|job| job.terms.iterations_max > 1)
+            && self.jobs.runs_sequence(view)
+            && !self.agent.core.is_in_play(view, &one.job)
+    }
+
+    /// Stops runs of jobs on which nothing stands any more.
+    pub(super) fn stop_needless(&self, view: &View) {
+        let stands = |job: &JobId| {
+            let mut claims =
+                view.settlement.claims_of(job).filter_map(|id| view.settlement.claim(id));
+            claims.any(|claim| claim.stands())
+        };
+        for (job, _) in self.jobs.iter().filter(|(job, _)| self.jobs.is_running(job)) {
+            if !stands(job) {
+                self.worker.cancel(*job);
+            }
+        }
+    }
+
     /// Hands a run to the worker.
     fn begin(&mut self, view: &View, task: Task) {
         let job = task.job;

@@ -126,12 +126,12 @@ pub fn begins(entry: u32) -> State {
     State::new(values).unwrap()
 }
 
-/// The state with the lowest bit of a value's element flipped.
-pub fn flipped(state: &State, value: u32, element: usize) -> State {
-    let values = state.values().iter().map(|(id, tensor)| {
+/// The values with the lowest bit of an element of one flipped.
+fn flipped(values: &[(u32, Tensor)], value: u32, element: usize) -> Vec<(u32, Tensor)> {
+    let changed = values.iter().map(|(id, tensor)| {
         (*id, if *id == value { flipped_tensor(tensor, element) } else { tensor.clone() })
     });
-    State::new(values.collect()).unwrap()
+    changed.collect()
 }
 
 fn flipped_tensor(tensor: &Tensor, element: usize) -> Tensor {
@@ -202,7 +202,7 @@ impl SequencePolicy for Lie {
         }
     }
 
-    fn begins(&self, iteration: u32, handed_on: State) -> State {
+    fn begins(&self, iteration: u32, handed_on: Vec<(u32, Tensor)>) -> Vec<(u32, Tensor)> {
         match *self {
             Self::Begins { iteration: at, input, element } if at == iteration => {
                 flipped(&handed_on, input, element)
@@ -234,7 +234,7 @@ pub fn run(model: &Arc<Model>, lie: Option<Lie>, length: RunLength) -> Arc<Seque
 pub fn batch(model: &Arc<Model>, lie: Option<Lie>, entries: u32) -> Arc<SequenceRun> {
     let states = (0..entries).map(|entry| match lie {
         Some(Lie::Begins { iteration, input, element }) if iteration == entry => {
-            flipped(&begins(entry), input, element)
+            State::new(flipped(begins(entry).values(), input, element)).unwrap()
         }
         _ => begins(entry),
     });

@@ -319,9 +319,9 @@ fn a_forgotten_job_is_not_offered_and_its_run_goes_unless_another_needs_it() {
     let job = court.settlement.claim(&claim).unwrap().terms.job;
     core.forget(&job, None);
     assert_eq!(actions(&mut core, &court).len(), 1, "the run is still there");
-    core.forget(&job, Some(&Digest::default()));
+    core.forget(&job, Some((model().root(), Digest::default())));
     assert_eq!(actions(&mut core, &court).len(), 1);
-    core.forget(&job, Some(&sequence_root(&honest(1))));
+    core.forget(&job, Some((model().root(), sequence_root(&honest(1)))));
     assert_eq!(actions(&mut core, &court), []);
     // An offer goes with its job, though the job is open.
     let mut court = Court::funded();

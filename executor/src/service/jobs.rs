@@ -3,19 +3,21 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use inference::sequence::spacing;
 use inference::state_transfer::input_head;
 use inference::worker::Task;
 use ledger::http::DownloadError;
 use ledger::{Ledger as _, LedgerError, View};
 use node::Exposure;
 use node::meanwhile;
+use protocol::graph::ModelHeader;
 use protocol::ids::JobId;
 use protocol::settlement::Job;
 
 use super::Service;
 use crate::core::takes_claims_of;
 use crate::inputs::KeepError;
-use crate::policy::is_long;
+use crate::policy::{Declined, is_long};
 use crate::progress::{End, Input, Means, Urgency, Wanted, choose, left_ms};
 use node::jobs::{HANDED_MAX, Progress};
 
@@ -91,9 +93,32 @@ impl Service {
     /// Time of a run of a job, of as many iterations as it lets it have: by the longest of the last ones of its
     /// model, the rehearsal among them.
     pub(super) fn run_ms(&self, job: &Job) -> u64 {
+        self.iteration_ms(job).saturating_mul(u64::from(job.terms.iterations_max))
+    }
+
+    fn iteration_ms(&self, job: &Job) -> u64 {
         let seen = self.run_ms.get(&job.terms.model_root);
-        let iteration_ms = seen.and_then(|seen| seen.iter().max().copied()).unwrap_or(0);
-        iteration_ms.saturating_mul(u64::from(job.terms.iterations_max))
+        seen.and_then(|seen| seen.iter().max().copied()).unwrap_or(0)
+    }
+
+    /// Why a job of several iterations is not run: answers about them would come too late, or it is a batch.
+    pub(super) fn why_no_sequence(
+        &self,
+        view: &View,
+        job: &Job,
+        header: &ModelHeader,
+    ) -> Option<Declined> {
+        let iterations_max = job.terms.iterations_max;
+        if iterations_max == 1 {
+            return None;
+        }
+        if !header.is_recurrent() {
+            return Some(Declined::Batch { entries: iterations_max });
+        }
+        let again = u64::from(spacing(header, iterations_max));
+        let answer_ms = again.saturating_mul(self.iteration_ms(job));
+        let reply_ms = view.settlement.parameters().reply_ms;
+        (answer_ms > reply_ms).then_some(Declined::Answers { answer_ms, reply_ms })
     }
 
     /// Time for runs of new jobs: half a clock, less the runs of all claims in play and of what will be

@@ -111,12 +111,10 @@ impl Service {
             Some(Progress::Running { .. } | Progress::Ended(_)) => None,
             None => match self.api.model_store.model(&job.terms.model_root) {
                 None => Some(Declined::Model),
-                Some(model) if job.terms.iterations_max > 1 && !model.header().is_recurrent() => {
-                    Some(Declined::Batch { entries: job.terms.iterations_max })
-                }
-                Some(_) => {
+                Some(model) => {
                     let declined = self.settings.policy.declines(job, &self.address, total_wei);
-                    declined.or_else(too_soon)
+                    let why = || self.why_no_sequence(view, job, model.header());
+                    declined.or_else(why).or_else(too_soon)
                 }
             },
         }

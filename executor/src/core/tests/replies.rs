@@ -346,7 +346,10 @@ fn a_run_that_is_missing_or_does_not_answer_takes_no_place_of_a_reply() {
     let of = |input: &u64| sequence_root(&honest(*input)) == root(&lame);
     let input = (1..=claims.len() as u64).find(of).unwrap();
     core.remember(lost(input), arity_log2());
-    core.forget(&court.settlement.claim(&missing).unwrap().terms.job, Some(&root(&missing)));
+    core.forget(
+        &court.settlement.claim(&missing).unwrap().terms.job,
+        Some((model().root(), root(&missing))),
+    );
     let decided = decisions(&mut core, &court);
     assert_eq!(answered(&decided), claims[1..=REPLIES_AT_ONCE]);
     let [(first, Unanswered::Failed(_)), (second, Unanswered::RunMissing)] = core.unanswered()
