@@ -111,6 +111,12 @@ const OTHER: &[(&str, &[&str], &str)] = &[
     ("CONTRIBUTING.md", &["twenty minutes"], "measured"),
     ("docs/protocol.md", &["32 bytes", "20 bytes", "4 bytes"], "the width of a type"),
     ("docs/protocol.md", &["four roots"], "of a run"),
+    (
+        "docs/adr/0010-an-ordinary-run-is-a-list-of-one.md",
+        &["three refutations"],
+        "those of iterations",
+    ),
+    ("docs/adr/0010-an-ordinary-run-is-a-list-of-one.md", &["32 bytes"], "the width of a root"),
     ("docs/protocol.md", &["sixteen challengers", "fourteen demands"], "an attack that was found"),
     ("protocol/src/asks/mod.rs", &["three words"], "what an ask is made of"),
     ("docs/glossary.md", &["32 lanes"], "those of the protocol"),

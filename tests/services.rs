@@ -459,6 +459,6 @@ fn what_people_read_reads_as_it_did_and_what_programs_read_has_a_version() {
     let document: Value = serde_json::from_str(text.split("\nerror:").next().unwrap()).unwrap();
     assert_eq!(
         (document["schema"].as_u64(), &document["error"]["kind"]),
-        (Some(5), &"system".into())
+        (Some(6), &"system".into())
     );
 }

@@ -205,10 +205,10 @@ mod tests {
         let engine = Engine::detect().unwrap();
         let store = crate::ModelStore::read(&models, &engine).unwrap();
         let model = store.named("digits-cnn").unwrap();
-        let job = JobId(Digest([7; 32]));
+        let long = JobId(Digest([7; 32]));
         let (sender, waiting) = channel();
         let (done, finished) = channel();
-        for iterations in [1_000, 1] {
+        for (job, iterations) in [(long, 1_000), (JobId(Digest([8; 32])), 1)] {
             let (model, input, input_root) = (Arc::clone(model), Vec::new(), Digest::default());
             let length = RunLength::exactly(iterations);
             sender.send(Task { job, model, input, input_root, length }).unwrap();
@@ -217,11 +217,11 @@ mod tests {
         let mut fake =
             Fake { sender: None, come: Vec::new(), begun: Vec::new(), ended: Vec::new() };
         let cancelled = Cancelled::default();
-        cancelled.lock().unwrap().insert(job);
+        cancelled.lock().unwrap().insert(long);
         let kept = Arc::clone(&cancelled);
         Desk::new(engine, waiting, done, Box::new(|| {}), cancelled).serve(&mut fake);
         // The second, a short one, was run between; the long one ended there.
-        assert_eq!(fake.ended, [7, 0]);
+        assert_eq!(fake.ended, [8, 0]);
         assert_eq!(finished.iter().count(), 2);
         assert!(kept.lock().unwrap().is_empty());
     }

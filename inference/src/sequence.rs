@@ -125,7 +125,8 @@ impl<C: Commitment> TraceList<C> {
         if end.min(shape.leaves()) > self.count {
             return None;
         }
-        if end <= self.count {
+        // Where the other list ends within, this one's own nodes hold more than it has.
+        if end <= self.count.min(shape.leaves()) {
             let tree = self.tree.tree();
             return tree.node(tree.shape().depth().checked_sub(levels)?, index);
         }
@@ -485,3 +486,6 @@ fn begun<C: Commitment>(
 fn lost(iteration: u32) -> RunError {
     RunError::NotInModel { what: format!("iteration {iteration} in this run") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,8 @@ fn an_honest_claim_of_several_iterations_is_upheld_against_every_refutation_of_i
             .refuses(Who::Stranger, |game| refute(game, course, proof.clone()), nothing)
             .plays(Who::Challenger, |game| refute(game, course, proof.clone()));
         assert_eq!(game.challenge_of(Who::Challenger).status, ChallengeStatus::Lost);
-        let game = game.wait(Parameters::default().window_ms_min + 1).finalises(Who::Executor);
+        let game =
+            game.wait(Parameters::default().window_ms_of(1 << 10) + 1).finalises(Who::Executor);
         assert!(matches!(game.claim_of(Who::Executor).status, ClaimStatus::Final { .. }));
     }
 }

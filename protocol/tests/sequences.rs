@@ -300,7 +300,7 @@ fn a_job_says_how_many_iterations_and_whether_they_may_be_cut() {
 
 fn finalised(course: &Course, change: impl FnOnce(&mut JobTerms)) -> Game {
     claims(game_of(course, Parameters::default(), change), Who::Executor, course)
-        .wait(Parameters::default().window_ms_min + 1)
+        .wait(Parameters::default().window_ms_of(1 << 10) + 1)
         .finalises(Who::Executor)
 }
 
@@ -375,7 +375,7 @@ fn sequences_and_batches_are_sealed_attested_and_opened_like_other_runs() {
             .wait(Parameters::default().seal_ms + 1)
             .rejects(Who::Executor, open(other), Rejection::NotBound)
             .accepts(Who::Executor, open(statement))
-            .wait(Parameters::default().window_ms_min + 1)
+            .wait(Parameters::default().window_ms_of(1 << 10) + 1)
             .finalises(Who::Executor);
     }
 }

@@ -177,7 +177,6 @@ fn defaults() -> Vec<Row> {
     let tenths = |ms: u128| format!("{}.{}", ms / second, ms % second / milli);
     let mut found = rows(&[
         ("window_ms_max {} days", default("window_ms_max") / day),
-        ("window_iteration_ms {} ten years", default("window_iteration_ms")),
         ("arity_log2 {} 64 children", default("arity_log2")),
         ("arity_log2 6: {} children", 1 << default("arity_log2")),
         ("bond_permille {} 250", default("bond_permille")),
@@ -197,6 +196,7 @@ fn defaults() -> Vec<Row> {
         ("challenger_clock_ms {} s", seconds("challenger_clock_ms").to_string()),
         ("move_floor_ms {} s", seconds("move_floor_ms").to_string()),
         ("seal_ms {} s", seconds("seal_ms").to_string()),
+        ("window_iteration_ms {} s", tenths(default("window_iteration_ms"))),
         ("reply_ms {} s", tenths(default("reply_ms"))),
         ("stake_wei_min {} ether", ether(default("stake_wei_min"))),
         ("stake_wei_max {} ether", ether(default("stake_wei_max"))),
