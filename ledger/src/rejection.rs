@@ -51,6 +51,7 @@ const WORDS: &[&str] = &[
     "no amount more than 2^100",
     "only on a job with attention",
     "only with links, and a named executor",
+    "only without attention_wei",
     "open_ms",
     "profile",
     "proof of attention",

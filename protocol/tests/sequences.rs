@@ -334,6 +334,24 @@ fn a_fee_is_paid_for_each_iteration_of_the_final_claim_and_the_rest_goes_back() 
 }
 
 #[test]
+fn a_job_that_allows_a_cut_has_no_attention_for_no_attester_knows_what_is_claimed() {
+    let course = machine(Form::Endless).run(2, None);
+    let mut game = game_of(&course, Parameters::default(), |_| {});
+    let (executor, may_cut) = (address(Who::Executor), true);
+    for (salt, attention_wei, is_taken) in [(1, 0, true), (2, 1, false), (3, ETHER / 25, false)] {
+        let terms =
+            JobTerms { executor, may_cut, attention_wei, salt, ..job_terms(&game, &course) };
+        let window_ms = game.state.parameters().window_ms_of(terms.iterations_max);
+        let terms = JobTerms { window_ms, ..terms };
+        match game.send(Who::Client, &Action::PostJob { terms }) {
+            Ok(_) => assert!(is_taken, "{attention_wei}"),
+            Err(Rejection::Terms { name, .. }) => assert!(!is_taken && name == "may_cut"),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn of_the_largest_job_everything_that_is_locked_can_be_counted_and_goes_back() {
     let course = machine(Form::Endless).run(1, None);
     let game = game_of(&course, Parameters::default(), |_| {});

@@ -115,6 +115,8 @@ impl<C: Commitment> Settlement<C> {
                 "only with links, and a named executor",
                 !terms.may_cut || (header.is_recurrent() && terms.executor != Address::default()),
             ),
+            // Of a run that may be cut no attester knows which part will be claimed.
+            ("may_cut", "only without attention_wei", !terms.may_cut || terms.attention_wei == 0),
             (
                 "window_ms",
                 "between the ledger's least and most",

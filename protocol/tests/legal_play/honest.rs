@@ -127,15 +127,12 @@ impl World {
     fn attester_intends(&self, all: &mut Vec<(u64, Intention)>) {
         let (parameters, state) = (self.state.parameters(), &self.state);
         for (id, sealed) in state.all_sealed() {
-            let job = state.job(&sealed.job).expect("it was sealed for");
             let until_ms = sealed.sealed_ms + parameters.seal_ms;
             let free = sealed.attesters < parameters.attestations_max;
             let can = self.free_wei(&ATTESTER) >= parameters.attest_bond_wei;
             let given = state.attestation(id, &ATTESTER).is_some();
-            // Where a run may be cut nobody else knows which root will come out.
-            let known = !job.terms.may_cut;
             let open = sealed.status == SealedStatus::Waiting && self.now_ms <= until_ms;
-            if free && can && known && open && !given {
+            if free && can && open && !given {
                 let delay_ms = self.delay_ms(&id.0, 5, parameters.seal_ms);
                 all.push((sealed.sealed_ms + delay_ms, Intention::Attest(*id)));
             }

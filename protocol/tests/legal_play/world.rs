@@ -270,7 +270,7 @@ impl World {
             stake_wei: stakes_wei[[0, 0, 1, 2][draw.below(4) as usize]],
             window_ms: draw.of([window_ms, window_ms, 3 * window_ms]),
             open_ms: draw.of([parameters.window_ms_min / 2, 5 * parameters.window_ms_min]),
-            attention_wei: draw.of([0, 0, 100, ETHER / 25]),
+            attention_wei: if may_cut { 0 } else { draw.of([0, 0, 100, ETHER / 25]) },
             salt: draw.below(4),
         }
     }
