@@ -205,8 +205,10 @@ impl Service {
                 Ok(run) => match (run.root(), run.no_result()) {
                     (_, Some(no_result)) => self.without_result(view, finished.job, no_result),
                     (Some(root), None) => self.ran(view, finished.job, root, run, finished.took),
-                    // A run has an iteration.
-                    (None, None) => {}
+                    (None, None) => {
+                        let reason = "its run has no iteration".to_owned();
+                        self.again(view, finished.job, &RunFailure::Refused { reason });
+                    }
                 },
                 Err(failure) => {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
