@@ -27,37 +27,100 @@ use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ClaimStatus, ETHER, Event, FallReason};
 use protocol::transaction::{Action, Address, JobTerms, Key};
 use serde_json::Value;
-use services::{Process, get, http, infer, ledger, listening, rebut, token};
+use services::{Process, Way, get, http, infer, ledger, listening, rebut, token};
 
 /// A field of a protobuf message that holds bytes.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![number << 3 | 2, content.len() as u8];
-    bytes.extend(content);
-    bytes
+    let length = [content.len() as u8 & 0x7F | 0x80, (content.len() >> 7) as u8];
+    [&[number << 3 | 2], &length[..], content].concat()
 }
 
-/// `y = s / s + s`, where `s = x + x` and `x: i64[4]`, written out byte by byte.
-fn quotients() -> Vec<u8> {
-    let node = |inputs: [&[u8]; 2], output: &[u8], name: &[u8], operator: &[u8]| {
-        let parts = [field(1, inputs[0]), field(1, inputs[1]), field(2, output), field(3, name)];
-        field(1, &[parts.concat(), field(4, operator)].concat())
-    };
-    let shape = field(2, &field(1, &[1 << 3, 4]));
-    let kind = field(1, &[vec![1 << 3, 7], shape].concat());
-    let input = [field(1, b"x"), field(2, &kind)].concat();
-    let graph = [
-        node([b"x", b"x"], b"s", b"the-sum", b"Add"),
-        node([b"s", b"s"], b"q", b"the-quotient", b"Div"),
-        node([b"q", b"s"], b"y", b"the-end", b"Add"),
-        field(2, b"g"),
-        field(11, &input),
-        field(12, &field(1, b"y")),
-    ];
-    let opset = vec![2 << 3, 17];
-    let graph = graph.concat();
-    // Longer than one byte of length.
-    let length = [graph.len() as u8 & 0x7F | 0x80, (graph.len() >> 7) as u8];
-    [vec![1 << 3, 8], vec![7 << 3 | 2], length.to_vec(), graph, field(8, &opset)].concat()
+/// A model with an input for which one of its operators has no result.
+struct Case {
+    /// Name of its file.
+    name: &'static str,
+    /// Its nodes: two inputs, output, name and operator of each; `x: i64[4]` goes in, `y` comes out.
+    nodes: [[&'static str; 5]; 3],
+    /// The input, whose third element is the one without a result.
+    x: [i64; 4],
+    /// What who asks is told, beside the element.
+    words: [&'static str; 2],
+    /// The operator, as the model's graph numbers it.
+    operator: u32,
+}
+
+const CASES: [Case; 3] = [
+    Case {
+        name: "quotients",
+        nodes: [
+            ["x", "x", "s", "the-sum", "Add"],
+            ["s", "s", "q", "the-quotient", "Div"],
+            ["q", "s", "y", "the-end", "Add"],
+        ],
+        x: [1, 2, 0, 0],
+        words: ["the-quotient", "divide"],
+        operator: 1,
+    },
+    Case {
+        name: "products",
+        nodes: [
+            ["x", "x", "s", "the-sum", "Add"],
+            ["s", "s", "q", "the-product", "Mul"],
+            ["q", "s", "y", "the-end", "Add"],
+        ],
+        x: [1, 2, 1 << 40, -3],
+        words: ["the-product", "multiply"],
+        operator: 1,
+    },
+    Case {
+        name: "tokens",
+        nodes: [
+            ["x", "x", "s", "the-sum", "Add"],
+            ["vocabulary", "s", "q", "the-lookup", "Gather"],
+            ["q", "s", "y", "the-end", "Add"],
+        ],
+        x: [1, 2, 4, 0],
+        words: ["the-lookup", "index"],
+        operator: 1,
+    },
+];
+
+impl Case {
+    /// The model as an ONNX file, written out byte by byte.
+    fn onnx(&self) -> Vec<u8> {
+        let node = |[first, second, output, name, operator]: [&str; 5]| {
+            let numbered = [(1, first), (1, second), (2, output), (3, name), (4, operator)];
+            let fields = numbered.map(|(number, text)| field(number, text.as_bytes()));
+            field(1, &fields.concat())
+        };
+        let shape = field(2, &field(1, &[1 << 3, 4]));
+        let kind = field(1, &[vec![1 << 3, 7], shape].concat());
+        let input = [field(1, b"x"), field(2, &kind)].concat();
+        // Eight rows of a vocabulary.
+        let rows: Vec<u8> = (10..18i64).flat_map(i64::to_le_bytes).collect();
+        let vocabulary = [vec![1 << 3, 8, 2 << 3, 7], field(8, b"vocabulary"), field(9, &rows)];
+        let graph = [
+            self.nodes.map(node).concat(),
+            field(2, b"g"),
+            field(5, &vocabulary.concat()),
+            field(11, &input),
+            field(12, &field(1, b"y")),
+        ];
+        let opset = vec![2 << 3, 17];
+        [vec![1 << 3, 8], field(7, &graph.concat()), field(8, &opset)].concat()
+    }
+
+    fn file(&self) -> String {
+        format!("models/{}.onnx", self.name)
+    }
+
+    /// The model, and its input by name.
+    fn model(&self, engine: &Engine, place: &Path) -> (Model, HashMap<String, Tensor>) {
+        let model = import_file(&place.join(self.file()), engine, &ImportOptions::default());
+        let model = model.unwrap();
+        let x = Tensor::from_i64(&model.graph().inputs[0].shape, self.x.to_vec()).unwrap();
+        (model, HashMap::from([("x".to_owned(), x)]))
+    }
 }
 
 /// Invents ones where there is no result.
@@ -82,13 +145,13 @@ impl ComputePolicy for Inventing {
     }
 }
 
-/// A folder with the model, and an input whose third element is divided by zero.
-fn prepared() -> tempfile::TempDir {
+/// A folder with a model, and the input without a result.
+fn prepared(case: &Case) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     std::fs::create_dir(place.join("models")).unwrap();
-    std::fs::write(place.join("models/quotients.onnx"), quotients()).unwrap();
-    std::fs::write(place.join("in.json"), "[1, 2, 0, 0]").unwrap();
+    std::fs::write(place.join(case.file()), case.onnx()).unwrap();
+    std::fs::write(place.join("in.json"), format!("{:?}", case.x)).unwrap();
     folder
 }
 
@@ -130,18 +193,15 @@ async fn act(ledger: &HttpLedger, key: &Key, action: &Action) -> Vec<Event> {
 }
 
 /// Posts the job as somebody who does not run the model first: `rebut request` would not.
-async fn post(url: &str, place: &Path) -> JobId {
+async fn post(url: &str, place: &Path, case: &Case) -> JobId {
     let ledger = HttpLedger::connect(url, None).await.unwrap();
     let bank = Key::from_secret(&keccak(b"rebut devnet bank").0).unwrap();
     let key = Key::from_secret(&[8; 32]).unwrap();
     let deposit = Action::Deposit { account: key.address(), amount_wei: ETHER };
     act(&ledger, &bank, &deposit).await;
     let engine = Engine::detect().unwrap();
-    let file = place.join("models/quotients.onnx");
-    let model = import_file(&file, &engine, &ImportOptions::default()).unwrap();
-    let x = Tensor::from_i64(&model.graph().inputs[0].shape, vec![1, 2, 0, 0]).unwrap();
-    let runner = Runner::honest(&engine, &model);
-    let input = runner.input_state(&HashMap::from([("x".to_owned(), x)])).unwrap();
+    let (model, inputs) = case.model(&engine, place);
+    let input = Runner::honest(&engine, &model).input_state(&inputs).unwrap();
     ledger.upload(&key, &input.root(), state_bytes(&input)).await.unwrap();
     act(&ledger, &key, &Action::RegisterModel { header: model.header().clone() }).await;
     let parameters = ledger.genesis().parameters.clone();
@@ -175,7 +235,7 @@ struct Inventor {
 }
 
 impl Inventor {
-    async fn new(url: &str, place: &Path, job: JobId) -> Self {
+    async fn new(url: &str, place: &Path, case: &Case, job: JobId) -> Self {
         let ledger = Arc::new(HttpLedger::connect(url, None).await.unwrap());
         let bank = Key::from_secret(&keccak(b"rebut devnet bank").0).unwrap();
         let key = Key::from_secret(&[7; 32]).unwrap();
@@ -185,11 +245,9 @@ impl Inventor {
         let signed = bank.sign(&view.settlement.domain(), nonce, &deposit);
         ledger.submit(signed).await.unwrap();
         let engine = Engine::detect().unwrap();
-        let file = place.join("models/quotients.onnx");
-        let model = import_file(&file, &engine, &ImportOptions::default()).unwrap();
-        let x = Tensor::from_i64(&model.graph().inputs[0].shape, vec![1, 2, 0, 0]).unwrap();
+        let (model, inputs) = case.model(&engine, place);
         let runner = Runner { engine: &engine, model: &model, compute_policy: &Inventing };
-        let input = runner.input_state(&HashMap::from([("x".to_owned(), x)])).unwrap();
+        let input = runner.input_state(&inputs).unwrap();
         let trace = runner.run(input).unwrap();
         let mut core = ExecutorCore::new(key.address());
         core.offer(statement_of(job, model.root(), &trace).unwrap());
@@ -219,40 +277,56 @@ impl Inventor {
 #[test]
 fn audit_a2_a_claim_on_an_input_without_a_result_is_challenged_and_falls_and_nobody_honest_makes_one()
  {
-    let folder = prepared();
+    // Each with services of its own, side by side: they mostly wait.
+    std::thread::scope(|threads| {
+        for case in &CASES {
+            threads.spawn(|| falls_and_is_made_by_nobody_honest(case));
+        }
+    });
+}
+
+/// What becomes of a claim on the input of a case.
+fn falls_and_is_made_by_nobody_honest(case: &Case) {
+    let folder = prepared(case);
     let place = folder.path();
     let (_ledger, url) = ledger(place);
     // A run says why there is none.
-    let (error, code) =
-        run(place, &["run", "models/quotients.onnx", "--input", "in.json", "--out", "o"]);
+    let file = case.file();
+    let (error, code) = run(place, &["run", &file, "--input", "in.json", "--out", "o"]);
     let message = error["error"]["message"].as_str().unwrap().to_owned();
     assert_ne!(code, 0);
-    for part in ["the-quotient", "divide", "element 2", "no claim on this input can stand"] {
+    for part in [&case.words[..], &["element 2", "no claim on this input can stand"]].concat() {
         assert!(message.contains(part), "{message}");
     }
+    let [node, _] = case.words;
     // Whoever asks for it is told before it pays.
-    let request = ["request", "models/quotients.onnx", "--input", "in.json", "--dev", "client"];
+    let request = ["request", &file, "--input", "in.json", "--dev", "client"];
     let (refused, code) = run(place, &[&request[..], &["--ledger", &url]].concat());
     assert_ne!(code, 0);
     assert!(refused["error"]["message"].as_str().unwrap().contains("element 2"), "{refused}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let job = runtime.block_on(post(&url, place));
-    // An honest executor declines it, once, and says why.
+    let job = runtime.block_on(post(&url, place, case));
+    // An honest executor declines it, once, and says why. It sees a job of its own on the ledger, and has run it,
+    // before it hears that it was posted.
     let words = ["executor", "serve", "--no-preflight"];
-    let (_honest, office) = daemon(place, &url, &words, "honest");
+    let slow = services::way(&url, |part| match part.starts_with(b"POST /v1/transactions") {
+        true => Way::Answered(Duration::from_millis(500)),
+        false => Way::Through,
+    });
+    let (_honest, office) = daemon(place, &slow, &words, "honest");
     let declined = until("the refusal", || {
         let status = status(&office);
         let all = status["declined"].as_array().cloned().unwrap_or_default();
         all.into_iter().find(|one| one["job"] == job.to_string())
     });
     let reason = declined["reason"].as_str().unwrap();
-    assert!(reason.contains("the-quotient") && reason.contains("element 2"), "{reason}");
+    assert!(reason.contains(node) && reason.contains("element 2"), "{reason}");
     // So does its answer to who asks over HTTP.
-    let asked = r#"{"model": "quotients", "inputs": {"x": [1, 2, 0, 0]}}"#;
-    let (code, text) = http(&office, &infer(&token(place)), asked);
-    assert!(code == 400 && text.contains("the-quotient") && text.contains("element 2"), "{text}");
+    let asked = format!(r#"{{"model": "{}", "inputs": {{"x": {:?}}}}}"#, case.name, case.x);
+    let (code, text) = http(&office, &infer(&token(place)), &asked);
+    assert!(code == 400 && text.contains(node) && text.contains("element 2"), "{text}");
     // One who invents a result is known to be false before anybody challenges, and falls.
-    let mut inventor = runtime.block_on(Inventor::new(&url, place, job));
+    let mut inventor = runtime.block_on(Inventor::new(&url, place, case, job));
     runtime.block_on(async {
         let view = inventor.ledger.view().await.unwrap();
         inventor.agent.step(&view).await.unwrap();
@@ -268,7 +342,10 @@ fn audit_a2_a_claim_on_an_input_without_a_result_is_challenged_and_falls_and_nob
         status["no_result"][0].is_object().then_some(status)
     });
     let found = &told["no_result"][0];
-    assert_eq!((&found["operator"], &found["element"]), (&Value::from(1), &Value::from(2)));
+    assert_eq!(
+        (&found["operator"], &found["element"]),
+        (&Value::from(case.operator), &Value::from(2))
+    );
     assert!(found["claims"].as_str().unwrap().contains("is challenged"), "{found}");
     assert_eq!(told["unchecked_count"], 0, "{told}");
     let (_, end) = runtime.block_on(inventor.plays());
@@ -278,5 +355,5 @@ fn audit_a2_a_claim_on_an_input_without_a_result_is_challenged_and_falls_and_nob
     let Evidence::Step { operator, element, expected, .. } = evidence else {
         panic!("{evidence:?}")
     };
-    assert_eq!((operator, element, expected), (1, 2, None));
+    assert_eq!((operator, element, expected), (case.operator, 2, None));
 }

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use inference::state_transfer::state_bytes;
 use inference::{Engine, Model, ModelStore, Run, RunError, Runner, SequenceRun, Tensor};
 use ledger::http::{HttpLedger, UploadError};
-use ledger::{Ledger as _, LedgerError};
+use ledger::{Ledger as _, LedgerError, View};
 use node::Health;
 use node::Signer;
 use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{Ether, Event, Parameters};
+use protocol::settlement::{Ether, Parameters, job_id};
 use protocol::transaction::{Action, Address, JobTerms};
 use tokio::sync::{Notify, oneshot};
 
@@ -215,9 +215,15 @@ impl Api {
             UploadError::Ledger(error) => AskError::Ledger(error),
             refused => AskError::Busy { reason: refused.to_string() },
         })?;
-        let job = self.post(model, input_root).await?;
+        let (view, terms) = self.own_job(model, input_root).await?;
+        let job = job_id(self.signer.key().address(), &terms);
         let (sender, receiver) = oneshot::channel();
+        // Before it is posted: its run may end before the ledger's word is back here.
         lock(&self.waiting).insert(job, sender);
+        if let Err(error) = self.signer.perform(&view, &Action::PostJob { terms }).await {
+            lock(&self.waiting).remove(&job);
+            return Err(error.into());
+        }
         self.wake_ups.notify_one();
         match tokio::time::timeout(patience, receiver).await {
             Ok(Ok(answer)) => answer,
@@ -228,7 +234,12 @@ impl Api {
         }
     }
 
-    async fn post(&self, model: &Model, input_root: Digest) -> Result<JobId, AskError> {
+    /// The terms of a job on the model, which is made known, and the state by which they can be paid.
+    async fn own_job(
+        &self,
+        model: &Model,
+        input_root: Digest,
+    ) -> Result<(View, JobTerms), AskError> {
         let view = self.ledger.view().await?;
         if view.settlement.model(&model.root()).is_none() {
             let header = model.header().clone();
@@ -254,13 +265,7 @@ impl Api {
             );
             return Err(AskError::Busy { reason });
         }
-        let receipt = self.signer.perform(&view, &Action::PostJob { terms }).await?;
-        let posted = receipt.events.iter().find_map(|event| match event {
-            Event::JobPosted { job } => Some(*job),
-            _ => None,
-        });
-        let unusable = || LedgerError::Unusable { reason: "a posted job has no id".to_owned() };
-        posted.ok_or_else(|| unusable().into())
+        Ok((view, terms))
     }
 
     /// A salt that no job of this account has: equal requests at one time are jobs of their own.

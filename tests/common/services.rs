@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ledger::http::HttpLedger;
@@ -295,6 +295,8 @@ pub fn gray() -> String {
 pub enum Way {
     Through,
     After(Duration),
+    /// At once, and its answer after a while.
+    Answered(Duration),
     Never,
 }
 
@@ -309,10 +311,16 @@ pub fn way(url: &str, choose: impl Fn(&[u8]) -> Way + Send + Sync + 'static) -> 
             let (back, answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
             let (choose, delayed) = (Arc::clone(&choose), Arc::new(AtomicBool::new(false)));
             let is_delayed = Arc::clone(&delayed);
+            let held_ms = Arc::new(AtomicU64::new(0));
+            let holding_ms = Arc::clone(&held_ms);
             std::thread::spawn(move || {
                 hand_on(client, server, |part| match choose(part) {
                     Way::Through => true,
                     Way::Never => false,
+                    Way::Answered(time) => {
+                        holding_ms.store(time.as_millis() as u64, Ordering::SeqCst);
+                        true
+                    }
                     Way::After(time) => {
                         is_delayed.store(true, Ordering::SeqCst);
                         std::thread::sleep(time);
@@ -322,7 +330,11 @@ pub fn way(url: &str, choose: impl Fn(&[u8]) -> Way + Send + Sync + 'static) -> 
                 });
             });
             std::thread::spawn(move || {
-                hand_on(answers, back.try_clone().unwrap(), |_| true);
+                hand_on(answers, back.try_clone().unwrap(), |_| {
+                    let ms = held_ms.swap(0, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(ms));
+                    true
+                });
                 // The ledger lets an idle connection go; the one who waits must not see that.
                 while delayed.load(Ordering::SeqCst) {
                     std::thread::sleep(Duration::from_millis(100));
