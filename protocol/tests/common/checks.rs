@@ -147,6 +147,12 @@ fn check_challenge(state: &Settlement, challenge: &Challenge) {
 pub fn check_records(state: &Settlement) {
     let head = state.snapshot_head();
     assert_eq!(SnapshotHead::from_canonical(&head.to_canonical()), Ok(head));
+    assert_eq!((head.genesis, head.now_ms), (state.genesis().root(), state.now_ms()));
+    let money = state.money();
+    let inside_wei = [money.free_total_wei(), money.locked_wei(), money.burned_wei()];
+    assert_eq!([head.free_wei, head.locked_wei, head.burned_wei], inside_wei);
+    let moved_wei = [money.deposited_wei(), money.withdrawn_wei()];
+    assert_eq!([head.deposited_wei, head.withdrawn_wei], moved_wei);
     for record in state.records() {
         let read = Record::from_canonical(&record.to_canonical());
         assert_eq!(read.as_ref(), Ok(&record));
