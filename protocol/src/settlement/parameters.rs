@@ -180,9 +180,12 @@ impl Parameters {
 
     /// Least window of a job that allows this many iterations: in it somebody must be able to run them all.
     pub fn window_ms_of(&self, iterations_max: u32) -> u64 {
-        let further = u64::from(iterations_max.saturating_sub(1));
-        let added_ms = self.window_iteration_ms.saturating_mul(further);
-        self.window_ms_min.saturating_add(added_ms)
+        self.window_ms_min.saturating_add(self.further_ms(iterations_max))
+    }
+
+    /// Time that is given for the iterations of a run after its first.
+    pub(super) fn further_ms(&self, iterations_max: u32) -> u64 {
+        self.window_iteration_ms.saturating_mul(u64::from(iterations_max.saturating_sub(1)))
     }
 
     /// Demands that the deepest dispute over the largest model takes: a sequence of 2^20 iterations, a
@@ -230,6 +233,11 @@ impl Parameters {
     /// Time that the least moves of one side take, when it makes all it may.
     pub(super) fn moves_ms(&self) -> u64 {
         self.move_floor_ms.saturating_mul(u64::from(self.demands_max))
+    }
+
+    /// What all demands of one challenge pay, those for inputs and outputs left out.
+    pub(super) fn demands_wei(&self) -> u128 {
+        self.demand_fee_wei.saturating_mul(u128::from(self.demands_max))
     }
 
     /// What the replies to all demands of one challenge cost.
