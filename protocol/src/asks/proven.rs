@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use super::{Ask, AskError, Tree, TreeKind};
 use crate::encoding::canonical_enum;
-use crate::graph::{Layer, LayerProof, ModelHeader, Node, NodeProof, STATE_VALUES_MAX, ValueSource};
+use crate::graph::{
+    Layer, LayerProof, ModelHeader, Node, NodeProof, STATE_VALUES_MAX, ValueSource,
+};
 use crate::hash::{Commitment, Digest};
 use crate::law;
 use crate::merkle::{TreeShape, climb, is_padded};
