@@ -61,19 +61,24 @@ fn a_true_claim_stands_whatever_challengers_ask_in_whatever_order() {
         ),
         ("nobody hurries", Setup { prompt: false, ticks: 10, ..honest() }, &["call-time", "final"]),
         (
-            "three challengers, two served",
-            Setup { sybils: 3, menu: SAID_AND_END, ..honest() },
-            &["served after waiting", "answered together", "final"],
-        ),
-        (
             "three challengers, one served",
             Setup { sybils: 3, served_max: 1, ..short.clone() },
             &["served after waiting", "final"],
+        ),
+        (
+            "three challengers, two served",
+            Setup { sybils: 3, menu: SAID_AND_END, ..honest() },
+            &["served after waiting", "answered together", "final"],
         ),
         ("the same alone", Setup { demands_max: 2, menu: SAME, ..short }, &["answered together"]),
         (
             "kept out for a tick",
             Setup { executor_clock: 4, kept_out: 1, menu: SAID_AND_END, ..honest() },
+            &["final"],
+        ),
+        (
+            "kept out, and a floor for it",
+            Setup { floor: 3, executor_clock: 3, kept_out: 1, menu: SAID_AND_END, ..honest() },
             &["final"],
         ),
     ];
@@ -175,6 +180,19 @@ fn after_a_fall_every_challenge_is_collected_once_in_any_order() {
 }
 
 #[test]
+fn a_true_claim_behind_a_lie_is_final_within_its_bound() {
+    let behind = |setup: Setup| Setup { rival: true, closes: true, ..setup };
+    hold(vec![
+        ("one in front of it", behind(lie()), &["convicted", "fell by silence", "final"]),
+        ("one beside", behind(Setup { served_max: 2, ..lie() }), &["convicted", "final"]),
+        ("two in front", behind(Setup { sybils: 2, menu: SAME, ..lie() }), &["convicted", "final"]),
+    ]);
+    let bound = Sabotage::BoundOfOneRound;
+    let queue = behind(Setup { sybils: 2, menu: SAME, sabotage: bound, ..lie() });
+    fails("a bound of its own alone", queue, CLOSES);
+}
+
+#[test]
 fn clocks_that_are_too_short_and_executors_that_are_careless_are_found_out() {
     let short = Setup { floor: 1, executor_clock: 1, ..honest() };
     let first = Executor::Honest(Naming::First);
@@ -227,23 +245,24 @@ fn smallest(property: &'static str, setup: impl Fn(u64) -> Setup) -> (u64, usize
     panic!("no clock up to 12 ticks is safe");
 }
 
-/// Budgets that are safe without a floor of their own, for asks, challenges that are served at once, and ticks for
-/// which the executor is kept out.
-const EXECUTOR_CLOCKS: [(u32, u32, u32, u64); 9] = [
-    (1, 1, 0, 1),
-    (1, 1, 1, 2),
-    (1, 2, 0, 2),
-    (1, 2, 1, 3),
-    (2, 1, 0, 1),
-    (2, 1, 1, 3),
-    (2, 1, 2, 4),
-    (2, 2, 0, 3),
-    (2, 2, 1, 5),
+/// Budgets that are safe without a floor of their own, for asks and those for ends, challenges that are served at once,
+/// and ticks for which the executor is kept out.
+const EXECUTOR_CLOCKS: [(u32, u32, u32, u32, u64); 10] = [
+    (1, 0, 1, 0, 1),
+    (1, 0, 1, 1, 2),
+    (1, 0, 2, 0, 2),
+    (1, 0, 2, 1, 3),
+    (2, 0, 1, 0, 1),
+    (2, 0, 1, 1, 3),
+    (2, 0, 1, 2, 4),
+    (1, 1, 1, 1, 3),
+    (2, 0, 2, 0, 3),
+    (2, 0, 2, 1, 5),
 ];
 
 #[test]
 fn the_smallest_safe_clocks_of_an_executor_are_those_of_the_document() {
-    for (asks, served_max, kept_out, wanted) in EXECUTOR_CLOCKS {
+    for (asks, ends, served_max, kept_out, wanted) in EXECUTOR_CLOCKS {
         let setup = |executor_clock| Setup {
             sybils: served_max as usize,
             served_max,
@@ -251,14 +270,15 @@ fn the_smallest_safe_clocks_of_an_executor_are_those_of_the_document() {
             executor_clock,
             window: 1,
             demands_max: asks,
-            end_asks_max: 0,
-            menu: &MENU[..2],
+            end_asks_max: ends,
+            menu: if ends > 0 { SAID_AND_END } else { &MENU[..2] },
             kept_out,
             ..Setup::honest()
         };
         let (ticks, states) = smallest(STANDS, setup);
-        println!("{asks} asks, {served_max} served, kept out {kept_out}: {ticks}, {states} states");
-        assert_eq!(ticks, wanted, "{asks} asks, {served_max} served, kept out {kept_out}");
+        let name = format!("{asks} and {ends} asks, {served_max} served, kept out {kept_out}");
+        println!("{name}: {ticks} ticks, {states} states");
+        assert_eq!(ticks, wanted, "{name}");
     }
 }
 

@@ -7,7 +7,9 @@ use stateright::Property;
 
 use crate::honest::{has_fallen, is_final};
 use crate::state::State;
-use crate::world::{CHALLENGER, EXECUTOR, Executor, FEE_WEI, FUNDS_WEI, STRANGER, Sabotage, World};
+use crate::world::{
+    CHALLENGER, EXECUTOR, Executor, FEE_WEI, FUNDS_WEI, RIVAL, STRANGER, Sabotage, World,
+};
 
 pub(crate) const STANDS: &str = "a true claim never falls, and its executor is whole";
 pub(crate) const FALLS: &str = "a false claim is never final";
@@ -151,33 +153,48 @@ fn withdraws(world: &World, state: &State) -> bool {
     })
 }
 
-/// Anybody can bring it to its end from here: time is called, the claim becomes final, or the job expires and all
-/// collect. Then nothing is held any more.
+/// Anybody can bring it to its end from here: time is called, a claim becomes final, or the job expires and all
+/// collect. Then nothing is held any more, and a true claim behind a lie was final within its bound.
 fn closes(world: &World, state: &State) -> bool {
     if !world.setup.closes {
         return true;
     }
     let mut copy = state.clone();
-    let mut now_ms = world.now_ms(state);
+    let (mut now_ms, by_ms) = (world.now_ms(state), rival_by_ms(world, &state.ledger));
     for _ in 0..4 * (world.challengers.len() + 2) {
         if copy.ledger.money().locked_wei() == 0 {
             return is_settled(world, &copy.ledger);
         }
         let Some((at_ms, action)) = next_chore(world, &copy.ledger) else { return false };
         now_ms = now_ms.max(at_ms);
-        if !world.act(&mut copy, now_ms, STRANGER, &action) {
+        let is_rival_s = matches!(action, Action::Finalise { claim } if world.rival == Some(claim));
+        let in_time = !is_rival_s || !world.setup.prompt || now_ms <= by_ms;
+        if !in_time || !world.act(&mut copy, now_ms, STRANGER, &action) {
             return false;
         }
     }
     false
 }
 
+/// The bound of the claim that stands behind the lie, as it is printed now.
+fn rival_by_ms(world: &World, ledger: &Settlement) -> u64 {
+    let rival = world.rival.and_then(|claim| ledger.claim(&claim));
+    match (world.setup.sabotage, rival) {
+        (_, None) => u64::MAX,
+        (Sabotage::BoundOfOneRound, Some(rival)) => rival.last_finality_ms,
+        (_, Some(rival)) => ledger.final_by_ms(rival),
+    }
+}
+
 fn is_settled(world: &World, ledger: &Settlement) -> bool {
     let claim = ledger.claim(&world.claim).expect("it was posted");
     let job = ledger.job(&world.job).expect("it was posted");
+    let record_wei = ledger.parameters().record_fee_wei;
+    let is_paid = |account| ledger.money().free_wei(account) == FUNDS_WEI - record_wei + FEE_WEI;
     match job.status {
+        JobStatus::Done { claim } if world.rival == Some(claim) => is_paid(&RIVAL),
         JobStatus::Done { .. } => is_final(&claim.status),
-        JobStatus::Expired => has_fallen(&claim.status),
+        JobStatus::Expired => has_fallen(&claim.status) && world.rival.is_none(),
         JobStatus::Open => false,
     }
 }
@@ -190,8 +207,15 @@ fn next_chore(world: &World, ledger: &Settlement) -> Option<(u64, Action)> {
         if let Some(one) = open.next() {
             return Some((0, Action::Collect { claim: id, challenger: one.challenger }));
         }
+        if let Some(claim) = world.rival {
+            let end_ms = ledger.claim(&claim)?.window_end_ms;
+            return Some((end_ms + 1, Action::Finalise { claim }));
+        }
         let until_ms = ledger.job(&world.job)?.open_until_ms;
         return Some((until_ms + 1, Action::ExpireJob { job: world.job }));
+    }
+    if is_final(&claim.status) {
+        return world.rival.map(|claim| (0, Action::Release { claim }));
     }
     let floor_ms = ledger.parameters().move_floor_ms;
     let deadline = |one: &Challenge| Some((one.deadline_ms(floor_ms)?, one.challenger));
@@ -228,8 +252,10 @@ fn collects(world: &World, state: &State) -> bool {
                 && got_wei == if one.is_open() { due_wei } else { 0 }
         });
         let left_wei = copy.claim(&world.claim).map(|claim| claim.owed_wei);
-        // What is still locked is the poster's.
-        each && left_wei == Some(0) && copy.money().locked_wei() == FEE_WEI
+        // What is still locked is the poster's, and the stake of another claim.
+        let rival = world.rival.and_then(|claim| copy.claim(&claim));
+        let held_wei = FEE_WEI + rival.map_or(0, |rival| rival.stake_wei);
+        each && left_wei == Some(0) && copy.money().locked_wei() == held_wei
     })
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct State {
 }
 
 /// Everything that a decision reads, and all money. Left out is what no decision reads (what is publicly known of
-/// the run, counts for readers), and of budgets how far they are under the floor, which every move has anyway.
+/// the run, counts for readers, what was asked and is answered, on which nothing here builds), and of budgets how far
+/// they are under the floor, which every move has anyway.
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.tick, &self.plan, self.kept_out, self.known, self.fault).hash(hasher);
@@ -55,7 +56,6 @@ fn hash_challenge<H: Hasher>(challenge: &Challenge, floor_ms: u64, hasher: &mut 
     if let ChallengeStatus::Open { .. } = challenge.status {
         challenge.executor_clock_ms.max(floor_ms).hash(hasher);
         challenge.challenger_clock_ms.max(floor_ms).hash(hasher);
-        let asked = challenge.asked.as_ref();
-        asked.map(|asked| (asked.is_end, asked.ask.tree(), asked.ask.node())).hash(hasher);
+        challenge.pending().map(|ask| (ask.tree(), ask.node())).hash(hasher);
     }
 }

@@ -27,6 +27,8 @@ const fn party(number: u8) -> Address {
 pub(crate) const BANK: Address = party(1);
 pub(crate) const POSTER: Address = party(2);
 pub(crate) const EXECUTOR: Address = party(3);
+/// Posted a true claim after the liar's.
+pub(crate) const RIVAL: Address = party(5);
 /// The honest challenger.
 pub(crate) const CHALLENGER: Address = party(4);
 /// Has no money, and does what anybody may.
@@ -64,7 +66,7 @@ pub(crate) enum Sabotage {
     BankPays,
     /// The executor has lost the input, and answers with another.
     LostInput,
-    /// Expected: a bound that knows nothing of the queue.
+    /// Expected: a bound that knows nothing of the queue, nor of earlier claims.
     BoundOfOneRound,
     /// Expected: who asked twice cannot withdraw.
     WithdrawalAfterOneAsk,
@@ -82,6 +84,8 @@ pub(crate) struct Setup {
     pub(crate) executor: Executor,
     /// Whether an honest challenger is there, beside the others.
     pub(crate) challenger: bool,
+    /// Whether a true claim stands behind the lie.
+    pub(crate) rival: bool,
     /// Adversarial challengers.
     pub(crate) sybils: usize,
     pub(crate) served_max: u32,
@@ -117,6 +121,7 @@ impl Setup {
         Self {
             executor: Executor::Honest(Naming::Waiting),
             challenger: false,
+            rival: false,
             sybils: 2,
             served_max: 2,
             floor: 2,
@@ -193,6 +198,8 @@ pub(crate) struct World {
     pub(crate) start: Settlement,
     pub(crate) job: JobId,
     pub(crate) claim: ClaimId,
+    /// The true claim that stands behind it.
+    pub(crate) rival: Option<ClaimId>,
     /// All that can be asked for: the menu first, then what the honest challenger asks for.
     pub(crate) items: Vec<Item>,
     /// The accounts of challengers: the adversary's, then the honest one.
@@ -251,7 +258,7 @@ impl World {
         let sybils = (0..setup.sybils).map(|number| party(0x40 + number as u8));
         let challengers: Vec<Address> =
             sybils.chain(setup.challenger.then_some(CHALLENGER)).collect();
-        for account in challengers.iter().copied().chain([POSTER, EXECUTOR]) {
+        for account in challengers.iter().copied().chain([POSTER, EXECUTOR, RIVAL]) {
             act(BANK, &Action::Deposit { account, amount_wei: FUNDS_WEI });
         }
         let header = truth.toy.committed.header.clone();
@@ -261,6 +268,12 @@ impl World {
         let statement = run.run.statement(job);
         let claimed = act(EXECUTOR, &Action::PostClaim { statement });
         let Event::ClaimPosted { claim, .. } = claimed[0] else { panic!("no claim") };
+        let statement = truth.run.statement(job);
+        let rival = setup.rival.then(|| {
+            let claimed = act(RIVAL, &Action::PostClaim { statement });
+            let Event::ClaimPosted { claim, .. } = claimed[0] else { panic!("no claim") };
+            claim
+        });
         let mut wants = setup.menu.to_vec();
         if setup.challenger {
             wants.extend(DESCENT);
@@ -284,6 +297,7 @@ impl World {
             start,
             job,
             claim,
+            rival,
             items,
             challengers,
             said_of_run,
