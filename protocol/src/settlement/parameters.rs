@@ -14,9 +14,9 @@ pub struct Parameters {
     pub window_ms_max: u64,
     /// Added to the least window for each iteration that a job allows.
     pub window_iteration_ms: u64,
-    /// Budget of the executor in each challenge. Safe from `demands_max` times the time of one
-    /// reply, plus the longest time for which an honest executor may be cut off, censored or down:
-    /// after that only `move_floor_ms` is left for each reply (`docs/simulation.md`, clocks).
+    /// Budget of the executor in each challenge. Safe from `(demands_max + end_asks_max) × served_max` times
+    /// the time of one reply, plus the longest time for which an honest executor may be cut off, censored or
+    /// down: after that only `move_floor_ms` is left for each reply (`docs/simulation.md`, bounded worlds).
     pub executor_clock_ms: u64,
     /// Budget of the challenger in each challenge.
     pub challenger_clock_ms: u64,
