@@ -44,6 +44,15 @@ pub(crate) fn transaction() -> Vec<Vec<u8>> {
     seeds
 }
 
+pub(crate) fn records() -> Vec<Vec<u8>> {
+    let vectors = vectors("records");
+    let list = |value: &Value| value.as_array().cloned().unwrap();
+    let mut seeds = vec![hex(&vectors["begun"]["head"]), hex(&vectors["played"]["head"])];
+    seeds.extend(list(&vectors["played"]["records"]).iter().map(|one| hex(&one["encoding"])));
+    seeds.extend(list(&vectors["reasons"]).iter().map(hex));
+    seeds
+}
+
 /// One node of each kind of golden vectors.
 fn nodes() -> impl Iterator<Item = Vec<u8>> {
     let names = ["folds", "updates", "casts", "products", "random", "reading"];

@@ -12,7 +12,7 @@ use protocol::hash::{Digest, Keccak};
 use protocol::ids::JobId;
 use protocol::knowledge::Knowledge;
 use protocol::law::{self, Operands};
-use protocol::settlement::{Genesis, Parameters, Settlement};
+use protocol::settlement::{FallReason, Genesis, Parameters, Record, Settlement, SnapshotHead};
 use protocol::state_stream::{StateHasher, StateLimits};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{
@@ -54,6 +54,30 @@ pub(crate) fn transaction(bytes: &[u8]) {
         let signed = key.sign(&settlement.domain(), 0, &action);
         let _ = settlement.apply(1, &signed);
         assert!(settlement.money().is_conserved());
+    }
+}
+
+/// What a ledger keeps: every record, and the head of a snapshot.
+pub(crate) fn records(bytes: &[u8]) {
+    one_encoding::<SnapshotHead>(bytes);
+    one_encoding::<FallReason>(bytes);
+    match one_encoding::<Record>(bytes) {
+        Some(Record::Challenge { challenge, .. }) => {
+            // It becomes a challenge again with what it asked, and with nothing else.
+            let is_unasked = challenge.asked.is_none();
+            assert_eq!(challenge.with::<Keccak>(None).is_some(), is_unasked);
+        }
+        Some(Record::Model { header, .. }) => {
+            let _ = header.is_within_limits();
+        }
+        Some(
+            Record::Account { .. }
+            | Record::Job { .. }
+            | Record::Claim { .. }
+            | Record::Sealed { .. }
+            | Record::Attestation { .. },
+        )
+        | None => {}
     }
 }
 

@@ -69,6 +69,7 @@ macro_rules! smoke {
 
 smoke!(
     transaction,
+    records,
     referee,
     wire,
     published,

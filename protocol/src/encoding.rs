@@ -4,6 +4,7 @@
 //! byte strings that the encoder makes: no trailing bytes, no second form, and no allocation
 //! larger than the input could justify.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -218,6 +219,34 @@ impl<T: Canonical> Canonical for Vec<T> {
             items.push(T::decode(reader)?);
         }
         Ok(items)
+    }
+}
+
+/// A list of keys with their values, keys ascending strictly, in the order of their encodings.
+///
+/// Its length has no limit but the bytes that are left: what a ledger came to hold can be read again, however much
+/// it is.
+impl<K: Canonical + Ord, V: Canonical> Canonical for BTreeMap<K, V> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        // No memory holds 2^32 entries of what is kept here; saturating keeps this total.
+        u32::try_from(self.len()).unwrap_or(u32::MAX).encode(out);
+        for (key, value) in self {
+            key.encode(out);
+            value.encode(out);
+        }
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let length = reader.length("map", u32::MAX as usize)?;
+        // As of a list: memory grows only with entries that are there.
+        let mut entries = Self::new();
+        for _ in 0..length {
+            let (key, value) = <(K, V)>::decode(reader)?;
+            if entries.last_key_value().is_some_and(|(last, _)| *last >= key) {
+                return Err(DecodeError::NotCanonical { kind: "order of a map's keys" });
+            }
+            entries.insert(key, value);
+        }
+        Ok(entries)
     }
 }
 

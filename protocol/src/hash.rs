@@ -83,6 +83,8 @@ pub enum Tag {
     Ask = 0x14,
     /// The inputs of a batch: the list of its entries' state roots.
     Batch = 0x15,
+    /// All that a ledger keeps.
+    Snapshot = 0x16,
 }
 
 /// Keccak-256 of `bytes`, without any tag. For signatures, which have their own separation.

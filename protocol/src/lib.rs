@@ -185,6 +185,7 @@ pub mod roots;
 pub mod settlement;
 mod severity;
 pub mod state_stream;
+mod streamed;
 pub mod tensor;
 pub mod transaction;
 pub mod validate;

@@ -58,6 +58,19 @@ fn audit_a7_what_is_put_in_or_taken_out_has_a_least_and_a_largest_amount() {
 }
 
 #[test]
+fn what_is_left_is_taken_out_whole_however_little_it_is() {
+    let left_wei = Parameters::default().transfer_wei_min - 1;
+    let low = "at least the ledger's least transfer";
+    let refused = || Rejection::Terms { name: "amount_wei", bounds: low };
+    let withdraw = |amount_wei| Action::Withdraw { amount_wei };
+    Game::new()
+        .accepts(Who::Second, withdraw(FUNDS_WEI - left_wei))
+        .rejects(Who::Second, withdraw(left_wei - 1), refused())
+        .accepts(Who::Second, withdraw(left_wei))
+        .rejects(Who::Second, withdraw(0), refused());
+}
+
+#[test]
 fn value_comes_first_and_is_taken_back_when_the_action_is_refused() {
     let game = Game::new();
     let (known, unknown) = (address(Who::Client), Address([9; 20]));
@@ -97,12 +110,12 @@ fn largest() -> Parameters {
         bond_permille: 250,
         bond_wei_min: LARGEST_WEI / 4,
         bond_wei_max: LARGEST_WEI / 4,
-        demand_fee_wei: LARGEST_WEI,
+        demand_fee_wei: LARGEST_WEI / 96,
         reply_cost_wei: LARGEST_WEI / 96,
         work_cost_wei: LARGEST_WEI / 92,
         reward_permille: 500,
         withdraw_permille: 1000,
-        record_fee_wei: LARGEST_WEI,
+        record_fee_wei: LARGEST_WEI / 46,
         attest_bond_wei: LARGEST_WEI,
         transfer_wei_min: LARGEST_WEI,
         ..Parameters::default()

@@ -340,3 +340,40 @@ fn a_job_takes_sealed_claims_or_open_ones_and_never_both() {
     game.rejects(Who::Executor, Action::PostClaim { statement }, sealed);
     Game::new().refuses(Who::Executor, |game| game.seal_action(Who::Executor), open);
 }
+
+#[test]
+fn words_burn_a_record_fee_each_so_that_what_is_kept_for_ever_is_not_free() {
+    let mut game = attentive_game().seals(Who::Executor);
+    let crowd: Vec<Who> = (0..64).map(Who::Crowd).collect();
+    for who in &crowd {
+        game = game.attests(*who, Who::Executor);
+    }
+    let game =
+        game.wait(2 * SEAL_MS + 1).plays(Who::Stranger, |game| game.expire_seal(Who::Executor));
+    let game = crowd.iter().fold(game, |game, who| collected(game, *who));
+    assert!(crowd.iter().all(|who| game.delta(*who) == -RECORD_WEI));
+}
+
+#[test]
+fn nobody_gives_a_word_or_seals_while_an_opened_claim_shows_its_root() {
+    let stands = || Rejection::Waiting { what: "a standing claim on the job" };
+    let game = attentive_game()
+        .seals(Who::Executor)
+        .wait(SEAL_MS - 10_000)
+        .seals(Who::Rival)
+        .wait(10_001)
+        .opens(Who::Executor);
+    // The root is read from the ledger.
+    let root = game.claim_of(Who::Executor).terms.sequence_root;
+    let copied = word::<Keccak>(&address(Who::Second), &root, &salt(Who::Second));
+    let attest = Action::Attest { sealed: game.sealed(Who::Rival), word: copied };
+    let own = seal::<Keccak>(&address(Who::Third), &root, &salt(Who::Third));
+    let again = Action::SealClaim { job: game.job, seal: own };
+    let game =
+        game.rejects(Who::Second, attest, stands()).rejects(Who::Third, again.clone(), stands());
+    // Who sealed before opens, and once the first has fallen others seal again.
+    let game = game.wait(20_000).opens(Who::Rival).challenges(Who::Third, Who::Rival);
+    let game = game.falls_by_silence(Who::Third).challenges(Who::Second, Who::Executor);
+    let game = game.falls_by_silence(Who::Second);
+    game.accepts(Who::Third, again);
+}

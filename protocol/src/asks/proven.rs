@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use super::{Ask, AskError, Tree, TreeKind};
 use crate::encoding::canonical_enum;
-use crate::graph::{Layer, LayerProof, ModelHeader, Node, NodeProof, ValueSource};
+use crate::graph::{
+    Layer, LayerProof, ModelHeader, Node, NodeProof, STATE_VALUES_MAX, ValueSource,
+};
 use crate::hash::{Commitment, Digest};
 use crate::law;
 use crate::merkle::{TreeShape, climb, is_padded};
@@ -394,7 +396,10 @@ impl<'a> Proven<'a> {
     fn show<C: Commitment>(&mut self, showing: &Showing) -> Result<(), AskError> {
         match showing {
             Showing::Layer { proof } => {
-                if !proof.verify::<C>(self.context.header) {
+                // Longer lists are no model's, and whoever folds the log would keep them.
+                let Layer { live_in, live_out, .. } = &proof.layer;
+                let is_within = live_in.len().max(live_out.len()) <= STATE_VALUES_MAX;
+                if !is_within || !proof.verify::<C>(self.context.header) {
                     return Err(AskError::NotOfModel);
                 }
                 self.layers.insert(proof.index, proof.layer.clone());

@@ -227,6 +227,13 @@ pub enum Evidence {
         claimed: Digest,
     },
 }
+canonical_enum!(Evidence {
+    1 => Step { iteration, operator, element, segment, claimed, expected, multiply_adds },
+    2 => Contradiction { iteration, value, claimed, expected },
+    3 => StateValue { iteration, boundary, claimed, expected },
+    4 => Leaf { iteration, operator, leaf }, 5 => Link { iteration, input, claimed, expected },
+    6 => Entry { iteration, claimed, expected }, 7 => Stop { iteration, is_last, claimed },
+});
 
 /// Why a refutation decides nothing. Nothing changes; send another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

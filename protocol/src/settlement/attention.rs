@@ -10,7 +10,7 @@
 use alloc::vec;
 
 use super::objects::{
-    Attestation, AttestationStatus, ClaimStatus, Event, JobStatus, Sealed, SealedStatus,
+    Attestation, AttestationStatus, ClaimStatus, Event, Job, JobStatus, Sealed, SealedStatus,
 };
 use super::rules::ClaimMove;
 use super::{Outcome, Rejection, Settlement};
@@ -33,6 +33,15 @@ pub fn sealed_id<C: Commitment>(executor: &Address, job: &JobId, seal: &Digest) 
     SealedId(C::tagged(Tag::Sealed, &[&executor.0, &job.0.0, &seal.0]))
 }
 
+/// The root of a claim that stands is public: who seals or gives its word now may have read it. What is sealed
+/// already can be opened beside it, and after its fall the job takes seals again.
+fn check_nothing_open(job: &Job) -> Result<(), Rejection> {
+    match job.standing {
+        0 => Ok(()),
+        _ => Err(Rejection::Waiting { what: "a standing claim on the job" }),
+    }
+}
+
 impl<C: Commitment> Settlement<C> {
     pub(super) fn seal_claim(
         &mut self,
@@ -45,6 +54,7 @@ impl<C: Commitment> Settlement<C> {
         if job.terms.attention_wei == 0 {
             return Err(Rejection::Terms { name: "seal", bounds: "only on a job with attention" });
         }
+        check_nothing_open(job)?;
         let sealed = sealed_id::<C>(&executor, &job_id, &seal);
         if self.sealed.contains_key(&sealed) {
             return Err(Rejection::Exists { kind: "sealed claim" });
@@ -74,8 +84,9 @@ impl<C: Commitment> Settlement<C> {
     ) -> Outcome {
         let parameters = &self.genesis.parameters;
         let (bond_wei, most) = (parameters.attest_bond_wei, parameters.attestations_max);
-        let sealed = self.sealed.get_mut(&id).ok_or(Rejection::Unknown { kind: "sealed claim" })?;
-        let at_ms = sealed.sealed_ms.saturating_add(parameters.seal_ms);
+        let record_fee_wei = parameters.record_fee_wei;
+        let sealed = self.sealed.get(&id).ok_or(Rejection::Unknown { kind: "sealed claim" })?;
+        let at_ms = sealed.sealed_ms.saturating_add(self.seal_ms(sealed));
         if sealed.status != SealedStatus::Waiting || now_ms > at_ms {
             return Err(Rejection::TooLate { at_ms });
         }
@@ -88,8 +99,13 @@ impl<C: Commitment> Settlement<C> {
         if sealed.attesters >= most {
             return Err(Rejection::Terms { name: "attestations", bounds: "all places are taken" });
         }
+        check_nothing_open(self.jobs.get(&sealed.job).ok_or(Rejection::Unknown { kind: "job" })?)?;
+        self.money.check(&attester, bond_wei.saturating_add(record_fee_wei))?;
+        self.money.burn_free(&attester, record_fee_wei)?;
         self.money.lock(&attester, bond_wei)?;
-        sealed.attesters = sealed.attesters.saturating_add(1);
+        if let Some(sealed) = self.sealed.get_mut(&id) {
+            sealed.attesters = sealed.attesters.saturating_add(1);
+        }
         let status = AttestationStatus::Given;
         self.attestations.insert((id, attester), Attestation { word, bond_wei, status });
         Ok(vec![Event::Attested { sealed: id, attester }])
@@ -103,8 +119,8 @@ impl<C: Commitment> Settlement<C> {
         statement: &Statement,
         salt: &Digest,
     ) -> Outcome {
-        let seal_ms = self.genesis.parameters.seal_ms;
         let sealed = self.sealed.get(&id).ok_or(Rejection::Unknown { kind: "sealed claim" })?;
+        let seal_ms = self.seal_ms(sealed);
         if sealed.executor != executor {
             return Err(Rejection::NotAllowed { who: "the executor that sealed it" });
         }
@@ -170,7 +186,7 @@ impl<C: Commitment> Settlement<C> {
         if sealed.status != SealedStatus::Waiting {
             return Err(Rejection::Over { kind: "sealed claim" });
         }
-        let at_ms = sealed.sealed_ms.saturating_add(parameters.seal_ms.saturating_mul(2));
+        let at_ms = sealed.sealed_ms.saturating_add(self.seal_ms(sealed).saturating_mul(2));
         if now_ms <= at_ms {
             return Err(Rejection::TooEarly { at_ms: at_ms.saturating_add(1) });
         }
@@ -180,6 +196,14 @@ impl<C: Commitment> Settlement<C> {
         self.money.burn(burned_wei);
         self.money.release(executor, stake_wei - burned_wei);
         Ok(vec![Event::SealExpired { sealed: id, burned_wei }])
+    }
+
+    /// Time for words about a sealed claim, and again as much to open it: as for any run of the job, longer by
+    /// its iterations.
+    fn seal_ms(&self, sealed: &Sealed) -> u64 {
+        let iterations_max = self.jobs.get(&sealed.job).map_or(1, |job| job.terms.iterations_max);
+        let parameters = &self.genesis.parameters;
+        parameters.seal_ms.saturating_add(parameters.further_ms(iterations_max))
     }
 
     /// A seal that waited does so no more.

@@ -121,8 +121,11 @@ pub(super) const BOUNDS: [Bound; 35] = [
     },
     Bound {
         name: "reply_ms",
-        bounds: "at most move_floor_ms / served_max, so that each of those served is answered in time",
-        holds: |all| all.reply_ms.saturating_mul(u64::from(all.served_max)) <= all.move_floor_ms,
+        bounds: "1 ≤ reply_ms ≤ move_floor_ms / served_max, so that each of those served is answered in time",
+        holds: |all| {
+            let all_ms = all.reply_ms.saturating_mul(u64::from(all.served_max));
+            (1..=all.move_floor_ms).contains(&all_ms)
+        },
     },
     Bound {
         name: "stake_wei_min",
@@ -162,13 +165,14 @@ pub(super) const BOUNDS: [Bound; 35] = [
     },
     Bound {
         name: "demand_fee_wei",
-        bounds: "at most 2^100",
-        holds: |all| all.demand_fee_wei <= MONEY_WEI_MAX,
+        bounds: "with demands_max at most a quarter of stake_wei_min, so that a dispute can be afforded",
+        holds: |all| all.demands_wei() <= all.stake_wei_min / 4,
     },
     Bound {
         name: "record_fee_wei",
-        bounds: "1 ≤ record_fee_wei ≤ 2^100: what is kept for ever is not free",
-        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.record_fee_wei),
+        bounds: "1 ≤ record_fee_wei ≤ 2 × work_cost_wei: what is kept for ever is not free, and who convicts has \
+                 it back",
+        holds: |all| (1..=all.work_cost_wei.saturating_mul(2)).contains(&all.record_fee_wei),
     },
     Bound {
         name: "attest_bond_wei",
@@ -177,8 +181,8 @@ pub(super) const BOUNDS: [Bound; 35] = [
     },
     Bound {
         name: "transfer_wei_min",
-        bounds: "1 ≤ transfer_wei_min ≤ 2^100",
-        holds: |all| (1..=MONEY_WEI_MAX).contains(&all.transfer_wei_min),
+        bounds: "1 ≤ transfer_wei_min ≤ stake_wei_min, so that a stake can be paid in",
+        holds: |all| (1..=all.stake_wei_min).contains(&all.transfer_wei_min),
     },
     Bound {
         name: "work_cost_wei",
@@ -192,8 +196,8 @@ pub(super) const BOUNDS: [Bound; 35] = [
     },
     Bound {
         name: "withdraw_permille",
-        bounds: "at most 1000",
-        holds: |all| all.withdraw_permille <= 1000,
+        bounds: "10 ≤ withdraw_permille ≤ 1000: delay is not free",
+        holds: |all| (10..=1000).contains(&all.withdraw_permille),
     },
     Bound {
         name: "attestations_max",
@@ -245,7 +249,7 @@ mod tests {
         ),
         (
             |all| (all.move_floor_ms, all.reply_ms) = (0, 0),
-            |all| (all.move_floor_ms, all.reply_ms) = (1, 0),
+            |all| (all.move_floor_ms, all.reply_ms, all.served_max) = (1, 1, 1),
         ),
         (|all| all.seal_ms = DURATION_MS_MAX + 1, |all| all.seal_ms = DURATION_MS_MAX),
         (|all| all.arity_log2 = 9, |all| all.arity_log2 = 8),
@@ -269,8 +273,8 @@ mod tests {
         (|all| all.window_ms_min = 4_999, |all| all.window_ms_min = 5_000),
         (|all| all.seal_ms = 4_999, |all| all.seal_ms = 5_000),
         (
-            |all| (all.served_max, all.reply_ms) = (4_097, 0),
-            |all| (all.served_max, all.reply_ms) = (4_096, 0),
+            |all| (all.served_max, all.reply_ms) = (4_097, 1),
+            |all| (all.served_max, all.reply_ms) = (4_096, 1),
         ),
         (|all| all.reply_ms = 313, |all| all.reply_ms = 312),
         (
@@ -293,8 +297,8 @@ mod tests {
             |all| all.demand_fee_wei = all.reply_cost_wei - 1,
             |all| all.demand_fee_wei = all.reply_cost_wei,
         ),
-        (|all| all.demand_fee_wei = MONEY_WEI_MAX + 1, |all| all.demand_fee_wei = MONEY_WEI_MAX),
-        (|all| all.record_fee_wei = MONEY_WEI_MAX + 1, |all| all.record_fee_wei = MONEY_WEI_MAX),
+        (|all| all.demand_fee_wei = ETHER / 96 + 1, |all| all.demand_fee_wei = ETHER / 96),
+        (|all| all.record_fee_wei = ETHER / 50 + 1, |all| all.record_fee_wei = ETHER / 50),
         (|all| all.attest_bond_wei = MONEY_WEI_MAX + 1, |all| all.attest_bond_wei = MONEY_WEI_MAX),
         (|all| all.transfer_wei_min = 0, |all| all.transfer_wei_min = 1),
         (|all| all.work_cost_wei = ETHER / 92 + 1, |all| all.work_cost_wei = ETHER / 92),
@@ -323,7 +327,7 @@ mod tests {
 
     #[test]
     fn bounds_from_two_sides_refuse_on_both() {
-        let table: [(&str, Change); 14] = [
+        let table: [(&str, Change); 17] = [
             ("window_ms_min", |all| all.window_ms_min = 0),
             ("move_floor_ms", |all| all.move_floor_ms = DURATION_MS_MAX + 1),
             ("arity_log2", |all| all.arity_log2 = 0),
@@ -334,7 +338,10 @@ mod tests {
             ("attest_bond_wei", |all| all.attest_bond_wei = 0),
             ("stake_wei_min", |all| all.stake_wei_min = 0),
             ("bond_wei_min", |all| all.bond_wei_min = 0),
-            ("transfer_wei_min", |all| all.transfer_wei_min = MONEY_WEI_MAX + 1),
+            ("transfer_wei_min", |all| all.transfer_wei_min = all.stake_wei_min + 1),
+            ("reply_ms", |all| all.reply_ms = 0),
+            ("withdraw_permille", |all| all.withdraw_permille = 9),
+            ("demand_fee_wei", |all| all.demand_fee_wei = u128::MAX),
             ("attestations_max", |all| all.attestations_max = 0),
             ("demand_fee_wei", |all| (all.demand_fee_wei, all.reply_cost_wei) = (0, 1)),
             ("demands_max", |all| (all.arity_log2, all.demands_max) = (1, 99)),

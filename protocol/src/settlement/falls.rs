@@ -70,7 +70,9 @@ impl<C: Commitment> Settlement<C> {
         };
         if let Some(job) = self.jobs.get_mut(&claim.terms.job) {
             job.standing = job.standing.saturating_sub(1);
-            let again_until_ms = now_ms.saturating_add(parameters.executor_clock_ms);
+            let further_ms = parameters.further_ms(job.terms.iterations_max);
+            let again_ms = parameters.executor_clock_ms.saturating_add(further_ms);
+            let again_until_ms = now_ms.saturating_add(again_ms);
             job.open_until_ms = job.open_until_ms.max(again_until_ms);
             if job.first_standing == claim.number {
                 job.first_standing = job.first_standing.saturating_add(1);

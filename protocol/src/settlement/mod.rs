@@ -12,8 +12,10 @@ mod jobs;
 mod money;
 mod objects;
 mod parameters;
+mod records;
 mod rejection;
 pub mod rules;
+mod snapshot;
 
 pub use bounds::ParameterError;
 pub use claims::{claim_id, claim_id_under};
@@ -25,7 +27,9 @@ pub use objects::{
     FallReason, Job, JobStatus, Sealed, SealedStatus, Turn,
 };
 pub use parameters::{ETHER, Genesis, Parameters};
+pub use records::{Account, AskedRecord, ChallengeRecord, ClaimRecord, Record};
 pub use rejection::Rejection;
+pub use snapshot::SnapshotHead;
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;

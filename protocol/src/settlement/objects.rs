@@ -1,8 +1,10 @@
 //! Jobs, claims, challenges and what happens to them.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::asks::{Ask, Evidence, Tree};
+use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum, canonical_struct};
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use crate::knowledge::Knowledge;
@@ -32,6 +34,17 @@ pub struct Job {
     /// Its status.
     pub status: JobStatus,
 }
+canonical_struct!(Job {
+    poster,
+    terms,
+    posted_ms,
+    open_until_ms,
+    claims,
+    first_standing,
+    standing,
+    seals_waiting,
+    status,
+});
 
 /// Status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +59,7 @@ pub enum JobStatus {
     /// Ended without an answer.
     Expired,
 }
+canonical_enum!(JobStatus { 1 => Open {}, 2 => Done { claim }, 3 => Expired {} });
 
 /// A posted claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -111,6 +125,7 @@ pub struct Sealed {
     /// Its status.
     pub status: SealedStatus,
 }
+canonical_struct!(Sealed { job, executor, seal, sealed_ms, stake_wei, attesters, status });
 
 /// Status of a sealed claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,6 +141,7 @@ pub enum SealedStatus {
     /// whole stake went back.
     Expired,
 }
+canonical_enum!(SealedStatus { 1 => Waiting {}, 2 => Opened { claim }, 3 => Expired {} });
 
 /// Somebody's word about a sealed claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -137,6 +153,7 @@ pub struct Attestation {
     /// Its status.
     pub status: AttestationStatus,
 }
+canonical_struct!(Attestation { word, bond_wei, status });
 
 /// Status of an attestation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,6 +165,7 @@ pub enum AttestationStatus {
     /// Paid out, or burned.
     Collected,
 }
+canonical_enum!(AttestationStatus { 1 => Given {}, 2 => Proven {}, 3 => Collected {} });
 
 /// Status of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -180,6 +198,10 @@ pub enum ClaimStatus {
         at_ms: u64,
     },
 }
+canonical_enum!(ClaimStatus {
+    1 => Standing {}, 2 => Fallen { reason, challenge, at_ms, unit_wei, share_wei },
+    3 => Final { at_ms, attention_share_wei }, 4 => Released { at_ms },
+});
 
 impl<C: Commitment> Claim<C> {
     /// Whether it was not refuted and its job has no answer by it yet.
@@ -205,6 +227,30 @@ pub enum FallReason {
     Refuted(Evidence),
     /// The executor did not answer in time.
     Silence(Ask),
+}
+
+/// In full, though no rule reads it: whoever begins with what a ledger kept can tell why a claim fell without the
+/// log. It is small: evidence has the words of two states at most, an ask one place.
+impl Canonical for FallReason {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Refuted(evidence) => {
+                out.push(1);
+                evidence.encode(out);
+            }
+            Self::Silence(ask) => {
+                out.push(2);
+                ask.encode(out);
+            }
+        }
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(reader)? {
+            1 => Ok(Self::Refuted(Evidence::decode(reader)?)),
+            2 => Ok(Self::Silence(Ask::decode(reader)?)),
+            tag => Err(DecodeError::UnknownTag { kind: "FallReason", tag }),
+        }
+    }
 }
 
 /// A bonded challenge.
@@ -264,6 +310,10 @@ pub enum ChallengeStatus {
     /// Its challenger withdrew it.
     Withdrawn,
 }
+canonical_enum!(ChallengeStatus {
+    1 => Queued {}, 2 => Open { turn, since_ms }, 3 => Won { reward_wei }, 4 => Lost {},
+    5 => Withdrawn {},
+});
 
 /// What a challenge asked last. A chain keeps its hash and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -282,6 +332,7 @@ pub enum Turn {
     /// The executor must answer.
     Executor,
 }
+canonical_enum!(Turn { 1 => Challenger {}, 2 => Executor {} });
 
 impl Challenge {
     /// Last millisecond, by the ledger's clock, at which the side to move is in time, on a ledger where each

@@ -14,9 +14,9 @@ pub struct Parameters {
     pub window_ms_max: u64,
     /// Added to the least window for each iteration that a job allows.
     pub window_iteration_ms: u64,
-    /// Budget of the executor in each challenge. Safe from `demands_max` times the time of one
-    /// reply, plus the longest time for which an honest executor may be cut off, censored or down:
-    /// after that only `move_floor_ms` is left for each reply (`docs/simulation.md`, clocks).
+    /// Budget of the executor in each challenge. Safe from `(demands_max + end_asks_max) × served_max` times
+    /// the time of one reply, plus the longest time for which an honest executor may be cut off, censored or
+    /// down: after that only `move_floor_ms` is left for each reply (`docs/simulation.md`, bounded worlds).
     pub executor_clock_ms: u64,
     /// Budget of the challenger in each challenge.
     pub challenger_clock_ms: u64,
@@ -180,9 +180,12 @@ impl Parameters {
 
     /// Least window of a job that allows this many iterations: in it somebody must be able to run them all.
     pub fn window_ms_of(&self, iterations_max: u32) -> u64 {
-        let further = u64::from(iterations_max.saturating_sub(1));
-        let added_ms = self.window_iteration_ms.saturating_mul(further);
-        self.window_ms_min.saturating_add(added_ms)
+        self.window_ms_min.saturating_add(self.further_ms(iterations_max))
+    }
+
+    /// Time that is given for the iterations of a run after its first.
+    pub(super) fn further_ms(&self, iterations_max: u32) -> u64 {
+        self.window_iteration_ms.saturating_mul(u64::from(iterations_max.saturating_sub(1)))
     }
 
     /// Demands that the deepest dispute over the largest model takes: a sequence of 2^20 iterations, a
@@ -230,6 +233,11 @@ impl Parameters {
     /// Time that the least moves of one side take, when it makes all it may.
     pub(super) fn moves_ms(&self) -> u64 {
         self.move_floor_ms.saturating_mul(u64::from(self.demands_max))
+    }
+
+    /// What all demands of one challenge pay, those for inputs and outputs left out.
+    pub(super) fn demands_wei(&self) -> u128 {
+        self.demand_fee_wei.saturating_mul(u128::from(self.demands_max))
     }
 
     /// What the replies to all demands of one challenge cost.

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use super::head::{PREFIX_BYTES, head_length};
-use super::streamed::StreamedTree;
 use super::{StateError, StateHead, StateLimits};
 use crate::encoding::Canonical;
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::roots::state_tree;
+use crate::streamed::StreamedTree;
 use crate::tensor::{LEAF_BYTES, TensorType};
 
 /// The value whose elements are being read.

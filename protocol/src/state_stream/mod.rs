@@ -8,7 +8,6 @@
 
 mod hasher;
 mod head;
-mod streamed;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,7 @@ use core::fmt;
 use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
 
 use super::{ACTION_BYTES_MAX, Action, Address};
-use crate::encoding::{Canonical, DecodeError, canonical_struct};
+use crate::encoding::{Canonical, DecodeError, Reader};
 use crate::hash::{Digest, keccak};
 
 /// An action with its sender, its place in the sender's sequence, and the signature.
@@ -21,7 +21,23 @@ pub struct SignedTransaction {
     /// r, s and the recovery id (0 or 1).
     pub signature: [u8; 65],
 }
-canonical_struct!(SignedTransaction { sender, nonce, action, signature });
+
+impl Canonical for SignedTransaction {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.sender.encode(out);
+        self.nonce.encode(out);
+        self.action.encode(out);
+        self.signature.encode(out);
+    }
+    /// An action has more bytes than other lists have items: the largest answer that can be demanded is among
+    /// those it may be.
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (sender, nonce) = (Address::decode(reader)?, u64::decode(reader)?);
+        let length = reader.length("action", ACTION_BYTES_MAX)?;
+        let action = reader.take(length)?.to_vec();
+        Ok(Self { sender, nonce, action, signature: Canonical::decode(reader)? })
+    }
+}
 
 /// Why a signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

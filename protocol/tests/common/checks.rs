@@ -1,9 +1,11 @@
 //! What holds after every transition: counts and sums that the settlement keeps are what a scan of its
 //! objects gives.
 
+use protocol::encoding::Canonical;
+use protocol::hash::Keccak;
 use protocol::settlement::{
     AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event, Job, JobStatus,
-    SealedStatus, Settlement, Turn,
+    Record, SealedStatus, Settlement, SnapshotHead, Turn,
 };
 use protocol::{ClaimId, JobId};
 
@@ -138,6 +140,46 @@ fn check_challenge(state: &Settlement, challenge: &Challenge) {
     let more_wei = fee_wei * (dearest - 1) * u128::from(challenge.end_asks);
     let fees_wei = challenge.fees_wei;
     assert!((least_wei..=least_wei + more_wei).contains(&fees_wei), "{fees_wei} of fees");
+}
+
+/// What the ledger keeps is read again from its encoding as it was, and with what only readers need it is the
+/// objects themselves.
+pub fn check_records(state: &Settlement) {
+    let head = state.snapshot_head();
+    assert_eq!(SnapshotHead::from_canonical(&head.to_canonical()), Ok(head));
+    assert_eq!((head.genesis, head.now_ms), (state.genesis().root(), state.now_ms()));
+    let money = state.money();
+    let inside_wei = [money.free_total_wei(), money.locked_wei(), money.burned_wei()];
+    assert_eq!([head.free_wei, head.locked_wei, head.burned_wei], inside_wei);
+    let moved_wei = [money.deposited_wei(), money.withdrawn_wei()];
+    assert_eq!([head.deposited_wei, head.withdrawn_wei], moved_wei);
+    for record in state.records() {
+        let read = Record::from_canonical(&record.to_canonical());
+        assert_eq!(read.as_ref(), Ok(&record));
+        match record {
+            Record::Claim { id, claim } => {
+                let kept = state.claim(&id).unwrap();
+                assert_eq!(&claim.with(kept.knowledge.clone()), kept);
+            }
+            Record::Challenge { id, challenge } => {
+                let kept = state.challenge(&id).unwrap();
+                let with_ask = challenge.with::<Keccak>(kept.last_ask().cloned());
+                assert_eq!(with_ask.as_ref(), Some(kept));
+            }
+            Record::Job { id, job } => assert_eq!(state.job(&id), Some(&job)),
+            Record::Sealed { id, sealed } => assert_eq!(state.sealed(&id), Some(&sealed)),
+            Record::Attestation { sealed, attester, attestation } => {
+                assert_eq!(state.attestation(&sealed, &attester), Some(&attestation));
+            }
+            Record::Model { root, header } => assert_eq!(header.root(), root),
+            Record::Account { address, account } => {
+                assert_eq!(account.nonce, state.nonce(&address));
+                let free_wei = state.money().free_wei(&address);
+                assert_eq!(account.free_wei.unwrap_or_default(), free_wei);
+                assert_eq!(account.free_wei.is_some(), state.money().knows(&address));
+            }
+        }
+    }
 }
 
 /// What a transition burns, by its events: a fee for each record, and what an event says is burned.

@@ -69,6 +69,8 @@ pub struct Game {
     pub now_ms: u64,
     pub job: JobId,
     pub last: Vec<Event>,
+    /// What was accepted, by whom and when.
+    pub log: Vec<(u64, Address, Action)>,
 }
 
 pub const FUNDS_WEI: u128 = 10 * ETHER;
@@ -98,7 +100,8 @@ impl Game {
     pub fn on(state: Settlement) -> Self {
         let toy = Toy::new();
         let answers = Answers::of(&toy, &toy.run(None));
-        Self { toy, answers, state, now_ms: 1_000, job: JobId::default(), last: Vec::new() }
+        let (job, last, log) = (JobId::default(), Vec::new(), Vec::new());
+        Self { toy, answers, state, now_ms: 1_000, job, last, log }
     }
 
     /// Funded parties and the model, no job yet.
@@ -150,6 +153,7 @@ impl Game {
             Ok(events) => {
                 let burned_wei = self.state.money().burned_wei() - before.money().burned_wei();
                 assert_eq!(burned_wei, burned_by_wei(&self.state, events), "{action:?}");
+                self.log.push((self.now_ms, key.address(), action.clone()));
             }
             Err(_) => assert_eq!(before, self.state, "a rejected transaction changed the state"),
         }
@@ -380,6 +384,16 @@ pub fn salt(who: Who) -> Digest {
 
 /// What is read of a game.
 impl Game {
+    /// A ledger that began alike, after the same transactions.
+    pub fn replayed(&self) -> Settlement {
+        let mut state = Settlement::new_unchecked(self.state.genesis().clone());
+        for (now_ms, sender, action) in &self.log {
+            let nonce = state.nonce(sender);
+            state.perform_numbered(*now_ms, *sender, nonce, action).unwrap();
+        }
+        state
+    }
+
     /// An executor's claim on the game's job.
     pub fn claim(&self, executor: Who) -> ClaimId {
         let mine = address(executor);

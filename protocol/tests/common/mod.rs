@@ -11,6 +11,7 @@ pub mod sequence_game;
 mod shown;
 
 pub use answers::{Answers, Want};
+pub use checks::check_records;
 pub use game::{FUNDS_WEI, Game, Who, address, genesis, key, salt};
 
 use protocol::asks::Showing;

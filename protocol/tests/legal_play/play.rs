@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
+use crate::checks::check_records;
 use crate::draw::{Draw, mixed};
 use crate::world::{Verdict, World};
 
@@ -109,6 +110,7 @@ fn play_steps(world: &mut World, steps: &[Step]) -> Verdict {
             None => *world.counts.entry(format!("{kind:?}")).or_default() += 1,
         }
     }
+    check_records(&world.state);
     world.habits.lazy_ms = 0;
     world.end()
 }

@@ -9,7 +9,7 @@ use crate::merkle::{DEPTH_MAX, empty_subtree};
 /// Root of a tree whose leaves come one after the other: whole subtrees are folded as soon as they are
 /// there, so that memory is one hash for each level.
 #[derive(Clone, Debug)]
-pub(super) struct StreamedTree<C: Commitment> {
+pub(crate) struct StreamedTree<C: Commitment> {
     /// Heights and hashes of whole subtrees, from left to right; heights fall.
     open: Vec<(u32, Digest)>,
     empty: Vec<Digest>,
@@ -17,13 +17,13 @@ pub(super) struct StreamedTree<C: Commitment> {
 }
 
 impl<C: Commitment> StreamedTree<C> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let empty = (0..=DEPTH_MAX).map(empty_subtree::<C>).collect();
         Self { open: Vec::new(), empty, commitment: PhantomData }
     }
 
     /// Takes the next subtree of this height, from left to right.
-    pub(super) fn push(&mut self, mut height: u32, mut digest: Digest) {
+    pub(crate) fn push(&mut self, mut height: u32, mut digest: Digest) {
         while let Some((before, left)) = self.open.last().copied()
             && before == height
         {
@@ -35,7 +35,7 @@ impl<C: Commitment> StreamedTree<C> {
     }
 
     /// Fills up with empty leaves to a whole subtree of this height.
-    pub(super) fn pad(&mut self, height: u32) {
+    pub(crate) fn pad(&mut self, height: u32) {
         while let Some((before, _)) = self.open.last().copied()
             && before < height
             && let Some(empty) = self.empty.get(before as usize).copied()
@@ -45,7 +45,7 @@ impl<C: Commitment> StreamedTree<C> {
     }
 
     /// The root of a tree of this depth. Nothing is kept: the next tree can begin.
-    pub(super) fn take_root(&mut self, depth: u32) -> Digest {
+    pub(crate) fn take_root(&mut self, depth: u32) -> Digest {
         self.pad(depth);
         let root = self.open.last().map(|(_, root)| *root).unwrap_or_default();
         self.open.clear();
