@@ -186,8 +186,9 @@ mod tests {
             let action = Action::Deposit { account: bank_address, amount_wei: 1 };
             let transaction = bank.sign(&genesis.domain(), nonce, &action).to_canonical();
             let entry = LogEntry { at_ms: nonce, transaction };
-            store.append(&wire::encode(&entry).unwrap()).unwrap();
+            store.write(&wire::encode(&entry).unwrap()).unwrap();
         }
+        store.flush().unwrap();
         Past { reader: store.reader(), genesis, kept: VecDeque::new() }
     }
 
@@ -246,6 +247,26 @@ mod tests {
         }
         let refused = history.replayed(1, 1).await;
         assert!(matches!(refused, Err(LedgerError::Busy { .. })));
+    }
+
+    #[tokio::test]
+    async fn audit_a7_who_reads_old_heights_leaves_the_thread_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let Past { reader, genesis, .. } = past(folder.path(), 2_000);
+        let history = History::start(reader, genesis).unwrap();
+        let mut has_waited = false;
+        // Each is made from the beginning again.
+        for height in (1_990..2_000).rev() {
+            let mut asked = std::pin::pin!(history.replayed(height, height));
+            let at_once = tokio::time::timeout(Duration::ZERO, &mut asked).await;
+            has_waited |= at_once.is_err();
+            let (settlement, _) = match at_once {
+                Ok(found) => found.unwrap(),
+                Err(_) => asked.await.unwrap(),
+            };
+            assert_eq!(settlement.money().deposited_wei(), u128::from(height));
+        }
+        assert!(has_waited, "all of it was read before anybody else had a turn");
     }
 
     #[test]

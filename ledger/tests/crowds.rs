@@ -62,7 +62,7 @@ async fn audit_a7_no_body_is_read_before_its_sender_may_send_it() {
 }
 
 #[tokio::test]
-async fn audit_a7_readers_of_old_heights_do_not_keep_moves_waiting() {
+async fn readers_of_old_heights_are_answered_or_told_to_come_again() {
     let server = Server::start(Limits::default()).await;
     let client = server.client().await;
     for nonce in 0..200 {

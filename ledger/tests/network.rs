@@ -237,60 +237,72 @@ async fn scenario(faults: &'static [Fault]) -> (Ends, u64) {
     (ends, view.height)
 }
 
-#[tokio::test]
-async fn whatever_the_network_does_what_was_acknowledged_counts_once() {
-    use Ends::{Disbelieving, Whole};
-    use Fault::{
-        CutAnswer, CutRequest, DelayAnswer, DelayRequest, Double, Empty, Flip, Garbage, Nonsense,
-        Overloaded, Redirect, Refuse, Stale, Trickle,
-    };
-    // The first two connections are the client's connecting: genesis and log. Then each transaction is a
-    // post and a reading of the log.
-    const N: Fault = Fault::None;
-    let scenarios: &[(&'static [Fault], Ends)] = &[
-        (&[], Whole),
-        (&[Refuse, Refuse, Refuse], Whole),
-        (&[CutAnswer(0)], Whole),
-        (&[CutAnswer(60)], Whole),
-        (&[N, CutAnswer(90)], Whole),
-        (&[N, N, Refuse], Whole),
-        (&[N, N, CutRequest(0)], Whole),
-        (&[N, N, CutRequest(40)], Whole),
-        (&[N, N, CutRequest(200)], Whole),
-        // Accepted, and nobody heard: sent again it counts once.
-        (&[N, N, CutAnswer(0)], Whole),
-        (&[N, N, CutAnswer(20), N, CutAnswer(0)], Whole),
-        (&[N, N, CutAnswer(0), CutAnswer(0), CutAnswer(0), CutAnswer(0)], Whole),
-        (&[N, N, N, CutAnswer(0), N, N, CutAnswer(100)], Whole),
-        (&[N, N, DelayRequest(300)], Whole),
-        (&[N, N, DelayAnswer(300), DelayAnswer(300)], Whole),
-        (&[N, N, Double], Whole),
-        (&[N, N, Double, Double, Double, Double, Double, Double], Whole),
-        (&[N, N, Trickle, Trickle], Whole),
-        (&[Trickle, Trickle, Trickle, Trickle, Trickle, Trickle], Whole),
-        (&[N, N, Garbage], Whole),
-        (&[Garbage, N, N, N, Garbage], Whole),
-        (&[N, N, Overloaded, Overloaded], Whole),
-        (&[Overloaded, N, Overloaded, N, Overloaded], Whole),
-        (&[N, N, Redirect], Whole),
-        (&[N, N, Refuse, CutAnswer(0), Double, Garbage, DelayAnswer(50), Overloaded], Whole),
-        // A page of before: what was acknowledged is not there. Nobody may build upon that.
-        (&[N, N, N, Stale], Disbelieving),
-        (&[N, N, N, N, N, Stale], Disbelieving),
-        // Acknowledged, and not there.
-        (&[N, N, Empty, N, N], Disbelieving),
-        (&[N, N, N, Empty], Disbelieving),
-        (&[N, N, N, Nonsense], Disbelieving),
-        (&[Nonsense], Disbelieving),
-        (&[N, N, N, Flip], Disbelieving),
-    ];
+use Fault::{
+    CutAnswer, CutRequest, DelayAnswer, DelayRequest, Double, Empty, Flip, Garbage, Nonsense,
+    Overloaded, Redirect, Refuse, Stale, Trickle,
+};
+
+/// The first two connections are the client's connecting: genesis and log. Then each transaction is a post and a
+/// reading of the log.
+const N: Fault = Fault::None;
+
+/// A client comes through these.
+const WHOLE: &[&[Fault]] = &[
+    &[],
+    &[Refuse, Refuse, Refuse],
+    &[CutAnswer(0)],
+    &[CutAnswer(60)],
+    &[N, CutAnswer(90)],
+    &[N, N, Refuse],
+    &[N, N, CutRequest(0)],
+    &[N, N, CutRequest(40)],
+    &[N, N, CutRequest(200)],
+    // Accepted, and nobody heard: sent again it counts once.
+    &[N, N, CutAnswer(0)],
+    &[N, N, CutAnswer(20), N, CutAnswer(0)],
+    &[N, N, CutAnswer(0), CutAnswer(0), CutAnswer(0), CutAnswer(0)],
+    &[N, N, N, CutAnswer(0), N, N, CutAnswer(100)],
+    &[N, N, DelayRequest(300)],
+    &[N, N, DelayAnswer(300), DelayAnswer(300)],
+    &[N, N, Double],
+    &[N, N, Double, Double, Double, Double, Double, Double],
+    &[N, N, Trickle, Trickle],
+    &[Trickle, Trickle, Trickle, Trickle, Trickle, Trickle],
+    &[N, N, Garbage],
+    &[Garbage, N, N, N, Garbage],
+    &[N, N, Overloaded, Overloaded],
+    &[Overloaded, N, Overloaded, N, Overloaded],
+    &[N, N, Redirect],
+    &[N, N, Refuse, CutAnswer(0), Double, Garbage, DelayAnswer(50), Overloaded],
+];
+
+/// A server that acknowledged what it does not show: nobody may build upon that.
+const UNSHOWN: &[&[Fault]] = &[
+    // A page of before: what was acknowledged is not there.
+    &[N, N, N, Stale],
+    &[N, N, N, N, N, Stale],
+    // Acknowledged, and not there.
+    &[N, N, Empty, N, N],
+];
+
+/// Pages that are none.
+const NO_PAGES: &[&[Fault]] = &[
+    &[N, N, N, Empty],
+    &[N, N, N, Nonsense],
+    // At the client's connecting.
+    &[Nonsense],
+    &[N, N, N, Flip],
+];
+
+/// Plays all of them at once.
+async fn play(scenarios: &'static [&'static [Fault]], expected: Ends) {
     let here = tokio::task::LocalSet::new();
     let playing: Vec<_> = scenarios
         .iter()
-        .map(|(faults, expected)| {
+        .map(|faults| {
             here.spawn_local(async move {
                 let (found, height) = scenario(faults).await;
-                assert_eq!(found, *expected, "{faults:?} at height {height}");
+                assert_eq!(found, expected, "{faults:?} at height {height}");
             })
         })
         .collect();
@@ -300,4 +312,19 @@ async fn whatever_the_network_does_what_was_acknowledged_counts_once() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn whatever_the_network_does_what_was_acknowledged_counts_once() {
+    play(WHOLE, Ends::Whole).await;
+}
+
+#[tokio::test]
+async fn audit_a10_a_server_that_does_not_show_what_it_acknowledged_is_not_believed() {
+    play(UNSHOWN, Ends::Disbelieving).await;
+}
+
+#[tokio::test]
+async fn a_server_whose_pages_are_none_is_not_believed() {
+    play(NO_PAGES, Ends::Disbelieving).await;
 }

@@ -316,7 +316,7 @@ fn a_seal_opens_for_its_executor_its_job_and_its_root_only() {
 }
 
 #[test]
-fn a_seal_for_another_address_does_not_open() {
+fn audit_a16_a_seal_that_is_copied_does_not_open() {
     let game = attentive_game();
     let root = game.toy.run(None).sequence_root();
     // The executor copies the rival's seal from the queue.
@@ -331,7 +331,7 @@ fn a_seal_for_another_address_does_not_open() {
 }
 
 #[test]
-fn a_job_takes_sealed_claims_or_open_ones_and_never_both() {
+fn audit_a16_a_job_takes_sealed_claims_or_open_ones_and_never_both() {
     let bounds = "claims on a job with attention are sealed first";
     let sealed = Rejection::Terms { name: "claim", bounds };
     let open = Rejection::Terms { name: "seal", bounds: "only on a job with attention" };

@@ -1,7 +1,7 @@
 //! What an audit of the rules found, each as a game that went wrong before it was mended. Numbers are the
 //! audit's own (`docs/attacks.md`, part G). Others stand where their subjects do, under the same names: A7 also
-//! in jobs and accounts, A8 in jobs, A9 in clocks, A11 in crowds, A12 in attention, A13 in accounts, A14 beside
-//! the bounds.
+//! in jobs, accounts and scale, A8 in jobs, A9 in clocks, A11 in crowds, A12 in attention, A13 in accounts, A14 beside
+//! the bounds, A16 in attention, jobs and scale.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

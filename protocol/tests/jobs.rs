@@ -92,7 +92,7 @@ fn what_exists_is_refused_and_a_salt_makes_it_another() {
 }
 
 #[test]
-fn a_named_executor_alone_claims_and_seals() {
+fn audit_a16_a_named_executor_alone_claims_and_seals() {
     let run = honest();
     let only = || Rejection::NotAllowed { who: "the executor that the job names" };
     let named = |terms: &mut JobTerms| {

@@ -368,8 +368,11 @@ fn simulation() -> Vec<Row> {
         .map(|rest| rest.split(',').next().unwrap().parse().unwrap())
         .collect();
     let choices = items("simulation/src", "enum Choice {", "\n}").len();
-    let scenarios =
-        between("ledger/tests/network.rs", "let scenarios: &[", "    ];").matches("(&[").count();
+    let scenarios_of = |name: &str| {
+        let rows = between("ledger/tests/network.rs", &format!("const {name}: "), "\n];");
+        rows.matches("\n    &[").count()
+    };
+    let scenarios: usize = ["WHOLE", "UNSHOWN", "NO_PAGES"].map(scenarios_of).into_iter().sum();
     let accuracy = |model: &str, name: &str| {
         let rest = between("models/accuracy.json", &format!("\"{model}\""), "}");
         let (_, rest) = rest.split_once(&format!("\"{name}\": ")).unwrap();

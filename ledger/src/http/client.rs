@@ -381,6 +381,68 @@ impl Ledger for HttpLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::settlement::Parameters;
+    use protocol::transaction::{Action, Domain, Key};
+
+    /// Of a server's log that has one entry, a deposit of five wei at 10 ms, a second one that the rules do not make.
+    fn false_entries(genesis: &Genesis) -> Vec<(&'static str, LogEntry)> {
+        let (bank, other) = (key(1), key(2));
+        let five = Action::Deposit { account: bank.address(), amount_wei: 5 };
+        let entry = |at_ms, transaction: SignedTransaction| {
+            let transaction = transaction.to_canonical();
+            LogEntry { at_ms, transaction }
+        };
+        let domain = genesis.domain();
+        let good = |nonce| bank.sign(&domain, nonce, &five);
+        let foreign = Domain { chain_id: 2, ..domain };
+        let six = Action::Deposit { account: bank.address(), amount_wei: 6 }.to_canonical();
+        let withdrawn = bank.sign(&domain, 1, &Action::Withdraw { amount_wei: 6 });
+        vec![
+            (
+                "signed by nobody",
+                entry(10, SignedTransaction { sender: other.address(), nonce: 0, ..good(1) }),
+            ),
+            ("with another amount", entry(10, SignedTransaction { action: six, ..good(1) })),
+            ("signed for another ledger", entry(10, bank.sign(&foreign, 1, &five))),
+            ("a second time", entry(10, good(0))),
+            ("before another of its sender", entry(10, good(2))),
+            ("at an earlier time", entry(9, good(1))),
+            ("of money that is not there", entry(10, withdrawn)),
+            ("of no bytes", LogEntry { at_ms: 10, transaction: Vec::new() }),
+        ]
+    }
+
+    fn key(number: u8) -> Key {
+        Key::from_secret(&[number; 32]).unwrap()
+    }
+
+    #[test]
+    fn audit_a10_a_log_that_the_rules_do_not_make_is_not_applied() {
+        let parameters = Parameters { transfer_wei_min: 1, ..Parameters::default() };
+        let (salt, bank) = (Digest::default(), key(1).address());
+        let genesis = Genesis { chain_id: 1, salt, begun_ms: 0, bank, parameters };
+        let mut copy = Copy {
+            settlement: Arc::new(beginning(&genesis).unwrap()),
+            recent: Recent::default(),
+            payments: Payments::default(),
+            clock: (0, Instant::now()),
+        };
+        let page = |entry: LogEntry, height| LogPage { now_ms: 10, height, entries: vec![entry] };
+        let deposit = |nonce| {
+            let action = Action::Deposit { account: bank, amount_wei: 5 };
+            let transaction = key(1).sign(&genesis.domain(), nonce, &action).to_canonical();
+            LogEntry { at_ms: 10, transaction }
+        };
+        copy.apply(0, page(deposit(0), 1)).unwrap();
+        for (what, entry) in false_entries(&genesis) {
+            let error = copy.apply(1, page(entry, 2)).unwrap_err().to_string();
+            assert!(error.contains("entry 1 of the server's log"), "{what}: {error}");
+            let known = (copy.recent.height(), copy.settlement.money().deposited_wei());
+            assert_eq!(known, (1, 5), "{what}");
+        }
+        copy.apply(1, page(deposit(1), 2)).unwrap();
+        assert_eq!(copy.settlement.money().deposited_wei(), 10);
+    }
 
     #[test]
     fn one_reason_in_a_second_is_checked_and_each_for_a_minute_after_a_false_one() {

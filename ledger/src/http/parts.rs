@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     fn parts_of(length: usize) -> impl FnMut(u64) -> std::io::Result<Vec<u8>> + Send + 'static {
@@ -110,6 +111,26 @@ mod tests {
             _ => Err(std::io::Error::other("gone")),
         };
         assert!(body_in_parts((), part).collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn audit_a16_a_part_that_takes_long_to_make_keeps_nobody_else_waiting() {
+        // One thread serves everybody here.
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let is_made = Arc::new(AtomicBool::new(false));
+        let made = Arc::clone(&is_made);
+        let body = body_in_parts((), move |from| {
+            // Not for ever, should nobody have a turn to release it.
+            let _ = released.recv_timeout(Duration::from_secs(3));
+            made.store(true, Ordering::SeqCst);
+            Ok(if from == 0 { vec![7; 10] } else { Vec::new() })
+        });
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!is_made.load(Ordering::SeqCst), "nobody else had a turn before");
+        drop(release);
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 10);
     }
 
     #[tokio::test]

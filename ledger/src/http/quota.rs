@@ -155,7 +155,7 @@ mod tests {
     const OTHER: Address = Address([2; 20]);
 
     #[test]
-    fn audit_a7_uploads_under_way_at_once_cannot_share_the_quota() {
+    fn audit_a16_uploads_under_way_at_once_cannot_share_the_quota() {
         let mut quota = Quota::default();
         let bounds = Bounds { account_bytes: 20 << 10, all_bytes: 44 << 10 };
         assert_eq!(quota.reserve(ONE, 8 << 10, &bounds), Ok(()));

@@ -197,7 +197,7 @@ fn what_cannot_be_answered_does_not_hinder_what_can() {
 }
 
 #[test]
-fn answers_come_before_claims_and_both_before_what_can_wait() {
+fn audit_a16_answers_come_before_claims_and_both_before_what_can_wait() {
     let (mut court, mut core, claim) = claiming();
     // A first claim whose window is over, a second that is disputed, a third to be made.
     court.now_ms += WINDOW_MS + 1;
@@ -318,7 +318,7 @@ fn answered(decisions: &[Decision]) -> Vec<ClaimId> {
 }
 
 #[test]
-fn a_look_answers_the_most_urgent_and_the_next_one_the_rest() {
+fn audit_a9_a_look_answers_the_most_urgent_and_the_next_one_the_rest() {
     cov_mark::check!(less_urgent_reply_waits);
     let (mut court, mut core, mut claims) = many_claims(REPLIES_AT_ONCE + 3);
     // Not in the order of their ids.

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_readable_and_possible_reason_the_rules_are_asked_here() {
+    async fn audit_a10_without_a_readable_and_possible_reason_the_rules_are_asked_here() {
         let state = settlement();
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let refusals = async || {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reason_that_the_rules_do_not_have_is_not_believed_when_it_is_checked() {
+    async fn audit_a10_a_reason_that_the_rules_do_not_have_is_not_believed_when_it_is_checked() {
         let state = settlement();
         let action = Action::Deposit { account: key().address(), amount_wei: 1 };
         let right = key().sign(&state.domain(), 0, &action);

@@ -190,7 +190,7 @@ fn an_upload_that_is_cut_or_of_another_root_leaves_nothing() {
 }
 
 #[test]
-fn a_state_that_comes_twice_at_once_is_kept_and_counted_once() {
+fn audit_a16_a_state_that_comes_twice_at_once_is_kept_and_counted_once() {
     cov_mark::check!(state_came_twice_at_once);
     let folder = tempfile::tempdir().unwrap();
     let uploads = uploads(folder.path(), 1 << 20, 0);
