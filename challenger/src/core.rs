@@ -1,10 +1,12 @@
 //! What a challenger does next, from the ledger's state.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use inference::Model;
 use ledger::View;
+use node::late::{Late, late};
 use node::{Core, Decision};
 use protocol::hash::{Commitment, Keccak};
 use protocol::ids::{ChallengeId, ClaimId, JobId};
@@ -79,13 +81,6 @@ impl<C: Commitment> ChallengerCore<C> {
         self.policy = policy;
     }
 
-    /// Watches a job with the challenger's own run of it.
-    pub fn watch(&mut self, job: JobId, honest_view: HonestView<C>) {
-        self.truths.insert(job, honest_view.truth());
-        self.honest_views.insert(job, honest_view);
-        self.inputs.forget(&job);
-    }
-
     /// The input of this job is not to be had: an executor that claims a run of it is asked, where what is at
     /// stake is worth it.
     /// Says why nobody is asked, for people, where that is so.
@@ -126,34 +121,6 @@ impl<C: Commitment> ChallengerCore<C> {
         self.inputs.forget(job);
     }
 
-    /// Lets go of a run that takes memory, and remembers what it commits to: claims on its job are still
-    /// compared; to play, the run is watched again.
-    pub fn let_go(&mut self, job: &JobId) {
-        self.honest_views.remove(job);
-    }
-
-    /// Whether a run of a job is needed to play: a standing claim on it differs and can be challenged, or
-    /// a challenge of this account is under way.
-    pub fn is_in_play(&self, view: &View<C>, job: &JobId) -> bool {
-        let truth = self.truths.get(job);
-        let mut standing = standing_on(view, job);
-        standing.any(|(id, claim)| {
-            let differs = truth.is_some_and(|truth| !truth.admits(&claim.terms));
-            differs && view.now_ms <= claim.window_end_ms || self.is_open(view, id)
-        })
-    }
-
-    /// Whether a challenge of this account is under way on a claim of a job.
-    pub fn is_challenging(&self, view: &View<C>, job: &JobId) -> bool {
-        standing_on(view, job).any(|(id, _)| self.is_open(view, id))
-    }
-
-    /// Whether this account's challenge of a standing claim is open.
-    fn is_open(&self, view: &View<C>, claim: &ClaimId) -> bool {
-        let own = view.settlement.challenge_by(claim, &self.address);
-        own.is_some_and(Challenge::is_open)
-    }
-
     /// Which claims are true by this machine's runs, by job.
     pub fn truths(&self) -> HashMap<JobId, Truth> {
         self.truths.iter().map(|(job, truth)| (*job, truth.clone())).collect()
@@ -183,7 +150,7 @@ impl<C: Commitment> ChallengerCore<C> {
     fn moves(&mut self, view: &View<C>) -> Vec<Decision> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
-        let (mut decisions, mut stuck) = (Vec::new(), BTreeMap::new());
+        let (mut decisions, mut turns) = (Vec::new(), Vec::new());
         for (id, challenge) in settlement.challenges() {
             if challenge.challenger != self.address || !challenge.is_open() {
                 continue;
@@ -211,11 +178,7 @@ impl<C: Commitment> ChallengerCore<C> {
                     cov_mark::hit!(own_time_is_over);
                 }
                 ChallengeStatus::Open { turn: Turn::Challenger, .. } => {
-                    match self.own_turn(view, challenge, deadline_ms) {
-                        Some(Ok(decision)) => decisions.push(decision),
-                        Some(Err(error)) => drop(stuck.insert(*id, error)),
-                        None => {}
-                    }
+                    turns.push((*id, challenge, deadline_ms));
                 }
                 ChallengeStatus::Queued => decisions.extend(overdue(view, &claim)),
                 ChallengeStatus::Open { turn: Turn::Executor, .. }
@@ -224,7 +187,7 @@ impl<C: Commitment> ChallengerCore<C> {
                 | ChallengeStatus::Withdrawn => {}
             }
         }
-        self.stuck = stuck;
+        decisions.extend(self.own_turns(view, turns));
         let called: BTreeSet<(ClaimId, Address)> = decisions.iter().filter_map(called_on).collect();
         let others = self.late_challenges(view);
         decisions
@@ -232,7 +195,49 @@ impl<C: Commitment> ChallengerCore<C> {
         decisions
     }
 
-    /// Challenges of others, of standing claims on jobs that this machine has run, each with the first moment at
+    /// Own moves, the most urgent first. One at most needs an iteration of a long run computed again: it is on its way
+    /// before the next is computed. All others are made.
+    fn own_turns(&mut self, view: &View<C>, mut turns: Vec<OwnTurn<'_>>) -> Vec<Decision> {
+        let stake_wei = |challenge: &Challenge| {
+            let claim = view.settlement.claim(&challenge.claim);
+            claim.map_or(0, |claim| claim.stake_wei)
+        };
+        // In the order of their ids where nothing else decides.
+        match self.order {
+            Order::EarliestDeadline => turns.sort_by_key(|(_, _, deadline_ms)| *deadline_ms),
+            Order::LargestStake => turns.sort_by_key(|(_, challenge, deadline_ms)| {
+                (Reverse(stake_wei(challenge)), *deadline_ms)
+            }),
+        }
+        let (mut decisions, mut stuck, mut has_computed) = (Vec::new(), BTreeMap::new(), false);
+        for (id, challenge, deadline_ms) in turns {
+            let computes = self.computes_again(view, challenge);
+            if computes && has_computed {
+                continue;
+            }
+            match self.own_turn(view, challenge, deadline_ms) {
+                Some(Ok(decision)) => {
+                    has_computed |= computes;
+                    decisions.push(decision);
+                }
+                Some(Err(error)) => drop(stuck.insert(id, error)),
+                None => {}
+            }
+        }
+        self.stuck = stuck;
+        decisions
+    }
+
+    /// Whether the next move in a challenge needs an iteration computed again.
+    fn computes_again(&self, view: &View<C>, challenge: &Challenge) -> bool {
+        view.settlement.claim(&challenge.claim).is_some_and(|claim| {
+            let honest_view = self.honest_views.get(&claim.terms.job);
+            let asked = challenge.last_ask();
+            honest_view.is_some_and(|own| own.computes_again(&claim.knowledge, asked))
+        })
+    }
+
+    /// Challenges of others, of standing claims that this machine's runs decide, each with the first moment at
     /// which this account calls time in it.
     ///
     /// Whoever is late there may be an accomplice of the other side: a claim or a job that nobody ends would
@@ -251,7 +256,7 @@ impl<C: Commitment> ChallengerCore<C> {
             if challenge.challenger == self.address || !claim.stands() {
                 return None;
             }
-            let is_courtesy = challenge.pending().is_some() && truth.admits(&claim.terms);
+            let is_courtesy = truth.judges(&claim.terms)? && challenge.pending().is_some();
             let grace_ms = if is_courtesy { floor_ms } else { 0 };
             Some((challenge, end_ms.saturating_add(grace_ms).saturating_add(1)))
         })
@@ -317,7 +322,13 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 }
 
+/// An own challenge in which it is this account's turn, and until when.
+type OwnTurn<'a> = (ChallengeId, &'a Challenge, Option<u64>);
+
 mod opening;
+mod runs;
+
+pub use self::runs::Needed;
 
 /// Standing claims on a job.
 fn standing_on<'a, C: Commitment>(
@@ -361,7 +372,7 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
                 decisions.sort_by_key(|decision| decision.deadline_ms.unwrap_or(u64::MAX));
             }
             Order::LargestStake => decisions.sort_by_key(|decision| {
-                let stake_wei = std::cmp::Reverse(stake_wei(decision));
+                let stake_wei = Reverse(stake_wei(decision));
                 (stake_wei, decision.deadline_ms.unwrap_or(u64::MAX))
             }),
         }
@@ -393,34 +404,24 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
     }
 }
 
-/// Challenges of a claim that are under way, with the last moment of the side to move.
-fn clocks_of<'a, C: Commitment>(
-    view: &'a View<C>,
-    claim: &ClaimId,
-) -> impl Iterator<Item = (&'a Challenge, u64)> {
+/// The first moment at which a challenge of a claim may end by its clock.
+fn first_deadline_ms<C: Commitment>(view: &View<C>, claim: &ClaimId) -> Option<u64> {
     let settlement = &view.settlement;
     let floor_ms = settlement.parameters().move_floor_ms;
     let challenges = settlement.challenges_of(claim).filter_map(|id| settlement.challenge(id));
-    challenges.filter_map(move |challenge| Some((challenge, challenge.deadline_ms(floor_ms)?)))
-}
-
-/// The first moment at which a challenge of a claim may end by its clock.
-fn first_deadline_ms<C: Commitment>(view: &View<C>, claim: &ClaimId) -> Option<u64> {
-    let ends = clocks_of(view, claim).map(|(_, at_ms)| at_ms);
+    let ends = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
     ends.filter(|at_ms| *at_ms >= view.now_ms).min()
 }
 
 /// Ends the challenges of a claim whose side to move is late: whoever waits behind them must, for the
 /// executor of a false claim will not.
 fn overdue<C: Commitment>(view: &View<C>, claim: &ClaimId) -> Vec<Decision> {
-    clocks_of(view, claim)
-        .filter(|(_, at_ms)| view.now_ms > *at_ms)
-        .map(|(challenge, _)| Decision {
-            action: Action::CallTime { claim: *claim, challenger: challenge.challenger },
-            reason: "its time is over, and our challenge waits for its place".to_owned(),
-            deadline_ms: None,
-        })
-        .collect()
+    let call = |late: Late<'_>| Decision {
+        action: late.call(),
+        reason: "its time is over, and our challenge waits for its place".to_owned(),
+        deadline_ms: None,
+    };
+    late(view, claim).map(call).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::fmt;
 
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
-use protocol::ids::JobId;
+use protocol::ids::{ClaimId, JobId};
+use protocol::settlement::Claim;
 use serde::Serialize;
 
 use crate::queue::Contested;
@@ -91,8 +92,13 @@ pub struct Gap {
     pub unchecked: Unchecked,
 }
 
-/// Standing claims that are not checked, from the jobs that are not: the first window to end first.
-pub fn gaps<C: Commitment>(view: &View<C>, unchecked: &BTreeMap<JobId, Unchecked>) -> Vec<Gap> {
+/// Standing claims that are not checked, from the jobs that are not: the first window to end first. What is known of
+/// some claims on a job is no gap: `lacks_run` tells which wait for a run, or for more of one.
+pub fn gaps<C: Commitment>(
+    view: &View<C>,
+    unchecked: &BTreeMap<JobId, Unchecked>,
+    lacks_run: impl Fn(&ClaimId, &Claim<C>) -> bool,
+) -> Vec<Gap> {
     let settlement = &view.settlement;
     let mut gaps = Vec::new();
     for (job_id, why) in unchecked {
@@ -100,7 +106,7 @@ pub fn gaps<C: Commitment>(view: &View<C>, unchecked: &BTreeMap<JobId, Unchecked
             let Some(claim) = settlement.claim(id) else {
                 continue;
             };
-            if claim.stands() {
+            if claim.stands() && lacks_run(id, claim) {
                 gaps.push(Gap {
                     claim: id.to_string(),
                     job: job_id.to_string(),

@@ -90,6 +90,17 @@ impl<C: Commitment> HonestView<C> {
         Ok(Self { sequence, iteration: 0, run, may_cut, announced })
     }
 
+    /// The same view of the same run, of which more was made. `None` when it is not that run.
+    pub(crate) fn of_longer(&self, sequence: Arc<SequenceRun<C>>) -> Option<Self> {
+        let begins_alike = sequence.trace_roots().starts_with(self.sequence.trace_roots());
+        (self.iteration == 0 && begins_alike).then(|| Self { sequence, ..self.clone() })
+    }
+
+    /// Whether the run was made as far as a claim of so many iterations goes, so that it can be played.
+    pub(crate) fn reaches(&self, iterations: u32) -> bool {
+        self.sequence.is_whole() || iterations <= self.sequence.iterations()
+    }
+
     /// The same view, of another iteration.
     pub(crate) fn at(&self, iteration: u32) -> Result<Self, RunError> {
         if iteration == self.iteration {

@@ -15,7 +15,7 @@ mod testing;
 mod truth;
 mod wanted_inputs;
 
-pub use core::{ChallengerCore, Order, Policy};
+pub use core::{ChallengerCore, Needed, Order, Policy};
 pub use honest_view::{Announcement, HonestView};
 pub use solver::{Divergence, Move, SolveError};
 pub use truth::Truth;

@@ -24,17 +24,17 @@ pub enum Forecast {
     Falls,
     /// The claim stands.
     Stands,
-    /// The watcher has no run of this job.
+    /// The watcher has no run of this job that goes so far.
     Unknown,
 }
 
 impl Forecast {
     /// How a dispute about a claim with these terms ends.
     fn of(truth: Option<&Truth>, terms: &ClaimTerms) -> Self {
-        match truth {
+        match truth.and_then(|truth| truth.judges(terms)) {
             None => Self::Unknown,
-            Some(truth) if truth.admits(terms) => Self::Stands,
-            Some(_) => Self::Falls,
+            Some(true) => Self::Stands,
+            Some(false) => Self::Falls,
         }
     }
 }
@@ -183,9 +183,10 @@ impl Monitor {
             }
             accounts.insert(claim.executor);
             look.claims += 1;
-            let known = truths.get(&claim.terms.job);
+            let truth = truths.get(&claim.terms.job);
+            let known = truth.and_then(|truth| truth.judges(&claim.terms));
             look.unknown_claims += usize::from(known.is_none());
-            if known.is_none_or(|truth| truth.admits(&claim.terms)) {
+            if known != Some(false) {
                 continue;
             }
             look.false_claims.push(id.to_string());

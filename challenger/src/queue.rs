@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
-use protocol::ids::JobId;
+use protocol::ids::{ClaimId, JobId};
+use protocol::settlement::Claim;
 use protocol::transaction::Address;
 
 /// A job with standing claims that can still be challenged.
@@ -24,7 +25,7 @@ pub struct Contested {
     pub urgent_ms: u64,
     /// Stakes of its standing claims.
     pub stake_wei: u128,
-    /// Iterations of the longest of them.
+    /// Iterations of the longest of them; as far as they are still to be made where a daemon plans its runs.
     pub iterations: u32,
 }
 
@@ -43,21 +44,32 @@ pub fn standing<C: Commitment>(view: &View<C>) -> Vec<Contested> {
 /// When there is no hurry.
 const WHENEVER_MS: u64 = u64::MAX - 1;
 
-fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Contested> {
+/// Until when a run is of use to a standing claim: the first end of its time for challenges and of the clocks in those
+/// that are open. `None` when all are over, unless one that can be challenged no more is decided as well.
+pub(crate) fn urgent_ms<C: Commitment>(
+    view: &View<C>,
+    id: &ClaimId,
+    claim: &Claim<C>,
+    also_over: bool,
+) -> Option<u64> {
     let settlement = &view.settlement;
     let floor_ms = settlement.parameters().move_floor_ms;
+    let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
+    // A clock that ran out presses nobody: who is late is told so, whatever becomes of the run.
+    let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
+    let clocks = clocks.filter(|end_ms| view.now_ms <= *end_ms);
+    let window = Some(claim.window_end_ms).filter(|end_ms| view.now_ms <= *end_ms);
+    clocks.chain(window).chain(also_over.then_some(WHENEVER_MS)).min()
+}
+
+fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Contested> {
+    let settlement = &view.settlement;
     let mut found = Vec::new();
     for (id, job) in settlement.jobs() {
         let claims = settlement.claims_of(id).filter_map(|id| Some((id, settlement.claim(id)?)));
         let (mut urgent_ms, mut stake_wei, mut iterations) = (u64::MAX, 0u128, 1u32);
         for (id, claim) in claims.filter(|(_, claim)| claim.stands()) {
-            let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
-            // A clock that ran out presses nobody: who is late is told so, whatever becomes of the run.
-            let clocks = challenges.filter_map(|challenge| challenge.deadline_ms(floor_ms));
-            let clocks = clocks.filter(|end_ms| view.now_ms <= *end_ms);
-            let window = Some(claim.window_end_ms).filter(|end_ms| view.now_ms <= *end_ms);
-            let whenever = also_over.then_some(WHENEVER_MS);
-            if let Some(end_ms) = clocks.chain(window).chain(whenever).min() {
+            if let Some(end_ms) = self::urgent_ms(view, id, claim, also_over) {
                 urgent_ms = urgent_ms.min(end_ms);
                 stake_wei = stake_wei.saturating_add(claim.stake_wei);
                 iterations = iterations.max(claim.terms.iterations);

@@ -1,14 +1,15 @@
 //! The challenger as a daemon: every claim on a known model is compared with a run of its own.
 
 mod jobs;
+mod plan;
 mod report;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use inference::ModelStore;
-use inference::worker::{RunFailure, Worker};
+use inference::worker::{Finished, RunFailure, Worker};
+use inference::{ModelStore, SequenceRun};
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, LedgerError, View};
 use node::jobs::{LOOKS_MAX, Pace};
@@ -24,7 +25,6 @@ use tokio::sync::Notify;
 use crate::core::{ChallengerCore, Policy};
 use crate::coverage::{Gap, Unchecked};
 use crate::honest_view::{Announcement, HonestView};
-use crate::queue::{Contested, contested, most_useful_first, standing};
 use crate::truth::Truth;
 pub use crate::wanted_inputs::INPUT_PERMILLE;
 
@@ -103,13 +103,27 @@ fn unchecked<'a>(jobs: &'a Jobs, job: &JobId) -> Option<&'a Unchecked> {
     match jobs.ended(job) {
         Some(End::Left { why }) => Some(why),
         Some(End::Ready | End::Compared) => None,
-        None => jobs.why(job),
+        // That it waited for another run is over once it is made itself.
+        None => jobs.why(job).filter(|why| **why != Unchecked::LongRun || !jobs.is_running(job)),
     }
 }
 
-/// Whether a job's run must be made once it is in play.
-fn is_missing(end: &End) -> bool {
-    matches!(end, End::Compared | End::Left { why: Unchecked::NotDrawn })
+/// Whether a job's run, or more of it, may be made again after it ended so: what was left on purpose, only to play.
+fn may_begin(end: &End, in_play: bool) -> bool {
+    match end {
+        End::Ready | End::Compared => true,
+        End::Left { why: Unchecked::NotDrawn } => in_play,
+        End::Left { .. } => false,
+    }
+}
+
+/// What the worker has of a job.
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    /// The iterations of the run are made up to this one.
+    until: u32,
+    /// So many of them were not made before.
+    left: u32,
 }
 
 /// The claim that an action is about.
@@ -153,6 +167,8 @@ pub struct Service {
     /// By what jobs are drawn; no executor may know it.
     seed: [u8; 32],
     jobs: Jobs,
+    /// How far the runs are made that the worker has.
+    stages: HashMap<JobId, Stage>,
     told: HashSet<ClaimId>,
     /// Jobs whose runs are in memory, the oldest first.
     order: VecDeque<JobId>,
@@ -213,6 +229,7 @@ impl Service {
             settings,
             seed,
             jobs,
+            stages: HashMap::new(),
             told,
             order: VecDeque::new(),
             unaffordable: HashSet::new(),
@@ -336,45 +353,69 @@ impl Service {
     }
 
     fn collect(&mut self, view: &View) {
-        for finished in self.worker.take() {
+        for Finished { job, took, iterations, outcome } in self.worker.take() {
+            let stage = self.stages.remove(&job);
+            if let Err(RunFailure::Stopped) = outcome {
+                tracing::info!(event = "challenger.run_stopped", %job, "nobody needs this run now");
+                let core = &self.agent.core;
+                match (core.honest_view(&job), core.truth(&job)) {
+                    (Some(_), _) => self.jobs.end(job, End::Ready),
+                    (None, Some(_)) => self.jobs.end(job, End::Compared),
+                    (None, None) => self.jobs.forget(&job),
+                }
+                continue;
+            }
             // Of one iteration: a run of many says nothing about others.
-            let iterations = finished.outcome.as_ref().map_or(1, |run| run.iterations().max(1));
-            let took = finished.took / iterations;
-            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            let took_ms = u64::try_from((took / iterations).as_millis()).unwrap_or(u64::MAX);
             self.run_ms = match self.run_ms {
                 0 => took_ms,
                 before => (before.saturating_mul(7).saturating_add(took_ms)) / 8,
             };
-            match finished.outcome {
+            match outcome {
                 Ok(run) => {
-                    self.health.no_process(false);
-                    metrics::counter!("rebut_challenger_runs_total").increment(1);
-                    metrics::histogram!("rebut_challenger_run_seconds").record(finished.took);
-                    if let Some(end) = run.no_result() {
-                        metrics::counter!("rebut_challenger_no_result_total").increment(1);
-                        tracing::warn!(event = "challenger.no_result", job = %finished.job,
-                            operator = end.operator, element = end.element, reason = %end,
-                            "this job has no result: any claim on it is false, whatever it says");
+                    let is_stopped = stage.is_some_and(|stage| run.iterations() < stage.until);
+                    if is_stopped && !run.is_whole() {
+                        tracing::info!(event = "challenger.run_stopped", %job,
+                            iterations = run.iterations(), "nobody needs more of this run now");
                     }
-                    let announced = Arc::new(Announcement::default());
-                    let job = view.settlement.job(&finished.job);
-                    let may_cut = job.is_some_and(|job| job.terms.may_cut);
-                    match HonestView::of_sequence(run, may_cut, announced) {
-                        Ok(honest_view) => {
-                            self.agent.core.watch(finished.job, honest_view);
-                            self.order.push_back(finished.job);
-                            self.jobs.end(finished.job, End::Ready);
-                        }
-                        Err(error) => self.failed(view, finished.job, &error.into()),
-                    }
+                    metrics::histogram!("rebut_challenger_run_seconds").record(took);
+                    self.made(view, job, run);
                 }
                 Err(failure) => {
                     metrics::counter!("rebut_challenger_runs_failed_total").increment(1);
-                    tracing::error!(event = "challenger.cannot_run", job = %finished.job, %failure);
+                    tracing::error!(event = "challenger.cannot_run", %job, %failure);
                     self.health.no_process(matches!(failure, RunFailure::NoProcess { .. }));
-                    self.failed(view, finished.job, &failure);
+                    self.failed(view, job, &failure);
                 }
             }
+        }
+    }
+
+    /// A run was made, or its beginning.
+    fn made(&mut self, view: &View, job: JobId, run: Arc<SequenceRun>) {
+        self.health.no_process(false);
+        metrics::counter!("rebut_challenger_runs_total").increment(1);
+        if let Some(end) = run.no_result() {
+            metrics::counter!("rebut_challenger_no_result_total").increment(1);
+            tracing::warn!(event = "challenger.no_result", %job,
+                operator = end.operator, element = end.element, reason = %end,
+                "this job has no result: any claim on it is false, whatever it says");
+        }
+        let may_cut = view.settlement.job(&job).is_some_and(|job| job.terms.may_cut);
+        let before = self.agent.core.honest_view(&job);
+        let longer = before.and_then(|before| before.of_longer(Arc::clone(&run)));
+        let made = longer.map_or_else(
+            || HonestView::of_sequence(run, may_cut, Arc::new(Announcement::default())),
+            Ok,
+        );
+        match made {
+            Ok(honest_view) => {
+                self.agent.core.watch(job, honest_view);
+                self.order.retain(|one| *one != job);
+                self.order.push_back(job);
+                self.jobs.end(job, End::Ready);
+            }
+            Err(error) => self.failed(view, job, &error.into()),
         }
     }
 
@@ -409,70 +450,16 @@ impl Service {
             let Some(id) = self.order.pop_front() else {
                 break;
             };
-            if self.agent.core.is_in_play(view, &id) {
+            if self.agent.core.is_in_play(view, &id) || self.jobs.is_running(&id) {
                 self.order.push_back(id);
                 continue;
             }
             self.agent.core.let_go(&id);
-            self.jobs.end(id, End::Compared);
+            // One that waits to be made longer goes on waiting.
+            if self.jobs.ended(&id) == Some(&End::Ready) {
+                self.jobs.end(id, End::Compared);
+            }
         }
         metrics::gauge!("rebut_challenger_runs_kept").set(self.agent.core.at_hand() as f64);
-    }
-
-    /// Jobs whose claims are to be compared: who only watches wants to know of all that stand.
-    fn to_check(&self, view: &View) -> Vec<Contested> {
-        match self.settings.mode {
-            Mode::Watch => standing(view),
-            Mode::Defend | Mode::Full => contested(view),
-        }
-    }
-
-    /// Jobs that are to be run and can be, the most urgent first.
-    fn wanted(&mut self, view: &View) -> Vec<Contested> {
-        let known = self.jobs.iter().map(|(id, _)| *id);
-        let core = &self.agent.core;
-        let challenged: Vec<JobId> = known.filter(|id| core.is_challenging(view, id)).collect();
-        for id in challenged {
-            self.jobs.hurry(&id, view.now_ms);
-            if self.agent.core.shown_input(view, &id).is_some() {
-                self.jobs.wake(&id, view.now_ms);
-            }
-        }
-        let mut wanted = self.to_check(view);
-        wanted.retain(|one| {
-            let is_due = self.jobs.is_due(&one.job, view.now_ms, |end| {
-                is_missing(end) && self.agent.core.is_in_play(view, &one.job)
-            });
-            is_due && self.model_store.model(&one.model_root).is_some()
-        });
-        wanted.retain(|one| {
-            // What this account disputes already is played, whatever this process would have drawn.
-            let in_play = self.agent.core.is_in_play(view, &one.job);
-            let drawn = in_play || self.is_drawn(&one.job);
-            if !drawn {
-                metrics::counter!("rebut_challenger_not_drawn_total").increment(1);
-                tracing::info!(event = "challenger.not_drawn", job = %one.job);
-                self.jobs.end(one.job, End::Left { why: Unchecked::NotDrawn });
-            }
-            drawn
-        });
-        wanted.retain(|one| {
-            let waits = self.waits_for_another(view, one);
-            if waits {
-                self.jobs.wait(one.job, view.now_ms, Pace::Disputed, Unchecked::LongRun);
-            }
-            !waits
-        });
-        // By the end of the time for challenges as far as there is time, and before all where a clock of ours
-        // runs.
-        let mut wanted = most_useful_first(wanted, self.jobs.running(), self.run_ms, view.now_ms);
-        wanted.sort_by_key(|one| !self.agent.core.is_in_play(view, &one.job));
-        wanted
-    }
-
-    fn is_drawn(&self, job: &JobId) -> bool {
-        let draw = keccak(&[&self.seed[..], &job.0.0].concat());
-        let [a, b, c, d, ..] = draw.0;
-        u32::from_be_bytes([a, b, c, d]) % 1_000 < self.settings.sample_permille
     }
 }

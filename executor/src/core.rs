@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use inference::{AnyRun, Run, SequenceRun, Trace};
 use ledger::View;
+use node::late::{Late, late};
 use node::{Core, Decision};
 use protocol::asks::Ask;
 use protocol::encoding::Canonical as _;
 use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{
-    CHALLENGERS_MAX, ChallengeStatus, Claim, Job, JobStatus, PASSED_MAX, Turn,
-};
+use protocol::settlement::{CHALLENGERS_MAX, Claim, Job, JobStatus, PASSED_MAX};
 use protocol::transaction::{Action, Address, Statement};
 
 use crate::answer::{AnswerError, Defender};
@@ -115,6 +114,20 @@ impl<C: Commitment> ExecutorCore<C> {
                 let same = claim.terms.sequence_root == *sequence_root;
                 claim.executor == self.address || (same && claim.stands())
             })
+    }
+
+    /// Whether nobody needs a run of a job any more: it takes no claims of this account, and none of its stands on it. A
+    /// claim of somebody else that stands on an open job may yet fall, and then the job takes claims again.
+    pub fn is_over(&self, view: &View<C>, job: &JobId) -> bool {
+        let settlement = &view.settlement;
+        let mut claims = settlement.claims_of(job).filter_map(|id| settlement.claim(id));
+        let stands = claims.any(|claim| claim.executor == self.address && claim.stands());
+        let takes_claims = settlement.job(job).is_some_and(|job| {
+            let is_held = job.status == JobStatus::Open && job.standing > 0;
+            let may_reopen = is_held && job.terms.admits(&self.address);
+            may_reopen || takes_claims_of(job, &self.address, view.now_ms)
+        });
+        !takes_claims && !stands
     }
 
     /// Claims on offers, as far as the money reaches.
@@ -278,29 +291,19 @@ impl<C: Commitment> ExecutorCore<C> {
         })
     }
 
-    /// Ends the challenges of a claim in which somebody else is late.
+    /// Ends the challenges of a claim that stands in which somebody else is late.
     fn overdue(&self, view: &View<C>, id: &ClaimId, claim: &Claim<C>) -> Vec<Decision> {
-        let settlement = &view.settlement;
-        let floor_ms = settlement.parameters().move_floor_ms;
-        let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
-        challenges
-            .filter_map(|challenge| {
-                let ChallengeStatus::Open { turn, .. } = &challenge.status else {
-                    return None;
-                };
-                let late = challenge.deadline_ms(floor_ms).is_some_and(|at| view.now_ms > at);
-                let silent = match turn {
-                    Turn::Challenger => Some("challenger"),
-                    Turn::Executor if claim.executor != self.address => Some("executor"),
-                    Turn::Executor => None,
-                }?;
-                late.then(|| Decision {
-                    action: Action::CallTime { claim: *id, challenger: challenge.challenger },
-                    reason: format!("the {silent}'s time is over"),
-                    deadline_ms: None,
-                })
-            })
-            .collect()
+        let is_ours = claim.executor == self.address;
+        let of_others = late(view, id).filter(|late| !(is_ours && late.is_executor()));
+        let call = |late: Late<'_>| Decision {
+            action: late.call(),
+            reason: format!(
+                "the {}'s time is over",
+                if late.is_executor() { "executor" } else { "challenger" }
+            ),
+            deadline_ms: None,
+        };
+        of_others.map(call).collect()
     }
 
     /// This executor's standing claims, the claims that stand before them on their jobs, and those that stand on

@@ -133,6 +133,8 @@ pub(crate) enum End {
     Refused,
     /// By the law it has no result.
     NoResult,
+    /// Its run was stopped because nobody needed it; it is made again if somebody does.
+    Stopped,
 }
 
 /// The jobs of an executor.

@@ -5,29 +5,30 @@
 //! can be made twice with another content, because every answer follows from the committed run.
 
 mod jobs;
+mod keeping;
 mod report;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inference::state_transfer::state_bytes;
-use inference::worker::{RunFailure, Worker};
+use inference::worker::{Finished, RunFailure, Worker};
 use inference::{Engine, ModelStore, NoResult, SequenceRun};
 use ledger::http::HttpLedger;
 use ledger::{Ledger as _, LedgerError, View};
-use node::jobs::{Pace, Progress};
+use node::jobs::Pace;
 use node::{Account, LogLimit, take_turns};
 use node::{Agent, Signer};
 use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
-use protocol::settlement::{Claim, Job, JobStatus};
+use protocol::settlement::Claim;
 use protocol::transaction::{Address, Key};
 use tokio::sync::Notify;
 
 use crate::api::Api;
-use crate::core::{ExecutorCore, takes_claims_of};
+use crate::core::ExecutorCore;
 use crate::inputs::Inputs;
 use crate::policy::Declined;
 use crate::progress::{End, Input, Jobs};
@@ -200,28 +201,36 @@ impl Service {
     }
 
     fn collect(&mut self, view: &View) {
-        for finished in self.worker.take() {
-            match finished.outcome {
+        for Finished { job, took, outcome, .. } in self.worker.take() {
+            match outcome {
+                Ok(run) if !run.is_whole() => self.stopped(job),
+                Err(RunFailure::Stopped) => self.stopped(job),
                 Ok(run) => match (run.root(), run.no_result()) {
-                    (_, Some(no_result)) => self.without_result(view, finished.job, no_result),
-                    (Some(root), None) => self.ran(view, finished.job, root, run, finished.took),
+                    (_, Some(no_result)) => self.without_result(view, job, no_result),
+                    (Some(root), None) => self.ran(view, job, root, run, took),
                     (None, None) => {
                         let reason = "its run has no iteration".to_owned();
-                        self.again(view, finished.job, &RunFailure::Refused { reason });
+                        self.again(view, job, &RunFailure::Refused { reason });
                     }
                 },
                 Err(failure) => {
                     metrics::counter!("rebut_executor_runs_failed_total").increment(1);
-                    tracing::error!(event = "executor.cannot_run", job = %finished.job, %failure);
+                    tracing::error!(event = "executor.cannot_run", %job, %failure);
                     let no_process = matches!(failure, RunFailure::NoProcess { .. });
                     self.api.health.no_process(no_process);
                     if matches!(failure, RunFailure::Wrong { .. }) {
                         self.api.health.tested(false);
                     }
-                    self.again(view, finished.job, &failure);
+                    self.again(view, job, &failure);
                 }
             }
         }
+    }
+
+    /// A run was stopped because nobody needed it: nothing failed, and its job is forgotten unless it is wanted again.
+    fn stopped(&mut self, job: JobId) {
+        tracing::info!(event = "executor.run_stopped", %job, "nobody needs this run now");
+        self.jobs.end(job, End::Stopped);
     }
 
     /// A run is there.
@@ -369,102 +378,6 @@ impl Service {
             self.act(&view).await?;
         }
         Ok(())
-    }
-
-    /// Lets go of jobs that take no claims of ours any more and on which none stands. A claim of somebody else that
-    /// stands on an open job may yet fall, and then the job takes claims again.
-    fn forget(&mut self, view: &View) {
-        let (settlement, address) = (&view.settlement, self.address);
-        let over = |id: &JobId| {
-            settlement.job(id).is_none_or(|job| {
-                let may_reopen =
-                    job.status == JobStatus::Open && job.standing > 0 && job.terms.admits(&address);
-                !(may_reopen || takes_claims_of(job, &address, view.now_ms))
-                    && standing_of(view, id, address).next().is_none()
-            })
-        };
-        let gone = self.jobs.remove_finished(over);
-        if gone.is_empty() {
-            return;
-        }
-        let needed = self.inputs_needed(view);
-        for (id, progress) in gone {
-            if let Progress::Ended(End::Ready { sequence_root } | End::Kept { sequence_root }) =
-                progress
-            {
-                self.let_go(&id, &sequence_root);
-            }
-            self.api.give_up(&id);
-            self.order.retain(|one| *one != id);
-            // What another job needs is kept for it, also one that this process has not looked at yet.
-            let root = view.settlement.job(&id).map(|job| job.terms.input_root);
-            if let Some(root) = root.filter(|root| !needed.contains(root)) {
-                self.api.inputs.remove(&root);
-            }
-        }
-        self.unclaimed.retain(|one| self.jobs.get(&one.job).is_some());
-    }
-
-    /// Lets go of a run in memory, unless another job needs the same.
-    fn let_go(&mut self, id: &JobId, sequence_root: &Digest) {
-        let Some(gone) = self.runs.remove(id) else {
-            return self.agent.core.forget(id, None);
-        };
-        let key = (gone.model().root(), *sequence_root);
-        let is_same =
-            |run: &Arc<SequenceRun>| (run.model().root(), run.root()) == (key.0, Some(key.1));
-        if self.runs.values().any(is_same) {
-            return self.agent.core.forget(id, None);
-        }
-        self.agent.core.forget(id, Some(key));
-        self.api.hide(&gone);
-    }
-
-    /// Lets go of the oldest runs over the limit that are neither disputed nor about to be claimed; their
-    /// inputs stay.
-    fn shrink(&mut self, view: &View) {
-        let asked = self.api.waiting();
-        let may_stake = !self.settings.bail_out && self.api.health.may_stake();
-        for _ in 0..self.order.len() {
-            if self.runs.len() <= self.settings.runs_max {
-                return;
-            }
-            let Some(id) = self.order.pop_front() else {
-                return;
-            };
-            let Some(End::Ready { sequence_root }) = self.jobs.ended(&id).copied() else {
-                continue;
-            };
-            let about_to = may_stake && self.agent.core.would_claim(view, &id, &sequence_root);
-            if about_to || asked.contains(&id) || self.is_disputed(view, &id) {
-                self.order.push_back(id);
-                continue;
-            }
-            self.let_go(&id, &sequence_root);
-            self.jobs.end(id, End::Kept { sequence_root });
-        }
-    }
-
-    /// Inputs of jobs that take claims of ours or on which one stands.
-    fn inputs_needed(&self, view: &View) -> HashSet<Digest> {
-        let needed = |(id, job): &(&JobId, &Job)| {
-            takes_claims_of(job, &self.address, view.now_ms) || self.stands(view, id)
-        };
-        view.settlement.jobs().filter(needed).map(|(_, job)| job.terms.input_root).collect()
-    }
-
-    /// Removes inputs that no job needs any more, such as those of a process that was killed before it
-    /// could.
-    fn sweep(&mut self, view: &View) {
-        if self.swept.elapsed() < SWEEP {
-            return;
-        }
-        self.swept = Instant::now();
-        let needed = self.inputs_needed(view);
-        let swept = self.api.inputs.sweep(&needed, SWEEP);
-        if swept > 0 {
-            tracing::info!(event = "executor.inputs_swept", swept);
-        }
     }
 
     /// Whether a claim of ours stands on a job.

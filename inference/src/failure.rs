@@ -26,6 +26,9 @@ pub enum RunFailure {
         /// What was compared.
         reason: String,
     },
+    /// It was stopped before its first iteration, because nobody needs it: nothing failed.
+    #[error("the run was stopped: nobody needs it any more")]
+    Stopped,
     /// No run was begun: the process for runs cannot be started.
     #[error("no process for runs: {reason}")]
     NoProcess {

@@ -1,21 +1,32 @@
 //! A run of several iterations: of a model whose outputs feed its inputs, or of a batch of inputs.
 //!
 //! Kept are the trace root of every iteration, and what some of them begin with ([`spacing`]). The rest is computed
-//! again when somebody asks about an iteration.
+//! again when somebody asks about an iteration. A run may be made up to some iteration only, and be made longer later
+//! ([`SequenceRun::continued`]).
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+mod beginning;
+mod list;
+mod policy;
+mod recent;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::graph::ModelHeader;
-use protocol::hash::{Commitment, Digest, Keccak, Tag};
+use protocol::hash::{Commitment, Digest, Keccak};
 use protocol::ids::JobId;
-use protocol::merkle::{ListTree, TreeShape, empty_subtree, list_root};
-use protocol::roots::{batch_tree, sequence_tree};
+use protocol::merkle::{TreeShape, empty_subtree};
+use protocol::roots::batch_tree;
 use protocol::tensor::TensorType;
 use protocol::transaction::{RunLength, RunRoots, Statement};
 
-use crate::compute_policy::{ComputePolicy, Honest};
+pub use self::beginning::SequenceInput;
+use self::beginning::{begun, in_this_process};
+pub use self::list::TraceList;
+pub use self::policy::{Alike, SequencePolicy};
+use self::recent::Recent;
+
+use crate::compute_policy::Honest;
 use crate::engine::Engine;
 use crate::model::Model;
 use crate::partial::NoResult;
@@ -28,48 +39,6 @@ use crate::trace::RunError;
 /// What iterations begin with is kept up to so many bytes: of all iterations where they are small, of one in so many
 /// where they are large.
 const KEPT_BYTES_MAX: u64 = 32 << 20;
-/// Iterations whose runs are in memory at once: so many, or as many as have so many bytes of states.
-const RECENT_MAX: usize = 16;
-const RECENT_BYTES_MAX: u64 = 32 << 20;
-
-/// How an executor computes a run of several iterations. The honest one does what the model says.
-pub trait SequencePolicy<C: Commitment = Keccak>: fmt::Debug + Send + Sync {
-    /// How an iteration is computed.
-    fn iteration(&self, _iteration: u32) -> Arc<dyn ComputePolicy<C>> {
-        Arc::new(Honest)
-    }
-
-    /// What an iteration begins with; not the first, which begins with what the job says.
-    fn begins(&self, _iteration: u32, handed_on: Vec<(u32, Tensor)>) -> Vec<(u32, Tensor)> {
-        handed_on
-    }
-
-    /// Whether the run ends with an iteration, and what the model says about it.
-    fn ends(&self, _iteration: u32, said: bool) -> bool {
-        said
-    }
-}
-
-impl<C: Commitment> SequencePolicy<C> for Honest {}
-
-/// All iterations computed in one way.
-#[derive(Clone, Debug)]
-pub struct Alike<C: Commitment>(pub Arc<dyn ComputePolicy<C>>);
-
-impl<C: Commitment> SequencePolicy<C> for Alike<C> {
-    fn iteration(&self, _iteration: u32) -> Arc<dyn ComputePolicy<C>> {
-        Arc::clone(&self.0)
-    }
-}
-
-/// What a run begins with.
-#[derive(Clone, Debug)]
-pub enum SequenceInput<C: Commitment = Keccak> {
-    /// The first state: of an ordinary run, or of one whose iterations follow from one another.
-    One(State<C>),
-    /// The first states of the iterations of a batch, in their order.
-    Batch(Vec<State<C>>),
-}
 
 /// A run of one or more iterations, and what can be recomputed from it.
 #[derive(Debug)]
@@ -83,64 +52,21 @@ pub struct SequenceRun<C: Commitment = Keccak> {
     entries: Vec<Digest>,
     first_states: Vec<Digest>,
     last_states: Vec<Digest>,
-    /// What iterations begin with: of a batch all, of others some.
+    /// What iterations begin with: of a batch all, of others one of `spacing`.
     begins: BTreeMap<u32, State<C>>,
+    spacing: u32,
+    /// Most iterations that the run may have.
+    iterations_max: u32,
+    /// What the first iteration begins with that is not made yet; `None` of a run that is whole.
+    next: Option<State<C>>,
     /// The iteration that has no result, if there is one: after all others.
     end: Option<AnyRun<C>>,
     /// The run of one iteration.
     only: Option<Arc<Run<C>>>,
     root: Option<Digest>,
-    recent: Mutex<VecDeque<(u32, AnyRun<C>)>>,
+    recent: Recent<C>,
     /// The list of the trace roots; `None` without iterations.
     list: Option<TraceList<C>>,
-}
-
-/// The list of a run's trace roots. Clones share it.
-#[derive(Clone, Debug)]
-pub struct TraceList<C: Commitment = Keccak> {
-    tree: ListTree<C>,
-    count: u64,
-}
-
-impl<C: Commitment> TraceList<C> {
-    /// `None` for no root.
-    fn new(trace_roots: &[Digest]) -> Option<Self> {
-        Some(Self { tree: sequence_tree(trace_roots)?, count: trace_roots.len() as u64 })
-    }
-
-    /// Its tree.
-    pub fn tree(&self) -> &ListTree<C> {
-        &self.tree
-    }
-
-    /// A node of the tree of a list of this shape that begins with this one; `None` where something stands below it
-    /// that this one does not have. It takes as many steps as the tree has levels, however long the list is.
-    pub fn node(&self, shape: &TreeShape, depth: u32, index: u64) -> Option<Digest> {
-        let levels = shape.depth().checked_sub(depth)?;
-        if shape.is_padding(depth, index) {
-            return Some(empty_subtree::<C>(levels));
-        }
-        let first = index.checked_shl(levels)?;
-        let end = first.checked_add(1u64.checked_shl(levels)?)?;
-        if end.min(shape.leaves()) > self.count {
-            return None;
-        }
-        // Where the other list ends within, this one's own nodes hold more than it has.
-        if end <= self.count.min(shape.leaves()) {
-            let tree = self.tree.tree();
-            return tree.node(tree.shape().depth().checked_sub(levels)?, index);
-        }
-        // What is there ends below this node: all beyond is padding, which the right side has.
-        let child =
-            |side: u64| self.node(shape, depth.checked_add(1)?, index.checked_mul(2)? | side);
-        Some(C::node(&child(0)?, &child(1)?))
-    }
-
-    /// Root of the sequence of its first iterations; `None` where it has fewer.
-    pub fn root_of_first(&self, iterations: u32) -> Option<Digest> {
-        let inner = self.node(&TreeShape::list(u64::from(iterations))?, 0, 0)?;
-        Some(list_root::<C>(Tag::Sequence, iterations, &inner))
-    }
 }
 
 /// Of so many iterations of a run that may have `iterations_max` of them, the beginning of one is kept: an answer about
@@ -163,7 +89,7 @@ impl<C: Commitment> SequenceRun<C> {
         };
         let trace_roots: Vec<Digest> = run.root().into_iter().collect();
         let list = TraceList::new(&trace_roots);
-        let root = list.as_ref().map(|list| list.tree.root());
+        let root = list.as_ref().map(|list| list.tree().root());
         Self {
             engine,
             model,
@@ -173,10 +99,13 @@ impl<C: Commitment> SequenceRun<C> {
             first_states: states.clone(),
             last_states: states,
             begins: BTreeMap::new(),
+            spacing: 1,
+            iterations_max: 1,
+            next: None,
             end,
             only,
             root,
-            recent: Mutex::default(),
+            recent: Recent::default(),
             list,
         }
     }
@@ -192,19 +121,36 @@ impl<C: Commitment> SequenceRun<C> {
         input: SequenceInput<C>,
         length: RunLength,
     ) -> Result<Self, RunError> {
-        let (engine, model) = (engine.clone(), Arc::clone(model));
-        let computing = Arc::clone(&policy);
-        let (apart, of) = (engine.clone(), Arc::clone(&model));
-        Self::compute_with((engine, model), policy, input, length, &mut |iteration, state| {
-            let compute_policy = computing.iteration(iteration);
-            let runner =
-                Runner { engine: &apart, model: &of, compute_policy: compute_policy.as_ref() };
-            let outcome = runner.outcome(state)?;
-            Ok::<_, RunError>(AnyRun::new(apart.clone(), Arc::clone(&of), compute_policy, outcome))
-        })
+        let extent = (length, length.iterations_max);
+        Self::compute_first(engine, model, policy, input, extent)
     }
 
-    /// As [`SequenceRun::compute`], each iteration run by `run`: in another process, say.
+    /// As [`SequenceRun::compute`], but the first `until` iterations at most.
+    ///
+    /// # Errors
+    /// As [`SequenceRun::compute`].
+    pub fn compute_first(
+        engine: &Engine,
+        model: &Arc<Model<C>>,
+        policy: Arc<dyn SequencePolicy<C>>,
+        input: SequenceInput<C>,
+        extent: (RunLength, u32),
+    ) -> Result<Self, RunError> {
+        let mut run = in_this_process(engine, model, &policy);
+        let (engine, model) = (engine.clone(), Arc::clone(model));
+        Self::compute_with((engine, model), policy, input, extent, &mut run)
+    }
+
+    /// As [`SequenceRun::continued`], computed in this process.
+    ///
+    /// # Errors
+    /// When the model cannot be run.
+    pub fn computed_on(&self, until: u32) -> Result<Self, RunError> {
+        self.continued(until, &mut in_this_process(&self.engine, &self.model, &self.policy))
+    }
+
+    /// As [`SequenceRun::compute`], each iteration run by `run`: in another process, say. No more than the first
+    /// `until` are made, and none from where `run` gives `None`.
     ///
     /// # Errors
     /// Those of `run`, and as [`SequenceRun::compute`].
@@ -212,13 +158,15 @@ impl<C: Commitment> SequenceRun<C> {
         (engine, model): (Engine, Arc<Model<C>>),
         policy: Arc<dyn SequencePolicy<C>>,
         input: SequenceInput<C>,
-        length: RunLength,
-        run: &mut dyn FnMut(u32, State<C>) -> Result<AnyRun<C>, E>,
+        (length, until): (RunLength, u32),
+        run: &mut dyn FnMut(u32, State<C>) -> Result<Option<AnyRun<C>>, E>,
     ) -> Result<Self, E> {
         let (begins, is_batch, first) = begun(&model, input, length)?;
         let entries =
             if is_batch { begins.values().map(State::root).collect() } else { Vec::new() };
-        let mut made = Self {
+        let iterations_max = length.iterations_max;
+        let spacing = spacing(model.header(), until.min(iterations_max));
+        let made = Self {
             engine,
             model,
             policy,
@@ -227,34 +175,86 @@ impl<C: Commitment> SequenceRun<C> {
             first_states: Vec::new(),
             last_states: Vec::new(),
             begins,
+            spacing,
+            iterations_max,
+            next: Some(first),
             end: None,
             only: None,
             root: None,
-            recent: Mutex::default(),
+            recent: Recent::default(),
             list: None,
         };
-        let spacing = spacing(made.model.header(), length.iterations_max);
-        let mut state = first;
-        for iteration in 0..length.iterations_max {
-            if is_batch {
-                state = made.begins.get(&iteration).cloned().ok_or_else(|| lost(iteration))?;
-            } else if iteration % spacing == 0 {
-                made.begins.insert(iteration, state.clone());
-            }
-            let run = run(iteration, state)?;
-            if let (AnyRun::Whole(run), 1) = (&run, length.iterations_max) {
-                made.only = Some(Arc::clone(run));
-            }
-            let Some(next) = made.add(iteration, run)? else { break };
-            state = next;
-        }
-        made.list = TraceList::new(&made.trace_roots);
-        let root = made.list.as_ref().map(|list| list.tree.root());
-        made.root = root.filter(|_| made.end.is_none());
-        Ok(made)
+        made.gone_on(until, run)
     }
 
-    /// Takes the run of the next iteration; gives the state of the one after it, or `None` after the last.
+    /// This run made longer: its first `until` iterations, or as many as there are until it ends, or until `run` gives
+    /// `None`. What is made already is not made again.
+    ///
+    /// # Errors
+    /// Those of `run`, and as [`SequenceRun::compute`].
+    pub fn continued<E: From<RunError>>(
+        &self,
+        until: u32,
+        run: &mut dyn FnMut(u32, State<C>) -> Result<Option<AnyRun<C>>, E>,
+    ) -> Result<Self, E> {
+        let mut longer = Self {
+            engine: self.engine.clone(),
+            model: Arc::clone(&self.model),
+            policy: Arc::clone(&self.policy),
+            trace_roots: self.trace_roots.clone(),
+            entries: self.entries.clone(),
+            first_states: self.first_states.clone(),
+            last_states: self.last_states.clone(),
+            begins: self.begins.clone(),
+            spacing: self.spacing,
+            iterations_max: self.iterations_max,
+            next: self.next.clone(),
+            end: self.end.clone(),
+            only: self.only.clone(),
+            root: self.root,
+            recent: self.recent.clone(),
+            list: self.list.clone(),
+        };
+        if longer.entries.is_empty() {
+            // Of what is kept more sparsely now, a part is kept already.
+            let wanted = spacing(longer.model.header(), until.min(longer.iterations_max));
+            let times = wanted.div_ceil(longer.spacing.max(1)).max(1);
+            longer.spacing = longer.spacing.max(1).saturating_mul(times);
+            let spacing = longer.spacing;
+            longer.begins.retain(|at, _| at.is_multiple_of(spacing));
+        }
+        longer.gone_on(until, run)
+    }
+
+    /// With the iterations up to `until`.
+    fn gone_on<E: From<RunError>>(
+        mut self,
+        until: u32,
+        run: &mut dyn FnMut(u32, State<C>) -> Result<Option<AnyRun<C>>, E>,
+    ) -> Result<Self, E> {
+        while self.iterations() < until
+            && let Some(state) = self.next.take()
+        {
+            let iteration = self.iterations();
+            if self.entries.is_empty() && iteration.is_multiple_of(self.spacing.max(1)) {
+                self.begins.insert(iteration, state.clone());
+            }
+            let Some(run) = run(iteration, state.clone())? else {
+                self.next = Some(state);
+                break;
+            };
+            if let (AnyRun::Whole(run), 1) = (&run, self.iterations_max) {
+                self.only = Some(Arc::clone(run));
+            }
+            self.next = self.add(iteration, run)?;
+        }
+        self.list = TraceList::new(&self.trace_roots);
+        let root = self.list.as_ref().map(|list| list.tree().root());
+        self.root = root.filter(|_| self.end.is_none() && self.is_whole());
+        Ok(self)
+    }
+
+    /// Takes the run of the next iteration; gives what the one after it begins with, or `None` after the last.
     fn add(&mut self, iteration: u32, run: AnyRun<C>) -> Result<Option<State<C>>, RunError> {
         let last = run.states().last().cloned().ok_or_else(|| lost(iteration))?;
         if iteration == 0 {
@@ -266,14 +266,15 @@ impl<C: Commitment> SequenceRun<C> {
         };
         self.trace_roots.extend(run.root());
         self.last_states = run.state_roots().to_vec();
-        self.remember(iteration, run);
+        self.recent.remember(iteration, run);
+        let next = iteration.checked_add(1).ok_or_else(|| lost(iteration))?;
         if !self.model.header().is_recurrent() {
-            return Ok(Some(last));
+            return Ok(self.begins.get(&next).filter(|_| !self.entries.is_empty()).cloned());
         }
-        if self.policy.ends(iteration, self.says_end(&last)) {
+        let is_last = self.policy.ends(iteration, self.says_end(&last));
+        if is_last || next >= self.iterations_max {
             return Ok(None);
         }
-        let next = iteration.checked_add(1).ok_or_else(|| lost(iteration))?;
         self.next_begins(next, &last).map(Some)
     }
 
@@ -308,29 +309,6 @@ impl<C: Commitment> SequenceRun<C> {
         Ok(self.policy.begins(next, handed_on.ok_or_else(|| lost(next))?))
     }
 
-    fn remember(&self, iteration: u32, run: AnyRun<C>) {
-        // The list only ever holds finished runs, so that a poisoned lock hides nothing.
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent.iter().any(|(at, _)| *at == iteration) {
-            return;
-        }
-        let bytes =
-            |run: &AnyRun<C>| run.states().iter().map(State::bytes).fold(0, u64::saturating_add);
-        recent.push_back((iteration, run));
-        while recent.len() > 1 {
-            let all = recent.iter().map(|(_, run)| bytes(run)).fold(0, u64::saturating_add);
-            if recent.len() <= RECENT_MAX && all <= RECENT_BYTES_MAX {
-                break;
-            }
-            recent.pop_front();
-        }
-    }
-
-    fn recent(&self, iteration: u32) -> Option<AnyRun<C>> {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().find(|(at, _)| *at == iteration).map(|(_, run)| run.clone())
-    }
-
     /// The run of an iteration, computed again unless it is in memory. The one after the last that has a result is
     /// that of the iteration without one, if the run ends there.
     ///
@@ -345,21 +323,10 @@ impl<C: Commitment> SequenceRun<C> {
         if let Some(only) = &self.only {
             return Ok(AnyRun::Whole(Arc::clone(only)));
         }
-        if let Some(run) = self.recent(iteration) {
+        if let Some(run) = self.recent.run(iteration) {
             return Ok(run);
         }
-        let kept = self.begins.range(..=iteration).next_back();
-        let (mut at, kept) = kept.map(|(at, kept)| (*at, kept)).ok_or_else(|| lost(iteration))?;
-        let state = if at == iteration {
-            kept.clone()
-        } else {
-            let mut begins = kept.values().to_vec();
-            while at < iteration {
-                begins = self.pass_on(at, begins)?;
-                at = at.checked_add(1).ok_or_else(|| lost(iteration))?;
-            }
-            State::new(begins).ok_or_else(|| lost(iteration))?
-        };
+        let state = self.beginning(iteration)?;
         let compute_policy = self.policy.iteration(iteration);
         let (engine, model) = (&self.engine, &self.model);
         let runner = Runner { engine, model, compute_policy: compute_policy.as_ref() };
@@ -368,8 +335,48 @@ impl<C: Commitment> SequenceRun<C> {
             return Err(RunError::Differs { iteration });
         }
         let run = AnyRun::new(engine.clone(), Arc::clone(model), compute_policy, outcome);
-        self.remember(iteration, run.clone());
+        self.recent.remember(iteration, run.clone());
         Ok(run)
+    }
+
+    /// What an iteration begins with: as it is kept, or passed on from the nearest iteration of which that is known.
+    fn beginning(&self, iteration: u32) -> Result<State<C>, RunError> {
+        let kept = self.begins.range(..=iteration).next_back();
+        let (mut at, mut state) =
+            kept.map(|(at, kept)| (*at, kept.clone())).ok_or_else(|| lost(iteration))?;
+        if let Some((nearer, begins)) = self.recent.beginning(iteration)
+            && nearer > at
+        {
+            (at, state) = (nearer, begins);
+        }
+        if let Some((before, last)) = self.recent.end_before(iteration)
+            && before >= at
+        {
+            let next = before.checked_add(1).ok_or_else(|| lost(iteration))?;
+            (at, state) = (next, self.next_begins(next, &last)?);
+        }
+        if at < iteration {
+            let mut begins = state.values().to_vec();
+            while at < iteration {
+                begins = self.pass_on(at, begins)?;
+                at = at.checked_add(1).ok_or_else(|| lost(iteration))?;
+            }
+            state = State::new(begins).ok_or_else(|| lost(iteration))?;
+            self.recent.remember_beginning(iteration, &state);
+        }
+        Ok(state)
+    }
+
+    /// Whether the run of an iteration is in memory: nothing must be computed again to look at it.
+    pub fn is_at_hand(&self, iteration: u32) -> bool {
+        iteration >= self.iterations() || self.only.is_some() || self.recent.has(iteration)
+    }
+
+    /// Whether the run ended: by its model's word, at as many iterations as its job allows, or where an iteration has
+    /// no result. One that is not whole says nothing about what comes after its iterations, nor that it does not end
+    /// with the next.
+    pub fn is_whole(&self) -> bool {
+        self.next.is_none()
     }
 
     /// The model.
@@ -422,7 +429,7 @@ impl<C: Commitment> SequenceRun<C> {
         }
     }
 
-    /// Root of the sequence; `None` where no claim on all of the run is true.
+    /// Root of the sequence; `None` where no claim on all of the run is true, and of a run that is not whole.
     pub fn root(&self) -> Option<Digest> {
         self.root
     }
@@ -441,45 +448,15 @@ impl<C: Commitment> SequenceRun<C> {
         self.run(last)?.states().last().cloned().ok_or_else(|| lost(last))
     }
 
-    /// The claim on this run; `None` where an iteration has no result.
+    /// The claim on this run; `None` where an iteration has no result, and of a run that is not whole.
     pub fn statement(&self, job: JobId, model_root: Digest) -> Option<Statement> {
-        if self.end.is_some() {
+        if self.end.is_some() || !self.is_whole() {
             return None;
         }
         let (first_states, last_states) = (&self.first_states, &self.last_states);
         let (traces, entries) = (&self.trace_roots, &self.entries);
         let roots = RunRoots { traces, first_states, last_states, entries };
         Statement::of_sequence::<C>(job, model_root, roots)
-    }
-}
-
-/// What iterations begin with as far as it is given, whether they are of a batch, and the first of them.
-type Begun<C> = (BTreeMap<u32, State<C>>, bool, State<C>);
-
-fn begun<C: Commitment>(
-    model: &Model<C>,
-    input: SequenceInput<C>,
-    length: RunLength,
-) -> Result<Begun<C>, RunError> {
-    let is_recurrent = model.header().is_recurrent();
-    let fits = match &input {
-        SequenceInput::One(_) => is_recurrent || length.iterations_max == 1,
-        SequenceInput::Batch(entries) => {
-            !is_recurrent && entries.len() == length.iterations_max as usize
-        }
-    };
-    let what = || "run of as many iterations from this input".to_owned();
-    if !fits {
-        return Err(RunError::NotInModel { what: what() });
-    }
-    match input {
-        SequenceInput::One(state) => Ok((BTreeMap::new(), false, state)),
-        SequenceInput::Batch(entries) => {
-            let first = entries.first().cloned();
-            let first = first.ok_or_else(|| RunError::NotInModel { what: what() })?;
-            let is_batch = entries.len() > 1;
-            Ok(((0u32..).zip(entries).collect(), is_batch, first))
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use protocol::hash::Digest;
 use protocol::ids::JobId;
 
 use crate::compute_policy::{ComputePolicy, Honest};
-use crate::desk::{Cancelled, Desk, RunsJobs};
+use crate::desk::{Desk, RunsJobs, Stopped};
 pub use crate::desk::{Finished, Task};
 use crate::engine::Engine;
 pub use crate::failure::RunFailure;
@@ -22,6 +22,7 @@ use crate::partial::{Outcome, PartialTrace};
 use crate::run::AnyRun;
 use crate::runner::Runner;
 use crate::sequence::{SequenceInput, SequenceRun};
+use crate::state::State;
 use crate::state_transfer::{published_input, state_bytes};
 use crate::trace::Trace;
 
@@ -54,7 +55,7 @@ impl fmt::Debug for Place {
 pub struct Worker {
     tasks: Sender<Task>,
     finished: Mutex<Receiver<Finished>>,
-    cancelled: Cancelled,
+    stopped: Stopped,
 }
 
 impl fmt::Debug for Worker {
@@ -75,8 +76,8 @@ impl Worker {
     ) -> std::io::Result<Self> {
         let (tasks, waiting) = channel::<Task>();
         let (done, finished) = channel();
-        let cancelled = Cancelled::default();
-        let heard = Arc::clone(&cancelled);
+        let stopped = Stopped::default();
+        let heard = Arc::clone(&stopped);
         std::thread::Builder::new().name("runs".to_owned()).spawn(move || {
             let mut place = match place {
                 Place::Here(compute_policies, hidden) => {
@@ -86,19 +87,21 @@ impl Worker {
             };
             Desk::new(engine, waiting, done, Box::new(tell), heard).serve(&mut place);
         })?;
-        Ok(Self { tasks, finished: Mutex::new(finished), cancelled })
+        Ok(Self { tasks, finished: Mutex::new(finished), stopped })
     }
 
     /// Queues a job. `false` when the thread is gone, which only a panic does.
     pub fn submit(&self, task: Task) -> bool {
+        // What stopped a run of the job that was over already stops no later one.
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.job);
         self.tasks.send(task).is_ok()
     }
 
-    /// Ends a job's run before its next iteration: nobody needs it any more. It is then finished as one that is
-    /// refused.
-    pub fn cancel(&self, job: JobId) {
+    /// Ends a job's run before its next iteration: nobody needs more of it. It is then finished with what is made of
+    /// it, or as [`RunFailure::Stopped`].
+    pub fn stop(&self, job: JobId) {
         // Only whole entries are in it, so that a poisoned lock hides nothing.
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
     }
 
     /// What is finished and was not taken yet.
@@ -164,7 +167,7 @@ impl RunsJobs for Running {
         task: Task,
         between: &mut dyn FnMut(&mut Self) -> bool,
     ) -> Result<Arc<SequenceRun>, RunFailure> {
-        let Task { job, model, input, input_root, length } = task;
+        let Task { job, model, input, input_root, length, iterations, begun } = task;
         if let (Self::Here(..), 2..) = (&*self, length.iterations_max) {
             let reason = "rehearsed lies are for runs of one iteration".to_owned();
             return Err(RunFailure::Refused { reason });
@@ -174,22 +177,27 @@ impl RunsJobs for Running {
             let run = self.iteration(engine, &one)?;
             return Ok(Arc::new(SequenceRun::of_run(run)));
         }
-        let first = published_input(&model, &input, input_root)?;
-        let computed = SequenceRun::compute_with(
-            (engine.clone(), Arc::clone(&model)),
-            Arc::new(Honest),
-            SequenceInput::One(first),
-            length,
-            &mut |_, state| {
-                if !between(self) {
-                    let reason = "nobody needs this run any more".to_owned();
-                    return Err(RunFailure::Refused { reason });
-                }
-                let (input, input_root) = (&state_bytes(&state)[..], state.root());
-                self.iteration(engine, &Iteration { job, model: &model, input, input_root })
-            },
-        );
-        computed.map(Arc::new)
+        let of = Arc::clone(&model);
+        let mut step = |_, state: State| {
+            if !between(self) {
+                return Ok(None);
+            }
+            let (input, input_root) = (&state_bytes(&state)[..], state.root());
+            let one = Iteration { job, model: &of, input, input_root };
+            self.iteration(engine, &one).map(Some)
+        };
+        let made = match begun {
+            Some(begun) => begun.continued(iterations, &mut step)?,
+            None => {
+                let first = SequenceInput::One(published_input(&model, &input, input_root)?);
+                let (of, extent) = ((engine.clone(), model), (length, iterations));
+                SequenceRun::compute_with(of, Arc::new(Honest), first, extent, &mut step)?
+            }
+        };
+        if made.iterations() == 0 && !made.is_whole() {
+            return Err(RunFailure::Stopped);
+        }
+        Ok(Arc::new(made))
     }
 }
 
@@ -269,7 +277,6 @@ mod tests {
 
     use super::*;
     use crate::ModelStore;
-    use crate::state::State;
     use crate::state_transfer::state_bytes;
     use crate::tensor::Tensor;
 
@@ -308,6 +315,8 @@ mod tests {
                 input,
                 input_root: state.root(),
                 length: RunLength::exactly(1),
+                iterations: 1,
+                begun: None,
             };
             assert_eq!(
                 place.run(&engine, task, &mut |_| true).unwrap().trace_roots(),
@@ -336,6 +345,8 @@ mod tests {
             input: state_bytes(state),
             input_root: state.root(),
             length: RunLength::exactly(1),
+            iterations: 1,
+            begun: None,
         };
         let run = |state: &State| Runner::honest(&engine, &model).outcome(state.clone()).unwrap();
         let mut seen = HashSet::new();
@@ -398,7 +409,7 @@ mod tests {
         let task = || {
             let (job, input) = (JobId::default(), state_bytes(&state));
             let (model, length) = (Arc::clone(model), RunLength::exactly(1));
-            Task { job, model, input, input_root: state.root(), length }
+            Task { job, model, input, input_root: state.root(), length, iterations: 1, begun: None }
         };
         let mut asked = vec![2];
         let body = [&model.root().0[..], &state.root().0, &state_bytes(&state)].concat();

@@ -209,6 +209,11 @@ impl<W: Clone, E> Jobs<W, E> {
         self.jobs.insert(job, Progress::Ended(end));
     }
 
+    /// It is as if it was never tried.
+    pub fn forget(&mut self, job: &JobId) {
+        self.jobs.remove(job);
+    }
+
     /// Forgets all jobs that are `over` and that the worker does not have; gives them. What is being run
     /// comes back first: until then it has its place with the worker.
     pub fn remove_finished(

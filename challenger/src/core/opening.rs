@@ -64,7 +64,7 @@ impl<C: Commitment> ChallengerCore<C> {
             .filter(|(_, claim)| claim.stands() && view.now_ms <= claim.window_end_ms);
         let differing = open.filter_map(|(id, claim)| {
             let truth = self.truths.get(&claim.terms.job)?;
-            let differs = !truth.admits(&claim.terms);
+            let differs = truth.refuses(&claim.terms);
             let policy = match self.policy {
                 Policy::Differing => differs,
                 Policy::Everything => true,

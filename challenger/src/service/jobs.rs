@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use inference::Model;
 use inference::state_transfer::input_head;
 use inference::worker::Task;
 use ledger::http::DownloadError;
@@ -10,7 +11,7 @@ use node::meanwhile;
 use protocol::ids::JobId;
 use protocol::transaction::RunLength;
 
-use super::{End, Service, is_missing};
+use super::{End, Service, Stage};
 use crate::coverage::Unchecked;
 use crate::queue::{Contested, contested};
 
@@ -24,9 +25,9 @@ impl Service {
         let view = self.ledger.view().await?;
         self.collect(&view);
         refused.extend(self.act(&view).await?);
-        let in_play = |job: &JobId| self.agent.core.is_in_play(&view, job);
+        let in_play = |job: &JobId| self.is_needed_to_play(&view, job);
         let pressed = |one: &Contested| {
-            self.jobs.is_due(&one.job, view.now_ms, is_missing)
+            self.is_due(&view, &one.job)
                 && in_play(&one.job)
                 && !self.agent.core.waits_for_input(&view, &one.job)
                 && self.model_store.model(&one.model_root).is_some()
@@ -55,10 +56,22 @@ impl Service {
             self.jobs.end(id, End::Left { why: Unchecked::Batch { entries } });
             return Ok(Some(()));
         }
+        let Some(needed) = self.needed(view, &id) else {
+            return Ok(Some(()));
+        };
+        let (iterations, begun) = (needed.next, self.agent.core.begun(&id).cloned());
+        let task = |input| {
+            let (model, begun) = (Arc::clone(&model), None);
+            Task { job: id, model, input, input_root, length, iterations, begun }
+        };
+        if begun.is_some() {
+            self.begin(view, Task { begun, ..task(Vec::new()) });
+            return Ok(Some(()));
+        }
         // What executors have shown in challenges.
         if let Some(input) = self.agent.core.shown_input(view, &id) {
             tracing::info!(event = "challenger.input_shown", job = %id, bytes = input.len());
-            self.begin(view, Task { job: id, model, input, input_root, length });
+            self.begin(view, task(input));
             return Ok(Some(()));
         }
         // Of the model's length and the job's root, or nothing.
@@ -72,25 +85,13 @@ impl Service {
         match downloaded {
             Ok(input) => {
                 self.agent.core.has_input(&id);
-                self.begin(view, Task { job: id, model, input, input_root, length });
+                self.begin(view, task(input));
             }
             Err(error) => {
                 if !matches!(error, DownloadError::Missing) {
                     tracing::warn!(event = "challenger.no_input", job = %id, %error);
                 }
-                // A ledger that is away, or a connection that breaks, says nothing about what was published: it is
-                // missing when the ledger says so twice, a pause apart.
-                let was_missing = self.jobs.why(&id).is_some_and(|why| {
-                    matches!(why, Unchecked::InputMissing { reason } if *reason == error.to_string())
-                });
-                let reason = if matches!(error, DownloadError::Missing) && was_missing {
-                    match self.agent.core.ask_for_input(view, id, model) {
-                        None => error.to_string(),
-                        Some(why_not) => format!("{error}; {why_not}"),
-                    }
-                } else {
-                    error.to_string()
-                };
+                let reason = self.why_no_input(view, (id, model), &error);
                 let why = Unchecked::InputMissing { reason };
                 self.jobs.wait(id, view.now_ms, self.pace(view, &id), why);
             }
@@ -98,33 +99,34 @@ impl Service {
         Ok(Some(()))
     }
 
-    /// Whether a run of many iterations waits until another one is made: one at a time, so that there is room for
-    /// short ones. What is in play waits for nobody.
-    pub(super) fn waits_for_another(&self, view: &View, one: &Contested) -> bool {
-        let job = view.settlement.job(&one.job);
-        job.is_some_and(|job| job.terms.iterations_max > 1)
-            && self.jobs.runs_sequence(view)
-            && !self.agent.core.is_in_play(view, &one.job)
-    }
-
-    /// Stops runs of jobs on which nothing stands any more.
-    pub(super) fn stop_needless(&self, view: &View) {
-        let stands = |job: &JobId| {
-            let mut claims =
-                view.settlement.claims_of(job).filter_map(|id| view.settlement.claim(id));
-            claims.any(|claim| claim.stands())
-        };
-        for (job, _) in self.jobs.iter().filter(|(job, _)| self.jobs.is_running(job)) {
-            if !stands(job) {
-                self.worker.cancel(*job);
-            }
+    /// Why a job has no input, and why nobody is asked for it.
+    fn why_no_input(
+        &mut self,
+        view: &View,
+        (id, model): (JobId, Arc<Model>),
+        error: &DownloadError,
+    ) -> String {
+        let told = error.to_string();
+        // A ledger that is away, or a connection that breaks, says nothing about what was published: it is missing
+        // when the ledger says so twice, a pause apart.
+        let was_missing = self.jobs.why(&id).is_some_and(
+            |why| matches!(why, Unchecked::InputMissing { reason } if *reason == told),
+        );
+        if !matches!(error, DownloadError::Missing) || !was_missing {
+            return told;
+        }
+        match self.agent.core.ask_for_input(view, id, model) {
+            None => told,
+            Some(why_not) => format!("{told}; {why_not}"),
         }
     }
 
     /// Hands a run to the worker.
     fn begin(&mut self, view: &View, task: Task) {
         let job = task.job;
+        let (until, left) = (task.iterations, task.left());
         if self.worker.submit(task) {
+            self.stages.insert(job, Stage { until, left });
             self.jobs.begin(job, view.now_ms);
             return;
         }

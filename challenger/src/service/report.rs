@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use inference::NoResult;
 use ledger::View;
 use node::jobs::Progress;
+use protocol::hash::Digest;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
 use protocol::settlement::ClaimStatus;
 use serde::Serialize;
 
-use super::{End, Mode, Seen, Service, unchecked};
-use crate::core::stuck_line;
-use crate::coverage::{Unchecked, gaps, without_model};
+use super::{End, Jobs, Mode, Seen, Service, unchecked};
+use crate::core::{ChallengerCore, stuck_line};
+use crate::coverage::{Gap, Unchecked, gaps, without_model};
 use crate::queue::{Contested, contested, is_saturated};
 use crate::solver::SolveError;
 use crate::truth::Truth;
@@ -54,19 +55,32 @@ fn without_result(
     jobs.into_iter().map(one).collect()
 }
 
+/// Jobs with standing claims that are not checked, and why; and these claims.
+fn uncovered(
+    view: &View,
+    contested: &[Contested],
+    has_model: impl Fn(&Digest) -> bool,
+    jobs: &Jobs,
+    core: &ChallengerCore,
+) -> (BTreeMap<JobId, Unchecked>, Vec<Gap>) {
+    let mut left: BTreeMap<JobId, Unchecked> = without_model(contested, has_model).collect();
+    for one in contested {
+        if let Some(why) = unchecked(jobs, &one.job) {
+            left.insert(one.job, why.clone());
+        }
+    }
+    let found = gaps(view, &left, |id, claim| core.lacks_run(view, id, claim));
+    let lacking: HashSet<&str> = found.iter().map(|gap| gap.job.as_str()).collect();
+    left.retain(|job, _| lacking.contains(job.to_string().as_str()));
+    (left, found)
+}
+
 impl Service {
     /// Tells, counts and shows what is not checked.
     pub(super) fn cover(&mut self, view: &View, waiting: usize) {
-        let contested = self.to_check(view);
-        let model_store = &self.model_store;
-        let mut left: BTreeMap<JobId, Unchecked> =
-            without_model(&contested, |root| model_store.model(root).is_some()).collect();
-        for one in &contested {
-            if let Some(why) = unchecked(&self.jobs, &one.job) {
-                left.insert(one.job, why.clone());
-            }
-        }
-        let found = gaps(view, &left);
+        let (contested, model_store) = (self.to_check(view), &self.model_store);
+        let has_model = |root: &Digest| model_store.model(root).is_some();
+        let (left, found) = uncovered(view, &contested, has_model, &self.jobs, &self.agent.core);
         for (job, why) in left.iter().filter(|(_, why)| why.is_alarming()) {
             let before = self.unchecked.get(job);
             if before
@@ -114,17 +128,20 @@ impl Service {
     pub(super) fn report_late(&mut self, view: &View) {
         let contested: HashSet<JobId> = contested(view).into_iter().map(|one| one.job).collect();
         for job in self.contested.difference(&contested) {
-            let known = self.agent.core.truth(job).is_some();
+            let truth = self.agent.core.truth(job);
             let model = view.settlement.job(job).map(|job| job.terms.model_root);
             let has_model = model.is_some_and(|root| self.model_store.model(&root).is_some());
             // What was left on purpose, or cannot be run, was told as such.
             let left = matches!(self.jobs.ended(job), Some(End::Left { .. }));
             // A claim that was rejected meanwhile does no harm.
             let claims = view.settlement.claims_of(job);
-            let stands = claims.filter_map(|id| view.settlement.claim(id)).any(|claim| {
-                matches!(claim.status, ClaimStatus::Standing | ClaimStatus::Final { .. })
+            let unknown = claims.filter_map(|id| view.settlement.claim(id)).any(|claim| {
+                let is_known = truth.is_some_and(|truth| truth.judges(&claim.terms).is_some());
+                let is_kept =
+                    matches!(claim.status, ClaimStatus::Standing | ClaimStatus::Final { .. });
+                is_kept && !is_known
             });
-            if known || !has_model || left || !stands {
+            if !has_model || left || !unknown {
                 continue;
             }
             self.too_late += 1;
@@ -138,13 +155,17 @@ impl Service {
 
     pub(super) fn warn_if_saturated(&mut self, view: &View, waiting: &[Contested]) {
         // What is being run has taken so long already, and may come too late itself.
-        let running = self.jobs.iter().filter_map(|(_, one)| match one {
-            Progress::Running { since_ms, .. } => Some(view.now_ms.saturating_sub(*since_ms)),
+        let running = self.jobs.iter().filter_map(|(id, one)| match one {
+            Progress::Running { since_ms, .. } => {
+                let iterations = self.stages.get(id).map_or(1, |stage| stage.left.max(1));
+                Some(view.now_ms.saturating_sub(*since_ms) / u64::from(iterations))
+            }
             _ => None,
         });
         let run_ms = self.run_ms.max(running.max().unwrap_or(0));
         let mut first = contested(view);
         first.retain(|one| self.jobs.is_running(&one.job));
+        let mut first = self.with_left(view, first);
         first.extend(waiting);
         let saturated = is_saturated(&first, 0, run_ms, view.now_ms);
         metrics::gauge!("rebut_challenger_saturated").set(f64::from(u8::from(saturated)));
@@ -215,10 +236,13 @@ impl Service {
             let Some(truth) = self.agent.core.truth(&claim.terms.job) else {
                 continue;
             };
+            let Some(is_true) = truth.judges(&claim.terms) else {
+                continue;
+            };
             if !claim.stands() || !self.told.insert(*id) {
                 continue;
             }
-            if truth.admits(&claim.terms) {
+            if is_true {
                 metrics::counter!("rebut_challenger_agreed_total").increment(1);
                 tracing::info!(event = "challenger.agrees", claim = %id);
             } else {
@@ -227,5 +251,51 @@ impl Service {
                     executor = %claim.executor, claimed = %claim.terms.sequence_root, own = %truth);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use node::jobs::Pace;
+    use protocol::settlement::ETHER;
+
+    use super::*;
+    use crate::core::Policy;
+    use crate::honest_view::HonestView;
+    use crate::testing::court::{Court, Who};
+    use crate::testing::models::ladder;
+    use crate::testing::statement::Statement;
+
+    #[test]
+    fn a_claim_whose_run_waits_for_another_long_one_is_told_and_alarmed_until_it_is_decided() {
+        let network = ladder(3);
+        let mut court = Court::funded();
+        let claim = Statement::of(&network.honest());
+        let [running, waiting] = ["running", "waiting"].map(|name| {
+            let job = court.job(&network, ETHER);
+            (job, court.claim(name, Who::Executor, job, &claim))
+        });
+        let (mut jobs, view) = (Jobs::default(), court.view());
+        jobs.begin(running.0, view.now_ms);
+        jobs.wait(waiting.0, view.now_ms, Pace::Disputed, Unchecked::LongRun);
+        let mut core = ChallengerCore::new(Who::Challenger.address(), Policy::Differing);
+        let contested = contested(&view);
+        let told = |jobs: &Jobs, core: &ChallengerCore| {
+            let (left, found) = uncovered(&view, &contested, |_| true, jobs, core);
+            assert_eq!(left.len(), found.len());
+            found.into_iter().map(|gap| (gap.claim, gap.unchecked)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&jobs, &core), [(waiting.1.to_string(), Unchecked::LongRun)]);
+        assert!(Unchecked::LongRun.is_alarming());
+        assert!(Unchecked::LongRun.to_string().contains("waits for another run"));
+        // The worker has it from now on.
+        jobs.begin(waiting.0, view.now_ms);
+        assert_eq!(told(&jobs, &core), []);
+        // What is decided already is no gap, though more of the run is waited for.
+        jobs.wait(waiting.0, view.now_ms, Pace::Disputed, Unchecked::LongRun);
+        core.watch(waiting.0, HonestView::of_run(network.honest(), Arc::default()));
+        assert_eq!(told(&jobs, &core), []);
     }
 }

@@ -59,6 +59,9 @@ impl<C: Commitment> HonestView<C> {
         }
         let argument = Argument::new(known, asked, &self.announced);
         let claimed = known.terms().iterations;
+        if !self.reaches(claimed) {
+            return Err(SolveError::RunMissing);
+        }
         let iteration = match self.first_iteration(&argument)? {
             Some(Next::Ask(end)) => return self.prove(&argument, end),
             Some(Next::Known(iteration)) => iteration,
@@ -75,14 +78,41 @@ impl<C: Commitment> HonestView<C> {
         self.false_end(&argument, iteration)
     }
 
+    /// Whether [`HonestView::next_move`] computes an iteration again, which takes the time of one and of those that it is
+    /// passed on from.
+    pub(crate) fn computes_again(&self, known: &Knowledge<C>, asked: Option<&Ask>) -> bool {
+        if known.header() != self.model().header() || !self.reaches(known.terms().iterations) {
+            return false;
+        }
+        let argument = Argument::new(known, asked, &self.announced);
+        let (sequence, claimed) = (self.sequence(), known.terms().iterations);
+        let looked_at = match self.first_iteration(&argument) {
+            Ok(Some(Next::Known(first))) => {
+                let is_made = first < sequence.iterations() || sequence.no_result().is_some();
+                if is_made { first } else { first.saturating_sub(1) }
+            }
+            Ok(None) if self.ends_elsewhere(&argument, claimed) => claimed.saturating_sub(1),
+            Ok(None | Some(Next::Ask(_))) | Err(_) => return false,
+        };
+        looked_at != self.iteration() && !sequence.is_at_hand(looked_at)
+    }
+
+    /// Whether the run ends with another iteration than the claim, of which so many iterations agree, and the job does
+    /// not let it.
+    fn ends_elsewhere(&self, argument: &Argument<'_, C>, agreed: u32) -> bool {
+        let (claimed, sequence) = (argument.known.terms().iterations, self.sequence());
+        // One that is not whole has no end yet: it goes on.
+        let goes_on = sequence.iterations() > claimed || !sequence.is_whole();
+        let has_more = goes_on || sequence.no_result().is_some();
+        agreed < claimed || (has_more && !argument.known.length().may_cut)
+    }
+
     /// All iterations agree that both have, and the run ends with another one than the claim.
     fn false_end(&self, argument: &Argument<'_, C>, agreed: u32) -> Result<Move, SolveError> {
-        let (claimed, sequence) = (argument.known.terms().iterations, self.sequence());
-        let is_longer = agreed < claimed;
-        let has_more = sequence.iterations() > claimed || sequence.no_result().is_some();
-        if !is_longer && (!has_more || argument.known.length().may_cut) {
+        if !self.ends_elsewhere(argument, agreed) {
             return Err(SolveError::NothingDiffers);
         }
+        let is_longer = agreed < argument.known.terms().iterations;
         let iteration = agreed.checked_sub(1).ok_or_else(|| stuck("the run has no iteration"))?;
         let reason = match is_longer {
             true => format!("the claim goes on after iteration {iteration}, where the run ends"),

@@ -23,7 +23,7 @@ pub struct Game {
     pub job: JobId,
 }
 
-fn key(number: u8) -> Key {
+pub fn key(number: u8) -> Key {
     Key::from_secret(&[number; 32]).unwrap()
 }
 
@@ -86,11 +86,11 @@ impl Game {
         applied.map(drop).map_err(|rejection| rejection.to_string())
     }
 
-    fn perform(&mut self, who: u8, action: &Action) {
+    pub fn perform(&mut self, who: u8, action: &Action) {
         self.try_perform(who, action).unwrap_or_else(|error| panic!("{who} {action:?}: {error}"));
     }
 
-    fn view(&self) -> View {
+    pub fn view(&self) -> View {
         View { height: 0, now_ms: self.now_ms, settlement: Arc::new(self.settlement.clone()) }
     }
 

@@ -3,6 +3,8 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod game;
+mod looks;
+mod short;
 mod toy;
 
 use std::sync::Arc;

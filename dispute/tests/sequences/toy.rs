@@ -221,13 +221,23 @@ impl SequencePolicy for Lie {
 
 /// The run of a model, honest or not.
 pub fn run(model: &Arc<Model>, lie: Option<Lie>, length: RunLength) -> Arc<SequenceRun> {
+    run_first(model, lie, length, length.iterations_max)
+}
+
+/// The first so many iterations of the run of a model.
+pub fn run_first(
+    model: &Arc<Model>,
+    lie: Option<Lie>,
+    length: RunLength,
+    until: u32,
+) -> Arc<SequenceRun> {
     let policy: Arc<dyn SequencePolicy> = match lie {
         None => Arc::new(Honest),
         Some(lie) => Arc::new(lie),
     };
-    let input = SequenceInput::One(begins(0));
-    let engine = Engine::detect().unwrap();
-    Arc::new(SequenceRun::compute(&engine, model, policy, input, length).unwrap())
+    let (engine, input) = (Engine::detect().unwrap(), SequenceInput::One(begins(0)));
+    let run = SequenceRun::compute_first(&engine, model, policy, input, (length, until));
+    Arc::new(run.unwrap())
 }
 
 /// The run of a batch, with the lie in one of its iterations.

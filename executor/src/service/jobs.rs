@@ -68,20 +68,23 @@ impl Service {
 
     /// Jobs whose runs are under way and will lock their stakes.
     fn promised<'a>(&self, view: &'a View) -> Vec<&'a Job> {
-        let promised = self.jobs.iter().filter_map(|(id, progress)| {
-            let job = view.settlement.job(id)?;
-            let will_claim = match progress {
-                Progress::Running { .. } => {
-                    takes_claims_of(job, &self.address, view.now_ms) && !self.stands(view, id)
-                }
-                Progress::Ended(End::Ready { sequence_root }) => {
-                    self.agent.core.would_claim(view, id, sequence_root)
-                }
-                Progress::Waiting { .. }
-                | Progress::Ended(End::Kept { .. } | End::Refused | End::NoResult) => false,
-            };
-            will_claim.then_some(job)
-        });
+        let promised =
+            self.jobs.iter().filter_map(|(id, progress)| {
+                let job = view.settlement.job(id)?;
+                let will_claim = match progress {
+                    Progress::Running { .. } => {
+                        takes_claims_of(job, &self.address, view.now_ms) && !self.stands(view, id)
+                    }
+                    Progress::Ended(End::Ready { sequence_root }) => {
+                        self.agent.core.would_claim(view, id, sequence_root)
+                    }
+                    Progress::Waiting { .. }
+                    | Progress::Ended(
+                        End::Kept { .. } | End::Refused | End::NoResult | End::Stopped,
+                    ) => false,
+                };
+                will_claim.then_some(job)
+            });
         promised.collect()
     }
 
@@ -158,6 +161,7 @@ impl Service {
                 End::Kept { sequence_root } => {
                     disputed || self.agent.core.would_claim(view, id, sequence_root)
                 }
+                End::Stopped => true,
                 End::Ready { .. } | End::Refused | End::NoResult => false,
             });
             let is_new = takes_new
@@ -177,8 +181,7 @@ impl Service {
                 Urgency::Disputed | Urgency::Own => 0,
             };
             let (posted_ms, run_ms) = (job.posted_ms, self.run_ms(job));
-            let (is_long, poster) = (self.is_long(view, job), job.poster);
-            let job = *id;
+            let (is_long, poster, job) = (self.is_long(view, job), job.poster, *id);
             let one = Wanted { urgency, tries, job, poster, posted_ms, stake_wei, is_long, run_ms };
             runs.then_some(one)
         });
@@ -308,7 +311,9 @@ impl Service {
         match input {
             Ok(input) => {
                 let length = job.terms.length();
-                if self.worker.submit(Task { job: id, model, input, input_root, length }) {
+                let (iterations, begun) = (length.iterations_max, None);
+                let task = Task { job: id, model, input, input_root, length, iterations, begun };
+                if self.worker.submit(task) {
                     self.jobs.begin(id, view.now_ms);
                 } else {
                     self.api.health.worker_gone();

@@ -1,5 +1,7 @@
 use protocol::graph::Profile;
 use protocol::hash::keccak;
+use protocol::merkle::ListTree;
+use protocol::roots::sequence_tree;
 use protocol::tensor::{ElementType, Shape};
 
 use super::*;

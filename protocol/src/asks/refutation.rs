@@ -246,8 +246,9 @@ pub enum RefereeError {
     /// The operator is not a well-formed node.
     #[error("the operator is not well formed, so nothing can be proven about it")]
     MalformedNode,
-    /// An index is outside the operator's output, segments or operands.
-    #[error("an index is outside the operator")]
+    /// An index is outside the operator's output, segments or operands, or names an iteration, input or value for which
+    /// the model has none of what is refuted.
+    #[error("an index is outside of the model or the operator")]
     OutOfRange,
     /// A path does not lead to the committed root.
     #[error("the proof of operand {operand} does not lead to its commitment")]

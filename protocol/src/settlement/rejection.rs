@@ -162,7 +162,7 @@ impl Rejection {
         410, Self::Ask(AskError::WrongLength), "ask: a list of another length";
         501, Self::Referee(RefereeError::NotShown), "refutation: builds on what is not shown";
         502, Self::Referee(RefereeError::MalformedNode), "refutation: the operator is not well formed";
-        503, Self::Referee(RefereeError::OutOfRange), "refutation: outside of the operator";
+        503, Self::Referee(RefereeError::OutOfRange), "refutation: outside of the model or the operator";
         504, Self::Referee(RefereeError::BadOperand { .. }), "refutation: an operand is not committed";
         505, Self::Referee(RefereeError::MissingLeaf { .. }), "refutation: a leaf is missing";
         506, Self::Referee(RefereeError::UnreadOperand { .. }), "refutation: an operand that is not read";

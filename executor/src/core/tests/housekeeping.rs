@@ -406,3 +406,36 @@ fn a_job_of_its_own_with_a_standing_claim_does_not_end_before_it() {
     court.now_ms += CLOCK_MS + 1;
     assert_eq!(actions(&mut core, &court), [Action::ExpireJob { job }]);
 }
+
+#[test]
+fn a_run_is_needed_while_its_job_takes_our_claims_or_one_of_ours_stands_and_no_longer() {
+    let core: ExecutorCore = ExecutorCore::new(Who::Executor.address());
+    // Nobody claims it, and its time for claims passes.
+    let mut court = Court::funded();
+    let job = court.job(1, ETHER);
+    court.now_ms += OPEN_MS;
+    assert!(!core.is_over(&court.view(), &job));
+    court.now_ms += 1;
+    assert!(core.is_over(&court.view(), &job) && core.is_over(&court.view(), &JobId::default()));
+    // Another's claim may fall, until it is the job's answer.
+    let mut court = Court::funded();
+    let job = court.job(1, ETHER);
+    let claim = court.claim(Who::Rival, job, &honest(1));
+    court.now_ms += OPEN_MS + 1;
+    assert!(!core.is_over(&court.view(), &job));
+    court.does(Who::Rival, &Action::Finalise { claim });
+    assert!(core.is_over(&court.view(), &job));
+    // One of ours is defended whatever became of its job.
+    let mut court = Court::funded();
+    let job = court.job(1, ETHER);
+    let claim = court.claim(Who::Rival, job, &wrong(1));
+    court.claim(Who::Executor, job, &honest(1));
+    court.now_ms += OPEN_MS + 1;
+    court.does(Who::Rival, &Action::Finalise { claim });
+    assert!(!core.is_over(&court.view(), &job));
+    // A job that names another was never ours.
+    let mut court = Court::funded();
+    court.named = Who::Rival.address();
+    let job = court.job(1, ETHER);
+    assert!(core.is_over(&court.view(), &job));
+}
