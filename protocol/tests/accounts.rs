@@ -115,7 +115,7 @@ fn largest() -> Parameters {
         work_cost_wei: LARGEST_WEI / 92,
         reward_permille: 500,
         withdraw_permille: 1000,
-        record_fee_wei: LARGEST_WEI / 46,
+        record_fee_wei: 2 * (LARGEST_WEI / 92),
         attest_bond_wei: LARGEST_WEI,
         transfer_wei_min: LARGEST_WEI,
         ..Parameters::default()

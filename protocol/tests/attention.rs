@@ -55,11 +55,11 @@ fn whoever_attested_to_the_right_root_shares_the_attention_money() {
         .wait(WINDOW_MS + 1)
         .refuses(Who::Second, |game| game.collect_attention(Who::Second, Who::Executor), stands)
         .finalises(Who::Executor);
-    assert_eq!(game.delta(Who::Challenger), -BOND_WEI, "paid when it is collected");
+    assert_eq!(game.delta(Who::Challenger), -BOND_WEI - RECORD_WEI, "paid when it is collected");
     let over = Rejection::Over { kind: "attestation" };
     let game = collected(collected(game, Who::Challenger), Who::Second);
-    assert_eq!(game.delta(Who::Challenger), (ATTENTION_WEI / 2) as i128);
-    assert_eq!(game.delta(Who::Second), (ATTENTION_WEI / 2) as i128);
+    assert_eq!(game.delta(Who::Challenger), (ATTENTION_WEI / 2) as i128 - RECORD_WEI);
+    assert_eq!(game.delta(Who::Second), (ATTENTION_WEI / 2) as i128 - RECORD_WEI);
     assert_eq!(game.delta(Who::Executor), FEE_WEI - RECORD_WEI);
     let game =
         game.refuses(Who::Second, |game| game.collect_attention(Who::Second, Who::Executor), over);
@@ -89,7 +89,8 @@ fn attention_money_that_does_not_divide_or_that_nobody_earned_is_the_posters() {
         }
         let share = (100 - rest_wei).checked_div(proven).unwrap_or(0) as i128;
         let paid = attesters.map(|who| game.delta(who));
-        let wanted = [0, 1, 2].map(|place| if place < proven { share } else { -BOND_WEI });
+        let earned_wei = |place| if place < proven { share } else { -BOND_WEI };
+        let wanted = [0, 1, 2].map(|place| earned_wei(place) - RECORD_WEI);
         assert_eq!(paid, wanted, "{proven} proven");
         // What is locked is the first job's fee.
         assert_eq!(game.state.money().locked_wei() as i128, FEE_WEI);
@@ -105,7 +106,11 @@ fn audit_a12_a_word_that_proves_nothing_about_a_final_claim_burns_its_bond() {
         .attests(Who::Third, Who::Executor)
         .wait(SEAL_MS + 1)
         .opens(Who::Executor);
-    assert_eq!(game.delta(Who::Challenger), -BOND_WEI, "giving one's word locks a bond");
+    assert_eq!(
+        game.delta(Who::Challenger),
+        -BOND_WEI - RECORD_WEI,
+        "giving one's word locks a bond"
+    );
     let not_it = Rejection::NotAllowed { who: "who attested to this claim's sequence root" };
     let end = game.claim_of(Who::Executor).window_end_ms;
     let game = game
@@ -125,8 +130,8 @@ fn audit_a12_a_word_that_proves_nothing_about_a_final_claim_burns_its_bond() {
     let before_wei = game.state.money().burned_wei();
     let game = collected(collected(collected(game, Who::Challenger), Who::Second), Who::Third);
     let lost = [Who::Challenger, Who::Third].map(|who| game.delta(who));
-    assert_eq!(lost, [-BOND_WEI, -BOND_WEI]);
-    assert_eq!(game.delta(Who::Second), ATTENTION_WEI as i128);
+    assert_eq!(lost, [-BOND_WEI - RECORD_WEI; 2]);
+    assert_eq!(game.delta(Who::Second), ATTENTION_WEI as i128 - RECORD_WEI);
     let burned_wei = game.state.money().burned_wei() - before_wei;
     assert_eq!(burned_wei as i128, 2 * BOND_WEI);
 }
@@ -141,7 +146,7 @@ fn audit_a12_junk_takes_no_more_than_its_places_and_pays_for_each() {
         .plays(Who::Crowd(0), |game| junk(game, Who::Crowd(0), Who::Executor))
         .plays(Who::Crowd(1), |game| junk(game, Who::Crowd(1), Who::Executor))
         .refuses(Who::Second, |game| game.attest(Who::Second, Who::Executor), full);
-    assert_eq!(game.delta(Who::Crowd(0)) + game.delta(Who::Crowd(1)), -2 * BOND_WEI);
+    assert_eq!(game.delta(Who::Crowd(0)) + game.delta(Who::Crowd(1)), -2 * (BOND_WEI + RECORD_WEI));
     // Without money there is no word.
     let free_wei = game.state.money().free_wei(&address(Who::Second));
     let game =
@@ -168,7 +173,7 @@ fn audit_a12_an_attester_has_its_bond_back_from_a_seal_that_expired() {
             waiting,
         )
         .plays(Who::Stranger, |game| game.expire_seal(Who::Executor));
-    assert_eq!(collected(game, Who::Challenger).delta(Who::Challenger), 0);
+    assert_eq!(collected(game, Who::Challenger).delta(Who::Challenger), -RECORD_WEI);
 }
 
 #[test]
@@ -179,7 +184,7 @@ fn audit_a12_an_attester_of_truth_or_of_junk_has_its_bond_back_from_a_claim_that
         .challenges(Who::Third, Who::Executor)
         .falls_by_silence(Who::Third);
     let game = collected(collected(game, Who::Challenger), Who::Second);
-    assert_eq!([game.delta(Who::Challenger), game.delta(Who::Second)], [0, 0]);
+    assert_eq!([game.delta(Who::Challenger), game.delta(Who::Second)], [-RECORD_WEI; 2]);
 }
 
 #[test]
@@ -212,7 +217,7 @@ fn audit_a12_an_attester_has_its_bond_back_from_a_claim_that_was_released_or_nev
         .plays(Who::Stranger, collect(Who::Second, Who::Rival))
         .plays(Who::Stranger, collect(Who::Crowd(0), Who::Third));
     for who in [Who::Challenger, Who::Second, Who::Crowd(0)] {
-        assert_eq!(game.delta(who), 0, "{who:?}");
+        assert_eq!(game.delta(who), -RECORD_WEI, "{who:?}");
     }
     // Who opens after the job is done has the stake back.
     assert_eq!(game.delta(Who::Third), -RECORD_WEI);
@@ -371,9 +376,8 @@ fn nobody_gives_a_word_or_seals_while_an_opened_claim_shows_its_root() {
     let again = Action::SealClaim { job: game.job, seal: own };
     let game =
         game.rejects(Who::Second, attest, stands()).rejects(Who::Third, again.clone(), stands());
-    // Who sealed before opens, and once the first has fallen others seal again.
-    let game = game.wait(20_000).opens(Who::Rival).challenges(Who::Third, Who::Rival);
-    let game = game.falls_by_silence(Who::Third).challenges(Who::Second, Who::Executor);
-    let game = game.falls_by_silence(Who::Second);
+    // Who sealed before opens beside it; and once it has fallen others seal again.
+    game.clone().wait(20_000).opens(Who::Rival);
+    let game = game.challenges(Who::Second, Who::Executor).falls_by_silence(Who::Second);
     game.accepts(Who::Third, again);
 }

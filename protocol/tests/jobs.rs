@@ -170,9 +170,10 @@ fn audit_a8_a_job_is_over_only_when_its_time_is_and_nothing_stands_or_waits() {
     });
     let game = game
         .seals(Who::Executor)
-        .wait(30_001)
-        .opens(Who::Executor)
+        .wait(30_000)
         .seals(Who::Rival)
+        .wait(1)
+        .opens(Who::Executor)
         .challenges(Who::Challenger, Who::Executor)
         .falls_by_silence(Who::Challenger);
     // The fall gives everybody one clock more to claim.

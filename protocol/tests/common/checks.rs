@@ -194,7 +194,8 @@ pub fn burned_by_wei(state: &Settlement, events: &[Event]) -> u128 {
             | Event::JobPosted { .. }
             | Event::ClaimPosted { .. }
             | Event::Challenged { .. }
-            | Event::ClaimSealed { .. } => record_fee_wei,
+            | Event::ClaimSealed { .. }
+            | Event::Attested { .. } => record_fee_wei,
             Event::ClaimFallen { burned_wei, .. }
             | Event::ChallengeLost { burned_wei, .. }
             | Event::ChallengeWithdrawn { burned_wei, .. }
@@ -210,7 +211,6 @@ pub fn burned_by_wei(state: &Settlement, events: &[Event]) -> u128 {
             | Event::ChallengeWon { .. }
             | Event::ClaimFinal { .. }
             | Event::StakeReleased { .. }
-            | Event::Attested { .. }
             | Event::AttentionProven { .. } => 0,
         })
         .sum()

@@ -77,8 +77,9 @@ impl World {
             state.all_sealed().filter(|(_, sealed)| sealed.executor == EXECUTOR).collect();
         let waiting = seals.iter().filter(|(_, one)| one.status == SealedStatus::Waiting);
         for (id, sealed) in waiting.clone() {
-            let from_ms = sealed.sealed_ms + parameters.seal_ms + 1;
-            let delay_ms = self.delay_ms(&id.0, 2, parameters.seal_ms - 1);
+            let seal_ms = self.seal_ms(sealed);
+            let delay_ms = self.delay_ms(&id.0, 2, seal_ms - 1);
+            let from_ms = sealed.sealed_ms + seal_ms + 1;
             all.push((from_ms + delay_ms, Intention::Open(**id)));
         }
         // No more claims at once than it can answer for.
@@ -93,7 +94,9 @@ impl World {
             let claimed = sealed || claims.any(|claim| claim.executor == EXECUTOR);
             let needed_wei = job.terms.stake_wei + parameters.record_fee_wei;
             let can = job.terms.admits(&EXECUTOR) && self.free_wei(&EXECUTOR) >= needed_wei;
-            if claimed || !can || self.now_ms > job.open_until_ms {
+            // While another's root is public nothing is sealed.
+            let waits = job.terms.attention_wei > 0 && job.standing > 0;
+            if claimed || !can || waits || self.now_ms > job.open_until_ms {
                 continue;
             }
             let delay_ms =
@@ -127,13 +130,16 @@ impl World {
     fn attester_intends(&self, all: &mut Vec<(u64, Intention)>) {
         let (parameters, state) = (self.state.parameters(), &self.state);
         for (id, sealed) in state.all_sealed() {
-            let until_ms = sealed.sealed_ms + parameters.seal_ms;
-            let free = sealed.attesters < parameters.attestations_max;
-            let can = self.free_wei(&ATTESTER) >= parameters.attest_bond_wei;
+            let seal_ms = self.seal_ms(sealed);
+            let until_ms = sealed.sealed_ms + seal_ms;
+            let job = state.job(&sealed.job).expect("it was sealed");
+            let free = sealed.attesters < parameters.attestations_max && job.standing == 0;
+            let needed_wei = parameters.attest_bond_wei + parameters.record_fee_wei;
+            let can = self.free_wei(&ATTESTER) >= needed_wei;
             let given = state.attestation(id, &ATTESTER).is_some();
             let open = sealed.status == SealedStatus::Waiting && self.now_ms <= until_ms;
             if free && can && open && !given {
-                let delay_ms = self.delay_ms(&id.0, 5, parameters.seal_ms);
+                let delay_ms = self.delay_ms(&id.0, 5, seal_ms);
                 all.push((sealed.sealed_ms + delay_ms, Intention::Attest(*id)));
             }
             let SealedStatus::Opened { claim: id_of_claim } = sealed.status else { continue };
@@ -182,7 +188,7 @@ impl World {
         for (id, sealed) in state.all_sealed() {
             let over = match sealed.status {
                 SealedStatus::Waiting => {
-                    let end_ms = sealed.sealed_ms + 2 * parameters.seal_ms;
+                    let end_ms = sealed.sealed_ms + 2 * self.seal_ms(sealed);
                     all.push((end_ms + 1, id.0, Action::ExpireSeal { sealed: *id }));
                     false
                 }

@@ -3,7 +3,7 @@
 
 use protocol::hash::{Digest, Keccak};
 use protocol::settlement::attention::{seal, sealed_id, word};
-use protocol::settlement::{JobStatus, SealedStatus, challenge_id, claim_id, job_id};
+use protocol::settlement::{JobStatus, Sealed, SealedStatus, challenge_id, claim_id, job_id};
 use protocol::transaction::{Action, Address, Statement};
 use protocol::{ClaimId, JobId, SealedId};
 
@@ -269,8 +269,19 @@ impl World {
         (seal::<Keccak>(&who, &root, &salt), salt)
     }
 
+    /// Time for words about a sealed claim: longer by the iterations of its job.
+    pub(crate) fn seal_ms(&self, sealed: &Sealed) -> u64 {
+        let job = self.state.job(&sealed.job).expect("it was sealed");
+        let parameters = self.state.parameters();
+        let further_ms = parameters.window_iteration_ms * u64::from(job.terms.iterations_max - 1);
+        parameters.seal_ms + further_ms
+    }
+
     fn seal(&self, draw: &mut Draw) -> Option<Move> {
         let (job, who) = self.open_job(true, draw)?;
+        if self.state.job(&job)?.standing > 0 {
+            return None;
+        }
         let book = self.run_for(job, None, draw)?;
         let (seal, _) = self.seal_of(who, book);
         if self.state.sealed(&sealed_id::<Keccak>(&who, &job, &seal)).is_some() {
@@ -297,8 +308,9 @@ impl World {
         let parameters = self.state.parameters();
         let id = self.waiting(draw)?;
         let sealed = self.state.sealed(&id)?;
-        let who = self.who_has(parameters.attest_bond_wei, draw)?;
-        let open = self.now_ms <= sealed.sealed_ms + parameters.seal_ms;
+        let who = self.who_has(parameters.attest_bond_wei + parameters.record_fee_wei, draw)?;
+        let open = self.now_ms <= sealed.sealed_ms + self.seal_ms(sealed)
+            && self.state.job(&sealed.job)?.standing == 0;
         let free = sealed.attesters < parameters.attestations_max && sealed.executor != who;
         if !open || !free || self.state.attestation(&id, &who).is_some() {
             return None;
@@ -309,9 +321,9 @@ impl World {
     }
 
     fn open_seal(&self, draw: &mut Draw) -> Option<Move> {
-        let seal_ms = self.state.parameters().seal_ms;
         let id = self.waiting(draw)?;
         let sealed = self.state.sealed(&id)?;
+        let seal_ms = self.seal_ms(sealed);
         let from_ms = sealed.sealed_ms + seal_ms;
         let in_time = self.now_ms > from_ms && self.now_ms <= from_ms + seal_ms;
         if !self.is_chaos(&sealed.executor) || !in_time {

@@ -122,7 +122,7 @@ impl World {
         if keeps && *had_wei <= self.free_wei(who) {
             return fails(format!("{} is kept for nothing", action.name()));
         }
-        if keeps && !matches!(action, Action::Attest { .. }) {
+        if keeps {
             *self.records_wei.entry(*who).or_default() += record_fee_wei;
         }
         if let Action::Deposit { account, amount_wei } = action {

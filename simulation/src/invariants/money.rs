@@ -23,6 +23,7 @@ impl<C: Commitment> Audit<C> {
             | Action::PostJob { .. }
             | Action::PostClaim { .. }
             | Action::SealClaim { .. }
+            | Action::Attest { .. }
             | Action::Challenge { .. } => {
                 self.books.pays_record_fee(*sender, state.parameters().record_fee_wei);
             }
@@ -32,7 +33,6 @@ impl<C: Commitment> Audit<C> {
             | Action::Refute { .. }
             | Action::CallTime { .. }
             | Action::Finalise { .. }
-            | Action::Attest { .. }
             | Action::OpenClaim { .. }
             | Action::ProveAttention { .. }
             | Action::ExpireSeal { .. }

@@ -238,9 +238,9 @@ fn of_others(held: &Parameters) -> Vec<Consequence> {
         ),
         row(
             "attester, honest",
-            "loses nothing, or, kept out for the whole time for challenges",
-            "attest_bond_wei",
-            Quantity::Wei(held.attest_bond_wei),
+            "loses its record fee, or, kept out for the whole time for challenges",
+            "record_fee_wei + attest_bond_wei",
+            Quantity::Wei(held.attest_bond_wei.saturating_add(held.record_fee_wei)),
         ),
     ]
 }
