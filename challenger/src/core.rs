@@ -53,8 +53,12 @@ pub struct ChallengerCore<C: Commitment = Keccak> {
     is_funded: bool,
     /// Jobs whose input nobody published.
     inputs: WantedInputs<C>,
-    /// Own challenges without a next move, as of the last look.
+    /// Own challenges without a next move, as of the last look at each.
     stuck: BTreeMap<ChallengeId, SolveError>,
+    /// Most own moves of one look: they are computed before the first is sent.
+    moves_at_once: usize,
+    /// Whether a move that needs an iteration computed again was put off at the last look.
+    has_put_off: bool,
 }
 
 impl<C: Commitment> ChallengerCore<C> {
@@ -62,7 +66,19 @@ impl<C: Commitment> ChallengerCore<C> {
     pub fn new(address: Address, policy: Policy) -> Self {
         let (order, honest_views, truths) = (Order::default(), BTreeMap::new(), BTreeMap::new());
         let (inputs, stuck) = (WantedInputs::default(), BTreeMap::new());
-        Self { address, policy, order, honest_views, truths, is_funded: false, inputs, stuck }
+        let (moves_at_once, has_put_off) = (usize::MAX, false);
+        Self {
+            address,
+            policy,
+            order,
+            honest_views,
+            truths,
+            is_funded: false,
+            inputs,
+            stuck,
+            moves_at_once,
+            has_put_off,
+        }
     }
 
     /// Works in another order.
@@ -195,8 +211,14 @@ impl<C: Commitment> ChallengerCore<C> {
         decisions
     }
 
-    /// Own moves, the most urgent first. One at most needs an iteration of a long run computed again: it is on its way
-    /// before the next is computed. All others are made.
+    /// Makes at most so many moves of its own in one look, which are computed before the first is sent; the others
+    /// follow in the next.
+    pub fn set_moves_at_once(&mut self, moves: usize) {
+        self.moves_at_once = moves.max(1);
+    }
+
+    /// Own moves, the most urgent first. One that needs an iteration of a long run computed again is made alone, so that
+    /// no other waits for it; beside others it comes every second look, so that it never waits for long either.
     fn own_turns(&mut self, view: &View<C>, mut turns: Vec<OwnTurn<'_>>) -> Vec<Decision> {
         let stake_wei = |challenge: &Challenge| {
             let claim = view.settlement.claim(&challenge.claim);
@@ -209,22 +231,25 @@ impl<C: Commitment> ChallengerCore<C> {
                 (Reverse(stake_wei(challenge)), *deadline_ms)
             }),
         }
-        let (mut decisions, mut stuck, mut has_computed) = (Vec::new(), BTreeMap::new(), false);
+        let mine: BTreeSet<ChallengeId> = turns.iter().map(|(id, ..)| *id).collect();
+        self.stuck.retain(|id, _| mine.contains(id));
+        let (slow, quick): (Vec<_>, Vec<_>) =
+            turns.into_iter().partition(|(_, challenge, _)| self.computes_again(view, challenge));
+        let is_slow = !slow.is_empty() && (quick.is_empty() || self.has_put_off);
+        self.has_put_off = !slow.is_empty() && !is_slow;
+        let (turns, most) = if is_slow { (slow, 1) } else { (quick, self.moves_at_once) };
+        let mut decisions = Vec::new();
         for (id, challenge, deadline_ms) in turns {
-            let computes = self.computes_again(view, challenge);
-            if computes && has_computed {
-                continue;
+            if decisions.len() >= most {
+                break;
             }
+            self.stuck.remove(&id);
             match self.own_turn(view, challenge, deadline_ms) {
-                Some(Ok(decision)) => {
-                    has_computed |= computes;
-                    decisions.push(decision);
-                }
-                Some(Err(error)) => drop(stuck.insert(id, error)),
+                Some(Ok(decision)) => decisions.push(decision),
+                Some(Err(error)) => drop(self.stuck.insert(id, error)),
                 None => {}
             }
         }
-        self.stuck = stuck;
         decisions
     }
 
@@ -400,7 +425,8 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
         });
         let own = clocks.filter(|at_ms| *at_ms >= view.now_ms).map(|at_ms| at_ms.saturating_add(1));
         let others = self.clocks_of_others(view).map(|(_, from_ms)| from_ms);
-        own.chain(others.filter(|from_ms| *from_ms > view.now_ms)).min()
+        let later = others.chain(self.last_openings_ms(view));
+        own.chain(later.filter(|from_ms| *from_ms > view.now_ms)).min()
     }
 }
 

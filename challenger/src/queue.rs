@@ -29,6 +29,13 @@ pub struct Contested {
     pub iterations: u32,
 }
 
+impl Contested {
+    /// Whether this job is run before another, in whatever order jobs are run.
+    pub fn goes_before(&self, other: &Self) -> bool {
+        self.urgent_ms < other.urgent_ms && self.stake_wei >= other.stake_wei
+    }
+}
+
 /// Jobs with claims that can still be challenged or are being: the most urgent first; of those the one
 /// with the most at stake.
 pub fn contested<C: Commitment>(view: &View<C>) -> Vec<Contested> {
@@ -155,6 +162,25 @@ mod tests {
         assert_eq!(places(waiting.clone(), 0, 100), waiting);
         assert_eq!(places(waiting.clone(), 0, 0), waiting);
         assert_eq!(places(Vec::new(), 3, 100), []);
+    }
+
+    #[test]
+    fn what_ends_earlier_with_as_much_at_stake_goes_before_in_either_order() {
+        let of = |(urgent_ms, stake_wei)| Contested { stake_wei, ..until(urgent_ms) };
+        for (one, other, expected) in [
+            ((1_100, 5), (1_200, 5), true),
+            ((1_100, 5), (1_200, 6), false),
+            ((1_200, 5), (1_200, 1), false),
+            ((1_300, 9), (1_200, 1), false),
+        ] {
+            assert_eq!(of(one).goes_before(&of(other)), expected, "{one:?} {other:?}");
+            // Where it does, no order of the queue says otherwise: nothing is begun over and over.
+            if expected {
+                for run_ms in [0, 50, 100, 1_000] {
+                    assert_eq!(places(vec![one, other], 0, run_ms)[0], one);
+                }
+            }
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ use crate::honest_view::{Announcement, HonestView};
 use crate::truth::Truth;
 pub use crate::wanted_inputs::INPUT_PERMILLE;
 
+/// Own moves of one look: so many are computed before the first is sent.
+const MOVES_AT_ONCE: usize = 4;
+
 /// What a challenger does about what it finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -179,9 +182,9 @@ pub struct Service {
     /// Contested jobs that are not checked, each told once.
     unchecked: BTreeMap<JobId, Unchecked>,
     saturated: bool,
-    /// Jobs that were contested at the last look.
-    contested: HashSet<JobId>,
-    /// Jobs whose claims could be challenged no more before this machine had run them.
+    /// Time of the last look, by the ledger's clock.
+    looked_ms: Option<u64>,
+    /// Claims that could be challenged no more before this machine had run their jobs.
     too_late: u64,
     /// Time of a run, a moving mean.
     run_ms: u64,
@@ -216,6 +219,7 @@ impl Service {
             core.suppose_funded();
         }
         core.set_input_permille(settings.input_permille);
+        core.set_moves_at_once(MOVES_AT_ONCE);
         let agent = Agent::new(core, Arc::clone(&ledger) as Arc<_>, key);
         let (jobs, told, health) = (Jobs::default(), HashSet::new(), Arc::default());
         Self {
@@ -236,7 +240,7 @@ impl Service {
             supposed: HashSet::new(),
             unchecked: BTreeMap::new(),
             saturated: false,
-            contested: HashSet::new(),
+            looked_ms: None,
             too_late: 0,
             run_ms: 0,
             observer: None,

@@ -125,6 +125,18 @@ pub const METRICS: &[Metric] = &[
     (Of::Daemons, "rebut_moves_due", Gauge, "Moves that others wait for"),
     (
         Of::Daemons,
+        "rebut_challenges_lost_total",
+        Counter,
+        "Challenges of the account that were lost",
+    ),
+    (
+        Of::Daemons,
+        "rebut_claims_rejected_total",
+        Counter,
+        "Claims of the account that were rejected",
+    ),
+    (
+        Of::Daemons,
         "rebut_deadline_seconds",
         Gauge,
         "Time left for the most urgent move; a day when none is due",

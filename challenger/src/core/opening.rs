@@ -66,7 +66,7 @@ impl<C: Commitment> ChallengerCore<C> {
             let truth = self.truths.get(&claim.terms.job)?;
             let differs = truth.refuses(&claim.terms);
             let policy = match self.policy {
-                Policy::Differing => differs,
+                Policy::Differing => differs && self.may_open(view, claim),
                 Policy::Everything => true,
                 Policy::Nothing => false,
             };
@@ -86,6 +86,28 @@ impl<C: Commitment> ChallengerCore<C> {
                 Wanted { claim, id, reason, input_wei }
             });
         differing.chain(asked).collect()
+    }
+
+    /// Whether a false claim is challenged now: its run is in memory, or there is no time left to make it again first.
+    /// The clock of a challenge runs from its opening on, and a crowd of claims on runs that were let go would use it up.
+    fn may_open(&self, view: &View<C>, claim: &Claim<C>) -> bool {
+        let last_ms = opened_by_ms(view, claim);
+        self.has_run_of(claim) || view.now_ms >= last_ms
+    }
+
+    /// When claims that differ are challenged though their runs are not in memory.
+    pub(super) fn last_openings_ms<'a>(
+        &'a self,
+        view: &'a View<C>,
+    ) -> impl Iterator<Item = u64> + 'a {
+        let waiting = view.settlement.claims().filter(move |(id, claim)| {
+            let truth = self.truths.get(&claim.terms.job);
+            let differs = truth.is_some_and(|truth| truth.refuses(&claim.terms));
+            let already = view.settlement.challenge_by(id, &self.address).is_some();
+            claim.stands() && differs && !already && !self.has_run_of(claim)
+        });
+        let times_ms = waiting.map(move |(_, claim)| opened_by_ms(view, claim));
+        times_ms.filter(|_| self.policy == Policy::Differing)
     }
 
     /// Free money, less what challenges under way may still need.
@@ -115,4 +137,10 @@ impl<C: Commitment> ChallengerCore<C> {
             free_wei.saturating_sub(left_wei).saturating_sub(input_left_wei)
         })
     }
+}
+
+/// Two moves before the end of a claim's time for challenges.
+fn opened_by_ms<C: Commitment>(view: &View<C>, claim: &Claim<C>) -> u64 {
+    let floor_ms = view.settlement.parameters().move_floor_ms;
+    claim.window_end_ms.saturating_sub(floor_ms.saturating_mul(2))
 }

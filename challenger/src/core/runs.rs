@@ -8,7 +8,7 @@ use protocol::hash::Commitment;
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{Challenge, Claim};
 
-use super::{ChallengerCore, standing_on};
+use super::{ChallengerCore, Policy, standing_on};
 use crate::honest_view::HonestView;
 use crate::queue::urgent_ms;
 
@@ -72,16 +72,27 @@ impl<C: Commitment> ChallengerCore<C> {
     }
 
     fn is_played_without_run(&self, view: &View<C>, id: &ClaimId, claim: &Claim<C>) -> bool {
-        let own = self.honest_views.get(&claim.terms.job);
-        let is_made = own.is_some_and(|own| own.reaches(claim.terms.iterations));
-        !is_made && self.is_played(view, id, claim)
+        !self.has_run_of(claim) && self.is_played(view, id, claim)
     }
 
-    /// Whether a standing claim is false and can be challenged, or a challenge of this account is under way.
+    /// Whether a challenge of this account is under way on a standing claim, or one is to be opened: the claim is false,
+    /// can be challenged, and was not.
     fn is_played(&self, view: &View<C>, id: &ClaimId, claim: &Claim<C>) -> bool {
-        let truth = self.truths.get(&claim.terms.job);
-        let differs = truth.is_some_and(|truth| truth.refuses(&claim.terms));
-        differs && view.now_ms <= claim.window_end_ms || self.is_open(view, id)
+        match view.settlement.challenge_by(id, &self.address) {
+            Some(own) => own.is_open(),
+            None => {
+                let truth = self.truths.get(&claim.terms.job);
+                let differs = truth.is_some_and(|truth| truth.refuses(&claim.terms));
+                let opens = self.policy != Policy::Nothing && view.now_ms <= claim.window_end_ms;
+                differs && opens
+            }
+        }
+    }
+
+    /// Whether what a challenge of this claim needs is in memory.
+    pub(super) fn has_run_of(&self, claim: &Claim<C>) -> bool {
+        let own = self.honest_views.get(&claim.terms.job);
+        own.is_some_and(|own| own.reaches(claim.terms.iterations))
     }
 
     /// What is in memory of a job's run that was not made whole.

@@ -16,7 +16,7 @@ use crate::coverage::Unchecked;
 use crate::queue::{Contested, contested};
 
 impl Service {
-    /// Moves; and whether another job than the one whose input comes is in play, and its run could be begun.
+    /// Moves; and whether another job goes before the one whose input comes, and its run could be begun.
     pub(super) async fn act_meanwhile(
         &mut self,
         job: &JobId,
@@ -25,14 +25,23 @@ impl Service {
         let view = self.ledger.view().await?;
         self.collect(&view);
         refused.extend(self.act(&view).await?);
+        self.report_late(&view);
         let in_play = |job: &JobId| self.is_needed_to_play(&view, job);
+        let jobs = contested(&view);
+        let coming = jobs.iter().find(|one| one.job == *job);
+        let goes_first = |one: &Contested| {
+            // One for which there is no time any more would only begin this transfer again and again.
+            let is_in_time = view.now_ms.saturating_add(self.run_ms) <= one.urgent_ms;
+            let goes_before = || coming.is_none_or(|coming| one.goes_before(coming));
+            in_play(&one.job) || (is_in_time && goes_before())
+        };
         let pressed = |one: &Contested| {
             self.is_due(&view, &one.job)
-                && in_play(&one.job)
+                && goes_first(one)
                 && !self.agent.core.waits_for_input(&view, &one.job)
                 && self.model_store.model(&one.model_root).is_some()
         };
-        Ok(self.jobs.has_room() && !in_play(job) && contested(&view).iter().any(pressed))
+        Ok(self.jobs.has_room() && !in_play(job) && jobs.iter().any(pressed))
     }
 
     /// Hands a job to the worker, or says when it is tried again. `None` when something more urgent came up

@@ -8,7 +8,7 @@ use ledger::View;
 use node::jobs::Progress;
 use protocol::hash::Digest;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
-use protocol::settlement::ClaimStatus;
+use protocol::settlement::{Claim, ClaimStatus};
 use serde::Serialize;
 
 use super::{End, Jobs, Mode, Seen, Service, unchecked};
@@ -75,6 +75,23 @@ fn uncovered(
     (left, found)
 }
 
+/// Claims whose time for challenges ended since a look, that may be the answers of their jobs, and that the own runs
+/// have not decided.
+fn ended_unchecked<'a>(
+    view: &'a View,
+    since_ms: u64,
+    core: &'a ChallengerCore,
+) -> impl Iterator<Item = (&'a ClaimId, &'a Claim)> + 'a {
+    view.settlement.claims().filter(move |(_, claim)| {
+        let ended = (since_ms..view.now_ms).contains(&claim.window_end_ms);
+        // One that was rejected meanwhile does no harm.
+        let is_kept = matches!(claim.status, ClaimStatus::Standing | ClaimStatus::Final { .. });
+        let is_decided =
+            || core.truth(&claim.terms.job).and_then(|truth| truth.judges(&claim.terms)).is_some();
+        ended && is_kept && !is_decided()
+    })
+}
+
 impl Service {
     /// Tells, counts and shows what is not checked.
     pub(super) fn cover(&mut self, view: &View, waiting: usize) {
@@ -124,33 +141,24 @@ impl Service {
         }
     }
 
-    /// Tells of each job once whose claims can be challenged no more, and that this machine had not run.
+    /// Tells of each claim once that can be challenged no more, and that this machine had not run by then.
     pub(super) fn report_late(&mut self, view: &View) {
-        let contested: HashSet<JobId> = contested(view).into_iter().map(|one| one.job).collect();
-        for job in self.contested.difference(&contested) {
-            let truth = self.agent.core.truth(job);
-            let model = view.settlement.job(job).map(|job| job.terms.model_root);
-            let has_model = model.is_some_and(|root| self.model_store.model(&root).is_some());
+        let since_ms = self.looked_ms.replace(view.now_ms).unwrap_or(view.now_ms);
+        let model_store = &self.model_store;
+        let has_model = |root: &Digest| model_store.model(root).is_some();
+        for (id, claim) in ended_unchecked(view, since_ms, &self.agent.core) {
             // What was left on purpose, or cannot be run, was told as such.
-            let left = matches!(self.jobs.ended(job), Some(End::Left { .. }));
-            // A claim that was rejected meanwhile does no harm.
-            let claims = view.settlement.claims_of(job);
-            let unknown = claims.filter_map(|id| view.settlement.claim(id)).any(|claim| {
-                let is_known = truth.is_some_and(|truth| truth.judges(&claim.terms).is_some());
-                let is_kept =
-                    matches!(claim.status, ClaimStatus::Standing | ClaimStatus::Final { .. });
-                is_kept && !is_known
-            });
-            if !has_model || left || !unknown {
+            let left = matches!(self.jobs.ended(&claim.terms.job), Some(End::Left { .. }));
+            if left || !has_model(&claim.terms.model_root) {
                 continue;
             }
             self.too_late += 1;
             metrics::counter!("rebut_challenger_too_late_total").increment(1);
-            tracing::error!(event = "challenger.too_late", %job, run_ms = self.run_ms,
-                "claims on this job can be challenged no more and were NOT checked in time; add \
-                 machines, or see why runs take so long");
+            tracing::error!(event = "challenger.too_late", claim = %id, job = %claim.terms.job,
+                run_ms = self.run_ms,
+                "this claim can be challenged no more and was NOT checked in time; add machines, or see \
+                 why runs take so long");
         }
-        self.contested = contested;
     }
 
     pub(super) fn warn_if_saturated(&mut self, view: &View, waiting: &[Contested]) {
@@ -267,6 +275,29 @@ mod tests {
     use crate::testing::court::{Court, Who};
     use crate::testing::models::ladder;
     use crate::testing::statement::Statement;
+
+    #[test]
+    fn a_claim_that_was_not_decided_when_its_time_ended_is_told_once_whatever_else_stands_on_its_job()
+     {
+        let network = ladder(3);
+        let (mut court, claim) = (Court::funded(), Statement::of(&network.honest()));
+        let job = court.job(&network, ETHER);
+        let first = court.claim("first", Who::Executor, job, &claim);
+        let posted_ms = court.view().now_ms;
+        let end_ms = court.view().settlement.claim(&first).unwrap().window_end_ms;
+        let at = |court: &Court, now_ms: u64| View { now_ms, ..court.view() };
+        let told = |view: &View, since_ms: u64, core: &ChallengerCore| {
+            ended_unchecked(view, since_ms, core).map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        let mut core = ChallengerCore::new(Who::Challenger.address(), Policy::Differing);
+        assert_eq!(told(&at(&court, end_ms), posted_ms, &core), []);
+        // Posted and over between two looks, or seen before: once.
+        assert_eq!(told(&at(&court, end_ms + 1), posted_ms, &core), [first]);
+        assert_eq!(told(&at(&court, end_ms + 1), end_ms, &core), [first]);
+        assert_eq!(told(&at(&court, end_ms + 9), end_ms + 1, &core), []);
+        core.watch(job, HonestView::of_run(network.honest(), Arc::default()));
+        assert_eq!(told(&at(&court, end_ms + 1), posted_ms, &core), []);
+    }
 
     #[test]
     fn a_claim_whose_run_waits_for_another_long_one_is_told_and_alarmed_until_it_is_decided() {
