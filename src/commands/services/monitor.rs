@@ -161,9 +161,15 @@ fn text(look: &Observation) -> String {
         lines.push(print::table_text(&header, rows.collect()));
     }
     lines.extend(look.alerts.iter().map(|alert| match alert {
-        Alert::Unchallenged { claim, window_end_ms } => {
+        Alert::Unchallenged { claim, window_end_ms, silent_challenges: 0 } => {
             let left = left(*window_end_ms);
             format!("ALERT false claim {claim} has no challenge, {left} s left")
+        }
+        Alert::Unchallenged { claim, window_end_ms, silent_challenges } => {
+            let left = left(*window_end_ms);
+            let silent =
+                counted(*silent_challenges as usize, "challenge that has", "challenges that have");
+            format!("ALERT false claim {claim} has only {silent} made no move, {left} s left")
         }
         Alert::WrongForecast { challenge, forecast } => {
             format!("ALERT challenge {challenge} ended otherwise than forecast ({forecast})")
@@ -205,6 +211,11 @@ mod tests {
             deadline_ms,
             at_risk_wei: text_of("1100000000000000000"),
         };
+        let unchallenged = |claim: &str, window_end_ms, silent_challenges| Alert::Unchallenged {
+            claim: text_of(claim),
+            window_end_ms,
+            silent_challenges,
+        };
         let look = Observation {
             height: 12,
             now_ms: 10_000,
@@ -232,7 +243,9 @@ mod tests {
                 covered: false,
             }],
             alerts: vec![
-                Alert::Unchallenged { claim: text_of("0xbb"), window_end_ms: 12_000 },
+                unchallenged("0xbb", 12_000, 0),
+                unchallenged("0xb1", 13_000, 1),
+                unchallenged("0xb2", 13_000, 2),
                 Alert::Unchecked {
                     claim: text_of("0xcc"),
                     window_end_ms: 14_000,
