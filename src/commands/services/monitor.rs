@@ -160,15 +160,22 @@ fn text(look: &Observation) -> String {
         let header = ["account", "free", "needed", "locked", "covered"];
         lines.push(print::table_text(&header, rows.collect()));
     }
-    lines.extend(look.alerts.iter().map(|alert| match alert {
+    lines.extend(look.alerts.iter().map(|alert| alert_line(alert, look.now_ms)));
+    lines.join("\n") + "\n"
+}
+
+/// What somebody should look at.
+fn alert_line(alert: &Alert, now_ms: u64) -> String {
+    let left = |at_ms: u64| at_ms.saturating_sub(now_ms) / 1_000;
+    match alert {
         Alert::Unchallenged { claim, window_end_ms, silent_challenges: 0 } => {
             let left = left(*window_end_ms);
             format!("ALERT false claim {claim} has no challenge, {left} s left")
         }
         Alert::Unchallenged { claim, window_end_ms, silent_challenges } => {
             let left = left(*window_end_ms);
-            let silent =
-                counted(*silent_challenges as usize, "challenge that has", "challenges that have");
+            let number = u64::from(*silent_challenges);
+            let silent = words::count(number, "challenge that has", "challenges that have");
             format!("ALERT false claim {claim} has only {silent} made no move, {left} s left")
         }
         Alert::WrongForecast { challenge, forecast } => {
@@ -188,8 +195,7 @@ fn text(look: &Observation) -> String {
         Alert::Uncovered { account } => {
             format!("ALERT account {account} cannot pay what its challenges may need")
         }
-    }));
-    lines.join("\n") + "\n"
+    }
 }
 
 #[cfg(test)]
