@@ -257,7 +257,7 @@ pub const METRICS: &[Metric] = &[
         Of::Monitor,
         "rebut_monitor_unchallenged",
         Gauge,
-        "False standing claims without a challenge that made a move",
+        "False standing claims without a challenge that moves",
     ),
     (
         Of::Monitor,
