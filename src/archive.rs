@@ -1,5 +1,7 @@
 //! States that an executor publishes beside its claim: one file for each boundary of layers.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use inference::files::{read_tensors, write_npz};
@@ -9,6 +11,7 @@ use protocol::hash::{Digest, Keccak};
 use protocol::tensor::TensorType;
 
 use crate::error::{CommandError, system};
+use crate::print::quoted;
 
 fn file(folder: &Path, boundary: u32) -> PathBuf {
     folder.join("states").join(format!("{boundary}.npz"))
@@ -48,22 +51,49 @@ pub(crate) fn write(folder: &Path, trace: &Trace) -> Result<(), CommandError> {
 }
 
 /// Root of the state that a file's outputs are, named with the numbers of their values.
+///
+/// # Errors
+/// When an output is missing, when two names of one value have other content, and when the file has more than the
+/// outputs: the root would say nothing of what is left.
 pub(crate) fn output_root<'a>(
     file: &Path,
     named: impl Iterator<Item = (&'a str, u32)>,
 ) -> Result<Option<Digest>, CommandError> {
     let any: &[(String, TensorType)] = &[];
     let mut tensors = read_tensors(file, any)?;
-    let mut values: Vec<(u32, Tensor)> = Vec::new();
+    let wrong = |reason: String| system(file.display().to_string(), reason);
+    let mut values: BTreeMap<u32, (&str, Tensor)> = BTreeMap::new();
     for (name, value) in named {
-        let tensor = tensors.remove(name).ok_or_else(|| {
-            system(file.display().to_string(), format!("output {name} is missing"))
-        })?;
-        values.push((value, tensor));
+        let tensor = tensors.remove(name);
+        let tensor = tensor.ok_or_else(|| wrong(format!("output {} is missing", quoted(name))))?;
+        match values.entry(value) {
+            Entry::Vacant(place) => {
+                place.insert((name, tensor));
+            }
+            // Two names of one value are one.
+            Entry::Occupied(place) => {
+                let (first, found) = place.get();
+                if *found != tensor {
+                    return Err(wrong(format!(
+                        "{} and {} are names of one output and differ in this file, of which only \
+                         one can be what was claimed; fetch the outputs again",
+                        quoted(first),
+                        quoted(name)
+                    )));
+                }
+            }
+        }
     }
-    values.sort_by_key(|(value, _)| *value);
-    // Two names of one value are one.
-    values.dedup_by_key(|(value, _)| *value);
+    if !tensors.is_empty() {
+        let mut left: Vec<String> = tensors.keys().map(|name| quoted(name)).collect();
+        left.sort_unstable();
+        let left = left.join(", ");
+        return Err(wrong(format!(
+            "holds more than the outputs, and nothing says what these are: {left}; fetch the \
+             outputs again, or take these arrays out of the file"
+        )));
+    }
+    let values = values.into_iter().map(|(value, (_, tensor))| (value, tensor)).collect();
     Ok(State::<Keccak>::new(values).map(|state| state.root()))
 }
 
@@ -80,4 +110,67 @@ pub(crate) fn read(folder: &Path, model: &Model, layer: u32) -> Result<State, Co
     }
     let types = state_types(model, layer).ok_or_else(|| wrong("there is no such layer".into()))?;
     state_of(model, layer, read_tensors(&path, &types)?).map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::tensor::Shape;
+
+    use super::*;
+
+    fn floats(elements: [f32; 2]) -> Tensor {
+        Tensor::given_f32(&Shape::new(&[2]).unwrap(), elements.to_vec()).unwrap()
+    }
+
+    /// What is told of a file with these arrays, whose outputs are named so.
+    fn root_of(
+        arrays: &[(&str, Tensor)],
+        named: &[(&str, u32)],
+    ) -> Result<Option<Digest>, CommandError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("outputs.npz");
+        let arrays = arrays.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.clone()));
+        write_npz(&file, &arrays.collect()).unwrap();
+        output_root(&file, named.iter().copied())
+    }
+
+    fn refusal(arrays: &[(&str, Tensor)], named: &[(&str, u32)]) -> String {
+        root_of(arrays, named).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn outputs_have_the_root_of_their_state_whatever_their_names() {
+        let values = vec![(3, floats([1.0, 2.0])), (7, floats([0.0, -1.0]))];
+        let expected = State::<Keccak>::new(values).map(|state| state.root());
+        let [low, high] = [floats([1.0, 2.0]), floats([0.0, -1.0])];
+        let arrays = [("b", low.clone()), ("a", high)];
+        assert_eq!(root_of(&arrays, &[("a", 7), ("b", 3)]).unwrap(), expected);
+        // Two names of one value with the same content.
+        let arrays = [&arrays[..], &[("z", low)]].concat();
+        assert_eq!(root_of(&arrays, &[("a", 7), ("b", 3), ("z", 3)]).unwrap(), expected);
+    }
+
+    #[test]
+    fn two_names_of_one_value_with_other_content_are_refused() {
+        let shape = Shape::new(&[2]).unwrap();
+        let others = [
+            floats([1.0, 3.0]),
+            // Equal as numbers, and not as bits.
+            floats([1.0, -0.0]),
+            // The same bits of another type.
+            Tensor::from_i32(&shape, vec![0x3f80_0000, 0]).unwrap(),
+        ];
+        for other in others {
+            let arrays = [("a", floats([1.0, 0.0])), ("z", other)];
+            let text = refusal(&arrays, &[("a", 1), ("z", 1)]);
+            assert!(text.contains(r#""a" and "z" are names of one output and differ"#), "{text}");
+        }
+    }
+
+    #[test]
+    fn arrays_that_are_no_outputs_are_refused_by_name() {
+        let [a, y, z] = ["a", "y", "z"].map(|name| (name, floats([1.0, 2.0])));
+        let text = refusal(&[z, a, y], &[("a", 1)]);
+        assert!(text.contains(r#"nothing says what these are: "y", "z"; fetch"#), "{text}");
+    }
 }

@@ -9,7 +9,7 @@ use ledger::View;
 use node::Exposure;
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId, JobId};
-use protocol::settlement::{ChallengeStatus, ClaimStatus, Turn};
+use protocol::settlement::{Challenge, ChallengeStatus, Claim, ClaimStatus, Turn};
 use protocol::transaction::{Address, ClaimTerms};
 use serde::Serialize;
 
@@ -79,12 +79,14 @@ pub struct Collateral {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "alert", rename_all = "kebab-case")]
 pub enum Alert {
-    /// A false claim stands and nobody challenges it.
+    /// A false claim stands and nobody challenges it, or only those who make no move.
     Unchallenged {
         /// The claim.
         claim: String,
         /// End of the time for challenges.
         window_end_ms: u64,
+        /// Its open challenges, none of which has made a move.
+        silent_challenges: u32,
     },
     /// A dispute ended otherwise than forecast.
     WrongForecast {
@@ -191,10 +193,7 @@ impl Monitor {
             }
             look.false_claims.push(id.to_string());
             self.false_claims.insert(*id);
-            if !claim.is_disputed() {
-                let window_end_ms = claim.window_end_ms;
-                look.alerts.push(Alert::Unchallenged { claim: id.to_string(), window_end_ms });
-            }
+            look.alerts.extend(unchallenged(view, id, claim));
         }
         look.unchecked = gaps.to_vec();
         let alarming = gaps.iter().filter(|gap| gap.unchecked.is_alarming());
@@ -315,6 +314,31 @@ impl Monitor {
     pub fn wrong(&self) -> usize {
         self.wrong.len()
     }
+}
+
+/// That nobody fights a false claim that stands.
+///
+/// A challenge alone says nothing: the executor's accomplice may have opened it to be silent. Until its first move,
+/// which an honest challenger needs a moment for, it counts for as long as a move has at least. Once the time for
+/// challenges is over nobody can act beside those who did.
+fn unchallenged<C: Commitment>(view: &View<C>, id: &ClaimId, claim: &Claim<C>) -> Option<Alert> {
+    let settlement = &view.settlement;
+    let floor_ms = settlement.parameters().move_floor_ms;
+    let acts = |challenge: &Challenge| {
+        let has_moved = challenge.demands > 0 || challenge.end_asks > 0;
+        has_moved || view.now_ms.saturating_sub(challenge.opened_ms) < floor_ms
+    };
+    let is_fought = || {
+        let challenges = settlement.challenges_of(id).filter_map(|id| settlement.challenge(id));
+        challenges.filter(|challenge| challenge.is_open()).any(acts)
+    };
+    let is_too_late = view.now_ms > claim.window_end_ms;
+    let is_unchallenged = !claim.is_disputed() || !(is_too_late || is_fought());
+    is_unchallenged.then(|| Alert::Unchallenged {
+        claim: id.to_string(),
+        window_end_ms: claim.window_end_ms,
+        silent_challenges: claim.open,
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What an executor does next, from the ledger's state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use inference::{AnyRun, Run, SequenceRun, Trace};
@@ -128,6 +128,13 @@ impl<C: Commitment> ExecutorCore<C> {
             may_reopen || takes_claims_of(job, &self.address, view.now_ms)
         });
         !takes_claims && !stands
+    }
+
+    /// Roots of the inputs of all jobs that are not over. Also of one that may only open again: when it does, it is
+    /// claimed at once, and nobody must claim what he has no input to defend with.
+    pub(crate) fn inputs_needed(&self, view: &View<C>) -> HashSet<Digest> {
+        let needed = view.settlement.jobs().filter(|(id, _)| !self.is_over(view, id));
+        needed.map(|(_, job)| job.terms.input_root).collect()
     }
 
     /// Claims on offers, as far as the money reaches.

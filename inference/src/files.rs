@@ -118,10 +118,11 @@ fn read_npz(bytes: Vec<u8>) -> Result<HashMap<String, Tensor>, String> {
         left = left
             .checked_sub(content.len() as u64)
             .ok_or_else(|| format!("{name}: all entries together are over the limit"))?;
-        tensors.insert(
-            name.clone(),
-            npy::read(&content).map_err(|reason| format!("{name}: {reason}"))?,
-        );
+        let tensor = npy::read(&content).map_err(|reason| format!("{name}: {reason}"))?;
+        // Other programs may read the other one.
+        if tensors.insert(name.clone(), tensor).is_some() {
+            return Err(format!("two entries are called {name}; write the file again with one"));
+        }
     }
     Ok(tensors)
 }
@@ -281,6 +282,16 @@ mod tests {
         write_npz(&path, &tensors).unwrap();
         let read = read_tensors(&path, &[]).unwrap();
         assert!(tensors.iter().all(|(name, tensor)| read.get(name) == Some(tensor)));
+    }
+
+    #[test]
+    fn an_archive_with_two_entries_of_one_name_is_refused() {
+        let one = Tensor::from_f32(&Shape::new(&[1]).unwrap(), vec![1.0]).unwrap();
+        // With the ending and without it: .npz has it, and readers leave it out.
+        let tensors = [("a", &one), ("a.npy", &one)];
+        let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor.clone()));
+        let error = read_npz(npz_bytes(&BTreeMap::from(tensors)).unwrap()).unwrap_err();
+        assert!(error.contains("two entries are called a;"), "{error}");
     }
 
     #[test]

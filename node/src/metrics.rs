@@ -269,7 +269,7 @@ pub const METRICS: &[Metric] = &[
         Of::Monitor,
         "rebut_monitor_unchallenged",
         Gauge,
-        "False standing claims without an open challenge",
+        "False standing claims without a challenge that moves",
     ),
     (
         Of::Monitor,

@@ -1,6 +1,5 @@
 //! What is kept in memory and on disk, and what is let go.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,10 +8,8 @@ use ledger::View;
 use node::jobs::Progress;
 use protocol::hash::Digest;
 use protocol::ids::JobId;
-use protocol::settlement::Job;
 
 use super::{SWEEP, Service};
-use crate::core::takes_claims_of;
 use crate::progress::End;
 
 impl Service {
@@ -28,7 +25,7 @@ impl Service {
         if gone.is_empty() {
             return;
         }
-        let needed = self.inputs_needed(view);
+        let needed = core.inputs_needed(view);
         for (id, progress) in gone {
             if let Progress::Ended(End::Ready { sequence_root } | End::Kept { sequence_root }) =
                 progress
@@ -86,14 +83,6 @@ impl Service {
         }
     }
 
-    /// Inputs of jobs that take claims of ours or on which one stands.
-    fn inputs_needed(&self, view: &View) -> HashSet<Digest> {
-        let needed = |(id, job): &(&JobId, &Job)| {
-            takes_claims_of(job, &self.address, view.now_ms) || self.stands(view, id)
-        };
-        view.settlement.jobs().filter(needed).map(|(_, job)| job.terms.input_root).collect()
-    }
-
     /// Removes inputs that no job needs any more, such as those of a process that was killed before it
     /// could.
     pub(super) fn sweep(&mut self, view: &View) {
@@ -101,7 +90,7 @@ impl Service {
             return;
         }
         self.swept = Instant::now();
-        let needed = self.inputs_needed(view);
+        let needed = self.agent.core.inputs_needed(view);
         let swept = self.api.inputs.sweep(&needed, SWEEP);
         if swept > 0 {
             tracing::info!(event = "executor.inputs_swept", swept);

@@ -160,10 +160,23 @@ fn text(look: &Observation) -> String {
         let header = ["account", "free", "needed", "locked", "covered"];
         lines.push(print::table_text(&header, rows.collect()));
     }
-    lines.extend(look.alerts.iter().map(|alert| match alert {
-        Alert::Unchallenged { claim, window_end_ms } => {
+    lines.extend(look.alerts.iter().map(|alert| alert_line(alert, look.now_ms)));
+    lines.join("\n") + "\n"
+}
+
+/// What somebody should look at.
+fn alert_line(alert: &Alert, now_ms: u64) -> String {
+    let left = |at_ms: u64| at_ms.saturating_sub(now_ms) / 1_000;
+    match alert {
+        Alert::Unchallenged { claim, window_end_ms, silent_challenges: 0 } => {
             let left = left(*window_end_ms);
             format!("ALERT false claim {claim} has no challenge, {left} s left")
+        }
+        Alert::Unchallenged { claim, window_end_ms, silent_challenges } => {
+            let left = left(*window_end_ms);
+            let number = u64::from(*silent_challenges);
+            let silent = words::count(number, "challenge that has", "challenges that have");
+            format!("ALERT false claim {claim} has only {silent} made no move, {left} s left")
         }
         Alert::WrongForecast { challenge, forecast } => {
             format!("ALERT challenge {challenge} ended otherwise than forecast ({forecast})")
@@ -182,8 +195,7 @@ fn text(look: &Observation) -> String {
         Alert::Uncovered { account } => {
             format!("ALERT account {account} cannot pay what its challenges may need")
         }
-    }));
-    lines.join("\n") + "\n"
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +216,11 @@ mod tests {
             turn,
             deadline_ms,
             at_risk_wei: text_of("1100000000000000000"),
+        };
+        let unchallenged = |claim: &str, window_end_ms, silent_challenges| Alert::Unchallenged {
+            claim: text_of(claim),
+            window_end_ms,
+            silent_challenges,
         };
         let look = Observation {
             height: 12,
@@ -232,7 +249,9 @@ mod tests {
                 covered: false,
             }],
             alerts: vec![
-                Alert::Unchallenged { claim: text_of("0xbb"), window_end_ms: 12_000 },
+                unchallenged("0xbb", 12_000, 0),
+                unchallenged("0xb1", 13_000, 1),
+                unchallenged("0xb2", 13_000, 2),
                 Alert::Unchecked {
                     claim: text_of("0xcc"),
                     window_end_ms: 14_000,

@@ -32,6 +32,9 @@ const NO_RECEIPT: &str = "this file is no receipt; `rebut request MODEL --input 
 /// What is said under every check: who reads only `yes` takes a claim for a truth.
 const NOT_PROVEN: &str = "a receipt proves what was claimed, and with --ledger that the claim is \
     final, not that it is true; running the model tells that: `rebut request MODEL --job ID --verify`";
+/// What is said where outputs were compared: names stand in no hash.
+const NAMES_NOT_PROVEN: &str = "which output has which name is the word of whoever wrote the receipt; \
+    `rebut request MODEL --job ID --out FILE` fetches the outputs under the model's own names";
 
 /// What a client keeps of a final claim.
 #[derive(Debug, Serialize, Deserialize)]
@@ -254,6 +257,11 @@ fn has_outputs(file: &Path, receipt: &Receipt, parsed: &Parsed) -> Result<bool, 
     Ok(archive::output_root(file, named)? == Some(terms.output_root))
 }
 
+/// What this check does not show, in sentences; more where outputs were compared.
+fn notes(has_compared: bool) -> Vec<&'static str> {
+    if has_compared { vec![NAMES_NOT_PROVEN, NOT_PROVEN] } else { vec![NOT_PROVEN] }
+}
+
 pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, CommandError> {
     let ReceiptAction::Verify { receipt: file, outputs, ledger } = &command.action;
     let (receipt, parsed) = parse(file)?;
@@ -279,6 +287,7 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, Com
             Ok::<_, CommandError>(())
         })?;
     }
+    let notes = notes(outputs.is_some());
     let holds = checks.iter().all(|(_, holds)| *holds);
     if as_json {
         let checks: Vec<_> =
@@ -287,7 +296,7 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, Com
             "holds": holds, "checks": checks, "claim": receipt.claim, "executor": receipt.executor,
             "job": receipt.job, "model_root": receipt.model_root, "input_root": receipt.input_root,
             "output_root": receipt.output_root, "iterations": receipt.iterations,
-            "genesis": receipt.genesis, "note": NOT_PROVEN,
+            "genesis": receipt.genesis, "note": notes.join("; "),
         }))?;
         return Ok(Ending::falls_if(!holds));
     }
@@ -308,7 +317,9 @@ pub(crate) fn run(command: &ReceiptCommand, as_json: bool) -> Result<Ending, Com
     if ledger.is_none() {
         println!("not asked whether the claim is final: name a --ledger");
     }
-    println!("{}", print::wrapped(&format!("note: {NOT_PROVEN}"), 6));
+    for note in notes {
+        println!("{}", print::wrapped(&format!("note: {note}"), 6));
+    }
     Ok(Ending::falls_if(!holds))
 }
 
@@ -368,6 +379,12 @@ mod tests {
         let entry = false_path.statement.binding.entry.as_mut().unwrap();
         entry.path.pop();
         assert_eq!(unproven(&false_path), [of_batch]);
+    }
+
+    #[test]
+    fn whose_word_the_names_are_is_said_where_outputs_are_compared() {
+        assert_eq!(notes(true), [NAMES_NOT_PROVEN, NOT_PROVEN]);
+        assert_eq!(notes(false), [NOT_PROVEN]);
     }
 
     #[test]

@@ -1,6 +1,41 @@
 //! An accomplice of the executor that meddles with what an honest challenger looks at.
 
 use super::*;
+use crate::monitor::{Alert, Monitor};
+
+#[test]
+fn an_accomplice_whose_challenge_makes_no_move_does_not_silence_a_watcher() {
+    let (mut play, claim) = one_false_claim();
+    let (truths, window_end_ms) = (play.core.truths(), play.court.now_ms + WINDOW_MS);
+    // Open challenges of the claim that is told as unchallenged.
+    let told = |play: &Play| {
+        let look = Monitor::default().look(&play.court.view(), &truths, &[]);
+        look.alerts.into_iter().find_map(|alert| {
+            let Alert::Unchallenged { claim: of, window_end_ms: end_ms, silent_challenges } = alert
+            else {
+                return None;
+            };
+            assert_eq!((of, end_ms), (claim.to_string(), window_end_ms));
+            Some(silent_challenges)
+        })
+    };
+    assert_eq!(told(&play), Some(0));
+    // It may be honest, and about to make its first move.
+    play.court.challenge(Who::Second, claim);
+    let play = play.wait(FLOOR_MS - 1);
+    assert_eq!(told(&play), None);
+    let play = play.wait(1);
+    assert_eq!(told(&play), Some(1));
+    // To the end of the time in which somebody else can challenge it.
+    let late = play.clone().wait(WINDOW_MS - FLOOR_MS);
+    assert_eq!(told(&late), Some(1));
+    assert_eq!(told(&late.wait(1)), None);
+    // An honest one, who moves in time.
+    let play = play.does(&["challenge claim"]);
+    assert_eq!(told(&play), None);
+    let play = play.does(&[DEMAND_TRACE]).wait(FLOOR_MS);
+    assert_eq!(told(&play), None);
+}
 
 #[test]
 fn an_accomplice_that_shows_earlier_faults_does_not_use_up_our_demands() {

@@ -439,3 +439,27 @@ fn a_run_is_needed_while_its_job_takes_our_claims_or_one_of_ours_stands_and_no_l
     let job = court.job(1, ETHER);
     assert!(core.is_over(&court.view(), &job));
 }
+
+#[test]
+fn the_input_of_a_job_that_may_open_again_is_needed_though_another_job_on_it_is_over() {
+    let mut court = Court::funded();
+    let (mut core, job) = offering(&mut court, 1, ETHER);
+    let idle = court.job(1, ETHER);
+    // The same said by another, so that there is nothing to claim until it falls.
+    let claim = court.claim(Who::Rival, job, &honest(1));
+    court.challenge(Who::Challenger, claim);
+    demand(&mut court, Who::Challenger, claim, TRACE);
+    court.now_ms += OPEN_MS + 1;
+    let view = court.view();
+    assert!(core.is_over(&view, &idle) && !core.is_over(&view, &job));
+    let input_root = honest(1).trace().state_roots()[0];
+    assert_eq!(core.inputs_needed(&view), HashSet::from([input_root]));
+    // It opens again, and is claimed at once.
+    let mut reopened = court.clone();
+    reopened.does(Who::Challenger, &call_time(claim, Who::Challenger));
+    assert_eq!(actions(&mut core, &reopened), [post(job, 1)]);
+    assert_eq!(core.inputs_needed(&reopened.view()), HashSet::from([input_root]));
+    // Once nobody claimed it, nobody needs its input.
+    reopened.now_ms += OPEN_MS;
+    assert_eq!(core.inputs_needed(&reopened.view()), HashSet::new());
+}
