@@ -256,7 +256,7 @@ pub const METRICS: &[Metric] = &[
         Of::Challenger,
         "rebut_challenger_too_late_total",
         Counter,
-        "Jobs whose claims could be challenged no more before they were run",
+        "Claims that could be challenged no more before their jobs were run",
     ),
     (Of::Monitor, "rebut_monitor_claims", Gauge, "Standing claims of all accounts"),
     (

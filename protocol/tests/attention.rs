@@ -190,19 +190,21 @@ fn audit_a12_an_attester_of_truth_or_of_junk_has_its_bond_back_from_a_claim_that
 #[test]
 fn audit_a12_an_attester_has_its_bond_back_from_a_claim_that_was_released_or_never_stood() {
     // The rival opens while the executor's claim stands; the third seals in time and opens too late.
-    let game = attentive_game()
+    let seal_ms = 40_000;
+    let game = Game::under(Parameters { seal_ms, ..Parameters::default() })
+        .posts(|terms| (terms.salt, terms.attention_wei) = (1, ATTENTION_WEI))
         .seals(Who::Executor)
         .seals(Who::Rival)
         .attests(Who::Challenger, Who::Rival)
         .attests(Who::Second, Who::Rival)
-        .wait(SEAL_MS + 1)
+        .wait(seal_ms)
+        .seals(Who::Third)
+        .attests(Who::Crowd(0), Who::Third)
+        .wait(1)
         .opens(Who::Executor)
         .opens(Who::Rival)
         .plays(Who::Challenger, |game| game.prove(Who::Challenger, Who::Rival))
-        .wait(WINDOW_MS - SEAL_MS + 1)
-        .seals(Who::Third)
-        .attests(Who::Crowd(0), Who::Third)
-        .wait(SEAL_MS)
+        .wait(WINDOW_MS + 1)
         .finalises(Who::Executor)
         .wait(1)
         .opens(Who::Third)

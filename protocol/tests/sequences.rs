@@ -389,8 +389,15 @@ fn sequences_and_batches_are_sealed_attested_and_opened_like_other_runs() {
         let mut other = statement.clone();
         other.binding.output = other.binding.input.clone();
         let open = |statement| Action::OpenClaim { sealed, statement, salt };
+        // Each iteration after the first gives attesters more time.
+        let parameters = Parameters::default();
+        let iterations_max = game.job_of().terms.iterations_max;
+        let further_ms = parameters.window_ms_of(iterations_max) - parameters.window_ms_min;
+        let at_ms = game.now_ms + parameters.seal_ms + further_ms + 1;
         game.accepts(Who::Executor, Action::SealClaim { job, seal })
-            .wait(Parameters::default().seal_ms + 1)
+            .wait(parameters.seal_ms + further_ms)
+            .rejects(Who::Executor, open(statement.clone()), Rejection::TooEarly { at_ms })
+            .wait(1)
             .rejects(Who::Executor, open(other), Rejection::NotBound)
             .accepts(Who::Executor, open(statement))
             .wait(Parameters::default().window_ms_of(1 << 10) + 1)

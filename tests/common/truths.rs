@@ -181,7 +181,7 @@ fn defaults() -> Vec<Row> {
         ("arity_log2 6: {} children", 1 << default("arity_log2")),
         ("bond_permille {} 250", default("bond_permille")),
         ("reward_permille {} 500", default("reward_permille")),
-        ("withdraw_permille {} 1,000", default("withdraw_permille")),
+        ("withdraw_permille {} 10 to 1,000", default("withdraw_permille")),
         ("demands_max {} enough", default("demands_max")),
         ("end_asks_max {} enough", default("end_asks_max")),
         ("end_log2 {} arity_log2", default("end_log2")),

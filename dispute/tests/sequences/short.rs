@@ -152,7 +152,7 @@ fn of_several_claims_the_shortest_is_decided_first_and_what_is_decided_needs_no_
     let model = model(Form::Endless, 1);
     let begun = run_first(&model, None, length, 5);
     let mut game = Game::new(&begun, length);
-    let (job, mut challenger) = (game.job, core(Policy::Nothing));
+    let (job, mut challenger) = (game.job, core(Policy::Differing));
     let of =
         |iterations| run(&model, None, RunLength { iterations_max: iterations, may_cut: true });
     let needed = |challenger: &ChallengerCore, game: &Game| {

@@ -110,7 +110,7 @@ fn sealed_stakes_and_bonds_of_words_about_them_are_the_accounts_money() {
     let bond_wei = court.settlement.parameters().attest_bond_wei;
     assert_eq!(court.exposure(SECOND).bonds_wei, bond_wei);
     assert_eq!(court.profit_wei(EXECUTOR), -(RECORD_FEE_WEI as i128));
-    assert_eq!(court.profit_wei(SECOND), 0);
+    assert_eq!(court.profit_wei(SECOND), -(RECORD_FEE_WEI as i128));
     // Opened, the stake is the claim's, and counts once.
     court.now_ms += court.settlement.parameters().seal_ms + 1;
     court.does(EXECUTOR, &Action::OpenClaim { sealed, statement, salt });

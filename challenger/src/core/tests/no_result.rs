@@ -78,7 +78,13 @@ fn audit_a2_that_a_job_has_no_result_is_known_also_when_its_run_is_let_go() {
     assert!(play.core.is_in_play(&play.court.view(), &job));
     let Some(Truth::NoResult(no_result)) = play.core.truth(&job) else { panic!() };
     assert_eq!((no_result.operator, no_result.element), (0, 210));
-    play.wants(&["challenge one", "challenge other"]);
+    // A clock runs from a challenge on: the run is made again first, as long as there is time.
+    let view = play.court.view();
+    let last_ms = play.core.next_look_ms(&view).unwrap();
+    let by_ms = last_ms - view.now_ms;
+    let play = play.wants(&[]).wait(by_ms - 1).wants(&[]).wait(1);
+    // The other was posted a moment later.
+    play.wants(&["challenge one"]).wait(1_000).wants(&["challenge one", "challenge other"]);
 }
 
 #[test]

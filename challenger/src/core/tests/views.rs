@@ -170,6 +170,14 @@ fn of_a_run_that_was_let_go_its_root_stays_and_challenges() {
     assert!(is_in_play(&play));
     // What could be challenged has no clock yet.
     assert!(!play.core.is_challenging(&play.court.view(), &job));
+    // As long as there is time, the run is made again first: from two moves before the end of the window on it is
+    // challenged all the same.
+    let view = play.court.view();
+    let end_ms = view.settlement.claims().next().unwrap().1.window_end_ms;
+    let last_ms = end_ms - 2 * view.settlement.parameters().move_floor_ms;
+    assert_eq!(next_look_ms(&play), Some(last_ms));
+    let by_ms = last_ms - view.now_ms;
+    let play = play.wants(&[]).wait(by_ms - 1).wants(&[]).wait(1);
     // Without the run no move can be made, and the core says so: a clock runs.
     let mut play = play.does(&["challenge claim"]).wants(&[]);
     assert!(play.core.is_challenging(&play.court.view(), &job));
