@@ -107,8 +107,8 @@ impl<C: Commitment> ChallengerCore<C> {
         self.honest_views.remove(job);
     }
 
-    /// Whether a run of a job is needed to play: a standing claim on it differs and can be challenged, or
-    /// a challenge of this account is under way.
+    /// Whether a run of a job is needed to play: a challenge of this account is under way on a claim of it, or is to be
+    /// opened.
     pub fn is_in_play(&self, view: &View<C>, job: &JobId) -> bool {
         standing_on(view, job).any(|(id, claim)| self.is_played(view, id, claim))
     }

@@ -81,6 +81,10 @@ impl<C: Commitment> HonestView<C> {
     /// Whether [`HonestView::next_move`] computes an iteration again, which takes the time of one and of those that it is
     /// passed on from.
     pub(crate) fn computes_again(&self, known: &Knowledge<C>, asked: Option<&Ask>) -> bool {
+        // The only iteration of a run is always in memory.
+        if known.length().iterations_max == 1 {
+            return false;
+        }
         if known.header() != self.model().header() || !self.reaches(known.terms().iterations) {
             return false;
         }
