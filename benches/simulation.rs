@@ -8,6 +8,7 @@ use std::time::Instant;
 use inference::{Engine, ImportOptions, Isa, Tensor};
 use protocol::tensor::Shape;
 use simulation::environments::{Environments, SwarmPlan, swarm};
+use simulation::made_up::Shares;
 use simulation::scenario::{CommitmentKind, PartySpec, Scenario};
 use simulation::swarm::play;
 
@@ -32,7 +33,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, real_permille, worlds) in
         [("swarm, toy", 0, 6_000), ("swarm, keccak-256 on digits-cnn", 1_000, 400)]
     {
-        let plan = SwarmPlan { seed: 1, threads: 1, real_permille, worlds: Some(worlds) };
+        let plan = SwarmPlan {
+            seed: 1,
+            threads: 1,
+            real_permille,
+            shares: Shares::NONE,
+            worlds: Some(worlds),
+        };
         // The first round fills the library of runs.
         swarm(&environments, &plan, &|_| true)?;
         let started = Instant::now();

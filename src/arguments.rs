@@ -268,6 +268,8 @@ pub(crate) enum SimCommand {
     Sweep(SimSweep),
     /// Searches for the attack that wins most.
     BestResponse(SimBestResponse),
+    /// Searches for plays that reach what no play reached before, and for what a coalition can win.
+    Explore(SimExplore),
     /// Lists the strategies, with the numbers that each takes by `with`.
     Strategies,
     /// Plays a swarm, crowds, a sweep and searches, and writes one HTML file.
@@ -298,6 +300,9 @@ pub(crate) struct SimSwarm {
     /// Worlds under the real commitment and models, in thousandths.
     #[arg(long, default_value_t = 10)]
     pub(crate) real_permille: u32,
+    /// Prints everything that decides which worlds are made up, and plays none.
+    #[arg(long)]
+    pub(crate) configuration: bool,
 }
 
 #[derive(Debug, Args)]
@@ -353,6 +358,38 @@ pub(crate) struct SimBestResponse {
     /// challenger at the default parameters unless given.
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimExplore {
+    /// Worlds to play.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) plays: u64,
+    /// Decides everything.
+    #[arg(long, default_value = "1")]
+    pub(crate) seed: String,
+    /// Plays that were kept before: they are played first, and what they reached is not new again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) corpus: Option<PathBuf>,
+    /// File for the plays that are kept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// How many plays are kept in the file: those first that reach most.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) keep: usize,
+    /// What a false answer is worth to the attackers if it becomes final, in thousandths of an ether.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) gain_milliether: u64,
+    /// A scenario file with the honest parties and the parameters; one executor and one prompt challenger at the
+    /// default parameters unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Leaves model, inputs and parameters as the scenario has them.
+    #[arg(long)]
+    pub(crate) keep_base: bool,
+    /// Ends at the first coalition that wins.
+    #[arg(long)]
+    pub(crate) stop_at_profit: bool,
 }
 
 #[derive(Debug, Args)]

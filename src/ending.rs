@@ -11,6 +11,12 @@ pub(crate) enum Ending {
     Falls,
     /// It could not tell: bad input, bad arguments, a failure.
     Failed,
+    /// Something that was simulated did not end, or not in time; nothing wrong happened.
+    Stuck,
+    /// What was simulated was too tame: something never happened that must happen now and then.
+    Tame,
+    /// What was simulated ended otherwise than expected, and nothing broke.
+    Unexpected,
     /// Nobody read its output to the end: what a shell says of a process that SIGPIPE ended. Not 0, which
     /// `verify` and others give a meaning: nobody saw their word.
     Unread,
@@ -28,6 +34,9 @@ impl Ending {
             Self::Done => 0,
             Self::Falls => 1,
             Self::Failed => 2,
+            Self::Stuck => 3,
+            Self::Tame => 4,
+            Self::Unexpected => 5,
             Self::Unread => 141,
         }
     }

@@ -278,7 +278,7 @@ fn tables_name_what_the_source_has() {
     let found = first_cells(simulation, "| lie | what is wrong | expected outcome |");
     let found = found.iter().flat_map(|cell| cell.split(", ")).map(str::to_owned);
     compare("lies", found.filter(|lie| !lie.contains(':')).collect(), lies);
-    let catalogue = ["mod", "honest", "after", "asking"]
+    let catalogue = ["mod", "honest", "after", "asking", "chaos"]
         .map(|name| text(&format!("simulation/src/strategy/catalogue/{name}.rs")))
         .concat();
     // A row of the catalogue begins a line with its name, its source, its outcomes and its summary.

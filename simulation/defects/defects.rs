@@ -46,6 +46,12 @@ pub enum Defect {
     ExpiredThoughClaimed,
     OpenRefused,
     SaidTwice,
+    BondsForTheRich,
+    BondsNotHeld,
+    DomainForgetsSalt,
+    AnyWindow,
+    NoRunUnseen,
+    FeeGoesAstray,
 }
 
 /// Whether this process has a defect.

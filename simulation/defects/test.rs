@@ -11,6 +11,7 @@ use inference::{Engine, Isa};
 use protocol::defects::{Defect, VARIABLE, active};
 use simulation::environments::{Environments, SwarmPlan, swarm};
 use simulation::invariants::Invariant;
+use simulation::made_up::{Shares, dishonest, make_up};
 use simulation::shrink::shrink;
 
 const EVENTS_MAX: usize = 20;
@@ -48,6 +49,12 @@ const DEFECTS: &[(Defect, Invariant)] = &[
     (Defect::RecordFeeKept, Invariant::BurnedIsTold),
     (Defect::ReleasedThoughDisputed, Invariant::EndsRightly),
     (Defect::ExpiredThoughClaimed, Invariant::EndsRightly),
+    (Defect::BondsForTheRich, Invariant::Challengeable),
+    (Defect::BondsNotHeld, Invariant::NoFreeLock),
+    (Defect::DomainForgetsSalt, Invariant::NoForeignSignature),
+    (Defect::AnyWindow, Invariant::EndsInsideItsParameters),
+    (Defect::NoRunUnseen, Invariant::NoRunNoPass),
+    (Defect::FeeGoesAstray, Invariant::NoCoalitionProfit),
 ];
 
 #[test]
@@ -83,7 +90,11 @@ fn the_defect_of_this_process_is_found() {
     let environments =
         Environments::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
     let begun = Instant::now();
-    let plan = SwarmPlan { seed: 5, threads: 1, real_permille: 0, worlds: None };
+    let shares = match expected {
+        Invariant::NoRunNoPass => Shares::default(),
+        _ => Shares::NONE,
+    };
+    let plan = SwarmPlan { seed: 5, threads: 1, real_permille: 0, shares, worlds: None };
     let go_on = |known: &simulation::swarm::Totals| {
         known.violations.is_empty() && begun.elapsed() < Duration::from_secs(60)
     };
@@ -98,7 +109,8 @@ fn the_defect_of_this_process_is_found() {
     let Some((seed, kind, _)) = first else {
         panic!("{defect:?}: {} not found, but {found:?}", expected.name());
     };
-    let scenario = environments.made_up(*seed, *kind).unwrap();
+    let names = dishonest(environments.toy());
+    let scenario = make_up(environments.toy(), &names, *seed, *kind, shares);
     let shrunk = shrink(&environments, &scenario).unwrap();
     let shrunk = shrunk.unwrap_or_else(|| panic!("{defect:?}: does not fail again"));
     let events = shrunk.ended.log.len();

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use crate::check::tidy;
 use crate::environments::Environments;
+use crate::made_up::dishonest;
 use crate::rng::{Purpose, WorldRng, seed_of};
 use crate::scenario::{MILLIETHER, PartySpec, Scenario, ScenarioError};
 use crate::statistics::Tally;
-use crate::swarm::dishonest;
 use crate::world::{Choice, Ended, LogLine, World};
 use dispute::lies::Lie;
 

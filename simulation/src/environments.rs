@@ -9,12 +9,13 @@ use protocol::hash::Keccak;
 
 use crate::check::check;
 use crate::fixtures::{FixtureError, Fixtures, TOY_SIZES};
+use crate::made_up::{Shares, dishonest, make_up};
 use crate::rng::seed_of;
 use crate::scenario::{CommitmentKind, Scenario, ScenarioError};
 use crate::strategy::Catalogue;
-use crate::swarm::{Totals, dishonest, make_up, play};
+use crate::swarm::{Totals, play};
 use crate::toy::Toy;
-use crate::world::{Ended, Environment};
+use crate::world::{Ended, Environment, World};
 
 /// A real model with some inputs by name.
 pub type RealModel = crate::fixtures::ModelWithInputs<Keccak>;
@@ -73,6 +74,17 @@ impl Environments {
         }
     }
 
+    /// Plays one scenario to its end and notes which states it reaches.
+    ///
+    /// # Errors
+    /// When the scenario names what does not exist, or is one of real models.
+    pub fn play_for_shapes(&self, scenario: &Scenario) -> Result<Ended, ScenarioError> {
+        let mut world = World::new(&self.toy, scenario, scenario.seed)?;
+        world.note_shapes();
+        world.play();
+        Ok(world.end())
+    }
+
     /// Checks what a scenario file says of strategies and models; [`Environments::play`] does not.
     ///
     /// # Errors
@@ -90,8 +102,12 @@ impl Environments {
     /// When real worlds are wanted and no real model was given.
     pub fn made_up(&self, seed: u64, kind: CommitmentKind) -> Result<Scenario, ScenarioError> {
         Ok(match kind {
-            CommitmentKind::Toy => make_up(&self.toy, &dishonest(&self.toy), seed, kind),
-            CommitmentKind::Real => make_up(self.real()?, &dishonest(self.real()?), seed, kind),
+            CommitmentKind::Toy => {
+                make_up(&self.toy, &dishonest(&self.toy), seed, kind, Shares::default())
+            }
+            CommitmentKind::Real => {
+                make_up(self.real()?, &dishonest(self.real()?), seed, kind, Shares::default())
+            }
         })
     }
 }
@@ -105,6 +121,9 @@ pub struct SwarmPlan {
     pub threads: usize,
     /// Worlds under the real commitment, in thousandths.
     pub real_permille: u32,
+    /// Which worlds have chaos and hostile models; the default where worlds are to be played again by their seeds
+    /// alone.
+    pub shares: Shares,
     /// Worlds; `None` for as many as the caller lets start.
     pub worlds: Option<u64>,
 }
@@ -196,12 +215,13 @@ fn play_batch(
         let check_replay = index % 64 == 0;
         let (scenario, ended) = if real {
             let environment = environments.real()?;
-            let scenario =
-                make_up(environment, &dishonest(environment), seed, CommitmentKind::Real);
+            let names = dishonest(environment);
+            let scenario = make_up(environment, &names, seed, CommitmentKind::Real, plan.shares);
             let ended = play(environment, &scenario, false, check_replay)?;
             (scenario, ended)
         } else {
-            let scenario = make_up(&environments.toy, &toy_names, seed, CommitmentKind::Toy);
+            let (toy, kind) = (&environments.toy, CommitmentKind::Toy);
+            let scenario = make_up(toy, &toy_names, seed, kind, plan.shares);
             let ended = play(&environments.toy, &scenario, false, check_replay)?;
             (scenario, ended)
         };

@@ -1,14 +1,18 @@
 //! What is computed once and shared by all worlds: models, inputs, and the runs of each lie.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use challenger::Announcement;
-use inference::{ComputePolicy, Engine, Honest, Model, Run, RunError, Runner, State, Tensor};
+use inference::{
+    AnyRun, ComputePolicy, Engine, Honest, Model, Outcome, Run, RunError, Runner, State, Tensor,
+};
 use protocol::hash::{Commitment, Digest};
 
 use crate::bounds::ShapeBounds;
+use crate::hostile::{self, Inventing};
 use crate::toy::{ToySize, toy_input, toy_model};
+use crate::whole::Whole;
 use dispute::lies::{Lie, LieError, Lying};
 
 /// Why a library cannot give something.
@@ -39,6 +43,22 @@ pub struct Known<C: Commitment> {
     pub is_true: bool,
     /// Everything a dispute can ask for, published.
     pub published: Arc<Announcement<C>>,
+    /// Everything that can be shown of it under each number of levels that an opening may span, once somebody asked.
+    wholes: RwLock<BTreeMap<u32, Option<Arc<Whole<C>>>>>,
+}
+
+impl<C: Commitment> Known<C> {
+    /// Everything that can be shown of the run on a ledger whose openings span so many levels.
+    pub(crate) fn whole(&self, arity_log2: u32) -> Option<Arc<Whole<C>>> {
+        let wholes = self.wholes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(whole) = wholes.get(&arity_log2) {
+            return whole.clone();
+        }
+        drop(wholes);
+        let whole = Whole::new(Arc::clone(&self.run), arity_log2).map(Arc::new);
+        let mut wholes = self.wholes.write().unwrap_or_else(PoisonError::into_inner);
+        wholes.entry(arity_log2).or_insert(whole).clone()
+    }
 }
 
 /// A model and some inputs of it, by name.
@@ -49,6 +69,8 @@ pub type ModelWithInputs<C> = (Arc<Model<C>>, Vec<HashMap<String, Tensor>>);
 struct RunCache<C: Commitment> {
     model: Arc<Model<C>>,
     inputs: Vec<HashMap<String, Tensor>>,
+    /// Roots of the inputs' states.
+    input_roots: Vec<OnceLock<Digest>>,
     /// Its bounds under each number of levels that an opening may span, once somebody asked.
     bounds: RwLock<BTreeMap<u32, ShapeBounds>>,
 }
@@ -61,7 +83,11 @@ type Key = (usize, usize, Option<Lie>);
 pub struct Fixtures<C: Commitment> {
     engine: Engine,
     run_caches: Vec<RunCache<C>>,
+    /// The first so many are those that worlds are made up of; the others are hostile.
+    plain: usize,
     runs: RwLock<BTreeMap<Key, Option<Arc<Known<C>>>>>,
+    /// Honest runs without a result.
+    without_result: RwLock<BTreeMap<(usize, usize), Option<AnyRun<C>>>>,
 }
 
 /// Inputs of each toy model.
@@ -78,9 +104,13 @@ pub const TOY_SIZES: [ToySize; 4] = [
 impl<C: Commitment> Fixtures<C> {
     /// A library of given models, each with its inputs.
     pub fn of_models(engine: Engine, models: Vec<ModelWithInputs<C>>) -> Self {
-        let run_cache = |(model, inputs)| RunCache { model, inputs, bounds: RwLock::default() };
-        let run_caches = models.into_iter().map(run_cache).collect();
-        Self { engine, run_caches, runs: RwLock::default() }
+        let run_cache = |(model, inputs): ModelWithInputs<C>| {
+            let input_roots = inputs.iter().map(|_| OnceLock::new()).collect();
+            RunCache { model, inputs, input_roots, bounds: RwLock::default() }
+        };
+        let run_caches: Vec<RunCache<C>> = models.into_iter().map(run_cache).collect();
+        let (runs, without_result) = (RwLock::default(), RwLock::default());
+        Self { engine, plain: run_caches.len(), run_caches, runs, without_result }
     }
 
     /// A library of toy models.
@@ -98,7 +128,19 @@ impl<C: Commitment> Fixtures<C> {
             });
             models.push((model, inputs.collect::<Result<Vec<_>, FixtureError>>()?));
         }
-        Ok(Self::of_models(engine, models))
+        let plain = models.len();
+        for hostile in [hostile::undefined(), hostile::floats()] {
+            let (model, inputs) = hostile.ok_or_else(missing)?;
+            let inputs =
+                inputs.into_iter().map(|tensor| HashMap::from([("input".to_owned(), tensor)]));
+            models.push((Arc::new(model), inputs.collect()));
+        }
+        Ok(Self { plain, ..Self::of_models(engine, models) })
+    }
+
+    /// Number of models without the hostile ones, which come after them.
+    pub fn plain_models(&self) -> usize {
+        self.plain
     }
 
     /// Number of models.
@@ -143,8 +185,46 @@ impl<C: Commitment> Fixtures<C> {
     /// # Errors
     /// When there is no such model or input.
     pub fn input_root(&self, model: usize, input: usize) -> Result<Digest, FixtureError> {
-        let honest = self.truth(model, input)?;
-        Ok(honest.run.trace().state_roots().first().copied().unwrap_or_default())
+        let missing = || FixtureError::Missing { what: format!("input {input} of model {model}") };
+        let run_cache = self.run_caches.get(model).ok_or_else(missing)?;
+        let known = run_cache.input_roots.get(input).ok_or_else(missing)?;
+        if let Some(root) = known.get() {
+            return Ok(*root);
+        }
+        let root = self.input_state(model, input)?.root();
+        Ok(*known.get_or_init(|| root))
+    }
+
+    /// The honest run of an input for which an operator has no result; `None` where all have.
+    ///
+    /// # Errors
+    /// When there is no such model or input.
+    pub fn without_result(
+        &self,
+        model: usize,
+        input: usize,
+    ) -> Result<Option<AnyRun<C>>, FixtureError> {
+        let known = self.without_result.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(run) = known.get(&(model, input)) {
+            return Ok(run.clone());
+        }
+        drop(known);
+        let shared = Arc::clone(self.model(model)?);
+        let runner = Runner::honest(&self.engine, &shared);
+        let outcome = runner.outcome(self.input_state(model, input)?)?;
+        let run = match outcome {
+            Outcome::Whole(_) => None,
+            partial @ Outcome::Partial(_) => {
+                Some(AnyRun::new(self.engine.clone(), shared, Arc::new(Honest), partial))
+            }
+        };
+        let mut known = self.without_result.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.entry((model, input)).or_insert(run).clone())
+    }
+
+    /// The input whose state has this root.
+    pub fn input_of(&self, model: usize, root: &Digest) -> Option<usize> {
+        (0..self.inputs(model)).find(|input| self.input_root(model, *input).ok() == Some(*root))
     }
 
     fn input_state(&self, model: usize, input: usize) -> Result<State<C>, FixtureError> {
@@ -157,13 +237,13 @@ impl<C: Commitment> Fixtures<C> {
     /// The honest run of an input.
     ///
     /// # Errors
-    /// When there is no such model or input.
+    /// When there is no such model or input, or an operator has no result for it.
     pub fn truth(&self, model: usize, input: usize) -> Result<Arc<Known<C>>, FixtureError> {
         let missing = || FixtureError::Missing { what: format!("run of model {model}") };
         self.run(model, input, None)?.ok_or_else(missing)
     }
 
-    /// A run with a lie in it; `None` when the lie has no place in the model.
+    /// A run with a lie in it; `None` when the lie has no place in the model, or an operator no result.
     ///
     /// # Errors
     /// When there is no such model or input, or it cannot be run.
@@ -195,11 +275,14 @@ impl<C: Commitment> Fixtures<C> {
         let compute_policy: Arc<dyn ComputePolicy<C>> = match lie {
             None => Arc::new(Honest),
             Some(lie) => {
-                let honest = self.truth(model, input)?;
-                match Lying::new(lie, &shared, honest.run.trace()) {
-                    Ok(lying) => Arc::new(lying),
-                    Err(LieError::NoPlace { .. }) => return Ok(None),
-                    Err(error) => return Err(error.into()),
+                // Of a run without a result all that is claimed is invented, whatever the lie.
+                match self.run(model, input, None)? {
+                    None => Arc::new(Inventing { lies_at_the_end: *lie == Lie::Selective }),
+                    Some(honest) => match Lying::new(lie, &shared, honest.run.trace()) {
+                        Ok(lying) => Arc::new(lying),
+                        Err(LieError::NoPlace { .. }) => return Ok(None),
+                        Err(error) => return Err(error.into()),
+                    },
                 }
             }
         };
@@ -210,13 +293,16 @@ impl<C: Commitment> Fixtures<C> {
         };
         let trace = match (runner.run(state), lie) {
             (Ok(trace), _) => trace,
-            // A lie that drives the model out of its numbers cannot be told.
-            (Err(RunError::Operator { .. }), Some(_)) => return Ok(None),
+            // A lie that drives the model out of its numbers cannot be told, and what has no result is no run.
+            (Err(RunError::Operator { .. }), _) => return Ok(None),
             (Err(error), _) => return Err(error.into()),
         };
         let is_true = match lie {
             None => true,
-            Some(_) => self.truth(model, input)?.run.trace().root() == trace.root(),
+            Some(_) => {
+                let honest = self.run(model, input, None)?;
+                honest.is_some_and(|honest| honest.run.trace().root() == trace.root())
+            }
         };
         let run = Arc::new(Run::new(self.engine.clone(), shared, compute_policy, trace));
         let mut published = Announcement::of_roots(run.trace().state_roots().to_vec());
@@ -227,6 +313,7 @@ impl<C: Commitment> Fixtures<C> {
                 }
             }
         }
-        Ok(Some(Known { run, honest: lie.is_none(), is_true, published: Arc::new(published) }))
+        let (honest, published) = (lie.is_none(), Arc::new(published));
+        Ok(Some(Known { run, honest, is_true, published, wholes: RwLock::default() }))
     }
 }

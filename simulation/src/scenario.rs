@@ -202,6 +202,11 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl PartySpec {
     /// One party of a strategy, with all defaults.
     pub fn new(name: &str, strategy: &str) -> Self {
@@ -257,6 +262,8 @@ pub struct ParameterPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reward_permille: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdraw_permille: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub arity_log2: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub demands_max: Option<u32>,
@@ -311,6 +318,7 @@ impl ParameterPatch {
         wei(&mut all.work_cost_wei, self.work_cost_milliether, MILLIETHER);
         wei(&mut all.record_fee_wei, self.record_fee_microether, MICROETHER);
         all.reward_permille = self.reward_permille.unwrap_or(all.reward_permille);
+        all.withdraw_permille = self.withdraw_permille.unwrap_or(all.withdraw_permille);
         all.arity_log2 = self.arity_log2.unwrap_or(all.arity_log2);
         all.demands_max = self.demands_max.unwrap_or(all.demands_max);
         all
@@ -341,6 +349,9 @@ pub struct Scenario {
     pub fee_milliether: u64,
     /// What the dishonest parties' outcome must be (see `docs/simulation.md`); empty for none.
     pub expect: String,
+    /// Whether only executors are given the inputs: others must ask for them.
+    #[serde(skip_serializing_if = "is_false")]
+    pub hidden_inputs: bool,
     /// Chance faults stop at this time; 0 for no such time.
     pub faults_until_ms: u64,
     /// Submissions, by their number, that never leave their sender: what the shrinker takes away.
@@ -372,6 +383,7 @@ impl Default for Scenario {
             open_ms: 600_000,
             fee_milliether: 50,
             expect: String::new(),
+            hidden_inputs: false,
             faults_until_ms: 0,
             dropped: Vec::new(),
             parameters: ParameterPatch::default(),

@@ -2,8 +2,12 @@
 
 use crate::environments::Environments;
 use crate::invariants::Invariant;
-use crate::scenario::{LedgerSetting, NetworkSetting, Ordering, Scenario, ScenarioError};
+use crate::made_up::is_chaos;
+use crate::scenario::{
+    LedgerSetting, NetworkSetting, Ordering, ParameterPatch, Scenario, ScenarioError,
+};
 use crate::world::Ended;
+use protocol::transaction::Action;
 
 /// A minimal failing scenario.
 #[derive(Clone, Debug)]
@@ -17,7 +21,20 @@ pub struct Shrunk {
 }
 
 /// Worlds played at most.
-const TRIES_MAX: u32 = 4_000;
+const TRIES_MAX: u32 = 6_000;
+/// Seeds that are tried instead of the world's own.
+const SEEDS: u64 = 48;
+
+/// Moves of a play: one that is sent again because it was refused, or twice in one block, counts once.
+pub fn moves(ended: &Ended) -> usize {
+    let mut seen: Vec<(usize, &Action)> = Vec::new();
+    for line in &ended.log {
+        if !seen.contains(&(line.party, &line.action)) {
+            seen.push((line.party, &line.action));
+        }
+    }
+    seen.len()
+}
 
 struct Shrinker<'a> {
     environments: &'a Environments,
@@ -40,7 +57,7 @@ impl Shrinker<'_> {
         };
         let fails = ended.violations.first().is_some_and(|one| one.invariant == self.invariant);
         // Fewer events, or as many and a shorter scenario.
-        let (now, before) = (ended.log.len(), self.ended.log.len());
+        let (now, before) = (moves(&ended), moves(&self.ended));
         let shorter = || candidate.to_toml().len() < self.best.to_toml().len();
         if fails && (now < before || (now == before && shorter())) {
             (self.best, self.ended) = (candidate, ended);
@@ -100,13 +117,32 @@ impl Shrinker<'_> {
         smaller |= self.change(|scenario| scenario.ledger = LedgerSetting::default());
         smaller |= self.change(|scenario| scenario.ledger.ordering = Ordering::Fair);
         smaller |= self.change(|scenario| scenario.faults_until_ms = 0);
+        smaller |= self.change(|scenario| scenario.hidden_inputs = false);
+        smaller |= self.change(|scenario| scenario.parameters = ParameterPatch::default());
+        smaller |= self.chaos();
         smaller |= self.change(|scenario| scenario.dropped.clear());
         // Another chance may need fewer events.
-        for seed in 0..16 {
+        for seed in 0..SEEDS {
             smaller |= self.change(|scenario| scenario.seed = seed);
         }
         for model in 0..self.best.model {
             smaller |= self.change(|scenario| scenario.model = model);
+        }
+        smaller
+    }
+
+    /// Parties of chaos play for a shorter time.
+    fn chaos(&mut self) -> bool {
+        let mut smaller = false;
+        for index in 0..self.best.party.len() {
+            for until_ms in [3_000, 10_000, 30_000, 80_000] {
+                smaller |= self.change(|scenario| {
+                    let party = scenario.party.get_mut(index);
+                    if let Some(party) = party.filter(|party| is_chaos(&party.strategy)) {
+                        party.with.insert("until_ms".to_owned(), until_ms);
+                    }
+                });
+            }
         }
         smaller
     }

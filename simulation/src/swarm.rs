@@ -1,130 +1,16 @@
-//! Swarms: worlds made up from a seed, millions of them.
+//! Swarms: what many made-up worlds come to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::hash::Commitment;
 
 use crate::invariants::{Invariant, Sometimes, Violation};
-use crate::rng::{Purpose, WorldRng, seed_of};
-use crate::scenario::{
-    CommitmentKind, Ordering, Outage, OutageKind, PartySpec, Scenario, ScenarioError, Side,
-};
+use crate::made_up::has_chaos;
+use crate::rng::seed_of;
+use crate::scenario::{CommitmentKind, Scenario, ScenarioError, Side};
 use crate::statistics::Tally;
-use crate::strategy::{Entry, Numbers};
 use crate::world::{Ended, Environment, World};
-
-/// Challengers that each alone keep false claims from becoming final.
-const GUARDIANS: [&str; 6] =
-    ["prompt", "slow", "crash-prone", "torn-journal", "earliest-deadline", "largest-stake"];
-const EXECUTORS: [&str; 5] =
-    ["honest", "honest-publishing", "honest-slow", "honest-narrow", "honest-crash-prone"];
-const COMPANIONS: [&str; 3] = ["sampling", "poor", "prompt"];
-
-/// Makes up a scenario whose every honest party stays inside what the clocks allow, so that each
-/// violation is a finding.
-pub fn make_up<C: Commitment>(
-    environment: &Environment<C>,
-    dishonest: &[&'static str],
-    seed: u64,
-    commitment: CommitmentKind,
-) -> Scenario {
-    let mut rng = WorldRng::new(seed, Purpose::Scenario);
-    let mut scenario = Scenario {
-        name: format!("swarm-{seed:016x}"),
-        seed,
-        commitment,
-        model: rng.below(environment.fixtures.models() as u64) as u32,
-        jobs: rng.between(1, 3) as u32,
-        job_every_ms: rng.between(500, 30_000),
-        ..Scenario::default()
-    };
-    let deserted = rng.chance(40);
-    if !deserted {
-        let honest = rng.pick(&EXECUTORS).copied().unwrap_or("honest");
-        scenario.party.push(PartySpec::new("executor", honest));
-    }
-    let guarded = !rng.chance(20);
-    if guarded {
-        let guardian = rng.pick(&GUARDIANS).copied().unwrap_or("prompt");
-        scenario.party.push(PartySpec::new("guardian", guardian));
-    }
-    if rng.chance(300) {
-        let companion = rng.pick(&COMPANIONS).copied().unwrap_or("prompt");
-        scenario.party.push(PartySpec::new("companion", companion));
-    }
-    if deserted || rng.chance(100) {
-        scenario.party.push(PartySpec::new("client", "client"));
-    }
-    for number in 0..rng.between(1, 3) {
-        let Some(strategy) = rng.pick(dishonest).copied() else {
-            continue;
-        };
-        let mut spec = PartySpec::new(&format!("attacker-{number}"), strategy);
-        let most = if rng.chance(100) { 6 } else { 2 };
-        spec.count = rng.between(1, most) as u32;
-        // Who has few slots can follow few disputes at once (`docs/simulation.md`, capacity):
-        // an attacker's money bounds how many it can open.
-        spec.capital_milliether = Some(match rng.below(10) {
-            0 => rng.between(50, 3_000),
-            1 => 12_000,
-            _ => 4_000,
-        });
-        scenario.party.push(spec);
-    }
-    faults(&mut rng, &mut scenario, guarded);
-    // Few are served at once, so that others wait.
-    if rng.chance(250) {
-        scenario.parameters.served_max = Some(rng.between(1, 3) as u32);
-    }
-    scenario
-}
-
-/// Each fault is on or off for the whole world (swarm testing: Groce et al., ISSTA 2012).
-fn faults(rng: &mut WorldRng, scenario: &mut Scenario, guarded: bool) {
-    if rng.chance(300) {
-        scenario.network.loss_permille = rng.between(1, 40) as u32;
-    }
-    if rng.chance(300) {
-        scenario.network.duplicate_permille = rng.between(1, 200) as u32;
-    }
-    if rng.chance(200) {
-        scenario.network.delay_ms_max = rng.between(300, 1_200);
-    }
-    if rng.chance(80) {
-        scenario.ledger.reorganisation_permille = rng.between(5, 60) as u32;
-        scenario.ledger.reorganisation_blocks = rng.between(1, 3) as u32;
-    }
-    scenario.ledger.ordering = match rng.below(6) {
-        0 => Ordering::Fee,
-        1 => Ordering::Builder,
-        _ => Ordering::Fair,
-    };
-    // Where blocks are full, only who bids is served: full blocks without bids are censorship.
-    if scenario.ledger.ordering == Ordering::Fee && rng.chance(500) {
-        scenario.ledger.block_transactions = rng.between(6, 12) as u32;
-    }
-    if rng.chance(150) {
-        let most = if rng.chance(500) { 2_000 } else { 500 };
-        for spec in scenario.party.iter_mut().take(2) {
-            spec.clock_skew_ms = rng.between(0, 2 * most) as i64 - most as i64;
-        }
-    }
-    if rng.chance(150) {
-        let kinds = [OutageKind::Censored, OutageKind::Partitioned, OutageKind::Crashed];
-        let hit = if guarded && rng.chance(600) { "guardian" } else { "executor" };
-        scenario.outage.push(Outage {
-            party: hit.to_owned(),
-            kind: rng.pick(&kinds).copied().unwrap_or(OutageKind::Censored),
-            from_ms: rng.between(1_000, 60_000),
-            for_ms: rng.between(1_000, 12_000),
-            slices: rng.between(1, 4) as u32,
-        });
-    }
-    if rng.chance(200) {
-        scenario.faults_until_ms = rng.between(10_000, 90_000);
-    }
-}
 
 /// What a strategy did over many worlds.
 #[derive(Clone, Debug, Default)]
@@ -154,6 +40,10 @@ pub struct Totals {
     pub events: u64,
     /// Worlds that settled under the real commitment, and their disputes.
     pub real: (u64, u64),
+    /// Worlds with parties that draw among all that is legal, and their disputes.
+    pub chaos: (u64, u64),
+    /// Worlds with a hostile model, hidden inputs, or parameters of their own, and their disputes.
+    pub hostile: (u64, u64),
     /// Over all worlds, whatever their order.
     pub log_hash: u64,
     /// Violations, each with the seed of its world.
@@ -186,6 +76,12 @@ impl Totals {
         self.virtual_ms += ended.end_ms;
         if scenario.commitment == CommitmentKind::Real {
             self.real = (self.real.0 + 1, self.real.1 + ended.disputes);
+        }
+        if has_chaos(scenario) {
+            self.chaos = (self.chaos.0 + 1, self.chaos.1 + ended.disputes);
+        }
+        if ended.hostile {
+            self.hostile = (self.hostile.0 + 1, self.hostile.1 + ended.disputes);
         }
         self.log_hash = self.log_hash.wrapping_add(seed_of(ended.log_hash, scenario.seed));
         for violation in &ended.violations {
@@ -236,6 +132,8 @@ impl Totals {
         self.events += other.events;
         self.virtual_ms += other.virtual_ms;
         self.real = (self.real.0 + other.real.0, self.real.1 + other.real.1);
+        self.chaos = (self.chaos.0 + other.chaos.0, self.chaos.1 + other.chaos.1);
+        self.hostile = (self.hostile.0 + other.hostile.0, self.hostile.1 + other.hostile.1);
         self.log_hash = self.log_hash.wrapping_add(other.log_hash);
         self.violations.extend(other.violations);
         self.sometimes.resize(Sometimes::ALL.len(), 0);
@@ -276,25 +174,6 @@ impl Totals {
             .map(|(_, what)| what.name())
             .collect()
     }
-}
-
-/// Names of the dishonest strategies.
-pub fn dishonest<C: Commitment>(environment: &Environment<C>) -> Vec<&'static str> {
-    names(environment, false).collect()
-}
-
-/// Names of the honest strategies.
-pub fn honest<C: Commitment>(environment: &Environment<C>) -> BTreeSet<&'static str> {
-    names(environment, true).collect()
-}
-
-fn names<C: Commitment>(
-    environment: &Environment<C>,
-    honest: bool,
-) -> impl Iterator<Item = &'static str> {
-    let entries = environment.catalogue.entries().iter();
-    let is_honest = |entry: &Entry<C>| (entry.plan)(Numbers::of(&BTreeMap::new())).honest;
-    entries.filter(move |entry| is_honest(entry) == honest).map(|entry| entry.name)
 }
 
 /// Plays one scenario to its end.

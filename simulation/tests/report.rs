@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use inference::{Engine, Isa};
 use simulation::environments::{Environments, SwarmPlan, swarm};
+use simulation::made_up::{Shares, honest};
 use simulation::report::{Report, crowd, render};
-use simulation::swarm::honest;
 
 /// One page for all tests.
 fn page() -> &'static str {
@@ -17,7 +17,13 @@ fn page() -> &'static str {
 fn make() -> String {
     let environments =
         Environments::new(&Engine::new(Isa::detect(), 1).unwrap(), Vec::new()).unwrap();
-    let plan = SwarmPlan { seed: 7, threads: 2, real_permille: 0, worlds: Some(2_000) };
+    let plan = SwarmPlan {
+        seed: 7,
+        threads: 2,
+        real_permille: 0,
+        shares: Shares::default(),
+        worlds: Some(2_000),
+    };
     let totals = swarm(&environments, &plan, &|_| true).unwrap();
     let points = crowd(&environments, 7, &[0, 8]).unwrap();
     let slowest = totals.slowest.map(|(seed, kind, _)| environments.made_up(seed, kind).unwrap());

@@ -8,6 +8,7 @@ use inference::{Engine, Isa as Instructions};
 use protocol::settlement::Parameters;
 use simulation::environments::{Environments, SwarmPlan, swarm};
 use simulation::invariants::Sometimes;
+use simulation::made_up::Shares;
 use simulation::report::crowd_scenario;
 use simulation::scenario::{CommitmentKind, Scenario};
 use simulation::shrink::shrink;
@@ -59,7 +60,13 @@ fn every_strategy_has_a_scenario_and_every_scenario_ends_as_it_says() {
 #[test]
 fn the_same_seed_gives_the_same_event_log_twice_and_on_any_number_of_threads() {
     let environments = environments();
-    let plan = |threads| SwarmPlan { seed: 11, threads, real_permille: 0, worlds: Some(600) };
+    let plan = |threads| SwarmPlan {
+        seed: 11,
+        threads,
+        real_permille: 0,
+        shares: Shares::default(),
+        worlds: Some(600),
+    };
     let first = swarm(&environments, &plan(1), &|_| true).unwrap();
     let again = swarm(&environments, &plan(1), &|_| true).unwrap();
     let threads = swarm(&environments, &plan(2), &|_| true).unwrap();

@@ -25,37 +25,10 @@ impl<C: Commitment> Audit<C> {
             self.all_counters(around, state);
             return;
         }
-        let job = match action {
-            Action::Challenge { claim }
-            | Action::Demand { claim, .. }
-            | Action::Reveal { claim, .. }
-            | Action::Refute { claim, .. }
-            | Action::CallTime { claim, .. }
-            | Action::Finalise { claim }
-            | Action::WithdrawChallenge { claim }
-            | Action::Collect { claim, .. }
-            | Action::Release { claim }
-            | Action::ProveAttention { claim, .. } => {
-                self.claim_counters(around, state, claim);
-                state.claim(claim).map(|claim| claim.terms.job)
-            }
-            Action::PostClaim { statement } | Action::OpenClaim { statement, .. } => {
-                Some(statement.terms.job)
-            }
-            Action::ExpireJob { job }
-            | Action::Pass { job, .. }
-            | Action::SealClaim { job, .. } => Some(*job),
-            Action::Attest { sealed, .. }
-            | Action::ExpireSeal { sealed }
-            | Action::CollectAttention { sealed, .. } => {
-                state.sealed(sealed).map(|sealed| sealed.job)
-            }
-            Action::Deposit { .. }
-            | Action::Withdraw { .. }
-            | Action::RegisterModel { .. }
-            | Action::PostJob { .. } => None,
-        };
-        if let Some(job) = job {
+        if let Some(claim) = claim_of(action) {
+            self.claim_counters(around, state, &claim);
+        }
+        if let Some(job) = job_of(state, action) {
             self.job_counters(around, state, &job);
         }
     }
@@ -146,6 +119,50 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::Counters, around.now_ms, claim.owed_wei == owed_wei, || {
             format!("{id} owes {} wei; {owed_wei} wei can be collected", claim.owed_wei)
         });
+    }
+}
+
+/// The claim that a move is about, if it stands on the ledger already.
+pub(crate) fn claim_of(action: &Action) -> Option<ClaimId> {
+    match action {
+        Action::Challenge { claim }
+        | Action::Demand { claim, .. }
+        | Action::Reveal { claim, .. }
+        | Action::Refute { claim, .. }
+        | Action::CallTime { claim, .. }
+        | Action::Finalise { claim }
+        | Action::WithdrawChallenge { claim }
+        | Action::Collect { claim, .. }
+        | Action::Release { claim }
+        | Action::ProveAttention { claim, .. } => Some(*claim),
+        Action::Deposit { .. }
+        | Action::Withdraw { .. }
+        | Action::RegisterModel { .. }
+        | Action::PostJob { .. }
+        | Action::ExpireJob { .. }
+        | Action::PostClaim { .. }
+        | Action::SealClaim { .. }
+        | Action::Attest { .. }
+        | Action::OpenClaim { .. }
+        | Action::ExpireSeal { .. }
+        | Action::Pass { .. }
+        | Action::CollectAttention { .. } => None,
+    }
+}
+
+/// The job that a move is about, if it stands on the ledger already.
+pub(crate) fn job_of<C: Commitment>(state: &Settlement<C>, action: &Action) -> Option<JobId> {
+    match action {
+        Action::PostClaim { statement } | Action::OpenClaim { statement, .. } => {
+            Some(statement.terms.job)
+        }
+        Action::ExpireJob { job } | Action::Pass { job, .. } | Action::SealClaim { job, .. } => {
+            Some(*job)
+        }
+        Action::Attest { sealed, .. }
+        | Action::ExpireSeal { sealed }
+        | Action::CollectAttention { sealed, .. } => state.sealed(sealed).map(|sealed| sealed.job),
+        _ => state.claim(&claim_of(action)?).map(|claim| claim.terms.job),
     }
 }
 

@@ -29,7 +29,14 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::WindowRespected, around.now_ms, !early, || {
             format!("{id} became final before its window ended at {} ms", claim.window_end_ms)
         });
-        let false_final = !is_true && guarded && !early;
+        let no_run = self.books.truths.get(&claim.terms.job).is_some_and(Option::is_none);
+        let passed = no_run && guarded && !early;
+        self.hold(Invariant::NoRunNoPass, around.now_ms, !passed, || {
+            format!(
+                "{id} became final though its job has no run, with an honest challenger in funds"
+            )
+        });
+        let false_final = !is_true && guarded && !early && !no_run;
         self.hold(Invariant::NoFalseFinal, around.now_ms, !false_final, || {
             format!("the false claim {id} became final with an honest challenger in funds at hand")
         });
@@ -121,6 +128,17 @@ impl<C: Commitment> Audit<C> {
         });
     }
 
+    /// Whether all that are dishonest have together no more than they had, but for the fees of honest posters' jobs
+    /// that their claims answered, and what honest challengers paid for looking at inputs that nobody published.
+    pub(crate) fn coalition(&mut self, now_ms: u64, profit_wei: i128, earned_wei: u128) {
+        let looked_wei: u128 = self.books.withdrawals_wei.values().sum();
+        let allowed_wei =
+            i128::try_from(earned_wei.saturating_add(looked_wei)).unwrap_or(i128::MAX);
+        self.hold(Invariant::NoCoalitionProfit, now_ms, profit_wei <= allowed_wei, || {
+            format!("all attackers won {profit_wei} wei together, and earned {allowed_wei} wei")
+        });
+    }
+
     /// Looks at the whole state when everything is over.
     pub(crate) fn ended(
         &mut self,
@@ -159,7 +177,9 @@ impl<C: Commitment> Audit<C> {
         }
         for (name, address, delta_wei) in honest_deltas {
             let fees_wei = self.books.record_fees_wei.get(address).copied().unwrap_or_default();
-            let allowed_wei = i128::try_from(fees_wei).unwrap_or(i128::MAX);
+            let back_wei = self.books.withdrawals_wei.get(address).copied().unwrap_or_default();
+            let allowed_wei = fees_wei.saturating_add(back_wei);
+            let allowed_wei = i128::try_from(allowed_wei).unwrap_or(i128::MAX);
             self.hold(Invariant::NoHonestLoss, around.now_ms, *delta_wei >= -allowed_wei, || {
                 format!(
                     "{name} lost {} wei, and may lose its record fees of {fees_wei} wei",

@@ -2,6 +2,7 @@
 //! the bound that `docs/simulation.md` gives, not by asking the challenger's core.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use node::exposure::DEMANDS_RESERVED;
 use protocol::hash::Commitment;
@@ -11,11 +12,22 @@ use protocol::transaction::{Action, Address};
 
 use super::Audit;
 use super::guardian::Guardian;
+use crate::fixtures::Known;
+
+/// Demand fees that the input of any model of a world takes.
+const FEES_OF_INPUT: u128 = 64;
 
 impl<C: Commitment> Audit<C> {
     /// An honest challenger that has means of its own.
     pub(crate) fn add_guardian(&mut self, address: Address) {
         self.guardians.push(Guardian { address, short_at_ms: None });
+    }
+
+    /// A guardian's machine is busy until then: claims that come before are not its to find false.
+    pub(crate) fn overloaded(&mut self, guardian: &Address, until_ms: u64) {
+        for one in self.guardians.iter_mut().filter(|one| one.address == *guardian) {
+            one.short_at_ms = one.short_at_ms.max(Some(until_ms));
+        }
     }
 
     /// Notes whose money does not reach. It can change when a claim comes, or by what a guardian does.
@@ -34,7 +46,7 @@ impl<C: Commitment> Audit<C> {
             let Some(address) = self.guardians.get(number).map(|one| one.address) else { continue };
             let short = self.is_short(now_ms, state, &address);
             if let (true, Some(guardian)) = (short, self.guardians.get_mut(number)) {
-                guardian.short_at_ms = Some(now_ms);
+                guardian.short_at_ms = guardian.short_at_ms.max(Some(now_ms));
             }
         }
     }
@@ -43,6 +55,7 @@ impl<C: Commitment> Audit<C> {
         let parameters = state.parameters();
         let demands = u128::from(parameters.demands_max.min(DEMANDS_RESERVED));
         let fees_wei = parameters.demand_fee_wei.saturating_mul(demands);
+        let inputs_wei = parameters.demand_fee_wei.saturating_mul(FEES_OF_INPUT);
         let mut challenged: BTreeSet<ClaimId> = BTreeSet::new();
         let mut needed_wei = 0u128;
         for (_, challenge) in state.challenges().filter(|(_, one)| one.challenger == *guardian) {
@@ -56,13 +69,16 @@ impl<C: Commitment> Audit<C> {
             claim.stands()
                 && now_ms <= claim.window_end_ms
                 && !challenged.contains(id)
-                && self.is_false(claim)
+                && (self.hidden_inputs || self.is_false(claim))
         };
         for (_, claim) in state.claims().filter(|(id, claim)| waits(id, claim)) {
             let share_wei = claim.stake_wei / 1_000 * u128::from(parameters.bond_permille);
             let bond_wei = share_wei.max(parameters.bond_wei_min).min(parameters.bond_wei_max);
             let opening_wei = bond_wei.saturating_add(parameters.record_fee_wei);
             needed_wei = needed_wei.saturating_add(opening_wei).saturating_add(fees_wei);
+            if self.hidden_inputs {
+                needed_wei = needed_wei.saturating_add(inputs_wei);
+            }
         }
         needed_wei > state.money().free_wei(guardian)
     }
@@ -70,7 +86,8 @@ impl<C: Commitment> Audit<C> {
     fn is_false(&self, claim: &Claim<C>) -> bool {
         let truth = self.books.truths.get(&claim.terms.job);
         truth.is_some_and(|truth| {
-            claim.terms.iterations != 1 || truth.run.trace().root() != claim.trace_root
+            let differs = |truth: &Arc<Known<C>>| truth.run.trace().root() != claim.trace_root;
+            claim.terms.iterations != 1 || truth.as_ref().is_none_or(differs)
         })
     }
 

@@ -12,6 +12,7 @@ mod guardian;
 mod money;
 mod names;
 mod openings;
+mod promises;
 mod times;
 mod verdicts;
 
@@ -27,7 +28,8 @@ use protocol::transaction::{Action, Address};
 use crate::bounds::ShapeBounds;
 use crate::fixtures::Known;
 
-pub use names::{Invariant, Sometimes};
+pub(crate) use counters::{claim_of, job_of};
+pub use names::{Failure, Invariant, Sometimes};
 
 use clocks::Clocks;
 use committed::AskKey;
@@ -71,13 +73,15 @@ pub(crate) struct Books<C: Commitment> {
     pub(crate) deposited_wei: u128,
     pub(crate) withdrawn_wei: u128,
     pub(crate) claims: BTreeMap<ClaimId, AuditedClaim<C>>,
-    /// The honest run of each job.
-    pub(crate) truths: BTreeMap<JobId, Arc<Known<C>>>,
+    /// The honest run of each job; `None` where an operator has no result and every claim is false.
+    pub(crate) truths: BTreeMap<JobId, Option<Arc<Known<C>>>>,
     clocks: BTreeMap<ChallengeId, Clocks>,
     /// What each challenge asked last.
     asked: BTreeMap<ChallengeId, Ask>,
     /// What each account paid for objects that the ledger keeps.
     pub(crate) record_fees_wei: BTreeMap<Address, u128>,
+    /// What it cost each account to take a challenge back: the share of the bond that burned, and what was answered.
+    pub(crate) withdrawals_wei: BTreeMap<Address, u128>,
     /// What burned, by the events.
     pub(crate) burned_wei: u128,
     /// Claims that fell.
@@ -92,6 +96,7 @@ impl<C: Commitment> Clone for Books<C> {
             clocks: self.clocks.clone(),
             asked: self.asked.clone(),
             record_fees_wei: self.record_fees_wei.clone(),
+            withdrawals_wei: self.withdrawals_wei.clone(),
             fallen: self.fallen.clone(),
             ..*self
         }
@@ -108,6 +113,7 @@ impl<C: Commitment> Default for Books<C> {
             clocks: BTreeMap::new(),
             asked: BTreeMap::new(),
             record_fees_wei: BTreeMap::new(),
+            withdrawals_wei: BTreeMap::new(),
             burned_wei: 0,
             fallen: BTreeSet::new(),
         }
@@ -136,6 +142,8 @@ pub(crate) struct Surroundings<'a> {
 pub struct Audit<C: Commitment> {
     pub(crate) books: Books<C>,
     guardians: Vec<Guardian>,
+    /// Whether only executors were given the inputs.
+    hidden_inputs: bool,
     /// What did not hold; the first stops the world.
     pub violations: Vec<Violation>,
     sometimes: u64,
@@ -143,20 +151,20 @@ pub struct Audit<C: Commitment> {
     stopped: bool,
 }
 
-impl<C: Commitment> Default for Audit<C> {
-    fn default() -> Self {
+impl<C: Commitment> Audit<C> {
+    /// An audit that has seen nothing yet, of a world in which inputs are hidden from all but executors, or not.
+    pub(crate) fn new(hidden_inputs: bool) -> Self {
         Self {
             books: Books::default(),
             guardians: Vec::new(),
+            hidden_inputs,
             violations: Vec::new(),
             sometimes: 0,
             checks: vec![0; Invariant::ALL.len()],
             stopped: false,
         }
     }
-}
 
-impl<C: Commitment> Audit<C> {
     /// Checks nothing from now on.
     pub(crate) fn stop(&mut self) {
         self.stopped = true;
@@ -211,7 +219,8 @@ impl<C: Commitment> Audit<C> {
         self.books_of(state, sender, action, events);
         self.funds(around.now_ms, state, sender, action);
         // What went wrong first brings the rest with it.
-        let looks: [&mut dyn FnMut(&mut Self); 6] = [
+        let looks: [&mut dyn FnMut(&mut Self); 7] = [
+            &mut |audit| audit.priced(around, state, sender, action),
             &mut |audit| audit.moves_after_fall(around, action),
             &mut |audit| audit.money(around, state),
             &mut |audit| audit.demand(around, state, sender, action),
@@ -250,7 +259,9 @@ impl<C: Commitment> Audit<C> {
                 let by_time = matches!(action, Action::CallTime { .. });
                 self.lost(around, state, challenge, challenger, by_time);
             }
-            Event::ChallengeWithdrawn { .. } => self.saw(Sometimes::ChallengeWithdrawn),
+            Event::ChallengeWithdrawn { challenge, challenger, .. } => {
+                self.taken_back(around, state, challenge, challenger);
+            }
             Event::ClaimFinal { claim, job } => self.is_final(around, state, claim, job),
             Event::StakeReleased { claim } => self.released(around, state, claim),
             Event::JobExpired { job } => self.expired(around, state, job),
@@ -258,7 +269,9 @@ impl<C: Commitment> Audit<C> {
             Event::ChallengeServed { challenge } => self.served(around.now_ms, state, challenge),
             Event::ClaimPosted { claim, last_finality_ms, .. } => {
                 self.posted(around, state, claim, *last_finality_ms);
+                self.challengeable(around, state, claim);
             }
+            Event::JobPosted { job } => self.inside_parameters(around, state, job),
             Event::Withdrawn { .. } => {
                 if state.challenges().any(|(_, challenge)| challenge.is_open()) {
                     self.saw(Sometimes::Withdrawn);
@@ -271,7 +284,6 @@ impl<C: Commitment> Audit<C> {
             | Event::AttentionProven { .. }
             | Event::AttentionCollected { .. }
             | Event::ModelRegistered { .. }
-            | Event::JobPosted { .. }
             | Event::Challenged { .. }
             | Event::Demanded { .. } => {}
         }

@@ -50,6 +50,60 @@ named! {
         Counters => "counters",
         BurnedIsTold => "burned-is-told",
         EndsRightly => "ends-rightly",
+        NoRunNoPass => "no-run-no-pass",
+        NoCoalitionProfit => "no-coalition-profit",
+        Challengeable => "challengeable",
+        NoFreeLock => "no-free-lock",
+        NoForeignSignature => "no-foreign-signature",
+        EndsInsideItsParameters => "ends-inside-its-parameters",
+    }
+}
+
+/// What breaks when an invariant does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// Something happened that must not: a verdict, a payment, an answer.
+    Safety,
+    /// Something did not happen, or not in time.
+    Liveness,
+}
+
+impl Invariant {
+    /// What breaks when it does not hold.
+    pub const fn failure(self) -> Failure {
+        match self {
+            Self::TrueFinal | Self::DisputesEnd | Self::DelayIndependent => Failure::Liveness,
+            Self::NoFalseFinal
+            | Self::NoHonestLoss
+            | Self::Conservation
+            | Self::AsksProven
+            | Self::ClocksMonotone
+            | Self::NoEquivocation
+            | Self::SameViewSameActions
+            | Self::RewardCoversCost
+            | Self::HalfBurned
+            | Self::VerdictIsTruth
+            | Self::HonestRefutationWins
+            | Self::VerdictEndsAll
+            | Self::DescentContainsDivergence
+            | Self::DemandsBounded
+            | Self::AnswersShared
+            | Self::WindowRespected
+            | Self::WorkBounded
+            | Self::PendingAnswerable
+            | Self::KnowledgeConsistent
+            | Self::FactsAreCommitted
+            | Self::ReplayIsIdentical
+            | Self::Counters
+            | Self::BurnedIsTold
+            | Self::EndsRightly
+            | Self::NoRunNoPass
+            | Self::NoCoalitionProfit
+            | Self::Challengeable
+            | Self::NoFreeLock
+            | Self::NoForeignSignature
+            | Self::EndsInsideItsParameters => Failure::Safety,
+        }
     }
 }
 
@@ -97,6 +151,7 @@ named! {
         Queued => "a challenge waited for its turn and was served",
         Saturated => "a party had more moves than slots",
         QueueFull => "a block was full",
+        InputShown => "executors showed an input that nobody published",
         FalseFinalUnwatched => "a false claim became final where nobody watched",
     }
 }

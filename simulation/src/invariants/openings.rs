@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use executor::Defender;
 use ledger::words;
-use protocol::asks::{Answer, Ask, Context, Proven, fits, shown_places};
+use protocol::asks::{Answer, Ask, Context, Proven, Tree, fits, shown_places};
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId};
 use protocol::settlement::{ChallengeStatus, Claim, Settlement, Turn, challenge_id_under};
@@ -19,6 +19,14 @@ use crate::fixtures::Known;
 fn key_of(ask: &Ask) -> AskKey {
     let (depth, index) = ask.node();
     (*ask.tree(), depth, index, matches!(ask, Ask::Leaves { .. }))
+}
+
+/// Demands that lead to the input of any model of a world, beside those for the input itself.
+const DEMANDS_OF_INPUT: u32 = 2;
+
+/// Whether an ask is about the input of the run, or the state that holds it.
+fn is_of_input(ask: &Ask) -> bool {
+    matches!(ask.tree(), Tree::Input { .. } | Tree::State { iteration: 0, boundary: 0 })
 }
 
 /// An answer to something that nobody asked before is tried on a copy of the ledger as often as this.
@@ -100,11 +108,14 @@ impl<C: Commitment> Audit<C> {
         ask: &Ask,
     ) {
         let Some(challenge) = state.challenge(id) else { return };
-        let (demands, bound) = (challenge.demands, around.bounds.demands);
+        // What only executors were given is asked for first.
+        let for_input = if self.hidden_inputs { DEMANDS_OF_INPUT } else { 0 };
+        let (demands, bound) = (challenge.demands, around.bounds.demands + for_input);
         self.hold(Invariant::DemandsBounded, around.now_ms, demands <= bound, || {
             format!("demand {demands} of an honest challenger, {bound} suffice for the model")
         });
-        let differs = differs_at(claim, truth, ask);
+        let for_input = self.hidden_inputs && is_of_input(ask);
+        let differs = for_input || differs_at(claim, truth, ask);
         self.hold(Invariant::DescentContainsDivergence, around.now_ms, differs, || {
             format!(
                 "an honest challenger demands {}, where claim and honest run agree",
@@ -179,7 +190,7 @@ impl<C: Commitment> Audit<C> {
         ask: &Ask,
         answer: &Answer,
     ) {
-        let truth = self.books.truths.get(&claim.terms.job).cloned();
+        let truth = self.books.truths.get(&claim.terms.job).cloned().flatten();
         let Some(entry) = self.books.claims.get_mut(id) else {
             return;
         };
@@ -206,7 +217,7 @@ impl<C: Commitment> Audit<C> {
     }
 
     fn truth_of(&self, state: &Settlement<C>, claim: &ClaimId) -> Option<Arc<Known<C>>> {
-        self.books.truths.get(&state.claim(claim)?.terms.job).cloned()
+        self.books.truths.get(&state.claim(claim)?.terms.job).cloned().flatten()
     }
 }
 

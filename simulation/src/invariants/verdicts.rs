@@ -57,9 +57,9 @@ impl<C: Commitment> Audit<C> {
         let (is_true, by_honest) = entry.map_or((false, false), |e| (e.is_true, e.by_honest));
         let refuted = matches!(reason, FallReason::Refuted(_));
         // A lie inside a layer that does not reach its end leaves the claim true; opened, it is
-        // refuted all the same.
-        let honest = entry.and_then(|entry| entry.known.as_ref()).is_some_and(|one| one.honest);
-        let wrong = refuted && is_true && honest;
+        // refuted all the same, and so is the truth once its executor says something else of its inside.
+        let said_truly = entry.is_some_and(|entry| entry.said_truly);
+        let wrong = refuted && is_true && said_truly;
         self.hold(Invariant::VerdictIsTruth, around.now_ms, !wrong, || {
             format!("the true claim {id} was refuted and {}", words::fall(reason, None))
         });
@@ -136,6 +136,26 @@ impl<C: Commitment> Audit<C> {
         };
         self.hold(Invariant::RewardCoversCost, around.now_ms, reward_wei >= promised_wei, || {
             format!("an honest winner got {reward_wei} of {promised_wei} wei promised")
+        });
+    }
+
+    /// A challenge was taken back: what that costs is the share of the bond that the parameters say, and the fees of
+    /// what was answered.
+    pub(super) fn taken_back(
+        &mut self,
+        around: &Surroundings<'_>,
+        state: &Settlement<C>,
+        id: &ChallengeId,
+        challenger: &Address,
+    ) {
+        self.saw(Sometimes::ChallengeWithdrawn);
+        let Some(challenge) = state.challenge(id) else { return };
+        let permille = u128::from(state.parameters().withdraw_permille);
+        let cost_wei = challenge.bond_wei * permille / 1_000 + challenge.fees_wei;
+        *self.books.withdrawals_wei.entry(*challenger).or_default() += cost_wei;
+        // Nobody delays for nothing: an answer was asked for and paid, or a share of a bond burned.
+        self.hold(Invariant::NoFreeLock, around.now_ms, cost_wei > 0, || {
+            format!("{id} was taken back for nothing")
         });
     }
 

@@ -6,19 +6,22 @@
 pub mod behaviours;
 mod catalogue;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use challenger::{Order, Policy};
 use ledger::View;
 use node::Decision;
-use protocol::hash::Commitment;
+use protocol::hash::{Commitment, Digest};
 use protocol::transaction::{Action, Address};
 
+use crate::fixtures::{Fixtures, Known};
 use crate::rng::WorldRng;
 use crate::scenario::Side;
 use dispute::lies::Lie;
 
-pub use catalogue::{Catalogue, Entry, Numbers};
+pub use catalogue::{CHAOS, Catalogue, Entry, Numbers};
 
 /// A move that a party means to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub struct Pending {
     /// Its place in the sender's sequence.
     pub nonce: u64,
     /// What it does.
-    pub action: std::sync::Arc<Action>,
+    pub action: Arc<Action>,
     /// What it offers.
     pub bid: u32,
     /// When it reached the queue.
@@ -79,6 +82,12 @@ pub struct Sight<'a, C: Commitment> {
     pub queue: &'a [Pending],
     /// Its challenger's core, for proofs about jobs it watches.
     pub challenger: Option<&'a challenger::ChallengerCore<C>>,
+    /// Models, inputs and runs: what parties compute.
+    pub fixtures: &'a Fixtures<C>,
+    /// The model that the world's jobs are about.
+    pub model: usize,
+    /// Runs that somebody in this world made, by their trace roots. Dishonest parties share what they know.
+    pub runs: &'a mut BTreeMap<Digest, Arc<Known<C>>>,
     /// Its chance.
     pub rng: &'a mut WorldRng,
 }
@@ -94,6 +103,11 @@ impl<C: Commitment> fmt::Debug for Sight<'_, C> {
 pub trait Strategy<C: Commitment>: fmt::Debug + Send + Sync {
     /// What the party sends instead of what it means to send.
     fn play(&mut self, sight: &mut Sight<'_, C>, intents: Vec<Intent>) -> Vec<Intent>;
+
+    /// When the party looks again, if it wants to look before anything concerns it.
+    fn next_look_ms(&self) -> Option<u64> {
+        None
+    }
 
     /// A copy, for copies of the world.
     fn boxed(&self) -> Box<dyn Strategy<C>>;

@@ -9,7 +9,7 @@ use protocol::transaction::Address;
 
 use super::{Ended, GroupEnd, Party, World, honesty};
 use crate::invariants::Invariant;
-use crate::scenario::{MILLIETHER, Side};
+use crate::scenario::{MILLIETHER, ParameterPatch, Side};
 
 /// Whether an outcome is one of those expected (`|` between alternatives).
 pub fn outcome_matches(expected: &str, outcome: &str) -> bool {
@@ -36,9 +36,38 @@ impl<C: Commitment> World<C> {
         let honest = honesty(&self.parties, &self.by_address);
         let around = self.surroundings(&honest);
         self.audit.ended(&around, &self.settlement, &deltas);
+        let (profit_wei, earned_wei) = (self.coalition_wei(), self.earned_by_coalition_wei());
+        self.audit.coalition(self.now_ms, profit_wei, earned_wei);
         if self.check_replay && self.audit.violations.is_empty() {
             self.replay();
+            let (genesis, seed) = (self.settlement.genesis().clone(), self.scenario.seed);
+            self.audit.foreign_signatures(self.now_ms, &genesis, seed);
         }
+    }
+
+    /// What all dishonest parties won together, fees outside the protocol aside.
+    fn coalition_wei(&self) -> i128 {
+        let dishonest = self.parties.iter().filter(|party| !party.plan.honest);
+        let won = dishonest.map(|party| {
+            self.delta_wei(party) + self.to_collect_wei(party) + self.withdrawn_wei(party)
+        });
+        won.sum()
+    }
+
+    /// Fees of jobs of honest posters that claims of dishonest parties answered.
+    fn earned_by_coalition_wei(&self) -> u128 {
+        let is_dishonest = |address: &Address| {
+            let party = self.by_address.get(address).and_then(|index| self.parties.get(*index));
+            party.is_some_and(|party| !party.plan.honest)
+        };
+        let earned = self.settlement.jobs().filter_map(|(_, job)| {
+            let JobStatus::Done { claim } = job.status else { return None };
+            let by_it =
+                self.settlement.claim(&claim).is_some_and(|one| is_dishonest(&one.executor));
+            let fee_wei = job.terms.locked_wei().unwrap_or_default();
+            (by_it && !is_dishonest(&job.poster)).then_some(fee_wei)
+        });
+        earned.sum()
     }
 
     /// What a client rightly paid for answers, and what its open jobs still hold.
@@ -109,6 +138,10 @@ impl<C: Commitment> World<C> {
                 _ => None,
             })
             .collect();
+        let looked_wei: u128 = self.audit.books.withdrawals_wei.values().sum();
+        let allowed_wei = self.earned_by_coalition_wei().saturating_add(looked_wei);
+        let allowed_wei = i128::try_from(allowed_wei).unwrap_or(i128::MAX);
+        let coalition_excess_wei = self.coalition_wei().saturating_sub(allowed_wei);
         let books = &self.audit.books.claims;
         let honest_openings_max = books
             .values()
@@ -121,6 +154,9 @@ impl<C: Commitment> World<C> {
             disputes: self.disputes,
             events: self.events,
             end_ms: self.now_ms,
+            hostile: self.scenario.model as usize >= self.environment.fixtures.plain_models()
+                || self.scenario.hidden_inputs
+                || self.scenario.parameters != ParameterPatch::default(),
             log_hash: self.log_hash,
             violations: std::mem::take(&mut self.audit.violations),
             sometimes: self.audit.sometimes(),
@@ -129,6 +165,8 @@ impl<C: Commitment> World<C> {
             finality_ms,
             honest_openings_max,
             log: self.log.take().unwrap_or_default(),
+            shapes: self.shapes.take().unwrap_or_default(),
+            coalition_excess_wei,
         }
     }
 
@@ -241,7 +279,11 @@ impl<C: Commitment> World<C> {
             all += 1;
             // Where both sides are dishonest, either may lose; the ledger must only end it.
             right += u64::from(match (is_honest(&challenge.challenger), by_honest) {
-                (true, _) => won && !is_true,
+                // A true claim whose input nobody had is looked at, and let stand.
+                (true, _) => {
+                    let looked = challenge.status == ChallengeStatus::Withdrawn;
+                    if is_true { looked && self.scenario.hidden_inputs } else { won }
+                }
                 (false, true) => lost,
                 (false, false) => won || lost,
             });

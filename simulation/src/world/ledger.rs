@@ -202,6 +202,7 @@ impl<C: Commitment> World<C> {
         let (sender, nonce) = (pending.sender, pending.nonce);
         let outcome = settlement.perform_numbered(now_ms, sender, nonce, &pending.action);
         self.log_event(index, pending, &outcome);
+        self.note_shape(&pending.action, &outcome);
         if let Some(one) = self.parties.get_mut(index) {
             one.in_flight.retain(|sent| sent.nonce != pending.nonce);
             one.gas_wei += u128::from(self.scenario.ledger.transaction_microether) * MICROETHER;
@@ -245,6 +246,9 @@ impl<C: Commitment> World<C> {
         for event in events {
             if let Event::ClaimPosted { claim, .. } = event {
                 self.audit_claim(*claim);
+            }
+            if let Event::JobPosted { job } = event {
+                self.adopt_job(*job);
             }
             if let Event::Withdrawn { account, amount_wei } = event {
                 *self.withdrawn.entry(*account).or_default() += amount_wei;

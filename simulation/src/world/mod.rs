@@ -3,17 +3,19 @@
 
 mod choice;
 mod ending;
+mod jobs;
 mod ledger;
 mod party;
 mod setup;
+mod shapes;
 mod shell;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use ::ledger::View;
-use protocol::hash::Commitment;
+use protocol::hash::{Commitment, Digest};
 use protocol::ids::JobId;
 use protocol::settlement::{Claim, JobStatus, Settlement};
 use protocol::transaction::{Action, Address};
@@ -105,6 +107,10 @@ pub struct World<C: Commitment> {
     allies: Vec<Address>,
     jobs: Vec<WorldJob>,
     runs: BTreeMap<(JobId, Address), Arc<Known<C>>>,
+    /// Every run that somebody made, by its trace root.
+    known_runs: BTreeMap<Digest, Arc<Known<C>>>,
+    /// When the last job that somebody posted takes no claims any more, at the latest.
+    jobs_until_ms: u64,
     waiting: Vec<Pending>,
     block_at_ms: Option<u64>,
     history: VecDeque<Snapshot<C>>,
@@ -123,6 +129,8 @@ pub struct World<C: Commitment> {
     check_replay: bool,
     log_hash: u64,
     log: Option<Vec<LogLine>>,
+    /// What was reached, when somebody looks for what is new.
+    shapes: Option<BTreeSet<u64>>,
     /// What the audit found.
     pub audit: Audit<C>,
 }
@@ -138,6 +146,8 @@ pub struct Ended {
     pub events: u64,
     /// When it ended.
     pub end_ms: u64,
+    /// Whether its model, its inputs or its parameters are such as honest parties cannot help.
+    pub hostile: bool,
     /// Hash over every event in order.
     pub log_hash: u64,
     /// What did not hold.
@@ -154,6 +164,10 @@ pub struct Ended {
     pub honest_openings_max: u32,
     /// The log, when it was kept.
     pub log: Vec<LogLine>,
+    /// What was reached, when somebody looked: moves with what came of them and the shape of the state.
+    pub shapes: BTreeSet<u64>,
+    /// What all dishonest parties won together beyond what they earned, in wei.
+    pub coalition_excess_wei: i128,
 }
 
 /// How a group of parties ended.
@@ -178,6 +192,11 @@ pub struct GroupEnd {
 }
 
 impl<C: Commitment> World<C> {
+    /// Notes what is reached from now on.
+    pub fn note_shapes(&mut self) {
+        self.shapes = Some(BTreeSet::new());
+    }
+
     /// Keeps a log from now on.
     pub fn keep_log(&mut self) {
         self.log = Some(Vec::new());
@@ -274,9 +293,11 @@ impl<C: Commitment> World<C> {
 
     /// Whether every job is over, nothing stands, and nobody honest has anything left to collect.
     fn is_settled(&self) -> bool {
+        // A job that was replaced with its block is nobody's concern any more.
         let over = |job: &WorldJob| {
-            let job = job.id.and_then(|id| self.settlement.job(&id));
-            job.is_some_and(|job| job.status != JobStatus::Open)
+            job.id.is_some_and(|id| {
+                self.settlement.job(&id).is_none_or(|job| job.status != JobStatus::Open)
+            })
         };
         let honest = honesty(&self.parties, &self.by_address);
         let mut challenges = self.settlement.challenges();
@@ -291,6 +312,7 @@ impl<C: Commitment> World<C> {
         let jobs_ms = self.scenario.job_every_ms.saturating_mul(u64::from(self.scenario.jobs));
         jobs_ms
             .saturating_add(self.scenario.open_ms)
+            .max(self.jobs_until_ms)
             .saturating_add(2 * parameters.window_ms_min)
             .saturating_add(2 * parameters.challenge_ms_max())
             .saturating_add(4 * self.slack_ms)

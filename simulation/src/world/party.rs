@@ -144,6 +144,8 @@ pub(crate) struct Party<C: Commitment> {
     pub(crate) transactions: u32,
     /// Moves without a deadline that were refused: content, when to try again, how often so far.
     pub(crate) patience: Vec<(u64, u64, u32)>,
+    /// Jobs whose input executors have shown it, and whose run is begun.
+    pub(crate) begun: Vec<JobId>,
     /// What a search has decided for its next look.
     pub(crate) choice: Option<super::Choice>,
 }
@@ -151,7 +153,7 @@ pub(crate) struct Party<C: Commitment> {
 /// A fast hasher without keys: the same on every machine and run. What is hashed are moves of the
 /// simulation's own parties, none of whom looks for collisions.
 #[derive(Default)]
-struct Mixer(u64);
+pub(crate) struct Mixer(u64);
 
 impl Mixer {
     fn mix(&mut self, word: u64) {

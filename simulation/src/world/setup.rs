@@ -3,27 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use challenger::{Announcement, ChallengerCore, HonestView};
+use challenger::ChallengerCore;
 use executor::{ExecutorCore, statement_of};
-use protocol::graph::Profile;
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::ClaimId;
 use protocol::roots::sequence_tree;
 use protocol::settlement::{Genesis, Settlement};
-use protocol::transaction::{Action, Address, JobTerms, Statement};
+use protocol::transaction::{Action, Address, Statement};
 
 use super::{Environment, Happening, Party, PartyCore, World, WorldJob};
-use crate::fixtures::{FixtureError, Known};
 use crate::invariants::{Audit, AuditedClaim};
 use crate::rng::{Purpose, WorldRng};
 use crate::scenario::{MILLIETHER, Scenario, ScenarioError, Side};
-use crate::strategy::{Plan, Publishing, Unbound};
+use crate::strategy::{Plan, Unbound};
 use dispute::lies::{Lie, parse_lie};
 
 /// The account that credits deposits.
 const BANK: usize = 0;
 
-fn address_of(number: usize) -> Address {
+pub(super) fn address_of(number: usize) -> Address {
     let mut bytes = [0; 20];
     bytes[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
     Address(bytes)
@@ -48,7 +46,10 @@ impl<C: Commitment> World<C> {
         };
         let model = environment.fixtures.model(scenario.model as usize)?;
         for input in 0..environment.fixtures.inputs(scenario.model as usize) {
-            environment.fixtures.truth(scenario.model as usize, input)?;
+            let model = scenario.model as usize;
+            if environment.fixtures.run(model, input, None)?.is_none() {
+                environment.fixtures.without_result(model, input)?;
+            }
         }
         let bounds =
             environment.fixtures.bounds(scenario.model as usize, genesis.parameters.arity_log2)?;
@@ -66,6 +67,8 @@ impl<C: Commitment> World<C> {
             allies: Vec::new(),
             jobs: Vec::new(),
             runs: BTreeMap::new(),
+            known_runs: BTreeMap::new(),
+            jobs_until_ms: 0,
             waiting: Vec::new(),
             block_at_ms: None,
             history: VecDeque::new(),
@@ -84,7 +87,8 @@ impl<C: Commitment> World<C> {
             check_replay: false,
             log_hash: seed,
             log: None,
-            audit: Audit::default(),
+            shapes: None,
+            audit: Audit::new(scenario.hidden_inputs),
         };
         world.populate()?;
         world.begin(model.header().clone())?;
@@ -151,6 +155,7 @@ impl<C: Commitment> World<C> {
             transactions: 0,
             patience: Vec::new(),
             choice: None,
+            begun: Vec::new(),
         });
     }
 
@@ -208,215 +213,21 @@ impl<C: Commitment> World<C> {
     }
 
     /// Fee of a job; one for nothing is refused.
-    fn fee_wei(&self) -> u128 {
+    pub(super) fn fee_wei(&self) -> u128 {
         (u128::from(self.scenario.fee_milliether) * MILLIETHER).max(1)
     }
 
-    fn client(&self) -> Option<usize> {
+    pub(super) fn client(&self) -> Option<usize> {
         self.parties.iter().position(|party| party.plan.side == Side::Client && party.plan.honest)
     }
 
-    /// The client posts a job. It reaches the ledger without delay: what is studied begins here.
-    pub(super) fn post_job(&mut self, number: usize) {
-        let Some(job) = self.jobs.get(number).cloned() else {
-            return;
-        };
-        let fixtures = &self.environment.fixtures;
-        let model = self.scenario.model as usize;
-        let (Ok(shared), Ok(input_root)) =
-            (fixtures.model(model), fixtures.input_root(model, job.input))
-        else {
-            return;
-        };
-        let parameters = self.settlement.parameters();
-        let terms = JobTerms {
-            model_root: shared.root(),
-            input_root,
-            profile: Profile::StrictF32,
-            executor: Address::default(),
-            fee_wei: self.fee_wei(),
-            fee_iteration_wei: 0,
-            iterations_max: 1,
-            may_cut: false,
-            stake_wei: parameters.stake_wei_min,
-            window_ms: parameters.window_ms_min,
-            open_ms: self.scenario.open_ms,
-            attention_wei: 0,
-            salt: number as u64,
-        };
-        let record_fee_wei = parameters.record_fee_wei;
-        let sender = self
-            .client()
-            .and_then(|index| self.parties.get(index))
-            .map_or(address_of(self.parties.len() + 1), |party| party.address);
-        let nonce = self.settlement.nonce(&sender);
-        let action = Action::PostJob { terms };
-        let settlement = Arc::make_mut(&mut self.settlement);
-        let posted = settlement.perform_numbered(self.now_ms, sender, nonce, &action);
-        let id = posted.ok().and_then(|events| {
-            events.into_iter().find_map(|event| match event {
-                protocol::settlement::Event::JobPosted { job } => Some(job),
-                _ => None,
-            })
-        });
-        let Some(id) = id else { return };
-        self.height += 1;
-        self.audit.books.pays_record_fee(sender, record_fee_wei);
-        // A job is older than every reorganisation: what is studied are claims and disputes.
-        self.history.clear();
-        if self.check_replay {
-            self.accepted.push((self.now_ms, sender, nonce, Arc::new(action)));
-        }
-        if let Some(job) = self.jobs.get_mut(number) {
-            job.id = Some(id);
-        }
-        if let Ok(truth) = self.environment.fixtures.truth(model, job.input) {
-            self.audit.books.truths.insert(id, truth);
-        }
-        for party in 0..self.parties.len() {
-            let at_ms = self.now_ms + self.delay_ms();
-            self.schedule(at_ms, Happening::Heard { party, job: number });
-        }
-        let client = self.client().and_then(|index| self.parties.get_mut(index));
-        if let Some(PartyCore::Client { jobs }) = client.map(|party| &mut party.core) {
-            jobs.push(id);
-        }
-    }
-
-    /// A party that runs models queues the job.
-    pub(super) fn heard(&mut self, index: usize, job: usize) {
-        if let Some(back_ms) = self.away_until_ms(index) {
-            self.schedule(back_ms, Happening::Heard { party: index, job });
-            return;
-        }
-        let now_ms = self.now_ms;
-        let Some(party) = self.parties.get_mut(index) else {
-            return;
-        };
-        let computes = match party.plan.side {
-            Side::Executor => true,
-            Side::Challenger => self.sampling.chance(party.plan.sampling_permille),
-            Side::Stranger | Side::Client => false,
-        };
-        if computes {
-            party.busy_until_ms = party.busy_until_ms.max(now_ms) + party.plan.inference_ms;
-            let at_ms = party.busy_until_ms;
-            self.schedule(at_ms, Happening::Computed { party: index, job });
-        } else {
-            self.wake(index, now_ms);
-        }
-    }
-
-    fn known(&self, input: usize, lie: Option<&Lie>) -> Result<Arc<Known<C>>, FixtureError> {
-        let (fixtures, model) = (&self.environment.fixtures, self.scenario.model as usize);
-        if let Some(known) = fixtures.run(model, input, lie)? {
-            return Ok(known);
-        }
-        // A lie without a place in this model: the last operator is off instead.
-        match fixtures.run(model, input, Some(&Lie::Selective))? {
-            Some(known) => Ok(known),
-            None => fixtures.truth(model, input),
-        }
-    }
-
-    /// A party has run the model: an executor can claim, a challenger can check.
-    pub(super) fn computed(&mut self, index: usize, number: usize) {
-        let Some((input, id)) = self.jobs.get(number).and_then(|job| Some((job.input, job.id?)))
-        else {
-            return;
-        };
-        let Some((plan, address)) =
-            self.parties.get(index).map(|party| (party.plan.clone(), party.address))
-        else {
-            return;
-        };
-        let lie = match plan.side {
-            Side::Executor => plan.lie.as_ref(),
-            _ => plan.lie.as_ref().filter(|_| plan.corrupt_view),
-        };
-        let Ok(known) = self.known(input, lie) else {
-            return;
-        };
-        let statement = statement_of(id, known.run.model().root(), known.run.trace());
-        let statement = statement.map(|statement| self.unbind(&plan, statement, input));
-        let arity_log2 = self.settlement.parameters().arity_log2;
-        let published = self.published_for(number);
-        if let Some(party) = self.parties.get_mut(index) {
-            match &mut party.core {
-                PartyCore::Executor(core) => {
-                    core.remember(Arc::clone(&known.run), arity_log2);
-                    if let Some(statement) = statement {
-                        core.offer(statement);
-                    }
-                }
-                PartyCore::Challenger(core) => {
-                    core.watch(id, HonestView::of_run(Arc::clone(&known.run), published));
-                }
-                PartyCore::Client { .. } => {}
-            }
-        }
-        if plan.side == Side::Executor {
-            self.runs.insert((id, address), known);
-            let late_ms = match plan.publishing {
-                Publishing::Nothing => None,
-                Publishing::Late => Some(20_000),
-                Publishing::Everything | Publishing::Roots | Publishing::Wrong => Some(0),
-            };
-            if let Some(late_ms) = late_ms {
-                let happening = Happening::Announcement { party: index, job: number };
-                self.schedule(self.now_ms + late_ms, happening);
-            }
-        }
-        self.wake(index, self.now_ms);
-    }
-
-    /// What executors have published about a job so far. Without any: nothing.
-    fn published_for(&self, number: usize) -> Arc<Announcement<C>> {
-        let data = self.parties.iter().find_map(|party| {
-            let shown = party.plan.side == Side::Executor
-                && party.plan.publishing != Publishing::Nothing
-                && party.plan.publishing != Publishing::Late;
-            shown.then(|| self.publication(party, number)).flatten()
-        });
-        data.unwrap_or_default()
-    }
-
-    fn publication(&self, party: &Party<C>, number: usize) -> Option<Arc<Announcement<C>>> {
-        let job = self.jobs.get(number)?;
-        let known = self.known(job.input, party.plan.lie.as_ref()).ok()?;
-        Some(match party.plan.publishing {
-            Publishing::Nothing => return None,
-            Publishing::Everything | Publishing::Late => Arc::clone(&known.published),
-            Publishing::Roots => {
-                Arc::new(Announcement::of_roots(known.published.state_roots.clone()))
-            }
-            Publishing::Wrong => {
-                let other = self.known(job.input, Some(&Lie::WrongInput)).ok()?;
-                Arc::clone(&other.published)
-            }
-        })
-    }
-
-    /// A publication is complete: challengers that already watch get it.
-    pub(super) fn published(&mut self, index: usize, number: usize) {
-        let Some(id) = self.jobs.get(number).and_then(|job| job.id) else {
-            return;
-        };
-        let data = self.parties.get(index).and_then(|party| self.publication(party, number));
-        let Some(data) = data else { return };
-        for party in &mut self.parties {
-            let PartyCore::Challenger(core) = &mut party.core else {
-                continue;
-            };
-            if let Some(honest_view) = core.honest_view(&id) {
-                let honest_view = honest_view.with_announced(Arc::clone(&data));
-                core.watch(id, honest_view);
-            }
-        }
-    }
-
     /// Makes a claim say what it should not.
-    fn unbind(&self, plan: &Plan<C>, mut statement: Statement, input: usize) -> Statement {
+    pub(super) fn unbind(
+        &self,
+        plan: &Plan<C>,
+        mut statement: Statement,
+        input: usize,
+    ) -> Statement {
         let Some(how) = plan.unbound else {
             return statement;
         };
@@ -465,9 +276,10 @@ impl<C: Commitment> World<C> {
         let job = claim.terms.job;
         let known = self.runs.get(&(job, claim.executor)).cloned();
         let known = known.filter(|known| known.run.trace().root() == claim.trace_root);
+        let known = known.or_else(|| self.known_runs.get(&claim.trace_root).cloned());
         let truth = self.audit.books.truths.get(&job);
         // Runs of these worlds have one iteration: its trace is all that a claim says.
-        let is_true = truth.is_some_and(|truth| {
+        let is_true = truth.and_then(Option::as_ref).is_some_and(|truth| {
             claim.terms.iterations == 1 && truth.run.trace().root() == claim.trace_root
         });
         let by_honest = self

@@ -20,6 +20,7 @@ impl<C: Commitment> World<C> {
         let Some(decisions) = self.decisions(index, &view) else {
             return;
         };
+        self.take_shown_inputs(index, &view);
         let Some(one) = self.parties.get(index) else {
             return;
         };
@@ -33,7 +34,11 @@ impl<C: Commitment> World<C> {
         let held_ms = self.send_all(index, intents);
         // The core's times are on its own clock.
         let next_ms = next_ms.map(|at_ms| at_ms.saturating_add_signed(-skew_ms));
-        let times = [next_ms, held_ms, self.resend_ms(index), self.patient_ms(index)];
+        let own_ms = self.parties.get(index).and_then(|one| {
+            one.plan.behaviours.iter().filter_map(|behaviour| behaviour.next_look_ms()).min()
+        });
+        let own_ms = own_ms.map(|at_ms| at_ms.saturating_add_signed(-skew_ms));
+        let times = [next_ms, held_ms, own_ms, self.resend_ms(index), self.patient_ms(index)];
         if let Some(at_ms) = times.into_iter().flatten().min() {
             self.wake(index, at_ms.max(self.now_ms + 1));
         }
@@ -172,6 +177,9 @@ impl<C: Commitment> World<C> {
             view,
             queue: if one.plan.watches_queue { &self.waiting } else { &[] },
             challenger,
+            fixtures: &self.environment.fixtures,
+            model: self.scenario.model as usize,
+            runs: &mut self.known_runs,
             rng: &mut self.attack,
         };
         for behaviour in &mut one.plan.behaviours {

@@ -1,6 +1,7 @@
 //! `rebut sim`: worlds full of attackers.
 
 mod best_response;
+mod explore;
 mod play;
 mod report;
 mod strategies;
@@ -26,6 +27,7 @@ pub(crate) fn run(arguments: &Sim, json: bool) -> Result<Ending, CommandError> {
         SimCommand::BestResponse(search) => {
             best_response::run(&environments, search, threads, json)
         }
+        SimCommand::Explore(search) => explore::run(&environments, search, threads, json),
         SimCommand::Strategies => strategies::run(&environments, json),
         SimCommand::Report(report) => report::run(&environments, report, threads, json),
     }

@@ -5,9 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ledger::words;
 use simulation::best_response::{Found, Hunt, hunt_on};
 use simulation::environments::{Environments, SwarmPlan};
+use simulation::made_up::{Shares, honest};
 use simulation::report::{Report, crowd, render};
 use simulation::scenario::Scenario;
-use simulation::swarm::{Totals, honest};
+use simulation::swarm::Totals;
 use simulation::sweep::CellResult;
 use simulation::world::Ended;
 
@@ -106,7 +107,8 @@ pub(super) fn run(
     json: bool,
 ) -> Result<Ending, CommandError> {
     let seed = seed_of(&arguments.seed)?;
-    let plan = SwarmPlan { seed, threads, real_permille: 10, worlds: None };
+    let plan =
+        SwarmPlan { seed, threads, real_permille: 10, shares: Shares::default(), worlds: None };
     let (totals, seconds) = swarm::play(environments, &plan, Some(arguments.seconds), json)?;
     let points = crowd(environments, seed, &CROWDS)?;
     let (axes, cells) = swept(environments, arguments, threads, json)?;

@@ -6,6 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ledger::words;
 use serde::Serialize;
 use simulation::environments::{Environments, SwarmPlan, swarm};
+use simulation::invariants::{Failure, Invariant};
+use simulation::made_up::{Shares, dishonest};
 use simulation::scenario::CommitmentKind;
 use simulation::statistics::rate;
 use simulation::swarm::Totals;
@@ -36,6 +38,41 @@ struct ViolationLine {
     detail: String,
 }
 
+/// Everything that decides which worlds are made up.
+#[derive(Clone, Debug, Serialize)]
+struct Configuration {
+    seed: u64,
+    worlds: Option<u64>,
+    real_permille: u32,
+    chaos_permille: u32,
+    hostile_permille: u32,
+    version: &'static str,
+    /// Strategies of dishonest parties that worlds draw from; each world's own are in its scenario.
+    strategies: Vec<&'static str>,
+}
+
+impl Configuration {
+    fn of(environments: &Environments, plan: &SwarmPlan) -> Self {
+        Self {
+            seed: plan.seed,
+            worlds: plan.worlds,
+            real_permille: plan.real_permille,
+            chaos_permille: plan.shares.chaos_permille,
+            hostile_permille: plan.shares.hostile_permille,
+            version: env!("CARGO_PKG_VERSION"),
+            strategies: dishonest(environments.toy()),
+        }
+    }
+}
+
+/// An invariant, and how often it was checked.
+#[derive(Debug, Serialize)]
+struct InvariantLine {
+    name: &'static str,
+    checked: u64,
+    broken: usize,
+}
+
 #[derive(Debug, Serialize)]
 struct SwarmReport {
     seed: u64,
@@ -51,6 +88,14 @@ struct SwarmReport {
     transactions: u64,
     virtual_hours: f64,
     log_hash: String,
+    /// Worlds with parties that draw among all that is legal.
+    chaos_worlds: u64,
+    chaos_disputes: u64,
+    /// Worlds with a hostile model, hidden inputs or parameters of their own.
+    hostile_worlds: u64,
+    hostile_disputes: u64,
+    configuration: Configuration,
+    invariants: Vec<InvariantLine>,
     violations: usize,
     violation_rate_ci95_high: f64,
     violated: Vec<ViolationLine>,
@@ -118,6 +163,7 @@ pub(super) fn run(
         seed: seed_of(&arguments.seed)?,
         threads,
         real_permille: arguments.real_permille.min(1000),
+        shares: Shares::default(),
         worlds: arguments.worlds,
     };
     if !json {
@@ -128,20 +174,51 @@ pub(super) fn run(
             plan.real_permille
         );
     }
+    let configuration = Configuration::of(environments, &plan);
+    if arguments.configuration {
+        print::json(&configuration)?;
+        return Ok(Ending::Done);
+    }
     let seconds = arguments.worlds.is_none().then_some(arguments.seconds);
     let (totals, seconds) = play(environments, &plan, seconds, json)?;
-    let report = report(&plan, &totals, seconds);
-    let unexpected: u64 = report.strategies.iter().map(|line| line.unexpected).sum();
-    let failed = report.violations > 0 || !report.sometimes_missed.is_empty() || unexpected > 0;
+    let report = report(&plan, configuration, &totals, seconds);
+    let ending = ending(&report, &totals);
     if json {
         print::json(&report)?;
     } else {
         tell(&report);
     }
-    Ok(Ending::falls_if(failed))
+    Ok(ending)
 }
 
-fn report(plan: &SwarmPlan, totals: &Totals, seconds: f64) -> SwarmReport {
+/// The gravest of what went wrong.
+fn ending(report: &SwarmReport, totals: &Totals) -> Ending {
+    let broken = totals.violations.iter().map(|(_, _, one)| one.invariant.failure()).min();
+    let unexpected: u64 = report.strategies.iter().map(|line| line.unexpected).sum();
+    match broken {
+        Some(Failure::Safety) => Ending::Falls,
+        Some(Failure::Liveness) => Ending::Stuck,
+        None if unexpected > 0 => Ending::Unexpected,
+        None if !report.sometimes_missed.is_empty() => Ending::Tame,
+        None => Ending::Done,
+    }
+}
+
+fn invariant_lines(totals: &Totals) -> Vec<InvariantLine> {
+    let lines = Invariant::ALL.iter().enumerate().map(|(at, invariant)| {
+        let broken = totals.violations.iter().filter(|(_, _, one)| one.invariant == *invariant);
+        let checked = totals.checks.get(at).copied().unwrap_or(0);
+        InvariantLine { name: invariant.name(), checked, broken: broken.count() }
+    });
+    lines.collect()
+}
+
+fn report(
+    plan: &SwarmPlan,
+    configuration: Configuration,
+    totals: &Totals,
+    seconds: f64,
+) -> SwarmReport {
     let per_second = totals.disputes as f64 / seconds.max(1e-9);
     let violated = totals.violations.iter().take(20).map(|(seed, kind, violation)| ViolationLine {
         invariant: violation.invariant.name(),
@@ -166,6 +243,12 @@ fn report(plan: &SwarmPlan, totals: &Totals, seconds: f64) -> SwarmReport {
         transactions: totals.events,
         virtual_hours: totals.virtual_ms as f64 / 3.6e6,
         log_hash: format!("{:016x}", totals.log_hash),
+        chaos_worlds: totals.chaos.0,
+        chaos_disputes: totals.chaos.1,
+        hostile_worlds: totals.hostile.0,
+        hostile_disputes: totals.hostile.1,
+        configuration,
+        invariants: invariant_lines(totals),
         violations: totals.violations.len(),
         violation_rate_ci95_high: rate(totals.violations.len() as u64, totals.disputes).high,
         violated: violated.collect(),
@@ -204,6 +287,13 @@ fn tell(report: &SwarmReport) {
         words::count(report.worlds, "world", "worlds"),
         report.real_disputes,
         report.disputes_per_second,
+    );
+    println!(
+        "{} in {} with parties of chaos; {} in {} that are hostile",
+        words::count(report.chaos_disputes, "dispute", "disputes"),
+        words::count(report.chaos_worlds, "world", "worlds"),
+        words::count(report.hostile_disputes, "dispute", "disputes"),
+        words::count(report.hostile_worlds, "world", "worlds"),
     );
     println!(
         "{} (95 %: fewer than {:.1e} of the disputes)\nevent log {}",

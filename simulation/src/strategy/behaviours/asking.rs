@@ -9,7 +9,7 @@ use protocol::transaction::Action;
 
 use super::super::{Intent, Sight, Strategy};
 use super::own_turns;
-use super::ways::{ProvenAsk, Ways};
+use crate::ways::{ProvenAsk, Ways};
 
 /// The model of a claim, if this party has it, beside what is known of the claim.
 fn ways_of<'a, C: Commitment>(sight: &Sight<'a, C>, claim: &ClaimId) -> Option<Ways<'a, C>> {
@@ -40,7 +40,7 @@ impl<C: Commitment> Strategy<C> for DemandAnything {
         for claim in own_turns(sight) {
             const TRIES: usize = 24;
             let found = (0..TRIES).find_map(|_| legal_ask(sight, &claim));
-            intents.extend(found.map(|found| found.of(claim)));
+            intents.extend(found.map(|found| Intent::new(found.of(claim))));
         }
         intents
     }
@@ -127,7 +127,7 @@ impl<C: Commitment> Strategy<C> for AbsurdDemands {
                 ProvenAsk { path: vec![hash; 4_096], ..ProvenAsk::bare(leaves.clone()) },
                 ProvenAsk { from: Some(leaves.clone()), ..ProvenAsk::bare(leaves) },
             ] {
-                wrong.push(absurd.of(claim));
+                wrong.push(Intent::new(absurd.of(claim)));
             }
         }
         one_first(sight, &wrong, intents)
@@ -164,7 +164,7 @@ impl<C: Commitment> Strategy<C> for SayOtherKind {
                 wrong.extend(others.cloned().chain(own).map(|kind| {
                     let showings = showings.clone();
                     let said = ProvenAsk::bare(Ask::Say { tree, kind });
-                    ProvenAsk { showings, ..said }.of(claim)
+                    Intent::new(ProvenAsk { showings, ..said }.of(claim))
                 }));
             }
         }
@@ -206,7 +206,7 @@ impl<C: Commitment> Strategy<C> for AskBeyond {
                 if let Ask::Open { place } = &mut found.ask {
                     place.tree = tree;
                 }
-                wrong.push(found.of(claim));
+                wrong.push(Intent::new(found.of(claim)));
             }
             for (tree, like) in [
                 (
@@ -230,7 +230,7 @@ impl<C: Commitment> Strategy<C> for AskBeyond {
                 if let Ask::Say { tree: named, .. } = &mut found.ask {
                     *named = tree;
                 }
-                wrong.push(found.of(claim));
+                wrong.push(Intent::new(found.of(claim)));
             }
         }
         one_first(sight, &wrong, intents)
@@ -274,7 +274,8 @@ impl<C: Commitment> Strategy<C> for LookAndWithdraw {
             } else {
                 let state = Tree::State { iteration: 0, boundary: 0 };
                 let ways = ways_of(sight, &claim);
-                ways.and_then(|ways| ways.ask_at(&state, (0, 0), false)).map(|ask| ask.of(claim))
+                ways.and_then(|ways| ways.ask_at(&state, (0, 0), false))
+                    .map(|ask| Intent::new(ask.of(claim)))
             };
             intents.extend(next.map(|next| Intent { deadline_ms, bid: self.bid, ..next }));
         }

@@ -7,8 +7,8 @@ mod boxed;
 mod after;
 mod aside;
 mod asking;
+mod chaos;
 mod forge;
-mod ways;
 
 use protocol::asks::{OperandProof, Refutation};
 use protocol::hash::{Commitment, Digest};
@@ -21,6 +21,7 @@ use super::{Intent, Sight, Strategy};
 pub use after::{CallAfterFall, ClaimTwice, PassOver, TakeBack};
 pub use aside::{AbsurdJobs, ChallengeAllies, FreeRide, Idle, Meddler, Overbid, Withdrawer};
 pub use asking::{AbsurdDemands, AskBeyond, DemandAnything, LookAndWithdraw, SayOtherKind};
+pub use chaos::Chaos;
 pub use forge::{Forge, Forgery, SaysTwo};
 
 /// Keeps the first `left` of the moves that are counted, and none after them; the others all stay.

@@ -14,11 +14,13 @@ macro_rules! entries {
 
 mod after;
 mod asking;
+mod chaos;
 mod entry;
 mod honest;
 
 use std::collections::BTreeMap;
 
+pub use chaos::CHAOS;
 pub use entry::{Entry, Numbers};
 use entry::{executor, frivolous, liar, nothing, ulps};
 
@@ -53,6 +55,7 @@ impl<C: Commitment> Default for Catalogue<C> {
             serving(),
             after::endings(),
             asking::asks(),
+            chaos::chaos(),
         ];
         Self { entries: entries.concat() }
     }

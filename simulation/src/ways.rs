@@ -9,40 +9,38 @@ use protocol::knowledge::Knowledge;
 use protocol::tensor::TensorType;
 use protocol::transaction::Action;
 
-use super::super::Intent;
-
 /// An ask with what proves it.
 #[derive(Clone, Debug)]
-pub(super) struct ProvenAsk {
-    pub(super) showings: Vec<Showing>,
-    pub(super) ask: Ask,
-    pub(super) path: Vec<protocol::hash::Digest>,
-    pub(super) from: Option<Ask>,
+pub(crate) struct ProvenAsk {
+    pub(crate) showings: Vec<Showing>,
+    pub(crate) ask: Ask,
+    pub(crate) path: Vec<protocol::hash::Digest>,
+    pub(crate) from: Option<Ask>,
 }
 
 impl ProvenAsk {
     /// An ask that nothing is shown for.
-    pub(super) fn bare(ask: Ask) -> Self {
+    pub(crate) fn bare(ask: Ask) -> Self {
         Self { showings: Vec::new(), ask, path: Vec::new(), from: None }
     }
 
     /// The demand.
-    pub(super) fn of(self, claim: ClaimId) -> Intent {
+    pub(crate) fn of(self, claim: ClaimId) -> Action {
         let Self { showings, ask, path, from } = self;
-        Intent::new(Action::Demand { claim, showings, ask, path, from })
+        Action::Demand { claim, showings, ask, path, from }
     }
 }
 
 /// What is known of a claim, and its model.
 #[derive(Debug)]
-pub(super) struct Ways<'a, C: Commitment> {
-    pub(super) known: &'a Knowledge<C>,
-    pub(super) model: &'a Model<C>,
+pub(crate) struct Ways<'a, C: Commitment> {
+    pub(crate) known: &'a Knowledge<C>,
+    pub(crate) model: &'a Model<C>,
 }
 
 impl<C: Commitment> Ways<'_, C> {
     /// What a tree is of, by the model.
-    pub(super) fn kind(&self, tree: &Tree) -> Option<TreeKind> {
+    pub(crate) fn kind(&self, tree: &Tree) -> Option<TreeKind> {
         let Self { known, model } = self;
         let list = |count: usize| Some(TreeKind::List { count: u32::try_from(count).ok()? });
         let tensor = |kind: &TensorType| Some(TreeKind::Tensor { kind: kind.clone() });
@@ -80,21 +78,21 @@ impl<C: Commitment> Ways<'_, C> {
         }
     }
 
-    fn layer(&self, layer: u32) -> Option<Showing> {
+    pub(crate) fn layer(&self, layer: u32) -> Option<Showing> {
         Some(Showing::Layer { proof: self.model.layer_proof(layer)? })
     }
 
-    fn operator(&self, operator: u32) -> Option<Showing> {
+    pub(crate) fn operator(&self, operator: u32) -> Option<Showing> {
         Some(Showing::Operator { proof: self.model.node_proof(operator)? })
     }
 
-    fn leaf_path(&self, tree: &Tree, index: u32) -> Option<Vec<protocol::hash::Digest>> {
+    pub(crate) fn leaf_path(&self, tree: &Tree, index: u32) -> Option<Vec<protocol::hash::Digest>> {
         let depth = self.kind(tree)?.shape()?.depth();
         self.known.path(tree, depth, u64::from(index))
     }
 
     /// Shows the way to a tree's root, and what the tree is of; `None` where too little is known.
-    pub(super) fn to(&self, tree: &Tree) -> Option<Vec<Showing>> {
+    pub(crate) fn to(&self, tree: &Tree) -> Option<Vec<Showing>> {
         let Self { known, model } = self;
         let layers = model.header().layer_count;
         match *tree {
@@ -134,15 +132,37 @@ impl<C: Commitment> Ways<'_, C> {
     fn to_end(&self, (iteration, boundary): (u32, u32), value: u32) -> Option<Vec<Showing>> {
         let state = Tree::State { iteration, boundary };
         let TreeKind::List { count } = self.kind(&state)? else { return None };
-        let found = (0..count).find_map(|position| {
-            let (id, root) = self.known.value(iteration, boundary, position)?;
-            (id == value).then_some((position, root))
-        });
-        let (position, root) = found?;
+        let position = (0..count).find(|position| {
+            let found = self.known.value(iteration, boundary, *position);
+            found.is_some_and(|(id, _)| id == value)
+        })?;
+        let mut showings = self.to_value((iteration, boundary), position)?;
+        showings.push(self.operator(self.operator_of(value)?)?);
+        Some(showings)
+    }
+
+    /// Shows the way to a place of a state, and what stands there.
+    pub(crate) fn to_value(
+        &self,
+        (iteration, boundary): (u32, u32),
+        position: u32,
+    ) -> Option<Vec<Showing>> {
+        let state = Tree::State { iteration, boundary };
+        let (value, root) = self.known.value(iteration, boundary, position)?;
         let path = self.leaf_path(&state, position)?;
         let mut showings = self.to(&state)?;
         showings.push(Showing::StateLeaf { iteration, boundary, position, value, root, path });
-        showings.push(self.operator(self.operator_of(value)?)?);
+        Some(showings)
+    }
+
+    /// Shows the way to a leaf of what an operator wrote, and its bytes.
+    pub(crate) fn to_leaf(&self, iteration: u32, operator: u32, leaf: u64) -> Option<Vec<Showing>> {
+        let tree = Tree::Tensor { iteration, operator };
+        let depth = self.kind(&tree)?.shape()?.depth();
+        let path = self.known.path(&tree, depth, leaf)?;
+        let bytes = *self.known.leaf(&tree, leaf)?;
+        let mut showings = self.to(&tree)?;
+        showings.push(Showing::TensorLeaf { iteration, operator, leaf, bytes, path });
         Some(showings)
     }
 
@@ -161,7 +181,7 @@ impl<C: Commitment> Ways<'_, C> {
     }
 
     /// Committed root of a tree. That of an end stands in a state.
-    fn root(&self, tree: &Tree) -> Option<protocol::hash::Digest> {
+    pub(crate) fn root(&self, tree: &Tree) -> Option<protocol::hash::Digest> {
         let (iteration, boundary, value) = match *tree {
             Tree::Input { iteration, value } => (iteration, 0, value),
             Tree::Output { iteration, value } => {
@@ -182,7 +202,7 @@ impl<C: Commitment> Ways<'_, C> {
     }
 
     /// An ask to open a node, or for the leaves below it, proven from the root of its tree.
-    pub(super) fn ask_at(&self, tree: &Tree, node: (u32, u64), leaves: bool) -> Option<ProvenAsk> {
+    pub(crate) fn ask_at(&self, tree: &Tree, node: (u32, u64), leaves: bool) -> Option<ProvenAsk> {
         let (place, path) = self.place(tree, node)?;
         let showings = self.to(tree)?;
         let ask = if leaves { Ask::Leaves { place } } else { Ask::Open { place } };
@@ -190,7 +210,7 @@ impl<C: Commitment> Ways<'_, C> {
     }
 
     /// The same, proven from what was asked last of the same tree.
-    pub(super) fn ask_below(
+    pub(crate) fn ask_below(
         &self,
         from: &Ask,
         (depth, index): (u32, u64),
@@ -207,7 +227,7 @@ impl<C: Commitment> Ways<'_, C> {
     }
 
     /// An ask to say the root of a subtrace or of sums.
-    pub(super) fn say(&self, tree: &Tree) -> Option<ProvenAsk> {
+    pub(crate) fn say(&self, tree: &Tree) -> Option<ProvenAsk> {
         let (tree, kind) = (*tree, self.kind(tree)?);
         let showings = self.to(&tree)?;
         Some(ProvenAsk { showings, ask: Ask::Say { tree, kind }, path: Vec::new(), from: None })
