@@ -156,7 +156,7 @@ const OTHER: &[(&str, &[&str], &str)] = &[
     ("docs/simulation.md", &["60 s", "64 demands"], "values of before that lost"),
     (
         "docs/simulation.md",
-        &["ten minutes", "three checks"],
+        &["ten minutes", "five checks"],
         "what a reader needs; what is named after it",
     ),
     ("docs/ARCHITECTURE.md", &["4 threads"], "what a test runs"),

@@ -15,5 +15,5 @@ pub mod wrappers;
 
 pub use devnet::{Devnet, DevnetError, Outcome, Participants, PlayedMove};
 pub use lies::{Lie, LieError, Lying, parse_lie};
-pub use roles::{Role, actor_key};
+pub use roles::{Role, actor_key, key_of};
 pub use wrappers::{Muted, Stubborn};

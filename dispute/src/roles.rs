@@ -39,7 +39,12 @@ impl Role {
 
 /// The key of a role. Public knowledge: for devnets only, never for money.
 pub fn actor_key(role: Role) -> Key {
-    let mut seed = keccak(format!("rebut stage {}", role.name()).as_bytes());
+    key_of(&format!("rebut stage {}", role.name()))
+}
+
+/// A key made of a text alone, so that everybody can compute it: for trying things, never for money.
+pub fn key_of(text: &str) -> Key {
+    let mut seed = keccak(text.as_bytes());
     loop {
         // All but a few in 2^128 hashes are keys.
         if let Some(key) = Key::from_secret(&seed.0) {

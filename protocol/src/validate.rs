@@ -130,7 +130,7 @@ pub enum ModelFault {
 /// whoever computes these roots from the weights.
 ///
 /// # Errors
-/// The first fault found, in the order of the rules; those about links and stop come last.
+/// The first fault found, in the order that `docs/protocol.md` gives; those about links and stop come last.
 pub fn validate(graph: &Graph) -> Result<(), ModelFault> {
     let values = Values::new(graph).ok_or(ModelFault::Counts)?;
     check_nodes(graph)?;

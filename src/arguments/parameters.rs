@@ -91,7 +91,7 @@ parameter_choices! {
     reward_permille: u32, "reward-permille", "PERMILLE", clap::value_parser!(u32);
     /// Thousandths of the bond that burn when a challenge is withdrawn.
     withdraw_permille: u32, "withdraw-permille", "PERMILLE", clap::value_parser!(u32);
-    /// Burned for each model, job, seal, claim and challenge.
+    /// Burned for each model, job, seal, word, challenge, and claim that no seal paid for.
     record_fee_wei: u128, "record-fee-wei", "AMOUNT", amount::parse;
     /// Locked by an attester.
     attest_bond_wei: u128, "attest-bond-wei", "AMOUNT", amount::parse;

@@ -167,7 +167,33 @@ fn parameters() -> Vec<Row> {
         ),
     ]);
     found.extend(defaults());
+    found.extend(budgets());
     found
+}
+
+/// What executors' clocks are, and what the answers to all that can be asked of one claim take.
+fn budgets() -> Vec<Row> {
+    let default = |name| field(PROTOCOL, "impl Default for Parameters", name);
+    let asks = default("demands_max") + default("end_asks_max");
+    let (second, hour) = (1_000, 3_600_000);
+    let of = |preset: &str, unit: u128| {
+        let [clock_ms, reply_ms] =
+            ["executor_clock_ms", "reply_ms"].map(|name| field(PROTOCOL, preset, name));
+        let answers_ms = asks * default("served_max") * reply_ms;
+        let needed = format!("{:.2}", answers_ms as f64 / unit as f64);
+        ((clock_ms / unit).to_string(), needed.trim_end_matches('0').to_owned())
+    };
+    let devnet = of("impl Default for Parameters", second);
+    let (fast, mainnet) = (of("fn fast()", second), of("fn mainnet_like()", hour));
+    vec![
+        ("the outage that is {} × 16", asks.to_string()),
+        ("devnet a clock of {} s where", devnet.0),
+        ("where {} s are needed fast", devnet.1),
+        ("fast one of {} s where", fast.0),
+        ("where {} s are needed mainnet-like", fast.1),
+        ("mainnet-like has {} hours where", mainnet.0),
+        ("hours where {} hours are needed", mainnet.1),
+    ]
 }
 
 /// The default of each parameter, as the table of the protocol says it.

@@ -38,14 +38,30 @@ fn is_bound<C: Commitment>(
         && is_state_of_trace::<C>(trace_root, state_count, boundary, state_root, state_path)
 }
 
-/// Whether a batch's statement shows the first entry of the job's input, and another shows none.
-fn is_first_entry<C: Commitment>(header: &ModelHeader, statement: &Statement) -> bool {
-    let terms = &statement.terms;
-    match (&statement.binding.entry, terms.is_batch(header)) {
-        (None, is_batch) => !is_batch,
-        (Some(BoundEntry { root, path }), is_batch) => {
-            is_batch && is_entry_of_batch::<C>(&terms.input_root, terms.iterations, 0, root, path)
-        }
+/// What the paths of a statement show, part by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShownBinding {
+    /// That the first entry, or without one the input, is the first state of the first iteration.
+    pub input: bool,
+    /// That the output is the last state of the last iteration.
+    pub output: bool,
+    /// That the entry which is given is the first of a batch, whose list the input is; `None` without one.
+    pub entry: Option<bool>,
+}
+
+/// What the paths of a statement show of a model with so many states in a trace.
+pub fn shown_binding<C: Commitment>(statement: &Statement, state_count: u32) -> ShownBinding {
+    let Statement { terms, binding } = statement;
+    let (batch, entries) = (&terms.input_root, terms.iterations);
+    let last = (terms.iterations.saturating_sub(1), state_count.saturating_sub(1));
+    let first_root = statement.first_input_root();
+    let entry = binding.entry.as_ref().map(|BoundEntry { root, path }| {
+        entries > 1 && is_entry_of_batch::<C>(batch, entries, 0, root, path)
+    });
+    ShownBinding {
+        input: is_bound::<C>(terms, state_count, (0, 0), &first_root, &binding.input),
+        output: is_bound::<C>(terms, state_count, last, &terms.output_root, &binding.output),
+        entry,
     }
 }
 
@@ -55,7 +71,7 @@ fn check_statement<C: Commitment>(
     header: &ModelHeader,
     statement: &Statement,
 ) -> Result<(), Rejection> {
-    let Statement { terms, binding } = statement;
+    let terms = &statement.terms;
     if terms.model_root != job.terms.model_root {
         return Err(Rejection::Terms { name: "model_root", bounds: "the job's" });
     }
@@ -66,17 +82,13 @@ fn check_statement<C: Commitment>(
         let bounds = "the job's, or fewer where model or job let the run end";
         return Err(Rejection::Terms { name: "iterations", bounds });
     }
-    let (states, last) = (header.state_count(), terms.iterations.saturating_sub(1));
-    let (first_state, last_state) = ((0, 0), (last, header.layer_count));
-    let first_root = statement.first_input_root();
-    if is_first_entry::<C>(header, statement)
-        && is_bound::<C>(terms, states, first_state, &first_root, &binding.input)
-        && is_bound::<C>(terms, states, last_state, &terms.output_root, &binding.output)
-    {
-        Ok(())
-    } else {
-        Err(Rejection::NotBound)
-    }
+    let ShownBinding { input, output, entry } = shown_binding::<C>(statement, header.state_count());
+    // A batch shows its first entry, and another run shows none.
+    let is_entry_right = match (entry, terms.is_batch(header)) {
+        (None, is_batch) => !is_batch,
+        (Some(is_first), is_batch) => is_batch && is_first,
+    };
+    if is_entry_right && input && output { Ok(()) } else { Err(Rejection::NotBound) }
 }
 
 impl<C: Commitment> Settlement<C> {

@@ -225,7 +225,7 @@ impl<C: Commitment> Settlement<C> {
             return Err(Rejection::Terms { name: "challengers", bounds: "1 to 16" });
         }
         // One answer serves every named challenge that waits for it and is still in time. The others are
-        // skipped: or somebody could end its own challenge in front of a shared answer, and make it fail.
+        // skipped: or somebody could end its own challenge just before a shared answer, and make it fail.
         let mut served: Vec<ChallengeId> = Vec::new();
         for challenger in challengers {
             let id = challenge_id_under::<C>(claim_id, *challenger);

@@ -18,7 +18,7 @@ pub mod rules;
 mod snapshot;
 
 pub use bounds::ParameterError;
-pub use claims::{claim_id, claim_id_under};
+pub use claims::{ShownBinding, claim_id, claim_id_under, shown_binding};
 pub use disputes::{CHALLENGERS_MAX, challenge_id, challenge_id_under};
 pub use jobs::{PASSED_MAX, job_id};
 pub use money::{Ether, Money, MoneyError};

@@ -48,7 +48,8 @@ pub struct Parameters {
     pub reward_permille: u32,
     /// Thousandths of the bond that burn when a challenge is withdrawn.
     pub withdraw_permille: u32,
-    /// Burned for each model, job, seal, claim and challenge, so that keeping them is not free.
+    /// Burned for each model, job, seal, word and challenge, and for a claim that no seal paid for, so that
+    /// keeping them is not free.
     pub record_fee_wei: u128,
     /// Locked by an attester; burned when the claim becomes final and nothing was proven.
     pub attest_bond_wei: u128,

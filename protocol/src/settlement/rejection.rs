@@ -25,7 +25,7 @@ macro_rules! numbered {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The engine gave a time before the last accepted transaction.
-    #[error("the ledger's time went back to before {ledger_ms} ms; mend the ledger's clock")]
+    #[error("the ledger's time went back to before {ledger_ms} ms; correct the ledger's clock")]
     TimeWentBack {
         /// Time of the last accepted transaction.
         ledger_ms: u64,

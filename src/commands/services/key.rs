@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
-use protocol::hash::{keccak, parse_hex, to_hex};
+use protocol::hash::{parse_hex, to_hex};
 use protocol::transaction::Key;
 use serde_json::json;
 
@@ -14,14 +14,7 @@ use crate::{keystore, print};
 
 /// A key that everybody can compute: for ledgers to try things only.
 pub(crate) fn dev_key(name: &str) -> Key {
-    let mut seed = keccak(format!("rebut devnet {name}").as_bytes());
-    loop {
-        // All but a few in 2^128 hashes are keys.
-        if let Some(key) = Key::from_secret(&seed.0) {
-            return key;
-        }
-        seed = keccak(&seed.0);
-    }
+    dispute::key_of(&format!("rebut devnet {name}"))
 }
 
 fn needed() -> CommandError {

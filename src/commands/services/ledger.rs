@@ -98,7 +98,7 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<Ending, Comman
             return Ok(());
         }
         let reason = "the ledger stopped after an error, told above; what was acknowledged is on disk \
-                      and its clock stands: mend the cause and start it again";
+                      and its clock stands: fix the cause and start it again";
         Err(system(arguments.folder.display().to_string(), reason))
     })?;
     Ok(Ending::Done)

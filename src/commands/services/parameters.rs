@@ -2,6 +2,7 @@
 
 use ::ledger::words::{self, ether};
 use node::exposure::claim_takes_wei;
+use protocol::asks::leaf_log2;
 use protocol::settlement::Parameters;
 use serde_json::{Value, json};
 
@@ -164,6 +165,10 @@ fn of_everybody(held: &Parameters) -> Vec<Consequence> {
 fn of_executors(held: &Parameters) -> Vec<Consequence> {
     let row = |what, formula, value| Consequence { who: "executor, honest", what, formula, value };
     let at_once_ms = held.reply_ms.saturating_mul(u64::from(held.served_max));
+    let asks = u64::from(held.demands_max).saturating_add(u64::from(held.end_asks_max));
+    // Either is enough for the last answer: what all before it left of the clock, or the floor.
+    let by_clock_ms = held.executor_clock_ms.saturating_sub(asks.saturating_mul(at_once_ms));
+    let by_floor_ms = held.move_floor_ms.saturating_sub(at_once_ms);
     vec![
         row(
             "a claim of the least stake takes",
@@ -171,39 +176,49 @@ fn of_executors(held: &Parameters) -> Vec<Consequence> {
             Quantity::Wei(claim_takes_wei(held, held.stake_wei_min)),
         ),
         row(
+            "for each claim it pays, also for one that is released",
+            "record_fee_wei",
+            Quantity::Wei(held.record_fee_wei),
+        ),
+        row(
             "answers cost it nothing up to, for each",
             "demand_fee_wei: it loses answers × what one costs beyond that",
             Quantity::Wei(held.demand_fee_wei),
         ),
         row(
-            "its stake is safe while it is kept out of a challenge for no longer than",
-            "executor_clock_ms",
-            Quantity::Ms(held.executor_clock_ms),
+            "answers to all demands of a claim that can wait at once take it, at reply_ms each",
+            "A = served_max × reply_ms, at most move_floor_ms; more where several of its claims are disputed",
+            Quantity::Ms(at_once_ms),
         ),
         row(
-            "and, kept out or not, while it answers all demands of a claim that can wait at once within",
-            "move_floor_ms; at reply_ms each they take served_max × reply_ms",
-            Quantity::Ms(at_once_ms),
+            "its stake is safe, however often it is asked, while it is kept out for no longer than",
+            "the larger of executor_clock_ms − (demands_max + end_asks_max) × A and move_floor_ms − A: \
+             answers use the clock as well",
+            Quantity::Ms(by_clock_ms.max(by_floor_ms)),
         ),
     ]
 }
 
 fn of_challengers(held: &Parameters) -> Vec<Consequence> {
     let row = |who, what, formula, value| Consequence { who, what, formula, value };
-    let demands = u128::from(held.demands_max);
+    let (demands, ends) = (u128::from(held.demands_max), u128::from(held.end_asks_max));
     let bond_wei = held.bond_wei(held.stake_wei_min);
+    // An ask for leaves of an input or output costs a fee for as many as another ask shows.
+    let levels = held.end_log2.saturating_sub(leaf_log2(held.arity_log2));
+    let fees = ends.saturating_mul(1 << levels.min(64)).saturating_add(demands);
     let most_wei = held
         .demand_fee_wei
-        .saturating_mul(demands)
+        .saturating_mul(fees)
         .saturating_add(bond_wei)
         .saturating_add(held.record_fee_wei);
-    let work = demands.saturating_add(2);
+    let work = demands.saturating_add(ends).saturating_add(2);
     let (lie, truth) = ("challenger of a lie", "challenger of a true claim");
     vec![
         row(
             lie,
             "when it convicts it is paid for its work, beside bond and fees, up to",
-            "work_cost_wei × (2 + its demands), however many others there are",
+            "work_cost_wei × (2 + its demands of either kind), at most 2 + demands_max + end_asks_max, \
+             however many others there are",
             Quantity::Wei(held.work_cost_wei.saturating_mul(work)),
         ),
         row(
@@ -221,7 +236,9 @@ fn of_challengers(held: &Parameters) -> Vec<Consequence> {
         row(
             truth,
             "loses at most, at the least stake",
-            "bond_wei + demand_fee_wei × demands_max + record_fee_wei",
+            "bond_wei + demand_fee_wei × (demands_max + F) + record_fee_wei, with \
+             F = end_asks_max × 2^(end_log2 − max(0, arity_log2 − 3)) if it asks for inputs and outputs, \
+             otherwise 0",
             Quantity::Wei(most_wei),
         ),
     ]
@@ -308,10 +325,18 @@ mod tests {
         assert_eq!(bond("the same with stake"), Quantity::Wei(10 * ETHER));
         let executor = |formula| of(&held, "executor, honest", formula);
         assert_eq!(executor("stake_wei +"), Quantity::Wei(ETHER + ETHER / 10_000));
-        // 16 answers of 0.2 s.
-        assert_eq!(executor("move_floor_ms;"), Quantity::Ms(3_200));
+        // 16 answers of 0.2 s; 44 times as much is more than the clock of 120 s, and the floor has 5 s.
+        assert_eq!(executor("A ="), Quantity::Ms(3_200));
+        assert_eq!(executor("the larger of"), Quantity::Ms(1_800));
+        let longer = Parameters { executor_clock_ms: 150_000, ..held.clone() };
+        let by_clock = of(&longer, "executor, honest", "the larger of");
+        assert_eq!(by_clock, Quantity::Ms(150_000 - 44 * 3_200));
+        // 24 demands, and 20 asks for ends of 32 fees each: 2^8 leaves, where others show 2^3.
+        let fees_wei = (24 + 20 * 32) * ETHER / 1_000;
         let truth = of(&held, "challenger of a true claim", "bond_wei");
-        assert_eq!(truth, Quantity::Wei(ETHER / 10 + 24 * ETHER / 1_000 + ETHER / 10_000));
+        assert_eq!(truth, Quantity::Wei(ETHER / 10 + fees_wei + ETHER / 10_000));
+        let lie = of(&held, "challenger of a lie", "work_cost_wei");
+        assert_eq!(lie, Quantity::Wei(46 * ETHER / 100));
         assert_eq!(of(&held, "liar", "q ×"), Quantity::Wei(9 * ETHER / 2));
     }
 

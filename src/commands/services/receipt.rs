@@ -8,8 +8,7 @@ use ::ledger::Ledger as _;
 use inference::files::read_limited;
 use protocol::hash::{Digest, Keccak};
 use protocol::ids::{ClaimId, JobId};
-use protocol::roots::{is_entry_of_batch, is_state_of_trace, is_trace_of_sequence};
-use protocol::settlement::{Claim, ClaimStatus, claim_id};
+use protocol::settlement::{Claim, ClaimStatus, claim_id, shown_binding};
 use protocol::transaction::{Address, Binding, BoundEntry, BoundState, ClaimTerms, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -213,31 +212,19 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
 /// What a receipt proves by itself, each with whether it holds.
 fn own_checks(parsed: &Parsed, states: u32) -> Vec<(String, bool)> {
     let Parsed { claim, executor, statement, .. } = parsed;
-    let Statement { terms, binding } = statement;
     let mut checks = Vec::new();
     let mut check = |name: &str, holds: bool| checks.push((name.to_owned(), holds));
-    let is_bound = |iteration: u32, boundary: u32, root: &Digest, bound: &BoundState| {
-        let BoundState { trace_root, sequence_path, state_path } = bound;
-        let (sequence, count) = (&terms.sequence_root, terms.iterations);
-        is_trace_of_sequence::<Keccak>(sequence, count, iteration, trace_root, sequence_path)
-            && is_state_of_trace::<Keccak>(trace_root, states, boundary, root, state_path)
-    };
-    check("the claim's id covers its terms", claim_id(*executor, terms) == *claim);
-    let first_root = statement.first_input_root();
-    let is_first = is_bound(0, 0, &first_root, &binding.input);
-    match &binding.entry {
-        None => check("the input is the run's first state", is_first),
-        Some(BoundEntry { root, path }) => {
-            let (batch, entries) = (&terms.input_root, terms.iterations);
-            let is_entry =
-                entries > 1 && is_entry_of_batch::<Keccak>(batch, entries, 0, root, path);
-            check("the first entry is the first of the job's batch", is_entry);
-            check("the first entry is the run's first state", is_first);
+    check("the claim's id covers its terms", claim_id(*executor, &statement.terms) == *claim);
+    // As the ledger checks a claim that is posted.
+    let shown = shown_binding::<Keccak>(statement, states);
+    match shown.entry {
+        None => check("the input is the run's first state", shown.input),
+        Some(is_first) => {
+            check("the first entry is the first of the job's batch", is_first);
+            check("the first entry is the run's first state", shown.input);
         }
     }
-    let last = (terms.iterations.saturating_sub(1), states.saturating_sub(1));
-    let is_last = is_bound(last.0, last.1, &terms.output_root, &binding.output);
-    check("the output is the run's last state", is_last);
+    check("the output is the run's last state", shown.output);
     checks
 }
 

@@ -133,7 +133,7 @@ pub(super) async fn wait(
         for receipt in receipts {
             told = receipt.height;
             for event in &receipt.events {
-                if let (Some(line), false) = (wake_ups(event, id, &view.settlement, own), as_json) {
+                if let (Some(line), false) = (line_of(event, id, &view.settlement, own), as_json) {
                     println!("{line}");
                 }
             }
@@ -293,7 +293,7 @@ fn ended(view: &View, job: &JobId, id: ClaimId) -> Result<Ended, CommandError> {
 }
 
 /// An event about the job, for people.
-fn wake_ups(event: &Event, job: &JobId, settlement: &Settlement, own: &OwnRun) -> Option<String> {
+fn line_of(event: &Event, job: &JobId, settlement: &Settlement, own: &OwnRun) -> Option<String> {
     let about = |claim: &ClaimId| settlement.claim(claim).filter(|claim| claim.terms.job == *job);
     match event {
         Event::ClaimPosted { claim, .. } => about(claim).map(|found| {
