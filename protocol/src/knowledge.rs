@@ -3,6 +3,10 @@
 //! It has no part in any decision of the settlement. A challenger's solver reads it to find its next ask, and
 //! takes from it the paths that its showings carry.
 
+mod known;
+
+pub use known::{DESCENT_MAX, Descent, Known};
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::marker::PhantomData;

@@ -131,8 +131,7 @@ pub(super) fn claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Val
 /// A claim with what its disputes opened, and what convicted it.
 pub(super) fn whole_claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Value {
     let mut document = self::claim(id, claim, settlement);
-    let mut descent: Vec<String> =
-        claim.knowledge.opened_trees().map(|tree| words::tree(&tree)).collect();
+    let mut descent: Vec<String> = claim.knowledge.opened_trees().iter().map(words::tree).collect();
     let verdict = match &claim.status {
         ClaimStatus::Fallen { reason: FallReason::Refuted(found), .. } => {
             Some(words::verdict(found, claim.knowledge.operator_of(found)))

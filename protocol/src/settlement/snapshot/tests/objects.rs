@@ -1,5 +1,6 @@
 //! A small ledger with one object of each kind.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -8,7 +9,7 @@ use crate::asks::{Ask, Evidence, Place, Tree, TreeKind};
 use crate::graph::{ModelHeader, Profile};
 use crate::hash::{Digest, leaf};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, Known};
 use crate::settlement::{
     Asked, Attestation, AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Genesis,
     Job, JobStatus, Parameters, Sealed, SealedStatus, Settlement, Turn,
@@ -109,7 +110,12 @@ pub(super) fn claim() -> Claim {
         stake_wei: 7,
         trace_root: digest("trace"),
         said: BTreeMap::from([(Tree::Subtrace { iteration: 0, layer: 0 }, digest("inside"))]),
-        knowledge: Knowledge::new(header(), RunLength::exactly(1), 6, &statement),
+        knowledge: Known::Run(Box::new(Knowledge::new(
+            header(),
+            RunLength::exactly(1),
+            6,
+            &statement,
+        ))),
         sealed: None,
         proofs: 8,
         challenges: 9,
