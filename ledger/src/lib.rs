@@ -10,6 +10,7 @@ mod log;
 pub mod payments;
 mod recent;
 mod rejection;
+pub mod snapshot;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -3,6 +3,7 @@
 //! The only place that knows sled. Replacing it touches this file.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::hash::keccak;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,8 @@ pub enum StoreError {
     },
 }
 
+/// Bytes of records that are checked at a time, of those that were not read when the log was opened.
+const CHECKED_BYTES: usize = 1 << 20;
 /// Memory of the database for what it read and wrote.
 const CACHE_BYTES: u64 = 8 << 20;
 
@@ -69,21 +72,27 @@ struct Record {
 /// What was found when a log was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// Contents of all whole records, in order.
+    /// Contents of all whole records after `from`, in order.
     pub contents: Vec<Vec<u8>>,
     /// Damaged records at the end that were cut off. They were never acknowledged.
     pub cut: u64,
+    /// The place that it was read from; `None` where that is its beginning.
+    pub from: Option<Mark>,
 }
 
-/// How far the log had come when something was last acknowledged, in a file of its own: what the database
-/// loses without a word is noticed by it. It is written after the flush, so it never runs ahead.
+/// A place in a log: after so many records, by the hash that chains all of them.
+///
+/// The place at which something was last acknowledged, the anchor, has a file of its own: what the database loses
+/// without a word is noticed by it. It is written after the flush, so it never runs ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Anchor {
-    height: u64,
-    chain: [u8; 32],
+pub struct Mark {
+    /// Records before it.
+    pub height: u64,
+    /// Hash that chains them.
+    pub chain: [u8; 32],
 }
 
-impl Anchor {
+impl Mark {
     fn file(folder: &Path) -> PathBuf {
         folder.join("anchor")
     }
@@ -133,6 +142,14 @@ impl Store {
     /// # Errors
     /// When the database cannot be opened or a record that others follow is damaged.
     pub fn open(folder: &Path) -> Result<(Self, Recovered), StoreError> {
+        Self::open_after(folder, None)
+    }
+
+    /// As [`Store::open`], and reads what comes after a mark only; everything, where the log does not have the mark.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_after(folder: &Path, mark: Option<Mark>) -> Result<(Self, Recovered), StoreError> {
         let path = folder.display().to_string();
         let fail = |error: sled::Error| StoreError::Database {
             path: path.clone(),
@@ -140,23 +157,34 @@ impl Store {
         };
         let database = database(folder)?;
         let log = database.open_tree("log").map_err(fail)?;
-        let file = Anchor::file(folder);
-        let anchor = Anchor::read(&file).map_err(|error| StoreError::Database {
+        let file = Mark::file(folder);
+        let anchor = Mark::read(&file).map_err(|error| StoreError::Database {
             path: path.clone(),
             reason: error.to_string(),
         })?;
-        let (height, chain) = (0, [0; 32]);
+        let reader = LogReader { path: path.clone(), log: log.clone() };
+        let from = match mark {
+            Some(mark) if reader.has(&mark)? => Some(mark),
+            Some(_) | None => None,
+        };
+        let Mark { height, chain } = from.unwrap_or(Mark { height: 0, chain: [0; 32] });
         let mut store = Self { path: path.clone(), anchor: file, database, log, height, chain };
-        let mut reached = anchor.is_none_or(|anchor| anchor.height == 0);
+        let mut reached = match anchor {
+            None => true,
+            // It is older than the mark only if a power cut left an older one.
+            Some(anchor) => {
+                anchor.height == 0 || (anchor.height <= height && reader.has(&anchor)?)
+            }
+        };
         let mut contents = Vec::new();
         let mut torn = Vec::new();
-        for entry in store.log.iter() {
+        for entry in store.log.range(height.to_be_bytes()..) {
             let (key, value) = entry.map_err(fail)?;
             let damage = match store.check(&key, &value, !torn.is_empty()) {
                 Ok((content, chain)) => {
                     store.height += 1;
                     store.chain = chain;
-                    reached |= anchor == Some(Anchor { height: store.height, chain });
+                    reached |= anchor == Some(Mark { height: store.height, chain });
                     contents.push(content);
                     continue;
                 }
@@ -187,7 +215,7 @@ impl Store {
         if cut > 0 {
             store.database.flush().map_err(fail)?;
         }
-        Ok((store, Recovered { contents, cut }))
+        Ok((store, Recovered { contents, cut, from }))
     }
 
     /// Content and chain of a record that continues what was read so far.
@@ -213,9 +241,9 @@ impl Store {
         LogReader { path: self.path.clone(), log: self.log.clone() }
     }
 
-    /// Number of records.
-    pub fn height(&self) -> u64 {
-        self.height
+    /// Where its end is.
+    pub fn mark(&self) -> Mark {
+        Mark { height: self.height, chain: self.chain }
     }
 
     /// Appends a record and returns only when it is on disk.
@@ -238,8 +266,7 @@ impl Store {
             reason: error.to_string(),
         };
         self.database.flush().map_err(fail)?;
-        let anchor = Anchor { height: self.height, chain: self.chain };
-        anchor.write(&self.anchor).map_err(|error| fail(sled::Error::Io(error)))
+        self.mark().write(&self.anchor).map_err(|error| fail(sled::Error::Io(error)))
     }
 
     /// Appends a record that may not be on disk before the next [`Store::flush`].
@@ -267,6 +294,43 @@ pub struct LogReader {
 }
 
 impl LogReader {
+    /// Whether the log has a mark, as far as the record before it says.
+    fn has(&self, mark: &Mark) -> Result<bool, StoreError> {
+        let Some(last) = mark.height.checked_sub(1) else {
+            return Ok(mark.chain == [0; 32]);
+        };
+        let found = self.log.get(last.to_be_bytes()).map_err(|error| StoreError::Database {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        })?;
+        let record = found.and_then(|bytes| wire::decode::<Record>(&bytes).ok());
+        Ok(record.is_some_and(|record| record.chain == mark.chain))
+    }
+
+    /// Checks every record before a mark, which nobody read when the log was opened there; ends early where it is
+    /// told to.
+    ///
+    /// # Errors
+    /// When a record is damaged or missing.
+    pub(crate) fn check_until(&self, mark: &Mark, ending: &AtomicBool) -> Result<(), StoreError> {
+        let (mut height, mut chain) = (0, [0; 32]);
+        while height < mark.height {
+            let page = self.contents(height, CHECKED_BYTES)?;
+            if page.is_empty() || ending.load(Ordering::Relaxed) {
+                break;
+            }
+            for content in page.iter().take((mark.height - height) as usize) {
+                chain = link(&chain, content);
+                height += 1;
+            }
+        }
+        if chain == mark.chain || ending.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let reason = "its hashes do not lead to those after it".to_owned();
+        Err(StoreError::Damaged { path: self.path.clone(), height: mark.height, reason })
+    }
+
     /// Contents of the records from a height on, as many as have `bytes` bytes, one at least.
     ///
     /// # Errors

@@ -32,7 +32,9 @@ pub(super) async fn status(
 ) -> Answer {
     let view = view_of(&shared, &query).await?;
     let upload_bytes = shared.limits.upload_bytes;
-    let document = shared.readers.run(source, move || views::status(&view, upload_bytes)).await?;
+    let start = shared.ledger.start();
+    let written = move || views::status(&view, upload_bytes, start);
+    let document = shared.readers.run(source, written).await?;
     Ok(axum::Json(document).into_response())
 }
 

@@ -15,6 +15,7 @@ use protocol::transaction::Address;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::embedded::Start;
 use crate::{Receipt, View, words};
 
 /// Version of all shapes.
@@ -36,7 +37,7 @@ impl Listed {
     }
 }
 
-pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
+pub(super) fn status(view: &View, upload_bytes: u64, start: Start) -> Value {
     let settlement = &view.settlement;
     let money = settlement.money();
     let wei = |amount: u128| amount.to_string();
@@ -65,6 +66,7 @@ pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
         "free_wei": wei(money.free_total_wei()), "locked_wei": wei(money.locked_wei()),
         "burned_wei": wei(money.burned_wei()), "deposited_wei": wei(money.deposited_wei()),
         "withdrawn_wei": wei(money.withdrawn_wei()), "upload_bytes_max": upload_bytes,
+        "started_from": start.snapshot, "replayed": start.replayed,
     })
 }
 
@@ -281,7 +283,9 @@ mod tests {
     fn the_shapes_have_the_fifth_version() {
         let court = Court::new();
         let settlement = std::sync::Arc::new(court.settlement);
-        says(&status(&View { height: 0, now_ms: 5, settlement }, 7), json!({ "schema": 5 }));
+        let start = Start { snapshot: 3, replayed: 4 };
+        let document = status(&View { height: 0, now_ms: 5, settlement }, 7, start);
+        says(&document, json!({ "schema": 5, "started_from": 3, "replayed": 4 }));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use super::Knowledge;
 use crate::asks::{Evidence, Tree};
+use crate::encoding::canonical_struct;
 use crate::graph::Node;
 use crate::hash::{Commitment, Keccak};
-use crate::settlement::{ClaimStatus, FallReason};
 
 /// Trees of which a claim that fell is still known to have been opened: a dispute goes through fewer.
 pub const DESCENT_MAX: usize = 64;
@@ -31,6 +31,7 @@ pub struct Descent {
     /// The operator that the evidence is about.
     pub operator: Option<Node>,
 }
+canonical_struct!(Descent { trees, operator });
 
 impl<C: Commitment> Known<C> {
     /// Everything, of a claim that stands.
@@ -41,23 +42,11 @@ impl<C: Commitment> Known<C> {
         }
     }
 
-    /// The claim ends with this status: lets go of what nobody is told any more.
-    pub(crate) fn end(&mut self, status: &ClaimStatus) {
-        let Self::Run(known) = &*self else {
-            return;
-        };
-        *self = match status {
-            ClaimStatus::Standing => return,
-            ClaimStatus::Fallen { reason, .. } => {
-                let operator = match reason {
-                    FallReason::Refuted(evidence) => known.operator_of(evidence).cloned(),
-                    FallReason::Silence(_) => None,
-                };
-                let trees = known.opened_trees().take(DESCENT_MAX).collect();
-                Self::Fall(Box::new(Descent { trees, operator }))
-            }
-            ClaimStatus::Final { .. } | ClaimStatus::Released { .. } => Self::Nothing,
-        };
+    /// The claim falls, by evidence or by silence: lets go of all but what its verdict names.
+    pub(crate) fn fall(&mut self, evidence: Option<&Evidence>) {
+        let operator = evidence.and_then(|evidence| self.operator_of(evidence)).cloned();
+        let trees = self.opened_trees().into_iter().take(DESCENT_MAX).collect();
+        *self = Self::Fall(Box::new(Descent { trees, operator }));
     }
 
     /// Trees of which something beyond the root was opened, in the order of a descent.

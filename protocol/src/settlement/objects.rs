@@ -218,7 +218,16 @@ impl<C: Commitment> Claim<C> {
     /// Ends it, and lets go of what only disputes need: a ledger keeps every claim that it ever had.
     pub(super) fn end(&mut self, status: ClaimStatus) {
         self.said = BTreeMap::new();
-        self.knowledge.end(&status);
+        match &status {
+            ClaimStatus::Standing => {}
+            ClaimStatus::Fallen { reason: FallReason::Refuted(evidence), .. } => {
+                self.knowledge.fall(Some(evidence));
+            }
+            ClaimStatus::Fallen { reason: FallReason::Silence(_), .. } => self.knowledge.fall(None),
+            ClaimStatus::Final { .. } | ClaimStatus::Released { .. } => {
+                self.knowledge = Known::Nothing;
+            }
+        }
         self.status = status;
     }
 

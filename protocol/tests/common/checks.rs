@@ -7,7 +7,7 @@ use protocol::hash::Keccak;
 use protocol::knowledge::{DESCENT_MAX, Known};
 use protocol::settlement::{
     AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job,
-    JobStatus, Record, SealedStatus, Settlement, SnapshotHead, Turn,
+    JobStatus, Part, Record, Restoring, SealedStatus, Settlement, SnapshotHead, Turn,
 };
 use protocol::{ClaimId, JobId};
 
@@ -164,9 +164,22 @@ fn check_challenge(state: &Settlement, challenge: &Challenge) {
     assert!((least_wei..=least_wei + more_wei).contains(&fees_wei), "{fees_wei} of fees");
 }
 
+/// A snapshot's parts make the same state again, each read from its encoding.
+fn check_parts(state: &Settlement) {
+    let begun = Restoring::new_unchecked(state.genesis().clone(), state.snapshot_head());
+    let mut restoring: Restoring = begun.unwrap();
+    for part in state.parts() {
+        let read = Part::from_canonical(&part.to_canonical()).unwrap();
+        assert_eq!(read, part);
+        restoring.take(read).unwrap();
+    }
+    assert_eq!(&restoring.done().unwrap(), state);
+}
+
 /// What the ledger keeps is read again from its encoding as it was, and with what only readers need it is the
 /// objects themselves.
 pub fn check_records(state: &Settlement) {
+    check_parts(state);
     let head = state.snapshot_head();
     assert_eq!(SnapshotHead::from_canonical(&head.to_canonical()), Ok(head));
     assert_eq!((head.genesis, head.now_ms), (state.genesis().root(), state.now_ms()));

@@ -1,6 +1,6 @@
 //! The root of a small ledger, and every field that it depends on.
 
-mod objects;
+pub(in crate::settlement) mod objects;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -86,7 +86,7 @@ pub(super) fn claim_terms() -> ClaimTerms {
     }
 }
 
-pub(super) fn ask() -> Ask {
+pub(in crate::settlement) fn ask() -> Ask {
     let (tree, kind) =
         (Tree::Tensor { iteration: 0, operator: 1 }, TreeKind::Tensor { kind: kind() });
     Ask::Leaves { place: Place { tree, kind, depth: 0, index: 0, hash: digest("tensor") } }
@@ -149,7 +149,7 @@ pub(super) fn challenge() -> Challenge {
 }
 
 /// A ledger with one object of each kind. They need not fit each other.
-pub(super) fn ledger() -> Settlement {
+pub(in crate::settlement) fn ledger() -> Settlement {
     let (salt, parameters) = (digest("genesis"), Parameters::default());
     let genesis = Genesis { chain_id: 1, salt, begun_ms: 2, bank: ADDRESS, parameters };
     let mut state: Settlement = Settlement::new_unchecked(genesis);
@@ -177,7 +177,7 @@ pub(super) fn ledger() -> Settlement {
     state
 }
 
-pub(super) fn said() -> Ask {
+pub(in crate::settlement) fn said() -> Ask {
     Ask::Say { tree: Tree::Subtrace { iteration: 0, layer: 0 }, kind: TreeKind::List { count: 1 } }
 }
 
