@@ -4,18 +4,20 @@ mod opening;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use protocol::encoding::Canonical;
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Rejection, Settlement};
-use protocol::transaction::{Action, SignedTransaction};
+use protocol::transaction::{Action, Address, Key, SignedTransaction};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::doors::{Doors, is_urgent};
+use crate::heads::{Head, SignedHead};
 use crate::history::History;
 use crate::recent::{RECENT_MAX, Recent};
 use crate::snapshot::{Keeper, Snapshots};
@@ -49,6 +51,8 @@ pub struct EmbeddedLedger {
     genesis: Genesis,
     cut: u64,
     start: Start,
+    /// Signs heads, where the server has a key for it.
+    signer: OnceLock<Key>,
     reader: LogReader,
     history: History,
     doors: Arc<Doors<Waiting>>,
@@ -137,6 +141,7 @@ impl EmbeddedLedger {
             genesis,
             cut,
             start,
+            signer: OnceLock::new(),
             reader,
             history,
             doors,
@@ -144,6 +149,37 @@ impl EmbeddedLedger {
             writer,
             keeper,
         })
+    }
+
+    /// Has heads signed with a key from now on; the first one given counts.
+    pub fn sign_heads(&self, key: Key) {
+        self.signer.get_or_init(|| key);
+    }
+
+    /// Who signs heads.
+    pub fn signer(&self) -> Option<Address> {
+        self.signer.get().map(Key::address)
+    }
+
+    /// The head at a height, or the latest, signed now; `None` without a key. Reads the disk: not for threads that
+    /// others wait for.
+    ///
+    /// # Errors
+    /// When the height is not reached, or the disk fails.
+    pub fn signed_head(&self, height: Option<u64>) -> Result<Option<SignedHead>, LedgerError> {
+        let Some(key) = self.signer.get() else {
+            return Ok(None);
+        };
+        let reached = *self.height.borrow();
+        let height = height.unwrap_or(reached);
+        if height > reached {
+            let reason = format!("height {height} is not reached; the latest is {reached}");
+            return Err(LedgerError::Unusable { reason });
+        }
+        // The first record is the genesis.
+        let chain = Digest(self.reader.chain(height.saturating_add(1))?);
+        let head = Head { height, chain, at_ms: self.clock.now_ms() };
+        Ok(Some(SignedHead::new(&self.genesis.domain(), head, key)))
     }
 
     /// What it was started from.

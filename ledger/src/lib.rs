@@ -4,6 +4,7 @@ mod clock;
 mod doors;
 pub mod durable;
 pub mod embedded;
+pub mod heads;
 mod history;
 pub mod http;
 mod log;

@@ -37,7 +37,12 @@ impl Listed {
     }
 }
 
-pub(super) fn status(view: &View, upload_bytes: u64, start: Start) -> Value {
+pub(super) fn status(
+    view: &View,
+    upload_bytes: u64,
+    start: Start,
+    signer: Option<Address>,
+) -> Value {
     let settlement = &view.settlement;
     let money = settlement.money();
     let wei = |amount: u128| amount.to_string();
@@ -67,6 +72,7 @@ pub(super) fn status(view: &View, upload_bytes: u64, start: Start) -> Value {
         "burned_wei": wei(money.burned_wei()), "deposited_wei": wei(money.deposited_wei()),
         "withdrawn_wei": wei(money.withdrawn_wei()), "upload_bytes_max": upload_bytes,
         "started_from": start.snapshot, "replayed": start.replayed,
+        "signer": signer.map(|signer| signer.to_string()),
     })
 }
 
@@ -284,8 +290,11 @@ mod tests {
         let court = Court::new();
         let settlement = std::sync::Arc::new(court.settlement);
         let start = Start { snapshot: 3, replayed: 4 };
-        let document = status(&View { height: 0, now_ms: 5, settlement }, 7, start);
-        says(&document, json!({ "schema": 5, "started_from": 3, "replayed": 4 }));
+        let document = status(&View { height: 0, now_ms: 5, settlement }, 7, start, Some(STRANGER));
+        says(
+            &document,
+            json!({ "schema": 5, "started_from": 3, "replayed": 4, "signer": STRANGER.to_string() }),
+        );
     }
 
     #[test]
