@@ -18,7 +18,7 @@ pub(crate) fn verdict_of(
     if let Some(operator) = &mut verdict.operator {
         operator.name = participants.model.operator_name(operator.index).to_owned();
     }
-    verdict.layer_referee_agrees = layer_referee_agrees(participants, outcome, claim, &verdict);
+    verdict.layer_referee_agrees = layer_referee_agrees(participants, outcome, &verdict);
     Some(verdict)
 }
 
@@ -27,10 +27,9 @@ pub(crate) fn verdict_of(
 fn layer_referee_agrees(
     participants: &Participants,
     outcome: &Outcome,
-    claim: &ClaimId,
     verdict: &Verdict,
 ) -> Option<bool> {
-    let known = &outcome.view.settlement.claim(claim)?.knowledge;
+    let known = outcome.known.as_ref()?;
     if known.terms().iterations != 1 {
         return None;
     }

@@ -516,30 +516,21 @@ async fn both_referees_agree_on_every_lie() {
         for lie in [Lie::WeightBit, Lie::SkipOperator, Lie::Precision, Lie::OutputOnly] {
             let (participants, honest, _) = lying_cast(&model, &lie);
             let (_stage, _folder, outcome) = play(&participants).await;
-            let claim = outcome.view.settlement.claim(&outcome.claim.unwrap()).unwrap();
+            let known = outcome.known.as_ref().unwrap();
             let layer = (0..model.header().layer_count)
                 .find(|layer| {
                     let after = Tree::State { iteration: 0, boundary: layer + 1 };
-                    claim
-                        .knowledge
+                    known
                         .root(&after)
                         .is_some_and(|root| root != honest.state(layer + 1).unwrap().root())
                 })
                 .unwrap();
             let before = honest.state(layer).unwrap();
-            let finding = inference::referee::judge_layer(
-                &participants.engine,
-                &model,
-                &claim.knowledge,
-                layer,
-                before,
-            );
+            let finding =
+                inference::referee::judge_layer(&participants.engine, &model, known, layer, before);
             let fraud = inference::referee::LayerFinding::Fraud {
                 claimed: leaf(
-                    claim
-                        .knowledge
-                        .root(&Tree::State { iteration: 0, boundary: layer + 1 })
-                        .unwrap(),
+                    known.root(&Tree::State { iteration: 0, boundary: layer + 1 }).unwrap(),
                 ),
                 expected: leaf(honest.state(layer + 1).unwrap().root()),
             };

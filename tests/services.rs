@@ -389,6 +389,8 @@ fn timeless(text: &str) -> String {
         // Each ledger draws its genesis anew.
         if words.starts_with("genesis ") {
             lines.push("genesis              HASH".to_owned())
+        } else if words.starts_with("signer ") {
+            lines.push("signer               SIGNER".to_owned())
         } else {
             lines.push(without_moments(words.trim_end()))
         }

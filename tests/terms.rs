@@ -380,3 +380,47 @@ fn whoever_asked_ends_what_is_late_on_its_job_and_anybody_does_by_hand() {
     until("the end of the window", || (run(place, &settle).1 == 0).then_some(()));
     assert!(table.view().settlement.money().is_conserved());
 }
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copied(&path, &to);
+        } else {
+            std::fs::copy(path, to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn audit_a10_two_logs_under_one_key_are_proven_and_one_log_is_not() {
+    let [one, other] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    drop(ledger(one.path()));
+    copied(&one.path().join("l"), &other.path().join("l"));
+    let ((_one, url), (_other, other_url)) = (ledger(one.path()), ledger(other.path()));
+    let audit = ["ledger", "audit", &url, &other_url];
+    let (text, code) = run(one.path(), &audit);
+    assert!(code == 0 && text.starts_with("both agree up to height 0: 0x"), "{code} {text}");
+    // Each begins with a deposit of its own.
+    for (place, url, name) in [(&one, &url, "alice"), (&other, &other_url, "bob")] {
+        let withdraw = ["account", "withdraw", "1ether", "--dev", name, "--ledger", url];
+        assert_eq!(run(place.path(), &withdraw).1, 0);
+    }
+    let (text, code) = run(one.path(), &audit);
+    assert!(code == 1 && text.starts_with("they differ from height 1 on"), "{code} {text}");
+    let document = json(one.path(), &audit);
+    let fields = (&document["agree"], &document["equivocation"], &document["height"]);
+    assert_eq!(fields, (&Value::from(false), &Value::from(true), &Value::from(1)));
+    assert_ne!(document["heads"][0]["chain"], document["heads"][1]["chain"]);
+    let (text, code) = run(one.path(), &["ledger", "audit", &url, "http://127.0.0.1:1"]);
+    assert_eq!(code, 2, "{text}");
+    // The key is its owner's alone.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let key = std::fs::metadata(one.path().join("l/head.key")).unwrap();
+        assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -257,8 +257,8 @@ impl<C: Commitment> ChallengerCore<C> {
     fn computes_again(&self, view: &View<C>, challenge: &Challenge) -> bool {
         view.settlement.claim(&challenge.claim).is_some_and(|claim| {
             let honest_view = self.honest_views.get(&claim.terms.job);
-            let asked = challenge.last_ask();
-            honest_view.is_some_and(|own| own.computes_again(&claim.knowledge, asked))
+            let (known, asked) = (claim.knowledge.run(), challenge.last_ask());
+            honest_view.zip(known).is_some_and(|(own, known)| own.computes_again(known, asked))
         })
     }
 
@@ -328,7 +328,7 @@ impl<C: Commitment> ChallengerCore<C> {
             let next = self.inputs.next(view, challenge, deadline_ms);
             return next.or(Some(Err(SolveError::RunMissing)));
         };
-        let next = honest_view.next_move(&claim.knowledge, challenge.last_ask());
+        let next = honest_view.next_move(claim.knowledge.run()?, challenge.last_ask());
         let (claim, challenger) = (challenge.claim, self.address);
         let (action, reason) = match next {
             Ok(Move::Demand { showings, ask, path, from, reason }) => {

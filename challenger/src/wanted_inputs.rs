@@ -121,13 +121,13 @@ impl<C: Commitment> WantedInputs<C> {
     ) -> Option<Result<Decision, SolveError>> {
         let claim = view.settlement.claim(&challenge.claim)?;
         let model = self.models.get(&claim.terms.job)?;
-        let asking = view.settlement.parameters().asking();
-        let next = match next_of_input(model, &claim.knowledge, &asking) {
+        let (known, asking) = (claim.knowledge.run()?, view.settlement.parameters().asking());
+        let next = match next_of_input(model, known, &asking) {
             Ok(NextOfInput::Ask(next)) => Ok(demand(challenge, *next)),
             // The run is being made.
             Ok(NextOfInput::Whole(_)) => Err(SolveError::RunMissing),
             Err(InputError::OtherValue { position }) => {
-                let showings = other_value(model, &claim.knowledge, position);
+                let showings = other_value(model, known, position);
                 showings.map(|showings| refute(challenge, showings, position)).map_err(stuck)
             }
             // Nothing can be found out in this way: what can be had back is taken back, and the claim stays
@@ -163,17 +163,19 @@ impl<C: Commitment> WantedInputs<C> {
         } else {
             #[cfg(test)]
             cov_mark::hit!(answer_is_asked_for_to_withdraw);
-            cheapest_ask(model, &claim.knowledge).map(|next| demand(challenge, next)).map_err(stuck)
+            cheapest_ask(model, claim.knowledge.run()?)
+                .map(|next| demand(challenge, next))
+                .map_err(stuck)
         };
         Some(action.map(|action| Decision { action, reason, deadline_ms }))
     }
 
-    /// The input of a job as executors have shown it, once all of it is known.
+    /// The input of a job as executors have shown it of claims that stand, once all of it is known.
     pub(crate) fn input(&self, view: &View<C>, job: &JobId) -> Option<Vec<u8>> {
         let model = self.models.get(job)?;
         let (settlement, asking) = (&view.settlement, view.settlement.parameters().asking());
         settlement.claims_of(job).filter_map(|id| settlement.claim(id)).find_map(|claim| {
-            match next_of_input(model, &claim.knowledge, &asking) {
+            match next_of_input(model, claim.knowledge.run()?, &asking) {
                 Ok(NextOfInput::Whole(bytes)) => Some(bytes),
                 Ok(NextOfInput::Ask(_)) | Err(_) => None,
             }

@@ -15,10 +15,12 @@ use node::{Agent, Core};
 use protocol::graph::Profile;
 use protocol::hash::Digest;
 use protocol::ids::{ClaimId, JobId};
+use protocol::knowledge::Knowledge;
 use protocol::settlement::{ClaimStatus, ETHER, Event, Genesis, Parameters};
 use protocol::transaction::{Action, Address, JobTerms, Statement};
 
 use crate::roles::{Role, actor_key};
+use crate::verdict;
 
 /// Why a devnet cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +155,8 @@ pub struct Outcome {
     pub played: Vec<PlayedMove>,
     /// The ledger at the end.
     pub view: View,
+    /// What was known of the claim when it ended.
+    pub known: Option<Knowledge>,
 }
 
 fn claim_of(view: &View, executor: Address) -> Option<ClaimId> {
@@ -321,7 +325,7 @@ impl Devnet {
             played.push(claimed);
             if refused.is_some() {
                 let view = self.ledger.view().await?;
-                return Ok(Outcome { job, claim: None, refused, played, view });
+                return Ok(Outcome { job, claim: None, refused, played, view, known: None });
             }
         }
         let rival = actor_key(Role::Rival).address();
@@ -336,7 +340,8 @@ impl Devnet {
         let mut agents = self.agents(participants, job, trace, wrap)?;
         self.settle(claim, &mut agents, watch, &mut played).await?;
         let view = self.ledger.view().await?;
-        Ok(Outcome { job, claim: Some(claim), refused: None, played, view })
+        let known = verdict::known(self.ledger.genesis(), &self.ledger.entries()?, &claim);
+        Ok(Outcome { job, claim: Some(claim), refused: None, played, view, known })
     }
 
     async fn claim_as(

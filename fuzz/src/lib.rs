@@ -27,6 +27,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "transaction", run: targets::transaction, seeds: seeds::transaction },
     Target { name: "records", run: targets::records, seeds: seeds::records },
+    Target { name: "snapshot", run: targets::snapshot, seeds: seeds::snapshot },
     Target { name: "referee", run: targets::referee, seeds: seeds::referee },
     Target { name: "wire", run: targets::wire, seeds: seeds::wire },
     Target { name: "published", run: targets::published, seeds: seeds::published },

@@ -6,8 +6,10 @@ use protocol::asks::{Ask, Refutation, Showing};
 use protocol::encoding::Canonical as _;
 use protocol::graph::ModelHeader;
 use protocol::hash::{Digest, parse_hex};
+use protocol::settlement::{ETHER, Settlement};
 use protocol::state_stream::StateHead;
 use protocol::tensor::{ElementType, Shape, TensorType};
+use protocol::transaction::{Action, Key};
 use serde_json::{Value, json};
 
 use crate::targets::genesis;
@@ -50,6 +52,30 @@ pub(crate) fn records() -> Vec<Vec<u8>> {
     let mut seeds = vec![hex(&vectors["begun"]["head"]), hex(&vectors["played"]["head"])];
     seeds.extend(list(&vectors["played"]["records"]).iter().map(|one| hex(&one["encoding"])));
     seeds.extend(list(&vectors["reasons"]).iter().map(hex));
+    seeds
+}
+
+/// A snapshot of a ledger with money and a model, and parts of others.
+pub(crate) fn snapshot() -> Vec<Vec<u8>> {
+    let bank = Key::from_secret(&[1; 32]).unwrap();
+    let mut settlement = Settlement::new(genesis()).unwrap();
+    let header = ModelHeader::from_canonical(&hex(&vectors("hashes")["toy"]["model_header"]));
+    let actions = [
+        Action::Deposit { account: bank.address(), amount_wei: 100 * ETHER },
+        Action::RegisterModel { header: header.unwrap() },
+    ];
+    for (nonce, action) in (0..).zip(actions) {
+        let signed = bank.sign(&settlement.domain(), nonce, &action);
+        settlement.apply(nonce, &signed).unwrap();
+    }
+    let mut whole = Vec::new();
+    let mark = ledger::store::Mark { height: 3, chain: [7; 32] };
+    ledger::snapshot::write(&settlement, &mark, &mut whole).unwrap();
+    let parts = settlement.parts().map(|part| part.to_canonical());
+    let mut seeds: Vec<Vec<u8>> = parts.collect();
+    let played = vectors("records")["played"]["records"].as_array().cloned().unwrap();
+    seeds.extend(played.iter().map(|one| [vec![1], hex(&one["encoding"])].concat()));
+    seeds.push(whole);
     seeds
 }
 

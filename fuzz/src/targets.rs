@@ -12,7 +12,9 @@ use protocol::hash::{Digest, Keccak};
 use protocol::ids::JobId;
 use protocol::knowledge::Knowledge;
 use protocol::law::{self, Operands};
-use protocol::settlement::{FallReason, Genesis, Parameters, Record, Settlement, SnapshotHead};
+use protocol::settlement::{
+    FallReason, Genesis, Parameters, Part, Record, Restoring, Settlement, SnapshotHead,
+};
 use protocol::state_stream::{StateHasher, StateLimits};
 use protocol::tensor::{ElementType, Shape, TensorType};
 use protocol::transaction::{
@@ -54,6 +56,27 @@ pub(crate) fn transaction(bytes: &[u8]) {
         let signed = key.sign(&settlement.domain(), 0, &action);
         let _ = settlement.apply(1, &signed);
         assert!(settlement.money().is_conserved());
+    }
+}
+
+/// A ledger's snapshot, and each part of one. What is taken is written again and is the same.
+pub(crate) fn snapshot(bytes: &[u8]) {
+    one_encoding::<Part>(bytes);
+    let genesis = genesis();
+    let head = Settlement::new(genesis.clone()).unwrap().snapshot_head();
+    let mut restoring = Restoring::new(genesis.clone(), head).unwrap();
+    let mut reader = Reader::new(bytes);
+    while let Ok(part) = Part::decode(&mut reader) {
+        if restoring.take(part).is_err() {
+            break;
+        }
+    }
+    let _ = restoring.done();
+    if let Ok(snapshot) = ledger::snapshot::read(&genesis, bytes, bytes.len() as u64) {
+        let mut again = Vec::new();
+        ledger::snapshot::write(&snapshot.settlement, &snapshot.mark, &mut again).unwrap();
+        let read = ledger::snapshot::read(&genesis, &again[..], again.len() as u64);
+        assert_eq!(read.ok(), Some(snapshot));
     }
 }
 

@@ -1,32 +1,46 @@
 //! The embedded ledger: a log of signed transactions on disk, applied by the protocol.
 
+mod opening;
+
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use protocol::encoding::Canonical;
+use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Rejection, Settlement};
-use protocol::transaction::{Action, SignedTransaction};
+use protocol::transaction::{Action, Address, Key, SignedTransaction};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::doors::{Doors, is_urgent};
+use crate::heads::{Head, SignedHead};
 use crate::history::History;
-use crate::log::{beginning, replay_one};
 use crate::recent::{RECENT_MAX, Recent};
+use crate::snapshot::{Keeper, Snapshots};
 use crate::store::{LogReader, Store};
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
 pub use crate::log::{LogEntry, replay};
+use opening::Opened;
 
 struct Inner {
     store: Store,
     settlement: Arc<Settlement>,
     receipts: Recent<Receipt>,
     stopped: bool,
+}
+
+/// What a ledger was started from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Height of the snapshot; 0 where the whole log was read.
+    pub snapshot: u64,
+    /// Transactions that were applied again after it.
+    pub replayed: u64,
 }
 
 /// A ledger in a folder of this machine.
@@ -36,6 +50,9 @@ pub struct EmbeddedLedger {
     height: Arc<watch::Sender<u64>>,
     genesis: Genesis,
     cut: u64,
+    start: Start,
+    /// Signs heads, where the server has a key for it.
+    signer: OnceLock<Key>,
     reader: LogReader,
     history: History,
     doors: Arc<Doors<Waiting>>,
@@ -43,6 +60,7 @@ pub struct EmbeddedLedger {
     stopped: watch::Receiver<bool>,
     /// There until the ledger is dropped, which waits for what was queued.
     writer: Option<JoinHandle<()>>,
+    keeper: Arc<Mutex<Keeper>>,
 }
 
 impl Drop for EmbeddedLedger {
@@ -51,6 +69,10 @@ impl Drop for EmbeddedLedger {
         if let Some(writer) = self.writer.take() {
             // Its panic was printed; the next opening reads what the disk holds.
             let _ = writer.join();
+        }
+        let inner = lock(&self.inner);
+        if !inner.stopped {
+            lock_keeper(&self.keeper).end(&inner.settlement, &inner.store.mark());
         }
     }
 }
@@ -69,8 +91,14 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn lock_keeper(keeper: &Mutex<Keeper>) -> MutexGuard<'_, Keeper> {
+    // It holds counts and the ends of channels, whole at any time.
+    keeper.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl EmbeddedLedger {
-    /// Opens the ledger in a folder, or begins it there with this genesis.
+    /// Opens the ledger in a folder, or begins it there with this genesis: from its newest snapshot and the log after
+    /// it, or where none can be started from, which is told, from the whole log.
     ///
     /// # Errors
     /// When the log cannot be read, does not replay, or began with another genesis.
@@ -79,54 +107,84 @@ impl EmbeddedLedger {
         genesis: Genesis,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LedgerError> {
-        let unusable = |reason: String| LedgerError::Unusable { reason };
-        let (mut store, recovered) = Store::open(folder)?;
-        if recovered.cut > 0 {
-            #[cfg(test)]
-            cov_mark::hit!(opened_after_a_torn_write);
-            tracing::warn!(
-                event = "ledger.torn_tail_cut",
-                records = recovered.cut,
-                "cut a torn record that was never acknowledged"
-            );
-        }
-        let mut contents = recovered.contents.into_iter();
-        match contents.next() {
-            None => {
-                beginning(&genesis)?;
-                store.append(&genesis.to_canonical())?;
-            }
-            Some(found) if found == genesis.to_canonical() => {}
-            Some(_) => {
-                #[cfg(test)]
-                cov_mark::hit!(log_began_with_another_genesis);
-                return Err(unusable(
-                    "it began with another genesis; choose another folder".into(),
-                ));
-            }
-        }
-        let mut settlement = beginning(&genesis)?;
-        let mut receipts = Recent::default();
-        for content in contents {
-            let entry = wire::decode(&content).map_err(|error| unusable(error.to_string()))?;
-            receipts.push(replay_one(&mut settlement, receipts.height(), &entry)?);
-        }
+        let Opened { store, settlement, receipts, cut, from } = Opened::of(folder, &genesis)?;
+        let start = Start {
+            snapshot: from.map_or(0, |from| from.height.saturating_sub(1)),
+            replayed: receipts.height() - from.map_or(0, |from| from.height.saturating_sub(1)),
+        };
         let height = Arc::new(watch::channel(receipts.height()).0);
-        let settlement = Arc::new(settlement);
-        let no_thread = |error: std::io::Error| unusable(format!("no thread: {error}"));
+        let no_thread =
+            |error: std::io::Error| LedgerError::Unusable { reason: format!("no thread: {error}") };
         let reader = store.reader();
-        let history = History::start(reader.clone(), genesis.clone()).map_err(no_thread)?;
+        let kept = from.map(|_| (receipts.height(), Arc::clone(&settlement)));
+        let history = History::start(reader.clone(), genesis.clone(), kept).map_err(no_thread)?;
+        let keeper = Keeper::start(Snapshots::beside(folder), reader.clone(), from);
+        let keeper = Arc::new(Mutex::new(keeper.map_err(no_thread)?));
         let inner = Inner { store, settlement, receipts, stopped: false };
         let (inner, doors) = (Arc::new(Mutex::new(inner)), Arc::new(Doors::new()));
-        let shared =
-            (Arc::clone(&inner), Arc::clone(&clock), Arc::clone(&height), Arc::clone(&doors));
         let (stop, stopped) = watch::channel(false);
-        let started = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            write_batches(&shared.0, shared.1.as_ref(), &shared.2, &shared.3, &stop);
-        });
-        let writer = Some(started.map_err(no_thread)?);
-        let cut = recovered.cut;
-        Ok(Self { inner, clock, height, genesis, cut, reader, history, doors, stopped, writer })
+        let writing = Writing {
+            inner: Arc::clone(&inner),
+            clock: Arc::clone(&clock),
+            height: Arc::clone(&height),
+            doors: Arc::clone(&doors),
+            keeper: Arc::clone(&keeper),
+            stop,
+        };
+        writing.offer();
+        let started = std::thread::Builder::new().name("ledger".to_owned());
+        let writer = Some(started.spawn(move || writing.batches()).map_err(no_thread)?);
+        Ok(Self {
+            inner,
+            clock,
+            height,
+            genesis,
+            cut,
+            start,
+            signer: OnceLock::new(),
+            reader,
+            history,
+            doors,
+            stopped,
+            writer,
+            keeper,
+        })
+    }
+
+    /// Has heads signed with a key from now on; the first one given counts.
+    pub fn sign_heads(&self, key: Key) {
+        self.signer.get_or_init(|| key);
+    }
+
+    /// Who signs heads.
+    pub fn signer(&self) -> Option<Address> {
+        self.signer.get().map(Key::address)
+    }
+
+    /// The head at a height, or the latest, signed now; `None` without a key. Reads the disk: not for threads that
+    /// others wait for.
+    ///
+    /// # Errors
+    /// When the height is not reached, or the disk fails.
+    pub fn signed_head(&self, height: Option<u64>) -> Result<Option<SignedHead>, LedgerError> {
+        let Some(key) = self.signer.get() else {
+            return Ok(None);
+        };
+        let reached = *self.height.borrow();
+        let height = height.unwrap_or(reached);
+        if height > reached {
+            let reason = format!("height {height} is not reached; the latest is {reached}");
+            return Err(LedgerError::Unusable { reason });
+        }
+        // The first record is the genesis.
+        let chain = Digest(self.reader.chain(height.saturating_add(1))?);
+        let head = Head { height, chain, at_ms: self.clock.now_ms() };
+        Ok(Some(SignedHead::new(&self.genesis.domain(), head, key)))
+    }
+
+    /// What it was started from.
+    pub fn start(&self) -> Start {
+        self.start
     }
 
     /// The genesis.
@@ -186,46 +244,61 @@ const REPLAYED_MIN: usize = if RECENT_MAX < 1_024 { RECENT_MAX } else { 1_024 };
 /// Most transactions that share one flush of the disk.
 const BATCH_MAX: usize = 512;
 
-/// Takes transactions in the order they came in, moves of parties with money at stake first, as many at a
-/// time as wait, and answers when they are on disk: the flush is what costs.
-fn write_batches(
-    inner: &Mutex<Inner>,
-    clock: &dyn Clock,
-    height: &watch::Sender<u64>,
-    doors: &Doors<Waiting>,
-    stop: &watch::Sender<bool>,
-) {
-    loop {
-        let batch = doors.take(BATCH_MAX);
-        if batch.is_empty() {
-            return;
+/// What the thread that writes has.
+struct Writing {
+    inner: Arc<Mutex<Inner>>,
+    clock: Arc<dyn Clock>,
+    height: Arc<watch::Sender<u64>>,
+    doors: Arc<Doors<Waiting>>,
+    keeper: Arc<Mutex<Keeper>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Writing {
+    /// Takes transactions in the order they came in, moves of parties with money at stake first, as many at a
+    /// time as wait, and answers when they are on disk: the flush is what costs.
+    fn batches(&self) {
+        loop {
+            let batch = self.doors.take(BATCH_MAX);
+            if batch.is_empty() {
+                return;
+            }
+            let mut guard = lock(&self.inner);
+            let mut answers = Vec::with_capacity(batch.len());
+            for Waiting { transaction, action, answer } in batch {
+                answers.push((guard.accept(self.clock.now_ms(), &transaction, &action), answer));
+            }
+            let begun = Instant::now();
+            let flushed = guard.flush();
+            let reached = guard.receipts.height();
+            measure(&guard, &answers, begun.elapsed());
+            if guard.stopped && !*self.stop.borrow() {
+                let error = flushed
+                    .as_ref()
+                    .err()
+                    .map_or("a record was not written".to_owned(), ToString::to_string);
+                tracing::error!(event = "ledger.stopped", %error,
+                    "nothing more is accepted; what was acknowledged is on disk");
+                self.stop.send_replace(true);
+            }
+            // Before anybody can see the new state: its entries can be read as soon as it is seen.
+            if flushed.is_ok() {
+                self.height.send_replace(reached);
+            }
+            drop(guard);
+            for (outcome, answer) in answers {
+                // Nobody waits for the answer any more: the transaction counts all the same.
+                let _ = answer.send(flushed.clone().and(outcome));
+            }
+            self.offer();
         }
-        let mut guard = lock(inner);
-        let mut answers = Vec::with_capacity(batch.len());
-        for Waiting { transaction, action, answer } in batch {
-            answers.push((guard.accept(clock.now_ms(), &transaction, &action), answer));
-        }
-        let begun = Instant::now();
-        let flushed = guard.flush();
-        let reached = guard.receipts.height();
-        measure(&guard, &answers, begun.elapsed());
-        if guard.stopped && !*stop.borrow() {
-            let error = flushed
-                .as_ref()
-                .err()
-                .map_or("a record was not written".to_owned(), ToString::to_string);
-            tracing::error!(event = "ledger.stopped", %error,
-                "nothing more is accepted; what was acknowledged is on disk");
-            stop.send_replace(true);
-        }
-        // Before anybody can see the new state: its entries can be read as soon as it is seen.
-        if flushed.is_ok() {
-            height.send_replace(reached);
-        }
-        drop(guard);
-        for (outcome, answer) in answers {
-            // Nobody waits for the answer any more: the transaction counts all the same.
-            let _ = answer.send(flushed.clone().and(outcome));
+    }
+
+    /// Has a snapshot of what is on disk written, if one is due.
+    fn offer(&self) {
+        let guard = lock(&self.inner);
+        if !guard.stopped {
+            lock_keeper(&self.keeper).offer(&guard.settlement, &guard.store.mark());
         }
     }
 }

@@ -46,9 +46,14 @@ impl Drop for History {
 }
 
 impl History {
-    pub(crate) fn start(reader: LogReader, genesis: Genesis) -> std::io::Result<Self> {
+    /// `kept` is a state that is at hand, by its height.
+    pub(crate) fn start(
+        reader: LogReader,
+        genesis: Genesis,
+        kept: Option<(u64, Arc<Settlement>)>,
+    ) -> std::io::Result<Self> {
         let (asks, mut waiting) = mpsc::channel::<Ask>(WAITING_MAX);
-        let mut past = Past { reader, genesis, kept: VecDeque::new() };
+        let mut past = Past { reader, genesis, kept: kept.into_iter().collect() };
         let thread = std::thread::Builder::new().name("history".to_owned()).spawn(move || {
             past.answer_all(&mut waiting);
         })?;
@@ -253,7 +258,7 @@ mod tests {
     async fn audit_a7_who_reads_old_heights_leaves_the_thread_to_others() {
         let folder = tempfile::tempdir().unwrap();
         let Past { reader, genesis, .. } = past(folder.path(), 2_000);
-        let history = History::start(reader, genesis).unwrap();
+        let history = History::start(reader, genesis, None).unwrap();
         let mut has_waited = false;
         // Each is made from the beginning again.
         for height in (1_990..2_000).rev() {

@@ -4,12 +4,14 @@ mod clock;
 mod doors;
 pub mod durable;
 pub mod embedded;
+pub mod heads;
 mod history;
 pub mod http;
 mod log;
 pub mod payments;
 mod recent;
 mod rejection;
+pub mod snapshot;
 pub mod store;
 #[cfg(test)]
 mod testing;

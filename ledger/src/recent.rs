@@ -20,6 +20,11 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T: Clone> Recent<T> {
+    /// None of the first `height`.
+    pub(crate) fn after_the_first(height: u64) -> Self {
+        Self { height, items: VecDeque::new() }
+    }
+
     /// Items in all.
     pub(crate) fn height(&self) -> u64 {
         self.height

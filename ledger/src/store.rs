@@ -3,6 +3,7 @@
 //! The only place that knows sled. Replacing it touches this file.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::hash::keccak;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,8 @@ pub enum StoreError {
     },
 }
 
+/// Bytes of records that are checked at a time, of those that were not read when the log was opened.
+const CHECKED_BYTES: usize = 1 << 20;
 /// Memory of the database for what it read and wrote.
 const CACHE_BYTES: u64 = 8 << 20;
 
@@ -69,21 +72,27 @@ struct Record {
 /// What was found when a log was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// Contents of all whole records, in order.
+    /// Contents of all whole records after `from`, in order.
     pub contents: Vec<Vec<u8>>,
     /// Damaged records at the end that were cut off. They were never acknowledged.
     pub cut: u64,
+    /// The place that it was read from; `None` where that is its beginning.
+    pub from: Option<Mark>,
 }
 
-/// How far the log had come when something was last acknowledged, in a file of its own: what the database
-/// loses without a word is noticed by it. It is written after the flush, so it never runs ahead.
+/// A place in a log: after so many records, by the hash that chains all of them.
+///
+/// The place at which something was last acknowledged, the anchor, has a file of its own: what the database loses
+/// without a word is noticed by it. It is written after the flush, so it never runs ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Anchor {
-    height: u64,
-    chain: [u8; 32],
+pub struct Mark {
+    /// Records before it.
+    pub height: u64,
+    /// Hash that chains them.
+    pub chain: [u8; 32],
 }
 
-impl Anchor {
+impl Mark {
     fn file(folder: &Path) -> PathBuf {
         folder.join("anchor")
     }
@@ -133,6 +142,14 @@ impl Store {
     /// # Errors
     /// When the database cannot be opened or a record that others follow is damaged.
     pub fn open(folder: &Path) -> Result<(Self, Recovered), StoreError> {
+        Self::open_after(folder, None)
+    }
+
+    /// As [`Store::open`], and reads what comes after a mark only; everything, where the log does not have the mark.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_after(folder: &Path, mark: Option<Mark>) -> Result<(Self, Recovered), StoreError> {
         let path = folder.display().to_string();
         let fail = |error: sled::Error| StoreError::Database {
             path: path.clone(),
@@ -140,23 +157,34 @@ impl Store {
         };
         let database = database(folder)?;
         let log = database.open_tree("log").map_err(fail)?;
-        let file = Anchor::file(folder);
-        let anchor = Anchor::read(&file).map_err(|error| StoreError::Database {
+        let file = Mark::file(folder);
+        let anchor = Mark::read(&file).map_err(|error| StoreError::Database {
             path: path.clone(),
             reason: error.to_string(),
         })?;
-        let (height, chain) = (0, [0; 32]);
+        let reader = LogReader { path: path.clone(), log: log.clone() };
+        let from = match mark {
+            Some(mark) if reader.has(&mark)? => Some(mark),
+            Some(_) | None => None,
+        };
+        let Mark { height, chain } = from.unwrap_or(Mark { height: 0, chain: [0; 32] });
         let mut store = Self { path: path.clone(), anchor: file, database, log, height, chain };
-        let mut reached = anchor.is_none_or(|anchor| anchor.height == 0);
+        let mut reached = match anchor {
+            None => true,
+            // It is older than the mark only if a power cut left an older one.
+            Some(anchor) => {
+                anchor.height == 0 || (anchor.height <= height && reader.has(&anchor)?)
+            }
+        };
         let mut contents = Vec::new();
         let mut torn = Vec::new();
-        for entry in store.log.iter() {
+        for entry in store.log.range(height.to_be_bytes()..) {
             let (key, value) = entry.map_err(fail)?;
             let damage = match store.check(&key, &value, !torn.is_empty()) {
                 Ok((content, chain)) => {
                     store.height += 1;
                     store.chain = chain;
-                    reached |= anchor == Some(Anchor { height: store.height, chain });
+                    reached |= anchor == Some(Mark { height: store.height, chain });
                     contents.push(content);
                     continue;
                 }
@@ -187,7 +215,7 @@ impl Store {
         if cut > 0 {
             store.database.flush().map_err(fail)?;
         }
-        Ok((store, Recovered { contents, cut }))
+        Ok((store, Recovered { contents, cut, from }))
     }
 
     /// Content and chain of a record that continues what was read so far.
@@ -213,9 +241,9 @@ impl Store {
         LogReader { path: self.path.clone(), log: self.log.clone() }
     }
 
-    /// Number of records.
-    pub fn height(&self) -> u64 {
-        self.height
+    /// Where its end is.
+    pub fn mark(&self) -> Mark {
+        Mark { height: self.height, chain: self.chain }
     }
 
     /// Appends a record and returns only when it is on disk.
@@ -238,8 +266,7 @@ impl Store {
             reason: error.to_string(),
         };
         self.database.flush().map_err(fail)?;
-        let anchor = Anchor { height: self.height, chain: self.chain };
-        anchor.write(&self.anchor).map_err(|error| fail(sled::Error::Io(error)))
+        self.mark().write(&self.anchor).map_err(|error| fail(sled::Error::Io(error)))
     }
 
     /// Appends a record that may not be on disk before the next [`Store::flush`].
@@ -267,6 +294,60 @@ pub struct LogReader {
 }
 
 impl LogReader {
+    /// Whether the log has a mark, as far as the record before it says.
+    fn has(&self, mark: &Mark) -> Result<bool, StoreError> {
+        if mark.height == 0 {
+            return Ok(mark.chain == [0; 32]);
+        }
+        match self.chain(mark.height) {
+            Ok(chain) => Ok(chain == mark.chain),
+            Err(StoreError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The hash that chains the first `height` records, as the last of them has it.
+    ///
+    /// # Errors
+    /// When there are fewer, or the database fails.
+    pub fn chain(&self, height: u64) -> Result<[u8; 32], StoreError> {
+        let key = height.saturating_sub(1).to_be_bytes();
+        let found = self.log.get(key).map_err(|error| StoreError::Database {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        })?;
+        let record = found.and_then(|bytes| wire::decode::<Record>(&bytes).ok());
+        record.map(|record| record.chain).ok_or_else(|| StoreError::Damaged {
+            path: self.path.clone(),
+            height,
+            reason: "it is missing or cannot be read".to_owned(),
+        })
+    }
+
+    /// Checks every record before a mark, which nobody read when the log was opened there; ends early where it is
+    /// told to.
+    ///
+    /// # Errors
+    /// When a record is damaged or missing.
+    pub(crate) fn check_until(&self, mark: &Mark, ending: &AtomicBool) -> Result<(), StoreError> {
+        let (mut height, mut chain) = (0, [0; 32]);
+        while height < mark.height {
+            let page = self.contents(height, CHECKED_BYTES)?;
+            if page.is_empty() || ending.load(Ordering::Relaxed) {
+                break;
+            }
+            for content in page.iter().take((mark.height - height) as usize) {
+                chain = link(&chain, content);
+                height += 1;
+            }
+        }
+        if chain == mark.chain || ending.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let reason = "its hashes do not lead to those after it".to_owned();
+        Err(StoreError::Damaged { path: self.path.clone(), height: mark.height, reason })
+    }
+
     /// Contents of the records from a height on, as many as have `bytes` bytes, one at least.
     ///
     /// # Errors
@@ -322,109 +403,9 @@ fn database(folder: &Path) -> Result<sled::Db, StoreError> {
     })
 }
 
-fn link(chain: &[u8; 32], content: &[u8]) -> [u8; 32] {
+pub(crate) fn link(chain: &[u8; 32], content: &[u8]) -> [u8; 32] {
     keccak(&[&chain[..], content].concat()).0
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fill(folder: &Path, count: u8) {
-        let (mut store, _) = Store::open(folder).unwrap();
-        for number in 0..count {
-            store.append(&[number; 40]).unwrap();
-        }
-    }
-
-    fn tamper(folder: &Path, height: u64, change: impl Fn(&mut Vec<u8>)) {
-        // No flusher thread: it would hold the lock for a moment after the database is dropped.
-        let database = sled::Config::new().path(folder).flush_every_ms(None).open().unwrap();
-        let log = database.open_tree("log").unwrap();
-        let mut value = log.get(height.to_be_bytes()).unwrap().unwrap().to_vec();
-        change(&mut value);
-        log.insert(height.to_be_bytes(), value).unwrap();
-        database.flush().unwrap();
-    }
-
-    #[test]
-    fn a_torn_tail_is_cut_and_the_log_goes_on() {
-        cov_mark::check!(torn_record_is_cut);
-        let folder = tempfile::tempdir().unwrap();
-        fill(folder.path(), 2);
-        let (mut store, _) = Store::open(folder.path()).unwrap();
-        store.write(b"never acknowledged").unwrap();
-        drop(store);
-        tamper(folder.path(), 2, |value| value.truncate(20));
-        let (mut store, recovered) = Store::open(folder.path()).unwrap();
-        assert_eq!((recovered.contents.len(), recovered.cut), (2, 1));
-        store.append(b"again").unwrap();
-        drop(store);
-        let (_, recovered) = Store::open(folder.path()).unwrap();
-        assert_eq!((recovered.contents.len(), recovered.cut), (3, 0));
-    }
-
-    #[test]
-    fn what_was_acknowledged_and_is_gone_is_an_error() {
-        cov_mark::check!(acknowledged_records_are_lost);
-        cov_mark::check!(anchor_is_damaged);
-        for (count, lost) in [(3, vec![2]), (3, vec![1, 2]), (1, vec![0])] {
-            let folder = tempfile::tempdir().unwrap();
-            fill(folder.path(), count);
-            let database = sled::Config::new().path(folder.path()).flush_every_ms(None).open();
-            let log = database.unwrap().open_tree("log").unwrap();
-            for height in &lost {
-                log.remove(u64::to_be_bytes(*height)).unwrap();
-            }
-            log.flush().unwrap();
-            drop(log);
-            let error = Store::open(folder.path()).unwrap_err();
-            let found = u64::from(count) - lost.len() as u64;
-            let expected = matches!(error, StoreError::Lost { found: left, .. } if left == found);
-            assert!(expected, "{error}");
-        }
-        // Another log of the same length, with this one's anchor.
-        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        fill(one.path(), 2);
-        Store::open(other.path()).unwrap().0.append(b"a").unwrap();
-        Store::open(other.path()).unwrap().0.append(b"b").unwrap();
-        std::fs::copy(one.path().join("anchor"), other.path().join("anchor")).unwrap();
-        assert!(matches!(Store::open(other.path()), Err(StoreError::Lost { .. })));
-        std::fs::write(other.path().join("anchor"), b"torn").unwrap();
-        assert!(matches!(Store::open(other.path()), Err(StoreError::Database { .. })));
-    }
-
-    #[test]
-    fn damage_before_whole_records_is_an_error_and_not_a_guess() {
-        cov_mark::check!(damage_is_no_torn_tail);
-        cov_mark::check!(record_is_of_another_log);
-        let folder = tempfile::tempdir().unwrap();
-        fill(folder.path(), 4);
-        tamper(folder.path(), 1, |value| value[15] ^= 1);
-        let error = Store::open(folder.path()).unwrap_err();
-        assert!(matches!(error, StoreError::Damaged { height: 1, .. }), "{error}");
-    }
-
-    #[test]
-    fn a_log_that_somebody_else_has_open_is_not_opened() {
-        cov_mark::check!(log_is_open_elsewhere);
-        let folder = tempfile::tempdir().unwrap();
-        let held = Store::open(folder.path()).unwrap();
-        let refused = Store::open(folder.path());
-        assert!(matches!(refused, Err(StoreError::Locked { .. })), "{refused:?}");
-        drop(held);
-        assert!(Store::open(folder.path()).is_ok());
-    }
-
-    #[test]
-    fn who_reads_is_told_of_a_record_that_is_missing() {
-        cov_mark::check!(reader_meets_a_gap);
-        let folder = tempfile::tempdir().unwrap();
-        fill(folder.path(), 3);
-        let (store, _) = Store::open(folder.path()).unwrap();
-        store.log.remove(1u64.to_be_bytes()).unwrap();
-        assert_eq!(store.reader().contents(2, usize::MAX).unwrap(), [[2; 40]]);
-        let read = store.reader().contents(0, usize::MAX);
-        assert!(matches!(read, Err(StoreError::Damaged { height: 1, .. })), "{read:?}");
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use std::fmt;
 
 use protocol::asks::Evidence;
 use protocol::graph::Node;
-use protocol::knowledge::Knowledge;
+use protocol::knowledge::Known;
 use protocol::law;
 use protocol::settlement::{
     Challenge, ChallengeStatus, ClaimStatus, Event, FallReason, JobStatus, SealedStatus,
@@ -319,12 +319,12 @@ fn sum_within(node: Option<&Node>, segment: u64) -> String {
 }
 
 /// That a claim was rejected, and why: with what is known of the claim by numbers, without it by bits.
-pub fn fall(reason: &FallReason, known: Option<&Knowledge>) -> String {
+pub fn fall(reason: &FallReason, known: Option<&Known>) -> String {
     format!("rejected: {}", fallen(reason, known))
 }
 
 /// Why a claim was rejected, as in [`fall`], where the text before says that it was.
-pub fn fallen(reason: &FallReason, known: Option<&Knowledge>) -> String {
+pub fn fallen(reason: &FallReason, known: Option<&Known>) -> String {
     match reason {
         FallReason::Refuted(found) => {
             let node = known.and_then(|known| known.operator_of(found));

@@ -45,6 +45,20 @@ pub const METRICS: &[Metric] = &[
     (Of::Ledger, "rebut_ledger_locked_wei", Gauge, "Money in stakes, bonds and fees"),
     (Of::Ledger, "rebut_ledger_burned_wei", Gauge, "Money burned so far"),
     (Of::Ledger, "rebut_ledger_stopped", Gauge, "1 when the ledger stopped after an error"),
+    (Of::Ledger, "rebut_ledger_snapshot_height", Gauge, "Transactions in the newest snapshot"),
+    (Of::Ledger, "rebut_ledger_snapshot_seconds", Histogram, "Time to write a snapshot"),
+    (
+        Of::Ledger,
+        "rebut_ledger_snapshots_failed_total",
+        Counter,
+        "Snapshots that could not be written",
+    ),
+    (
+        Of::Ledger,
+        "rebut_ledger_log_damaged",
+        Gauge,
+        "1 when the log before the snapshot that the ledger was started from is damaged",
+    ),
     (Of::Ledger, "rebut_ledger_uploads_bytes", Gauge, "Bytes that published states take"),
     (Of::Ledger, "rebut_ledger_uploads_bytes_max", Gauge, "Bytes that published states may take"),
     (

@@ -3,6 +3,12 @@
 //! It has no part in any decision of the settlement. A challenger's solver reads it to find its next ask, and
 //! takes from it the paths that its showings carry.
 
+mod facts;
+mod known;
+
+pub use facts::Fact;
+pub use known::{DESCENT_MAX, Descent, Known};
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -62,22 +68,7 @@ impl<C: Commitment> Knowledge<C> {
     ) -> Self {
         let Statement { terms, binding } = statement;
         let (last, layers) = (terms.iterations.saturating_sub(1), header.layer_count);
-        let mut known = Self {
-            header,
-            terms: terms.clone(),
-            length,
-            arity_log2,
-            said: BTreeMap::new(),
-            roots: Map::from_iter([(Tree::Sequence {}, terms.sequence_root)]),
-            kinds: Map::new(),
-            nodes: Map::new(),
-            opened: Map::new(),
-            values: Map::new(),
-            layers: Map::new(),
-            operators: Map::new(),
-            leaves: Map::new(),
-            commitment: PhantomData,
-        };
+        let mut known = Self::bare(header, length, arity_log2, terms);
         known.learn_bound((0, 0), &statement.first_input_root(), &binding.input);
         known.learn_bound((last, layers), &terms.output_root, &binding.output);
         known

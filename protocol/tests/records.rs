@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::answers::inside;
+use common::answers::{TRACE, inside};
 use common::{Game, Toy, Who, address, check_records, genesis};
 use proptest::prelude::*;
 use protocol::asks::{Evidence, Tree};
@@ -131,6 +131,36 @@ fn records_and_roots() {
         "reasons": reasons.collect::<Vec<_>>(),
     });
     check("records.json", &vectors);
+}
+
+#[test]
+fn what_is_over_keeps_what_is_told_and_collected_and_no_more() {
+    let run = Toy::new().run(None);
+    let game = Game::new()
+        .claims(Who::Executor, &run)
+        .challenges(Who::Challenger, Who::Executor)
+        .challenges(Who::Second, Who::Executor)
+        .opens_up(Who::Challenger, &[inside(1)])
+        .opens_up(Who::Second, &[TRACE]);
+    let asked = |game: &Game, who| game.challenge_of(who).last_ask().cloned();
+    let [first, second] = [Who::Challenger, Who::Second].map(|who| asked(&game, who));
+    assert!(first.is_some() && second.is_some());
+    let claim = game.claim_of(Who::Executor);
+    let opened = claim.knowledge.opened_trees();
+    assert!(!claim.said.is_empty() && !opened.is_empty());
+    let fallen = game.clone().falls_by_silence(Who::Second);
+    let claim = fallen.claim_of(Who::Executor);
+    assert!(claim.said.is_empty());
+    assert_eq!(claim.knowledge.opened_trees(), opened);
+    assert_eq!(claim.knowledge.run(), None);
+    // Of the one that is to be collected everything is kept until it is.
+    assert_eq!((asked(&fallen, Who::Second), asked(&fallen, Who::Challenger)), (None, first));
+    let collected = fallen.clone().collects(Who::Challenger);
+    assert_eq!(asked(&collected, Who::Challenger), None);
+    let bytes = |game: &Game| -> usize {
+        game.state.records().map(|record| record.to_canonical().len()).sum()
+    };
+    assert!(bytes(&collected) < bytes(&fallen));
 }
 
 #[test]

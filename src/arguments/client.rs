@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::values::{account_address, ledger_url};
-use super::{EngineOptions, ImportChoices, KeyChoice, LedgerAt};
+use super::{EngineOptions, ImportChoices, KeyChoice, LedgerAt, ParameterChoices, Preset};
 use crate::amount;
 
 #[derive(Debug, Args)]
@@ -83,4 +83,25 @@ pub(crate) struct Request {
     pub(crate) import: ImportChoices,
     #[command(flatten)]
     pub(crate) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerAudit {
+    /// Address of a server, or a file with a head that an executor kept (`head.json` in its folder).
+    #[arg(value_name = "URL")]
+    pub(crate) one: String,
+    /// The other one.
+    #[arg(value_name = "URL")]
+    pub(crate) other: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerParameters {
+    /// Clocks and money to begin with.
+    #[arg(long, value_enum)]
+    pub(crate) preset: Option<Preset>,
+    #[command(flatten)]
+    pub(crate) parameters: Box<ParameterChoices>,
+    #[command(flatten)]
+    pub(crate) at: LedgerAt,
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::values::{
     account_address, genesis_hash, ledger_url, lie_text, listen_address, well_known_name,
 };
-use super::{EngineOptions, ParameterChoices};
+use super::{EngineOptions, LedgerAudit, LedgerParameters, ParameterChoices};
 use crate::amount;
 
 /// Where a ledger is unless something else is said.
@@ -144,17 +144,9 @@ pub(crate) enum LedgerAction {
     Parameters(LedgerParameters),
     /// Lists claims, or jobs, or challenges, the newest first.
     List(LedgerList),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LedgerParameters {
-    /// Clocks and money to begin with.
-    #[arg(long, value_enum)]
-    pub(crate) preset: Option<Preset>,
-    #[command(flatten)]
-    pub(crate) parameters: Box<ParameterChoices>,
-    #[command(flatten)]
-    pub(crate) at: LedgerAt,
+    /// Compares the signed heads of two servers of one ledger, or of a server and a head that was kept: prints up to
+    /// where they agree, or the two heads that prove that one key signed two logs.
+    Audit(LedgerAudit),
 }
 
 #[derive(Debug, Args)]

@@ -107,14 +107,12 @@ pub fn lying(mut participants: Participants, lie: &Lie) -> (Participants, Trace,
 
 /// Both referees find the same about every layer whose surrounding states are open.
 pub fn check_referees(participants: &Participants, outcome: &Outcome) {
-    let Some(claim) = outcome.claim else { return };
-    let claim = outcome.view.settlement.claim(&claim).unwrap();
+    let Some(known) = &outcome.known else { return };
     let honest = participants.run(&Honest).unwrap();
     let (mut frauds, mut found) = (0, Vec::new());
     for layer in 0..participants.model.header().layer_count {
         let before = honest.state(layer).unwrap();
-        let finding =
-            judge_layer(&participants.engine, &participants.model, &claim.knowledge, layer, before);
+        let finding = judge_layer(&participants.engine, &participants.model, known, layer, before);
         frauds += u32::from(finding.as_ref().is_ok_and(|finding| finding.is_fraud()));
         found.push(finding);
     }

@@ -34,21 +34,33 @@ struct Told {
     moved: Moved,
     /// The last refutation of the claim while it stood, with the bytes of its action.
     refutation: Option<(Refutation, u64)>,
+    /// What was known of the claim when it ended, or is if it stands: of a claim that is over a ledger keeps little.
+    known: Option<Knowledge>,
 }
 
 impl Told {
     /// Applies a log; `None` when the protocol does not accept it.
     fn of(genesis: &Genesis, entries: &[LogEntry], claim_id: &ClaimId) -> Option<Self> {
         let mut settlement = Settlement::new(genesis.clone()).ok()?;
-        let (mut moved, mut refutation) = (Moved::default(), None);
+        let (mut moved, mut refutation, mut known) = (Moved::default(), None, None);
         for entry in entries {
             let transaction = entry.decode().ok()?;
             let was_standing = settlement.claim(claim_id).is_some_and(Claim::stands);
             let before = Before::of(&settlement, claim_id, transaction.sender);
+            // A copy costs next to nothing; that it was the last is known once the claim has ended.
+            let known_before = known_now(&settlement, claim_id).cloned();
             settlement.apply(entry.at_ms, &transaction).ok()?;
             moved.see(before, &settlement, claim_id);
             // The last refutation of this claim: what was settled afterwards does not hide that there was one.
             let action = transaction.decode_action().ok()?;
+            if let Some(mut last) = known_before
+                && known_now(&settlement, claim_id).is_none()
+            {
+                if let Action::Refute { showings, .. } = &action {
+                    last.learn_showings(showings);
+                }
+                known = Some(last);
+            }
             if let Action::Refute { claim, refutation: said, .. } = action
                 && was_standing
                 && claim == *claim_id
@@ -56,8 +68,19 @@ impl Told {
                 refutation = Some((said, transaction.action.len() as u64));
             }
         }
-        Some(Self { settlement, moved, refutation })
+        let known = known.or_else(|| known_now(&settlement, claim_id).cloned());
+        Some(Self { settlement, moved, refutation, known })
     }
+}
+
+/// What is known of a claim that stands.
+fn known_now<'a>(settlement: &'a Settlement, claim: &ClaimId) -> Option<&'a Knowledge> {
+    settlement.claim(claim)?.knowledge.run()
+}
+
+/// What was known of a claim when it ended, or is if it stands, by a log. `None` when the log has no such claim.
+pub fn known(genesis: &Genesis, entries: &[LogEntry], claim: &ClaimId) -> Option<Knowledge> {
+    Told::of(genesis, entries, claim)?.known
 }
 
 /// Derives the verdict on a claim from a log. `None` when the log has no such claim.
@@ -68,7 +91,7 @@ pub fn derive(genesis: &Genesis, entries: &[LogEntry], claim_id: &ClaimId) -> Op
     let challenges: Vec<&Challenge> =
         settlement.challenges_of(claim_id).filter_map(|id| settlement.challenge(id)).collect();
     let mut verdict = undecided(&told, claim_id, claim, &challenges);
-    let places = Places { known: &claim.knowledge };
+    let places = Places { known: told.known.as_ref()? };
     let refutation = told.refutation.as_ref();
     match &claim.status {
         ClaimStatus::Fallen { reason: FallReason::Silence(ask), .. } => {

@@ -6,7 +6,7 @@ mod moved;
 
 use serde::{Deserialize, Serialize};
 
-pub use derive::derive;
+pub use derive::{derive, known};
 pub use file::{FILE_BYTES_MAX, VerdictError, replay_bytes, write_file};
 
 /// Place in a claim's run.

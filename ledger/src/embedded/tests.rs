@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::log::beginning;
+use crate::snapshot::EVERY;
 use protocol::hash::Digest;
 use protocol::settlement::Parameters;
 use protocol::transaction::{Action, Address, Key};
@@ -152,4 +154,80 @@ async fn whoever_serves_a_ledger_whose_disk_failed_is_told_and_nobody_sees_what_
     ledger.stopped().await;
     assert_eq!(ledger.view().await.unwrap_err(), LedgerError::Stopped);
     assert_eq!(ledger.submit(deposit(1)).await, Err(LedgerError::Stopped));
+}
+
+/// A ledger with so many deposits in its log, closed again.
+async fn closed_after(folder: &Path, count: u64) {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let ledger = EmbeddedLedger::open(folder, genesis(), clock).unwrap();
+    let from = ledger.view().await.unwrap().height;
+    for nonce in from..from + count {
+        ledger.submit(deposit(nonce)).await.unwrap();
+    }
+}
+
+fn opened(folder: &Path) -> EmbeddedLedger {
+    EmbeddedLedger::open(folder, genesis(), Arc::new(ManualClock::default())).unwrap()
+}
+
+#[tokio::test]
+async fn a_ledger_starts_from_its_snapshot_and_is_what_its_whole_log_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    closed_after(folder.path(), 3 * EVERY).await;
+    let ledger = opened(folder.path());
+    assert_eq!(ledger.start(), Start { snapshot: 3 * EVERY, replayed: 0 });
+    // Too little for another snapshot: it is read from the log.
+    ledger.submit(deposit(3 * EVERY)).await.unwrap();
+    drop(ledger);
+    let ledger = opened(folder.path());
+    assert_eq!(ledger.start(), Start { snapshot: 3 * EVERY, replayed: 1 });
+    let view = ledger.view().await.unwrap();
+    let whole = replay(&genesis(), &ledger.entries().unwrap()).unwrap();
+    assert_eq!((view.height, &*view.settlement), (3 * EVERY + 1, &whole));
+    assert_eq!(view.settlement.root(), whole.root());
+    // The past before the snapshot is read from the log.
+    let old = ledger.view_at(5).await.unwrap();
+    assert_eq!(old.settlement.money().deposited_wei(), 25);
+    let heights: Vec<u64> =
+        ledger.events_after(3, 2).await.unwrap().iter().map(|one| one.height).collect();
+    assert_eq!(heights, [4, 5]);
+    assert_eq!(ledger.submit(deposit(3 * EVERY + 1)).await.unwrap().height, 3 * EVERY + 2);
+}
+
+#[tokio::test]
+async fn without_a_good_snapshot_the_whole_log_is_read_and_that_is_told() {
+    cov_mark::check!(whole_log_is_read_for_want_of_a_snapshot);
+    cov_mark::check!(snapshot_is_of_another_log);
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    closed_after(folder.path(), 2 * EVERY).await;
+    let snapshots = folder.path().join("snapshots");
+    for entry in std::fs::read_dir(&snapshots).unwrap() {
+        std::fs::write(entry.unwrap().path(), b"rebut-snapshot\0\x09").unwrap();
+    }
+    assert_eq!(opened(folder.path()).start(), Start { snapshot: 0, replayed: 2 * EVERY });
+    // One of a log that went on otherwise.
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let ledger = EmbeddedLedger::open(other.path(), genesis(), clock).unwrap();
+    let six = Action::Deposit { account: bank().address(), amount_wei: 6 };
+    ledger.submit(bank().sign(&genesis().domain(), 0, &six)).await.unwrap();
+    for nonce in 1..2 * EVERY {
+        ledger.submit(deposit(nonce)).await.unwrap();
+    }
+    drop(ledger);
+    std::fs::remove_dir_all(&snapshots).unwrap();
+    std::fs::rename(other.path().join("snapshots"), &snapshots).unwrap();
+    let ledger = opened(folder.path());
+    assert_eq!(ledger.start(), Start { snapshot: 0, replayed: 2 * EVERY });
+    let view = ledger.view().await.unwrap();
+    assert_eq!(view.settlement.money().deposited_wei(), 10 * u128::from(EVERY));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_written_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path()).unwrap();
+    std::fs::write(folder.path().join("snapshots"), b"no folder").unwrap();
+    closed_after(folder.path(), EVERY + 3).await;
+    std::fs::remove_file(folder.path().join("snapshots")).unwrap();
+    assert_eq!(opened(folder.path()).start().replayed, EVERY + 3);
 }

@@ -1,5 +1,7 @@
 //! A ledger over HTTP as its clients see it: a copy of the log, applied by the protocol's own rules.
 
+mod heads;
+mod kept;
 mod refusal;
 mod transfers;
 
@@ -19,8 +21,11 @@ use super::quota::AT_ONCE_MAX;
 use crate::log::{LogEntry, beginning, replay, replay_receipts};
 use crate::payments::{Paid, Payments};
 use crate::recent::Recent;
+use crate::store::link;
 use crate::{Ledger, LedgerError, Receipt, View, wire};
 
+pub use heads::{fetch_genesis, fetch_head, read_head};
+use kept::Heads;
 use refusal::{refused, said, why_refused};
 pub use transfers::{DownloadError, UploadError};
 
@@ -41,6 +46,8 @@ struct Copy {
     /// The last transactions with their receipts.
     recent: Recent<(Vec<u8>, Receipt)>,
     payments: Payments,
+    /// The hash that chains the genesis and every transaction so far.
+    chain: [u8; 32],
     /// The server's clock, and when it was heard.
     clock: (u64, Instant),
 }
@@ -76,6 +83,7 @@ pub struct HttpLedger {
     upload_bytes_max: OnceLock<u64>,
     uploads: Semaphore,
     checks: std::sync::Mutex<Checks>,
+    heads: Mutex<Heads>,
 }
 
 impl fmt::Debug for HttpLedger {
@@ -127,13 +135,14 @@ impl HttpLedger {
             settlement: Arc::new(beginning(&genesis)?),
             recent: Recent::default(),
             payments: Payments::default(),
+            chain: link(&[0; 32], &genesis.to_canonical()),
             clock: (0, Instant::now()),
         };
         let (copy, upload_bytes_max) = (Mutex::new(copy), OnceLock::new());
         // One fewer than a server takes of one account at a time: another process may have the same key.
         let uploads = Semaphore::new(AT_ONCE_MAX - 1);
-        let checks = std::sync::Mutex::default();
-        let ledger = Self { url, client, genesis, copy, upload_bytes_max, uploads, checks };
+        let (checks, heads) = (std::sync::Mutex::default(), Mutex::default());
+        let ledger = Self { url, client, genesis, copy, upload_bytes_max, uploads, checks, heads };
         ledger.sync(0).await?;
         Ok(ledger)
     }
@@ -221,7 +230,8 @@ impl HttpLedger {
             }
             copy.apply(after, page)?;
             if copy.recent.height() >= height {
-                return Ok(());
+                drop(copy);
+                return self.hear_head().await;
             }
             if got == 0 {
                 return Err(unusable(format!("{} withholds a part of its log", self.url)));
@@ -241,6 +251,9 @@ impl Copy {
             let events = events.map_err(|error| LedgerError::Unusable {
                 reason: format!("entry {} of the server's log: {error}", self.recent.height()),
             })?;
+            let content = wire::encode(&entry)
+                .map_err(|error| LedgerError::Unusable { reason: error.to_string() })?;
+            self.chain = link(&self.chain, &content);
             self.payments.see(&events);
             let height = self.recent.height() + 1;
             self.recent.push((entry.transaction, Receipt { height, at_ms: entry.at_ms, events }));
@@ -425,6 +438,7 @@ mod tests {
             settlement: Arc::new(beginning(&genesis).unwrap()),
             recent: Recent::default(),
             payments: Payments::default(),
+            chain: [0; 32],
             clock: (0, Instant::now()),
         };
         let page = |entry: LogEntry, height| LogPage { now_ms: 10, height, entries: vec![entry] };

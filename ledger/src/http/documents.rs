@@ -1,6 +1,7 @@
 //! What the ledger holds, as JSON documents: lists with filters, newest first if wanted, and single objects.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -32,8 +33,26 @@ pub(super) async fn status(
 ) -> Answer {
     let view = view_of(&shared, &query).await?;
     let upload_bytes = shared.limits.upload_bytes;
-    let document = shared.readers.run(source, move || views::status(&view, upload_bytes)).await?;
+    let (start, signer) = (shared.ledger.start(), shared.ledger.signer());
+    let written = move || views::status(&view, upload_bytes, start, signer);
+    let document = shared.readers.run(source, written).await?;
     Ok(axum::Json(document).into_response())
+}
+
+/// The head of the log, or the one at `?height=`, signed by the server.
+pub(super) async fn head(
+    State(shared): State<Shared>,
+    source: Source,
+    Query(query): Parameters,
+) -> Answer {
+    let (height, ledger) = (number(&query, "height")?, Arc::clone(&shared.ledger));
+    let signed = shared.followers.run(source, move || ledger.signed_head(height)).await??;
+    let genesis = shared.ledger.genesis();
+    Ok(axum::Json(json!({
+        "schema": views::SCHEMA, "genesis": genesis.root().to_string(), "chain_id": genesis.chain_id,
+        "head": signed.map(|signed| signed.to_json()),
+    }))
+    .into_response())
 }
 
 /// A part of a list: what fits the filters, `skip` left out, `limit` shown. Only what is shown is written.

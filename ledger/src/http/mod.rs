@@ -20,7 +20,9 @@ mod uploads;
 mod views;
 
 pub use bodies::{Budget, Held};
-pub use client::{DownloadError, HttpLedger, UploadError, chain_of_causes};
+pub use client::{
+    DownloadError, HttpLedger, UploadError, chain_of_causes, fetch_genesis, fetch_head, read_head,
+};
 pub use failure::{Failure, failure};
 pub use limits::{Limits, Share, Shares, Source};
 pub use parts::{OCTETS, PART_BYTES, answer_in_parts};

@@ -33,6 +33,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/inputs/{root}/{account}", put(upload).get(download))
         .route("/v1/genesis", get(genesis))
         .route("/v1/log", get(log))
+        .route("/v1/head", get(documents::head))
         .route("/v1/events", get(events))
         .route("/v1/status", get(documents::status))
         .route("/v1/jobs", get(documents::jobs))

@@ -15,6 +15,7 @@ use protocol::transaction::Address;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::embedded::Start;
 use crate::{Receipt, View, words};
 
 /// Version of all shapes.
@@ -36,7 +37,12 @@ impl Listed {
     }
 }
 
-pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
+pub(super) fn status(
+    view: &View,
+    upload_bytes: u64,
+    start: Start,
+    signer: Option<Address>,
+) -> Value {
     let settlement = &view.settlement;
     let money = settlement.money();
     let wei = |amount: u128| amount.to_string();
@@ -65,6 +71,8 @@ pub(super) fn status(view: &View, upload_bytes: u64) -> Value {
         "free_wei": wei(money.free_total_wei()), "locked_wei": wei(money.locked_wei()),
         "burned_wei": wei(money.burned_wei()), "deposited_wei": wei(money.deposited_wei()),
         "withdrawn_wei": wei(money.withdrawn_wei()), "upload_bytes_max": upload_bytes,
+        "started_from": start.snapshot, "replayed": start.replayed,
+        "signer": signer.map(|signer| signer.to_string()),
     })
 }
 
@@ -131,8 +139,7 @@ pub(super) fn claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Val
 /// A claim with what its disputes opened, and what convicted it.
 pub(super) fn whole_claim(id: &ClaimId, claim: &Claim, settlement: &Settlement) -> Value {
     let mut document = self::claim(id, claim, settlement);
-    let mut descent: Vec<String> =
-        claim.knowledge.opened_trees().map(|tree| words::tree(&tree)).collect();
+    let mut descent: Vec<String> = claim.knowledge.opened_trees().iter().map(words::tree).collect();
     let verdict = match &claim.status {
         ClaimStatus::Fallen { reason: FallReason::Refuted(found), .. } => {
             Some(words::verdict(found, claim.knowledge.operator_of(found)))
@@ -282,7 +289,12 @@ mod tests {
     fn the_shapes_have_the_fifth_version() {
         let court = Court::new();
         let settlement = std::sync::Arc::new(court.settlement);
-        says(&status(&View { height: 0, now_ms: 5, settlement }, 7), json!({ "schema": 5 }));
+        let start = Start { snapshot: 3, replayed: 4 };
+        let document = status(&View { height: 0, now_ms: 5, settlement }, 7, start, Some(STRANGER));
+        says(
+            &document,
+            json!({ "schema": 5, "started_from": 3, "replayed": 4, "signer": STRANGER.to_string() }),
+        );
     }
 
     #[test]

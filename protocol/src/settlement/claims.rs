@@ -1,5 +1,6 @@
 //! Claims: how they come to stand, and how they end when nobody refutes them.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 
@@ -10,7 +11,7 @@ use crate::encoding::Canonical;
 use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::ids::{ClaimId, SealedId};
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, Known};
 use crate::roots::{is_entry_of_batch, is_state_of_trace, is_trace_of_sequence};
 use crate::transaction::{Address, BoundEntry, BoundState, ClaimTerms, Statement};
 
@@ -162,7 +163,7 @@ impl<C: Commitment> Settlement<C> {
             stake_wei,
             trace_root: statement.trace_root(),
             said: BTreeMap::new(),
-            knowledge,
+            knowledge: Known::Run(Box::new(knowledge)),
             sealed,
             proofs: 0,
             challenges: 0,
@@ -207,7 +208,7 @@ impl<C: Commitment> Settlement<C> {
         }
         if let Some(claim) = self.claims.get_mut(&id) {
             claim.owed_wei = owed_wei;
-            claim.status = ClaimStatus::Final { at_ms: now_ms, attention_share_wei };
+            claim.end(ClaimStatus::Final { at_ms: now_ms, attention_share_wei });
         }
         self.money.release(executor, stake_wei);
         self.money.release(executor, paid_wei);
@@ -227,7 +228,7 @@ impl<C: Commitment> Settlement<C> {
             return Err(Rejection::Waiting { what: "a challenge of the claim" });
         }
         job.standing = job.standing.saturating_sub(1);
-        claim.status = ClaimStatus::Released { at_ms: now_ms };
+        claim.end(ClaimStatus::Released { at_ms: now_ms });
         self.money.release(claim.executor, claim.stake_wei);
         Ok(vec![Event::StakeReleased { claim: id }])
     }

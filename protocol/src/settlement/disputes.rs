@@ -11,6 +11,7 @@ use crate::asks::{
 };
 use crate::hash::{Commitment, Digest, Keccak, Tag};
 use crate::ids::{ChallengeId, ClaimId};
+use crate::knowledge::Known;
 use crate::transaction::Address;
 
 /// Showings that one transaction may carry.
@@ -194,7 +195,9 @@ impl<C: Commitment> Settlement<C> {
         self.money.lock(&sender, fee_wei)?;
         if let Some(claim) = self.claims.get_mut(&claim_id) {
             claim.work = claim.work.saturating_add(1);
-            claim.knowledge.learn_demand(showings, ask, path);
+            if let Known::Run(known) = &mut claim.knowledge {
+                known.learn_demand(showings, ask, path);
+            }
         }
         if let Some(challenge) = self.challenges.get_mut(&id) {
             challenge.fees_wei = challenge.fees_wei.saturating_add(fee_wei);
@@ -249,7 +252,9 @@ impl<C: Commitment> Settlement<C> {
             }
         }
         claim.reveals = claim.reveals.saturating_add(1);
-        claim.knowledge.learn_answer(ask, answer, said);
+        if let Known::Run(known) = &mut claim.knowledge {
+            known.learn_answer(ask, answer, said);
+        }
         for id in served {
             if let Some(challenge) = self.challenges.get_mut(&id) {
                 challenge.answered(now_ms);
@@ -274,8 +279,10 @@ impl<C: Commitment> Settlement<C> {
         if finding == Finding::Sound && sender != challenger {
             return Err(Rejection::NothingRefuted);
         }
-        if let Some(claim) = self.claims.get_mut(&claim_id) {
-            claim.knowledge.learn_showings(showings);
+        if let Some(claim) = self.claims.get_mut(&claim_id)
+            && let Known::Run(known) = &mut claim.knowledge
+        {
+            known.learn_showings(showings);
         }
         Ok(match finding {
             Finding::Fraud(evidence) => {

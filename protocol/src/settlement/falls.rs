@@ -61,13 +61,13 @@ impl<C: Commitment> Settlement<C> {
         let shares = Shares::new(parameters, stake_wei, claim.open, claim.work, own_work);
         let Shares { own_wei, unit_wei, share_wei, owed_wei } = shares;
         claim.owed_wei = owed_wei;
-        claim.status = ClaimStatus::Fallen {
+        claim.end(ClaimStatus::Fallen {
             reason: reason.clone(),
             challenge: by,
             at_ms: now_ms,
             unit_wei,
             share_wei,
-        };
+        });
         if let Some(job) = self.jobs.get_mut(&claim.terms.job) {
             job.standing = job.standing.saturating_sub(1);
             let further_ms = parameters.further_ms(job.terms.iterations_max);
@@ -120,7 +120,7 @@ impl<C: Commitment> Settlement<C> {
         let cost_wei = self.genesis.parameters.reply_cost_wei.saturating_mul(replies);
         let paid_wei = cost_wei.min(challenge.bond_wei);
         let burned_wei = challenge.bond_wei - paid_wei;
-        challenge.status = ChallengeStatus::Lost;
+        challenge.end(ChallengeStatus::Lost);
         claim.let_go(challenge);
         let (challenger, claim_id) = (challenge.challenger, challenge.claim);
         self.money.release(claim.executor, challenge.fees_wei + paid_wei);
@@ -147,7 +147,7 @@ impl<C: Commitment> Settlement<C> {
         // One that costs nothing would make delay free.
         let permille = self.genesis.parameters.withdraw_permille;
         let burned_wei = permille_of(challenge.bond_wei, permille).min(challenge.bond_wei);
-        challenge.status = ChallengeStatus::Withdrawn;
+        challenge.end(ChallengeStatus::Withdrawn);
         claim.let_go(challenge);
         self.money.release(claim.executor, challenge.fees_wei);
         self.money.release(challenger, challenge.bond_wei - burned_wei);
@@ -188,7 +188,7 @@ impl<C: Commitment> Claim<C> {
 impl Challenge {
     /// Ends as won; returns what it had locked, in wei.
     fn won(&mut self, reward_wei: u128) -> u128 {
-        self.status = ChallengeStatus::Won { reward_wei };
+        self.end(ChallengeStatus::Won { reward_wei });
         self.bond_wei + self.fees_wei
     }
 }

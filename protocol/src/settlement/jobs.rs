@@ -20,7 +20,7 @@ pub fn job_id(poster: Address, terms: &JobTerms) -> JobId {
     job_id_under::<Keccak>(poster, terms)
 }
 
-fn job_id_under<C: Commitment>(poster: Address, terms: &JobTerms) -> JobId {
+pub(super) fn job_id_under<C: Commitment>(poster: Address, terms: &JobTerms) -> JobId {
     JobId(C::tagged(Tag::Job, &[&poster.0, &terms.to_canonical()]))
 }
 

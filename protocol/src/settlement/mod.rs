@@ -14,6 +14,7 @@ mod objects;
 mod parameters;
 mod records;
 mod rejection;
+mod restore;
 pub mod rules;
 mod snapshot;
 
@@ -29,6 +30,7 @@ pub use objects::{
 pub use parameters::{ETHER, Genesis, Parameters};
 pub use records::{Account, AskedRecord, ChallengeRecord, ClaimRecord, Record};
 pub use rejection::Rejection;
+pub use restore::{Part, RestoreError, Restoring};
 pub use snapshot::SnapshotHead;
 
 use alloc::vec::Vec;
@@ -328,6 +330,11 @@ impl<C: Commitment> Settlement<C> {
     /// Sum of what jobs, claims, sealed claims, attestations and challenges say they hold, in wei; equals the
     /// money's locked sum.
     pub fn locked_by_objects_wei(&self) -> u128 {
+        self.locked_wei_each().sum()
+    }
+
+    /// What each of them says it holds.
+    fn locked_wei_each(&self) -> impl Iterator<Item = u128> {
         let jobs = self.jobs.values().map(|job| match job.status {
             JobStatus::Open => job.terms.locked_wei().unwrap_or_default(),
             JobStatus::Done { .. } | JobStatus::Expired => 0,
@@ -338,17 +345,19 @@ impl<C: Commitment> Settlement<C> {
             | ClaimStatus::Final { .. }
             | ClaimStatus::Released { .. } => claim.owed_wei,
         });
-        let challenges = self.challenges.values().map(|challenge| match challenge.status {
+        let challenges = self.challenges.values().flat_map(|challenge| match challenge.status {
             ChallengeStatus::Open { .. } | ChallengeStatus::Queued => {
-                challenge.bond_wei + challenge.fees_wei
+                [challenge.bond_wei, challenge.fees_wei]
             }
-            ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn => 0,
+            ChallengeStatus::Won { .. } | ChallengeStatus::Lost | ChallengeStatus::Withdrawn => {
+                [0, 0]
+            }
         });
         let sealed = self.sealed.values().map(|sealed| match sealed.status {
             SealedStatus::Waiting => sealed.stake_wei,
             SealedStatus::Opened { .. } | SealedStatus::Expired => 0,
         });
         let attestations = self.attestations.values().map(|attestation| attestation.bond_wei);
-        jobs.chain(claims).chain(challenges).chain(sealed).chain(attestations).sum()
+        jobs.chain(claims).chain(challenges).chain(sealed).chain(attestations)
     }
 }

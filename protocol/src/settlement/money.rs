@@ -114,6 +114,23 @@ impl Money {
         }
     }
 
+    /// Puts an account back as a snapshot has it. Only for a state that is being made again.
+    pub(super) fn restore(&mut self, account: Address, free_wei: u128) -> Result<(), MoneyError> {
+        self.free_wei = self.free_wei.checked_add(free_wei).ok_or(MoneyError::Overflow)?;
+        self.free.insert(account, free_wei);
+        Ok(())
+    }
+
+    /// Puts back what is no account's: what is locked, and what was burned, deposited and withdrawn.
+    pub(super) fn restore_sums(
+        &mut self,
+        locked_wei: u128,
+        [burned_wei, in_wei, out_wei]: [u128; 3],
+    ) {
+        (self.locked_wei, self.burned_wei) = (locked_wei, burned_wei);
+        (self.deposited_wei, self.withdrawn_wei) = (in_wei, out_wei);
+    }
+
     pub(super) fn deposit(&mut self, account: Address, amount_wei: u128) -> Result<(), MoneyError> {
         // Every other sum is a part of this one, so that none of them can overflow.
         self.deposited_wei =

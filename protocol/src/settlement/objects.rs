@@ -7,7 +7,7 @@ use crate::asks::{Ask, Evidence, Tree};
 use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum, canonical_struct};
 use crate::hash::{Commitment, Digest, Keccak};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
-use crate::knowledge::Knowledge;
+use crate::knowledge::Known;
 use crate::transaction::{Address, ClaimTerms, JobTerms};
 
 /// A posted job.
@@ -82,10 +82,11 @@ pub struct Claim<C: Commitment = Keccak> {
     /// Trace of its first iteration, which its posting proved.
     pub trace_root: Digest,
     /// Roots that its executor said: of the inside of layers and of the sums of elements. The first answer binds.
+    /// None once it is over: nobody asks about it any more.
     pub said: BTreeMap<Tree, Digest>,
-    /// What is publicly known of its run, folded from what was accepted. No decision reads it: the same
-    /// transactions are accepted whatever stands here.
-    pub knowledge: Knowledge<C>,
+    /// What is publicly known of its run, folded from what was accepted, and little of it once it is over. No
+    /// decision reads it: the same transactions are accepted whatever stands here.
+    pub knowledge: Known<C>,
     /// The seal that it was opened from.
     pub sealed: Option<SealedId>,
     /// Those who proved that they ran the model before the claim was opened.
@@ -214,6 +215,22 @@ impl<C: Commitment> Claim<C> {
         }
     }
 
+    /// Ends it, and lets go of what only disputes need: a ledger keeps every claim that it ever had.
+    pub(super) fn end(&mut self, status: ClaimStatus) {
+        self.said = BTreeMap::new();
+        match &status {
+            ClaimStatus::Standing => {}
+            ClaimStatus::Fallen { reason: FallReason::Refuted(evidence), .. } => {
+                self.knowledge.fall(Some(evidence));
+            }
+            ClaimStatus::Fallen { reason: FallReason::Silence(_), .. } => self.knowledge.fall(None),
+            ClaimStatus::Final { .. } | ClaimStatus::Released { .. } => {
+                self.knowledge = Known::Nothing;
+            }
+        }
+        self.status = status;
+    }
+
     /// Whether a challenge of it is under way.
     pub fn is_disputed(&self) -> bool {
         self.stands() && self.open > 0
@@ -278,7 +295,7 @@ pub struct Challenge {
     pub replies: u32,
     /// Demands for inputs and outputs that were answered.
     pub end_replies: u32,
-    /// What it asked last.
+    /// What it asked last; nothing once it is over.
     pub asked: Option<Asked>,
     /// What is left of the executor's budget, in milliseconds.
     pub executor_clock_ms: u64,
@@ -335,6 +352,12 @@ pub enum Turn {
 canonical_enum!(Turn { 1 => Challenger {}, 2 => Executor {} });
 
 impl Challenge {
+    /// Ends it, and lets go of what only its dispute needs.
+    pub(super) fn end(&mut self, status: ChallengeStatus) {
+        self.asked = None;
+        self.status = status;
+    }
+
     /// Last millisecond, by the ledger's clock, at which the side to move is in time, on a ledger where each
     /// move has at least `floor_ms`; `None` before the challenge is served and once it is over.
     pub fn deadline_ms(&self, floor_ms: u64) -> Option<u64> {

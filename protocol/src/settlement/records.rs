@@ -16,7 +16,7 @@ use crate::encoding::{Canonical, DecodeError, Reader, canonical_enum, canonical_
 use crate::graph::ModelHeader;
 use crate::hash::{Commitment, Digest};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
-use crate::knowledge::Knowledge;
+use crate::knowledge::Known;
 use crate::transaction::{Address, ClaimTerms};
 
 /// What a ledger keeps of an account. One that was never given money and never sent anything is none.
@@ -135,7 +135,7 @@ impl ClaimRecord {
     }
 
     /// The claim, with what is known of its run.
-    pub fn with<C: Commitment>(self, knowledge: Knowledge<C>) -> Claim<C> {
+    pub fn with<C: Commitment>(self, knowledge: Known<C>) -> Claim<C> {
         let Self {
             executor,
             terms,

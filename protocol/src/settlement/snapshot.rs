@@ -166,4 +166,4 @@ impl<C: Commitment> Settlement<C> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -111,8 +111,12 @@ impl World {
         let descent: &[Want] = if by_step { &DESCENT } else { &DESCENT_OF_JUNK };
         let is_known = |want: &&Want| match want {
             Want::Say(tree) => claim.said.contains_key(tree),
-            Want::Open(tree, depth, index) => claim.knowledge.is_opened(tree, *depth, *index),
-            Want::Leaves(tree, ..) => claim.knowledge.leaf(tree, 0).is_some(),
+            Want::Open(tree, depth, index) => {
+                claim.knowledge.run().is_some_and(|known| known.is_opened(tree, *depth, *index))
+            }
+            Want::Leaves(tree, ..) => {
+                claim.knowledge.run().is_some_and(|known| known.leaf(tree, 0).is_some())
+            }
         };
         match descent.iter().find(|want| !is_known(want)) {
             Some(want) => {

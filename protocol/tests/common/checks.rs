@@ -1,11 +1,13 @@
 //! What holds after every transition: counts and sums that the settlement keeps are what a scan of its
 //! objects gives.
 
+use protocol::asks::Evidence;
 use protocol::encoding::Canonical;
 use protocol::hash::Keccak;
+use protocol::knowledge::{DESCENT_MAX, Known};
 use protocol::settlement::{
-    AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event, Job, JobStatus,
-    Record, SealedStatus, Settlement, SnapshotHead, Turn,
+    AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Event, FallReason, Job,
+    JobStatus, Part, Record, Restoring, SealedStatus, Settlement, SnapshotHead, Turn,
 };
 use protocol::{ClaimId, JobId};
 
@@ -59,6 +61,7 @@ fn check_job(state: &Settlement, id: &JobId, job: &Job) {
 }
 
 fn check_claim(state: &Settlement, id: &ClaimId, claim: &Claim) {
+    check_shrunk(claim);
     let challenges: Vec<&Challenge> =
         state.challenges_of(id).map(|challenge| state.challenge(challenge).unwrap()).collect();
     let all = state.challenges().filter(|(_, challenge)| challenge.claim == *id).count();
@@ -99,6 +102,24 @@ fn check_claim(state: &Settlement, id: &ClaimId, claim: &Claim) {
     assert_eq!(claim.owed_wei, owed_wei, "money that others can collect");
 }
 
+/// What only disputes need is there while the claim stands, and no longer.
+fn check_shrunk(claim: &Claim) {
+    match (&claim.status, &claim.knowledge) {
+        (ClaimStatus::Standing, Known::Run(known)) => assert_eq!(known.terms(), &claim.terms),
+        (ClaimStatus::Fallen { reason, .. }, Known::Fall(descent)) => {
+            assert!(descent.trees.len() <= DESCENT_MAX);
+            let of_operator = matches!(
+                reason,
+                FallReason::Refuted(Evidence::Step { .. } | Evidence::Leaf { .. })
+            );
+            assert_eq!(descent.operator.is_some(), of_operator, "{reason:?}");
+        }
+        (ClaimStatus::Final { .. } | ClaimStatus::Released { .. }, Known::Nothing) => {}
+        (status, known) => panic!("{known:?} is known of a claim that is {status:?}"),
+    }
+    assert!(claim.stands() || claim.said.is_empty(), "{:?}", claim.said);
+}
+
 /// As many as are served at once, in the order of their numbers: no more, and no fewer while others wait.
 fn check_turns(state: &Settlement, claim: &Claim, challenges: &[&Challenge]) {
     let served_max = state.parameters().served_max;
@@ -125,7 +146,8 @@ fn check_challenge(state: &Settlement, challenge: &Challenge) {
     assert!(challenge.end_replies <= challenge.end_asks);
     let (asks, replies) =
         (challenge.demands + challenge.end_asks, challenge.replies + challenge.end_replies);
-    assert_eq!(challenge.asked.is_some(), asks > 0);
+    // What is over keeps nothing that only its dispute needs.
+    assert_eq!(challenge.asked.is_some(), asks > 0 && challenge.is_open());
     // One ask at a time: all but the last were answered.
     assert!(asks - replies <= 1);
     if let ChallengeStatus::Open { turn, .. } = challenge.status {
@@ -142,9 +164,22 @@ fn check_challenge(state: &Settlement, challenge: &Challenge) {
     assert!((least_wei..=least_wei + more_wei).contains(&fees_wei), "{fees_wei} of fees");
 }
 
+/// A snapshot's parts make the same state again, each read from its encoding.
+fn check_parts(state: &Settlement) {
+    let begun = Restoring::new_unchecked(state.genesis().clone(), state.snapshot_head());
+    let mut restoring: Restoring = begun.unwrap();
+    for part in state.parts() {
+        let read = Part::from_canonical(&part.to_canonical()).unwrap();
+        assert_eq!(read, part);
+        restoring.take(read).unwrap();
+    }
+    assert_eq!(&restoring.done().unwrap(), state);
+}
+
 /// What the ledger keeps is read again from its encoding as it was, and with what only readers need it is the
 /// objects themselves.
 pub fn check_records(state: &Settlement) {
+    check_parts(state);
     let head = state.snapshot_head();
     assert_eq!(SnapshotHead::from_canonical(&head.to_canonical()), Ok(head));
     assert_eq!((head.genesis, head.now_ms), (state.genesis().root(), state.now_ms()));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use protocol::asks::{Answer, Ask, Place, Sums, Tree, shown_places};
 use protocol::hash::{Commitment, Digest};
+use protocol::knowledge::Knowledge;
 use protocol::merkle::{self, empty_subtree};
-use protocol::settlement::Claim;
 use protocol::tensor::leaf_element;
 
 use crate::fixtures::Known;
@@ -34,7 +34,7 @@ fn nodes_of<'a, C: Commitment>(known: &'a Known<C>, tree: &Tree) -> Option<&'a m
 }
 
 /// Whether a claim, as far as it is known, differs from the honest run at what is asked for.
-pub(super) fn differs_at<C: Commitment>(claim: &Claim<C>, truth: &Known<C>, ask: &Ask) -> bool {
+pub(super) fn differs_at<C: Commitment>(claim: &Knowledge<C>, truth: &Known<C>, ask: &Ask) -> bool {
     match ask {
         Ask::Open { place } | Ask::Leaves { place } => {
             honest_hash(truth, place) != Some(place.hash)
@@ -44,7 +44,7 @@ pub(super) fn differs_at<C: Commitment>(claim: &Claim<C>, truth: &Known<C>, ask:
             Tree::Subtrace { iteration, layer } => {
                 let boundary = layer.saturating_add(1);
                 let own = truth.run.trace().state_roots().get(boundary as usize).copied();
-                claim.knowledge.root(&Tree::State { iteration, boundary }) != own
+                claim.root(&Tree::State { iteration, boundary }) != own
             }
             // The sums of an element that differs.
             Tree::Accumulators { iteration, operator, element } => {
@@ -52,7 +52,7 @@ pub(super) fn differs_at<C: Commitment>(claim: &Claim<C>, truth: &Known<C>, ask:
                     let kind = truth.run.output(operator).ok()?.kind();
                     let (leaf, place) = kind.locate(element)?;
                     let tree = Tree::Tensor { iteration, operator };
-                    leaf_element(kind.element, claim.knowledge.leaf(&tree, leaf)?, place)
+                    leaf_element(kind.element, claim.leaf(&tree, leaf)?, place)
                 };
                 shown() != truth.run.output(operator).ok().and_then(|own| own.bits(element))
             }
@@ -90,11 +90,11 @@ fn honest_hash<C: Commitment>(truth: &Known<C>, place: &Place) -> Option<Digest>
 /// whether it shows what the claim's own run holds, where that is committed to.
 pub(super) fn is_committed<C: Commitment>(
     known: Option<&Known<C>>,
-    claim: &Claim<C>,
+    claim: &Knowledge<C>,
     ask: &Ask,
     answer: &Answer,
 ) -> bool {
-    let arity_log2 = claim.knowledge.arity_log2();
+    let arity_log2 = claim.arity_log2();
     let Some((depth, places)) = shown_places(ask, arity_log2) else {
         return false;
     };
@@ -107,7 +107,7 @@ pub(super) fn is_committed<C: Commitment>(
     };
     // An operator's output is committed to only in the dispute: under another root all may be other.
     let own_root = ask.tree().commit::<C>(ask.kind(), &own.root());
-    claim.knowledge.root(ask.tree()) != own_root
+    claim.root(ask.tree()) != own_root
         || places.iter().zip(&hashes).all(|(place, hash)| own.node(depth, *place) == Some(*hash))
 }
 

@@ -9,6 +9,7 @@ use ledger::words;
 use protocol::asks::{Answer, Ask, Context, Proven, Tree, fits, shown_places};
 use protocol::hash::Commitment;
 use protocol::ids::{ChallengeId, ClaimId};
+use protocol::knowledge::Knowledge;
 use protocol::settlement::{ChallengeStatus, Claim, Settlement, Turn, challenge_id_under};
 use protocol::transaction::{Action, Address};
 
@@ -85,7 +86,7 @@ impl<C: Commitment> Audit<C> {
         }
         let seldom = self.checks[Invariant::PendingAnswerable as usize];
         let is_tried = again || seldom.is_multiple_of(TRIED_EVERY);
-        let wrong = match honest_answer(claim, truth, ask) {
+        let wrong = match honest_answer(claim, truth, (ask, state.parameters().arity_log2)) {
             Ok(answer) if is_tried => {
                 refused(around.now_ms, state, (id, claim), challenger, answer)
             }
@@ -115,7 +116,8 @@ impl<C: Commitment> Audit<C> {
             format!("demand {demands} of an honest challenger, {bound} suffice for the model")
         });
         let for_input = self.hidden_inputs && is_of_input(ask);
-        let differs = for_input || differs_at(claim, truth, ask);
+        let public = claim.knowledge.run();
+        let differs = for_input || public.is_some_and(|public| differs_at(public, truth, ask));
         self.hold(Invariant::DescentContainsDivergence, around.now_ms, differs, || {
             format!(
                 "an honest challenger demands {}, where claim and honest run agree",
@@ -196,14 +198,17 @@ impl<C: Commitment> Audit<C> {
         };
         // Said again, it serves those whom one answer could not name.
         entry.opened.insert(key_of(ask));
-        let arity_log2 = claim.knowledge.arity_log2();
-        let contradicts = entry.contradicts(claim, ask, answer);
+        let Some(public) = claim.knowledge.run() else {
+            return;
+        };
+        let arity_log2 = public.arity_log2();
+        let contradicts = entry.contradicts(claim, public, ask, answer);
         if let (Ask::Say { .. }, true, Some(truth)) = (ask, entry.is_true, truth) {
             let own = Defender::of_run(Arc::clone(&truth.run), arity_log2).answer(ask).ok();
             entry.said_truly &= own.as_ref() == Some(answer);
         }
         let known = entry.known.clone();
-        let committed = is_committed(known.as_deref(), claim, ask, answer);
+        let committed = is_committed(known.as_deref(), public, ask, answer);
         self.hold(Invariant::FactsAreCommitted, around.now_ms, committed, || {
             let ask = words::ask(ask);
             format!("{ask} was answered with something else than was committed")
@@ -224,16 +229,22 @@ impl<C: Commitment> Audit<C> {
 impl<C: Commitment> AuditedClaim<C> {
     /// Takes down the hashes that an answer shows; says whether one stood otherwise at its place, or is not
     /// what everybody knows now.
-    fn contradicts(&mut self, claim: &Claim<C>, ask: &Ask, answer: &Answer) -> bool {
+    fn contradicts(
+        &mut self,
+        claim: &Claim<C>,
+        public: &Knowledge<C>,
+        ask: &Ask,
+        answer: &Answer,
+    ) -> bool {
         let tree = *ask.tree();
-        let Some((depth, places)) = shown_places(ask, claim.knowledge.arity_log2()) else {
+        let Some((depth, places)) = shown_places(ask, public.arity_log2()) else {
             return false;
         };
         let mut contradicts =
-            tree.is_said() && claim.said.get(&tree).copied() != claim.knowledge.root(&tree);
+            tree.is_said() && claim.said.get(&tree).copied() != public.root(&tree);
         for (index, hash) in places.into_iter().zip(answer.hashes::<C>()) {
             let before = *self.shown.entry((tree, depth, index)).or_insert(hash);
-            let known = claim.knowledge.node(&tree, depth, index);
+            let known = public.node(&tree, depth, index);
             contradicts |= before != hash || (depth > 0 && known != Some(hash));
         }
         contradicts
@@ -276,9 +287,8 @@ fn unproven<C: Commitment>(
 fn honest_answer<C: Commitment>(
     claim: &Claim<C>,
     truth: &Known<C>,
-    ask: &Ask,
+    (ask, arity_log2): (&Ask, u32),
 ) -> Result<Answer, String> {
-    let arity_log2 = claim.knowledge.arity_log2();
     let answer = Defender::of_run(Arc::clone(&truth.run), arity_log2)
         .answer(ask)
         .map_err(|error| format!("the honest run has no answer: {error}"))?;

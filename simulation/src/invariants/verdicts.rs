@@ -55,6 +55,7 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::VerdictEndsAll, around.now_ms, first, || format!("{id} fell twice"));
         let entry = self.books.claims.get(id);
         let (is_true, by_honest) = entry.map_or((false, false), |e| (e.is_true, e.by_honest));
+        let is_withheld = entry.is_some_and(|entry| entry.opened.len() > 3);
         let refuted = matches!(reason, FallReason::Refuted(_));
         // A lie inside a layer that does not reach its end leaves the claim true; opened, it is
         // refuted all the same, and so is the truth once its executor says something else of its inside.
@@ -67,7 +68,7 @@ impl<C: Commitment> Audit<C> {
         self.hold(Invariant::NoHonestLoss, around.now_ms, !silenced, || {
             format!("an honest executor's claim {id} was {}", words::fall(reason, None))
         });
-        if claim.knowledge.openings() > 3 {
+        if is_withheld {
             self.saw(Sometimes::Withheld);
         } else {
             self.saw(Sometimes::Published);

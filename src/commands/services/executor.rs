@@ -83,6 +83,8 @@ async fn serve(
     let folder = arguments.folder.join(address.to_string());
     // Held until this process ends.
     let _lock = lock(&folder)?;
+    let head = folder.join("head.json");
+    super::connection::patiently(None, async || Ok(ledger.keep_heads(&head).await?)).await?;
     let encoders = Arc::new(encoders(&options.models, &model_store)?);
     let model = daemon::smallest(&model_store);
     let settings = settings(arguments);

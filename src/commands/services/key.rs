@@ -110,6 +110,18 @@ pub(crate) fn write_secret(file: &Path, text: &str) -> Result<(), CommandError> 
     writeln!(written, "{text}").and_then(|()| written.sync_all()).map_err(fail)
 }
 
+/// The key in a file that a service made for itself; made now, readable by its owner alone, where there is none.
+pub(super) fn kept_or_new(file: &Path) -> Result<Key, CommandError> {
+    if !file.exists() {
+        return write_new(file, true, None);
+    }
+    let secret = parse_hex(read_secret(file)?.trim()).and_then(|bytes| bytes.try_into().ok());
+    secret.and_then(|secret| Key::from_secret(&secret)).ok_or_else(|| {
+        let help = "holds no key; restore a copy, or delete it and a new one is made";
+        system(file.display().to_string(), help)
+    })
+}
+
 fn write_new(file: &Path, plain: bool, passwords: Option<&Path>) -> Result<Key, CommandError> {
     let random = |bytes: &mut [u8]| {
         getrandom::fill(bytes).map_err(|error| system("the random source", error))

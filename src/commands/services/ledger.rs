@@ -1,6 +1,7 @@
 //! `rebut ledger`: serve one, or look at one.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use node::health::metrics_route;
 use node::metrics::Of;
 use protocol::encoding::Canonical as _;
 use protocol::settlement::Genesis;
+use protocol::transaction::Key;
 use serde_json::{Value, json};
 
 use super::beginning::{Beginning, beginning, check_dev, refuse_lost_log};
@@ -25,6 +27,7 @@ pub(crate) fn run(command: &LedgerCommand, as_json: bool) -> Result<Ending, Comm
         LedgerAction::Serve(arguments) => serve_ledger(arguments, as_json),
         LedgerAction::Status(at) => show(at, "/v1/status", as_json),
         LedgerAction::Parameters(arguments) => super::parameters::run(arguments, as_json),
+        LedgerAction::Audit(arguments) => super::audit::run(arguments, as_json),
         LedgerAction::List(list) => show(&list.at, &list_path(list)?, as_json),
     }
 }
@@ -78,7 +81,12 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<Ending, Comman
         warn(arguments, listen, behind_ms, ledger.genesis().parameters.window_ms_min);
         tracing::info!(event = "ledger.serving", %listen, genesis = %root);
         let url = format!("http://{listen}");
-        let document = json!({ "service": "ledger", "genesis": root.to_string(), "url": url });
+        let signer = head_key(&arguments.folder)?;
+        let address = signer.address().to_string();
+        ledger.sign_heads(signer);
+        let document = json!({
+            "service": "ledger", "genesis": root.to_string(), "url": url, "signer": address,
+        });
         super::process::started(as_json, &format!("ledger {root} at {url}"), &document)?;
         let ended = Arc::new(AtomicBool::new(false));
         let stop = stop(Arc::clone(&ledger), clock, Arc::clone(&ended));
@@ -120,6 +128,12 @@ async fn opened(
     let last_ms = ledger.view().await?.now_ms.max(ledger.genesis().begun_ms);
     clock.begin(last_ms).map_err(fail)?;
     Ok((ledger, clock))
+}
+
+/// The key that signs the heads of a folder's ledger, made at its first start. It holds no money; who has it can sign
+/// heads in the operator's name.
+fn head_key(folder: &Path) -> Result<Key, CommandError> {
+    super::key::kept_or_new(&folder.join("head.key"))
 }
 
 /// Warns of what an operator may not have meant.

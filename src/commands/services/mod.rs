@@ -1,6 +1,7 @@
 //! The commands of the services: parse, connect, run until told to stop.
 
 pub(crate) mod account;
+mod audit;
 mod beginning;
 pub(crate) mod challenger;
 mod connection;

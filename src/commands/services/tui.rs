@@ -242,8 +242,7 @@ fn detail(id: &ClaimId, claim: &Claim, settlement: &Settlement, now_ms: u64) -> 
             lines.push(pair("trace root", format!("{} (of the first)", claim.trace_root)));
         }
     }
-    let mut descent: Vec<String> =
-        claim.knowledge.opened_trees().map(|tree| words::tree(&tree)).collect();
+    let mut descent: Vec<String> = claim.knowledge.opened_trees().iter().map(words::tree).collect();
     if let ClaimStatus::Fallen { reason, .. } = &claim.status {
         match reason {
             FallReason::Refuted(found) => {

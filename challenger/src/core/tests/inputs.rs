@@ -42,7 +42,7 @@ fn asked_by_another(mut play: Play, network: &Network, claim: ClaimId) -> (Play,
     let asking = play.court.settlement.parameters().asking();
     play.court.challenge(Who::Second, claim);
     loop {
-        let known = &play.court.settlement.claim(&claim).unwrap().knowledge;
+        let known = play.court.settlement.claim(&claim).unwrap().knowledge.run().unwrap();
         let next = match next_of_input(&network.model, known, &asking).unwrap() {
             NextOfInput::Ask(next) => *next,
             NextOfInput::Whole(input) => return (play, input),

@@ -1,6 +1,6 @@
 //! The root of a small ledger, and every field that it depends on.
 
-mod objects;
+pub(in crate::settlement) mod objects;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -12,6 +12,7 @@ use crate::asks::Tree;
 use crate::graph::ModelHeader;
 use crate::hash::leaf;
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
+use crate::knowledge::Known;
 use crate::settlement::{
     Asked, Attestation, AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus,
     FallReason, Genesis, Job, JobStatus, Parameters, Sealed, SealedStatus, Turn,
@@ -282,7 +283,8 @@ fn every_field_of_the_head_changes_the_root() {
 #[test]
 fn what_is_known_of_a_claim_does_not_change_the_root() {
     let (unchanged, mut state) = (ledger(), ledger());
-    the_claim(&mut state).knowledge.learn_ask(&said());
+    let Known::Run(known) = &mut the_claim(&mut state).knowledge else { unreachable!() };
+    known.learn_ask(&said());
     assert_ne!(state, unchanged);
     assert_eq!(state.root(), unchanged.root());
 }

@@ -15,7 +15,7 @@ use crate::ways::{ProvenAsk, Ways};
 fn ways_of<'a, C: Commitment>(sight: &Sight<'a, C>, claim: &ClaimId) -> Option<Ways<'a, C>> {
     let claim = sight.view.settlement.claim(claim)?;
     let view = sight.challenger?.honest_view(&claim.terms.job)?;
-    Some(Ways { known: &claim.knowledge, model: view.model() })
+    Some(Ways { known: claim.knowledge.run()?, model: view.model() })
 }
 
 /// One of the wrong moves at random, before the others: what is sent after a move that is refused is not looked at,

@@ -1,5 +1,6 @@
 //! A small ledger with one object of each kind.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -8,7 +9,7 @@ use crate::asks::{Ask, Evidence, Place, Tree, TreeKind};
 use crate::graph::{ModelHeader, Profile};
 use crate::hash::{Digest, leaf};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, Known};
 use crate::settlement::{
     Asked, Attestation, AttestationStatus, Challenge, ChallengeStatus, Claim, ClaimStatus, Genesis,
     Job, JobStatus, Parameters, Sealed, SealedStatus, Settlement, Turn,
@@ -85,7 +86,7 @@ pub(super) fn claim_terms() -> ClaimTerms {
     }
 }
 
-pub(super) fn ask() -> Ask {
+pub(in crate::settlement) fn ask() -> Ask {
     let (tree, kind) =
         (Tree::Tensor { iteration: 0, operator: 1 }, TreeKind::Tensor { kind: kind() });
     Ask::Leaves { place: Place { tree, kind, depth: 0, index: 0, hash: digest("tensor") } }
@@ -109,7 +110,12 @@ pub(super) fn claim() -> Claim {
         stake_wei: 7,
         trace_root: digest("trace"),
         said: BTreeMap::from([(Tree::Subtrace { iteration: 0, layer: 0 }, digest("inside"))]),
-        knowledge: Knowledge::new(header(), RunLength::exactly(1), 6, &statement),
+        knowledge: Known::Run(Box::new(Knowledge::new(
+            header(),
+            RunLength::exactly(1),
+            6,
+            &statement,
+        ))),
         sealed: None,
         proofs: 8,
         challenges: 9,
@@ -143,7 +149,7 @@ pub(super) fn challenge() -> Challenge {
 }
 
 /// A ledger with one object of each kind. They need not fit each other.
-pub(super) fn ledger() -> Settlement {
+pub(in crate::settlement) fn ledger() -> Settlement {
     let (salt, parameters) = (digest("genesis"), Parameters::default());
     let genesis = Genesis { chain_id: 1, salt, begun_ms: 2, bank: ADDRESS, parameters };
     let mut state: Settlement = Settlement::new_unchecked(genesis);
@@ -171,7 +177,7 @@ pub(super) fn ledger() -> Settlement {
     state
 }
 
-pub(super) fn said() -> Ask {
+pub(in crate::settlement) fn said() -> Ask {
     Ask::Say { tree: Tree::Subtrace { iteration: 0, layer: 0 }, kind: TreeKind::List { count: 1 } }
 }
 
