@@ -169,7 +169,16 @@ const OTHER: &[(&str, &[&str], &str)] = &[
     ("docs/operating.md", &["0.5 eth"], "an example"),
     (
         "docs/operating.md",
-        &["eight seconds", "30 seconds", "8 s", "18 minutes", "183 jobs"],
+        &[
+            "eight seconds",
+            "30 seconds",
+            "8 s",
+            "18 minutes",
+            "183 jobs",
+            "99,840 jobs",
+            "1.8 s",
+            "64 s",
+        ],
         "measured",
     ),
     ("docs/glossary.md", &["4 bytes"], "the width of a type"),

@@ -123,7 +123,9 @@ async fn a_ledger_with_a_long_past_starts_in_seconds_and_is_what_its_log_makes()
     let ledger = opened(folder.path(), &clock);
     let took = begun.elapsed();
     println!("started from it in {:.2} s", took.as_secs_f64());
-    assert_eq!(ledger.start(), Start { snapshot: height, replayed: 0 });
+    // The last one may be from shortly before the end: so few transactions are worth none of their own.
+    let Start { snapshot, replayed } = ledger.start();
+    assert!(snapshot > 0 && snapshot + replayed == height && replayed < 1_000, "{snapshot}");
     let (view, entries) = (ledger.view().await.unwrap(), ledger.entries().unwrap());
     let begun = Instant::now();
     let whole = replay(&genesis(), &entries).unwrap();

@@ -1,5 +1,6 @@
 //! What the ledger holds, as JSON documents: lists with filters, newest first if wanted, and single objects.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -54,6 +55,9 @@ pub(super) async fn head(
     }))
     .into_response())
 }
+
+/// Rows of a list that are held at a time, where few are shown.
+const HELD_MIN: usize = if cfg!(test) { 2 } else { 4_096 };
 
 /// A part of a list: what fits the filters, `skip` left out, `limit` shown. Only what is shown is written.
 struct Part {
@@ -162,19 +166,35 @@ impl Part {
         begins && fields.iter().all(fits)
     }
 
-    /// Those that are shown, and how many fit.
+    /// Those that are shown, and how many fit. Of all that fit no more is held at a time than twice as many as are
+    /// shown or left out before them, however many there are.
     fn of<T>(
         &self,
         all: impl Iterator<Item = Row<T>>,
         written: impl Fn(&Digest, T) -> Value,
     ) -> (Vec<Value>, usize) {
-        let mut found: Vec<Row<T>> = all.filter(|row| self.wants(&row.id, &row.fields)).collect();
-        let total = found.len();
-        if self.newest {
-            found.sort_by_key(|row| (std::cmp::Reverse(row.at_ms), row.id));
+        let last = self.skip.saturating_add(self.limit);
+        let (mut found, mut total) = (Vec::new(), 0);
+        for row in all.filter(|row| self.wants(&row.id, &row.fields)) {
+            total += 1;
+            if self.newest {
+                found.push((Reverse(row.at_ms), row.id, row.object));
+                if found.len() >= last.saturating_mul(2).max(HELD_MIN) {
+                    found.sort_unstable_by_key(|(at_ms, id, _)| (*at_ms, *id));
+                    found.truncate(last);
+                }
+            } else if total <= last && total > self.skip {
+                found.push((Reverse(row.at_ms), row.id, row.object));
+            }
         }
-        let shown = found.into_iter().skip(self.skip).take(self.limit);
-        (shown.map(|row| written(&row.id, row.object)).collect(), total)
+        let skipped = if self.newest {
+            found.sort_unstable_by_key(|(at_ms, id, _)| (*at_ms, *id));
+            self.skip
+        } else {
+            0
+        };
+        let shown = found.into_iter().skip(skipped).take(self.limit);
+        (shown.map(|(_, id, object)| written(&id, object)).collect(), total)
     }
 }
 
@@ -271,34 +291,38 @@ pub(super) fn address(text: &str) -> Result<Address, Failure> {
     })
 }
 
-/// One object of the ledger, by its id.
+/// One object of the ledger, by its id. A job has as many claims, and a claim as many challenges, as others make: it is
+/// written on a reader's thread, and long in parts.
 async fn single(
     shared: &Shared,
+    source: Source,
     query: &HashMap<String, String>,
-    what: &'static str,
-    id: &str,
-    document: impl FnOnce(&Settlement, Digest) -> Option<Value>,
+    (what, id): (&'static str, &str),
+    document: impl FnOnce(&Settlement, Digest) -> Option<Value> + Send + 'static,
 ) -> Answer {
     let (view, id) = (view_of(shared, query).await?, digest(id)?);
     let missing =
         || failure(StatusCode::NOT_FOUND, "not-found", format!("the ledger has no such {what}"));
-    let document = document(&view.settlement, id).ok_or_else(missing)?;
-    Ok(axum::Json(document).into_response())
+    let written = move || document(&view.settlement, id).map(|document| document.to_string());
+    let document = shared.readers.run(source, written).await?.ok_or_else(missing)?;
+    answered(&shared.answers, source, JSON, document.into_bytes()).ok_or_else(no_room)
 }
 
 pub(super) async fn job(
     State(shared): State<Shared>,
+    source: Source,
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Answer {
     let document = |settlement: &Settlement, id: Digest| {
         settlement.job(&JobId(id)).map(|job| views::job(&JobId(id), job, settlement))
     };
-    single(&shared, &query, "job", &id, document).await
+    single(&shared, source, &query, ("job", &id), document).await
 }
 
 pub(super) async fn claim(
     State(shared): State<Shared>,
+    source: Source,
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Answer {
@@ -306,11 +330,12 @@ pub(super) async fn claim(
         let claim = settlement.claim(&ClaimId(id))?;
         Some(views::whole_claim(&ClaimId(id), claim, settlement))
     };
-    single(&shared, &query, "claim", &id, document).await
+    single(&shared, source, &query, ("claim", &id), document).await
 }
 
 pub(super) async fn challenge(
     State(shared): State<Shared>,
+    source: Source,
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Answer {
@@ -318,18 +343,19 @@ pub(super) async fn challenge(
         let challenge = settlement.challenge(&ChallengeId(id))?;
         Some(views::challenge(&id.to_string(), challenge, settlement))
     };
-    single(&shared, &query, "challenge", &id, document).await
+    single(&shared, source, &query, ("challenge", &id), document).await
 }
 
 pub(super) async fn model(
     State(shared): State<Shared>,
+    source: Source,
     Path(id): Path<String>,
     Query(query): Parameters,
 ) -> Answer {
     let document = |settlement: &Settlement, root: Digest| {
         settlement.model(&root).map(|header| views::model(&root.to_string(), header))
     };
-    single(&shared, &query, "model", &id, document).await
+    single(&shared, source, &query, ("model", &id), document).await
 }
 
 pub(super) async fn account(

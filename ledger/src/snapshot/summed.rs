@@ -7,7 +7,7 @@ use protocol::hash::keccak;
 use super::error::SnapshotError;
 
 /// Bytes that are hashed at a time.
-const BLOCK_BYTES: usize = 64 << 10;
+const SUMMED_BYTES: usize = 64 << 10;
 /// Bytes of the hash.
 const SUM_BYTES: usize = 32;
 
@@ -26,16 +26,16 @@ pub(super) struct SummedWriter<W> {
 
 impl<W: Write> SummedWriter<W> {
     pub(super) fn new(out: W) -> Self {
-        Self { out, block: Vec::with_capacity(BLOCK_BYTES), sum: [0; SUM_BYTES] }
+        Self { out, block: Vec::with_capacity(SUMMED_BYTES), sum: [0; SUM_BYTES] }
     }
 
     pub(super) fn add(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let room = BLOCK_BYTES.saturating_sub(self.block.len()).min(bytes.len());
+            let room = SUMMED_BYTES.saturating_sub(self.block.len()).min(bytes.len());
             let (now, later) = bytes.split_at(room);
             self.block.extend_from_slice(now);
             bytes = later;
-            if self.block.len() == BLOCK_BYTES {
+            if self.block.len() == SUMMED_BYTES {
                 self.flush_block()?;
             }
         }
@@ -102,7 +102,8 @@ impl<R: Read> SummedReader<R> {
     }
 
     fn next_block(&mut self) -> io::Result<()> {
-        let length = usize::try_from(self.unread).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
+        let length =
+            usize::try_from(self.unread).map_or(SUMMED_BYTES, |left| left.min(SUMMED_BYTES));
         self.block.resize(length, 0);
         self.input.read_exact(&mut self.block)?;
         self.unread = self.unread.saturating_sub(length as u64);

@@ -8,14 +8,15 @@ use protocol::transaction::Action;
 
 const MARK: Mark = Mark { height: 7, chain: [3; 32] };
 
-/// A ledger with a claim that fell, one under a challenge that waits for an answer, and one that is final.
+/// A ledger with a claim that fell, with a challenge to be collected, and one under a challenge that waits for an
+/// answer.
 fn court() -> Court {
     let mut court = Court::new();
     let job = court.job(0);
     let [lie, other] = [court.claim(job, b"lie"), court.claim(job, b"output")];
-    court.fall(lie, &[CHALLENGER, SECOND]);
     court.does(CHALLENGER, &Action::Challenge { claim: other });
     court.demand(CHALLENGER, other);
+    court.fall(lie, &[CHALLENGER, SECOND]);
     let job = court.job(ETHER);
     assert!(court.settlement.job(&job).is_some());
     court
