@@ -52,6 +52,7 @@ pub enum Defect {
     AnyWindow,
     NoRunUnseen,
     FeeGoesAstray,
+    NumbersCountAgain,
 }
 
 /// Whether this process has a defect.

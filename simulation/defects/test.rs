@@ -55,6 +55,7 @@ const DEFECTS: &[(Defect, Invariant)] = &[
     (Defect::AnyWindow, Invariant::EndsInsideItsParameters),
     (Defect::NoRunUnseen, Invariant::NoRunNoPass),
     (Defect::FeeGoesAstray, Invariant::NoCoalitionProfit),
+    (Defect::NumbersCountAgain, Invariant::NumbersCountOnce),
 ];
 
 #[test]

@@ -107,7 +107,7 @@ pub fn explore(
     // What was kept before comes first, so that what it reached is not new again.
     let mut waiting: Vec<Scenario> = corpus.play.iter().rev().cloned().collect();
     while found.plays < plan.plays && go_on(&found) {
-        let round: Vec<Scenario> = (0..ROUND)
+        let round: Vec<Scenario> = (0..ROUND.min(plan.plays - found.plays))
             .map(|place| {
                 let seed = seed_of(plan.seed, found.plays + place);
                 waiting.pop().unwrap_or_else(|| another(environments, plan, &found, &rich, seed))
@@ -116,12 +116,12 @@ pub fn explore(
         for played in play_all(environments, plan, round)? {
             found.plays += 1;
             found.disputes += played.disputes;
+            if found.best.as_ref().is_none_or(|(wei, _)| played.profit_wei > *wei) {
+                found.best = Some((played.profit_wei, played.scenario.clone()));
+            }
             if let Some(violation) = played.violation {
                 found.violations.push((played.scenario, violation));
                 continue;
-            }
-            if found.best.as_ref().is_none_or(|(wei, _)| played.profit_wei > *wei) {
-                found.best = Some((played.profit_wei, played.scenario.clone()));
             }
             rich.push((played.profit_wei, played.scenario.clone()));
             rich.sort_by(|one, other| other.0.cmp(&one.0));
@@ -243,13 +243,20 @@ fn redraw(spec: &mut PartySpec, rng: &mut WorldRng) {
 }
 
 fn change(environments: &Environments, plan: &Plan, scenario: &mut Scenario, rng: &mut WorldRng) {
-    let first = plan.base.party.len();
-    let attackers = scenario.party.len().saturating_sub(first) as u64;
-    let of = |rng: &mut WorldRng| first + rng.below(attackers) as usize;
-    let identities: u32 = scenario.party.iter().skip(first).map(|spec| spec.count).sum();
+    // By what they play, not by their place: a kept play may have other honest parties than the base.
+    let honest = made_up::honest(environments.toy());
+    let is_attacker = |spec: &PartySpec| !honest.contains(spec.strategy.as_str());
+    let places = scenario.party.iter().enumerate().filter(|(_, spec)| is_attacker(spec));
+    let attackers: Vec<usize> = places.map(|(place, _)| place).collect();
+    let of = |rng: &mut WorldRng| rng.pick(&attackers).copied().unwrap_or(usize::MAX);
+    let identities: u32 = attackers
+        .iter()
+        .filter_map(|place| scenario.party.get(*place))
+        .map(|spec| spec.count)
+        .fold(0, u32::saturating_add);
     match rng.below(10) {
         0 if identities < ATTACKERS_MAX => add_attacker(environments, scenario, rng),
-        1 if attackers > 1 => drop(scenario.party.remove(of(rng))),
+        1 if attackers.len() > 1 => drop(scenario.party.remove(of(rng))),
         2 => {
             let place = of(rng);
             let most = 1 + ATTACKERS_MAX.saturating_sub(identities);

@@ -161,7 +161,13 @@ pub fn at_a_bound(rng: &mut WorldRng, patch: &mut ParameterPatch) {
     let milliether = |wei: u128| u64::try_from(wei / MILLIETHER).unwrap_or(u64::MAX);
     let microether = |wei: u128| u64::try_from(wei / MICROETHER).unwrap_or(u64::MAX);
     let near = |rng: &mut WorldRng, bound: u64| {
-        let values = [bound.saturating_sub(1), bound, bound, bound.saturating_add(1), 2 * bound];
+        let values = [
+            bound.saturating_sub(1),
+            bound,
+            bound,
+            bound.saturating_add(1),
+            bound.saturating_mul(2),
+        ];
         rng.pick(&values).copied()
     };
     let small = |value: Option<u64>| value.and_then(|value| u32::try_from(value).ok());
@@ -169,12 +175,12 @@ pub fn at_a_bound(rng: &mut WorldRng, patch: &mut ParameterPatch) {
     match rng.below(12) {
         0 => {
             patch.served_max =
-                small(rng.pick(&[1, 2, 3, now.move_floor_ms / now.reply_ms]).copied())
+                small(rng.pick(&[1, 2, 3, now.move_floor_ms / now.reply_ms.max(1)]).copied())
         }
         1 => {
             patch.reply_ms = near(rng, now.move_floor_ms / u64::from(now.served_max).max(1));
         }
-        2 => patch.stake_milliether_min = near(rng, 4 * milliether(now.bond_wei_min)),
+        2 => patch.stake_milliether_min = near(rng, milliether(now.bond_wei_min).saturating_mul(4)),
         3 => patch.bond_permille = small(rng.pick(&[0, 1, 249, 250, 251, 1_000]).copied()),
         4 => patch.bond_milliether_min = near(rng, milliether(now.stake_wei_min / 4)),
         5 => patch.bond_milliether_max = near(rng, milliether(now.bond_wei_min)),
@@ -183,7 +189,9 @@ pub fn at_a_bound(rng: &mut WorldRng, patch: &mut ParameterPatch) {
             let most_wei = now.stake_wei_min / 2 / work_max;
             patch.work_cost_milliether = near(rng, milliether(most_wei));
         }
-        8 => patch.record_fee_microether = near(rng, microether(2 * now.work_cost_wei)),
+        8 => {
+            patch.record_fee_microether = near(rng, microether(now.work_cost_wei.saturating_mul(2)))
+        }
         9 => patch.reward_permille = small(rng.pick(&[0, 1, 499, 500, 501, 1_000]).copied()),
         10 => {
             patch.withdraw_permille = small(rng.pick(&[0, 9, 10, 11, 999, 1_000, 1_001]).copied())

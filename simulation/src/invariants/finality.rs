@@ -21,13 +21,16 @@ impl<C: Commitment> Audit<C> {
         let Some(claim) = state.claim(id) else { return };
         let entry = self.books.claims.get(id);
         let is_true = entry.is_some_and(|entry| entry.is_true);
-        let guarded = self.is_guarded(claim);
+        let guarded = self.is_guarded(around.now_ms, state, id);
         if !is_true && !guarded {
             self.saw(Sometimes::FalseFinalUnwatched);
         }
-        let early = around.now_ms <= claim.window_end_ms;
+        // The window that the poster paid for, not the one that the ledger says.
+        let asked_ms = state.job(job).map_or(0, |job| job.terms.window_ms);
+        let until_ms = claim.posted_ms.saturating_add(asked_ms);
+        let early = around.now_ms <= until_ms;
         self.hold(Invariant::WindowRespected, around.now_ms, !early, || {
-            format!("{id} became final before its window ended at {} ms", claim.window_end_ms)
+            format!("{id} became final before its window ended at {until_ms} ms")
         });
         let no_run = self.books.truths.get(&claim.terms.job).is_some_and(Option::is_none);
         let passed = no_run && guarded && !early;
@@ -131,9 +134,7 @@ impl<C: Commitment> Audit<C> {
     /// Whether all that are dishonest have together no more than they had, but for the fees of honest posters' jobs
     /// that their claims answered, and what honest challengers paid for looking at inputs that nobody published.
     pub(crate) fn coalition(&mut self, now_ms: u64, profit_wei: i128, earned_wei: u128) {
-        let looked_wei: u128 = self.books.withdrawals_wei.values().sum();
-        let allowed_wei =
-            i128::try_from(earned_wei.saturating_add(looked_wei)).unwrap_or(i128::MAX);
+        let allowed_wei = i128::try_from(earned_wei).unwrap_or(i128::MAX);
         self.hold(Invariant::NoCoalitionProfit, now_ms, profit_wei <= allowed_wei, || {
             format!("all attackers won {profit_wei} wei together, and earned {allowed_wei} wei")
         });

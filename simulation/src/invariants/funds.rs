@@ -2,7 +2,6 @@
 //! the bound that `docs/simulation.md` gives, not by asking the challenger's core.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use node::exposure::DEMANDS_RESERVED;
 use protocol::hash::Commitment;
@@ -12,7 +11,6 @@ use protocol::transaction::{Action, Address};
 
 use super::Audit;
 use super::guardian::Guardian;
-use crate::fixtures::Known;
 
 /// Demand fees that the input of any model of a world takes.
 const FEES_OF_INPUT: u128 = 64;
@@ -20,13 +18,13 @@ const FEES_OF_INPUT: u128 = 64;
 impl<C: Commitment> Audit<C> {
     /// An honest challenger that has means of its own.
     pub(crate) fn add_guardian(&mut self, address: Address) {
-        self.guardians.push(Guardian { address, short_at_ms: None });
+        self.guardians.push(Guardian { address, short_ms: Vec::new(), is_short: false });
     }
 
     /// A guardian's machine is busy until then: claims that come before are not its to find false.
-    pub(crate) fn overloaded(&mut self, guardian: &Address, until_ms: u64) {
+    pub(crate) fn overloaded(&mut self, guardian: &Address, now_ms: u64, until_ms: u64) {
         for one in self.guardians.iter_mut().filter(|one| one.address == *guardian) {
-            one.short_at_ms = one.short_at_ms.max(Some(until_ms));
+            one.short_ms.push((now_ms, until_ms));
         }
     }
 
@@ -45,8 +43,8 @@ impl<C: Commitment> Audit<C> {
         for number in 0..self.guardians.len() {
             let Some(address) = self.guardians.get(number).map(|one| one.address) else { continue };
             let short = self.is_short(now_ms, state, &address);
-            if let (true, Some(guardian)) = (short, self.guardians.get_mut(number)) {
-                guardian.short_at_ms = guardian.short_at_ms.max(Some(now_ms));
+            if let Some(guardian) = self.guardians.get_mut(number) {
+                guardian.counted(now_ms, short);
             }
         }
     }
@@ -69,7 +67,7 @@ impl<C: Commitment> Audit<C> {
             claim.stands()
                 && now_ms <= claim.window_end_ms
                 && !challenged.contains(id)
-                && (self.hidden_inputs || self.is_false(claim))
+                && (self.hidden_inputs || self.is_false(id))
         };
         for (_, claim) in state.claims().filter(|(id, claim)| waits(id, claim)) {
             let share_wei = claim.stake_wei / 1_000 * u128::from(parameters.bond_permille);
@@ -83,17 +81,18 @@ impl<C: Commitment> Audit<C> {
         needed_wei > state.money().free_wei(guardian)
     }
 
-    fn is_false(&self, claim: &Claim<C>) -> bool {
-        let truth = self.books.truths.get(&claim.terms.job);
-        truth.is_some_and(|truth| {
-            let differs = |truth: &Arc<Known<C>>| truth.run.trace().root() != claim.trace_root;
-            claim.terms.iterations != 1 || truth.as_ref().is_none_or(differs)
-        })
+    fn is_false(&self, claim: &ClaimId) -> bool {
+        self.books.claims.get(claim).is_some_and(|entry| !entry.is_true)
     }
 
-    /// Whether somebody watched the claim who had money for every false claim all its window long.
-    pub(super) fn is_guarded(&self, claim: &Claim<C>) -> bool {
-        let in_funds = |one: &Guardian| one.short_at_ms.is_none_or(|at_ms| at_ms < claim.posted_ms);
-        self.guardians.iter().any(in_funds)
+    /// Whether somebody watched the claim who had money for every false claim, and a machine that was not too busy, as
+    /// long as it could be challenged; and as long as its own dispute of the claim went on.
+    pub(super) fn is_guarded(&self, now_ms: u64, state: &Settlement<C>, id: &ClaimId) -> bool {
+        let Some(claim) = state.claim(id) else { return false };
+        self.guardians.iter().any(|one| {
+            let disputes = state.challenge_by(id, &one.address).is_some();
+            let until_ms = if disputes { now_ms } else { claim.window_end_ms.min(now_ms) };
+            one.watched(claim.posted_ms, until_ms)
+        })
     }
 }

@@ -16,7 +16,11 @@ impl<C: Commitment> Audit<C> {
         events: &[Event],
     ) {
         match action {
-            Action::Deposit { amount_wei, .. } => self.books.deposited_wei += amount_wei,
+            // Only the bank says what came in from outside.
+            Action::Deposit { amount_wei, .. } if *sender == state.genesis().bank => {
+                self.books.deposited_wei += amount_wei;
+            }
+            Action::Deposit { .. } => {}
             Action::Withdraw { amount_wei } => self.books.withdrawn_wei += amount_wei,
             // One opened from a seal was paid for by the seal's record.
             Action::RegisterModel { .. }

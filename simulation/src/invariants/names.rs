@@ -55,6 +55,7 @@ named! {
         Challengeable => "challengeable",
         NoFreeLock => "no-free-lock",
         NoForeignSignature => "no-foreign-signature",
+        NumbersCountOnce => "numbers-count-once",
         EndsInsideItsParameters => "ends-inside-its-parameters",
     }
 }
@@ -102,6 +103,7 @@ impl Invariant {
             | Self::Challengeable
             | Self::NoFreeLock
             | Self::NoForeignSignature
+            | Self::NumbersCountOnce
             | Self::EndsInsideItsParameters => Failure::Safety,
         }
     }

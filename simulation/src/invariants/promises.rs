@@ -25,8 +25,9 @@ impl<C: Commitment> Audit<C> {
         id: &ClaimId,
     ) {
         let parameters = state.parameters();
-        let fees_wei = parameters.demand_fee_wei * u128::from(parameters.demands_max);
-        let amount_wei = parameters.bond_wei_max + parameters.record_fee_wei + fees_wei;
+        let fees_wei = parameters.demand_fee_wei.saturating_mul(parameters.demands_max.into());
+        let opening_wei = parameters.bond_wei_max.saturating_add(parameters.record_fee_wei);
+        let amount_wei = opening_wei.saturating_add(fees_wei);
         let mut copy = state.clone();
         let deposit = Action::Deposit { account: STRANGER, amount_wei };
         let given = copy.perform(around.now_ms, state.genesis().bank, 0, &deposit);
@@ -54,10 +55,7 @@ impl<C: Commitment> Audit<C> {
     ) {
         let parameters = state.parameters();
         let (held_wei, least_wei) = match action {
-            Action::PostJob { terms } => {
-                let promised_wei = terms.fee_wei.saturating_add(terms.fee_iteration_wei);
-                (promised_wei.min(1), 1)
-            }
+            Action::PostJob { terms } => (terms.locked_wei().unwrap_or_default().min(1), 1),
             Action::PostClaim { statement } => {
                 let job = state.job(&statement.terms.job);
                 (job.map_or(0, |job| job.terms.stake_wei), parameters.stake_wei_min)

@@ -7,7 +7,7 @@ use protocol::settlement::{
 };
 use protocol::transaction::Address;
 
-use super::{Ended, GroupEnd, Party, World, honesty};
+use super::{Ended, GroupEnd, Party, PartyCore, World, honesty};
 use crate::invariants::Invariant;
 use crate::scenario::{MILLIETHER, ParameterPatch, Side};
 
@@ -36,6 +36,7 @@ impl<C: Commitment> World<C> {
         let honest = honesty(&self.parties, &self.by_address);
         let around = self.surroundings(&honest);
         self.audit.ended(&around, &self.settlement, &deltas);
+        self.jobs_ended();
         let (profit_wei, earned_wei) = (self.coalition_wei(), self.earned_by_coalition_wei());
         self.audit.coalition(self.now_ms, profit_wei, earned_wei);
         if self.check_replay && self.audit.violations.is_empty() {
@@ -43,6 +44,21 @@ impl<C: Commitment> World<C> {
             let (genesis, seed) = (self.settlement.genesis().clone(), self.scenario.seed);
             self.audit.foreign_signatures(self.now_ms, &genesis, seed);
         }
+    }
+
+    /// Whether every job of an honest client is over: its money is not held for ever.
+    fn jobs_ended(&mut self) {
+        let clients = self.parties.iter().filter_map(|party| match &party.core {
+            PartyCore::Client { jobs } if party.plan.honest => Some(jobs),
+            _ => None,
+        });
+        let open = clients
+            .flatten()
+            .find(|id| self.settlement.job(id).is_some_and(|job| job.status == JobStatus::Open));
+        let open = open.copied();
+        self.audit.hold(Invariant::DisputesEnd, self.now_ms, open.is_none(), || {
+            format!("{} of an honest client never ended", open.unwrap_or_default())
+        });
     }
 
     /// What all dishonest parties won together, fees outside the protocol aside.
@@ -54,7 +70,7 @@ impl<C: Commitment> World<C> {
         won.sum()
     }
 
-    /// Fees of jobs of honest posters that claims of dishonest parties answered.
+    /// Fees of jobs of honest posters that claims of dishonest parties answered, and what else they rightly have.
     fn earned_by_coalition_wei(&self) -> u128 {
         let is_dishonest = |address: &Address| {
             let party = self.by_address.get(address).and_then(|index| self.parties.get(*index));
@@ -67,7 +83,10 @@ impl<C: Commitment> World<C> {
             let fee_wei = job.terms.locked_wei().unwrap_or_default();
             (by_it && !is_dishonest(&job.poster)).then_some(fee_wei)
         });
-        earned.sum()
+        // What honest challengers paid for looking at inputs that nobody published.
+        let looked = self.audit.books.withdrawals_wei.iter();
+        let looked = looked.filter(|(address, _)| !is_dishonest(address)).map(|(_, wei)| wei);
+        earned.sum::<u128>().saturating_add(looked.sum())
     }
 
     /// What a client rightly paid for answers, and what its open jobs still hold.
@@ -138,9 +157,7 @@ impl<C: Commitment> World<C> {
                 _ => None,
             })
             .collect();
-        let looked_wei: u128 = self.audit.books.withdrawals_wei.values().sum();
-        let allowed_wei = self.earned_by_coalition_wei().saturating_add(looked_wei);
-        let allowed_wei = i128::try_from(allowed_wei).unwrap_or(i128::MAX);
+        let allowed_wei = i128::try_from(self.earned_by_coalition_wei()).unwrap_or(i128::MAX);
         let coalition_excess_wei = self.coalition_wei().saturating_sub(allowed_wei);
         let books = &self.audit.books.claims;
         let honest_openings_max = books

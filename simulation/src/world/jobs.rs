@@ -276,10 +276,11 @@ impl<C: Commitment> World<C> {
     fn begin_run(&mut self, index: usize, number: usize) {
         let half_ms = self.settlement.parameters().window_ms_min / 2;
         let Some(party) = self.parties.get_mut(index) else { return };
-        party.busy_until_ms = party.busy_until_ms.max(self.now_ms) + party.plan.inference_ms;
+        let from_ms = party.busy_until_ms.max(self.now_ms);
+        party.busy_until_ms = from_ms.saturating_add(party.plan.inference_ms);
         let (at_ms, address) = (party.busy_until_ms, party.address);
         if at_ms > self.now_ms.saturating_add(half_ms) {
-            self.audit.overloaded(&address, at_ms);
+            self.audit.overloaded(&address, self.now_ms, at_ms);
         }
         self.schedule(at_ms, Happening::Computed { party: index, job: number });
     }

@@ -10,7 +10,7 @@ use protocol::settlement::{ChallengeStatus, Event, Rejection, Settlement, Turn};
 use protocol::transaction::{Action, Address};
 
 use super::{Happening, LogLine, Snapshot, World, honesty};
-use crate::invariants::Sometimes;
+use crate::invariants::{Invariant, Sometimes};
 use crate::scenario::{MICROETHER, Ordering, OutageKind};
 use crate::strategy::Pending;
 
@@ -100,6 +100,7 @@ impl<C: Commitment> World<C> {
                 match pending.nonce.cmp(next) {
                     Less => {
                         self.audit.saw(Sometimes::NonceTaken);
+                        self.try_again(&pending);
                         dropped.push(pending.sender);
                     }
                     Equal if taken.len() < room => {
@@ -132,6 +133,17 @@ impl<C: Commitment> World<C> {
             }
         }
         (taken, rest)
+    }
+
+    /// A queue drops what carries a used number; the ledger must refuse it as well, whoever hands it in.
+    fn try_again(&mut self, pending: &Pending) {
+        let mut copy = Settlement::clone(&self.settlement);
+        let now_ms = self.now_ms.max(copy.now_ms());
+        let again = copy.perform_numbered(now_ms, pending.sender, pending.nonce, &pending.action);
+        let is_refused = matches!(again, Err(Rejection::Nonce { .. }));
+        self.audit.hold(Invariant::NumbersCountOnce, now_ms, is_refused, || {
+            format!("number {} of {} counts a second time", pending.nonce, pending.sender)
+        });
     }
 
     fn is_censored(&self, sender: &Address) -> bool {
@@ -299,7 +311,7 @@ impl<C: Commitment> World<C> {
         // Whoever looks at the first of them plans the next look itself.
         if let Some(at_ms) = ends_ms.min() {
             let skew_ms = self.parties.get(index).map_or(0, |one| one.clock_skew_ms);
-            let at_ms = (at_ms + 1).saturating_add_signed(-skew_ms);
+            let at_ms = (at_ms + 1).saturating_add_signed(skew_ms.saturating_neg());
             self.wake(index, at_ms.max(self.now_ms + 1));
         }
     }

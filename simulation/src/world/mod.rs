@@ -313,9 +313,9 @@ impl<C: Commitment> World<C> {
         jobs_ms
             .saturating_add(self.scenario.open_ms)
             .max(self.jobs_until_ms)
-            .saturating_add(2 * parameters.window_ms_min)
-            .saturating_add(2 * parameters.challenge_ms_max())
-            .saturating_add(4 * self.slack_ms)
+            .saturating_add(parameters.window_ms_min.saturating_mul(2))
+            .saturating_add(parameters.challenge_ms_max().saturating_mul(2))
+            .saturating_add(self.slack_ms.saturating_mul(4))
     }
 
     fn outage(&self, group: usize, kind: OutageKind, at_ms: u64) -> Option<u64> {

@@ -9,7 +9,7 @@ use protocol::hash::{Commitment, Digest};
 use protocol::ids::ClaimId;
 use protocol::roots::sequence_tree;
 use protocol::settlement::{Genesis, Settlement};
-use protocol::transaction::{Action, Address, Statement};
+use protocol::transaction::{Action, Address, ClaimTerms, Statement};
 
 use super::{Environment, Happening, Party, PartyCore, World, WorldJob};
 use crate::invariants::{Audit, AuditedClaim};
@@ -278,9 +278,16 @@ impl<C: Commitment> World<C> {
         let known = known.filter(|known| known.run.trace().root() == claim.trace_root);
         let known = known.or_else(|| self.known_runs.get(&claim.trace_root).cloned());
         let truth = self.audit.books.truths.get(&job);
-        // Runs of these worlds have one iteration: its trace is all that a claim says.
+        // All that a claim says, not its trace alone.
         let is_true = truth.and_then(Option::as_ref).is_some_and(|truth| {
-            claim.terms.iterations == 1 && truth.run.trace().root() == claim.trace_root
+            let own = statement_of(job, truth.run.model().root(), truth.run.trace());
+            own.is_some_and(|own| {
+                let roots = |terms: &ClaimTerms| {
+                    (terms.iterations, terms.input_root, terms.output_root, terms.sequence_root)
+                };
+                roots(&own.terms) == roots(&claim.terms)
+                    && truth.run.trace().root() == claim.trace_root
+            })
         });
         let by_honest = self
             .by_address

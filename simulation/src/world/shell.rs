@@ -33,11 +33,11 @@ impl<C: Commitment> World<C> {
         drop(view);
         let held_ms = self.send_all(index, intents);
         // The core's times are on its own clock.
-        let next_ms = next_ms.map(|at_ms| at_ms.saturating_add_signed(-skew_ms));
+        let next_ms = next_ms.map(|at_ms| at_ms.saturating_add_signed(skew_ms.saturating_neg()));
         let own_ms = self.parties.get(index).and_then(|one| {
             one.plan.behaviours.iter().filter_map(|behaviour| behaviour.next_look_ms()).min()
         });
-        let own_ms = own_ms.map(|at_ms| at_ms.saturating_add_signed(-skew_ms));
+        let own_ms = own_ms.map(|at_ms| at_ms.saturating_add_signed(skew_ms.saturating_neg()));
         let times = [next_ms, held_ms, own_ms, self.resend_ms(index), self.patient_ms(index)];
         if let Some(at_ms) = times.into_iter().flatten().min() {
             self.wake(index, at_ms.max(self.now_ms + 1));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use simulation::best_response::{base, outside_bounds};
 use simulation::environments::Environments;
 use simulation::explore::{Corpus, Explored, Plan, explore};
+use simulation::scenario::{CommitmentKind, ScenarioError};
 
 use super::worlds::{scenario_at, seed_of};
 use crate::arguments::SimExplore;
@@ -54,6 +55,11 @@ pub(super) fn run(
         Some(path) => scenario_at(environments, path)?,
         None => base(),
     };
+    if base.commitment != CommitmentKind::Toy {
+        let (field, bounds) =
+            ("commitment".to_owned(), "toy: a search plays small models".to_owned());
+        return Err(ScenarioError::Field { field, bounds }.into());
+    }
     let outside = outside_bounds(&base);
     let plan = Plan {
         seed: seed_of(&arguments.seed)?,

@@ -134,6 +134,8 @@ pub struct Chaos {
     /// Its own stream of chance; the world's without one.
     draws: Option<WorldRng>,
     habits: Option<Habits>,
+    /// Moves that wait for a moment about the end of somebody's time.
+    held: Vec<Intent>,
     next_ms: Option<u64>,
 }
 
@@ -142,7 +144,7 @@ impl Chaos {
     /// decides what it draws, whatever else happens by chance.
     pub fn new(until_ms: u64, draw: u64) -> Self {
         let draws = (draw != 0).then(|| WorldRng::new(draw, Purpose::Attack));
-        Self { until_ms, draws, habits: None, next_ms: None }
+        Self { until_ms, draws, habits: None, held: Vec::new(), next_ms: None }
     }
 }
 
@@ -178,15 +180,20 @@ impl Chaos {
     ) -> Vec<Intent> {
         if sight.now_ms > self.until_ms {
             self.next_ms = None;
+            self.held.clear();
             return Vec::new();
         }
         let habits = self.habits.get_or_insert_with(|| Habits::draw(sight.rng));
         let wait_ms = sight.rng.pick(&habits.waits_ms).copied().unwrap_or(1_000);
         self.next_ms = Some(sight.now_ms.saturating_add(wait_ms));
+        let now_ms = sight.now_ms;
+        let (due, later) =
+            self.held.drain(..).partition(|one: &Intent| one.not_before_ms <= now_ms);
+        self.held = later;
         let state = Settlement::clone(&sight.view.settlement);
         let count = 1 + sight.rng.below(MOVES_MAX);
-        let mut table = Table { state, sane: intents, sight };
-        let mut chosen: Vec<Intent> = Vec::new();
+        let mut table = Table { state, sane: intents, sight, for_anybody: false };
+        let mut chosen: Vec<Intent> = due;
         let mut near: Vec<Intent> = Vec::new();
         for _ in 0..count {
             let found = (0..TRIES).find_map(|_| {
@@ -198,12 +205,15 @@ impl Chaos {
             });
             match found {
                 Some((intent, false)) => chosen.push(intent),
+                Some((intent, true)) if intent.not_before_ms > now_ms => self.held.push(intent),
                 Some((intent, true)) => near.push(intent),
                 None => break,
             }
         }
         // What is sent after a move that is refused is out of turn.
         chosen.append(&mut near);
+        let first_ms = self.held.iter().map(|one| one.not_before_ms).min();
+        self.next_ms = self.next_ms.into_iter().chain(first_ms).min();
         chosen
     }
 }
@@ -214,6 +224,8 @@ struct Table<'s, 'a, C: Commitment> {
     /// What its core would do.
     sane: Vec<Intent>,
     sight: &'s mut Sight<'a, C>,
+    /// Whether it also makes up what only others may do: answers for other executors, moves in others' disputes.
+    for_anybody: bool,
 }
 
 impl<C: Commitment> Table<'_, '_, C> {

@@ -87,7 +87,8 @@ impl<C: Commitment> Table<'_, '_, C> {
         let me = self.sight.me;
         let turns = self.state.challenges().map(|(_, one)| one).filter(|one| {
             let turn = matches!(one.status, ChallengeStatus::Open { turn: Turn::Challenger, .. });
-            one.challenger == me && turn && self.state.is_under_way(one)
+            let is_own = one.challenger == me || self.for_anybody;
+            is_own && turn && self.state.is_under_way(one)
         });
         let turns: Vec<Challenge> = turns.cloned().collect();
         self.pick(turns)
@@ -193,7 +194,8 @@ impl<C: Commitment> Table<'_, '_, C> {
         let me = self.sight.me;
         let waits = self.state.challenges().filter_map(|(_, one)| {
             let claim = self.state.claim(&one.claim)?;
-            let ask = one.pending().filter(|_| claim.executor == me && claim.stands())?;
+            let is_own = claim.executor == me || self.for_anybody;
+            let ask = one.pending().filter(|_| is_own && claim.stands())?;
             Some((one.claim, one.challenger, ask.clone()))
         });
         let waits: Vec<_> = waits.collect();
@@ -229,7 +231,8 @@ impl<C: Commitment> Table<'_, '_, C> {
         let one = self.to_move()?;
         let whole = self.whole_of(&one.claim)?;
         let (showings, refutation) = refutations::any(&whole, self.sight.rng)?;
-        let (claim, challenger, from) = (one.claim, one.challenger, None);
+        let from = one.last_ask().filter(|_| self.sight.rng.chance(200)).cloned();
+        let (claim, challenger) = (one.claim, one.challenger);
         Some(Action::Refute { claim, challenger, showings, refutation, from })
     }
 

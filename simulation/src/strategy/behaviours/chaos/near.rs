@@ -11,9 +11,15 @@ use crate::strategy::Intent;
 
 impl<C: Commitment> Table<'_, '_, C> {
     pub(super) fn near(&mut self) -> Option<Intent> {
-        match self.rng().below(3) {
+        match self.rng().below(5) {
             0 => self.untimely(),
             1 => self.at_the_edge(),
+            2 => self.for_others(),
+            3 if self.rng().chance(100) => {
+                // Only the bank may say that money came in.
+                let (account, amount_wei) = (self.sight.me, self.state.parameters().stake_wei_min);
+                Some(Intent::new(Action::Deposit { account, amount_wei }))
+            }
             _ => {
                 let kind = self.kind()?;
                 let mut action = self.action(kind)?;
@@ -25,6 +31,17 @@ impl<C: Commitment> Table<'_, '_, C> {
 
     fn kind(&mut self) -> Option<Kind> {
         self.rng().pick(&KINDS).copied().filter(|kind| *kind != Kind::Near)
+    }
+
+    /// What only others may do: an answer for another executor, a move or a refutation in another's dispute.
+    fn for_others(&mut self) -> Option<Intent> {
+        const OF_OTHERS: [Kind; 5] =
+            [Kind::Answer, Kind::AnswerOtherwise, Kind::Refute, Kind::Leave, Kind::Open];
+        let kind = *self.rng().pick(&OF_OTHERS)?;
+        self.for_anybody = true;
+        let made_up = self.made_up(kind);
+        self.for_anybody = false;
+        made_up
     }
 
     /// A legal move that is held until a moment about the end of somebody's time: a block before, at it, after.
@@ -75,8 +92,11 @@ impl<C: Commitment> Table<'_, '_, C> {
     }
 
     fn anybody(&mut self) -> Address {
-        let all = self.sight.allies;
-        self.rng().pick(all).copied().unwrap_or_default()
+        let challengers = self.state.challenges().map(|(_, one)| one.challenger);
+        let executors = self.state.claims().map(|(_, claim)| claim.executor);
+        let allies = self.sight.allies.iter().copied();
+        let all: Vec<Address> = challengers.chain(executors).chain(allies).collect();
+        self.pick(all).unwrap_or_default()
     }
 
     fn change(&mut self, action: &mut Action) -> Option<()> {
