@@ -84,6 +84,7 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<Ending, Comman
         let url = format!("http://{listen}");
         let address = signer.address().to_string();
         ledger.sign_heads(signer);
+        ledger.keep_disk_free(arguments.disk_free_bytes_min);
         let document = json!({
             "service": "ledger", "genesis": root.to_string(), "url": url, "signer": address,
         });
