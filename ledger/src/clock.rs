@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Says what time it is, in milliseconds.
@@ -38,6 +38,8 @@ pub struct RunningClock {
     begun: OnceLock<(u64, Instant)>,
     /// Where it stands for good, once the ledger takes nothing more.
     frozen: OnceLock<u64>,
+    /// Held by who writes the file: a thread that read the time before it stood must not write after it did.
+    writing: Mutex<()>,
 }
 
 impl RunningClock {
@@ -69,7 +71,7 @@ impl RunningClock {
             std::io::Error::other(format!("{}: {help}", file.display()))
         })?;
         let (begun, frozen) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { file: file.to_owned(), stood_ms, begun, frozen })
+        Ok(Self { file: file.to_owned(), stood_ms, begun, frozen, writing: Mutex::default() })
     }
 
     /// Runs from now on: from where it stood, or from the last time of the ledger where that is later or
@@ -100,6 +102,7 @@ impl RunningClock {
     pub fn keep(&self) -> std::io::Result<()> {
         // Whole or not at all; not flushed, for a power cut may well give some seconds more, and an
         // emptied file is read as none.
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let partial = self.file.with_extension("partial");
         std::fs::write(&partial, self.now_ms().to_string())?;
         std::fs::rename(partial, &self.file)

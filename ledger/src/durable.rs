@@ -35,6 +35,15 @@ pub fn flush_folder_of(path: &Path) -> Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// Bytes that whoever is not root may still write where a folder is.
+///
+/// # Errors
+/// When the disk fails.
+pub(crate) fn free_bytes(folder: &Path) -> Result<u64> {
+    let found = rustix::fs::statvfs(folder)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ mod opening;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -61,6 +62,8 @@ pub struct EmbeddedLedger {
     /// There until the ledger is dropped, which waits for what was queued.
     writer: Option<JoinHandle<()>>,
     keeper: Arc<Mutex<Keeper>>,
+    /// Bytes of the disk that snapshots leave free.
+    disk_free_bytes_min: Arc<AtomicU64>,
 }
 
 impl Drop for EmbeddedLedger {
@@ -118,7 +121,9 @@ impl EmbeddedLedger {
         let reader = store.reader();
         let kept = from.map(|_| (receipts.height(), Arc::clone(&settlement)));
         let history = History::start(reader.clone(), genesis.clone(), kept).map_err(no_thread)?;
-        let keeper = Keeper::start(Snapshots::beside(folder), reader.clone(), from);
+        let snapshots = Snapshots::beside(folder);
+        let disk_free_bytes_min = snapshots.free_bytes_min();
+        let keeper = Keeper::start(snapshots, reader.clone(), from);
         let keeper = Arc::new(Mutex::new(keeper.map_err(no_thread)?));
         let inner = Inner { store, settlement, receipts, stopped: false };
         let (inner, doors) = (Arc::new(Mutex::new(inner)), Arc::new(Doors::new()));
@@ -148,7 +153,14 @@ impl EmbeddedLedger {
             stopped,
             writer,
             keeper,
+            disk_free_bytes_min,
         })
+    }
+
+    /// Has snapshots leave so many bytes of the disk free, 256 MiB unless this says otherwise: the log stops the ledger
+    /// when it has no room.
+    pub fn keep_disk_free(&self, bytes: u64) {
+        self.disk_free_bytes_min.store(bytes, Ordering::Relaxed);
     }
 
     /// Has heads signed with a key from now on; the first one given counts.

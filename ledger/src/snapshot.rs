@@ -83,6 +83,9 @@ pub fn read(genesis: &Genesis, input: impl Read, length: u64) -> Result<Snapshot
     let bytes = input.take(HEAD_BYTES)?;
     let mut reader = Reader::new(&bytes);
     let mark = Mark { height: u64::decode(&mut reader)?, chain: reader.array()? };
+    if mark.height == 0 {
+        return Err(SnapshotError::NoPlace);
+    }
     let head = SnapshotHead::decode(&mut reader)?;
     let mut restoring = Restoring::new(genesis.clone(), head)?;
     loop {

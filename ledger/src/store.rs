@@ -142,14 +142,18 @@ impl Store {
     /// # Errors
     /// When the database cannot be opened or a record that others follow is damaged.
     pub fn open(folder: &Path) -> Result<(Self, Recovered), StoreError> {
-        Self::open_after(folder, None)
+        Self::open_after(folder, |_| None)
     }
 
-    /// As [`Store::open`], and reads what comes after a mark only; everything, where the log does not have the mark.
+    /// As [`Store::open`], and reads what comes after a mark only, which is found with what the log has; everything,
+    /// where none is found or the log does not have it.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_after(folder: &Path, mark: Option<Mark>) -> Result<(Self, Recovered), StoreError> {
+    pub fn open_after(
+        folder: &Path,
+        find: impl FnOnce(&LogReader) -> Option<Mark>,
+    ) -> Result<(Self, Recovered), StoreError> {
         let path = folder.display().to_string();
         let fail = |error: sled::Error| StoreError::Database {
             path: path.clone(),
@@ -163,7 +167,7 @@ impl Store {
             reason: error.to_string(),
         })?;
         let reader = LogReader { path: path.clone(), log: log.clone() };
-        let from = match mark {
+        let from = match find(&reader) {
             Some(mark) if reader.has(&mark)? => Some(mark),
             Some(_) | None => None,
         };
@@ -295,7 +299,7 @@ pub struct LogReader {
 
 impl LogReader {
     /// Whether the log has a mark, as far as the record before it says.
-    fn has(&self, mark: &Mark) -> Result<bool, StoreError> {
+    pub(crate) fn has(&self, mark: &Mark) -> Result<bool, StoreError> {
         if mark.height == 0 {
             return Ok(mark.chain == [0; 32]);
         }

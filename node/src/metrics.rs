@@ -191,6 +191,12 @@ pub const METRICS: &[Metric] = &[
         Gauge,
         "Runs not claimed because the ledger does not take their outputs",
     ),
+    (
+        Of::Executor,
+        "rebut_executor_heads_not_kept_total",
+        Counter,
+        "Signed heads of the ledger that could not be written to disk",
+    ),
     (Of::Executor, "rebut_executor_runs_kept", Gauge, "Runs in memory"),
     (Of::Executor, "rebut_executor_disk_bytes", Gauge, "Inputs kept for disputes"),
     (Of::Executor, "rebut_executor_disk_budget_bytes", Gauge, "Most bytes of inputs"),

@@ -9,7 +9,7 @@ use protocol::settlement::{Genesis, Settlement};
 
 use crate::log::{beginning, replay_one};
 use crate::recent::Recent;
-use crate::snapshot::{EVERY, Snapshot, Snapshots};
+use crate::snapshot::{EVERY, Snapshot, SnapshotError, Snapshots};
 use crate::store::{Mark, Store};
 use crate::{LedgerError, Receipt, wire};
 
@@ -31,14 +31,20 @@ fn unusable(reason: impl ToString) -> LedgerError {
 impl Opened {
     pub(super) fn of(folder: &Path, genesis: &Genesis) -> Result<Self, LedgerError> {
         let begun = Instant::now();
-        let mut is_told = false;
-        let snapshot = Snapshots::beside(folder).newest(genesis, |path, error| {
+        let (mut is_told, mut snapshot) = (false, None);
+        let wrong = |path: &Path, error: &SnapshotError| {
+            #[cfg(test)]
+            if matches!(error, SnapshotError::OtherLog) {
+                cov_mark::hit!(snapshot_is_of_another_log);
+            }
             is_told = true;
             tracing::error!(event = "ledger.snapshot_unusable", path = %path.display(), %error,
                 "it is not started from: an older one is, or the whole log is read; delete the file");
-        });
-        let mark = snapshot.as_ref().map(|snapshot| snapshot.mark);
-        let (mut store, recovered) = Store::open_after(folder, mark)?;
+        };
+        let (mut store, recovered) = Store::open_after(folder, |log| {
+            snapshot = Snapshots::beside(folder).newest(genesis, |mark| log.has(mark), wrong);
+            snapshot.as_ref().map(|snapshot| snapshot.mark)
+        })?;
         if recovered.cut > 0 {
             #[cfg(test)]
             cov_mark::hit!(opened_after_a_torn_write);
@@ -64,17 +70,6 @@ impl Opened {
                 cov_mark::hit!(log_began_with_another_genesis);
                 return Err(unusable("it began with another genesis; choose another folder"));
             }
-        }
-        if let (Some(mark), None) = (mark, recovered.from) {
-            #[cfg(test)]
-            cov_mark::hit!(snapshot_is_of_another_log);
-            is_told = true;
-            tracing::error!(
-                event = "ledger.snapshot_unusable",
-                height = mark.height.saturating_sub(1),
-                "the log does not lead to the newest snapshot: the whole log is read; delete the folder \
-                 of snapshots if it was copied from elsewhere"
-            );
         }
         let (mut settlement, mut receipts) = match snapshot.filter(|_| recovered.from.is_some()) {
             // The first record is the genesis.

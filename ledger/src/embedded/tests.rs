@@ -234,3 +234,20 @@ async fn a_snapshot_that_cannot_be_written_stops_nothing() {
     std::fs::remove_file(folder.path().join("snapshots")).unwrap();
     assert_eq!(opened(folder.path()).start().replayed, EVERY + 3);
 }
+
+#[tokio::test]
+async fn a_snapshot_from_before_the_first_record_stops_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    closed_after(folder.path(), 3).await;
+    let snapshots = folder.path().join("snapshots");
+    let _ = std::fs::remove_dir_all(&snapshots);
+    std::fs::create_dir(&snapshots).unwrap();
+    let mut bytes = Vec::new();
+    let state = replay(&genesis(), &[]).unwrap();
+    let mark = crate::store::Mark { height: 0, chain: [0; 32] };
+    crate::snapshot::write(&state, &mark, &mut bytes).unwrap();
+    std::fs::write(snapshots.join("00000000000000000000.snapshot"), bytes).unwrap();
+    std::fs::write(snapshots.join("partial"), b"half of one").unwrap();
+    assert_eq!(opened(folder.path()).start(), Start { snapshot: 0, replayed: 3 });
+    assert!(!snapshots.join("partial").exists(), "what was begun and not ended takes no room");
+}

@@ -46,8 +46,8 @@ struct Copy {
     /// The last transactions with their receipts.
     recent: Recent<(Vec<u8>, Receipt)>,
     payments: Payments,
-    /// The hash that chains the genesis and every transaction so far.
-    chain: [u8; 32],
+    /// The hashes that chain the genesis and every transaction, by height: what a server signed is held against them.
+    chains: Vec<[u8; 32]>,
     /// The server's clock, and when it was heard.
     clock: (u64, Instant),
 }
@@ -135,7 +135,7 @@ impl HttpLedger {
             settlement: Arc::new(beginning(&genesis)?),
             recent: Recent::default(),
             payments: Payments::default(),
-            chain: link(&[0; 32], &genesis.to_canonical()),
+            chains: vec![link(&[0; 32], &genesis.to_canonical())],
             clock: (0, Instant::now()),
         };
         let (copy, upload_bytes_max) = (Mutex::new(copy), OnceLock::new());
@@ -253,12 +253,18 @@ impl Copy {
             })?;
             let content = wire::encode(&entry)
                 .map_err(|error| LedgerError::Unusable { reason: error.to_string() })?;
-            self.chain = link(&self.chain, &content);
+            let before = self.chains.last().copied().unwrap_or_default();
+            self.chains.push(link(&before, &content));
             self.payments.see(&events);
             let height = self.recent.height() + 1;
             self.recent.push((entry.transaction, Receipt { height, at_ms: entry.at_ms, events }));
         }
         Ok(())
+    }
+
+    /// The hash that chains the log up to a height; `None` where that is not reached.
+    fn chain(&self, height: u64) -> Option<Digest> {
+        usize::try_from(height).ok().and_then(|height| self.chains.get(height)).copied().map(Digest)
     }
 
     fn now_ms(&self) -> u64 {
@@ -292,9 +298,27 @@ async fn get_limited(
     patience: Duration,
     limit: usize,
 ) -> Result<Vec<u8>, LedgerError> {
+    let answer = answered(client, url, path, patience).await?;
+    whole(answer, url, path, limit).await
+}
+
+async fn answered(
+    client: &reqwest::Client,
+    url: &str,
+    path: &str,
+    patience: Duration,
+) -> Result<reqwest::Response, LedgerError> {
+    let sent = client.get(format!("{url}{path}")).timeout(patience).send().await;
+    sent.map_err(|error| unreachable(url, &error))
+}
+
+async fn whole(
+    mut answer: reqwest::Response,
+    url: &str,
+    path: &str,
+    limit: usize,
+) -> Result<Vec<u8>, LedgerError> {
     let fail = |error: reqwest::Error| unreachable(url, &error);
-    let mut answer =
-        client.get(format!("{url}{path}")).timeout(patience).send().await.map_err(fail)?;
     if !answer.status().is_success() {
         return Err(LedgerError::Unreachable { url: url.to_owned(), reason: said(answer).await });
     }
@@ -438,7 +462,7 @@ mod tests {
             settlement: Arc::new(beginning(&genesis).unwrap()),
             recent: Recent::default(),
             payments: Payments::default(),
-            chain: [0; 32],
+            chains: vec![[0; 32]],
             clock: (0, Instant::now()),
         };
         let page = |entry: LogEntry, height| LogPage { now_ms: 10, height, entries: vec![entry] };

@@ -204,8 +204,7 @@ impl Uploads {
 
     /// Whether the disk has room for so many bytes more beside the reserve.
     fn has_disk(&self, bytes: u64) -> Result<bool, UploadRefusal> {
-        let found = rustix::fs::statvfs(&self.folder).map_err(std::io::Error::from)?;
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        let free = durable::free_bytes(&self.folder)?;
         Ok(free >= charge(bytes).saturating_add(self.disk_free_bytes_min))
     }
 

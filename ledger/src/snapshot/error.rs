@@ -5,6 +5,8 @@ use std::io;
 use protocol::encoding::DecodeError;
 use protocol::settlement::RestoreError;
 
+use crate::store::StoreError;
+
 /// Version of the format.
 pub(super) const VERSION: u16 = 1;
 
@@ -32,6 +34,15 @@ pub enum SnapshotError {
     /// A part is not what it must be.
     #[error("it is damaged: {0}")]
     Damaged(#[from] DecodeError),
+    /// It says that it is from before the log's first record.
+    #[error("it is of no place in a log")]
+    NoPlace,
+    /// It is of another log.
+    #[error("the log does not lead to it")]
+    OtherLog,
+    /// The log cannot be asked.
+    #[error(transparent)]
+    Log(#[from] StoreError),
     /// The parts make no ledger.
     #[error(transparent)]
     Restore(#[from] RestoreError),

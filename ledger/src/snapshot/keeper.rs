@@ -41,6 +41,7 @@ impl Keeper {
         log: LogReader,
         from: Option<Mark>,
     ) -> std::io::Result<Self> {
+        snapshots.tidy();
         let (due, waiting) = sync_channel(1);
         let begun = from.as_ref().map_or(0, |mark| mark.height);
         let next = Arc::new(AtomicU64::new(begun.saturating_add(EVERY)));

@@ -91,9 +91,13 @@ fn the_newest_two_are_kept_and_a_damaged_one_is_told_and_passed_over() {
     let genesis = court.settlement.genesis();
     let newest = |snapshots: &Snapshots| {
         let mut wrong = Vec::new();
-        let found = snapshots.newest(genesis, |path, error| {
-            wrong.push(format!("{} {error}", path.file_name().unwrap().display()));
-        });
+        let found = snapshots.newest(
+            genesis,
+            |_| Ok(true),
+            |path, error| {
+                wrong.push(format!("{} {error}", path.file_name().unwrap().display()));
+            },
+        );
         (found.map(|one| one.mark.height), wrong)
     };
     assert_eq!(newest(&snapshots), (None, vec![]));
@@ -111,4 +115,100 @@ fn the_newest_two_are_kept_and_a_damaged_one_is_told_and_passed_over() {
     let (found, wrong) = newest(&snapshots);
     assert_eq!((found, wrong.len()), (Some(8), 1));
     assert!(wrong[0].starts_with("00000000000000000009.snapshot "), "{wrong:?}");
+}
+
+/// Names of what is in the folder of snapshots, in order.
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.join("snapshots")).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn snapshots_of_another_log_are_set_aside_and_starve_no_right_one() {
+    let (folder, court) = (tempfile::tempdir().unwrap(), court());
+    let snapshots = Snapshots::beside(folder.path());
+    let keep = |height| snapshots.keep(&court.settlement, &Mark { height, ..MARK }).unwrap();
+    for height in [7, 8_000, 9_000] {
+        keep(height);
+    }
+    let genesis = court.settlement.genesis();
+    let mut told = Vec::new();
+    let has = |mark: &Mark| Ok(mark.height < 1_000);
+    let found = snapshots.newest(genesis, has, |_, error| told.push(error.to_string()));
+    assert_eq!((found, told), (None, vec!["the log does not lead to it".to_owned(); 2]));
+    let aside = ["00000000000000008000.aside", "00000000000000009000.aside"];
+    assert_eq!(names(folder.path()), aside);
+    // One that nobody can read goes out of the way of the right ones as well.
+    std::fs::write(folder.path().join("snapshots/00000000000000000500.snapshot"), b"x").unwrap();
+    std::fs::write(folder.path().join("snapshots/00000000000000000501.snapshot"), b"x").unwrap();
+    for height in [9, 10, 11] {
+        keep(height);
+    }
+    let right = ["00000000000000000010.snapshot", "00000000000000000011.snapshot"];
+    assert_eq!(names(folder.path())[..2], right);
+    let found = snapshots.newest(genesis, has, |path, error| panic!("{} {error}", path.display()));
+    assert_eq!(found.unwrap().mark.height, 11);
+}
+
+#[test]
+fn a_disk_without_room_gets_no_snapshot_and_nothing_is_left_on_it() {
+    let (folder, court) = (tempfile::tempdir().unwrap(), court());
+    let snapshots = Snapshots::beside(folder.path());
+    let free = crate::durable::free_bytes(folder.path()).unwrap();
+    snapshots.free_bytes_min().store(free.saturating_mul(2), std::sync::atomic::Ordering::Relaxed);
+    let error = snapshots.keep(&court.settlement, &MARK).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(names(folder.path()), [""; 0]);
+    // As much as the last one took must be free beside the reserve.
+    snapshots.free_bytes_min().store(0, std::sync::atomic::Ordering::Relaxed);
+    snapshots.keep(&court.settlement, &MARK).unwrap();
+    let last = std::fs::OpenOptions::new()
+        .write(true)
+        .open(folder.path().join("snapshots/00000000000000000007.snapshot"))
+        .unwrap();
+    last.set_len(free.saturating_mul(2)).unwrap();
+    let error = snapshots.keep(&court.settlement, &Mark { height: 8, ..MARK }).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(names(folder.path()), ["00000000000000000007.snapshot"]);
+    // What a process left that ended while it wrote is taken away, and so is what an error leaves.
+    std::fs::write(folder.path().join("snapshots/partial"), b"half").unwrap();
+    snapshots.tidy();
+    assert_eq!(names(folder.path()), ["00000000000000000007.snapshot"]);
+    last.set_len(1).unwrap();
+    std::fs::create_dir(folder.path().join("snapshots/00000000000000000008.snapshot")).unwrap();
+    std::fs::write(folder.path().join("snapshots/00000000000000000008.snapshot/x"), b"").unwrap();
+    assert!(snapshots.keep(&court.settlement, &Mark { height: 8, ..MARK }).is_err());
+    assert!(!names(folder.path()).contains(&"partial".to_owned()));
+}
+
+#[test]
+fn a_snapshot_of_no_place_in_a_log_is_refused() {
+    let court = court();
+    let mut bytes = Vec::new();
+    write(&court.settlement, &Mark { height: 0, chain: [0; 32] }, &mut bytes).unwrap();
+    assert!(matches!(read_all(&court, &bytes), Err(SnapshotError::NoPlace)));
+}
+
+#[test]
+fn a_record_that_stands_there_twice_is_refused() {
+    let court = court();
+    let (genesis, head) = (court.settlement.genesis(), court.settlement.snapshot_head());
+    let parts: Vec<Part> = court.settlement.parts().collect();
+    let mut kinds = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        if !matches!(part, Part::Record { .. }) {
+            continue;
+        }
+        let mut restoring = Restoring::new(genesis.clone(), head).unwrap();
+        parts.iter().take(at + 1).try_for_each(|part| restoring.take(part.clone())).unwrap();
+        match restoring.take(part.clone()) {
+            Err(RestoreError::Twice { kind }) => kinds.push(kind),
+            other => panic!("{other:?} for {part:?} twice"),
+        }
+    }
+    kinds.dedup();
+    assert_eq!(kinds, ["account", "model", "job", "claim", "challenge"]);
 }

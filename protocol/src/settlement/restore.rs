@@ -51,6 +51,12 @@ pub enum RestoreError {
         /// Of what.
         kind: &'static str,
     },
+    /// A record stands there a second time.
+    #[error("a {kind} stands there twice")]
+    Twice {
+        /// Of what.
+        kind: &'static str,
+    },
     /// What a record leaves out is not there, or is another's.
     #[error("what stands beside a {kind} is not its own")]
     Beside {
@@ -181,8 +187,15 @@ impl<C: Commitment> Restoring<C> {
         let state = &mut self.settlement;
         let fits =
             |fits: bool, kind| if fits { Ok(()) } else { Err(RestoreError::Record { kind }) };
+        let once = |is_there: bool, kind| {
+            if is_there { Err(RestoreError::Twice { kind }) } else { Ok(()) }
+        };
         match record {
             Record::Account { address, account } => {
+                once(
+                    state.money.knows(&address) || state.nonces.contains_key(&address),
+                    "account",
+                )?;
                 if let Some(free_wei) = account.free_wei {
                     let added = state.money.restore(address, free_wei);
                     added.map_err(|_| RestoreError::Money)?;
@@ -193,11 +206,13 @@ impl<C: Commitment> Restoring<C> {
             }
             Record::Model { root, header } => {
                 fits(header.root_under::<C>() == root, "model")?;
+                once(state.models.contains_key(&root), "model")?;
                 state.models.insert(root, header);
             }
             Record::Job { id, job } => {
                 let is_model = state.models.contains_key(&job.terms.model_root);
                 fits(is_model && job_id_under::<C>(job.poster, &job.terms) == id, "job")?;
+                once(state.jobs.contains_key(&id), "job")?;
                 state.jobs.insert(id, job);
             }
             Record::Claim { id, claim } => self.claim_record(id, claim)?,
@@ -206,10 +221,13 @@ impl<C: Commitment> Restoring<C> {
                 let is_job = state.jobs.contains_key(&sealed.job);
                 let own = sealed_id::<C>(&sealed.executor, &sealed.job, &sealed.seal);
                 fits(is_job && own == id, "sealed claim")?;
+                once(state.sealed.contains_key(&id), "sealed claim")?;
                 state.sealed.insert(id, sealed);
             }
             Record::Attestation { sealed, attester, attestation } => {
                 fits(state.sealed.contains_key(&sealed), "attestation")?;
+                let is_there = state.attestations.contains_key(&(sealed, attester));
+                once(is_there, "attestation")?;
                 state.attestations.insert((sealed, attester), attestation);
             }
         }
@@ -223,6 +241,9 @@ impl<C: Commitment> Restoring<C> {
         let header = state.models.get(&claim.terms.model_root).ok_or_else(missing)?;
         if claim_id_under::<C>(claim.executor, &claim.terms) != id {
             return Err(missing());
+        }
+        if state.claims.contains_key(&id) {
+            return Err(RestoreError::Twice { kind: "claim" });
         }
         let knowledge = match &claim.status {
             ClaimStatus::Standing => Known::Run(Box::new(Knowledge::bare(
@@ -250,6 +271,9 @@ impl<C: Commitment> Restoring<C> {
         let own = challenge_id_under::<C>(record.claim, record.challenger);
         if own != id || !state.claims.contains_key(&record.claim) {
             return Err(RestoreError::Record { kind: "challenge" });
+        }
+        if state.challenges.contains_key(&id) {
+            return Err(RestoreError::Twice { kind: "challenge" });
         }
         let challenge = record.with::<C>(ask).ok_or(RestoreError::Beside { kind: "challenge" })?;
         state.challenges_by_number.insert((challenge.claim, challenge.number), id);

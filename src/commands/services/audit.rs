@@ -6,7 +6,6 @@ use std::time::Duration;
 use ledger::LedgerError;
 use ledger::heads::SignedHead;
 use ledger::http::{fetch_genesis, fetch_head, read_head};
-use protocol::hash::Digest;
 use protocol::settlement::Genesis;
 use protocol::transaction::Domain;
 use serde_json::json;
@@ -22,9 +21,14 @@ enum Side<'a> {
     Kept { file: &'a str, domain: Domain, head: SignedHead },
 }
 
+/// Two servers of one log are told of one request after the other: so many transactions may be between the two.
+const BEHIND_MAX: u64 = 1_000;
+
 /// What was found.
 struct Found {
-    genesis: Digest,
+    domain: Domain,
+    /// The latest height of each side; a kept head's own.
+    latest: [u64; 2],
     /// Height at which the two were compared, or the first at which they differ.
     height: u64,
     heads: [SignedHead; 2],
@@ -43,13 +47,15 @@ pub(crate) fn run(arguments: &LedgerAudit, as_json: bool) -> Result<Ending, Comm
     let is_proof = one.contradicts(other);
     if as_json {
         print::json(&json!({
-            "genesis": found.genesis.to_string(), "agree": found.agree(), "height": found.height,
+            "genesis": found.domain.genesis.to_string(), "chain_id": found.domain.chain_id,
+            "agree": found.agree(), "height": found.height, "latest": found.latest,
             "equivocation": is_proof, "heads": [one.to_json(), other.to_json()],
         }))?;
     } else if found.agree() {
-        println!("both agree up to height {}: {}", found.height, one.head.chain);
+        println!("both signed the same head at height {}: {}", found.height, one.head.chain);
+        println!("  the latest heights are {} and {}", found.latest[0], found.latest[1]);
     } else {
-        let (height, genesis) = (found.height, found.genesis);
+        let (height, genesis) = (found.height, found.domain.genesis);
         println!("they differ from height {height} on, on the ledger {genesis}");
         for head in [one, other] {
             println!("  {} signed {}", head.signer, head.head.chain);
@@ -74,24 +80,31 @@ async fn compared(one: &str, other: &str) -> Result<Found, CommandError> {
         .build()
         .map_err(|error| system("the client", error))?;
     let sides = [Side::of(&client, one).await?, Side::of(&client, other).await?];
-    let [genesis, of_other] = sides.each_ref().map(Side::genesis);
-    if genesis != of_other {
+    let [domain, of_other] = sides.each_ref().map(Side::domain);
+    if domain != of_other {
+        let (genesis, of_other) = (domain.genesis, of_other.genesis);
         let reason = format!("{one} is of the ledger {genesis} and {other} of {of_other}");
         return Err(CommandError::Argument { argument: "OTHER", reason });
     }
     // A kept head is compared at its own height, two servers at the one that both have.
-    let mut height = u64::MAX;
-    for side in &sides {
-        height = height.min(side.head(&client, None).await?.head.height);
+    let mut latest = [0; 2];
+    for (latest, side) in latest.iter_mut().zip(&sides) {
+        *latest = side.head(&client, None).await?.head.height;
     }
+    let height = latest[0].min(latest[1]);
     let at = async |height: u64| {
         let [one, other] = &sides;
         let heads =
             [one.head(&client, Some(height)).await?, other.head(&client, Some(height)).await?];
-        Ok::<_, CommandError>(Found { genesis, height, heads })
+        Ok::<_, CommandError>(Found { domain, latest, height, heads })
     };
     let mut found = at(height).await?;
-    if found.agree() || sides.iter().any(|side| matches!(side, Side::Kept { .. })) {
+    let is_one_kept = sides.iter().any(|side| matches!(side, Side::Kept { .. }));
+    if found.agree() {
+        let told = if is_one_kept { check_begun(height) } else { check_near(latest) };
+        return told.map(|()| found);
+    }
+    if is_one_kept {
         return Ok(found);
     }
     // The first height at which they differ: they agree below, for both begin with the genesis.
@@ -107,6 +120,32 @@ async fn compared(one: &str, other: &str) -> Result<Found, CommandError> {
     Ok(found)
 }
 
+/// That there is a transaction to compare: all logs of a ledger begin alike.
+fn check_begun(height: u64) -> Result<(), CommandError> {
+    if height > 0 {
+        return Ok(());
+    }
+    let reason = "both signed the same head at height 0, which is the genesis alone: that says nothing of what \
+                  follows; ask again once both have transactions"
+        .to_owned();
+    Err(LedgerError::Unusable { reason }.into())
+}
+
+/// That two servers which agree as far as both go do not leave much out that one of them has.
+fn check_near(latest: [u64; 2]) -> Result<(), CommandError> {
+    let [one, other] = latest;
+    if one.abs_diff(other) <= BEHIND_MAX {
+        return check_begun(one.min(other));
+    }
+    let (height, behind) = (one.min(other), one.abs_diff(other));
+    let reason = format!(
+        "both signed the same head at height {height}, but the latest heights are {one} and {other}: of the last \
+         {behind} transactions one side shows nothing, and nobody can tell whether it would show the same; ask again \
+         once it has caught up"
+    );
+    Err(LedgerError::Unusable { reason }.into())
+}
+
 impl<'a> Side<'a> {
     async fn of(client: &reqwest::Client, text: &'a str) -> Result<Self, CommandError> {
         if text.starts_with("http://") || text.starts_with("https://") {
@@ -118,10 +157,10 @@ impl<'a> Side<'a> {
         Ok(Self::Kept { file: text, domain, head })
     }
 
-    fn genesis(&self) -> Digest {
+    fn domain(&self) -> Domain {
         match self {
-            Self::Server { genesis, .. } => genesis.root(),
-            Self::Kept { domain, .. } => domain.genesis,
+            Self::Server { genesis, .. } => genesis.domain(),
+            Self::Kept { domain, .. } => *domain,
         }
     }
 
@@ -153,5 +192,27 @@ impl<'a> Side<'a> {
                 Ok(*head)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_that_have_nothing_or_leave_much_out_do_not_agree() {
+        for (latest, words) in [
+            ([0, 0], "height 0"),
+            ([0, 3], "height 0"),
+            ([3, 5_000], "the latest heights are 3 and 5000"),
+            ([5_000, 0], "the latest heights are 5000 and 0"),
+        ] {
+            let error = check_near(latest).unwrap_err().to_string();
+            assert!(error.contains(words), "{latest:?}: {error}");
+        }
+        for latest in [[1, 1], [7, 1_007], [9_000, 8_000]] {
+            assert!(check_near(latest).is_ok(), "{latest:?}");
+        }
+        assert!(check_begun(0).is_err() && check_begun(1).is_ok());
     }
 }

@@ -84,7 +84,7 @@ async fn serve(
     // Held until this process ends.
     let _lock = lock(&folder)?;
     let head = folder.join("head.json");
-    super::connection::patiently(None, async || Ok(ledger.keep_heads(&head).await?)).await?;
+    ledger.keep_heads(&head).await?;
     let encoders = Arc::new(encoders(&options.models, &model_store)?);
     let model = daemon::smallest(&model_store);
     let settings = settings(arguments);

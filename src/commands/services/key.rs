@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
+use ledger::durable;
 use protocol::hash::{parse_hex, to_hex};
 use protocol::transaction::Key;
 use serde_json::json;
@@ -96,9 +97,24 @@ pub(crate) fn read_secret(file: &Path) -> Result<String, CommandError> {
     Ok(text)
 }
 
-/// Writes a new file that only its owner reads.
+/// Writes a new file that only its owner reads, whole or not at all: half a key after a power cut could not be told
+/// from a lost one.
 pub(crate) fn write_secret(file: &Path, text: &str) -> Result<(), CommandError> {
     let fail = |error: std::io::Error| system(file.display().to_string(), error);
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial", std::process::id()));
+    let partial = file.with_file_name(name);
+    let written = write_beside(&partial, text).and_then(|()| put_in_place(&partial, file));
+    // After an error it is of no use; linked into place, it has another name.
+    let _ = std::fs::remove_file(&partial);
+    written.and_then(|()| durable::flush_folder_of(file)).map_err(fail)
+}
+
+fn write_beside(partial: &Path, text: &str) -> std::io::Result<()> {
+    // Of a process that ended while it wrote, under the number that this one has.
+    if partial.exists() {
+        std::fs::remove_file(partial)?;
+    }
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -106,8 +122,18 @@ pub(crate) fn write_secret(file: &Path, text: &str) -> Result<(), CommandError> 
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    let mut written = options.open(file).map_err(fail)?;
-    writeln!(written, "{text}").and_then(|()| written.sync_all()).map_err(fail)
+    let mut written = options.open(partial)?;
+    writeln!(written, "{text}").and_then(|()| written.sync_all())
+}
+
+/// Gives a file its name, which no file may have yet.
+fn put_in_place(partial: &Path, file: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(partial, file) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(error),
+        // A file system without links.
+        Err(_) if !file.exists() => std::fs::rename(partial, file),
+        outcome => outcome,
+    }
 }
 
 /// The key in a file that a service made for itself; made now, readable by its owner alone, where there is none.
@@ -165,4 +191,31 @@ pub(crate) fn run(command: &KeyCommand, as_json: bool) -> Result<Ending, Command
         println!("{}", key.address())
     }
     Ok(Ending::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_written_whole_beside_its_place_and_never_over_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("head.key");
+        // What a process left that ended while it wrote is no key.
+        let partial = folder.path().join(format!("head.key.{}.partial", std::process::id()));
+        std::fs::write(&partial, b"0x12").unwrap();
+        let key = kept_or_new(&file).unwrap();
+        assert_eq!(kept_or_new(&file).unwrap().address(), key.address());
+        let before = std::fs::read(&file).unwrap();
+        assert!(write_secret(&file, "another").is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        // Where nothing can be written beside it there is no half of it either.
+        let other = folder.path().join("other.key");
+        std::fs::create_dir(
+            folder.path().join(format!("other.key.{}.partial", std::process::id())),
+        )
+        .unwrap();
+        assert!(kept_or_new(&other).is_err() && !other.exists());
+    }
 }

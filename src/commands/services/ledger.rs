@@ -75,21 +75,23 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<Ending, Comman
         })?;
         let (ledger, clock) = opened(arguments, beginning).await?;
         let behind_ms = SystemClock.now_ms().saturating_sub(clock.now_ms());
+        let signer = head_key(&arguments.folder)?;
         keep_clock(&clock)?;
         let listen = listener.local_addr().map_err(|error| system("the listener", error))?;
         let root = ledger.genesis().root();
         warn(arguments, listen, behind_ms, ledger.genesis().parameters.window_ms_min);
         tracing::info!(event = "ledger.serving", %listen, genesis = %root);
         let url = format!("http://{listen}");
-        let signer = head_key(&arguments.folder)?;
         let address = signer.address().to_string();
         ledger.sign_heads(signer);
+        ledger.keep_disk_free(arguments.disk_free_bytes_min);
         let document = json!({
             "service": "ledger", "genesis": root.to_string(), "url": url, "signer": address,
         });
         super::process::started(as_json, &format!("ledger {root} at {url}"), &document)?;
         let ended = Arc::new(AtomicBool::new(false));
-        let stop = stop(Arc::clone(&ledger), clock, Arc::clone(&ended));
+        let told = super::process::told_to_stop();
+        let stop = stop(Arc::clone(&ledger), Arc::clone(&clock), Arc::clone(&ended), told);
         let limits = Limits {
             connections,
             upload_bytes: arguments.upload_bytes_max,
@@ -99,9 +101,13 @@ fn serve_ledger(arguments: &LedgerServe, as_json: bool) -> Result<Ending, Comman
             proxy: arguments.proxy,
             ..Limits::default()
         };
-        serve(ledger, &arguments.folder, listener, limits, metrics_route(render), stop)
-            .await
-            .map_err(|error| system("the ledger's server", error))?;
+        let ledger_is_kept = Arc::clone(&ledger);
+        let served =
+            serve(ledger, &arguments.folder, listener, limits, metrics_route(render), stop).await;
+        // However it ended, the clock stands before the ledger writes its last snapshot.
+        stand(&clock);
+        drop(ledger_is_kept);
+        served.map_err(|error| system("the ledger's server", error))?;
         if !ended.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -159,19 +165,30 @@ fn warn(arguments: &LedgerServe, listen: SocketAddr, behind_ms: u64, window_ms: 
     }
 }
 
-/// Over when the server shall end: told to, or because the ledger takes nothing more. Then its clock
-/// stands at once, and those who wait get their answers.
-async fn stop(ledger: Arc<EmbeddedLedger>, clock: Arc<RunningClock>, ended: Arc<AtomicBool>) {
-    tokio::select! {
-        () = super::process::told_to_stop() => {}
-        () = ledger.stopped() => {
-            clock.freeze();
-            if let Err(error) = clock.keep() {
-                tracing::error!(event = "ledger.clock_not_kept", %error);
-            }
-            ended.store(true, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+/// Over when the server shall end: told to, or because the ledger takes nothing more. Then its clock stands at once, for
+/// a last snapshot may take minutes in which nobody can move, and those who wait get their answers.
+async fn stop(
+    ledger: Arc<EmbeddedLedger>,
+    clock: Arc<RunningClock>,
+    ended: Arc<AtomicBool>,
+    told: impl Future<Output = ()>,
+) {
+    let has_stopped = tokio::select! {
+        () = told => false,
+        () = ledger.stopped() => true,
+    };
+    stand(&clock);
+    if has_stopped {
+        ended.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Has the clock stand for good, and keeps where it stands.
+fn stand(clock: &RunningClock) {
+    clock.freeze();
+    if let Err(error) = clock.keep() {
+        tracing::error!(event = "ledger.clock_not_kept", %error);
     }
 }
 
@@ -372,6 +389,33 @@ fn tell(object: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_ledger_that_is_told_to_stop_has_its_clock_stand_while_it_writes_its_last_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clock");
+        let clock = Arc::new(RunningClock::open(&file).unwrap());
+        let genesis = Genesis {
+            chain_id: 1,
+            salt: protocol::hash::Digest::default(),
+            begun_ms: 0,
+            bank: Key::from_secret(&[1; 32]).unwrap().address(),
+            parameters: protocol::settlement::Parameters::default(),
+        };
+        let log = folder.path().join("log");
+        let opened = EmbeddedLedger::open(&log, genesis, Arc::clone(&clock) as Arc<_>);
+        let ledger = Arc::new(opened.unwrap());
+        clock.begin(1_000).unwrap();
+        keep_clock(&clock).unwrap();
+        let ended = Arc::new(AtomicBool::new(false));
+        stop(ledger, Arc::clone(&clock), Arc::clone(&ended), std::future::ready(())).await;
+        let stood_ms = clock.now_ms();
+        // The thread that keeps it goes on until the process ends.
+        std::thread::sleep(Duration::from_millis(600));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), stood_ms.to_string());
+        assert_eq!(RunningClock::open(&file).unwrap().now_ms(), stood_ms);
+        assert!(!ended.load(Ordering::Relaxed));
+    }
 
     #[test]
     fn lists_read_as_they_did() {
