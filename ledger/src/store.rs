@@ -210,16 +210,22 @@ impl Store {
             let (found, acknowledged) = (store.height, anchor.height);
             return Err(StoreError::Lost { path, found, acknowledged });
         }
+        let cut = store.cut_off(torn).map_err(fail)?;
+        Ok((store, Recovered { contents, cut, from }))
+    }
+
+    /// Takes the records off the end that a torn write left; says how many.
+    fn cut_off(&self, torn: Vec<(sled::IVec, String)>) -> Result<u64, sled::Error> {
         let cut = torn.len() as u64;
         for (key, _) in torn {
             #[cfg(test)]
             cov_mark::hit!(torn_record_is_cut);
-            store.log.remove(key).map_err(fail)?;
+            self.log.remove(key)?;
         }
         if cut > 0 {
-            store.database.flush().map_err(fail)?;
+            self.database.flush()?;
         }
-        Ok((store, Recovered { contents, cut, from }))
+        Ok(cut)
     }
 
     /// Content and chain of a record that continues what was read so far.

@@ -3,8 +3,7 @@
 use challenger::Policy;
 use protocol::hash::Commitment;
 
-use super::entry::{Entry, Numbers, executor, frivolous, liar, nothing};
-use super::everything;
+use super::entry::{Entry, Numbers, everything, executor, frivolous, liar, nothing};
 use crate::scenario::Side;
 use crate::strategy::Plan;
 use crate::strategy::behaviours::Chaos;

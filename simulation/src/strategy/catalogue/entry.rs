@@ -100,6 +100,11 @@ pub(super) fn frivolous<C: Commitment>() -> Plan<C> {
     Plan { corrupt_view: true, ..Plan::dishonest(Side::Challenger).lying(Lie::Selective) }
 }
 
+/// A challenger that challenges everything with a true view.
+pub(super) fn everything<C: Commitment>() -> Plan<C> {
+    Plan { policy: Policy::Everything, ..Plan::dishonest(Side::Challenger) }
+}
+
 pub(super) fn nothing<C: Commitment>(side: Side) -> Plan<C> {
     Plan { policy: Policy::Nothing, ..Plan::dishonest(side) }
 }

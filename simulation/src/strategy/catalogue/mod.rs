@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 pub use chaos::CHAOS;
 pub use entry::{Entry, Numbers};
-use entry::{executor, frivolous, liar, nothing, ulps};
+use entry::{everything, executor, frivolous, liar, nothing, ulps};
 
 use challenger::Policy;
 use protocol::hash::Commitment;
@@ -77,11 +77,6 @@ impl<C: Commitment> Catalogue<C> {
     pub fn entries(&self) -> &[Entry<C>] {
         &self.entries
     }
-}
-
-/// A challenger that challenges everything with a true view.
-fn everything<C: Commitment>() -> Plan<C> {
-    Plan { policy: Policy::Everything, ..Plan::dishonest(Side::Challenger) }
 }
 
 fn unbound<C: Commitment>(how: Unbound) -> Plan<C> {
