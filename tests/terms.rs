@@ -406,7 +406,8 @@ fn audit_a10_two_logs_under_one_key_are_proven_and_one_log_is_not() {
     // Each begins with a deposit of its own.
     for (place, url, name) in [(&one, &url, "alice"), (&other, &other_url, "bob")] {
         let withdraw = ["account", "withdraw", "1ether", "--dev", name, "--ledger", url];
-        assert_eq!(run(place.path(), &withdraw).1, 0);
+        let (text, code) = run(place.path(), &withdraw);
+        assert_eq!(code, 0, "{text}");
     }
     let (text, code) = run(one.path(), &audit);
     assert!(code == 1 && text.starts_with("they differ from height 1 on"), "{code} {text}");

@@ -167,8 +167,8 @@ impl<C: Commitment> ChallengerCore<C> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
         let (mut decisions, mut turns) = (Vec::new(), Vec::new());
-        for (id, challenge) in settlement.challenges() {
-            if challenge.challenger != self.address || !challenge.is_open() {
+        for (id, challenge) in settlement.open_challenges() {
+            if challenge.challenger != self.address {
                 continue;
             }
             let (claim, challenger) = (challenge.claim, self.address);
@@ -274,7 +274,7 @@ impl<C: Commitment> ChallengerCore<C> {
     ) -> impl Iterator<Item = (&'a Challenge, u64)> + 'a {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
-        settlement.challenges().filter_map(move |(_, challenge)| {
+        settlement.open_challenges().filter_map(move |(_, challenge)| {
             let claim = settlement.claim(&challenge.claim)?;
             let truth = self.truths.get(&claim.terms.job)?;
             let end_ms = challenge.deadline_ms(floor_ms)?;
@@ -415,9 +415,10 @@ impl<C: Commitment> Core<C> for ChallengerCore<C> {
     fn next_look_ms(&self, view: &View<C>) -> Option<u64> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
-        let own = settlement.challenges().map(|(_, challenge)| challenge).filter(|challenge| {
-            challenge.challenger == self.address && settlement.is_under_way(challenge)
-        });
+        let own =
+            settlement.open_challenges().map(|(_, challenge)| challenge).filter(|challenge| {
+                challenge.challenger == self.address && settlement.is_under_way(challenge)
+            });
         let clocks = own.filter_map(|challenge| match challenge.deadline_ms(floor_ms) {
             Some(at_ms) => Some(at_ms),
             // It waits for the others of its claim.

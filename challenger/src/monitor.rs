@@ -179,10 +179,7 @@ impl Monitor {
         let mut look =
             Observation { height: view.height, now_ms: view.now_ms, ..Observation::default() };
         let mut accounts: BTreeSet<Address> = BTreeSet::new();
-        for (id, claim) in settlement.claims() {
-            if !claim.stands() {
-                continue;
-            }
+        for (id, claim) in settlement.standing_claims() {
             accounts.insert(claim.executor);
             look.claims += 1;
             let truth = truths.get(&claim.terms.job);

@@ -1,7 +1,7 @@
 //! In which order contested jobs are run, and whether there is time for all.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::View;
 use protocol::hash::{Commitment, Digest};
@@ -72,7 +72,9 @@ pub(crate) fn urgent_ms<C: Commitment>(
 fn with_standing<C: Commitment>(view: &View<C>, also_over: bool) -> Vec<Contested> {
     let settlement = &view.settlement;
     let mut found = Vec::new();
-    for (id, job) in settlement.jobs() {
+    let with: BTreeSet<JobId> =
+        settlement.standing_claims().map(|(_, claim)| claim.terms.job).collect();
+    for (id, job) in with.iter().filter_map(|id| Some((id, settlement.job(id)?))) {
         let claims = settlement.claims_of(id).filter_map(|id| Some((id, settlement.claim(id)?)));
         let (mut urgent_ms, mut stake_wei, mut iterations) = (u64::MAX, 0u128, 1u32);
         for (id, claim) in claims.filter(|(_, claim)| claim.stands()) {

@@ -226,7 +226,7 @@ impl<C: Commitment> ExecutorCore<C> {
         let settlement = &view.settlement;
         let floor_ms = settlement.parameters().move_floor_ms;
         let mut demands: BTreeMap<(ClaimId, Vec<u8>), Demanded> = BTreeMap::new();
-        for (_, challenge) in settlement.challenges() {
+        for (_, challenge) in settlement.open_challenges() {
             let (Some(ask), Some(deadline_ms)) =
                 (challenge.pending(), challenge.deadline_ms(floor_ms))
             else {
@@ -292,9 +292,9 @@ impl<C: Commitment> ExecutorCore<C> {
     /// Open jobs that this account posted and on which nothing stands or waits.
     fn idle_jobs<'a>(&self, view: &'a View<C>) -> impl Iterator<Item = (&'a JobId, &'a Job)> {
         let address = self.address;
-        view.settlement.jobs().filter(move |(_, job)| {
+        view.settlement.open_jobs().filter(move |(_, job)| {
             let is_idle = job.standing == 0 && job.seals_waiting == 0;
-            job.poster == address && job.status == JobStatus::Open && is_idle
+            job.poster == address && is_idle
         })
     }
 
@@ -318,7 +318,7 @@ impl<C: Commitment> ExecutorCore<C> {
     fn awaited<'a>(&self, view: &'a View<C>) -> BTreeMap<ClaimId, &'a Claim<C>> {
         let settlement = &view.settlement;
         let mut awaited = BTreeMap::new();
-        for (id, claim) in settlement.claims().filter(|(_, claim)| claim.stands()) {
+        for (id, claim) in settlement.standing_claims() {
             let open = settlement.job(&claim.terms.job).filter(|job| job.status == JobStatus::Open);
             if open.is_some_and(|job| job.poster == self.address) {
                 #[cfg(test)]
@@ -349,10 +349,9 @@ impl<C: Commitment> ExecutorCore<C> {
     fn watched<'a>(&self, view: &'a View<C>) -> BTreeMap<ClaimId, &'a Claim<C>> {
         let settlement = &view.settlement;
         let runs: BTreeSet<(Digest, Digest)> = self.runs.values().filter_map(run_of).collect();
-        let ours = settlement.jobs().filter(|(id, job)| {
-            let was_run = runs.contains(&(job.terms.model_root, job.terms.input_root));
-            let is_ours = was_run || self.offers.contains_key(id);
-            job.status == JobStatus::Open && job.poster != self.address && is_ours
+        let ours = settlement.open_jobs().filter(|(id, job)| {
+            let was_run = || runs.contains(&(job.terms.model_root, job.terms.input_root));
+            job.poster != self.address && (self.offers.contains_key(id) || was_run())
         });
         let mut watched = BTreeMap::new();
         for (job, _) in ours {

@@ -79,4 +79,5 @@ smoke!(
     tensor_file,
     configuration,
     http,
+    snapshot,
 );

@@ -24,6 +24,7 @@ use kernels::PackedRows;
 pub struct Model<C: Commitment = Keccak> {
     graph: Graph,
     committed: CommittedGraph<C>,
+    root: Digest,
     weights: Vec<Tensor>,
     weight_roots: Vec<Digest>,
     input_names: Vec<String>,
@@ -66,9 +67,11 @@ impl<C: Commitment> Model<C> {
         let weight_roots: Vec<Digest> = weights.iter().map(Tensor::root_under::<C>).collect();
         let weight_trees = vec![OnceLock::new(); weights.len()];
         let committed = graph.commit(&weight_roots, profile).ok_or(ModelFault::Counts)?;
+        let root = committed.header.root_under::<C>();
         let mut model = Self {
             graph,
             committed,
+            root,
             weights,
             weight_roots,
             input_names,
@@ -147,7 +150,7 @@ impl<C: Commitment> Model<C> {
 
     /// The model root.
     pub fn root(&self) -> Digest {
-        self.committed.header.root_under::<C>()
+        self.root
     }
 
     /// What the model root commits to.

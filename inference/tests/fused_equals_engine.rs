@@ -113,7 +113,10 @@ impl Network {
     /// Adds something random after a random float value.
     fn grow(&mut self, dice: &mut Dice) {
         let floats: Vec<usize> = (0..self.kinds.len())
-            .filter(|at| self.kinds[*at].element == ElementType::F32)
+            // What was folded out of a vector has no rows.
+            .filter(|at| {
+                self.kinds[*at].element == ElementType::F32 && !self.dimensions(*at).is_empty()
+            })
             .collect();
         // Mostly the newest value, so that chains form.
         let from = match dice.below(4) {

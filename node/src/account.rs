@@ -26,11 +26,10 @@ struct AtStake {
 
 impl AtStake {
     fn of(settlement: &Settlement, address: &Address) -> Self {
-        let challenges = settlement.challenges().filter(|(_, one)| {
-            one.challenger == *address && one.is_open() && settlement.is_under_way(one)
-        });
-        let claims =
-            settlement.claims().filter(|(_, one)| one.executor == *address && one.stands());
+        let challenges = settlement
+            .open_challenges()
+            .filter(|(_, one)| one.challenger == *address && settlement.is_under_way(one));
+        let claims = settlement.standing_claims().filter(|(_, one)| one.executor == *address);
         Self {
             challenges: challenges.map(|(id, _)| *id).collect(),
             claims: claims.map(|(id, _)| *id).collect(),

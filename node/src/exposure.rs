@@ -67,15 +67,15 @@ impl Exposure {
         let parameters = settlement.parameters();
         let reserve_wei = demands_reserve_wei(parameters);
         let mut found = Self { free_wei: settlement.money().free_wei(account), ..Self::default() };
-        for (_, job) in settlement.jobs() {
-            if job.poster == *account && job.status == JobStatus::Open {
+        for (_, job) in settlement.open_jobs() {
+            if job.poster == *account {
                 found.fees_wei += job.terms.locked_wei().unwrap_or_default();
                 let waits = job.standing > 0 || job.seals_waiting > 0;
                 found.to_expire += u64::from(!waits && view.now_ms > job.open_until_ms);
             }
         }
-        for (_, claim) in settlement.claims() {
-            if claim.executor == *account && claim.stands() {
+        for (_, claim) in settlement.standing_claims() {
+            if claim.executor == *account {
                 found.stakes_wei += claim.stake_wei;
                 found.claims += 1;
                 let job = settlement.job(&claim.terms.job);
@@ -90,7 +90,7 @@ impl Exposure {
             let word = settlement.attestation(id, account);
             found.bonds_wei += word.map_or(0, |word| word.bond_wei);
         }
-        for (_, challenge) in settlement.challenges().filter(|(_, one)| one.is_open()) {
+        for (_, challenge) in settlement.open_challenges() {
             let ours = challenge.challenger == *account;
             if ours {
                 found.bonds_wei += challenge.bond_wei.saturating_add(challenge.fees_wei);

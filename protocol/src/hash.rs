@@ -14,16 +14,18 @@ use crate::encoding::{Canonical, DecodeError, Reader};
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
 
-/// The order of the bytes, eight at a time: a ledger's maps compare ids more often than anything else.
+/// The order of the bytes. A ledger's maps compare ids more often than anything else, and nearly all of them differ
+/// in the first eight bytes.
 impl Ord for Digest {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        let (own, others) = (self.0.as_chunks::<8>().0, other.0.as_chunks::<8>().0);
-        let word = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
-        own.iter().map(word).cmp(others.iter().map(word))
+        let first = |digest: &Self| digest.0.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        first(self).cmp(&first(other)).then_with(|| self.0.cmp(&other.0))
     }
 }
 
 impl PartialOrd for Digest {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

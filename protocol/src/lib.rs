@@ -125,7 +125,7 @@
 //! perform(&mut ledger, executor, Action::Reveal { claim, challengers, ask, answer })?;
 //!
 //! // View: what the executor answered. Judge: it is not what the law gives.
-//! let known = &ledger.claim(&claim).unwrap().knowledge;
+//! let known = ledger.claim(&claim).unwrap().knowledge.run().unwrap();
 //! let leaf = *known.leaf(&tree, 0).unwrap();
 //! assert_eq!(leaf, bytes(1.0));
 //! showings.push(Showing::TensorLeaf {

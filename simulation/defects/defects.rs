@@ -53,6 +53,7 @@ pub enum Defect {
     NoRunUnseen,
     FeeGoesAstray,
     NumbersCountAgain,
+    RepliesUnpaid,
 }
 
 /// Whether this process has a defect.

@@ -56,6 +56,7 @@ const DEFECTS: &[(Defect, Invariant)] = &[
     (Defect::NoRunUnseen, Invariant::NoRunNoPass),
     (Defect::FeeGoesAstray, Invariant::NoCoalitionProfit),
     (Defect::NumbersCountAgain, Invariant::NumbersCountOnce),
+    (Defect::RepliesUnpaid, Invariant::PaidByTheRules),
 ];
 
 #[test]

@@ -14,6 +14,7 @@ use crate::invariants::Violation;
 use crate::made_up::{self, at_a_bound};
 use crate::rng::{Purpose, WorldRng, seed_of};
 use crate::scenario::{MILLIETHER, Ordering, PartySpec, Scenario, ScenarioError};
+use crate::worst_cases::WorstCases;
 
 /// What is searched.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub struct Explored {
     pub kept: Vec<(Scenario, BTreeSet<u64>)>,
     /// What all attackers of a world won together beyond what they earned, at most, in wei; and in which world.
     pub best: Option<(i128, Scenario)>,
+    /// What came nearest to the bounds of money and time.
+    pub worst_cases: WorstCases,
     /// Worlds in which something did not hold.
     pub violations: Vec<(Scenario, Violation)>,
 }
@@ -89,6 +92,7 @@ struct Played {
     disputes: u64,
     shapes: BTreeSet<u64>,
     profit_wei: i128,
+    worst_cases: WorstCases,
     violation: Option<Violation>,
 }
 
@@ -116,6 +120,7 @@ pub fn explore(
         for played in play_all(environments, plan, round)? {
             found.plays += 1;
             found.disputes += played.disputes;
+            found.worst_cases.join(&played.worst_cases);
             if found.best.as_ref().is_none_or(|(wei, _)| played.profit_wei > *wei) {
                 found.best = Some((played.profit_wei, played.scenario.clone()));
             }
@@ -179,6 +184,7 @@ fn play(
         disputes: ended.disputes,
         shapes: ended.shapes,
         profit_wei,
+        worst_cases: ended.worst_cases,
         violation: ended.violations.into_iter().next(),
     })
 }

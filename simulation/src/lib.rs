@@ -26,3 +26,4 @@ pub mod toy;
 mod ways;
 mod whole;
 pub mod world;
+pub mod worst_cases;

@@ -11,6 +11,7 @@ use crate::rng::seed_of;
 use crate::scenario::{CommitmentKind, Scenario, ScenarioError, Side};
 use crate::statistics::Tally;
 use crate::world::{Ended, Environment, World};
+use crate::worst_cases::WorstCases;
 
 /// What a strategy did over many worlds.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +63,8 @@ pub struct Totals {
     pub slowest: Option<(u64, CommitmentKind, u64)>,
     /// Virtual time of all worlds.
     pub virtual_ms: u64,
+    /// What came nearest to the bounds of money and time.
+    pub worst_cases: WorstCases,
 }
 
 /// Most samples kept for distributions.
@@ -74,6 +77,7 @@ impl Totals {
         self.disputes += ended.disputes;
         self.events += ended.events;
         self.virtual_ms += ended.end_ms;
+        self.worst_cases.join(&ended.worst_cases);
         if scenario.commitment == CommitmentKind::Real {
             self.real = (self.real.0 + 1, self.real.1 + ended.disputes);
         }
@@ -131,6 +135,7 @@ impl Totals {
         self.disputes += other.disputes;
         self.events += other.events;
         self.virtual_ms += other.virtual_ms;
+        self.worst_cases.join(&other.worst_cases);
         self.real = (self.real.0 + other.real.0, self.real.1 + other.real.1);
         self.chaos = (self.chaos.0 + other.chaos.0, self.chaos.1 + other.chaos.1);
         self.hostile = (self.hostile.0 + other.hostile.0, self.hostile.1 + other.hostile.1);

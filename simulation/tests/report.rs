@@ -71,10 +71,8 @@ fn the_report_separates_attackers_from_honest_parties_and_says_why_a_gain_is_non
         let reason = attackers.split("<li>").find(|one| one.contains(&format!("<b>{name}</b>")));
         let reason = reason.unwrap_or_else(|| panic!("no reason for {name}"));
         assert!(reason.contains("paid for refuting false claims"), "{reason}");
-        assert!(
-            reason.contains("the attackers of those worlds lost together: \u{2212}"),
-            "{reason}"
-        );
+        // By how much they lose depends on who else is in their worlds: parties of chaos stake thousands.
+        assert!(reason.contains("lost together: \u{2212}"), "{reason}");
     }
 }
 

@@ -59,9 +59,8 @@ impl<C: Commitment> ChallengerCore<C> {
     /// every claim. Where nobody published the input, a claim whose executor is asked for it.
     fn wanted<'a>(&'a self, view: &'a View<C>) -> Vec<Wanted<'a, C>> {
         let settlement = &view.settlement;
-        let open = settlement
-            .claims()
-            .filter(|(_, claim)| claim.stands() && view.now_ms <= claim.window_end_ms);
+        let open =
+            settlement.standing_claims().filter(|(_, claim)| view.now_ms <= claim.window_end_ms);
         let differing = open.filter_map(|(id, claim)| {
             let truth = self.truths.get(&claim.terms.job)?;
             let differs = truth.refuses(&claim.terms);
@@ -100,11 +99,11 @@ impl<C: Commitment> ChallengerCore<C> {
         &'a self,
         view: &'a View<C>,
     ) -> impl Iterator<Item = u64> + 'a {
-        let waiting = view.settlement.claims().filter(move |(id, claim)| {
+        let waiting = view.settlement.standing_claims().filter(move |(id, claim)| {
             let truth = self.truths.get(&claim.terms.job);
             let differs = truth.is_some_and(|truth| truth.refuses(&claim.terms));
             let already = view.settlement.challenge_by(id, &self.address).is_some();
-            claim.stands() && differs && !already && !self.has_run_of(claim)
+            differs && !already && !self.has_run_of(claim)
         });
         let times_ms = waiting.map(move |(_, claim)| opened_by_ms(view, claim));
         times_ms.filter(|_| self.policy == Policy::Differing)
@@ -121,9 +120,10 @@ impl<C: Commitment> ChallengerCore<C> {
             let claim = settlement.claim(&challenge.claim);
             claim.map_or(0, |claim| self.inputs.cost_wei(view, &claim.terms.job))
         };
-        let own = settlement.challenges().map(|(_, challenge)| challenge).filter(|challenge| {
-            challenge.challenger == self.address && settlement.is_under_way(challenge)
-        });
+        let own =
+            settlement.open_challenges().map(|(_, challenge)| challenge).filter(|challenge| {
+                challenge.challenger == self.address && settlement.is_under_way(challenge)
+            });
         own.fold(settlement.money().free_wei(&self.address), |free_wei, challenge| {
             #[cfg(test)]
             cov_mark::hit!(open_challenge_needs_a_reserve);

@@ -240,14 +240,14 @@ impl Service {
 
     /// Tells of each standing claim once whether it is that of this machine.
     pub(super) fn report(&mut self, view: &View) {
-        for (id, claim) in view.settlement.claims() {
+        for (id, claim) in view.settlement.standing_claims() {
             let Some(truth) = self.agent.core.truth(&claim.terms.job) else {
                 continue;
             };
             let Some(is_true) = truth.judges(&claim.terms) else {
                 continue;
             };
-            if !claim.stands() || !self.told.insert(*id) {
+            if !self.told.insert(*id) {
                 continue;
             }
             if is_true {

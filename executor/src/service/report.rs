@@ -66,7 +66,7 @@ impl Service {
             |job: &Job| job.status == JobStatus::Open && view.now_ms <= job.open_until_ms;
         self.declined.retain(|id, _| settlement.job(id).is_some_and(takes_claims));
         self.quarantine.retain(|id| settlement.job(id).is_some_and(takes_claims));
-        for (id, job) in settlement.jobs().filter(|(_, job)| takes_claims(job)) {
+        for (id, job) in settlement.open_jobs().filter(|(_, job)| takes_claims(job)) {
             if self.jobs.ended(id) == Some(&End::NoResult) {
                 // Told when its run ended.
                 continue;

@@ -47,13 +47,13 @@ pub(super) fn status(
     let money = settlement.money();
     let wei = |amount: u128| amount.to_string();
     let (mut challenges_open, mut to_collect) = (0u64, 0u64);
-    for (_, challenge) in settlement.challenges().filter(|(_, one)| one.is_open()) {
+    for (_, challenge) in settlement.open_challenges() {
         let is_open = settlement.is_under_way(challenge);
         challenges_open += u64::from(is_open);
         to_collect += u64::from(!is_open);
     }
     let (mut open, mut to_expire) = (0u64, 0u64);
-    for (_, job) in settlement.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
+    for (_, job) in settlement.open_jobs() {
         let waits = job.standing > 0 || job.seals_waiting > 0;
         open += 1;
         to_expire += u64::from(!waits && view.now_ms > job.open_until_ms);
@@ -65,7 +65,7 @@ pub(super) fn status(
         "bank": settlement.genesis().bank.to_string(),
         "jobs": settlement.jobs().count(), "claims": settlement.claims().count(),
         "challenges": settlement.challenges().count(), "jobs_open": open,
-        "claims_standing": settlement.claims().filter(|(_, claim)| claim.stands()).count(),
+        "claims_standing": settlement.standing_claims().count(),
         "challenges_open": challenges_open, "challenges_to_collect": to_collect,
         "jobs_to_expire": to_expire,
         "free_wei": wei(money.free_total_wei()), "locked_wei": wei(money.locked_wei()),

@@ -17,6 +17,7 @@ mod rejection;
 mod restore;
 pub mod rules;
 mod snapshot;
+mod under_way;
 
 pub use bounds::ParameterError;
 pub use claims::{ShownBinding, claim_id, claim_id_under, shown_binding};
@@ -41,6 +42,7 @@ use crate::hash::{Commitment, Digest, Keccak};
 use crate::ids::{ChallengeId, ClaimId, JobId, SealedId};
 use crate::persistent::Map;
 use crate::transaction::{Action, Address, Domain, SignedTransaction};
+use under_way::UnderWay;
 
 type Outcome = Result<Vec<Event>, Rejection>;
 
@@ -80,6 +82,7 @@ pub struct Settlement<C: Commitment = Keccak> {
     /// through the claims of a job or the challenges of a claim.
     claims_by_number: Map<(JobId, u32), ClaimId>,
     challenges_by_number: Map<(ClaimId, u32), ChallengeId>,
+    under_way: UnderWay,
     commitment: PhantomData<C>,
 }
 
@@ -111,6 +114,7 @@ impl<C: Commitment> Settlement<C> {
             attestations: Map::new(),
             claims_by_number: Map::new(),
             challenges_by_number: Map::new(),
+            under_way: UnderWay::default(),
             commitment: PhantomData,
         }
     }
@@ -188,6 +192,7 @@ impl<C: Commitment> Settlement<C> {
             }
         };
         self.now_ms = now_ms;
+        events.iter().for_each(|event| self.under_way.follow(event));
         assert!(self.money.is_conserved(), "money appeared or vanished");
         Ok(events)
     }

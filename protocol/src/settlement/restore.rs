@@ -299,6 +299,7 @@ impl<C: Commitment> Restoring<C> {
         if settlement.snapshot_head() != head {
             return Err(RestoreError::Root);
         }
+        settlement.under_way = settlement.found_under_way();
         Ok(settlement)
     }
 }

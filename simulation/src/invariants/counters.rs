@@ -3,7 +3,7 @@
 use protocol::hash::Commitment;
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{
-    AttestationStatus, ChallengeStatus, Claim, ClaimStatus, SealedStatus, Settlement,
+    AttestationStatus, ChallengeStatus, Claim, ClaimStatus, JobStatus, SealedStatus, Settlement,
 };
 use protocol::transaction::Action;
 
@@ -35,11 +35,37 @@ impl<C: Commitment> Audit<C> {
 
     /// Whether every count is right.
     pub(super) fn all_counters(&mut self, around: &Surroundings<'_>, state: &Settlement<C>) {
+        self.listed(around, state);
         for (id, _) in state.jobs() {
             self.job_counters(around, state, id);
         }
         for (id, _) in state.claims() {
             self.claim_counters(around, state, id);
+        }
+    }
+
+    /// Whether what is listed as not over is all that is not, and nothing else.
+    fn listed(&mut self, around: &Surroundings<'_>, state: &Settlement<C>) {
+        let jobs = state.jobs().filter(|(_, job)| job.status == JobStatus::Open);
+        let claims = state.claims().filter(|(_, claim)| claim.status == ClaimStatus::Standing);
+        let challenges = state.challenges().filter(|(_, one)| {
+            matches!(one.status, ChallengeStatus::Queued | ChallengeStatus::Open { .. })
+        });
+        let rows = [
+            ("jobs that are open", jobs.map(|(id, _)| id).eq(state.open_jobs().map(|(id, _)| id))),
+            (
+                "claims that stand",
+                claims.map(|(id, _)| id).eq(state.standing_claims().map(|(id, _)| id)),
+            ),
+            (
+                "challenges that have not ended",
+                challenges.map(|(id, _)| id).eq(state.open_challenges().map(|(id, _)| id)),
+            ),
+        ];
+        for (what, holds) in rows {
+            self.hold(Invariant::Counters, around.now_ms, holds, || {
+                format!("the ledger's list of {what} is not what its objects say")
+            });
         }
     }
 

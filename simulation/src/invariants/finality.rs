@@ -4,10 +4,11 @@ use ledger::words;
 use protocol::hash::Commitment;
 use protocol::ids::{ClaimId, JobId};
 use protocol::settlement::{ClaimStatus, JobStatus, SealedStatus, Settlement};
-use protocol::transaction::Address;
 
-use super::{Audit, Invariant, Sometimes, Surroundings};
+use super::{Audit, HonestEnd, Invariant, Sometimes, Surroundings};
 use crate::bounds::last_finality_ms;
+use crate::scenario::Side;
+use crate::worst_cases::{Formula, signed};
 
 impl<C: Commitment> Audit<C> {
     /// Whether a claim became final rightly and in time.
@@ -63,6 +64,9 @@ impl<C: Commitment> Audit<C> {
             last_finality_ms(parameters, one.posted_ms, window_ms, served_after)
         });
         let bound_ms = bounds_ms.fold(0, u64::max).saturating_add(around.slack_ms);
+        let [found_ms, allowed_ms] =
+            [around.now_ms, bound_ms].map(|at_ms| i128::from(at_ms) - i128::from(claim.posted_ms));
+        self.worst_cases.note(Formula::Delay, found_ms, allowed_ms);
         self.hold(Invariant::DelayIndependent, around.now_ms, around.now_ms <= bound_ms, || {
             format!("{} claims delayed the job beyond {bound_ms} ms", job.claims)
         });
@@ -131,12 +135,16 @@ impl<C: Commitment> Audit<C> {
         });
     }
 
-    /// Whether all that are dishonest have together no more than they had, but for the fees of honest posters' jobs
-    /// that their claims answered, and what honest challengers paid for looking at inputs that nobody published.
-    pub(crate) fn coalition(&mut self, now_ms: u64, profit_wei: i128, earned_wei: u128) {
-        let allowed_wei = i128::try_from(earned_wei).unwrap_or(i128::MAX);
-        self.hold(Invariant::NoCoalitionProfit, now_ms, profit_wei <= allowed_wei, || {
-            format!("all attackers won {profit_wei} wei together, and earned {allowed_wei} wei")
+    /// Whether all that are dishonest have together no more than they had, less what the rules burn of it, but for the
+    /// fees of honest posters' jobs that their claims answered, and what honest challengers paid for looking at inputs
+    /// that nobody published. In wei: won, earned, burned.
+    pub(crate) fn coalition(&mut self, now_ms: u64, [won, earned, burned]: [i128; 3]) {
+        let holds = won.saturating_add(burned) <= earned;
+        self.worst_cases.note(Formula::Coalition, won.saturating_add(burned), earned);
+        self.hold(Invariant::NoCoalitionProfit, now_ms, holds, || {
+            format!(
+                "all attackers won {won} wei together, they earned {earned} wei and {burned} wei of theirs burn"
+            )
         });
     }
 
@@ -145,9 +153,10 @@ impl<C: Commitment> Audit<C> {
         &mut self,
         around: &Surroundings<'_>,
         state: &Settlement<C>,
-        honest_deltas: &[(String, Address, i128)],
+        honest: &[HonestEnd],
     ) {
         self.all_counters(around, state);
+        self.all_paid(around, state);
         // One thing that went wrong brings the others with it: only the first is reported.
         for (_, challenge) in state.challenges() {
             self.dispute_ended(around, state, challenge);
@@ -176,11 +185,17 @@ impl<C: Commitment> Audit<C> {
         if !self.violations.is_empty() {
             return;
         }
-        for (name, address, delta_wei) in honest_deltas {
+        for HonestEnd { name, address, side, delta_wei } in honest {
             let fees_wei = self.books.record_fees_wei.get(address).copied().unwrap_or_default();
             let back_wei = self.books.withdrawals_wei.get(address).copied().unwrap_or_default();
             let allowed_wei = fees_wei.saturating_add(back_wei);
-            let allowed_wei = i128::try_from(allowed_wei).unwrap_or(i128::MAX);
+            let allowed_wei = signed(allowed_wei);
+            let formula = match side {
+                Side::Executor => Formula::Executor,
+                Side::Challenger | Side::Stranger => Formula::Challenger,
+                Side::Client => Formula::Poster,
+            };
+            self.worst_cases.note(formula, -delta_wei, allowed_wei);
             self.hold(Invariant::NoHonestLoss, around.now_ms, *delta_wei >= -allowed_wei, || {
                 format!(
                     "{name} lost {} wei, and may lose its record fees of {fees_wei} wei",

@@ -69,7 +69,7 @@ impl<C: Commitment> Audit<C> {
                 && !challenged.contains(id)
                 && (self.hidden_inputs || self.is_false(id))
         };
-        for (_, claim) in state.claims().filter(|(id, claim)| waits(id, claim)) {
+        for (_, claim) in state.standing_claims().filter(|(id, claim)| waits(id, claim)) {
             let share_wei = claim.stake_wei / 1_000 * u128::from(parameters.bond_permille);
             let bond_wei = share_wei.max(parameters.bond_wei_min).min(parameters.bond_wei_max);
             let opening_wei = bond_wei.saturating_add(parameters.record_fee_wei);

@@ -3,6 +3,7 @@
 //! The audit knows the truth by construction: it holds the honest run of every job and the run
 //! of every claim, and keeps its own books from the transactions alone.
 
+mod accounts;
 mod clocks;
 mod committed;
 mod counters;
@@ -27,10 +28,13 @@ use protocol::transaction::{Action, Address};
 
 use crate::bounds::ShapeBounds;
 use crate::fixtures::Known;
+use crate::scenario::Side;
+use crate::worst_cases::WorstCases;
 
 pub(crate) use counters::{claim_of, job_of};
 pub use names::{Failure, Invariant, Sometimes};
 
+pub(crate) use accounts::Accounts;
 use clocks::Clocks;
 use committed::AskKey;
 use guardian::Guardian;
@@ -86,6 +90,8 @@ pub(crate) struct Books<C: Commitment> {
     pub(crate) burned_wei: u128,
     /// Claims that fell.
     fallen: BTreeSet<ClaimId>,
+    /// Everybody's money by the rules.
+    pub(crate) accounts: Accounts,
 }
 
 impl<C: Commitment> Clone for Books<C> {
@@ -98,6 +104,7 @@ impl<C: Commitment> Clone for Books<C> {
             record_fees_wei: self.record_fees_wei.clone(),
             withdrawals_wei: self.withdrawals_wei.clone(),
             fallen: self.fallen.clone(),
+            accounts: self.accounts.clone(),
             ..*self
         }
     }
@@ -116,6 +123,7 @@ impl<C: Commitment> Default for Books<C> {
             withdrawals_wei: BTreeMap::new(),
             burned_wei: 0,
             fallen: BTreeSet::new(),
+            accounts: Accounts::default(),
         }
     }
 }
@@ -137,6 +145,16 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) bounds: ShapeBounds,
 }
 
+/// How an honest party ended.
+#[derive(Clone, Debug)]
+pub(crate) struct HonestEnd {
+    pub(crate) name: String,
+    pub(crate) address: Address,
+    pub(crate) side: Side,
+    /// What its money changed by, a client's paid fees aside.
+    pub(crate) delta_wei: i128,
+}
+
 /// The audit.
 #[derive(Clone, Debug)]
 pub struct Audit<C: Commitment> {
@@ -144,6 +162,10 @@ pub struct Audit<C: Commitment> {
     guardians: Vec<Guardian>,
     /// Whether only executors were given the inputs.
     hidden_inputs: bool,
+    /// What came nearest to the bounds of money and time.
+    pub(crate) worst_cases: WorstCases,
+    /// The first payment that was not by the rules.
+    unpaid: Option<Violation>,
     /// What did not hold; the first stops the world.
     pub violations: Vec<Violation>,
     sometimes: u64,
@@ -158,6 +180,8 @@ impl<C: Commitment> Audit<C> {
             books: Books::default(),
             guardians: Vec::new(),
             hidden_inputs,
+            worst_cases: WorstCases::default(),
+            unpaid: None,
             violations: Vec::new(),
             sometimes: 0,
             checks: vec![0; Invariant::ALL.len()],
@@ -217,9 +241,10 @@ impl<C: Commitment> Audit<C> {
             return;
         }
         self.books_of(state, sender, action, events);
+        self.books.accounts.settle(state, *sender, action, events);
         self.funds(around.now_ms, state, sender, action);
         // What went wrong first brings the rest with it.
-        let looks: [&mut dyn FnMut(&mut Self); 7] = [
+        let looks: [&mut dyn FnMut(&mut Self); 8] = [
             &mut |audit| audit.priced(around, state, sender, action),
             &mut |audit| audit.moves_after_fall(around, action),
             &mut |audit| audit.money(around, state),
@@ -227,6 +252,7 @@ impl<C: Commitment> Audit<C> {
             &mut |audit| audit.demanded(around.now_ms, state, sender, action),
             &mut |audit| events.iter().for_each(|one| audit.event(around, state, action, one)),
             &mut |audit| audit.counters(around, state, action),
+            &mut |audit| audit.paid(around, state),
         ];
         for look in looks {
             look(self);
@@ -259,8 +285,8 @@ impl<C: Commitment> Audit<C> {
                 let by_time = matches!(action, Action::CallTime { .. });
                 self.lost(around, state, challenge, challenger, by_time);
             }
-            Event::ChallengeWithdrawn { challenge, challenger, .. } => {
-                self.taken_back(around, state, challenge, challenger);
+            Event::ChallengeWithdrawn { challenge, challenger, burned_wei } => {
+                self.taken_back(around, state, challenge, challenger, *burned_wei);
             }
             Event::ClaimFinal { claim, job } => self.is_final(around, state, claim, job),
             Event::StakeReleased { claim } => self.released(around, state, claim),
@@ -273,7 +299,7 @@ impl<C: Commitment> Audit<C> {
             }
             Event::JobPosted { job } => self.inside_parameters(around, state, job),
             Event::Withdrawn { .. } => {
-                if state.challenges().any(|(_, challenge)| challenge.is_open()) {
+                if state.open_challenges().next().is_some() {
                     self.saw(Sometimes::Withdrawn);
                 }
             }

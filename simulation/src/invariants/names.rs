@@ -57,6 +57,7 @@ named! {
         NoForeignSignature => "no-foreign-signature",
         NumbersCountOnce => "numbers-count-once",
         EndsInsideItsParameters => "ends-inside-its-parameters",
+        PaidByTheRules => "paid-by-the-rules",
     }
 }
 
@@ -104,7 +105,8 @@ impl Invariant {
             | Self::NoFreeLock
             | Self::NoForeignSignature
             | Self::NumbersCountOnce
-            | Self::EndsInsideItsParameters => Failure::Safety,
+            | Self::EndsInsideItsParameters
+            | Self::PaidByTheRules => Failure::Safety,
         }
     }
 }

@@ -157,6 +157,7 @@ impl<C: Commitment> Audit<C> {
             );
             if its_turn && served.insert(challenge_id) {
                 self.answered(around.now_ms, state, &challenge_id);
+                self.books.accounts.answered(&challenge_id);
             }
         }
         if served.len() > 1 {

@@ -9,6 +9,7 @@ use protocol::settlement::{Challenge, ChallengeStatus, FallReason, Settlement};
 use protocol::transaction::{Action, Address};
 
 use super::{Audit, Invariant, Sometimes, Surroundings};
+use crate::worst_cases::{Formula, signed};
 
 /// Pieces of work of a challenge: two, and one for each demand of either kind.
 fn work_of(challenge: &Challenge) -> u128 {
@@ -48,6 +49,8 @@ impl<C: Commitment> Audit<C> {
         });
         let Some(claim) = state.claim(id) else { return };
         let stake_wei = claim.stake_wei;
+        let kept_wei = signed(stake_wei) - signed(burned_wei);
+        self.worst_cases.note(Formula::Stake, kept_wei, signed(stake_wei - stake_wei / 2));
         self.hold(Invariant::HalfBurned, around.now_ms, burned_wei >= stake_wei / 2, || {
             format!("{burned_wei} of {stake_wei} wei burned")
         });
@@ -122,6 +125,10 @@ impl<C: Commitment> Audit<C> {
         if honest > 1 {
             self.saw(Sometimes::TwoHonestChallengers);
         }
+        if !collected {
+            let lost_wei = signed(state.parameters().record_fee_wei) - signed(reward_wei);
+            self.worst_cases.note(Formula::Conviction, lost_wei, 0);
+        }
         if !(around.honest)(challenger) {
             return;
         }
@@ -148,11 +155,16 @@ impl<C: Commitment> Audit<C> {
         state: &Settlement<C>,
         id: &ChallengeId,
         challenger: &Address,
+        burned_wei: u128,
     ) {
         self.saw(Sometimes::ChallengeWithdrawn);
         let Some(challenge) = state.challenge(id) else { return };
         let permille = u128::from(state.parameters().withdraw_permille);
-        let cost_wei = challenge.bond_wei * permille / 1_000 + challenge.fees_wei;
+        let share_wei = challenge.bond_wei * permille / 1_000;
+        let back_wei = signed(challenge.bond_wei) - signed(burned_wei);
+        let allowed_wei = signed(challenge.bond_wei) - signed(share_wei);
+        self.worst_cases.note(Formula::Withdrawal, back_wei, allowed_wei);
+        let cost_wei = share_wei + challenge.fees_wei;
         *self.books.withdrawals_wei.entry(*challenger).or_default() += cost_wei;
         // Nobody delays for nothing: an answer was asked for and paid, or a share of a bond burned.
         self.hold(Invariant::NoFreeLock, around.now_ms, cost_wei > 0, || {

@@ -8,7 +8,7 @@ use protocol::settlement::{
 use protocol::transaction::Address;
 
 use super::{Ended, GroupEnd, Party, PartyCore, World, honesty};
-use crate::invariants::Invariant;
+use crate::invariants::{HonestEnd, Invariant};
 use crate::scenario::{MILLIETHER, ParameterPatch, Side};
 
 /// Whether an outcome is one of those expected (`|` between alternatives).
@@ -23,27 +23,30 @@ impl<C: Commitment> World<C> {
             return;
         }
         self.now_ms = self.now_ms.max(self.horizon_ms());
-        let deltas: Vec<(String, Address, i128)> = self
+        let ends: Vec<HonestEnd> = self
             .parties
             .iter()
             .filter(|party| party.plan.honest)
             .map(|party| {
                 let name = self.scenario.party.get(party.group).map(|spec| spec.name.clone());
                 let delta_wei = self.delta_wei(party) + self.paid_fees_wei(party);
-                (name.unwrap_or_default(), party.address, delta_wei)
+                let (name, side) = (name.unwrap_or_default(), party.plan.side);
+                HonestEnd { name, address: party.address, side, delta_wei }
             })
             .collect();
         let honest = honesty(&self.parties, &self.by_address);
         let around = self.surroundings(&honest);
-        self.audit.ended(&around, &self.settlement, &deltas);
+        self.audit.ended(&around, &self.settlement, &ends);
         self.jobs_ended();
-        let (profit_wei, earned_wei) = (self.coalition_wei(), self.earned_by_coalition_wei());
-        self.audit.coalition(self.now_ms, profit_wei, earned_wei);
+        let earned_wei = i128::try_from(self.earned_by_coalition_wei()).unwrap_or(i128::MAX);
+        let wei = [self.coalition_wei(), earned_wei, self.burned_of_coalition_wei()];
+        self.audit.coalition(self.now_ms, wei);
         if self.check_replay && self.audit.violations.is_empty() {
             self.replay();
             let (genesis, seed) = (self.settlement.genesis().clone(), self.scenario.seed);
             self.audit.foreign_signatures(self.now_ms, &genesis, seed);
         }
+        self.audit.tell_unpaid();
     }
 
     /// Whether every job of an honest client is over: its money is not held for ever.
@@ -87,6 +90,14 @@ impl<C: Commitment> World<C> {
         let looked = self.audit.books.withdrawals_wei.iter();
         let looked = looked.filter(|(address, _)| !is_dishonest(address)).map(|(_, wei)| wei);
         earned.sum::<u128>().saturating_add(looked.sum())
+    }
+
+    /// What the rules burned of the money of dishonest parties.
+    fn burned_of_coalition_wei(&self) -> i128 {
+        let accounts = &self.audit.books.accounts;
+        let dishonest = self.parties.iter().filter(|party| !party.plan.honest);
+        let burned = dishonest.map(|party| accounts.burned_of_wei(&party.address));
+        i128::try_from(burned.sum::<u128>()).unwrap_or(i128::MAX)
     }
 
     /// What a client rightly paid for answers, and what its open jobs still hold.
@@ -184,6 +195,7 @@ impl<C: Commitment> World<C> {
             log: self.log.take().unwrap_or_default(),
             shapes: self.shapes.take().unwrap_or_default(),
             coalition_excess_wei,
+            worst_cases: self.audit.worst_cases,
         }
     }
 

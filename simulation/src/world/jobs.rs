@@ -57,14 +57,14 @@ impl<C: Commitment> World<C> {
         let action = Action::PostJob { terms };
         let settlement = Arc::make_mut(&mut self.settlement);
         let posted = settlement.perform_numbered(self.now_ms, sender, nonce, &action);
-        let id = posted.ok().and_then(|events| {
-            events.into_iter().find_map(|event| match event {
-                Event::JobPosted { job } => Some(job),
-                _ => None,
-            })
+        let Ok(events) = posted else { return };
+        let id = events.iter().find_map(|event| match event {
+            Event::JobPosted { job } => Some(*job),
+            _ => None,
         });
         let Some(id) = id else { return };
         self.height += 1;
+        self.audit.books.accounts.settle(&self.settlement, sender, &action, &events);
         self.audit.books.pays_record_fee(sender, record_fee_wei);
         // A job is older than every reorganisation: what is studied are claims and disputes.
         self.history.clear();

@@ -137,6 +137,10 @@ impl<C: Commitment> World<C> {
 
     /// A queue drops what carries a used number; the ledger must refuse it as well, whoever hands it in.
     fn try_again(&mut self, pending: &Pending) {
+        // One that comes twice for the same block is used by none yet.
+        if pending.nonce >= self.settlement.nonce(&pending.sender) {
+            return;
+        }
         let mut copy = Settlement::clone(&self.settlement);
         let now_ms = self.now_ms.max(copy.now_ms());
         let again = copy.perform_numbered(now_ms, pending.sender, pending.nonce, &pending.action);
@@ -183,7 +187,7 @@ impl<C: Commitment> World<C> {
         let Some(oldest) = self.history.pop_front() else {
             return;
         };
-        if self.settlement.challenges().any(|(_, challenge)| challenge.is_open()) {
+        if self.settlement.open_challenges().next().is_some() {
             self.audit.saw(Sometimes::Reorganised);
         }
         let later = std::mem::take(&mut self.history);
@@ -296,7 +300,7 @@ impl<C: Commitment> World<C> {
     /// Whether an executor is asked something that it has not answered.
     fn owes_answers(&self, executor: &Address) -> bool {
         let settlement = &self.settlement;
-        settlement.challenges().any(|(_, challenge)| {
+        settlement.open_challenges().any(|(_, challenge)| {
             let claim = settlement.claim(&challenge.claim);
             challenge.pending().is_some() && claim.is_some_and(|claim| claim.executor == *executor)
         })

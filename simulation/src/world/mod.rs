@@ -17,7 +17,7 @@ use std::sync::Arc;
 use ::ledger::View;
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::JobId;
-use protocol::settlement::{Claim, JobStatus, Settlement};
+use protocol::settlement::{JobStatus, Settlement};
 use protocol::transaction::{Action, Address};
 
 use crate::bounds::ShapeBounds;
@@ -26,6 +26,7 @@ use crate::invariants::{Audit, Books, Surroundings, Violation};
 use crate::rng::WorldRng;
 use crate::scenario::{OutageKind, Scenario, Side};
 use crate::strategy::{Catalogue, Pending};
+use crate::worst_cases::WorstCases;
 
 pub use choice::Choice;
 pub use ending::outcome_matches;
@@ -168,6 +169,8 @@ pub struct Ended {
     pub shapes: BTreeSet<u64>,
     /// What all dishonest parties won together beyond what they earned, in wei.
     pub coalition_excess_wei: i128,
+    /// What came nearest to the bounds of money and time.
+    pub worst_cases: WorstCases,
 }
 
 /// How a group of parties ended.
@@ -300,10 +303,10 @@ impl<C: Commitment> World<C> {
             })
         };
         let honest = honesty(&self.parties, &self.by_address);
-        let mut challenges = self.settlement.challenges();
+        let mut challenges = self.settlement.open_challenges();
         self.jobs.iter().all(over)
-            && !self.settlement.claims().any(|(_, claim)| Claim::stands(claim))
-            && !challenges.any(|(_, one)| one.is_open() && honest(&one.challenger))
+            && self.settlement.standing_claims().next().is_none()
+            && !challenges.any(|(_, one)| honest(&one.challenger))
     }
 
     /// When nothing can be under way any more, whatever anybody does.

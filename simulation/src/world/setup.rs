@@ -190,10 +190,11 @@ impl<C: Commitment> World<C> {
             let nonce = self.settlement.nonce(&bank);
             let settlement = Arc::make_mut(&mut self.settlement);
             let outcome = settlement.perform_numbered(0, bank, nonce, action);
-            if let Err(rejection) = outcome {
+            let events = outcome.map_err(|rejection| {
                 let (field, bounds) = ("capital_milliether".to_owned(), rejection.to_string());
-                return Err(ScenarioError::Field { field, bounds });
-            }
+                ScenarioError::Field { field, bounds }
+            })?;
+            self.audit.books.accounts.settle(&self.settlement, bank, action, &events);
             if let Action::Deposit { amount_wei, .. } = action {
                 self.audit.books.deposited_wei += amount_wei;
             }

@@ -119,7 +119,7 @@ impl<C: Commitment> World<C> {
 
     pub(super) fn note_absence(&mut self, index: usize) {
         let honest = self.parties.get(index).is_some_and(|one| one.plan.honest);
-        let disputed = self.settlement.challenges().any(|(_, challenge)| challenge.is_open());
+        let disputed = self.settlement.open_challenges().next().is_some();
         if honest && disputed {
             let down = self.parties.get(index).is_some_and(|one| one.down_until_ms > self.now_ms);
             self.audit.saw(if down { Sometimes::Restarted } else { Sometimes::Partitioned });

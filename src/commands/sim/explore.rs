@@ -9,6 +9,7 @@ use simulation::best_response::{base, outside_bounds};
 use simulation::environments::Environments;
 use simulation::explore::{Corpus, Explored, Plan, explore};
 use simulation::scenario::{CommitmentKind, ScenarioError};
+use simulation::worst_cases::{Case, Formula, WorstCases};
 
 use super::worlds::{scenario_at, seed_of};
 use crate::arguments::SimExplore;
@@ -22,6 +23,46 @@ struct Broken {
     at_ms: u64,
     detail: String,
     scenario: String,
+}
+
+/// A formula of what parties lose and win, and the case that came nearest to its bound: in wei as text, or in
+/// milliseconds.
+#[derive(Debug, Serialize)]
+pub(super) struct WorstCase {
+    who: &'static str,
+    formula: &'static str,
+    unit: &'static str,
+    times: u64,
+    found: String,
+    allowed: String,
+}
+
+pub(super) fn worst_cases(seen: &WorstCases) -> Vec<WorstCase> {
+    let row = |(formula, case): (Formula, Case)| WorstCase {
+        who: formula.who(),
+        formula: formula.bound(),
+        unit: if formula.is_time() { "ms" } else { "wei" },
+        times: case.times,
+        found: case.found.to_string(),
+        allowed: case.allowed.to_string(),
+    };
+    seen.rows().map(row).collect()
+}
+
+/// The same as a table for people.
+fn tell_worst_cases(seen: &WorstCases) {
+    println!("\nwhat came nearest to what the formulas allow");
+    let rows = seen.rows().map(|(formula, case)| {
+        let amount = |number: i128| match (case.times, formula.is_time()) {
+            (0, _) => "–".to_owned(),
+            (_, true) => format!("{:.1} s", number as f64 / 1e3),
+            (_, false) => format!("{:.6} ETH", number as f64 / 1e18),
+        };
+        let times = case.times.to_string();
+        let (found, allowed) = (amount(case.found), amount(case.allowed));
+        vec![formula.who().to_owned(), times, found, allowed, formula.bound().to_owned()]
+    });
+    print::table(&["who", "times", "found", "allowed", "by this formula"], rows.collect());
 }
 
 #[derive(Debug, Serialize)]
@@ -41,6 +82,8 @@ struct ExploreReport {
     best_wei: i128,
     profitable: bool,
     best_scenario: String,
+    /// What came nearest to each bound of what parties lose and win.
+    worst_cases: Vec<WorstCase>,
     violations: usize,
     violated: Vec<Broken>,
 }
@@ -88,7 +131,7 @@ pub(super) fn run(
     if json {
         print::json(&report)?;
     } else {
-        tell(&report);
+        tell(&report, &found.worst_cases);
     }
     Ok(Ending::falls_if(report.profitable || report.violations > 0))
 }
@@ -123,12 +166,13 @@ fn report(plan: &Plan, outside: Option<String>, found: &Explored, seconds: f64) 
         best_wei,
         profitable: best_wei > 0,
         best_scenario,
+        worst_cases: worst_cases(&found.worst_cases),
         violations: found.violations.len(),
         violated: violated.collect(),
     }
 }
 
-fn tell(report: &ExploreReport) {
+fn tell(report: &ExploreReport, seen: &WorstCases) {
     match &report.outside {
         Some(which) => println!("parameters   OUTSIDE the bounds: {which}"),
         None => println!("parameters   inside the bounds"),
@@ -146,6 +190,7 @@ fn tell(report: &ExploreReport) {
     );
     let ether = report.best_wei as f64 / 1e18;
     println!("coalition    {ether:+.6} ether beyond what it earned, at most");
+    tell_worst_cases(seen);
     for broken in &report.violated {
         let what =
             format!("BROKEN: {} at {} ms: {}", broken.invariant, broken.at_ms, broken.detail);

@@ -75,8 +75,11 @@ fn tell(line: &Line) {
     };
     println!("{:<24} {:<11} {kind}", line.name, line.side);
     println!("{}", print::wrapped(&format!("    {}", line.summary), 4));
-    let outcomes = line.expect.replace('|', ", ");
-    println!("{}", print::wrapped(&format!("    must end as {outcomes}"), 8));
+    let ends = match line.expect {
+        "" => "may end as anything".to_owned(),
+        expected => format!("must end as {}", expected.replace('|', ", ")),
+    };
+    println!("{}", print::wrapped(&format!("    {ends}"), 8));
     if !line.with.is_empty() {
         let numbers: Vec<String> =
             line.with.iter().map(|(name, default)| format!("{name} = {default}")).collect();

@@ -12,6 +12,7 @@ use simulation::scenario::CommitmentKind;
 use simulation::statistics::rate;
 use simulation::swarm::Totals;
 
+use super::explore::{WorstCase, worst_cases};
 use super::worlds::seed_of;
 use crate::arguments::SimSwarm;
 use crate::ending::Ending;
@@ -96,6 +97,8 @@ struct SwarmReport {
     hostile_disputes: u64,
     configuration: Configuration,
     invariants: Vec<InvariantLine>,
+    /// What came nearest to each bound of what parties lose and win.
+    worst_cases: Vec<WorstCase>,
     violations: usize,
     violation_rate_ci95_high: f64,
     violated: Vec<ViolationLine>,
@@ -249,6 +252,7 @@ fn report(
         hostile_disputes: totals.hostile.1,
         configuration,
         invariants: invariant_lines(totals),
+        worst_cases: worst_cases(&totals.worst_cases),
         violations: totals.violations.len(),
         violation_rate_ci95_high: rate(totals.violations.len() as u64, totals.disputes).high,
         violated: violated.collect(),
@@ -289,7 +293,7 @@ fn tell(report: &SwarmReport) {
         report.disputes_per_second,
     );
     println!(
-        "{} in {} with parties of chaos; {} in {} that are hostile",
+        "{} in {} with parties of chaos\n{} in {} that are hostile",
         words::count(report.chaos_disputes, "dispute", "disputes"),
         words::count(report.chaos_worlds, "world", "worlds"),
         words::count(report.hostile_disputes, "dispute", "disputes"),
