@@ -48,9 +48,6 @@ pub struct Engine {
     memory: Arc<Mutex<Vec<Vec<f32>>>>,
 }
 
-/// Elements of operands and output up to which an operator is run where it is asked for.
-const HERE_MAX: u64 = 1 << 10;
-
 /// Pieces of memory that an engine keeps for the next operators.
 const KEPT_MAX: usize = 64;
 
@@ -141,7 +138,7 @@ impl Engine {
             return Err(EngineError::Operands { kind });
         }
         // Whether the law itself computed it, beside the output.
-        let work = || {
+        let (output, _by_law) = self.pool.install(|| {
             let fast = match &node.operator {
                 Operator::Map { function } => self.map(&node, *function, operands),
                 Operator::Contract {} => self.contract(&node, operands, packed),
@@ -160,13 +157,7 @@ impl Engine {
                 Some(tensor) => Ok((tensor, false)),
                 None => by_law(node, operands).map(|tensor| (tensor, true)),
             }
-        };
-        // What is this small is done by one thread, and done before another has woken.
-        let count = |tensor: &&Tensor| tensor.shape().count();
-        let elements =
-            operands.iter().map(count).fold(node.output.shape.count(), u64::saturating_add);
-        let (output, _by_law) =
-            if elements <= HERE_MAX { work()? } else { self.pool.install(work)? };
+        })?;
         #[cfg(test)]
         if _by_law {
             cov_mark::hit!(law_computes_an_operator);

@@ -176,22 +176,25 @@ impl<'a, C: Commitment> Runner<'a, C> {
             .model
             .layer(layer)
             .ok_or_else(|| RunError::NotInModel { what: format!("layer {layer}") })?;
-        let mut outputs: Vec<Tensor> = Vec::new();
-        for position in 0..definition.operator_count {
-            let operator = definition.first_operator + position;
-            let operands =
-                self.operands_of(operator, definition, |value| find(before, value), &outputs)?;
-            let name = || self.model.operator_name(operator).to_owned();
-            match self.compute_policy.compute(self.engine, self.model, operator, &operands) {
-                Ok(output) => outputs.push(output),
-                Err(EngineError::Undefined { kind, element }) => {
-                    let no_result = NoResult { layer, operator, kind, name: name(), element };
-                    return Ok(BegunLayer { outputs, no_result: Some(no_result) });
+        // From one of the engine's threads to the end: waking one for each operator costs more than a small one.
+        self.engine.install(|| {
+            let mut outputs: Vec<Tensor> = Vec::new();
+            for position in 0..definition.operator_count {
+                let operator = definition.first_operator + position;
+                let operands =
+                    self.operands_of(operator, definition, |value| find(before, value), &outputs)?;
+                let name = || self.model.operator_name(operator).to_owned();
+                match self.compute_policy.compute(self.engine, self.model, operator, &operands) {
+                    Ok(output) => outputs.push(output),
+                    Err(EngineError::Undefined { kind, element }) => {
+                        let no_result = NoResult { layer, operator, kind, name: name(), element };
+                        return Ok(BegunLayer { outputs, no_result: Some(no_result) });
+                    }
+                    Err(error) => return Err(RunError::Operator { operator, name: name(), error }),
                 }
-                Err(error) => return Err(RunError::Operator { operator, name: name(), error }),
             }
-        }
-        Ok(BegunLayer { outputs, no_result: None })
+            Ok(BegunLayer { outputs, no_result: None })
+        })
     }
 
     /// The state after a layer, from the state before it.

@@ -98,13 +98,22 @@ fn the_defect_of_this_process_is_found() {
     };
     let plan = SwarmPlan { seed: 5, threads: 1, real_permille: 0, shares, worlds: None };
     let go_on = |known: &simulation::swarm::Totals| {
-        known.violations.is_empty() && begun.elapsed() < Duration::from_secs(60)
+        // Most that breaks moves money wrongly as well, somewhere: that alone is not what is looked for.
+        let is_beside = |one: Invariant| one == Invariant::PaidByTheRules && one != expected;
+        let none = known.violations.iter().all(|(.., one)| is_beside(one.invariant));
+        none && begun.elapsed() < Duration::from_secs(60)
     };
     let totals = swarm(&environments, &plan, &go_on).unwrap();
-    let found: BTreeSet<&str> =
-        totals.violations.iter().map(|(_, _, one)| one.invariant.name()).collect();
+    let found: BTreeSet<&str> = totals
+        .violations
+        .iter()
+        .map(|(_, _, one)| one.invariant)
+        .filter(|one| *one != Invariant::PaidByTheRules || *one == expected)
+        .map(Invariant::name)
+        .collect();
     let took = begun.elapsed();
-    for (seed, _, one) in totals.violations.iter().filter(|(.., one)| one.invariant != expected) {
+    let others = totals.violations.iter().filter(|(.., one)| one.invariant != expected);
+    for (seed, _, one) in others.take(5) {
         println!("    {seed:016x} {} at {}: {}", one.invariant.name(), one.at_ms, one.detail);
     }
     let first = totals.violations.iter().find(|(_, _, one)| one.invariant == expected);

@@ -5,11 +5,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Formula {
-    /// What an honest executor loses: a record fee for each claim.
+    /// What an honest executor loses: record fees.
     Executor,
-    /// What an honest challenger loses: a record fee for each challenge, and what it pays for looking.
+    /// What an honest challenger loses: record fees, and what it pays for looking.
     Challenger,
-    /// What an honest poster loses, beside the fees of answers: a record fee for each job.
+    /// What an honest poster loses, beside the fees of answers: record fees.
     Poster,
     /// What all attackers win together, with what burned of their money: what they earned.
     Coalition,
@@ -44,7 +44,7 @@ impl Formula {
             Self::Poster => "poster, honest: loses, beside the fees of answers",
             Self::Coalition => "all attackers of a world: win, with what burned of their money",
             Self::Stake => "liar, seen: keeps of its stake, with its own challengers",
-            Self::Conviction => "challenger that convicts: loses of its record fee",
+            Self::Conviction => "challenger that convicts: loses (below zero: wins)",
             Self::Withdrawal => "challenger that withdraws: has back of its bond",
             Self::Delay => "a claim is final after",
         }
@@ -53,18 +53,20 @@ impl Formula {
     /// What bounds it, for people.
     pub const fn bound(self) -> &'static str {
         match self {
-            Self::Executor => "record_fee_wei × claims",
+            Self::Executor => "its record fees",
             Self::Challenger => {
-                "record_fee_wei × challenges; of those withdrawn, their fees and bond_wei × withdraw_permille / 1000"
+                "its record fees; of challenges that it withdrew, their fees and bond_wei × withdraw_permille / 1000"
             }
-            Self::Poster => "record_fee_wei × jobs",
+            Self::Poster => "its record fees",
             Self::Coalition => {
                 "fees of honest posters' jobs that they answered, and what honest challengers paid them for looking"
             }
             Self::Stake => "stake_wei / 2",
             Self::Conviction => "nothing: record_fee_wei is at most 2 × work_cost_wei",
             Self::Withdrawal => "bond_wei − bond_wei × withdraw_permille / 1000",
-            Self::Delay => "D and the time of blocks; T more for each served_max challenges",
+            Self::Delay => {
+                "window + T, and the time of blocks; T more for each further served_max challenges"
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 mod given;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::asks::{Ask, Place, Tree};
 use protocol::hash::Commitment;
@@ -16,6 +16,7 @@ use super::{Audit, Invariant, Surroundings, Violation};
 /// A standing claim, as far as money goes, or one that fell.
 #[derive(Clone, Debug, Default)]
 struct Claimed {
+    executor: Address,
     stake_wei: u128,
     /// Its challenges that have not ended.
     open: u128,
@@ -57,12 +58,17 @@ pub(crate) struct Accounts {
     burned_wei: BTreeMap<Address, u128>,
     claims: BTreeMap<ClaimId, Claimed>,
     challenges: BTreeMap<ChallengeId, Challenged>,
-    /// Stakes that seals hold.
-    seals_wei: BTreeMap<SealedId, u128>,
+    posters: BTreeMap<JobId, Address>,
+    /// Who sealed what, and the stakes that seals hold.
+    seals: BTreeMap<SealedId, (Address, u128)>,
+    /// Fees that a challenger paid an executor in challenges that it took back.
+    looked_wei: BTreeMap<(Address, Address), u128>,
     /// Bonds of words, and whether each was proven.
     words: BTreeMap<(SealedId, Address), (u128, bool)>,
-    /// Whose money the last transaction moved.
+    /// Whose money was moved since the last look.
     touched: Vec<Address>,
+    /// Who paid more than it had, by these books.
+    overdrawn: Option<Address>,
 }
 
 impl Accounts {
@@ -71,9 +77,18 @@ impl Accounts {
         self.burned_wei.get(account).copied().unwrap_or_default()
     }
 
+    /// What challengers of one kind paid executors of another in challenges that they took back.
+    pub(crate) fn looked_wei(&self, counts: impl Fn(&Address, &Address) -> bool) -> u128 {
+        let paid = self.looked_wei.iter().filter(|((one, other), _)| counts(one, other));
+        paid.map(|(_, wei)| wei).sum()
+    }
+
     fn pays(&mut self, account: Address, amount_wei: u128) {
         let free_wei = self.free_wei.entry(account).or_default();
-        *free_wei = free_wei.saturating_sub(amount_wei);
+        match free_wei.checked_sub(amount_wei) {
+            Some(left_wei) => *free_wei = left_wei,
+            None => self.overdrawn = self.overdrawn.or(Some(account)),
+        }
         self.touched.push(account);
     }
 
@@ -99,7 +114,6 @@ impl Accounts {
         action: &Action,
         events: &[Event],
     ) {
-        self.touched.clear();
         self.takes(state, sender, action);
         for event in events {
             self.gives(state, sender, action, event);
@@ -251,35 +265,50 @@ fn leaves_under(place: &Place) -> u128 {
 impl<C: Commitment> Audit<C> {
     /// Whether everybody whose money a transaction moved has exactly what the rules give.
     pub(super) fn paid(&mut self, around: &Surroundings<'_>, state: &Settlement<C>) {
-        let touched = std::mem::take(&mut self.books.accounts.touched);
-        for account in &touched {
-            self.is_paid(around, state, account);
+        for account in std::mem::take(&mut self.books.accounts.touched) {
+            self.is_paid(around, state, &account);
         }
-        self.books.accounts.touched = touched;
+        // What went to others than the rules pay.
+        let books = &self.books.accounts;
+        let due_wei = [&books.free_wei, &books.burned_wei].map(|book| book.values().sum::<u128>());
+        let found_wei = [state.money().free_total_wei(), state.money().burned_wei()];
+        let overdrawn = books.overdrawn;
+        if found_wei != due_wei || overdrawn.is_some() {
+            let [[free, burned], [due, to_burn]] = [found_wei, due_wei];
+            let more =
+                overdrawn.map_or_else(String::new, |one| format!("; {one} paid more than it had"));
+            let detail = format!(
+                "{free} wei are free and {burned} wei burned, by the rules {due} wei and {to_burn} wei{more}"
+            );
+            self.is_unpaid(around.now_ms, detail);
+        }
     }
 
     /// Whether everybody has exactly what the rules give.
     pub(super) fn all_paid(&mut self, around: &Surroundings<'_>, state: &Settlement<C>) {
-        let accounts: Vec<Address> =
-            state.money().accounts().map(|(account, _)| *account).collect();
+        let known = self.books.accounts.free_wei.keys();
+        let accounts: BTreeSet<Address> =
+            state.money().accounts().map(|(account, _)| account).chain(known).copied().collect();
         for account in &accounts {
             self.is_paid(around, state, account);
         }
     }
 
     fn is_paid(&mut self, around: &Surroundings<'_>, state: &Settlement<C>, account: &Address) {
-        if self.stopped {
-            return;
+        if let Some(count) = self.checks.get_mut(Invariant::PaidByTheRules as usize) {
+            *count += u64::from(!self.stopped);
         }
         let found_wei = state.money().free_wei(account);
         let due_wei = self.books.accounts.free_wei.get(account).copied().unwrap_or_default();
-        if let Some(count) = self.checks.get_mut(Invariant::PaidByTheRules as usize) {
-            *count += 1;
-        }
-        if found_wei != due_wei && self.unpaid.is_none() {
+        if found_wei != due_wei {
             let detail = format!("{account} has {found_wei} wei, by the rules {due_wei} wei");
-            let (invariant, at_ms) = (Invariant::PaidByTheRules, around.now_ms);
-            self.unpaid = Some(Violation { invariant, at_ms, detail });
+            self.is_unpaid(around.now_ms, detail);
+        }
+    }
+
+    fn is_unpaid(&mut self, at_ms: u64, detail: String) {
+        if self.unpaid.is_none() && !self.stopped {
+            self.unpaid = Some(Violation { invariant: Invariant::PaidByTheRules, at_ms, detail });
         }
     }
 

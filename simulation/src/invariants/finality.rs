@@ -66,7 +66,7 @@ impl<C: Commitment> Audit<C> {
         let bound_ms = bounds_ms.fold(0, u64::max).saturating_add(around.slack_ms);
         let [found_ms, allowed_ms] =
             [around.now_ms, bound_ms].map(|at_ms| i128::from(at_ms) - i128::from(claim.posted_ms));
-        self.worst_cases.note(Formula::Delay, found_ms, allowed_ms);
+        self.note(Formula::Delay, found_ms, allowed_ms);
         self.hold(Invariant::DelayIndependent, around.now_ms, around.now_ms <= bound_ms, || {
             format!("{} claims delayed the job beyond {bound_ms} ms", job.claims)
         });
@@ -140,7 +140,7 @@ impl<C: Commitment> Audit<C> {
     /// that nobody published. In wei: won, earned, burned.
     pub(crate) fn coalition(&mut self, now_ms: u64, [won, earned, burned]: [i128; 3]) {
         let holds = won.saturating_add(burned) <= earned;
-        self.worst_cases.note(Formula::Coalition, won.saturating_add(burned), earned);
+        self.note(Formula::Coalition, won.saturating_add(burned), earned);
         self.hold(Invariant::NoCoalitionProfit, now_ms, holds, || {
             format!(
                 "all attackers won {won} wei together, they earned {earned} wei and {burned} wei of theirs burn"
@@ -195,7 +195,7 @@ impl<C: Commitment> Audit<C> {
                 Side::Challenger | Side::Stranger => Formula::Challenger,
                 Side::Client => Formula::Poster,
             };
-            self.worst_cases.note(formula, -delta_wei, allowed_wei);
+            self.note(formula, -delta_wei, allowed_wei);
             self.hold(Invariant::NoHonestLoss, around.now_ms, *delta_wei >= -allowed_wei, || {
                 format!(
                     "{name} lost {} wei, and may lose its record fees of {fees_wei} wei",

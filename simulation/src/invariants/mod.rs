@@ -29,7 +29,7 @@ use protocol::transaction::{Action, Address};
 use crate::bounds::ShapeBounds;
 use crate::fixtures::Known;
 use crate::scenario::Side;
-use crate::worst_cases::WorstCases;
+use crate::worst_cases::{Formula, WorstCases};
 
 pub(crate) use counters::{claim_of, job_of};
 pub use names::{Failure, Invariant, Sometimes};
@@ -92,6 +92,8 @@ pub(crate) struct Books<C: Commitment> {
     fallen: BTreeSet<ClaimId>,
     /// Everybody's money by the rules.
     pub(crate) accounts: Accounts,
+    /// What came nearest to the bounds of money and time.
+    pub(crate) worst_cases: WorstCases,
 }
 
 impl<C: Commitment> Clone for Books<C> {
@@ -124,6 +126,7 @@ impl<C: Commitment> Default for Books<C> {
             burned_wei: 0,
             fallen: BTreeSet::new(),
             accounts: Accounts::default(),
+            worst_cases: WorstCases::default(),
         }
     }
 }
@@ -162,8 +165,6 @@ pub struct Audit<C: Commitment> {
     guardians: Vec<Guardian>,
     /// Whether only executors were given the inputs.
     hidden_inputs: bool,
-    /// What came nearest to the bounds of money and time.
-    pub(crate) worst_cases: WorstCases,
     /// The first payment that was not by the rules.
     unpaid: Option<Violation>,
     /// What did not hold; the first stops the world.
@@ -180,7 +181,6 @@ impl<C: Commitment> Audit<C> {
             books: Books::default(),
             guardians: Vec::new(),
             hidden_inputs,
-            worst_cases: WorstCases::default(),
             unpaid: None,
             violations: Vec::new(),
             sometimes: 0,
@@ -207,6 +207,13 @@ impl<C: Commitment> Audit<C> {
     /// How often each invariant was checked, in the order of [`Invariant::ALL`].
     pub fn checks(&self) -> &[u64] {
         &self.checks
+    }
+
+    /// Takes down what a formula of money or time bounds.
+    fn note(&mut self, formula: Formula, found: i128, allowed: i128) {
+        if !self.stopped {
+            self.books.worst_cases.note(formula, found, allowed);
+        }
     }
 
     /// Checks an invariant.

@@ -50,8 +50,9 @@ impl<C: Commitment> Audit<C> {
         let Some(claim) = state.claim(id) else { return };
         let stake_wei = claim.stake_wei;
         let kept_wei = signed(stake_wei) - signed(burned_wei);
-        self.worst_cases.note(Formula::Stake, kept_wei, signed(stake_wei - stake_wei / 2));
-        self.hold(Invariant::HalfBurned, around.now_ms, burned_wei >= stake_wei / 2, || {
+        self.note(Formula::Stake, kept_wei, signed(stake_wei / 2));
+        let half_burned = burned_wei >= stake_wei - stake_wei / 2;
+        self.hold(Invariant::HalfBurned, around.now_ms, half_burned, || {
             format!("{burned_wei} of {stake_wei} wei burned")
         });
         let first = self.books.fallen.insert(*id);
@@ -127,7 +128,7 @@ impl<C: Commitment> Audit<C> {
         }
         if !collected {
             let lost_wei = signed(state.parameters().record_fee_wei) - signed(reward_wei);
-            self.worst_cases.note(Formula::Conviction, lost_wei, 0);
+            self.note(Formula::Conviction, lost_wei, 0);
         }
         if !(around.honest)(challenger) {
             return;
@@ -163,7 +164,7 @@ impl<C: Commitment> Audit<C> {
         let share_wei = challenge.bond_wei * permille / 1_000;
         let back_wei = signed(challenge.bond_wei) - signed(burned_wei);
         let allowed_wei = signed(challenge.bond_wei) - signed(share_wei);
-        self.worst_cases.note(Formula::Withdrawal, back_wei, allowed_wei);
+        self.note(Formula::Withdrawal, back_wei, allowed_wei);
         let cost_wei = share_wei + challenge.fees_wei;
         *self.books.withdrawals_wei.entry(*challenger).or_default() += cost_wei;
         // Nobody delays for nothing: an answer was asked for and paid, or a share of a bond burned.

@@ -86,10 +86,12 @@ impl<C: Commitment> World<C> {
             let fee_wei = job.terms.locked_wei().unwrap_or_default();
             (by_it && !is_dishonest(&job.poster)).then_some(fee_wei)
         });
-        // What honest challengers paid for looking at inputs that nobody published.
-        let looked = self.audit.books.withdrawals_wei.iter();
-        let looked = looked.filter(|(address, _)| !is_dishonest(address)).map(|(_, wei)| wei);
-        earned.sum::<u128>().saturating_add(looked.sum())
+        // What honest challengers paid them for looking at inputs that nobody published.
+        let looked_wei =
+            self.audit.books.accounts.looked_wei(|challenger, executor| {
+                !is_dishonest(challenger) && is_dishonest(executor)
+            });
+        earned.sum::<u128>().saturating_add(looked_wei)
     }
 
     /// What the rules burned of the money of dishonest parties.
@@ -195,7 +197,7 @@ impl<C: Commitment> World<C> {
             log: self.log.take().unwrap_or_default(),
             shapes: self.shapes.take().unwrap_or_default(),
             coalition_excess_wei,
-            worst_cases: self.audit.worst_cases,
+            worst_cases: self.audit.books.worst_cases,
         }
     }
 

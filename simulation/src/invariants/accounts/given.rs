@@ -19,25 +19,30 @@ impl Accounts {
         event: &Event,
     ) {
         match event {
+            Event::JobPosted { job } => {
+                self.posters.insert(*job, sender);
+            }
             Event::JobExpired { job } => {
-                if let Some(job) = state.job(job) {
-                    self.gets(job.poster, locked_of_wei(&job.terms));
+                if let Some(terms) = state.job(job).map(|job| &job.terms) {
+                    self.gets(self.poster_of(job), locked_of_wei(terms));
                 }
             }
-            Event::ClaimPosted { claim, job, .. } => self.stands(state, action, claim, job),
+            Event::ClaimPosted { claim, job, .. } => {
+                self.stands(state, sender, action, (claim, job));
+            }
             Event::ClaimFinal { claim, job } => self.is_final(state, claim, job),
             Event::StakeReleased { claim } => {
-                let stake_wei = self.claims.entry(*claim).or_default().stake_wei;
-                if let Some(claim) = state.claim(claim) {
-                    self.gets(claim.executor, stake_wei);
-                }
+                let held = self.claims.entry(*claim).or_default();
+                let (executor, stake_wei) = (held.executor, held.stake_wei);
+                self.gets(executor, stake_wei);
             }
             Event::ClaimFallen { claim, .. } => self.falls(state, claim, action),
             Event::ChallengeServed { challenge } => self.served(state, challenge),
-            Event::ChallengeWon { challenge, challenger, .. }
-                if matches!(action, Action::Collect { .. }) =>
-            {
-                self.collects(state, challenge, *challenger);
+            Event::ChallengeWon { challenge, .. } => {
+                // Whoever convicted is paid with the fall.
+                if let Action::Collect { challenger, .. } = action {
+                    self.collects(state, challenge, *challenger);
+                }
             }
             Event::ChallengeLost { challenge, challenger, .. } => {
                 self.upheld(state, challenge, *challenger);
@@ -46,9 +51,9 @@ impl Accounts {
                 self.taken_back(state, challenge, *challenger);
             }
             Event::ClaimSealed { sealed, job } => {
-                self.seals_wei.insert(*sealed, stake_of_wei(state, job));
+                self.seals.insert(*sealed, (sender, stake_of_wei(state, job)));
             }
-            Event::SealExpired { sealed, .. } => self.seal_ends(state, sender, action, sealed),
+            Event::SealExpired { sealed, .. } => self.seal_ends(state, action, sealed),
             Event::AttentionProven { claim, attester } => self.proven(state, claim, *attester),
             Event::AttentionCollected { sealed, attester, .. } => {
                 self.word_ends(state, sealed, *attester);
@@ -57,29 +62,31 @@ impl Accounts {
             Event::Deposited { .. }
             | Event::Withdrawn { .. }
             | Event::ModelRegistered { .. }
-            | Event::JobPosted { .. }
             | Event::JobPassed { .. }
             | Event::Challenged { .. }
             | Event::Demanded { .. }
             | Event::Revealed { .. }
-            | Event::ChallengeWon { .. }
             | Event::Attested { .. } => {}
         }
+    }
+
+    fn poster_of(&self, job: &JobId) -> Address {
+        self.posters.get(job).copied().unwrap_or_default()
     }
 
     /// A claim stands, by its own stake or by that of its seal.
     fn stands<C: Commitment>(
         &mut self,
         state: &Settlement<C>,
+        sender: Address,
         action: &Action,
-        id: &ClaimId,
-        job: &JobId,
+        (id, job): (&ClaimId, &JobId),
     ) {
-        let stake_wei = match action {
-            Action::OpenClaim { sealed, .. } => self.seals_wei.remove(sealed).unwrap_or_default(),
-            _ => stake_of_wei(state, job),
+        let (executor, stake_wei) = match action {
+            Action::OpenClaim { sealed, .. } => self.seals.remove(sealed).unwrap_or_default(),
+            _ => (sender, stake_of_wei(state, job)),
         };
-        self.claims.insert(*id, Claimed { stake_wei, ..Claimed::default() });
+        self.claims.insert(*id, Claimed { executor, stake_wei, ..Claimed::default() });
     }
 
     fn served<C: Commitment>(&mut self, state: &Settlement<C>, id: &ChallengeId) {
@@ -100,17 +107,9 @@ impl Accounts {
     }
 
     /// A seal that nobody opened in time costs a bond; one whose job was over when it was opened, nothing.
-    fn seal_ends<C: Commitment>(
-        &mut self,
-        state: &Settlement<C>,
-        sender: Address,
-        action: &Action,
-        id: &SealedId,
-    ) {
+    fn seal_ends<C: Commitment>(&mut self, state: &Settlement<C>, action: &Action, id: &SealedId) {
+        let (executor, stake_wei) = self.seals.remove(id).unwrap_or_default();
         let parameters = state.parameters();
-        let executor = state.sealed(id).map(|sealed| sealed.executor);
-        let stake_wei = self.seals_wei.remove(id).unwrap_or_default();
-        let executor = executor.unwrap_or(sender);
         let burned_wei = match action {
             Action::ExpireSeal { .. } => bond_of_wei(parameters, stake_wei).min(stake_wei),
             _ => 0,
@@ -144,10 +143,9 @@ impl Accounts {
         let paid_wei = own_wei + claim.share_wei;
         let owed_wei = claim.unit_wei * others + claim.share_wei * further;
         let burned_wei = claim.stake_wei - paid_wei - owed_wei;
+        let executor = claim.executor;
         self.gets(*challenger, by.bond_wei + by.fees_wei + paid_wei);
-        if let Some(claim) = state.claim(id) {
-            self.burns(claim.executor, burned_wei);
-        }
+        self.burns(executor, burned_wei);
     }
 
     fn collects<C: Commitment>(
@@ -174,7 +172,7 @@ impl Accounts {
         let claim = self.claims.entry(claim_id).or_default();
         claim.open = claim.open.saturating_sub(1);
         claim.work = claim.work.saturating_sub(held.work());
-        Some((held, state.claim(&claim_id)?.executor))
+        Some((held, claim.executor))
     }
 
     /// The executor has the fees and, of the bond, what its answers cost; the rest burns.
@@ -202,22 +200,24 @@ impl Accounts {
         let permille = state.parameters().withdraw_permille;
         let burned_wei = permille_of_wei(held.bond_wei, permille).min(held.bond_wei);
         self.gets(executor, held.fees_wei);
+        *self.looked_wei.entry((challenger, executor)).or_default() += held.fees_wei;
         self.gets(challenger, held.bond_wei - burned_wei);
         self.burns(challenger, burned_wei);
     }
 
     /// The executor has the fee and its stake, who proved its word waits for its share, the poster has the rest.
     fn is_final<C: Commitment>(&mut self, state: &Settlement<C>, id: &ClaimId, job: &JobId) {
+        let poster = self.poster_of(job);
         let (Some(job), Some(claim)) = (state.job(job), state.claim(id)) else { return };
         let iterations = u128::from(claim.terms.iterations);
         let fee_wei = job.terms.fee_wei + job.terms.fee_iteration_wei * iterations;
         let held = self.claims.entry(*id).or_default();
         held.attention_share_wei = job.terms.attention_wei.checked_div(held.proofs).unwrap_or(0);
         let promised_wei = held.attention_share_wei * held.proofs;
-        let stake_wei = held.stake_wei;
+        let (executor, stake_wei) = (held.executor, held.stake_wei);
         let rest_wei = locked_of_wei(&job.terms).saturating_sub(fee_wei + promised_wei);
-        self.gets(claim.executor, stake_wei + fee_wei);
-        self.gets(job.poster, rest_wei);
+        self.gets(executor, stake_wei + fee_wei);
+        self.gets(poster, rest_wei);
     }
 
     /// A word's bond comes back, with a share if it was proven; it burns if the claim is final without a proof.
