@@ -156,6 +156,24 @@ const OTHER: &[(&str, &[&str], &str)] = &[
     ("docs/simulation.md", &["60 s", "64 demands"], "values of before that lost"),
     (
         "docs/simulation.md",
+        &[
+            "0.4 s",
+            "0.12 ether",
+            "3.2 s",
+            "5 s",
+            "10 s",
+            "15 s",
+            "20 s",
+            "45 s",
+            "90 s",
+            "120 s",
+            "four lies",
+            "16 challengers",
+        ],
+        "what sweeps of parameters vary, and what follows",
+    ),
+    (
+        "docs/simulation.md",
         &["ten minutes", "five checks"],
         "what a reader needs; what is named after it",
     ),
@@ -281,7 +299,7 @@ fn tables_name_what_the_source_has() {
     compare("tags", found.collect(), tags.collect());
 
     let simulation = "docs/simulation.md";
-    let invariants = quoted("simulation/src", "Invariant {", "\n    }");
+    let invariants = quoted("simulation/src/invariants/names.rs", "Invariant {", "\n    }");
     compare("invariants", first_cells(simulation, "| invariant | says |"), invariants);
     let lies = items("dispute/src", "NAMED: &'static [(&'static str, Self)] = &[", "];");
     let found = first_cells(simulation, "| lie | what is wrong | expected outcome |");

@@ -404,9 +404,10 @@ fn audit_a10_two_logs_under_one_key_are_proven_and_one_log_is_not() {
     let (text, code) = run(one.path(), &audit);
     assert!(code == 2 && text.contains("both signed the same head at height 0"), "{code} {text}");
     // Each begins with a deposit of its own.
-    for (place, url, name) in [(&one, &url, "alice"), (&other, &other_url, "bob")] {
-        let withdraw = ["account", "withdraw", "1ether", "--dev", name, "--ledger", url];
-        let (text, code) = run(place.path(), &withdraw);
+    let account = "0x00000000000000000000000000000000000000a1";
+    for (place, url, amount) in [(&one, &url, "1ether"), (&other, &other_url, "2ether")] {
+        let deposit = ["account", "deposit", account, amount, "--dev", "bank", "--ledger", url];
+        let (text, code) = run(place.path(), &deposit);
         assert_eq!(code, 0, "{text}");
     }
     let (text, code) = run(one.path(), &audit);

@@ -308,6 +308,21 @@ impl<C: Commitment> Settlement<C> {
         self.claims.iter()
     }
 
+    /// Jobs that have no answer and did not expire.
+    pub fn open_jobs(&self) -> impl Iterator<Item = (&JobId, &Job)> {
+        self.under_way.jobs().filter_map(|id| Some((id, self.jobs.get(id)?)))
+    }
+
+    /// Claims that stand.
+    pub fn standing_claims(&self) -> impl Iterator<Item = (&ClaimId, &Claim<C>)> {
+        self.under_way.claims().filter_map(|id| Some((id, self.claims.get(id)?)))
+    }
+
+    /// Challenges that have not ended: queued, under way, or to be collected, their claim having fallen.
+    pub fn open_challenges(&self) -> impl Iterator<Item = (&ChallengeId, &Challenge)> {
+        self.under_way.challenges().filter_map(|id| Some((id, self.challenges.get(id)?)))
+    }
+
     /// All challenges.
     pub fn challenges(&self) -> impl Iterator<Item = (&ChallengeId, &Challenge)> {
         self.challenges.iter()

@@ -10,6 +10,7 @@ use super::objects::{Challenge, ClaimStatus};
 use super::parameters::Genesis;
 use super::records::{ChallengeRecord, ClaimRecord, Record};
 use super::snapshot::SnapshotHead;
+use super::under_way::UnderWay;
 use super::{ParameterError, Settlement};
 use crate::asks::Ask;
 use crate::encoding::canonical_enum;
@@ -299,7 +300,8 @@ impl<C: Commitment> Restoring<C> {
         if settlement.snapshot_head() != head {
             return Err(RestoreError::Root);
         }
-        settlement.under_way = settlement.found_under_way();
+        let (jobs, claims) = (&settlement.jobs, &settlement.claims);
+        settlement.under_way = UnderWay::among(jobs, claims, &settlement.challenges);
         Ok(settlement)
     }
 }

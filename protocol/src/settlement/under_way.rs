@@ -1,7 +1,6 @@
 //! Ids of what is not over, for those who read: a ledger keeps every object that it ever had, and whoever decides
 //! looks at what can still change. No transition goes through them, and none of it is under a root.
 
-use super::Settlement;
 use super::objects::{Challenge, ChallengeStatus, Claim, ClaimStatus, Event, Job, JobStatus};
 use crate::hash::Commitment;
 use crate::ids::{ChallengeId, ClaimId, JobId};
@@ -16,6 +15,43 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
+    /// What is not over among all that there is.
+    pub(super) fn among<C: Commitment>(
+        jobs: &Map<JobId, Job>,
+        claims: &Map<ClaimId, Claim<C>>,
+        challenges: &Map<ChallengeId, Challenge>,
+    ) -> Self {
+        let mut found = Self::default();
+        for (id, _) in jobs.iter().filter(|(_, job)| job.status == JobStatus::Open) {
+            found.jobs.insert(*id, ());
+        }
+        for (id, _) in claims.iter().filter(|(_, claim)| claim.status == ClaimStatus::Standing) {
+            found.claims.insert(*id, ());
+        }
+        let is_open = |one: &Challenge| {
+            matches!(one.status, ChallengeStatus::Queued | ChallengeStatus::Open { .. })
+        };
+        for (id, _) in challenges.iter().filter(|(_, one)| is_open(one)) {
+            found.challenges.insert(*id, ());
+        }
+        found
+    }
+
+    /// Jobs that are open.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = &JobId> {
+        self.jobs.keys()
+    }
+
+    /// Claims that stand.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &ClaimId> {
+        self.claims.keys()
+    }
+
+    /// Challenges that have not ended.
+    pub(super) fn challenges(&self) -> impl Iterator<Item = &ChallengeId> {
+        self.challenges.keys()
+    }
+
     /// Follows a transition.
     pub(super) fn follow(&mut self, event: &Event) {
         match event {
@@ -56,40 +92,5 @@ impl UnderWay {
             | Event::AttentionProven { .. }
             | Event::AttentionCollected { .. } => {}
         }
-    }
-}
-
-impl<C: Commitment> Settlement<C> {
-    /// Jobs that have no answer and did not expire.
-    pub fn open_jobs(&self) -> impl Iterator<Item = (&JobId, &Job)> {
-        self.under_way.jobs.keys().filter_map(|id| Some((id, self.jobs.get(id)?)))
-    }
-
-    /// Claims that stand.
-    pub fn standing_claims(&self) -> impl Iterator<Item = (&ClaimId, &Claim<C>)> {
-        self.under_way.claims.keys().filter_map(|id| Some((id, self.claims.get(id)?)))
-    }
-
-    /// Challenges that have not ended: queued, under way, or to be collected, their claim having fallen.
-    pub fn open_challenges(&self) -> impl Iterator<Item = (&ChallengeId, &Challenge)> {
-        self.under_way.challenges.keys().filter_map(|id| Some((id, self.challenges.get(id)?)))
-    }
-
-    /// What is not over, found by going through everything.
-    pub(super) fn found_under_way(&self) -> UnderWay {
-        let mut found = UnderWay::default();
-        for (id, _) in self.jobs().filter(|(_, job)| job.status == JobStatus::Open) {
-            found.jobs.insert(*id, ());
-        }
-        for (id, _) in self.claims().filter(|(_, claim)| claim.status == ClaimStatus::Standing) {
-            found.claims.insert(*id, ());
-        }
-        let is_open = |one: &Challenge| {
-            matches!(one.status, ChallengeStatus::Queued | ChallengeStatus::Open { .. })
-        };
-        for (id, _) in self.challenges().filter(|(_, one)| is_open(one)) {
-            found.challenges.insert(*id, ());
-        }
-        found
     }
 }

@@ -14,6 +14,7 @@ mod money;
 mod names;
 mod openings;
 mod promises;
+mod says;
 mod times;
 mod verdicts;
 

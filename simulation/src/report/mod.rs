@@ -130,16 +130,16 @@ pub fn crowd_scenario(attackers: u32, seed: u64) -> Scenario {
     scenario
 }
 
-/// Counts by name.
-pub type Counts = Vec<(&'static str, u64)>;
+/// How often each of some things happened.
+pub type Counts<T> = Vec<(T, u64)>;
 
 /// Counts of the invariants and of what should happen sometimes.
-pub fn counts(totals: &Totals) -> (Counts, Counts) {
+pub fn counts(totals: &Totals) -> (Counts<Invariant>, Counts<&'static str>) {
     let at = |list: &[u64], index: usize| list.get(index).copied().unwrap_or(0);
     let invariants = Invariant::ALL
         .iter()
         .enumerate()
-        .map(|(index, one)| (one.name(), at(&totals.checks, index)))
+        .map(|(index, one)| (*one, at(&totals.checks, index)))
         .collect();
     let sometimes = Sometimes::ALL
         .iter()

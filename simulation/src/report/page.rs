@@ -22,6 +22,7 @@ pub fn render(report: &Report<'_>) -> String {
     verdict(&mut page, report);
     configuration(&mut page, report);
     invariants(&mut page, report);
+    worst_cases(&mut page, report);
     profits(&mut page, report);
     pairs(&mut page, report);
     crowd(&mut page, report);
@@ -82,6 +83,7 @@ fn configuration(page: &mut String, report: &Report<'_>) {
         "What was played. The seed decides everything.",
     );
     page.push_str("<dl>");
+    let played = |(worlds, disputes)| format!("{} ({} disputes)", group(worlds), group(disputes));
     let per_second = totals.disputes as f64 / report.seconds.max(1e-9);
     let virtual_years = totals.virtual_ms as f64 / 1e3 / 86_400.0 / 365.0;
     for (name, value) in [
@@ -96,10 +98,9 @@ fn configuration(page: &mut String, report: &Report<'_>) {
         ("seed", report.seed.to_string()),
         ("threads", report.threads.to_string()),
         ("worlds", group(totals.worlds)),
-        (
-            "of them under the real commitment",
-            format!("{} ({} disputes)", group(totals.real.0), group(totals.real.1)),
-        ),
+        ("of them under the real commitment", played(totals.real)),
+        ("of them with parties of chaos", played(totals.chaos)),
+        ("of them hostile", played(totals.hostile)),
         ("transactions", group(totals.events)),
         (
             "time",
@@ -120,7 +121,8 @@ fn invariants(page: &mut String, report: &Report<'_>) {
         "Invariants",
         "What must always hold, how often it was checked, and the worst seed with the command that replays it.",
     );
-    let rows = counts(report.totals).0.into_iter().map(|(name, checked)| {
+    let rows = counts(report.totals).0.into_iter().map(|(invariant, checked)| {
+        let name = invariant.name();
         let broken: Vec<_> = report
             .totals
             .violations
@@ -137,9 +139,35 @@ fn invariants(page: &mut String, report: &Report<'_>) {
             },
         );
         let class = if broken.is_empty() { "" } else { "broken" };
-        (class, vec![name.to_owned(), group(checked), group(broken.len() as u64), replay])
+        let says = format!("{name}<br><small>{}</small>", escape(invariant.says()));
+        (class, vec![says, group(checked), group(broken.len() as u64), replay])
     });
     let columns = [("invariant", false), ("checked", true), ("broken", true), ("replay", false)];
+    table(page, "", &columns, rows);
+    page.push_str("</section>");
+}
+
+/// What came nearest to each bound of what parties lose and win.
+fn worst_cases(page: &mut String, report: &Report<'_>) {
+    section(
+        page,
+        "formulas",
+        "What parties can lose and win",
+        "Bounds that follow from the parameters, and of each the case that came nearest to it. Below zero somebody \
+         won where it might have lost.",
+    );
+    let rows = report.totals.worst_cases.rows().map(|(formula, case)| {
+        let amount = |number: i128| match (case.times, formula.is_time()) {
+            (0, _) => "–".to_owned(),
+            (_, true) => format!("{:.1} s", number as f64 / 1e3),
+            (_, false) => format!("{:.6} ETH", number as f64 / 1e18),
+        };
+        let who =
+            format!("{}<br><small>{}</small>", escape(formula.who()), escape(formula.bound()));
+        let class = if case.found > case.allowed { "broken" } else { "" };
+        (class, vec![who, group(case.times), amount(case.found), amount(case.allowed)])
+    });
+    let columns = [("who", false), ("times", true), ("found", true), ("allowed", true)];
     table(page, "", &columns, rows);
     page.push_str("</section>");
 }

@@ -310,10 +310,11 @@ impl<C: Commitment> World<C> {
             all += 1;
             // Where both sides are dishonest, either may lose; the ledger must only end it.
             right += u64::from(match (is_honest(&challenge.challenger), by_honest) {
-                // A true claim whose input nobody had is looked at, and let stand.
+                // A true claim whose input nobody had is looked at, and let stand; it falls if its executor does
+                // not show what it was asked for.
                 (true, _) => {
                     let looked = challenge.status == ChallengeStatus::Withdrawn;
-                    if is_true { looked && self.scenario.hidden_inputs } else { won }
+                    if is_true { self.scenario.hidden_inputs && (looked || won) } else { won }
                 }
                 (false, true) => lost,
                 (false, false) => won || lost,
