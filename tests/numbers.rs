@@ -158,6 +158,7 @@ const OTHER: &[(&str, &[&str], &str)] = &[
         "docs/simulation.md",
         &[
             "0.4 s",
+            "0.1 ether",
             "0.12 ether",
             "3.2 s",
             "5 s",
