@@ -129,7 +129,7 @@ pub fn explore(
                 continue;
             }
             rich.push((played.profit_wei, played.scenario.clone()));
-            rich.sort_by(|one, other| other.0.cmp(&one.0));
+            rich.sort_by_key(|(profit_wei, _)| std::cmp::Reverse(*profit_wei));
             rich.truncate(RICH_MAX);
             if !played.shapes.is_subset(&found.shapes) {
                 found.shapes.extend(&played.shapes);

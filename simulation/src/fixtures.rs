@@ -78,6 +78,9 @@ struct RunCache<C: Commitment> {
 /// Which run: model, input, lie (`None` is the truth).
 type Key = (usize, usize, Option<Lie>);
 
+/// Honest runs without a result, by model and input.
+type WithoutResult<C> = BTreeMap<(usize, usize), Option<AnyRun<C>>>;
+
 /// Models, inputs and runs under one commitment.
 #[derive(Debug)]
 pub struct Fixtures<C: Commitment> {
@@ -87,7 +90,7 @@ pub struct Fixtures<C: Commitment> {
     plain: usize,
     runs: RwLock<BTreeMap<Key, Option<Arc<Known<C>>>>>,
     /// Honest runs without a result.
-    without_result: RwLock<BTreeMap<(usize, usize), Option<AnyRun<C>>>>,
+    without_result: RwLock<WithoutResult<C>>,
 }
 
 /// Inputs of each toy model.

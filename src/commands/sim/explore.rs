@@ -125,7 +125,7 @@ pub(super) fn run(
     let found = explore(environments, &plan, &corpus, &mut go_on)?;
     if let Some(path) = &arguments.out {
         let text = toml::to_string(&found.corpus(arguments.keep)).unwrap_or_default();
-        std::fs::write(path, text).map_err(|error| system(&path.display().to_string(), error))?;
+        std::fs::write(path, text).map_err(|error| system(path.display().to_string(), error))?;
     }
     let report = report(&plan, outside, &found, started.elapsed().as_secs_f64());
     if json {

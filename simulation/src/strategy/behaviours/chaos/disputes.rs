@@ -83,7 +83,7 @@ impl<C: Commitment> Table<'_, '_, C> {
     }
 
     /// Challenges of this party in which it is to move.
-    fn to_move(&mut self) -> Option<Challenge> {
+    fn own_turn(&mut self) -> Option<Challenge> {
         let me = self.sight.me;
         let turns = self.state.challenges().map(|(_, one)| one).filter(|one| {
             let turn = matches!(one.status, ChallengeStatus::Open { turn: Turn::Challenger, .. });
@@ -95,7 +95,7 @@ impl<C: Commitment> Table<'_, '_, C> {
     }
 
     pub(super) fn demand(&mut self, kind: Kind) -> Option<Action> {
-        let one = self.to_move()?;
+        let one = self.own_turn()?;
         let whole = self.whole_of(&one.claim)?;
         let from = one.last_ask().filter(|_| kind == Kind::Below).cloned();
         let tree = match &from {
@@ -171,7 +171,7 @@ impl<C: Commitment> Table<'_, '_, C> {
 
     /// What somebody else asks about the same claim.
     pub(super) fn same(&mut self) -> Option<Action> {
-        let one = self.to_move()?;
+        let one = self.own_turn()?;
         let asks = self.state.challenges_of(&one.claim).filter_map(|id| {
             let other = self.state.challenge(id)?;
             other.last_ask().filter(|_| other.challenger != one.challenger).cloned()
@@ -228,7 +228,7 @@ impl<C: Commitment> Table<'_, '_, C> {
     }
 
     pub(super) fn refute(&mut self) -> Option<Action> {
-        let one = self.to_move()?;
+        let one = self.own_turn()?;
         let whole = self.whole_of(&one.claim)?;
         let (showings, refutation) = refutations::any(&whole, self.sight.rng)?;
         let from = one.last_ask().filter(|_| self.sight.rng.chance(200)).cloned();
@@ -237,6 +237,6 @@ impl<C: Commitment> Table<'_, '_, C> {
     }
 
     pub(super) fn leave(&mut self) -> Option<Action> {
-        Some(Action::WithdrawChallenge { claim: self.to_move()?.claim })
+        Some(Action::WithdrawChallenge { claim: self.own_turn()?.claim })
     }
 }
