@@ -60,6 +60,8 @@ pub enum Audit {
     A10Refusal = 101,
     /// A client believes a log that does not show what it has seen.
     A10Shorter = 102,
+    /// A client holds a log against no head that it kept.
+    A10Heads = 103,
     /// Who convicts is paid what the others leave.
     A11 = 110,
     /// Attesting is free.
@@ -82,6 +84,9 @@ pub enum Audit {
     A16Serving = 163,
     /// Uploads under way do not count, and one state counts twice.
     A16Quota = 164,
+    /// A hole of nobody's list, planted for the swarm: whoever did not prove its word has its bond back though the
+    /// claim is final.
+    Planted = 170,
 }
 
 /// Whether this process is without a part of a mend.

@@ -34,6 +34,7 @@ const PARTS: &[Audit] = &[
     Audit::A13,
     Audit::A14,
     Audit::A15,
+    Audit::Planted,
 ];
 
 fn number() -> u8 {
