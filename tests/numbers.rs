@@ -175,7 +175,7 @@ const OTHER: &[(&str, &[&str], &str)] = &[
     ),
     (
         "docs/simulation.md",
-        &["ten minutes", "five checks"],
+        &["ten minutes", "six checks"],
         "what a reader needs; what is named after it",
     ),
     ("docs/ARCHITECTURE.md", &["4 threads"], "what a test runs"),

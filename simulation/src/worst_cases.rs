@@ -88,6 +88,15 @@ pub struct Case {
 }
 
 impl Case {
+    /// What was found and what was allowed, for people; dashes where nothing was tried.
+    pub fn told(&self, formula: Formula) -> [String; 2] {
+        [self.found, self.allowed].map(|number| match (self.times, formula.is_time()) {
+            (0, _) => "–".to_owned(),
+            (_, true) => format!("{:.1} s", number as f64 / 1e3),
+            (_, false) => format!("{:.6} ETH", number as f64 / 1e18),
+        })
+    }
+
     /// Whether this case is nearer to its bound, or further beyond it. Of equals, the one about more.
     fn is_nearer(&self, other: &Self) -> bool {
         let beyond = |case: &Self| (case.found.saturating_sub(case.allowed), case.found);

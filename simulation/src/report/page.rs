@@ -157,15 +157,11 @@ fn worst_cases(page: &mut String, report: &Report<'_>) {
          won where it might have lost.",
     );
     let rows = report.totals.worst_cases.rows().map(|(formula, case)| {
-        let amount = |number: i128| match (case.times, formula.is_time()) {
-            (0, _) => "–".to_owned(),
-            (_, true) => format!("{:.1} s", number as f64 / 1e3),
-            (_, false) => format!("{:.6} ETH", number as f64 / 1e18),
-        };
         let who =
             format!("{}<br><small>{}</small>", escape(formula.who()), escape(formula.bound()));
         let class = if case.found > case.allowed { "broken" } else { "" };
-        (class, vec![who, group(case.times), amount(case.found), amount(case.allowed)])
+        let [found, allowed] = case.told(formula);
+        (class, vec![who, group(case.times), found, allowed])
     });
     let columns = [("who", false), ("times", true), ("found", true), ("allowed", true)];
     table(page, "", &columns, rows);

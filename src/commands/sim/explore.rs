@@ -53,13 +53,8 @@ pub(super) fn worst_cases(seen: &WorstCases) -> Vec<WorstCase> {
 fn tell_worst_cases(seen: &WorstCases) {
     println!("\nwhat came nearest to what the formulas allow");
     let rows = seen.rows().map(|(formula, case)| {
-        let amount = |number: i128| match (case.times, formula.is_time()) {
-            (0, _) => "–".to_owned(),
-            (_, true) => format!("{:.1} s", number as f64 / 1e3),
-            (_, false) => format!("{:.6} ETH", number as f64 / 1e18),
-        };
         let times = case.times.to_string();
-        let (found, allowed) = (amount(case.found), amount(case.allowed));
+        let [found, allowed] = case.told(formula);
         vec![formula.who().to_owned(), times, found, allowed, formula.bound().to_owned()]
     });
     print::table(&["who", "times", "found", "allowed", "by this formula"], rows.collect());
