@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use protocol::hash::keccak;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,10 @@ pub enum StoreError {
 const CHECKED_BYTES: usize = 1 << 20;
 /// Memory of the database for what it read and wrote.
 const CACHE_BYTES: u64 = 8 << 20;
+/// How long a log that is open elsewhere is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// Time between two attempts to open it.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// A record as stored: its content, and a hash that chains it to all before it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -392,25 +397,34 @@ impl LogReader {
 }
 
 /// The database of a log, unless another process has it.
+///
+/// A database that was closed keeps its lock until its last writes in the background have ended, and a process that is
+/// stopped keeps it until it is gone: who opens it then waits for that, [`LOCK_WAIT`] at most.
 fn database(folder: &Path) -> Result<sled::Db, StoreError> {
     let path = folder.display().to_string();
-    let opened = sled::Config::new()
-        .path(folder)
-        .mode(sled::Mode::HighThroughput)
-        .flush_every_ms(None)
-        // What is read again is old; the system's cache has it as well.
-        .cache_capacity(CACHE_BYTES)
-        .open();
-    opened.map_err(|error| {
-        let reason = error.to_string();
-        if reason.contains("could not acquire lock") {
+    let asked = Instant::now();
+    loop {
+        let opened = sled::Config::new()
+            .path(folder)
+            .mode(sled::Mode::HighThroughput)
+            .flush_every_ms(None)
+            // What is read again is old; the system's cache has it as well.
+            .cache_capacity(CACHE_BYTES)
+            .open();
+        let reason = match opened {
+            Ok(database) => return Ok(database),
+            Err(error) => error.to_string(),
+        };
+        if !reason.contains("could not acquire lock") {
+            return Err(StoreError::Database { path, reason });
+        }
+        if asked.elapsed() >= LOCK_WAIT {
             #[cfg(test)]
             cov_mark::hit!(log_is_open_elsewhere);
-            StoreError::Locked { path }
-        } else {
-            StoreError::Database { path, reason }
+            return Err(StoreError::Locked { path });
         }
-    })
+        std::thread::sleep(LOCK_RETRY);
+    }
 }
 
 pub(crate) fn link(chain: &[u8; 32], content: &[u8]) -> [u8; 32] {

@@ -10,7 +10,6 @@ fn fill(folder: &Path, count: u8) {
 }
 
 fn tamper(folder: &Path, height: u64, change: impl Fn(&mut Vec<u8>)) {
-    // No flusher thread: it would hold the lock for a moment after the database is dropped.
     let database = sled::Config::new().path(folder).flush_every_ms(None).open().unwrap();
     let log = database.open_tree("log").unwrap();
     let mut value = log.get(height.to_be_bytes()).unwrap().unwrap().to_vec();
@@ -86,6 +85,19 @@ fn a_log_that_somebody_else_has_open_is_not_opened() {
     assert!(matches!(refused, Err(StoreError::Locked { .. })), "{refused:?}");
     drop(held);
     assert!(Store::open(folder.path()).is_ok());
+}
+
+#[test]
+fn a_log_that_is_being_closed_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = Store::open(folder.path()).unwrap();
+    let closing = std::thread::spawn(move || {
+        std::thread::sleep(LOCK_WAIT / 10);
+        drop(held);
+    });
+    let opened = Store::open(folder.path());
+    closing.join().unwrap();
+    assert!(opened.is_ok(), "{opened:?}");
 }
 
 #[test]
