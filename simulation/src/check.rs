@@ -37,6 +37,22 @@ pub(crate) fn check<C: Commitment>(
             }
         }
         let plan = (entry.plan)(Numbers::of(&party.with));
+        if plan.honest && party.script.is_some() {
+            return Err(field(party, "script", "left out: an honest party decides itself"));
+        }
+        for (number, one) in party.script.iter().flatten().enumerate() {
+            let name = format!("script, move {number}");
+            if one.identity >= party.count {
+                return Err(field(party, &name, format!("an identity below {}", party.count)));
+            }
+            if one.action().is_none() {
+                return Err(field(
+                    party,
+                    &name,
+                    "a canonical encoding of an action, in hexadecimal",
+                ));
+            }
+        }
         let placed = ["layer", "operator", "element"];
         match (&party.lie, &plan.lie) {
             (Some(text), _) => lie(environment, scenario, party, &plan, text)?,
@@ -151,6 +167,8 @@ pub(crate) fn tidy<C: Commitment>(environment: &Environment<C>, scenario: &mut S
 mod tests {
     use inference::{Engine, Isa};
 
+    use protocol::transaction::Action;
+
     use super::*;
     use crate::environments::Environments;
 
@@ -183,6 +201,26 @@ mod tests {
         assert!(of("silent-after", "after = 4294967296").unwrap().contains("at most 4294967295"));
         let outside = of("one-ulp-middle", "layer = 3").unwrap();
         assert!(outside.contains("its layers are 0 to 2, not 3"), "{outside}");
+    }
+
+    #[test]
+    fn scripts_of_honest_parties_unknown_identities_and_other_bytes_are_refused() {
+        let of = |strategy: &str, identity: u32, action: &str| {
+            refusal(&format!(
+                "strategy = \"{strategy}\"\nscript = [{{ at_ms = 7, identity = {identity}, \
+                 action = \"{action}\" }}]"
+            ))
+        };
+        let moves = Action::Withdraw { amount_wei: 1 };
+        let action = crate::scenario::ScriptedMove::new(7, 0, &moves).action;
+        assert_eq!(of("silent", 0, &action), None);
+        let honest = of("prompt", 0, &action).unwrap();
+        assert!(honest.ends_with("script must be left out: an honest party decides itself"));
+        let other = of("silent", 1, &action).unwrap();
+        assert_eq!(other, "party other: script, move 0 must be an identity below 1");
+        for text in ["", "0x", "0xzz", "0xff00", &action[..action.len() - 2]] {
+            assert!(of("silent", 0, text).unwrap().contains("a canonical encoding"), "{text}");
+        }
     }
 
     #[test]

@@ -116,8 +116,8 @@ pub(crate) fn undefined<C: Commitment>() -> Option<(Model<C>, Inputs)> {
     Some((sketch.model()?, inputs))
 }
 
-/// Floats that are multiplied, compared and summed up, with inputs of infinities, subnormals, zeros with a sign and
-/// values that are no numbers, each in bits that no stored value has.
+/// Floats that are moved, multiplied, compared and summed up, with inputs of infinities, subnormals, zeros with a sign
+/// and values that are no numbers, each in bits that no stored value has, and an input of nothing else.
 pub(crate) fn floats<C: Commitment>() -> Option<(Model<C>, Inputs)> {
     let shape = Shape::new(&[FLOATS])?;
     let row = TensorType { element: ElementType::F32, shape: shape.clone() };
@@ -127,13 +127,15 @@ pub(crate) fn floats<C: Commitment>() -> Option<(Model<C>, Inputs)> {
     };
     let mut sketch = Sketch::new(&row, vec![weight(0.25)?, weight(-0.125)?]);
     let (factor, added) = (Sketch::weight(0), Sketch::weight(1));
-    let product = sketch.node(map(MapFunction::Multiply), &[0, factor], &row)?;
+    // What is only moved shows the bits that were read.
+    let moved = sketch.node(Operator::Reshape {}, &[0], &row)?;
+    let product = sketch.node(map(MapFunction::Multiply), &[moved, factor], &row)?;
     let sum = sketch.node(map(MapFunction::Add), &[product, added], &row)?;
-    sketch.layer(&[0], &[0, sum]);
-    let largest = sketch.node(map(MapFunction::Maximum), &[sum, 0], &row)?;
+    sketch.layer(&[0], &[moved, sum]);
+    let largest = sketch.node(map(MapFunction::Maximum), &[sum, moved], &row)?;
     let total = sketch.node(Operator::Reduce { fold: Fold::Sum }, &[largest], &scalar)?;
     let spread = sketch.node(map(MapFunction::Add), &[largest, total], &row)?;
-    sketch.layer(&[0, sum], &[spread]);
+    sketch.layer(&[moved, sum], &[spread]);
     let last = sketch.node(map(MapFunction::Minimum), &[spread, factor], &row)?;
     sketch.layer(&[spread], &[last]);
     let input = |others: &[(u64, u32)]| {
@@ -143,11 +145,20 @@ pub(crate) fn floats<C: Commitment>() -> Option<(Model<C>, Inputs)> {
             |at: u64| other(at).map_or_else(|| plain(at), |(_, bits)| f32::from_bits(*bits));
         Tensor::given_f32(&shape, (0..FLOATS).map(element).collect())
     };
+    let zeros = [0x8000_0000, 0x0000_0001, 0x8000_0001];
+    let unusual = [0x7FA0_0001, 0x8000_0000, 0x0000_0001, 0xFFC1_2345, 0x807F_FFFF];
+    // Every other element is a zero that is stored otherwise, beside what is to go wrong.
+    let with_zeros = |others: &[(u64, u32)]| {
+        let zeros = (0..FLOATS).step_by(2).zip(zeros.into_iter().cycle());
+        input(&others.iter().copied().chain(zeros).collect::<Vec<_>>())
+    };
+    let all: Vec<(u64, u32)> = (0..FLOATS).zip(unusual.into_iter().cycle()).collect();
     let inputs = vec![
-        input(&[(0, 0x8000_0000), (1, 0x0000_0001), (2, 0x8000_0001)])?,
-        input(&[(7, 0x7F80_0000), (65, 0xFF80_0000)])?,
-        input(&[(3, 0x7FA0_0001), (66, 0xFFC1_2345)])?,
-        input(&[(1, 0x7F7F_FFFF), (2, 0x7F7F_FFFF), (69, 0x8000_0000)])?,
+        with_zeros(&[])?,
+        with_zeros(&[(7, 0x7F80_0000), (65, 0xFF80_0000)])?,
+        with_zeros(&[(3, 0x7FA0_0001), (66, 0xFFC1_2345)])?,
+        with_zeros(&[(1, 0x7F7F_FFFF), (2, 0x7F7F_FFFF), (69, 0x8000_0000)])?,
+        input(&all)?,
     ];
     Some((sketch.model()?, inputs))
 }

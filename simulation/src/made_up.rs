@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dispute::lies::Lie;
 use protocol::hash::Commitment;
 
 use crate::rng::{Purpose, WorldRng};
 use crate::scenario::{
     CommitmentKind, MICROETHER, MILLIETHER, Ordering, Outage, OutageKind, ParameterPatch,
-    PartySpec, Scenario,
+    PartySpec, Scenario, Side,
 };
 use crate::strategy::{Entry, Numbers};
 use crate::world::Environment;
@@ -32,6 +33,12 @@ impl Default for Shares {
         Self { chaos_permille: 200, hostile_permille: 150 }
     }
 }
+
+/// Places of made-up lies, so few that the runs with each of them can be kept: the first layers, the first operators of
+/// each, and these elements.
+const LAYERS_OF_LIES: u32 = 6;
+const OPERATORS_OF_LIES: u32 = 4;
+const ELEMENTS_OF_LIES: [u64; 4] = [0, 1, 31, 39];
 
 /// Challengers that each alone keep false claims from becoming final.
 const GUARDIANS: [&str; 6] =
@@ -153,6 +160,36 @@ fn hostile<C: Commitment>(
             }
         }
     }
+    for party in 0..scenario.party.len() {
+        let lie = any_place(rng, environment, scenario.model as usize);
+        if let Some(party) = scenario.party.get_mut(party).filter(|one| lies(environment, one)) {
+            party.lie =
+                lie.filter(|_| rng.chance(300)).map(|lie| lie.to_string()).or(party.lie.take());
+        }
+    }
+}
+
+/// Whether a party's strategy uses a false run.
+fn lies<C: Commitment>(environment: &Environment<C>, party: &PartySpec) -> bool {
+    environment.catalogue.get(&party.strategy).is_some_and(|entry| {
+        let plan = (entry.plan)(Numbers::of(&party.with));
+        !plan.honest && (plan.side == Side::Executor || plan.corrupt_view)
+    })
+}
+
+/// An element of an operator's output that is off by one.
+pub(crate) fn any_place<C: Commitment>(
+    rng: &mut WorldRng,
+    environment: &Environment<C>,
+    model: usize,
+) -> Option<Lie> {
+    let model = environment.fixtures.model(model).ok()?;
+    let layer = rng.below(u64::from(model.header().layer_count.min(LAYERS_OF_LIES))) as u32;
+    let definition = model.layer(layer)?;
+    let operator = rng.below(u64::from(definition.operator_count.min(OPERATORS_OF_LIES))) as u32;
+    let node = model.node(definition.first_operator.checked_add(operator)?)?;
+    let element = *rng.pick(&ELEMENTS_OF_LIES)? % node.output.shape.count().max(1);
+    Some(Lie::Ulps { layer, operator, element, ulps: 1 })
 }
 
 /// Puts one parameter to a bound of the check, next to it, or beyond: some that only money depends on.

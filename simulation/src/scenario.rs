@@ -1,9 +1,11 @@
 //! A scenario: everything about a world but chance, as plain data that TOML can hold.
 
-use std::collections::BTreeMap;
+mod party;
 
 use protocol::settlement::Parameters;
 use serde::{Deserialize, Serialize};
+
+pub use party::{PartySpec, ScriptedMove};
 
 /// Why a scenario cannot be played.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,37 +168,6 @@ pub enum Side {
     Stranger,
 }
 
-/// A party, or several that play alike.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PartySpec {
-    /// Name.
-    pub name: String,
-    /// Its strategy, by name.
-    pub strategy: String,
-    /// Identities.
-    #[serde(default = "one")]
-    pub count: u32,
-    /// What is wrong with its runs, if anything but what its strategy says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lie: Option<String>,
-    /// Deposit of each identity; the strategy's when missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub capital_milliether: Option<u64>,
-    /// Time of one run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inference_ms: Option<u64>,
-    /// Transactions that it can send at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slots: Option<u32>,
-    /// How far its clock is ahead of the ledger's; negative when behind.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub clock_skew_ms: i64,
-    /// Numbers that the strategy knows by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub with: BTreeMap<String, u64>,
-}
-
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(value: &i64) -> bool {
     *value == 0
@@ -205,23 +176,6 @@ fn is_zero(value: &i64) -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_false(value: &bool) -> bool {
     !*value
-}
-
-impl PartySpec {
-    /// One party of a strategy, with all defaults.
-    pub fn new(name: &str, strategy: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            strategy: strategy.to_owned(),
-            count: 1,
-            lie: None,
-            capital_milliether: None,
-            inference_ms: None,
-            slots: None,
-            clock_skew_ms: 0,
-            with: BTreeMap::new(),
-        }
-    }
 }
 
 /// Ledger parameters that differ from the defaults.

@@ -4,8 +4,10 @@ use crate::environments::Environments;
 use crate::invariants::Invariant;
 use crate::made_up::is_chaos;
 use crate::scenario::{
-    LedgerSetting, NetworkSetting, Ordering, ParameterPatch, Scenario, ScenarioError,
+    LedgerSetting, NetworkSetting, Ordering, ParameterPatch, PartySpec, Scenario, ScenarioError,
+    ScriptedMove,
 };
+use crate::strategy::{Entry, Numbers};
 use crate::world::Ended;
 use protocol::transaction::Action;
 
@@ -24,6 +26,9 @@ pub struct Shrunk {
 const TRIES_MAX: u32 = 6_000;
 /// Seeds that are tried instead of the world's own.
 const SEEDS: u64 = 48;
+
+/// What a message takes in a network without chance.
+const DELAY_MS: u64 = 100;
 
 /// Moves of a play: one that is sent again because it was refused, or twice in one block, counts once.
 pub fn moves(ended: &Ended) -> usize {
@@ -45,8 +50,17 @@ struct Shrinker<'a> {
 }
 
 impl Shrinker<'_> {
-    /// Takes a candidate if it still breaks the same invariant first.
+    /// Takes a candidate if it still breaks the same invariant first, in fewer moves, or in as many and is shorter.
     fn attempt(&mut self, candidate: Scenario) -> bool {
+        self.attempt_if(candidate, |best, candidate| candidate < best)
+    }
+
+    /// Takes a candidate if it still breaks the same invariant first, and its size is welcome beside the best's.
+    fn attempt_if(
+        &mut self,
+        candidate: Scenario,
+        is_welcome: impl FnOnce((usize, usize), (usize, usize)) -> bool,
+    ) -> bool {
         let playable = || candidate.check().is_ok() && self.environments.check(&candidate).is_ok();
         if candidate == self.best || self.tries >= TRIES_MAX || !playable() {
             return false;
@@ -56,10 +70,8 @@ impl Shrinker<'_> {
             return false;
         };
         let fails = ended.violations.first().is_some_and(|one| one.invariant == self.invariant);
-        // Fewer events, or as many and a shorter scenario.
-        let (now, before) = (moves(&ended), moves(&self.ended));
-        let shorter = || candidate.to_toml().len() < self.best.to_toml().len();
-        if fails && (now < before || (now == before && shorter())) {
+        let size = |scenario: &Scenario, ended: &Ended| (moves(ended), scenario.to_toml().len());
+        if fails && is_welcome(size(&self.best, &self.ended), size(&candidate, &ended)) {
             (self.best, self.ended) = (candidate, ended);
             return true;
         }
@@ -104,6 +116,7 @@ impl Shrinker<'_> {
                         party.strategy = plain.to_owned();
                         party.lie = None;
                         party.with.clear();
+                        party.script = None;
                     }
                 });
             }
@@ -147,26 +160,117 @@ impl Shrinker<'_> {
         smaller
     }
 
-    /// Takes away submissions: many at once, then fewer (ddmin, Zeller and Hildebrandt, 2002).
+    /// Dishonest parties make the moves that they made, whatever else changes from now on: what draws its moves would
+    /// draw others as soon as anything is taken away. All of them, for they share what they draw from; where that
+    /// breaks nothing, one after the other.
+    fn write_down(&mut self) {
+        let all: Vec<usize> = (0..self.best.party.len()).collect();
+        if !self.write_down_of(&all) {
+            for group in all {
+                self.write_down_of(&[group]);
+            }
+        }
+    }
+
+    fn write_down_of(&mut self, groups: &[usize]) -> bool {
+        let calm = NetworkSetting {
+            delay_ms_min: DELAY_MS,
+            delay_ms_max: DELAY_MS,
+            ..NetworkSetting::default()
+        };
+        [calm, self.best.network.clone()].into_iter().any(|network| {
+            let mut candidate = Scenario { network, ..self.best.clone() };
+            for group in groups {
+                let party = candidate.party.get_mut(*group);
+                if let Some(party) = party.filter(|party| !self.decides_itself(party)) {
+                    party.script = Some(self.script(*group));
+                    (party.lie, party.clock_skew_ms) = (None, 0);
+                    party.with.clear();
+                }
+            }
+            self.attempt_if(candidate, |_, _| true)
+        })
+    }
+
+    fn decides_itself(&self, party: &PartySpec) -> bool {
+        let entry = self.environments.toy().catalogue.get(&party.strategy);
+        let honest = |entry: &Entry<_>| (entry.plan)(Numbers::of(&party.with)).honest;
+        party.script.is_some() || entry.is_none_or(honest)
+    }
+
+    /// What the identities of a party did, sent so that it is in the same blocks in the same order.
+    fn script(&self, group: usize) -> Vec<ScriptedMove> {
+        let before = self.best.party.iter().take(group).map(|party| party.count as usize);
+        let first: usize = before.sum();
+        let block_ms = self.best.ledger.block_ms;
+        let mut moves = Vec::new();
+        for block in self.ended.log.chunk_by(|one, other| one.at_ms == other.at_ms) {
+            let step_ms = block_ms.saturating_sub(2 * DELAY_MS) / (block.len() as u64 + 1);
+            for (number, line) in (0..).zip(block).filter(|(_, line)| line.group == group) {
+                let identity = line.party.checked_sub(first).and_then(|one| one.try_into().ok());
+                let begins_ms = line.at_ms.saturating_sub(block_ms);
+                if let Some(identity) = identity.filter(|_| line.outcome.is_ok()) {
+                    let at_ms = begins_ms + 1 + step_ms * number;
+                    moves.push(ScriptedMove::new(at_ms, identity, &line.action));
+                }
+            }
+        }
+        moves
+    }
+
+    /// Takes away moves that are written down.
+    fn written(&mut self) -> bool {
+        let lines = |shrinker: &Self| -> Vec<(usize, usize)> {
+            let parties = shrinker.best.party.iter().enumerate();
+            let of = |party: &PartySpec| party.script.as_ref().map_or(0, Vec::len);
+            parties
+                .flat_map(|(group, party)| (0..of(party)).map(move |line| (group, line)))
+                .collect()
+        };
+        self.take_away(lines, |scenario, chunk| {
+            for (group, party) in scenario.party.iter_mut().enumerate() {
+                let mut number = 0..;
+                let stays = |_: &ScriptedMove| {
+                    number.next().is_none_or(|line| !chunk.contains(&(group, line)))
+                };
+                if let Some(script) = &mut party.script {
+                    script.retain(stays);
+                }
+            }
+        })
+    }
+
+    /// Takes away submissions.
     fn submissions(&mut self) -> bool {
+        let lines = |shrinker: &Self| -> Vec<u64> {
+            let mut all: Vec<u64> = shrinker.ended.log.iter().map(|line| line.submission).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        self.take_away(lines, |scenario, chunk| {
+            scenario.dropped.extend(chunk);
+            scenario.dropped.sort_unstable();
+            scenario.dropped.dedup();
+        })
+    }
+
+    /// Takes things away: many at once, then fewer (ddmin, Zeller and Hildebrandt, 2002).
+    fn take_away<T: Clone>(
+        &mut self,
+        things: impl Fn(&Self) -> Vec<T>,
+        without: impl Fn(&mut Scenario, &[T]),
+    ) -> bool {
         let mut smaller = false;
-        let mut size = (self.ended.log.len() / 2).max(1);
+        let mut size = (things(self).len() / 2).max(1);
         loop {
             let mut at = 0;
             loop {
-                let mut all: Vec<u64> = self.ended.log.iter().map(|line| line.submission).collect();
-                all.sort_unstable();
-                all.dedup();
-                let Some(chunk) = all.get(at..) else { break };
-                let chunk: Vec<u64> = chunk.iter().take(size).copied().collect();
+                let chunk: Vec<T> = things(self).into_iter().skip(at).take(size).collect();
                 if chunk.is_empty() {
                     break;
                 }
-                let taken = self.change(|scenario| {
-                    scenario.dropped.extend(chunk);
-                    scenario.dropped.sort_unstable();
-                    scenario.dropped.dedup();
-                });
+                let taken = self.change(|scenario| without(scenario, &chunk));
                 smaller |= taken;
                 if !taken {
                     at += size;
@@ -195,7 +299,9 @@ pub fn shrink(
     let invariant = violation.invariant;
     let best = scenario.clone();
     let mut shrinker = Shrinker { environments, invariant, best, ended, tries: 0 };
-    while shrinker.features() || shrinker.submissions() {
+    shrinker.features();
+    shrinker.write_down();
+    while shrinker.features() || shrinker.written() || shrinker.submissions() {
         if shrinker.tries >= TRIES_MAX {
             break;
         }
@@ -213,4 +319,52 @@ pub fn as_test(scenario: &Scenario, invariant: Invariant) -> String {
          r#\"\n{text}\"#,\n    )\n    .unwrap();\n    let ended = environments().play(&scenario, \
          false).unwrap();\n    assert_eq!(ended.violations, []);\n}}\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use inference::{Engine, Isa};
+
+    use super::*;
+
+    #[test]
+    fn what_parties_did_is_written_down_so_that_they_do_it_again() {
+        let engine = Engine::new(Isa::PORTABLE, 1).unwrap();
+        let environments = Environments::new(&engine, Vec::new()).unwrap();
+        let mut best = Scenario { model: 1, seed: 5, ..Scenario::default() };
+        for (name, strategy) in
+            [("executor", "honest"), ("guardian", "prompt"), ("chaos", "chaos-liar")]
+        {
+            best.party.push(PartySpec::new(name, strategy));
+        }
+        if let Some(chaos) = best.party.last_mut() {
+            chaos.count = 2;
+        }
+        let ended = environments.play(&best, true).unwrap();
+        let invariant = Invariant::VerdictIsTruth;
+        let shrinker = Shrinker {
+            environments: &environments,
+            invariant,
+            best: best.clone(),
+            ended,
+            tries: 0,
+        };
+        assert!(
+            shrinker.decides_itself(&best.party[0]) && !shrinker.decides_itself(&best.party[2])
+        );
+        let mut written = best.clone();
+        written.party[2].script = Some(shrinker.script(2));
+        (written.network.delay_ms_min, written.network.delay_ms_max) = (DELAY_MS, DELAY_MS);
+        let written = Scenario::parse(&written.to_toml()).unwrap();
+        assert!(shrinker.decides_itself(&written.party[2]));
+        environments.check(&written).unwrap();
+        let again = environments.play(&written, true).unwrap();
+        let done = |ended: &Ended| -> Vec<(usize, Action)> {
+            let own = ended.log.iter().filter(|line| line.group == 2 && line.outcome.is_ok());
+            own.map(|line| (line.party, line.action.clone())).take(20).collect()
+        };
+        let before = done(&shrinker.ended);
+        assert!(before.len() == 20, "{} moves", before.len());
+        assert_eq!(done(&again), before);
+    }
 }

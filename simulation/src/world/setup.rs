@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use challenger::ChallengerCore;
+use challenger::{ChallengerCore, Policy};
 use executor::{ExecutorCore, statement_of};
 use protocol::hash::{Commitment, Digest};
 use protocol::ids::ClaimId;
@@ -14,7 +14,8 @@ use protocol::transaction::{Action, Address, ClaimTerms, Statement};
 use super::{Environment, Happening, Party, PartyCore, World, WorldJob};
 use crate::invariants::{Audit, AuditedClaim};
 use crate::rng::{Purpose, WorldRng};
-use crate::scenario::{MILLIETHER, Scenario, ScenarioError, Side};
+use crate::scenario::{MILLIETHER, Scenario, ScenarioError, ScriptedMove, Side};
+use crate::strategy::behaviours::Script;
 use crate::strategy::{Plan, Unbound};
 use dispute::lies::{Lie, parse_lie};
 
@@ -113,8 +114,12 @@ impl<C: Commitment> World<C> {
             plan.capital_milliether = spec.capital_milliether.unwrap_or(plan.capital_milliether);
             plan.inference_ms = spec.inference_ms.unwrap_or(plan.inference_ms);
             plan.slots = spec.slots.unwrap_or(plan.slots);
-            for _ in 0..spec.count {
-                self.add_party(group, plan.clone(), spec.clock_skew_ms);
+            for identity in 0..spec.count {
+                let plan = match &spec.script {
+                    None => plan.clone(),
+                    Some(script) => scripted(&plan, script, identity),
+                };
+                self.add_party(group, plan, spec.clock_skew_ms);
             }
         }
         Ok(())
@@ -299,6 +304,20 @@ impl<C: Commitment> World<C> {
         let entry = AuditedClaim { known, is_true, by_honest, said_truly: true, opened, shown };
         self.audit.books.claims.insert(id, entry);
     }
+}
+
+/// A party of the same means that makes an identity's moves of a script, and no others.
+fn scripted<C: Commitment>(plan: &Plan<C>, script: &[ScriptedMove], identity: u32) -> Plan<C> {
+    let own = script.iter().filter(|one| one.identity == identity);
+    let moves = own.filter_map(|one| Some((one.at_ms, one.action()?)));
+    let plan = Plan {
+        policy: Policy::Nothing,
+        capital_milliether: plan.capital_milliether,
+        transactions_max: u32::MAX,
+        slots: u32::MAX,
+        ..Plan::dishonest(Side::Stranger)
+    };
+    plan.with(Script::new(moves))
 }
 
 /// How much later than its printed bound anything may end: somebody has to look and send.

@@ -9,6 +9,7 @@ mod aside;
 mod asking;
 mod chaos;
 mod forge;
+mod script;
 
 use protocol::asks::{OperandProof, Refutation};
 use protocol::hash::{Commitment, Digest};
@@ -23,6 +24,7 @@ pub use aside::{AbsurdJobs, ChallengeAllies, FreeRide, Idle, Meddler, Overbid, W
 pub use asking::{AbsurdDemands, AskBeyond, DemandAnything, LookAndWithdraw, SayOtherKind};
 pub use chaos::Chaos;
 pub use forge::{Forge, Forgery, SaysTwo};
+pub use script::Script;
 
 /// Keeps the first `left` of the moves that are counted, and none after them; the others all stay.
 fn keep_first(left: &mut u64, intents: &mut Vec<Intent>, is_counted: impl Fn(&Action) -> bool) {

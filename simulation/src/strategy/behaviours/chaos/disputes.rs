@@ -230,7 +230,8 @@ impl<C: Commitment> Table<'_, '_, C> {
     pub(super) fn refute(&mut self) -> Option<Action> {
         let one = self.own_turn()?;
         let whole = self.whole_of(&one.claim)?;
-        let (showings, refutation) = refutations::any(&whole, self.sight.rng)?;
+        let said: Vec<Tree> = self.state.claim(&one.claim)?.said.keys().copied().collect();
+        let (showings, refutation) = refutations::any(&whole, &said, self.sight.rng)?;
         let from = one.last_ask().filter(|_| self.sight.rng.chance(200)).cloned();
         let (claim, challenger) = (one.claim, one.challenger);
         Some(Action::Refute { claim, challenger, showings, refutation, from })

@@ -34,11 +34,26 @@ impl Shown {
     }
 }
 
-/// A refutation of some place of a run.
-pub(super) fn any<C: Commitment>(whole: &Whole<C>, rng: &mut WorldRng) -> Option<Proof> {
+/// A refutation of some place of a run; every other time of one that only what its executor said of the run allows.
+pub(super) fn any<C: Commitment>(
+    whole: &Whole<C>,
+    said: &[Tree],
+    rng: &mut WorldRng,
+) -> Option<Proof> {
     let header = whole.model().header();
     let operator = rng.below(u64::from(header.operator_count)) as u32;
     let layer = rng.below(u64::from(header.layer_count)) as u32;
+    match rng.pick(said).filter(|_| rng.chance(500)) {
+        Some(Tree::Subtrace { layer, .. }) => {
+            let inside = whole.model().layer(*layer)?;
+            let number = rng.below(u64::from(inside.operator_count)) as u32;
+            return any_step(whole, inside.first_operator.checked_add(number)?, None, rng);
+        }
+        Some(Tree::Accumulators { operator, element, .. }) => {
+            return any_step(whole, *operator, Some(*element), rng);
+        }
+        Some(_) | None => {}
+    }
     match rng.below(8) {
         0 => binding(whole, operator),
         1 => {
@@ -59,15 +74,23 @@ pub(super) fn any<C: Commitment>(whole: &Whole<C>, rng: &mut WorldRng) -> Option
                 Ways { known: &known, model: whole.model() }.to_leaf(FIRST, operator, leaf);
             Some((showings?, Refutation::Leaf { iteration: FIRST, operator, leaf }))
         }
-        _ => {
-            let node = whole.model().checked(operator)?;
-            let segments = law::segment_count(node);
-            // The last of several is the step from the last sum into the element.
-            let most = if segments > 1 { segments + 1 } else { 1 };
-            let element = rng.below(node.node().output.shape.count());
-            step(whole, operator, element, rng.below(most))
-        }
+        _ => any_step(whole, operator, None, rng),
     }
+}
+
+/// A refutation of a step of an operator, of some element where none is given.
+fn any_step<C: Commitment>(
+    whole: &Whole<C>,
+    operator: u32,
+    element: Option<u64>,
+    rng: &mut WorldRng,
+) -> Option<Proof> {
+    let node = whole.model().checked(operator)?;
+    let segments = law::segment_count(node);
+    // The last of several is the step from the last sum into the element.
+    let most = if segments > 1 { segments + 1 } else { 1 };
+    let some = rng.below(node.node().output.shape.count());
+    step(whole, operator, element.unwrap_or(some), rng.below(most))
 }
 
 /// A value of a state, by its id.
