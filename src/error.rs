@@ -103,7 +103,9 @@ pub(crate) fn plain(message: &str) -> String {
     for (number, words) in SYSTEM_ERRORS {
         text = text.replace(&std::io::Error::from_raw_os_error(number).to_string(), words);
     }
-    text
+    // Parts of it may be somebody else's; our own help has lines.
+    let lines: Vec<String> = text.split('\n').map(ledger::words::printable).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

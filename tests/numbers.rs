@@ -104,6 +104,11 @@ const OTHER: &[(&str, &[&str], &str)] = &[
     ("inference/src/isolated.rs", &["eight bytes"], "the width of a number"),
     ("src/amount.rs", &["0.5 eth"], "an example"),
     (
+        "docs/attacks.md",
+        &["24 addresses", "2,048 addresses", "six seconds"],
+        "an attack that was found",
+    ),
+    (
         "README.md",
         &["4.6 minutes", "31 s", "2,600 bytes", "8,488 bytes", "5 openings", "2.2 kb"],
         "measured",

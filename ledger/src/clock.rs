@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Says what time it is, in milliseconds.
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -23,11 +23,31 @@ impl Clock for SystemClock {
     }
 }
 
+/// How far a clock goes on without being written down.
+const STRIDE: Duration = Duration::from_secs(2);
+
+/// When the clock was last written down, and what it said then.
+#[derive(Clone, Copy, Debug)]
+struct Tick {
+    at: Instant,
+    said_ms: u64,
+}
+
+impl Tick {
+    /// What the clock says at a moment after it, and for how long it stood before that.
+    fn at(&self, now: Instant) -> (u64, Duration) {
+        let since = now.saturating_duration_since(self.at);
+        let gone_ms = u64::try_from(since.min(STRIDE).as_millis()).unwrap_or(u64::MAX);
+        (self.said_ms.saturating_add(gone_ms), since.saturating_sub(STRIDE))
+    }
+}
+
 /// The clock of a ledger's server: it runs while the server runs, and stands while it does not.
 ///
 /// Nobody can move while a ledger is down; a clock that ran on would end windows and lose disputes in the
 /// meantime. A ledger's first time is the one of its genesis, and the machine's time does not move it
-/// later: a machine whose clock is corrected by an hour ends nothing either.
+/// later: a machine whose clock is corrected by an hour ends nothing either. Nor does a process that was halted, or a
+/// machine that slept: the clock goes at most two seconds beyond the last time that somebody wrote it down.
 ///
 /// Opened, it stands; [`RunningClock::begin`] lets it run once the ledger can be served.
 #[derive(Debug)]
@@ -35,7 +55,7 @@ pub struct RunningClock {
     file: PathBuf,
     /// Where it stood; nothing when that is not known.
     stood_ms: Option<u64>,
-    begun: OnceLock<(u64, Instant)>,
+    ticked: OnceLock<Mutex<Tick>>,
     /// Where it stands for good, once the ledger takes nothing more.
     frozen: OnceLock<u64>,
     /// Held by who writes the file: a thread that read the time before it stood must not write after it did.
@@ -70,8 +90,8 @@ impl RunningClock {
                         time of its log";
             std::io::Error::other(format!("{}: {help}", file.display()))
         })?;
-        let (begun, frozen) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { file: file.to_owned(), stood_ms, begun, frozen, writing: Mutex::default() })
+        let (ticked, frozen) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { file: file.to_owned(), stood_ms, ticked, frozen, writing: Mutex::default() })
     }
 
     /// Runs from now on: from where it stood, or from the last time of the ledger where that is later or
@@ -85,8 +105,8 @@ impl RunningClock {
         if self.stood_ms.is_some_and(|stood_ms| stood_ms < last_ms) {
             cov_mark::hit!(log_is_later_than_the_clock);
         }
-        self.begun.get_or_init(|| (from_ms, Instant::now()));
-        self.keep()
+        self.ticked.get_or_init(|| Mutex::new(Tick { at: Instant::now(), said_ms: from_ms }));
+        self.keep().map(drop)
     }
 
     /// Stands from now on: a ledger that takes nothing more must not let windows end.
@@ -95,17 +115,32 @@ impl RunningClock {
         self.frozen.get_or_init(|| now_ms);
     }
 
-    /// Writes down where it stands; to be called several times a second once it runs.
+    /// Writes down where it stands; to be called several times a second once it runs. Gives for how long it stood
+    /// because it was not: the process was halted, the machine slept, or the disk let it wait.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn keep(&self) -> std::io::Result<()> {
+    pub fn keep(&self) -> std::io::Result<Duration> {
         // Whole or not at all; not flushed, for a power cut may well give some seconds more, and an
         // emptied file is read as none.
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let stood = self.tick(Instant::now());
         let partial = self.file.with_extension("partial");
         std::fs::write(&partial, self.now_ms().to_string())?;
-        std::fs::rename(partial, &self.file)
+        std::fs::rename(partial, &self.file)?;
+        Ok(stood)
+    }
+
+    /// Goes on from here: for how long it stood since the tick before.
+    fn tick(&self, now: Instant) -> Duration {
+        let Some(ticked) = self.ticked.get() else { return Duration::ZERO };
+        // Whole at any time: what a panic left is as good.
+        let mut tick = ticked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (said_ms, stood) = tick.at(now);
+        // Parts of a millisecond are not lost: most ticks come after a few hundred.
+        let exact = tick.at + Duration::from_millis(said_ms.saturating_sub(tick.said_ms)) + stood;
+        *tick = Tick { at: exact, said_ms };
+        stood
     }
 }
 
@@ -116,11 +151,10 @@ impl Clock for RunningClock {
             cov_mark::hit!(clock_is_frozen);
             return *frozen_ms;
         }
-        let Some((from_ms, begun)) = self.begun.get() else {
+        let Some(ticked) = self.ticked.get() else {
             return self.stood_ms.unwrap_or(0);
         };
-        let since = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        from_ms.saturating_add(since)
+        ticked.lock().unwrap_or_else(PoisonError::into_inner).at(Instant::now()).0
     }
 }
 
@@ -183,6 +217,35 @@ mod tests {
         assert!((5_030..stood_ms + 100).contains(&again_ms), "{again_ms} after {stood_ms}");
         std::fs::write(&file, "noon").unwrap();
         assert!(RunningClock::open(&file).unwrap_err().to_string().contains("milliseconds"));
+    }
+
+    #[test]
+    fn a_clock_that_nobody_wrote_down_stands_after_two_seconds_and_goes_on_from_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = RunningClock::open(&folder.path().join("clock")).unwrap();
+        clock.begin(1_000).unwrap();
+        let tick = || *clock.ticked.get().unwrap().lock().unwrap();
+        let begun = tick().at;
+        let after = |ms| begun + Duration::from_millis(ms);
+        // As it goes.
+        assert_eq!(clock.tick(after(250)), Duration::ZERO);
+        let base_ms = tick().said_ms;
+        assert!((1_250..1_300).contains(&base_ms), "{base_ms}");
+        // Halted for half a minute: two seconds of it count, before it is written down and after.
+        let (said_ms, stood) = tick().at(after(30_250));
+        assert_eq!((said_ms, stood), (base_ms + 2_000, Duration::from_secs(28)));
+        assert_eq!(clock.tick(after(30_250)), Duration::from_secs(28));
+        assert_eq!(tick().said_ms, base_ms + 2_000);
+        assert_eq!(clock.tick(after(30_500)), Duration::ZERO);
+        assert_eq!(tick().said_ms, base_ms + 2_250);
+        // Ticks lose no time, and none goes back.
+        for number in 0..10_000u64 {
+            clock.tick(after(30_500) + Duration::from_micros(number * 700));
+        }
+        let gone_ms = tick().said_ms - (base_ms + 2_250);
+        assert!((6_998..=7_000).contains(&gone_ms), "{gone_ms}");
+        clock.tick(after(0));
+        assert_eq!(tick().said_ms, base_ms + 2_250 + gone_ms);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use protocol::Severity;
 use protocol::hash::{Commitment, Keccak};
 use protocol::settlement::{Event, Rejection, Settlement};
-use protocol::transaction::SignedTransaction;
+use protocol::transaction::{Key, SignedTransaction};
 
 pub use clock::{Clock, ManualClock, RunningClock, SystemClock};
 pub use embedded::EmbeddedLedger;
@@ -113,6 +113,15 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError::Rejected`] when it is not accepted; others when the ledger failed.
     async fn submit(&self, transaction: SignedTransaction) -> Result<Receipt, LedgerError>;
+
+    /// Has the ledger's server keep this process's connections when it has too many, as those of a key's account, which
+    /// has money on the ledger; to be called at each look. Of a ledger in the same process there is nothing to keep.
+    ///
+    /// # Errors
+    /// When the server does not: it is busy with accounts of more money, or the account has none.
+    async fn keep_place(&self, _key: &Key) -> Result<(), LedgerError> {
+        Ok(())
+    }
 
     /// The latest state.
     ///

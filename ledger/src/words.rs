@@ -20,7 +20,7 @@ use protocol::transaction::Action;
 
 pub use self::asks::{answer, ask, refutation, tree};
 use self::asks::{at_iteration, within};
-pub use self::common::{count, state};
+pub use self::common::{count, printable, state};
 
 /// The beginning of an id, a hash or an account's address, where the whole one stands elsewhere.
 pub fn short(id: impl fmt::Display) -> String {

@@ -277,3 +277,67 @@ async fn audit_a7_who_follows_the_log_comes_on_in_small_steps_when_others_hold_a
     let late = server.client().await;
     assert_eq!(late.view().await.unwrap().height, 600);
 }
+
+#[tokio::test]
+async fn audit_a7_a_crowd_of_addresses_with_one_connection_each_locks_out_nobody_who_has_money() {
+    let server = Server::start(Limits { connections: 32, ..Limits::default() }).await;
+    let client = server.client().await;
+    client.submit(deposit(2, 0)).await.unwrap();
+    let place = |account: u8, ahead_ms: u64, signer: u8| {
+        let (client, server, account) = (&client, &server, key(account).address());
+        async move {
+            let until_ms = client.view().await.unwrap().now_ms + ahead_ms;
+            let covered = client.genesis().domain().place_digest(account, until_ms);
+            let signature = to_hex(&key(signer).sign_digest(&covered));
+            let head = format!(
+                "PUT /v1/places/{account}?until_ms={until_ms} HTTP/1.1\r\nhost: x\r\n\
+                 rebut-signature: {signature}\r\ncontent-length: 0\r\n\r\n"
+            );
+            server.raw(head.as_bytes()).await
+        }
+    };
+    for (status, account, ahead_ms, signer) in
+        [("403", 2, 60_000, 3), ("403", 3, 60_000, 3), ("400", 2, 0, 2), ("400", 2, 601_000, 2)]
+    {
+        let said = place(account, ahead_ms, signer).await;
+        assert!(said.contains(status), "{said}");
+    }
+    client.keep_place(&key(2)).await.unwrap();
+    // It is known by its address; strangers have others. Somebody at the same address waits for news.
+    let mut waiting = TcpStream::connect(server.address).await.unwrap();
+    let poll = b"GET /v1/log?after=1000&wait_ms=20000 HTTP/1.1\r\nhost: x\r\n\r\n";
+    waiting.write_all(poll).await.unwrap();
+    let mut crowd = Vec::new();
+    for last in 10..100 {
+        crowd.push(from(&server, last).await);
+        if last % 10 == 0 {
+            client.submit(deposit(2, u64::from(last / 10))).await.unwrap();
+        }
+    }
+    client.submit(deposit(2, 10)).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_millis(200), waiting.read(&mut [0; 64])).await;
+    assert!(ended.is_err(), "the connection of who has a place was ended: {ended:?}");
+    // Whoever has nothing is let in as well, in the place of the stranger who came first.
+    let mut stream = from(&server, 200).await;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 64];
+    let got = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await;
+    assert!(got.unwrap().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn audit_a7_the_longest_move_has_room_when_others_hold_all_memory_for_bodies() {
+    // Room for no long body at all, as when others hold all of it.
+    let server = Server::start(Limits { held_bytes: 4 << 10, ..Limits::default() }).await;
+    let post = |length: usize| {
+        let head = format!(
+            "POST /v1/transactions HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+        );
+        [head.into_bytes(), vec![7; length]].concat()
+    };
+    // 256 leaves of 256 bytes, each with its length, and what is around them.
+    let said = server.raw(&post((256 << 8) + 8_192)).await;
+    assert!(said.contains("400"), "read, and no transaction: {said}");
+    let said = server.raw(&post(300_000)).await;
+    assert!(said.contains("503"), "{said}");
+}

@@ -181,7 +181,7 @@ async fn insist<T>(
 ) -> Result<T, LedgerError> {
     for _ in 0..40 {
         match work().await {
-            Err(LedgerError::Unreachable { .. }) => {
+            Err(error) if error.is_away() => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             other => return other,

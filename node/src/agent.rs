@@ -116,6 +116,18 @@ impl Signer {
         }
     }
 
+    /// Has the ledger's server keep this process's connections as those of the key's account, in the background: no
+    /// move waits for it.
+    fn keep_place(self: &Arc<Self>) {
+        let signer = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = signer.ledger.keep_place(&signer.key).await {
+                tracing::warn!(event = "agent.no_place", %error,
+                    "when the ledger's server has too many connections it may end this process's");
+            }
+        });
+    }
+
     fn address(&self) -> Address {
         self.key.address()
     }
@@ -148,6 +160,9 @@ fn run_blocking<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Moves of one look that may not reach the ledger before the rest is left.
+const AWAY_MAX: usize = 3;
+
 /// A core with a key at a ledger.
 pub struct Agent<C> {
     /// The core.
@@ -178,19 +193,24 @@ impl<C: Core> Agent<C> {
 
     /// Asks the core once and performs what it wants of this view, in order.
     ///
-    /// A rejection is an answer, not a failure: others may have acted first.
+    /// A rejection is an answer, not a failure: others may have acted first. Nor is one move that does not reach the
+    /// ledger: a short one may, where a long one finds no room. After [`AWAY_MAX`] of them the rest is left to the next
+    /// look.
     ///
     /// # Errors
-    /// When the ledger itself failed.
+    /// When the ledger failed for good.
     pub async fn step(&mut self, view: &View) -> Result<Vec<Performed>, LedgerError> {
-        let mut performed = Vec::new();
+        let (mut performed, mut away) = (Vec::new(), 0);
         for decision in run_blocking(|| self.core.decide(view)) {
             let outcome = self.signer.perform(view, &decision.action).await;
-            match outcome {
-                Ok(_) | Err(LedgerError::Rejected(_)) => {
-                    performed.push(Performed { decision, outcome });
-                }
-                Err(error) => return Err(error),
+            match &outcome {
+                Ok(_) | Err(LedgerError::Rejected(_)) => {}
+                Err(error) if error.is_away() => away += 1,
+                Err(error) => return Err(error.clone()),
+            }
+            performed.push(Performed { decision, outcome });
+            if away == AWAY_MAX {
+                break;
             }
         }
         Ok(performed)
@@ -199,13 +219,14 @@ impl<C: Core> Agent<C> {
     /// A step that is told in log and metrics as `who`'s. Gives what the ledger refused, a line each.
     ///
     /// # Errors
-    /// When the ledger itself failed.
+    /// When the ledger itself failed, or one move did not reach it: after all the others were tried.
     pub async fn step_reported(
         &mut self,
         view: &View,
         who: &'static str,
     ) -> Result<Vec<String>, LedgerError> {
-        let mut refused = Vec::new();
+        let (mut refused, mut lost) = (Vec::new(), None);
+        self.signer.keep_place();
         for performed in self.step(view).await? {
             let action = performed.decision.action.name();
             let reason = &performed.decision.reason;
@@ -214,6 +235,14 @@ impl<C: Core> Agent<C> {
                     metrics::counter!("rebut_acted_total").increment(1);
                     tracing::info!(event = "acted", who, action, %reason, height = receipt.height);
                 }
+                Err(error) if error.is_away() => {
+                    metrics::counter!("rebut_not_sent_total").increment(1);
+                    let left_ms =
+                        performed.decision.deadline_ms.map(|at| at.saturating_sub(view.now_ms));
+                    tracing::error!(event = "not_sent", who, action, %reason, left_ms, %error,
+                        "it is tried again at once; what has a deadline loses money when that is over");
+                    lost = Some(error.clone());
+                }
                 Err(error) => {
                     metrics::counter!("rebut_refused_total").increment(1);
                     tracing::warn!(event = "refused", who, action, %reason, %error);
@@ -221,7 +250,7 @@ impl<C: Core> Agent<C> {
                 }
             }
         }
-        Ok(refused)
+        lost.map_or(Ok(refused), Err)
     }
 
     /// How long to wait though nothing happens: until the core's next look, `idle` at most.
@@ -234,6 +263,10 @@ impl<C: Core> Agent<C> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::hash::Digest;
+    use protocol::settlement::{Genesis, Parameters, Settlement};
+    use protocol::transaction::SignedTransaction;
+
     use super::*;
 
     #[test]
@@ -243,5 +276,80 @@ mod tests {
         let mut race = NonceRace::default();
         let tries = (0..100).take_while(|_| race.goes_on(&lost)).count();
         assert_eq!(tries, 4);
+    }
+
+    /// Takes withdrawals below an amount, and has no room for others.
+    struct Small {
+        state: View,
+        taken: std::sync::Mutex<Vec<u128>>,
+    }
+
+    #[async_trait::async_trait]
+    impl Ledger for Small {
+        async fn submit(&self, signed: SignedTransaction) -> Result<Receipt, LedgerError> {
+            let amount_wei = match signed.decode_action() {
+                Ok(Action::Withdraw { amount_wei }) => amount_wei,
+                other => panic!("{other:?}"),
+            };
+            self.taken.lock().unwrap().push(amount_wei);
+            match amount_wei {
+                0..10 => Ok(Receipt { height: 1, at_ms: 0, events: Vec::new() }),
+                _ => Err(LedgerError::Busy { reason: "no room".to_owned() }),
+            }
+        }
+
+        async fn view(&self) -> Result<View, LedgerError> {
+            Ok(self.state.clone())
+        }
+
+        async fn view_at(&self, _: u64) -> Result<View, LedgerError> {
+            Ok(self.state.clone())
+        }
+
+        async fn events_after(&self, _: u64, _: usize) -> Result<Vec<Receipt>, LedgerError> {
+            Ok(Vec::new())
+        }
+
+        async fn wait_beyond(&self, _: u64) -> Result<(), LedgerError> {
+            Ok(())
+        }
+    }
+
+    /// Wants these amounts, in this order.
+    #[derive(Debug)]
+    struct Wants(Vec<u128>);
+
+    impl Core for Wants {
+        fn decide(&mut self, _: &View) -> Vec<Decision> {
+            let wanted = |amount_wei: &u128| Decision {
+                action: Action::Withdraw { amount_wei: *amount_wei },
+                reason: "it is wanted".to_owned(),
+                deadline_ms: Some(7),
+            };
+            self.0.iter().map(wanted).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn audit_a7_a_move_that_finds_no_room_keeps_no_other_from_being_sent() {
+        let key = Key::from_secret(&[1; 32]).unwrap();
+        let (salt, bank) = (Digest::default(), key.address());
+        let genesis =
+            Genesis { chain_id: 1, salt, begun_ms: 0, bank, parameters: Parameters::default() };
+        let settlement = Arc::new(Settlement::new(genesis).unwrap());
+        let state = View { height: 0, now_ms: 0, settlement };
+        let small = Arc::new(Small { state: state.clone(), taken: std::sync::Mutex::default() });
+        let ledger: Arc<dyn Ledger> = Arc::clone(&small) as _;
+        for (wants, sent, is_lost) in [
+            (vec![50, 1, 60, 2], vec![50, 1, 60, 2], true),
+            (vec![1, 2], vec![1, 2], false),
+            // One that answers nothing is not asked for ever.
+            (vec![50, 51, 1, 52, 2, 53], vec![50, 51, 1, 52], true),
+        ] {
+            let mut agent = Agent::new(Wants(wants), Arc::clone(&ledger), key.clone());
+            let told = agent.step_reported(&state, "test").await;
+            assert_eq!(told.is_err(), is_lost, "{told:?}");
+            assert_eq!(std::mem::take(&mut *small.taken.lock().unwrap()), sent);
+        }
     }
 }

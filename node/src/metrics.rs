@@ -59,6 +59,12 @@ pub const METRICS: &[Metric] = &[
         Gauge,
         "1 when the log before the snapshot that the ledger was started from is damaged",
     ),
+    (
+        Of::Ledger,
+        "rebut_ledger_clock_stood_ms_total",
+        Counter,
+        "Time for which the ledger's clock stood because its process was halted or kept waiting",
+    ),
     (Of::Ledger, "rebut_ledger_uploads_bytes", Gauge, "Bytes that published states take"),
     (Of::Ledger, "rebut_ledger_uploads_bytes_max", Gauge, "Bytes that published states may take"),
     (
@@ -84,7 +90,7 @@ pub const METRICS: &[Metric] = &[
         Of::All,
         "rebut_http_crowded_total",
         Counter,
-        "Connections closed because their address had too many",
+        "Connections closed because their address had too many, or all were taken",
     ),
     (
         Of::All,
@@ -110,6 +116,7 @@ pub const METRICS: &[Metric] = &[
     (Of::Daemons, "rebut_last_look_seconds", Gauge, "Unix time of the last look that succeeded"),
     (Of::Daemons, "rebut_acted_total", Counter, "Actions that the ledger accepted"),
     (Of::Daemons, "rebut_refused_total", Counter, "Actions that the ledger refused"),
+    (Of::Daemons, "rebut_not_sent_total", Counter, "Actions that did not reach the ledger"),
     (Of::Daemons, "rebut_free_wei", Gauge, "Free money of the account"),
     (Of::Daemons, "rebut_stakes_wei", Gauge, "Stakes in standing claims"),
     (Of::Daemons, "rebut_bonds_wei", Gauge, "Bonds and fees in open challenges"),

@@ -48,6 +48,8 @@ pub enum Audit {
     A7Disk = 76,
     /// Transfers of nothing and jobs without a fee are taken.
     A7Nothing = 77,
+    /// The longest moves need room that others can hold.
+    A7Moves = 78,
     /// Any terms are taken.
     A8Terms = 80,
     /// A job ends when its poster likes.

@@ -396,7 +396,7 @@ impl Narrator {
             None | Some("") => text,
             Some(name) => {
                 let number = format!("operator {}", operator.unwrap_or_default());
-                text.replacen(&number, &format!("{number} ({name})"), 1)
+                text.replacen(&number, &format!("{number} ({})", words::printable(name)), 1)
             }
         }
     }

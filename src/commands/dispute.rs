@@ -127,7 +127,8 @@ pub(crate) fn tell(verdict: &Verdict) {
 
 /// What is known of an operator: its kind unless nobody showed it, its node in the file.
 fn described(operator: &OperatorPlace) -> String {
-    let node = (!operator.name.is_empty()).then(|| format!("ONNX node {}", operator.name));
+    let node = (!operator.name.is_empty())
+        .then(|| format!("ONNX node {}", words::printable(&operator.name)));
     let kind = (!operator.kind.is_empty()).then(|| operator.kind.clone());
     let known: Vec<String> = kind.into_iter().chain(node).collect();
     if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) }

@@ -2,6 +2,7 @@
 
 use inference::Model;
 use inference::trace::type_text;
+use ledger::words;
 use protocol::graph::Node;
 use protocol::hash::Digest;
 use protocol::tensor::TensorType;
@@ -147,7 +148,7 @@ fn tell(model: &Model) {
                     index.to_string(),
                     node.operator.kind().to_owned(),
                     type_text(&node.output),
-                    model.operator_name(index).to_owned(),
+                    words::printable(model.operator_name(index)),
                 ]
             })
             .collect();

@@ -7,6 +7,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
+use protocol::settlement::Parameters;
+use protocol::tensor::LEAF_BYTES;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -15,8 +17,7 @@ use super::limits::{Share, Shares, Source};
 
 /// Bytes that one permit stands for.
 const UNIT_BYTES: usize = 4 << 10;
-/// Bytes of each body that cost no budget: there are no more such bodies than connections, and a move in a
-/// dispute is no longer.
+/// Bytes of each body that cost no budget, unless a server says other: there are no more such bodies than connections.
 const FREE_BYTES: usize = 64 << 10;
 /// The budget's part that one source may have.
 const SHARE: usize = 16;
@@ -30,6 +31,7 @@ pub struct Budget {
     all: Arc<Semaphore>,
     shares: Shares,
     share_units: usize,
+    free_bytes: usize,
 }
 
 /// A body in memory; its room in the budget is given back when it is dropped.
@@ -45,7 +47,14 @@ impl Budget {
     pub fn new(bytes: usize) -> Self {
         let units = bytes.div_ceil(UNIT_BYTES);
         let (all, share_units) = (Arc::new(Semaphore::new(units)), units.div_ceil(SHARE));
-        Self { all, shares: Shares::default(), share_units }
+        Self { all, shares: Shares::default(), share_units, free_bytes: FREE_BYTES }
+    }
+
+    /// So many bytes of each body cost none of it.
+    #[must_use]
+    pub(super) fn free(mut self, bytes: usize) -> Self {
+        self.free_bytes = bytes;
+        self
     }
 
     /// One source may have this part of it.
@@ -83,7 +92,7 @@ impl Budget {
     pub async fn read(&self, body: Body, limit: usize, source: Source) -> Result<Held, Failure> {
         let mut held = Held { bytes: Vec::new(), room: Vec::new() };
         let (mut body, begun) = (body, Instant::now());
-        let mut paid = FREE_BYTES;
+        let mut paid = self.free_bytes;
         loop {
             let Some(part) = timely(&mut body, begun, held.bytes.len() as u64).await? else {
                 return Ok(held);
@@ -100,6 +109,13 @@ impl Budget {
             held.bytes.extend_from_slice(&part);
         }
     }
+}
+
+/// Bytes of a ledger's transactions that cost no budget: whoever holds all of that keeps no move in a dispute out. The
+/// longest is the answer that shows leaves of an input or output.
+pub(super) fn free_of_moves(parameters: &Parameters) -> usize {
+    let leaves = 1usize.checked_shl(parameters.end_log2).unwrap_or(usize::MAX);
+    FREE_BYTES.max(leaves.saturating_mul(LEAF_BYTES)).saturating_add(FREE_BYTES)
 }
 
 fn too_long(limit: u64) -> Failure {

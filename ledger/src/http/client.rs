@@ -2,9 +2,11 @@
 
 mod heads;
 mod kept;
+mod places;
 mod refusal;
 mod transfers;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use async_trait::async_trait;
 use protocol::encoding::Canonical as _;
 use protocol::hash::Digest;
 use protocol::settlement::{Genesis, Settlement};
-use protocol::transaction::{Address, SignedTransaction};
+use protocol::transaction::{Address, Key, SignedTransaction};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::LogPage;
@@ -26,15 +28,11 @@ use crate::{Ledger, LedgerError, Receipt, View, wire};
 
 pub use heads::{fetch_genesis, fetch_head, read_head};
 use kept::Heads;
-use refusal::{refused, said, why_refused};
+use refusal::{Checks, refused, said, why_refused};
 pub use transfers::{DownloadError, UploadError};
 
 /// Time for one request beyond what a long poll waits.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A server's reason for a refusal is held against the rules this often.
-const CHECKED_EVERY: Duration = Duration::from_secs(1);
-/// After a false reason every one is held against the rules for so long.
-const DISTRUSTED_FOR: Duration = Duration::from_secs(60);
 /// What a long poll asks for.
 const POLL_MS: u64 = 15_000;
 /// Most bytes of an answer.
@@ -52,28 +50,6 @@ struct Copy {
     clock: (u64, Instant),
 }
 
-/// When a server's refusals were held against the rules.
-#[derive(Debug, Default)]
-struct Checks {
-    /// The last time.
-    last: Option<Instant>,
-    /// The last time that the rules took what it refused.
-    false_one: Option<Instant>,
-}
-
-impl Checks {
-    fn is_due(&mut self, now: Instant) -> bool {
-        let within = |at: Option<Instant>, time| {
-            at.is_some_and(|at| now.saturating_duration_since(at) < time)
-        };
-        let is_due = !within(self.last, CHECKED_EVERY) || within(self.false_one, DISTRUSTED_FOR);
-        if is_due {
-            self.last = Some(now);
-        }
-        is_due
-    }
-}
-
 /// A ledger at a URL.
 pub struct HttpLedger {
     url: String,
@@ -84,6 +60,8 @@ pub struct HttpLedger {
     uploads: Semaphore,
     checks: std::sync::Mutex<Checks>,
     heads: Mutex<Heads>,
+    /// When each account asks for a place again.
+    places: std::sync::Mutex<HashMap<Address, Instant>>,
 }
 
 impl fmt::Debug for HttpLedger {
@@ -142,7 +120,9 @@ impl HttpLedger {
         // One fewer than a server takes of one account at a time: another process may have the same key.
         let uploads = Semaphore::new(AT_ONCE_MAX - 1);
         let (checks, heads) = (std::sync::Mutex::default(), Mutex::default());
-        let ledger = Self { url, client, genesis, copy, upload_bytes_max, uploads, checks, heads };
+        let places = std::sync::Mutex::default();
+        let ledger =
+            Self { url, client, genesis, copy, upload_bytes_max, uploads, checks, heads, places };
         ledger.sync(0).await?;
         Ok(ledger)
     }
@@ -342,9 +322,11 @@ impl Ledger for HttpLedger {
         let answer = sent.map_err(|error| unreachable(&self.url, &error))?;
         let status = answer.status();
         if !status.is_success() && status != reqwest::StatusCode::UNPROCESSABLE_ENTITY {
-            return Err(LedgerError::Unreachable {
-                url: self.url.clone(),
-                reason: said(answer).await,
+            let (url, reason) = (self.url.clone(), said(answer).await);
+            return Err(match status {
+                reqwest::StatusCode::SERVICE_UNAVAILABLE
+                | reqwest::StatusCode::TOO_MANY_REQUESTS => LedgerError::Busy { reason },
+                _ => LedgerError::Unreachable { url, reason },
             });
         }
         let said = if status.is_success() { None } else { Some(refused(answer).await) };
@@ -370,6 +352,10 @@ impl Ledger for HttpLedger {
                 reason: format!("{} acknowledged a transaction and does not show it", self.url),
             },
         })
+    }
+
+    async fn keep_place(&self, key: &Key) -> Result<(), LedgerError> {
+        self.renew_place(key).await
     }
 
     async fn view(&self) -> Result<View, LedgerError> {

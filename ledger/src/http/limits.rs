@@ -30,7 +30,8 @@ pub struct Limits {
     pub poll: Duration,
     /// Bytes of a transaction.
     pub transaction_bytes: usize,
-    /// Bytes of all bodies that are held in memory at a time.
+    /// Bytes of all bodies that are held in memory at a time, beside the first ones of each (64 KiB, on a ledger as
+    /// many as its longest move has).
     pub held_bytes: usize,
     /// Requests that read the state at a time; twice the cores, so that writing is never kept waiting.
     pub reads: usize,
@@ -58,7 +59,7 @@ impl Default for Limits {
             stall: Duration::from_secs(20),
             poll: Duration::from_secs(20),
             transaction_bytes: protocol::transaction::ACTION_BYTES_MAX + 256,
-            held_bytes: 256 << 20,
+            held_bytes: 128 << 20,
             reads: 2 * std::thread::available_parallelism().map_or(1, usize::from),
             upload_bytes: 64 << 20,
             account_bytes: 1 << 30,

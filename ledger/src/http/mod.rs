@@ -11,6 +11,7 @@ mod documents;
 mod failure;
 mod limits;
 mod parts;
+mod places;
 mod quota;
 mod readers;
 mod routes;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -12,8 +12,8 @@ use axum::response::sse::{Event as StreamEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use protocol::encoding::Canonical as _;
-use protocol::hash::parse_hex;
-use protocol::transaction::{Domain, SignedTransaction};
+use protocol::hash::{Digest, parse_hex};
+use protocol::transaction::{Address, Domain, SignedTransaction};
 use serde_json::json;
 
 use super::bodies::{announced, discard, hand_on};
@@ -21,6 +21,7 @@ use super::documents::{self, address, digest};
 use super::failure::{Failure, busy, failure, no_room};
 use super::limits::Source;
 use super::parts::{OCTETS, PART_BYTES, Received, answer_in_parts};
+use super::places::{PLACE_TIME_MAX, worth_wei};
 use super::shared::{Answer, JSON, Parameters, Shared, answered, from_memory, number, octets};
 use super::uploads::{UploadRefusal, needed};
 use super::{LogPage, SIGNATURE_HEADER, views};
@@ -31,6 +32,7 @@ pub(super) fn router(shared: Shared) -> Router {
     Router::new()
         .route("/v1/transactions", post(submit))
         .route("/v1/inputs/{root}/{account}", put(upload).get(download))
+        .route("/v1/places/{account}", put(place))
         .route("/v1/genesis", get(genesis))
         .route("/v1/log", get(log))
         .route("/v1/head", get(documents::head))
@@ -195,16 +197,10 @@ async fn upload(
 ) -> Answer {
     let (root, account) = (digest(&root)?, address(&account)?);
     let length = announced(&headers, shared.limits.upload_bytes)?;
-    let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
-    let signature =
-        signature.and_then(parse_hex).and_then(|bytes| <[u8; 65]>::try_from(bytes).ok());
-    let refused = |reason: &str| failure(StatusCode::FORBIDDEN, "unauthorised", reason);
-    let signature = signature.ok_or_else(|| refused("the header rebut-signature is missing"))?;
     let covered = shared.ledger.genesis().domain().upload_digest(account, &root, length);
-    Domain::verify_digest(&covered, account, &signature)
-        .map_err(|error| refused(&error.to_string()))?;
+    signed(&headers, account, &covered)?;
     if !shared.ledger.view().await?.settlement.money().knows(&account) {
-        return Err(refused("the account has nothing on this ledger; deposit first"));
+        return Err(unauthorised("the account has nothing on this ledger; deposit first"));
     }
     let uploads = shared.uploads.clone();
     let known = uploads.clone();
@@ -235,6 +231,51 @@ async fn upload(
     handed?;
     written.map_err(not_taken)?;
     Ok((StatusCode::CREATED, axum::Json(json!({ "schema": views::SCHEMA }))).into_response())
+}
+
+fn unauthorised(reason: &str) -> Failure {
+    failure(StatusCode::FORBIDDEN, "unauthorised", reason)
+}
+
+/// Checks the signature in the head of a request.
+fn signed(headers: &HeaderMap, account: Address, covered: &Digest) -> Result<(), Failure> {
+    let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+    let signature =
+        signature.and_then(parse_hex).and_then(|bytes| <[u8; 65]>::try_from(bytes).ok());
+    let signature =
+        signature.ok_or_else(|| unauthorised("the header rebut-signature is missing"))?;
+    Domain::verify_digest(covered, account, &signature)
+        .map_err(|error| unauthorised(&error.to_string()))
+}
+
+/// Keeps the connections of the address that asks when there are too many, for an account with money.
+async fn place(
+    State(shared): State<Shared>,
+    Path(account): Path<String>,
+    source: Source,
+    Query(query): Parameters,
+    headers: HeaderMap,
+) -> Answer {
+    let account = address(&account)?;
+    let until_ms = number(&query, "until_ms")?.unwrap_or(0);
+    let covered = shared.ledger.genesis().domain().place_digest(account, until_ms);
+    signed(&headers, account, &covered)?;
+    let view = shared.ledger.view().await?;
+    let time = Duration::from_millis(until_ms.saturating_sub(view.now_ms));
+    if time.is_zero() || time > PLACE_TIME_MAX {
+        let most_ms = PLACE_TIME_MAX.as_millis();
+        let message =
+            format!("until_ms is over, or more than {most_ms} ms after the ledger's time");
+        return Err(failure(StatusCode::BAD_REQUEST, "malformed", message));
+    }
+    let wei = worth_wei(&view.settlement, &account);
+    if wei < view.settlement.parameters().transfer_wei_min.max(1) {
+        return Err(unauthorised("the account has nothing on this ledger; deposit first"));
+    }
+    if !shared.places.take(source, account, wei, time, Instant::now()) {
+        return Err(busy("all places are taken by accounts with more money"));
+    }
+    Ok(axum::Json(json!({ "schema": views::SCHEMA, "until_ms": until_ms })).into_response())
 }
 
 /// Uploads of one source at a time.

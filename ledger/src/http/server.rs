@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -16,10 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 
-use super::bodies::{Budget, time_for};
+use super::bodies::{Budget, free_of_moves, time_for};
 use super::crowd::Crowd;
 use super::failure::failure;
 use super::limits::{Limits, Rates, Shares, Source};
+use super::places::Places;
 use super::readers::Readers;
 use super::routes::{LOG_SHARES, WRITERS_MAX, router};
 use super::shared::Shared;
@@ -50,18 +51,21 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let uploads = Uploads::new(folder, &limits).map_err(ServeError::Folder)?;
-    let places = || Readers::new(limits.reads);
+    let readers = || Readers::new(limits.reads);
+    let free_bytes = free_of_moves(&ledger.genesis().parameters);
+    let places = Places::of_connections(limits.connections);
     let shared = Shared {
         ledger,
         uploads,
         limits,
-        budget: Budget::new(limits.held_bytes),
+        budget: Budget::new(limits.held_bytes).free(free_bytes),
         // Those who follow the log, or publish, wait for nobody who reads anything else.
-        readers: places(),
-        followers: places(),
-        librarians: places(),
+        readers: readers(),
+        followers: readers(),
+        librarians: readers(),
         download_shares: Shares::default(),
-        writers: Crowd::new(WRITERS_MAX, None),
+        writers: Crowd::new(WRITERS_MAX, None, places.clone()),
+        places: places.clone(),
         answers: Budget::new(limits.held_bytes),
         log_pages: Budget::new(limits.held_bytes).in_shares(LOG_SHARES),
         streams: Arc::new(Semaphore::new(limits.streams)),
@@ -69,7 +73,7 @@ pub async fn serve(
         long_entries: Shares::default(),
     };
     let routes = router(shared).merge(more);
-    serve_routes(routes, listener, limits, stop).await
+    serve_to(routes, listener, limits, places, stop).await
 }
 
 /// Serves any routes under limits.
@@ -82,8 +86,19 @@ pub async fn serve_routes(
     limits: Limits,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    serve_to(routes, listener, limits, Places::none(), stop).await
+}
+
+async fn serve_to(
+    routes: axum::Router,
+    listener: TcpListener,
+    limits: Limits,
+    places: Places,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
     let rates = Arc::new(Rates::new(limits.requests_per_second));
-    let crowd = Crowd::new(limits.connections, limits.proxy.map(Source::of));
+    let crowd = Crowd::new(limits.connections, limits.proxy.map(Source::of), places);
+    let mut told = Told::default();
     let mut stop = std::pin::pin!(stop);
     let mut open = tokio::task::JoinSet::new();
     loop {
@@ -109,8 +124,12 @@ pub async fn serve_routes(
         };
         let Some(seat) = crowd.seat(Source::of(peer.ip()), most) else {
             metrics::counter!("rebut_http_crowded_total").increment(1);
+            told.crowded(limits.connections);
             continue;
         };
+        if seat.is_in_place_of_another {
+            told.crowded(limits.connections);
+        }
         let (routes, rates) = (routes.clone(), Arc::clone(&rates));
         open.spawn(async move {
             metrics::gauge!("rebut_http_connections").increment(1.0);
@@ -126,6 +145,27 @@ pub async fn serve_routes(
     }
     open.shutdown().await;
     Ok(())
+}
+
+/// When it was last said that there are too many connections.
+#[derive(Default)]
+struct Told(Option<Instant>);
+
+impl Told {
+    /// Says so, once a minute.
+    fn crowded(&mut self, connections: usize) {
+        let now = Instant::now();
+        if self.0.is_none_or(|at| now.saturating_duration_since(at) > Duration::from_secs(60)) {
+            self.0 = Some(now);
+            tracing::warn!(
+                event = "http.crowded",
+                connections,
+                "all connections are taken: the oldest of strangers are ended, and parties with money \
+                 keep theirs; find the addresses that hold them (ss -tn) and shut them out before \
+                 this server"
+            );
+        }
+    }
 }
 
 /// Counts a connection out, however it ends.

@@ -13,6 +13,7 @@ use super::crowd::Crowd;
 use super::failure::{Failure, failure};
 use super::limits::{Limits, Shares, Source};
 use super::parts::{OCTETS, PART_BYTES, answer_in_parts};
+use super::places::Places;
 use super::readers::Readers;
 use super::uploads::Uploads;
 use crate::embedded::EmbeddedLedger;
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub(super) librarians: Readers,
     /// Published states that each source is reading.
     pub(super) download_shares: Shares,
+    /// Whose connections and uploads are kept.
+    pub(super) places: Places,
     /// Places for uploads.
     pub(super) writers: Crowd,
     /// What long answers may hold in memory together.

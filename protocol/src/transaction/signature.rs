@@ -53,6 +53,7 @@ pub enum SignatureError {
 const DOMAIN_TYPE: &[u8] = b"EIP712Domain(string name,string version,uint256 chainId,bytes32 salt)";
 const TRANSACTION_TYPE: &[u8] = b"Transaction(address sender,uint64 nonce,bytes action)";
 const UPLOAD_TYPE: &[u8] = b"Upload(address sender,bytes32 root,uint64 length)";
+const PLACE_TYPE: &[u8] = b"Place(address sender,uint64 untilMs)";
 
 /// The EIP-712 domain of a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +99,13 @@ impl Domain {
     /// many bytes follow, so that it can be checked before any of them is read. The root binds the rest.
     pub fn upload_digest(&self, sender: Address, root: &Digest, length: u64) -> Digest {
         let parts = [keccak(UPLOAD_TYPE).0, word(&sender.0), root.0, word(&length.to_be_bytes())];
+        self.enveloped(&parts.concat())
+    }
+
+    /// The digest that the signature of a request for a place covers: whose connections a server keeps when there are
+    /// too many, until this time of the ledger.
+    pub fn place_digest(&self, sender: Address, until_ms: u64) -> Digest {
+        let parts = [keccak(PLACE_TYPE).0, word(&sender.0), word(&until_ms.to_be_bytes())];
         self.enveloped(&parts.concat())
     }
 

@@ -35,9 +35,15 @@ pub(super) async fn connect(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandErr
 pub(super) async fn connect_soon(at: &LedgerAt) -> Result<Arc<HttpLedger>, CommandError> {
     const BRIEFLY: Duration = Duration::from_secs(8);
     match connect(at).await {
-        Err(CommandError::Ledger(LedgerError::Unreachable { url, reason })) => {
+        Err(CommandError::Ledger(error)) if error.is_away() => {
             let seconds = BRIEFLY.as_secs();
-            eprintln!("no ledger answers at {url} ({reason}); trying for {seconds} s");
+            let why = match error {
+                LedgerError::Unreachable { url, reason } => {
+                    format!("no ledger answers at {url} ({reason})")
+                }
+                other => other.to_string(),
+            };
+            eprintln!("{why}; trying for {seconds} s");
         }
         outcome => return outcome,
     }
@@ -52,11 +58,11 @@ pub(super) async fn patiently<T>(
     let mut told = None;
     loop {
         match work().await {
-            Err(CommandError::Ledger(LedgerError::Unreachable { url, reason }))
-                if until.is_none_or(|until| Instant::now() < until) =>
+            Err(CommandError::Ledger(error))
+                if error.is_away() && until.is_none_or(|until| Instant::now() < until) =>
             {
                 if node::is_due(&mut told) {
-                    tracing::warn!(event = "ledger.unreachable", %url, %reason, "waiting for it");
+                    tracing::warn!(event = "ledger.unreachable", %error, "waiting for it");
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }

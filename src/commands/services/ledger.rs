@@ -200,6 +200,18 @@ fn keep_clock(clock: &Arc<RunningClock>) -> Result<(), CommandError> {
         loop {
             std::thread::sleep(Duration::from_millis(250));
             let failed = kept.keep();
+            if let Ok(stood) = &failed
+                && !stood.is_zero()
+            {
+                let ms = u64::try_from(stood.as_millis()).unwrap_or(u64::MAX);
+                metrics::counter!("rebut_ledger_clock_stood_ms_total").increment(ms);
+                tracing::warn!(
+                    event = "ledger.clock_stood",
+                    ms,
+                    "the process was halted or kept waiting: the ledger's clock stood meanwhile, so \
+                     that nobody's time ended"
+                );
+            }
             if let (Err(error), false) = (&failed, fails) {
                 tracing::error!(event = "ledger.clock_not_kept", %error,
                     "after a restart clocks would stand where this was last written");

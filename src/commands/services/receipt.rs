@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ::ledger::Ledger as _;
+use ::ledger::words::printable;
 use inference::files::read_limited;
 use protocol::hash::{Digest, Keccak};
 use protocol::ids::{ClaimId, JobId};
@@ -181,13 +182,14 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     }
     let receipt: Receipt = serde_json::from_slice(&bytes).map_err(|error| {
         let help = "fetch it again with `rebut request MODEL --job ID --receipt FILE`";
-        system(name(), format!("is a damaged receipt: {error}; {help}"))
+        let reason = printable(&error.to_string());
+        system(name(), format!("is a damaged receipt: {reason}; {help}"))
     })?;
     let digest = |text: &str| {
         let parsed = protocol::hash::parse_digest(text);
-        parsed.ok_or_else(|| system(name(), format!("{text} is not 0x and 64 digits")))
+        parsed.ok_or_else(|| system(name(), format!("{} is not 0x and 64 digits", printable(text))))
     };
-    let no_salt = |_| system(name(), format!("the salt {} is no number", receipt.salt));
+    let no_salt = |_| system(name(), format!("the salt {} is no number", printable(&receipt.salt)));
     let terms = ClaimTerms {
         job: JobId(digest(&receipt.job)?),
         model_root: digest(&receipt.model_root)?,
@@ -203,7 +205,7 @@ fn parse(file: &Path) -> Result<(Receipt, Parsed), CommandError> {
     let parsed = Parsed {
         genesis: digest(&receipt.genesis)?,
         claim: ClaimId(digest(&receipt.claim)?),
-        executor: super::ids::address("RECEIPT", &receipt.executor)?,
+        executor: super::ids::address("RECEIPT", &printable(&receipt.executor))?,
         statement: Statement { terms, binding },
     };
     Ok((receipt, parsed))

@@ -445,8 +445,8 @@ impl Feed {
                 screen.see(&self.url, &view);
                 Ok(())
             }
-            Err(LedgerError::Unreachable { reason, .. }) => {
-                screen.trouble = Some(format!("the ledger is not reached: {reason}"));
+            Err(error) if error.is_away() => {
+                screen.trouble = Some(error.to_string());
                 Ok(())
             }
             Err(error) => Err(CommandError::from(error)),

@@ -1,15 +1,43 @@
 //! What a server says when it does not do as asked, and what of it is believed.
 
+use std::time::{Duration, Instant};
+
 use protocol::hash::parse_hex;
 use protocol::settlement::{Rejection, Settlement};
 use protocol::transaction::SignedTransaction;
 use reqwest::StatusCode;
 
-use crate::LedgerError;
 use crate::rejection::{self, Told};
+use crate::{LedgerError, words};
 
 /// Bytes of a refusal that are read; one that is longer says nothing that a program can use.
 const REFUSAL_BYTES_MAX: usize = 4096;
+
+/// After a false reason every one is held against the rules for so long.
+const DISTRUSTED_FOR: Duration = Duration::from_secs(60);
+/// A server's reason for a refusal is held against the rules this often.
+const CHECKED_EVERY: Duration = Duration::from_secs(1);
+/// When a server's refusals were held against the rules.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    /// The last time.
+    last: Option<Instant>,
+    /// The last time that the rules took what it refused.
+    pub(super) false_one: Option<Instant>,
+}
+
+impl Checks {
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let within = |at: Option<Instant>, time| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < time)
+        };
+        let is_due = !within(self.last, CHECKED_EVERY) || within(self.false_one, DISTRUSTED_FOR);
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
+    }
+}
 
 /// A refusal as it came.
 #[derive(Debug)]
@@ -28,7 +56,7 @@ impl Said {
         let message = message.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
         let told = field("rejection").and_then(parse_hex);
         let told = told.and_then(|bytes| rejection::decode(&bytes));
-        Self { text: format!("{status}: {message}"), told }
+        Self { text: format!("{status}: {}", words::printable(&message)), told }
     }
 }
 

@@ -114,9 +114,9 @@ pub(super) async fn wait(
         let (receipts, view) = match seen.await {
             Ok(seen) => seen,
             // It may come back; the job is on its disk.
-            Err(LedgerError::Unreachable { url, reason }) => {
+            Err(error) if error.is_away() => {
                 let since = *away_since.get_or_insert_with(|| {
-                    eprintln!("waiting for the ledger at {url}: {reason}");
+                    eprintln!("waiting: {error}");
                     Instant::now()
                 });
                 if patience.until().is_some_and(|until| Instant::now() >= until)
