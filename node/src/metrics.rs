@@ -61,7 +61,7 @@ pub const METRICS: &[Metric] = &[
     ),
     (
         Of::Ledger,
-        "rebut_ledger_clock_stood_ms_total",
+        "rebut_ledger_clock_stood_seconds_total",
         Counter,
         "Time for which the ledger's clock stood because its process was halted or kept waiting",
     ),

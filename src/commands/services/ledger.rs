@@ -204,7 +204,8 @@ fn keep_clock(clock: &Arc<RunningClock>) -> Result<(), CommandError> {
                 && !stood.is_zero()
             {
                 let ms = u64::try_from(stood.as_millis()).unwrap_or(u64::MAX);
-                metrics::counter!("rebut_ledger_clock_stood_ms_total").increment(ms);
+                metrics::counter!("rebut_ledger_clock_stood_seconds_total")
+                    .increment(ms.div_ceil(1_000));
                 tracing::warn!(
                     event = "ledger.clock_stood",
                     ms,
