@@ -194,7 +194,7 @@ impl<C: Core> Agent<C> {
     /// Asks the core once and performs what it wants of this view, in order.
     ///
     /// A rejection is an answer, not a failure: others may have acted first. Nor is one move that does not reach the
-    /// ledger: a short one may, where a long one finds no room. After [`AWAY_MAX`] of them the rest is left to the next
+    /// ledger: a short one may, where a long one finds no room. After a few of them the rest is left to the next
     /// look.
     ///
     /// # Errors
